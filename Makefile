@@ -1,0 +1,51 @@
+# The commands of the README. Everything runs in .venv, made from constraints.txt when it is missing.
+PYTHON ?= python3
+TORCH_INDEX ?=
+BENCH ?= tokens
+DATA ?=
+REAL ?= full
+BIN := $(CURDIR)/.venv/bin
+SNAKEMAKE := $(BIN)/snakemake --profile profiles/local
+TESTS := $(BIN)/pytest -q --durations=10
+
+export PATH := $(BIN):$(PATH)
+
+.PHONY: demo real env test test-slow lint format bench
+
+demo: env
+	$(SNAKEMAKE) --configfile tests/config.yaml
+	@echo "The report: results/demo/report.html"
+
+# DATA is a folder laid out as tests/real.yaml reads it. REAL=quick: a few minutes, no promise about scores.
+real: env
+	@test -n "$(DATA)" || { echo "make real DATA=<folder>: name the folder of real data."; exit 2; }
+	$(SNAKEMAKE) --configfile tests/real.yaml $(if $(filter quick,$(REAL)),tests/real_quick.yaml) \
+		--config 'pathvars={"data": "$(DATA)"}'
+
+env: .venv/complete
+
+.venv/complete: constraints.txt
+	$(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --index-url $(TORCH_INDEX) torch==2.13.0)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r constraints.txt
+	touch $@
+
+test: env
+	$(TESTS) -m "not slow"
+
+test-slow: env
+	$(TESTS) -m slow
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+bench: env
+	$(BIN)/python tests/bench/$(BENCH).py --output results/bench/$(BENCH).json
