@@ -1,0 +1,67 @@
+"""What several stages need: the checked configuration, the names in it, and where inputs come from."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+from dnalm import configuration
+from dnalm.errors import InputError
+from dnalm.genome.addresses import address_of
+from dnalm.genome.sheet import NAME, read_sheet
+
+# The trainer is started as `python`: it has to be the one that runs this, activated or not.
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]))
+
+
+def check_configuration():
+    """Stop before any job starts, with every error of the configuration in one list."""
+    with open(workflow.source_path("../resources/schemas/config.schema.yaml")) as file:
+        errors = configuration.find_schema_errors(config, yaml.safe_load(file))
+    errors = errors or configuration.find_reference_errors(config)
+    if errors:
+        raise WorkflowError("The configuration is wrong:\n" + "\n".join(errors))
+
+
+def collect_genomes():
+    """Return {corpus: its genomes in order} and {genome: row} of what the run needs."""
+    corpora, rows = {}, dict(config["genomes"])
+    for corpus in sorted({config["models"][model]["corpus"] for model in MODELS}):
+        entry = config["corpora"][corpus]
+        sheet = read_sheet(entry["sheet"]) if "sheet" in entry else {}
+        rows.update(sheet)
+        corpora[corpus] = entry.get("genomes", []) + list(sheet)
+    builds = [config["tasks"][task].get("build", {}).get("genome") for task in TASKS]
+    needed = dict.fromkeys([*sum(corpora.values(), []), *filter(None, builds)])
+    return corpora, {name: rows[name] for name in needed}
+
+
+check_configuration()
+MODELS = config["run"]["models"]
+TASKS = configuration.select_tasks(config)
+FINETUNES = [method for method in config["run"]["methods"] if method != "probe"]
+BASELINES = [name for name in config["run"]["baselines"] if name != "untrained"]
+UNTRAINED = [f"{model}.untrained" for model in MODELS if "untrained" in config["run"]["baselines"]]
+PROBED = [*MODELS, *UNTRAINED] if "probe" in config["run"]["methods"] else []
+try:
+    CORPORA, GENOMES = collect_genomes()
+    DOWNLOADS = {
+        address_of(download["urls"][0]): download
+        for download in configuration.list_downloads(config, GENOMES, TASKS)
+    }
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
+wildcard_constraints:
+    genome=NAME,
+    corpus=NAME,
+    model=NAME,
+    task=NAME,
+    method="|".join(map(re.escape, config["finetune"]["methods"])),
+    baseline="|".join(map(re.escape, config["baselines"])),
+    part=r"\d+",

@@ -1,0 +1,22 @@
+rule embed_task:
+    """Pool every requested layer of one model over one task's sequences."""
+    input:
+        run="<results>/models/{model}/run.json",
+        weights="<results>/models/{model}/weights.safetensors",
+        table="<results>/tasks/{task}.parquet",
+    output:
+        embeddings="<results>/embeddings/{model}/{task}.safetensors",
+    log:
+        "<logs>/embed_task/{model}/{task}.log",
+    benchmark:
+        "<benchmarks>/embed_task/{model}/{task}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+    params:
+        embed=lookup("embed", within=config),
+        task=get_task,
+    script:
+        "../scripts/embed_task.py"

@@ -1,0 +1,148 @@
+"""Where the inputs and params of a rule come from, by its wildcards."""
+
+
+def get_downloads():
+    """Return the files of the target `downloads`."""
+    return [f"<results>/downloads/{address}" for address in DOWNLOADS]
+
+
+def get_source(genome):
+    """Return the FASTA file of a genome: a user's path, a download, or the simulator's."""
+    row = GENOMES[genome]
+    if "simulate" in row:
+        return f"<results>/simulated/{genome}/genome.fa.gz"
+    if "path" in row:
+        return row["path"]
+    url = row["url"] if isinstance(row["url"], str) else row["url"][0]
+    return f"<results>/downloads/{address_of(url)}"
+
+
+def get_corpus(model):
+    """Return the corpus of a model, trained or not."""
+    return config["models"][model.removesuffix(configuration.UNTRAINED)]["corpus"]
+
+
+def get_genome_files(corpus, file):
+    """Return one file of every genome of a corpus, in the corpus's order."""
+    return expand("<results>/genomes/{genome}/{file}", genome=CORPORA[corpus], file=file)
+
+
+def get_genome_folders(corpus):
+    """Return {genome: folder of its bases} of a corpus."""
+    return {name: workflow.pathvars.apply(f"<results>/genomes/{name}") for name in CORPORA[corpus]}
+
+
+def get_genome_source(wildcards):
+    return get_source(wildcards.genome)
+
+
+def get_download(wildcards):
+    return DOWNLOADS[wildcards.address]
+
+
+def get_genome_row(wildcards):
+    return GENOMES[wildcards.genome]
+
+
+def get_bases(wildcards):
+    return get_genome_files(wildcards.corpus, "bases.npy")
+
+
+def get_contigs(wildcards):
+    return get_genome_files(wildcards.corpus, "contigs.tsv")
+
+
+def get_manifests(wildcards):
+    return get_genome_files(wildcards.corpus, "manifest.json")
+
+
+def get_corpus_settings(wildcards):
+    return configuration.resolve_corpus(config, wildcards.corpus, CORPORA[wildcards.corpus])
+
+
+def get_folders(wildcards):
+    return get_genome_folders(wildcards.corpus)
+
+
+def get_model_folders(wildcards):
+    return get_genome_folders(get_corpus(wildcards.model))
+
+
+def get_model_bases(wildcards):
+    return get_genome_files(get_corpus(wildcards.model), "bases.npy")
+
+
+def get_model_manifest(wildcards):
+    return f"<results>/corpora/{get_corpus(wildcards.model)}/manifest.json"
+
+
+def get_run(wildcards):
+    return configuration.resolve_run(config, wildcards.model)
+
+
+def get_operation(wildcards):
+    model = config["models"][wildcards.model]
+    operation = configuration.merge(config["operation"], model.get("operation", {}))
+    return {**operation, "scratch": config["scratch"]}
+
+
+def get_validation(wildcards):
+    return f"<results>/corpora/{get_corpus(wildcards.model)}/validation.npy"
+
+
+def get_kmer_counts(wildcards):
+    return f"<results>/corpora/{get_corpus(wildcards.model)}/kmer_counts.npy"
+
+
+def get_task_files(wildcards):
+    """Return the source files of a task, by the names that make_task.py reads."""
+    task = config["tasks"][wildcards.task]
+    if "build" in task:
+        build = task["build"]
+        genome = f"<results>/genomes/{build['genome']}"
+        files = {
+            "bases": f"{genome}/bases.npy",
+            "contigs": f"{genome}/contigs.tsv",
+            "genome": f"{genome}/manifest.json",
+        }
+        return {**files, **{key: build[key] for key in ("intervals", "annotation") if key in build}}
+    files = {
+        split: configuration.list_sources(task, wildcards.task, split)
+        for split in ("train", "test")
+    }
+    if "url" in task:
+        files = {
+            split: [f"<results>/downloads/{address_of(url)}" for url in urls]
+            for split, urls in files.items()
+        }
+    return files
+
+
+def get_task(wildcards):
+    return configuration.resolve_task(config, wildcards.task)
+
+
+FINETUNE_PARTS = range(
+    min(config["finetune"]["jobs_per_task"], config["cross_validation"]["splits"])
+)
+
+
+def get_method(wildcards):
+    return config["finetune"]["methods"][wildcards.method]
+
+
+def get_results(wildcards):
+    """Return every result file of the run, by the names that make_tables.py reads."""
+    results = {
+        "probes": expand("<results>/probes/{model}/{task}.json", model=PROBED, task=TASKS),
+        "baselines": expand(
+            "<results>/baselines/{baseline}/{task}.json", baseline=BASELINES, task=TASKS
+        ),
+        "finetunes": expand(
+            "<results>/finetunes/{method}/{model}/{task}/summary.json",
+            method=FINETUNES,
+            model=MODELS,
+            task=TASKS,
+        ),
+    }
+    return results

@@ -1,0 +1,89 @@
+rule describe_run:
+    """Write what decides a model's weights: encoder, corpus, objective, optimiser, seed."""
+    output:
+        run="<results>/models/{model}/run.json",
+    log:
+        "<logs>/describe_run/{model}.log",
+    benchmark:
+        "<benchmarks>/describe_run/{model}.jsonl"
+    localrule: True
+    conda:
+        "../envs/torch.yaml"
+    params:
+        run=get_run,
+    script:
+        "../scripts/describe_run.py"
+
+
+rule describe_operation:
+    """Write how a model is trained: processes, batches per device, cadences."""
+    output:
+        operation="<results>/models/{model}/operation.json",
+    log:
+        "<logs>/describe_operation/{model}.log",
+    benchmark:
+        "<benchmarks>/describe_operation/{model}.jsonl"
+    localrule: True
+    conda:
+        "../envs/torch.yaml"
+    params:
+        operation=get_operation,
+    script:
+        "../scripts/describe_operation.py"
+
+
+rule initialise_model:
+    """Write a model's weights as they are before the first step, the baseline `untrained`."""
+    input:
+        run="<results>/models/{model}.untrained/run.json",
+    output:
+        weights="<results>/models/{model}.untrained/weights.safetensors",
+    log:
+        "<logs>/initialise_model/{model}.log",
+    benchmark:
+        "<benchmarks>/initialise_model/{model}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../scripts/initialise_model.py"
+
+
+rule pretrain:
+    """Train a model on masked tokens; checkpoints grow undeclared in state/ beside its weights."""
+    input:
+        # Not workflow.source_path: its cached copy has no library beside it.
+        trainer=Path(workflow.basedir) / "scripts" / "pretrain.py",
+        run="<results>/models/{model}/run.json",
+        # How it is run does not decide the result: a new value must not train again.
+        operation=ancient("<results>/models/{model}/operation.json"),
+        corpus=get_model_manifest,
+        validation=get_validation,
+        kmer_counts=get_kmer_counts,
+        bases=get_model_bases,
+    output:
+        weights="<results>/models/{model}/weights.safetensors",
+        history="<results>/models/{model}/history.jsonl",
+    log:
+        "<logs>/pretrain/{model}.log",
+    benchmark:
+        "<benchmarks>/pretrain/{model}.jsonl"
+    wildcard_constraints:
+        model="|".join(map(re.escape, config["models"])),
+    conda:
+        "../envs/torch.yaml"
+    threads: lookup("operation/threads", within=config)
+    resources:
+        gpu=1,
+    params:
+        genomes=workflow.pathvars.apply("<results>/genomes"),
+    shell:
+        "python {input.trainer:q}"
+        " --run {input.run:q}"
+        " --operation {input.operation:q}"
+        " --corpus {input.corpus:q}"
+        " --validation {input.validation:q}"
+        " --kmer-counts {input.kmer_counts:q}"
+        " --genomes-folder {params.genomes:q}"
+        " --weights {output.weights:q}"
+        " --history {output.history:q}"
+        " --log {log:q}"

@@ -1,0 +1,44 @@
+rule probe_task:
+    """Fit logistic regressions on every layer, choose one on validation, score the test set."""
+    input:
+        embeddings="<results>/embeddings/{model}/{task}.safetensors",
+        table="<results>/tasks/{task}.parquet",
+        summary="<results>/tasks/{task}.json",
+    output:
+        scores="<results>/probes/{model}/{task}.tsv",
+        summary="<results>/probes/{model}/{task}.json",
+        predictions="<results>/probes/{model}/{task}.predictions.parquet",
+    log:
+        "<logs>/probe_task/{model}/{task}.log",
+    benchmark:
+        "<benchmarks>/probe_task/{model}/{task}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    threads: 8
+    params:
+        probe=lookup("probe", within=config),
+    script:
+        "../scripts/probe_task.py"
+
+
+rule score_baseline:
+    """Score what needs no language model: the majority class, GC content, k-mer counts."""
+    input:
+        table="<results>/tasks/{task}.parquet",
+        summary="<results>/tasks/{task}.json",
+    output:
+        scores="<results>/baselines/{baseline}/{task}.tsv",
+        summary="<results>/baselines/{baseline}/{task}.json",
+        predictions="<results>/baselines/{baseline}/{task}.predictions.parquet",
+    log:
+        "<logs>/score_baseline/{baseline}/{task}.log",
+    benchmark:
+        "<benchmarks>/score_baseline/{baseline}/{task}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    threads: 8
+    params:
+        baselines=lookup("baselines", within=config),
+        probe=lookup("probe", within=config),
+    script:
+        "../scripts/score_baseline.py"

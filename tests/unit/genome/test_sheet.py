@@ -1,0 +1,46 @@
+"""A genome sheet is read in file order, and a row that cannot be used is named."""
+
+import pytest
+
+from dnalm.errors import InputError
+from dnalm.genome.addresses import address_of
+from dnalm.genome.sheet import read_sheet
+
+HEADER = "name\taccession\tgroup\turl\tpath\n"
+
+
+def test_rows_keep_their_order_and_lose_their_empty_cells(tmp_path):
+    sheet = tmp_path / "genomes.tsv"
+    sheet.write_text(HEADER + "b\tGCF_1\tFungi\thttps://h/x.fa.gz\t\na\t\t\t\tlocal.fa\n")
+    genomes = read_sheet(sheet)
+    assert list(genomes) == ["b", "a"]
+    assert genomes["b"] == {"accession": "GCF_1", "group": "Fungi", "url": "https://h/x.fa.gz"}
+    assert genomes["a"] == {"path": "local.fa"}
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (HEADER, "no rows"),
+        ("name\tcolour\tpath\na\tred\tx\n", "'colour'"),
+        (HEADER + "a/b\t\t\t\tx\n", ":2: the name 'a/b'"),
+        (HEADER + "a\t\t\t\t\n", ":2: 'a' needs"),
+        (HEADER + "a\t\t\t\tx\na\t\t\t\ty\n", ":3: 'a' is listed twice"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(tmp_path, text, part):
+    sheet = tmp_path / "genomes.tsv"
+    sheet.write_text(text)
+    with pytest.raises(InputError, match="genomes.tsv") as error:
+        read_sheet(sheet)
+    assert part in str(error.value)
+
+
+def test_an_address_is_host_and_path():
+    assert address_of("https://ftp.example.org/a/b%20c.fa.gz?x=1") == "ftp.example.org/a/b c.fa.gz"
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "https://host", "https://host/../../x"])
+def test_an_address_that_is_no_download_is_refused(url):
+    with pytest.raises(InputError):
+        address_of(url)

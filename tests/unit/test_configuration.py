@@ -1,0 +1,107 @@
+"""The configuration: what is shipped is valid, and what is wrong is said in one sentence."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dnalm import configuration
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = yaml.safe_load((ROOT / "resources/schemas/config.schema.yaml").read_text())
+SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def overlay(*changes: dict) -> dict:
+    config = copy.deepcopy(SHIPPED)
+    for change in changes:
+        config = configuration.merge(config, change)
+    return config
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "real.yaml", "real_quick.yaml"])
+def test_overlays_are_valid_on_top_of_the_shipped_configuration(name):
+    layers = ["real.yaml", "real_quick.yaml"] if name == "real_quick.yaml" else [name]
+    config = overlay(*(yaml.safe_load((ROOT / "tests" / layer).read_text()) for layer in layers))
+    assert configuration.find_schema_errors(config, SCHEMA) == []
+    assert configuration.find_reference_errors(config) == []
+
+
+def test_the_shipped_configuration_is_valid():
+    assert configuration.find_schema_errors(SHIPPED, SCHEMA) == []
+    assert configuration.find_reference_errors(SHIPPED) == []
+
+
+def test_every_schema_error_is_reported_not_only_the_first():
+    config = overlay({"probe": {"penalties": ["a"]}, "embed": {"layers": "some"}, "repotr": {}})
+    errors = configuration.find_schema_errors(config, SCHEMA)
+    assert len(errors) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({"run": {"taks": []}}, ["run:", "'taks'", "did you mean 'tasks'"]),
+        ({"probe": {"penalties": ["a"]}}, ["probe.penalties.0", "'a'", "number"]),
+        ({"pretrain": {"precision": "fp8"}}, ["pretrain.precision", "'fp8'", "bf16"]),
+        ({"pretrain": {"masking": {"selected": 1.5}}}, ["pretrain.masking.selected", "1.5"]),
+        ({"genomes": {"x": {"path": "a", "url": "b"}}}, ["genomes.x", "exactly one", "url"]),
+        ({"tasks": {"mine.x": {"path": "a", "kind": "binary"}}}, ["tasks.mine.x", "'classes'"]),
+        ({"models": {"a/b": {"preset": "v2-50m", "corpus": "c"}}}, ["models", "a/b"]),
+    ],
+)
+def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
+    (error,) = configuration.find_schema_errors(overlay(change), SCHEMA)
+    for part in parts:
+        assert part in error
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({"run": {"models": ["500m-human"]}}, ["run.models", "500m-human", "500m-human-ref"]),
+        ({"run": {"tasks": ["revised.H3K4m3"]}}, ["run.tasks", "revised.H3K4me3"]),
+        ({"run": {"methods": ["ia4"]}}, ["run.methods", "ia4", "ia3"]),
+        ({"run": {"models": ["500m-1000g"]}}, ["500m-1000g", "haplotypes"]),
+        ({"models": {"m": {"preset": "v2-51m", "corpus": "multispecies"}}}, ["models.m.preset"]),
+        ({"models": {"m": {"preset": "v1-500m", "corpus": "nowhere"}}}, ["models.m.corpus"]),
+        (
+            {"models": {"m": {"preset": "v1-500m", "corpus": "multispecies-12kb"}}},
+            ["models.m", "vocabulary v1", "v2"],
+        ),
+        (
+            {"tasks": {"promoters": {"path": "x", "kind": "binary", "classes": 2}}},
+            ["mine.promoters"],
+        ),
+    ],
+)
+def test_a_name_that_points_at_nothing_is_named_with_the_nearest_known(change, parts):
+    errors = configuration.find_reference_errors(overlay(change))
+    assert errors
+    for part in parts:
+        assert part in errors[0]
+
+
+def test_a_model_overrides_single_keys_of_the_pretraining_section():
+    run = configuration.resolve_run(
+        overlay({"models": {"500m-human-ref": {"pretrain": {"masking": {"random": 0.0}}}}}),
+        "500m-human-ref",
+    )
+    assert run["pretrain"]["masking"] == {"selected": 0.15, "masked": 0.8, "random": 0.0}
+    assert run["encoder"]["vocabulary_size"] == 4105
+    assert run["encoder"]["token_dropout"] == 0.12
+
+
+def test_the_published_name_of_a_model_is_no_part_of_what_decides_its_weights():
+    renamed = overlay({"models": {"500m-human-ref": {"published_as": "other"}}})
+    for model in ("500m-human-ref", "500m-human-ref.untrained"):
+        assert configuration.resolve_run(renamed, model) == configuration.resolve_run(
+            SHIPPED, model
+        )
+
+
+def test_task_sources_fill_in_name_and_split():
+    task = SHIPPED["tasks"]["revised.H3K4me3"]
+    (url,) = configuration.list_sources(task, "revised.H3K4me3", "test")
+    assert url.endswith("/H3K4me3/test.fna")
