@@ -31,7 +31,7 @@ def test_rows_keep_their_order_and_lose_their_empty_cells(tmp_path):
 def test_a_row_that_cannot_be_used_is_named(tmp_path, text, part):
     sheet = tmp_path / "genomes.tsv"
     sheet.write_text(text)
-    with pytest.raises(InputError, match="genomes.tsv") as error:
+    with pytest.raises(InputError, match=r"genomes\.tsv") as error:
         read_sheet(sheet)
     assert part in str(error.value)
 

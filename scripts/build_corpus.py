@@ -1,0 +1,15 @@
+"""Lay windows over genomes, split them, and fix the validation and test tokens."""
+
+from dnalm.genome.corpus import CorpusConfig, build_corpus
+from dnalm.job import job
+
+with job(snakemake.log[0]):
+    build_corpus(
+        CorpusConfig(**snakemake.params.corpus),
+        snakemake.params.genomes,
+        name=snakemake.wildcards.corpus,
+        manifest=snakemake.output.manifest,
+        validation=snakemake.output.validation,
+        test=snakemake.output.test,
+        kmer_counts=snakemake.output.kmer_counts,
+    )

@@ -1,0 +1,249 @@
+"""The store of bases: one uint8 code per base, all contigs of a genome in one .npy file.
+
+Beside it lie contigs.tsv (contig, start, length, offset) and manifest.json. A contig's bases are
+`bases[offset : offset + length]`; its first one is base `start` of the contig (0-based), which is
+not 0 when only a piece of it is stored.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dnalm.errors import InputError
+from dnalm.files import atomic_path, write_json
+from dnalm.genome.fasta import NO_COUNTS, Contig, read_fasta
+from dnalm.genome.kmers import to_sequence
+from dnalm.genome.sums import check_sums, sums_of
+
+COLUMNS = ["contig", "start", "length", "offset"]
+LINE = 60
+BASES_AT_ONCE = 100_000 * LINE  # whole lines
+BASES, CONTIGS, MANIFEST = "bases.npy", "contigs.tsv", "manifest.json"
+
+
+def write_bases(
+    source: str | Path,
+    *,
+    name: str,
+    config: Mapping[str, Any],
+    bases: str | Path,
+    contigs: str | Path,
+    manifest: str | Path,
+) -> None:
+    """Write the store of one genome from a FASTA file.
+
+    `config` is the genome's section: accession, url | path | simulate, sha256, md5 and contigs,
+    each of them optional. `contigs` names the records to keep (their first word or, for a piece,
+    the contig's name), as a list or as a mapping to new names; without it all are kept.
+
+    Raises InputError for a wrong checksum, a record to keep that is not there, and whatever
+    `read_fasta` refuses. Nothing is written then.
+    """
+    try:
+        sums = sums_of(source)
+    except OSError as error:
+        raise InputError(f"{source}: {error.strerror}; correct genomes.{name}.") from None
+    remedy = f"get the file again or correct genomes.{name}"
+    check_sums(str(source), sums, config.get("sha256"), config.get("md5"), remedy)
+    total, rows = NO_COUNTS, []
+    with ExitStack() as stack:
+        # Entered last, left first: the bases appear under their final name after the two others.
+        bases_temporary = stack.enter_context(atomic_path(bases))
+        contigs_temporary = stack.enter_context(atomic_path(contigs))
+        manifest_temporary = stack.enter_context(atomic_path(manifest))
+        with open(bases_temporary, "wb") as file:
+            _write_header(file, 0)
+            for contig, new_name in _kept(source, config.get("contigs")):
+                rows.append((new_name, contig.start, len(contig.codes), total.bases))
+                file.write(contig.codes)
+                total = total + contig.counts
+            file.seek(0)
+            _write_header(file, total.bases)
+        table = pd.DataFrame(rows, columns=COLUMNS)
+        _refuse_overlaps(source, table)
+        table.to_csv(contigs_temporary, sep="\t", index=False)
+        facts = {
+            "name": name,
+            "accession": config.get("accession"),
+            "source": _source_of(config, source),
+            "sha256": sums.sha256,
+            "md5": sums.md5,
+            "bases": total.bases,
+            "n": total.n,
+            "soft_masked": total.soft_masked,
+            "iupac": total.iupac,
+            "contigs": len(rows),
+            "simulated": bool(config.get("simulate")),
+        }
+        write_json(manifest_temporary, facts)
+
+
+def _source_of(config: Mapping[str, Any], source: str | Path) -> str:
+    given = config.get("url") or config.get("path") or source
+    given = given if isinstance(given, str | Path) else given[0]
+    return "simulated" if config.get("simulate") else str(given)
+
+
+def _write_header(file: Any, bases: int) -> None:
+    """Write the .npy header; numpy pads it so that it has one size whatever the array's length."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (bases,)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _kept(
+    source: str | Path, keep: Mapping[str, str] | Sequence[str] | None
+) -> Iterator[tuple[Contig, str]]:
+    """Yield the contigs to keep with their names in the store."""
+    names = keep if isinstance(keep, Mapping) else dict.fromkeys(keep or ())
+    found, seen = set(), []
+    for contig in read_fasta(source):
+        seen.append(contig.record)
+        key = contig.record if contig.record in names else contig.name
+        if key in names or not keep:
+            found.add(key)
+            yield contig, names.get(key) or contig.name
+    missing = [record for record in names if record not in found]
+    if missing:
+        near = difflib.get_close_matches(missing[0], seen, n=3) or seen[:3]
+        raise InputError(
+            f"{source}: there is no record {', '.join(missing)} to keep; its records are called "
+            f"{', '.join(near)} and the like, correct the genome's `contigs`."
+        )
+
+
+def _refuse_overlaps(source: str | Path, table: pd.DataFrame) -> None:
+    """Raise InputError when two records hold the same bases of one contig."""
+    ordered = table.sort_values(["contig", "start"], kind="stable")
+    before = ordered.shift()
+    clash = (ordered["contig"] == before["contig"]) & (
+        ordered["start"] < before["start"] + before["length"]
+    )
+    if clash.any():
+        raise InputError(
+            f"{source}: two records hold the same bases of contig "
+            f"{ordered.loc[clash, 'contig'].iloc[0]}; rename or remove one of them."
+        )
+
+
+def write_fasta(bases: "GenomeBases", path: str | Path) -> None:
+    """Write the stored bases as upper-case FASTA, 60 letters a line.
+
+    A stored piece of a contig is named NAME:FROM-TO (1-based, both included) as when it was read.
+    """
+    with atomic_path(path) as temporary, open(temporary, "w") as file:
+        for row in bases.contigs.itertuples():
+            piece = f":{row.start + 1}-{row.start + row.length}" if row.start else ""
+            file.write(f">{row.contig}{piece}\n")
+            for first in range(0, row.length, BASES_AT_ONCE):
+                length = min(BASES_AT_ONCE, row.length - first)
+                sequence = to_sequence(bases.read_at(row.offset + first, length))
+                lines = (sequence[at : at + LINE] for at in range(0, length, LINE))
+                file.write("\n".join(lines) + "\n")
+
+
+class GenomeBases:
+    """Reads bases of a store; one system call per read, safe to fork and to pickle.
+
+    `contigs` is the table of contigs.tsv, `bases` the number of bases stored. Coordinates are
+    0-based and half-open. The file is opened by the first read, and again after `close`.
+    """
+
+    def __init__(self, bases_path: str | Path, contigs_path: str | Path) -> None:
+        self.bases_path, self.contigs_path = Path(bases_path), Path(contigs_path)
+        try:
+            self.contigs = pd.read_csv(
+                contigs_path, sep="\t", dtype={"contig": str}, keep_default_na=False
+            )
+        except OSError as error:
+            raise InputError(
+                f"{contigs_path}: {error.strerror}; make the genome's store first."
+            ) from None
+        self.bases = int(self.contigs["length"].sum())
+        self._pieces: dict[str, list[tuple[int, int, int]]] = {}
+        for row in self.contigs.itertuples():
+            self._pieces.setdefault(row.contig, []).append((row.start, row.length, row.offset))
+        self._descriptor: int | None = None
+        self._data = 0
+
+    @classmethod
+    def of(cls, folder: str | Path) -> "GenomeBases":
+        """Return the store in a genome's folder."""
+        return cls(Path(folder) / BASES, Path(folder) / CONTIGS)
+
+    def read(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        """Return the codes from `start` to `end`, counted from the beginning of the stored piece.
+
+        Raises InputError for an unknown contig and ValueError for an interval outside of it, or
+        when several pieces of the contig are stored.
+        """
+        pieces = self._pieces_of(contig)
+        if len(pieces) > 1:
+            raise ValueError(f"{len(pieces)} pieces of {contig} are stored: use read_absolute")
+        _, length, offset = pieces[0]
+        if not 0 <= start <= end <= length:
+            raise ValueError(f"{contig}:{start}-{end} lies outside of its {length} bases")
+        return self.read_at(offset + start, end - start)
+
+    def read_absolute(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
+        """Return the codes from `start` to `end` in coordinates of the whole contig.
+
+        Raises InputError when no stored piece of the contig holds the interval.
+        """
+        for first, length, offset in self._pieces_of(contig):
+            if first <= start <= end <= first + length:
+                return self.read_at(offset + start - first, end - start)
+        raise InputError(
+            f"{self.contigs_path}: {contig}:{start}-{end} is not stored there; "
+            "give coordinates inside its contigs."
+        )
+
+    def read_at(self, offset: int, length: int) -> NDArray[np.uint8]:
+        """Return `length` codes from an offset into the whole store."""
+        codes = np.empty(length, dtype=np.uint8)
+        self.read_into(codes, offset)
+        return codes
+
+    def read_into(self, codes: NDArray[np.uint8], offset: int) -> None:
+        """Fill `codes` with the bases from an offset into the whole store."""
+        if self._descriptor is None:
+            self._open()
+        # One call reads at most 2 GiB and the largest contigs are longer.
+        view, done = memoryview(codes), 0
+        while done < len(view):
+            chunk = os.pread(self._descriptor, len(view) - done, self._data + offset + done)
+            if not chunk:
+                raise ValueError(f"{self.bases_path} ends before base {offset + len(view)}")
+            view[done : done + len(chunk)] = chunk
+            done += len(chunk)
+
+    def _open(self) -> None:
+        with open(self.bases_path, "rb") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            self._data = file.tell()
+        self._descriptor = os.open(self.bases_path, os.O_RDONLY)
+
+    def _pieces_of(self, contig: str) -> list[tuple[int, int, int]]:
+        if contig not in self._pieces:
+            near = difflib.get_close_matches(contig, self._pieces, n=3) or list(self._pieces)[:3]
+            raise InputError(
+                f"{self.contigs_path}: there is no contig {contig}; "
+                f"known are {', '.join(near)} and the like."
+            )
+        return self._pieces[contig]
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_descriptor": None}

@@ -1,0 +1,209 @@
+"""The vocabulary of k-mers and the one rule that turns bases into tokens (paper section 2).
+
+Bases are codes, uint8: A T C G N = 0 1 2 3 4. The rule: cut at every N; inside a piece take
+consecutive k-mers from its left end and what remains as single bases; each N is one token; <cls>
+comes first and nothing comes last.
+
+Shapes: n bases, B windows, T tokens with <cls>.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+ALPHABET = "ATCG"
+N = 4
+LARGEST_K = 7  # 4**8 k-mers and the rest no longer fit the 16 bits of a token id
+SPECIALS = {
+    "v1": ("<unk>", "<pad>", "<mask>", "<cls>"),
+    "v2": ("<unk>", "<pad>", "<mask>", "<cls>", "<eos>", "<bos>"),
+}
+# v1 knows two more tokens than its embedding table has rows; they follow the single bases.
+TRAILING = {"v1": ("<eos>", "<bos>"), "v2": ()}
+
+_CODE_OF_BYTE = bytes(
+    (ALPHABET + "N").find(chr(byte).upper()) if chr(byte).upper() in ALPHABET else N
+    for byte in range(256)
+)
+_BYTE_OF_CODE = np.frombuffer(b"ATCGN", dtype=np.uint8)
+_COMPLEMENT = np.array([1, 0, 3, 2, N], dtype=np.uint8)
+_ROWS_AT_ONCE = 16  # blocks of this many windows stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Token ids of one k and one model generation, `v1` or `v2`.
+
+    The ids run: specials, the 4**k k-mers with the first letter most significant (AAAAAA, AAAAAT,
+    AAAAAC, ... GGGGGG), then A, T, C, G, N.
+    """
+
+    k: int
+    version: str
+
+    def __post_init__(self) -> None:
+        if self.version not in SPECIALS:
+            raise ValueError(f"vocabulary version {self.version!r} is none of {list(SPECIALS)}")
+        if not 1 <= self.k <= LARGEST_K:
+            raise ValueError(f"k is {self.k}, it has to lie between 1 and {LARGEST_K}")
+
+    @property
+    def unknown(self) -> int:
+        return 0
+
+    @property
+    def pad(self) -> int:
+        return 1
+
+    @property
+    def mask(self) -> int:
+        return 2
+
+    @property
+    def cls(self) -> int:
+        return 3
+
+    @property
+    def kmer_offset(self) -> int:
+        """Id of the first k-mer."""
+        return len(SPECIALS[self.version])
+
+    @property
+    def base_offset(self) -> int:
+        """Id of the single base A; T, C, G and N follow."""
+        return self.kmer_offset + 4**self.k
+
+    @property
+    def n_id(self) -> int:
+        """Id of the single base N."""
+        return self.base_offset + N
+
+    @property
+    def maskable_stop(self) -> int:
+        """Ids from `kmer_offset` to before this one may be masked: k-mers, single A, T, C, G."""
+        return self.n_id
+
+    @property
+    def size(self) -> int:
+        """Rows in the model's tables: 4,105 (v1) or 4,107 (v2) at k = 6."""
+        return self.n_id + 1
+
+    def tokens(self) -> list[str]:
+        """Return the whole vocabulary, position = id, with v1's two tokens without a row."""
+        kmers = ("".join(letters) for letters in product(ALPHABET, repeat=self.k))
+        return [*SPECIALS[self.version], *kmers, *ALPHABET, "N", *TRAILING[self.version]]
+
+
+def to_codes(sequence: str | bytes | bytearray) -> NDArray[np.uint8]:
+    """Return the codes of a sequence in either case; whatever is not A, C, G or T becomes N."""
+    if isinstance(sequence, str):
+        sequence = sequence.encode("ascii", "replace")
+    return np.frombuffer(bytearray(sequence.translate(_CODE_OF_BYTE)), dtype=np.uint8)
+
+
+def to_sequence(codes: NDArray[np.uint8]) -> str:
+    """Return the upper-case sequence of codes."""
+    return _BYTE_OF_CODE[codes].tobytes().decode("ascii")
+
+
+def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the codes of the other strand; N stays N."""
+    return _COMPLEMENT[codes[::-1]]
+
+
+def kmer_indexes(codes: NDArray[np.uint8], k: int) -> NDArray[np.uint16]:
+    """Return the index in 0 .. 4**k - 1 of the k-mer that begins at each base, uint16[n - k + 1].
+
+    Values at k-mers that hold an N mean nothing.
+    """
+    stop = len(codes) - k + 1
+    indexes = np.zeros(max(stop, 0), dtype=np.uint16)
+    for position in range(k if stop > 0 else 0):
+        indexes <<= 2
+        indexes |= codes[position : position + stop]
+    return indexes
+
+
+def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.int64]:
+    """Return how often each k-mer without N begins at any base, int64[4**k]."""
+    indexes = kmer_indexes(codes, k)
+    is_n = codes == N
+    if is_n.any():
+        holds_n = np.zeros(len(indexes), dtype=bool)
+        for position in range(k):
+            holds_n |= is_n[position : position + len(indexes)]
+        indexes = indexes[~holds_n]
+    return np.bincount(indexes, minlength=4**k)
+
+
+def encode(codes: NDArray[np.uint8], vocabulary: Vocabulary) -> NDArray[np.uint16]:
+    """Return the tokens of bases by the exact rule, uint16[T] with <cls> first."""
+    k = vocabulary.k
+    # Every piece ends at an N, which is its last token, or at the end of the sequence.
+    ends = np.append(np.flatnonzero(codes == N), len(codes))
+    firsts = np.append(0, ends[:-1] + 1)
+    kmers, singles = np.divmod(ends - firsts, k)
+    counts = kmers + singles + 1
+    counts[-1] -= 1
+    # What follows is per token: its place in its piece, and the base where it begins.
+    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    kmers = np.repeat(kmers, counts)
+    starts = np.repeat(firsts, counts) + place + (k - 1) * np.minimum(place, kmers)
+
+    tokens = np.empty(1 + len(starts), dtype=np.uint16)
+    tokens[0] = vocabulary.cls
+    tokens[1:] = codes[starts]
+    tokens[1:] += np.uint16(vocabulary.base_offset)
+    is_kmer = place < kmers
+    indexes = kmer_indexes(codes, k)[starts[is_kmer]]
+    tokens[1:][is_kmer] = indexes + np.uint16(vocabulary.kmer_offset)
+    return tokens
+
+
+def encode_windows(
+    windows: NDArray[np.uint8], vocabulary: Vocabulary, tokens: int
+) -> NDArray[np.uint16]:
+    """Return the first `tokens` tokens of each window, <cls> included: uint8[B, n] to uint16[B, T].
+
+    The same as `encode` row by row, without its cost for rows that hold no N.
+
+    Raises ValueError when n bases can make fewer than `tokens` tokens.
+    """
+    rows, n = windows.shape
+    kmers, singles = divmod(n, vocabulary.k)
+    # Rows with N never have fewer tokens than rows without.
+    if tokens < 1 or tokens > 1 + kmers + singles:
+        raise ValueError(f"{n} bases do not make {tokens} tokens of {vocabulary.k}-mers")
+    kmers = min(kmers, tokens - 1)
+    singles = tokens - 1 - kmers
+    result = np.empty((rows, tokens), dtype=np.uint16)
+    result[:, 0] = vocabulary.cls
+    stop = kmers * vocabulary.k
+    for first in range(0, rows, _ROWS_AT_ONCE):
+        block = slice(first, first + _ROWS_AT_ONCE)
+        ids = _consecutive_kmers(windows[block, :stop], vocabulary.k)
+        result[block, 1 : 1 + kmers] = ids + np.uint16(vocabulary.kmer_offset)
+    if singles:
+        result[:, 1 + kmers :] = windows[:, stop : stop + singles]
+        result[:, 1 + kmers :] += np.uint16(vocabulary.base_offset)
+    for row in np.flatnonzero(windows.max(axis=1, initial=0) == N):
+        result[row] = encode(windows[row], vocabulary)[:tokens]
+    return result
+
+
+def _consecutive_kmers(windows: NDArray[np.uint8], k: int) -> NDArray[np.uint16]:
+    """Return the indexes of the k-mers at 0, k, 2k, ... of rows without N, uint16[B, n // k]."""
+    # float32 is exact here (indexes stay below 2**24) and is the only type with a fast product.
+    powers = 4.0 ** np.arange(k - 1, -1, -1, dtype=np.float32)
+    letters = windows.reshape(len(windows), -1, k).astype(np.float32)
+    return (letters @ powers).astype(np.uint16)
+
+
+def bases_per_token(ids: ArrayLike, vocabulary: Vocabulary) -> NDArray[np.uint8]:
+    """Return how many bases each token stands for: k, 1 for a single base or N, 0 for specials."""
+    ids = np.asarray(ids)
+    is_kmer = (ids >= vocabulary.kmer_offset) & (ids < vocabulary.base_offset)
+    is_base = (ids >= vocabulary.base_offset) & (ids <= vocabulary.n_id)
+    return np.where(is_kmer, vocabulary.k, is_base).astype(np.uint8)

@@ -1,0 +1,50 @@
+"""Training samples written out as arrays, for people who train with something else.
+
+Shapes: B windows, T tokens of a window with <cls>.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dnalm.files import atomic_path, write_json
+from dnalm.genome.corpus import ROWS_AT_ONCE, TrainingWindows
+
+MANIFEST = "manifest.json"
+
+
+def write_token_shards(
+    manifest: Mapping[str, Any],
+    genomes: Mapping[str, str | Path],
+    folder: str | Path,
+    *,
+    epochs: int,
+    shard_windows: int,
+    seed: int,
+) -> None:
+    """Write the training samples of `epochs` epochs, in order, as arrays of `shard_windows` rows.
+
+    `folder` gets shard-00000.npy, ... (uint16[B, T]) and manifest.json, which names the first
+    sample of each. Row r of a shard is `TrainingWindows.draw` of sample first_sample + r.
+    """
+    drawn = TrainingWindows(manifest, genomes, seed)
+    samples = epochs * drawn.windows
+    shards = []
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        for number, first in enumerate(range(0, samples, shard_windows)):
+            rows = min(shard_windows, samples - first)
+            name = f"shard-{number:05d}.npy"
+            shape = (rows, drawn.tokens)
+            shard = np.lib.format.open_memmap(temporary / name, "w+", np.uint16, shape)
+            for row in range(0, rows, ROWS_AT_ONCE):
+                stop = min(rows, row + ROWS_AT_ONCE)
+                shard[row:stop] = drawn.draw(np.arange(first + row, first + stop))
+            shard.flush()
+            shards.append({"file": name, "first_sample": first, "windows": rows})
+        facts = {key: manifest[key] for key in ("name", "k", "vocabulary", "tokens", "simulated")}
+        facts |= {"seed": seed, "epochs": epochs, "windows_per_epoch": drawn.windows}
+        write_json(temporary / MANIFEST, facts | {"shards": shards})
+    drawn.close()

@@ -1,0 +1,73 @@
+"""Windows as arithmetic on contig lengths (paper section 3.1); no file lists them.
+
+Window i of a contig covers bases [i * stride, i * stride + length), 0-based and half-open. What
+is left at the end of a contig, and a contig shorter than a window, is dropped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dnalm.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowRule:
+    """How contigs are cut: window length and stride in bases, and the largest start drawn.
+
+    Tokenisation begins at 0 .. `start_max` (both included) within a window.
+    """
+
+    length: int
+    stride: int
+    start_max: int
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or self.stride < 1 or not 0 <= self.start_max < self.length:
+            raise InputError(
+                f"windows of length {self.length}, stride {self.stride} and start_max "
+                f"{self.start_max} are impossible: give a length and a stride of at least 1 "
+                "and a start_max from 0 to length - 1."
+            )
+
+    def count(self, contig_length: int) -> int:
+        """Return the number of whole windows in a contig of so many bases."""
+        return max(0, (contig_length - self.length) // self.stride + 1)
+
+    def dropped_tail(self, contig_length: int) -> int:
+        """Return the bases after the end of the last window, all of a contig without one."""
+        windows = self.count(contig_length)
+        return contig_length - ((windows - 1) * self.stride + self.length if windows else 0)
+
+
+def tokens_per_window(rule: WindowRule, k: int, max_tokens: int) -> int:
+    """Return the tokens, <cls> included, that every window has from every start.
+
+    Raises InputError when that leaves nothing beside <cls>.
+    """
+    tokens = 1 + min(max_tokens - 1, (rule.length - rule.start_max) // k)
+    if tokens < 2:
+        raise InputError(
+            f"windows of length {rule.length} with start_max {rule.start_max}, k {k} and "
+            f"max_tokens {max_tokens} hold no k-mer: make windows.length or max_tokens larger."
+        )
+    return tokens
+
+
+class WindowIndex:
+    """Numbers the windows of many contigs 0 .. windows - 1, contig after contig."""
+
+    def __init__(self, lengths: Sequence[int], rule: WindowRule) -> None:
+        self.rule = rule
+        counts = [rule.count(int(length)) for length in lengths]
+        self._ends = np.cumsum(counts, dtype=np.int64)
+        self._firsts = self._ends - np.array(counts, dtype=np.int64)
+        self.windows = int(self._ends[-1]) if counts else 0
+
+    def locate(self, window: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the contig row and the start in bases within that contig of each window."""
+        window = np.asarray(window, dtype=np.int64)
+        contig = np.searchsorted(self._ends, window, side="right")
+        return contig, (window - self._firsts[contig]) * self.rule.stride

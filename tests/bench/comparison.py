@@ -1,0 +1,65 @@
+"""What all benches share: timing two sides in turns, and the table and file of the outcome."""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+# Benches are started by path, so the library has to be found by hand.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One case: what each side reached (more is better) and whether their results agreed.
+
+    `limit` is the ratio ours / peer below which one should stop and think; it decides nothing.
+    """
+
+    case: str
+    ours: float
+    peer: float
+    unit: str
+    correct: bool
+    limit: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.peer
+
+
+def time_in_turns(
+    ours: Callable[[], object], peer: Callable[[], object], rounds: int
+) -> tuple[float, float]:
+    """Return the median processor seconds of both sides, which take turns after an untimed call."""
+    sides = (ours, peer)
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for side in sides:
+        side()
+    for _ in range(rounds):
+        for side, values in zip(sides, seconds, strict=True):
+            start = time.process_time()
+            side()
+            values.append(time.process_time() - start)
+    return statistics.median(seconds[0]), statistics.median(seconds[1])
+
+
+def report(rows: Sequence[Comparison], output: Path) -> int:
+    """Print a table, write `output` as JSON, and return the exit code: 1 if any case disagreed."""
+    cells = [("case", "ours", "peer", "unit", "ratio", "limit", "results")]
+    for row in rows:
+        agreed = "agree" if row.correct else "DIFFER"
+        numbers = (f"{row.ours:,.4g}", f"{row.peer:,.4g}")
+        cells.append((row.case, *numbers, row.unit, f"{row.ratio:.2f}", f"{row.limit:g}", agreed))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+    keys = ("case", "ours", "peer", "unit", "ratio", "correct", "limit")
+    facts = [asdict(row) | {"ratio": row.ratio} for row in rows]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps([{key: row[key] for key in keys} for row in facts], indent=2))
+    return 0 if all(row.correct for row in rows) else 1

@@ -1,0 +1,53 @@
+"""Small genomes and, where DNALM_DATA names it, the folder of real data."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dnalm.genome.bases import write_bases
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real data, or skip."""
+    folder = os.environ.get("DNALM_DATA")
+    if not folder:
+        pytest.skip("DNALM_DATA does not name a folder of real data")
+    return Path(folder)
+
+
+def random_sequence(seed: int, length: int, n_share: float = 0.0) -> str:
+    """Return A, C, G, T and, in runs, N."""
+    random = np.random.default_rng(seed)
+    letters = random.choice(list("ACGT"), length)
+    while n_share and np.mean(letters == "N") < n_share:
+        start = random.integers(0, length)
+        letters[start : start + random.integers(1, 1 + max(1, length // 20))] = "N"
+    return "".join(letters)
+
+
+@pytest.fixture(scope="session")
+def sequence():
+    return random_sequence
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Return a function that stores {record: sequence} as a genome and returns its folder."""
+
+    def make(name: str, records: dict[str, str], **config) -> Path:
+        source, folder = tmp_path / f"{name}.fa", tmp_path / "genomes" / name
+        source.write_text("".join(f">{record}\n{text}\n" for record, text in records.items()))
+        write_bases(
+            source,
+            name=name,
+            config=config,
+            bases=folder / "bases.npy",
+            contigs=folder / "contigs.tsv",
+            manifest=folder / "manifest.json",
+        )
+        return folder
+
+    return make

@@ -1,0 +1,138 @@
+"""FASTA is read as pyfaidx reads it, and bad files end in one sentence."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from dnalm.errors import InputError
+from dnalm.genome.fasta import Counts, read_fasta
+from dnalm.genome.kmers import to_codes, to_sequence
+
+
+def read_text(tmp_path, text: str | bytes, name: str = "x.fa"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return list(read_fasta(path))
+
+
+def test_contigs_are_read_across_blocks_like_pyfaidx_does(tmp_path, sequence, monkeypatch):
+    pyfaidx = pytest.importorskip("pyfaidx")
+    monkeypatch.setattr("dnalm.genome.fasta.BLOCK_BYTES", 100)
+    texts = {f"c{i}": sequence(i, 137 * i + 1, 0.05 * i) for i in range(6)}
+    lines = []
+    for name, text in texts.items():
+        lines.append(f">{name} some words > here")
+        lines += [text[at : at + 60] for at in range(0, len(text), 60)]
+    path = tmp_path / "x.fa"
+    path.write_text("\n".join(lines) + "\n")
+    zipped = tmp_path / "x.fa.gz"
+    zipped.write_bytes(gzip.compress(path.read_bytes()))
+    peer = pyfaidx.Fasta(str(path))
+    for source in (path, zipped):
+        found = {contig.name: to_sequence(contig.codes) for contig in read_fasta(source)}
+        assert found == {record.name: str(record) for record in peer}
+
+
+def test_letters_are_counted_and_replaced(tmp_path):
+    (contig,) = read_text(tmp_path, ">x\nACGTacgtNn\nRyACGTACGTACG\n")
+    assert to_sequence(contig.codes) == "ACGTACGTNNNNACGTACGTACG"
+    # Lower-case: acgt, n and y; replaced by N: R and y.
+    assert contig.counts == Counts(bases=23, n=4, soft_masked=6, iupac=2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [">x\r\nACGT\r\nAC\r\n", ">x\nACGTAC", "\n\n>x\nAC\n\nGTAC\n\n", ">x words\nAC GT\tAC\n"],
+    ids=["Windows line ends", "no last line end", "blank lines", "blanks"],
+)
+def test_line_layout_does_not_matter(tmp_path, text):
+    (contig,) = read_text(tmp_path, text)
+    assert contig.name == "x"
+    assert to_sequence(contig.codes) == "ACGTAC"
+
+
+def test_a_piece_has_absolute_coordinates(tmp_path):
+    whole, piece, odd = read_text(
+        tmp_path, ">chr1\nACGT\n>20:1001-1006\nACGTAC\n>HLA*01:01:02\nA\n"
+    )
+    assert (whole.name, whole.start) == ("chr1", 0)
+    assert (piece.record, piece.name, piece.start) == ("20:1001-1006", "20", 1000)
+    assert (odd.name, odd.start) == ("HLA*01:01:02", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "the file is empty"),
+        ("\n \n", "the file is empty"),
+        ("<!DOCTYPE html>\n<html>", "it is a web page"),
+        ("id,sequence\n1,ACGT\n", "it is not FASTA"),
+        (">x\n>y\nACGT\n", "record x has no sequence"),
+        (">x\nACGT\n>y\nAC\n>x\nAC\n", "two records are named x"),
+        (">x\nACGT\n>\nAC\n", "no name"),
+        (">x\nAC-GT\n", "'-', which is no letter"),
+        (">x\nACGT*\n", r"'\*', which is no letter"),
+        (">x\nMKVLAWSEDF\n", "as in proteins or RNA"),
+        (">20:1000-1006\nACGTAC\n", "holds 6; correct its name"),
+    ],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_bad_files_end_in_one_sentence(tmp_path, text, sentence, compressed):
+    data = gzip.compress(text.encode()) if compressed else text.encode()
+    with pytest.raises(InputError, match=sentence) as caught:
+        read_text(tmp_path, data)
+    assert str(tmp_path / "x.fa") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("left", [5, 11, 100, -1])
+def test_truncated_gzip_is_told(tmp_path, sequence, left):
+    data = gzip.compress(f">x\n{sequence(1, 5000)}\n".encode())
+    with pytest.raises(InputError, match="truncated or damaged"):
+        read_text(tmp_path, data[:left], "x.fa.gz")
+
+
+def test_damaged_gzip_is_told(tmp_path, sequence):
+    data = bytearray(gzip.compress(f">x\n{sequence(1, 5000)}\n".encode()))
+    data[700:720] = bytes(20)
+    with pytest.raises(InputError, match="truncated or damaged"):
+        read_text(tmp_path, bytes(data), "x.fa.gz")
+
+
+def test_bgzip_cut_between_its_blocks_is_told(tmp_path, sequence):
+    pysam = pytest.importorskip("pysam")
+    path = tmp_path / "x.fa.gz"
+    text = f">x\n{sequence(1, 100_000)}\n"
+    with pysam.BGZFile(str(path), "w") as file:
+        file.write(text.encode())
+    data = path.read_bytes()
+    (contig,) = read_fasta(path)
+    assert len(contig.codes) == 100_000
+    path.write_bytes(data[:-28])
+    with pytest.raises(InputError, match="the file is truncated"):
+        list(read_fasta(path))
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        list(read_fasta(tmp_path / "nowhere.fa"))
+
+
+def test_real_genomes_equal_pyfaidx(real_data, tmp_path):
+    pyfaidx = pytest.importorskip("pyfaidx")
+    for name in (
+        "human_grch37_chr1_0-1Mb/1_1-1000000",
+        "multispecies/drosophila_melanogaster_1pct",
+    ):
+        path = real_data / f"{name}.fa.gz"
+        plain = tmp_path / f"{path.name}.plain"
+        plain.write_bytes(gzip.decompress(path.read_bytes()))
+        peer = pyfaidx.Fasta(str(plain))
+        contigs = list(read_fasta(path))
+        assert [contig.record for contig in contigs] == list(peer.keys())
+        for contig in contigs:
+            text = str(peer[contig.record])
+            assert np.array_equal(contig.codes, to_codes(text))
+            assert contig.counts.soft_masked == sum(letter.islower() for letter in text)
+            assert contig.counts.n == len(text) - sum(text.upper().count(b) for b in "ACGT")
