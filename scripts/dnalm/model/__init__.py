@@ -1,0 +1,1 @@
+"""The encoder, its heads and adapters, and the names of its weights."""

@@ -1,0 +1,109 @@
+"""IA3: a frozen encoder that learns three vectors per block (section 6.3).
+
+l_k and l_v scale the output of the key and value projections, bias included and, in v2, before the
+rotation; l_ff scales the input of the second feed-forward matrix, in v2 after the gate product.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from dnalm.errors import InputError
+from dnalm.model.encoder import Encoder
+
+
+class Scaled(nn.Linear):
+    """A linear layer that shares another one's weights and has a vector `scale`, at first all 1."""
+
+    def __init__(self, linear: nn.Linear, length: int) -> None:
+        bias = linear.bias is not None
+        super().__init__(linear.in_features, linear.out_features, bias, device="meta")
+        self.weight, self.bias = linear.weight, linear.bias
+        self.scale = nn.Parameter(torch.ones(length, device=linear.weight.device))
+
+    def unscaled(self) -> nn.Linear:
+        """Return a plain linear layer with the same weights."""
+        linear = nn.Linear(
+            self.in_features, self.out_features, self.bias is not None, device="meta"
+        )
+        linear.weight, linear.bias = self.weight, self.bias
+        return linear
+
+
+class ScaledOutput(Scaled):
+    """l ⊙ (W·x + b)."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__(linear, linear.out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.scale
+
+
+class ScaledInput(Scaled):
+    """W·(l ⊙ x) + b."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__(linear, linear.in_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x * self.scale)
+
+
+def add_ia3(encoder: Encoder) -> list[nn.Parameter]:
+    """Freeze `encoder`, add the vectors in place and return them: l_k, l_v, l_ff of each block.
+
+    They are layers · (2·width + ffn_width) numbers, all 1, so the outputs do not change yet. The
+    frozen parameters keep their names. Vectors of an earlier call are replaced.
+    """
+    remove_ia3(encoder)
+    encoder.requires_grad_(False)
+    for block in encoder.blocks:
+        block.attention.key = ScaledOutput(block.attention.key)
+        block.attention.value = ScaledOutput(block.attention.value)
+        block.feed_forward.output = ScaledInput(block.feed_forward.output)
+    return [layer.scale for _, layer in _scaled_layers(encoder)]
+
+
+def remove_ia3(encoder: Encoder) -> None:
+    """Take the vectors out of `encoder` in place; its own parameters stay frozen."""
+    for name, layer in list(_scaled_layers(encoder)):
+        encoder.set_submodule(name, layer.unscaled())
+
+
+def adapter_state(encoder: Encoder) -> dict[str, Tensor]:
+    """Return copies of the vectors, e.g. {"blocks.0.attention.key.scale": float32[D]}."""
+    return {
+        f"{name}.scale": layer.scale.detach().cpu().clone()
+        for name, layer in _scaled_layers(encoder)
+    }
+
+
+def load_adapter(encoder: Encoder, state: Mapping[str, Tensor]) -> None:
+    """Give `encoder` the vectors of `adapter_state`, adding them first if it has none.
+
+    Raises `InputError` when `state` was made for an encoder of other names or sizes.
+    """
+    if not any(_scaled_layers(encoder)):
+        add_ia3(encoder)
+    vectors = {f"{name}.scale": layer.scale for name, layer in _scaled_layers(encoder)}
+    shapes = {name: tuple(vector.shape) for name, vector in vectors.items()}
+    given = {name: tuple(vector.shape) for name, vector in state.items()}
+    different = sorted(
+        name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name)
+    )
+    if different:
+        raise InputError(
+            f"The adapter does not fit the model, {len(different)} of its vectors differ in name "
+            f"or length (first: {different[0]}); load it into the model it was trained on."
+        )
+    with torch.no_grad():
+        for name, vector in vectors.items():
+            vector.copy_(state[name])
+
+
+def _scaled_layers(encoder: Encoder) -> Iterator[tuple[str, Scaled]]:
+    for name, module in encoder.named_modules():
+        if isinstance(module, Scaled):
+            yield name, module

@@ -1,0 +1,54 @@
+"""The numbers that describe one encoder."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dnalm.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """What decides the shape and the arithmetic of an encoder (sections 1.1 to 1.3 and 1.5).
+
+    `ffn_width` is the width between the two feed-forward matrices, after the gate when there is
+    one. `max_tokens` counts `<cls>`. `token_dropout` is the expected share of `<mask>` tokens of
+    training, 0.15 · 0.8 in v1, or None for no token dropout; `dropout` is the ordinary kind, on
+    each block's two branches.
+    """
+
+    layers: int
+    heads: int
+    width: int
+    ffn_width: int
+    positions: Literal["learned", "rotary"]
+    feed_forward: Literal["gelu", "swiglu"]
+    ffn_bias: bool
+    max_tokens: int
+    vocabulary_size: int
+    pad_id: int
+    mask_id: int
+    token_dropout: float | None
+    dropout: float
+    layer_norm_eps: float
+    initialisation: Literal["haiku", "normal"]
+
+    def __post_init__(self) -> None:
+        for key, allowed in (
+            ("positions", ("learned", "rotary")),
+            ("feed_forward", ("gelu", "swiglu")),
+            ("initialisation", ("haiku", "normal")),
+        ):
+            if getattr(self, key) not in allowed:
+                raise InputError(
+                    f"The model's {key} is {getattr(self, key)!r}; give {' or '.join(allowed)}."
+                )
+        if self.width % self.heads:
+            raise InputError(
+                f"The model's width {self.width} is not a multiple of its {self.heads} heads; "
+                "change one of the two."
+            )
+        if self.positions == "rotary" and self.width // self.heads % 2:
+            raise InputError(
+                f"The model's heads are {self.width // self.heads} wide, but rotary positions pair "
+                "the dimensions of a head; choose width and heads so that width / heads is even."
+            )

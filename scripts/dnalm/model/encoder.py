@@ -1,0 +1,250 @@
+"""The encoder of the Nucleotide Transformer, both generations, from token ids to logits.
+
+v1 has learned positions, GELU feed-forwards with biases and token dropout; v2 has rotary positions
+and gated (SwiGLU) feed-forwards without biases. All else is shared: pre-LayerNorm blocks and a
+masked-language head that is not tied to the token table. Sections are those of the paper notes.
+
+Shape letters: B batch, T tokens, S selected positions, D width, F feed-forward width, H heads,
+V vocabulary, L layers. Layers count from 1; layer 0 is the embedding.
+"""
+
+import math
+from collections.abc import Collection, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dnalm.errors import InputError
+from dnalm.model.config import EncoderConfig
+
+ROTARY_BASE = 10_000.0
+# What a pad key gets before the softmax (1.3). Finite, so that a row of nothing but pads, which
+# fills up a batch, yields numbers and not NaN.
+PAD_BIAS = -1e30
+TABLES = ("tokens.weight", "positions.weight")
+NORMAL_DEVIATION = 0.02
+
+
+class Output(NamedTuple):
+    """What a forward pass returns; rows that belong to pads hold nothing of meaning."""
+
+    logits: Tensor  # [B, T, V], 0 at pads, or [B, S, V] at the selected positions
+    states: tuple[Tensor, ...]  # L + 1 of [B, T, D]: embedding, after block 1, …, the final one
+
+
+class Encoder(nn.Module):
+    """Bidirectional transformer encoder with a masked-language head.
+
+    Its weights are those of `torch.nn`'s layers until `initialise` or `load_weights` sets them.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.tokens = nn.Embedding(config.vocabulary_size, config.width)
+        if config.positions == "learned":
+            # Positions start one after the pad's row, which is `pad_id`: 1,002 rows for 1,000.
+            self.positions = nn.Embedding(config.max_tokens + config.pad_id + 1, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
+        self.head = MaskedLanguageHead(config)
+
+    def forward(
+        self, tokens: Tensor, selected: Tensor | None = None, *, padded: bool = True
+    ) -> Output:
+        """Return logits and every layer's states for `tokens` int64[B, T].
+
+        With `selected` int64[B, S] the head runs at these positions only, which is most of what
+        pre-training saves. `padded=False` promises that no token is a pad, so that attention needs
+        no mask and may use its fastest kernel. Raises `InputError` when T exceeds `max_tokens`.
+        """
+        states = tuple(self._states(tokens, padded))
+        if selected is not None:
+            width = self.config.width
+            chosen = states[-1].gather(1, selected.unsqueeze(-1).expand(-1, -1, width))
+            return Output(self.head(chosen), states)
+        logits = self.head(states[-1])
+        if padded:
+            logits = logits.masked_fill((tokens == self.config.pad_id).unsqueeze(-1), 0.0)
+        return Output(logits, states)
+
+    def embed_states(
+        self, tokens: Tensor, layers: Collection[int], *, padded: bool = True
+    ) -> dict[int, Tensor]:
+        """Return {layer: states [B, T, D]} for `layers` within 0 … L, deepest blocks left out.
+
+        Layers 1 … L − 1 are the raw residual stream, layer L has passed the final LayerNorm (1.3).
+        """
+        wrong = sorted(layer for layer in layers if not 0 <= layer <= self.config.layers)
+        if wrong:
+            raise InputError(
+                f"Layer {wrong[0]} was asked for, but the model has layers 0 to "
+                f"{self.config.layers}; name layers in this range."
+            )
+        needed = islice(self._states(tokens, padded), max(layers, default=-1) + 1)
+        return {layer: states for layer, states in enumerate(needed) if layer in layers}
+
+    def _states(self, tokens: Tensor, padded: bool) -> Iterator[Tensor]:
+        """Yield the states of layers 0, 1, … L, each computed when it is asked for."""
+        config = self.config
+        if tokens.shape[1] > config.max_tokens:
+            raise InputError(
+                f"A sequence has {tokens.shape[1]} tokens with <cls>, but the model takes at most "
+                f"{config.max_tokens}; shorten the sequences or choose another model."
+            )
+        real = tokens != config.pad_id
+        # Only keys are masked: a pad's query changes the pad's own row and nothing else.
+        bias = torch.where(real, 0.0, PAD_BIAS)[:, None, None, :] if padded else None
+        rotary = None
+        if config.positions == "rotary":
+            rotary = rotary_table(tokens.shape[1], config.width // config.heads, tokens.device)
+        x = self._embed(tokens, real)
+        for block in self.blocks:
+            yield x
+            x = block(x, bias, rotary)
+        yield self.norm(x)
+
+    def _embed(self, tokens: Tensor, real: Tensor) -> Tensor:
+        x = self.tokens(tokens)
+        if self.config.token_dropout is not None:
+            x = self._drop_masks(x, tokens == self.config.mask_id, real)
+        if self.config.positions == "learned":
+            # Counting real tokens, not columns: pads take row `pad_id`, the first token the next.
+            x = x + self.positions(real.cumsum(1) * real + self.config.pad_id)
+        return x
+
+    def _drop_masks(self, x: Tensor, masked: Tensor, real: Tensor) -> Tensor:
+        """Zero the `<mask>` rows and rescale all by (1 − r)/(1 − m), at inference too (1.3).
+
+        r is the expected share of masks, m the one among this sequence's real tokens.
+        """
+        count = real.sum(1)
+        kept = (count - masked.sum(1)).clamp(min=1)  # a sequence of only masks or pads stays 0
+        scale = (1.0 - self.config.token_dropout) * count / kept
+        return (x.masked_fill(masked.unsqueeze(-1), 0.0) * scale[:, None, None]).type_as(x)
+
+
+class Block(nn.Module):
+    """x + attention(LayerNorm(x)), then x + feed_forward(LayerNorm(x))."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
+        self.attention = Attention(config)
+        self.feed_forward_norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, bias: Tensor | None, rotary: Tensor | None) -> Tensor:
+        x = x + self.dropout(self.attention(self.attention_norm(x), bias, rotary))
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+class Attention(nn.Module):
+    """Softmax(q·k/√(D/H) + bias)·v over all tokens, in H heads."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.query = nn.Linear(config.width, config.width)
+        self.key = nn.Linear(config.width, config.width)
+        self.value = nn.Linear(config.width, config.width)
+        self.output = nn.Linear(config.width, config.width)
+
+    def forward(self, x: Tensor, bias: Tensor | None, rotary: Tensor | None) -> Tensor:
+        query, key, value = (
+            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D/H]
+            for projection in (self.query, self.key, self.value)
+        )
+        if rotary is not None:
+            query, key = rotate(query, rotary), rotate(key, rotary)
+        if bias is not None:
+            bias = bias.to(query.dtype)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        return self.output(mixed.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """v1: output(GELU(input(x))). v2: output(swish(a)·b), a and b the two halves of input(x)."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.gated = config.feed_forward == "swiglu"
+        inner = 2 * config.ffn_width if self.gated else config.ffn_width
+        self.input = nn.Linear(config.width, inner, bias=config.ffn_bias)
+        self.output = nn.Linear(config.ffn_width, config.width, bias=config.ffn_bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.gated:
+            gate, value = self.input(x).chunk(2, dim=-1)
+            return self.output(functional.silu(gate) * value)
+        return self.output(functional.gelu(self.input(x)))
+
+
+class MaskedLanguageHead(nn.Module):
+    """Linear, GELU, LayerNorm, Linear to the vocabulary; its input has passed `Encoder.norm`."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.width, config.width)
+        self.norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
+        self.decoder = nn.Linear(config.width, config.vocabulary_size)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return self.decoder(self.norm(functional.gelu(self.dense(states))))
+
+
+def rotary_table(tokens: int, head_width: int, device: torch.device) -> Tensor:
+    """Return cosines and sines float32[2, T, head_width / 2] of position · base^(−2i/head_width).
+
+    Positions count from 0 at `<cls>`. Made anew in each pass: it costs next to nothing, and a
+    module without buffers can be built on the meta device.
+    """
+    exponents = torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width
+    positions = torch.arange(tokens, device=device, dtype=torch.float32)
+    angles = positions[:, None] / ROTARY_BASE**exponents
+    return torch.stack([angles.cos(), angles.sin()])
+
+
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    """Rotate x [B, H, T, h]: dimension i pairs with i + h/2 (1.3)."""
+    cosine, sine = table
+    first, second = x.chunk(2, dim=-1)
+    parts = [first * cosine - second * sine, second * cosine + first * sine]
+    return torch.cat(parts, dim=-1).type_as(x)
+
+
+def initialise(encoder: Encoder, seed: int) -> None:
+    """Draw every weight anew; the same seed gives the same weights on every device.
+
+    `haiku` is the draw of the authors' code (1.5): attention weights and biases uniform within
+    ±√(6/fan_in), the other matrices normal of SD 1/√fan_in and the tables normal of SD 1, both cut
+    at ±2 SD, the other biases 0. `normal` is SD 0.02 and biases 0. LayerNorms start at 1 and 0.
+    """
+    haiku = encoder.config.initialisation == "haiku"
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in encoder.named_parameters():
+        fan_in = parameter.shape[-1]  # of a bias: its own length, as in the authors' code
+        drawn = torch.zeros(parameter.shape)
+        if "norm." in name:
+            drawn.fill_(float(name.endswith("weight")))
+        elif haiku and ".attention." in name:
+            limit = math.sqrt(6.0 / fan_in)
+            drawn.uniform_(-limit, limit, generator=generator)
+        elif name.endswith("weight") and haiku:
+            deviation = 1.0 if name in TABLES else 1.0 / math.sqrt(fan_in)
+            bounds = {"a": -2.0 * deviation, "b": 2.0 * deviation}
+            nn.init.trunc_normal_(drawn, std=deviation, **bounds, generator=generator)
+        elif name.endswith("weight"):
+            drawn.normal_(0.0, NORMAL_DEVIATION, generator=generator)
+        with torch.no_grad():
+            parameter.copy_(drawn)
+
+
+def count_parameters(config: EncoderConfig) -> int:
+    """Return the number of parameters of the encoder that `config` describes."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in Encoder(config).parameters())

@@ -1,0 +1,83 @@
+"""Pooling of token states to one vector per sequence, and the classifier on top of it.
+
+Shape letters: B batch, T tokens, D width.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dnalm.errors import InputError
+from dnalm.genome.kmers import Vocabulary, bases_per_token
+from dnalm.model.encoder import Encoder
+
+Pooling = Literal["mean", "centre"]
+
+
+def pool(
+    states: Tensor,
+    tokens: Tensor,
+    vocabulary: Vocabulary,
+    pooling: Pooling,
+    centre_bases: int | None = None,
+) -> Tensor:
+    """Return the mean state [B, D] over tokens that stand for bases, so without <cls> and pads.
+
+    `states` is [B, T, D], `tokens` int64[B, T]. `mean` takes all such tokens with equal weight, as
+    the paper's notebook does (6.2). `centre` takes those that overlap the middle `centre_bases`
+    bases of their own sequence, that is bases [s, s + centre_bases) with
+    s = ⌊(bases − centre_bases) / 2⌋, 0-based; a shorter sequence is taken whole. A sequence
+    without bases gives zeros. Raises `InputError` for another pooling or no centre.
+    """
+    table = bases_per_token(np.arange(vocabulary.size), vocabulary).astype(np.int64)
+    bases = torch.from_numpy(table).to(tokens.device)[tokens]
+    if pooling == "mean":
+        chosen = bases > 0
+    elif pooling == "centre" and centre_bases is not None and centre_bases > 0:
+        chosen = (bases > 0) & _overlaps_centre(bases, centre_bases)
+    else:
+        raise InputError(
+            f"The pooling is {pooling!r} with centre_bases {centre_bases}; "
+            "give mean, or centre with a positive number of bases."
+        )
+    count = chosen.sum(1, keepdim=True).clamp(min=1)
+    return (states * chosen.unsqueeze(-1)).sum(1) / count
+
+
+def _overlaps_centre(bases: Tensor, centre_bases: int) -> Tensor:
+    """Mark the tokens [B, T] that share a base with the middle of their sequence."""
+    ends = bases.cumsum(1)
+    total = ends[:, -1:]
+    first = (total - centre_bases).clamp(min=0) // 2
+    return (ends - bases < first + centre_bases) & (ends > first)
+
+
+class PooledClassifier(nn.Module):
+    """One linear layer on the pooled last state of an encoder (section 11, finetune.head).
+
+    The layer's first weights come from torch's global generator: seed it before.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        classes: int,
+        pooling: Pooling,
+        vocabulary: Vocabulary,
+        centre_bases: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.pooling = pooling
+        self.vocabulary = vocabulary
+        self.centre_bases = centre_bases
+        self.output = nn.Linear(encoder.config.width, classes)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return logits [B, classes] for `tokens` int64[B, T], padded on the right."""
+        last = self.encoder.config.layers
+        states = self.encoder.embed_states(tokens, [last])[last]
+        pooled = pool(states, tokens, self.vocabulary, self.pooling, self.centre_bases)
+        return self.output(pooled)

@@ -1,0 +1,220 @@
+"""Weight files: an encoder under the names that published checkpoints use.
+
+The names are those of `transformers`' ESM (section 1.4), so that published weights load into our
+encoder and ours open in `EsmForMaskedLM`. Files are safetensors; shapes are those of torch, (out,
+in) for matrices.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dnalm.errors import InputError
+from dnalm.files import atomic_path, sha256_of
+from dnalm.model.encoder import Encoder, EncoderConfig
+
+OUTER_NAMES = {
+    "tokens.weight": "esm.embeddings.word_embeddings.weight",
+    "positions.weight": "esm.embeddings.position_embeddings.weight",
+    "norm.weight": "esm.encoder.emb_layer_norm_after.weight",
+    "norm.bias": "esm.encoder.emb_layer_norm_after.bias",
+    "head.dense.weight": "lm_head.dense.weight",
+    "head.dense.bias": "lm_head.dense.bias",
+    "head.norm.weight": "lm_head.layer_norm.weight",
+    "head.norm.bias": "lm_head.layer_norm.bias",
+    "head.decoder.weight": "lm_head.decoder.weight",
+    "head.decoder.bias": "lm_head.bias",
+}
+BLOCK_NAMES = {
+    "attention_norm": "attention.LayerNorm",
+    "attention.query": "attention.self.query",
+    "attention.key": "attention.self.key",
+    "attention.value": "attention.self.value",
+    "attention.output": "attention.output.dense",
+    "feed_forward_norm": "LayerNorm",
+    "feed_forward.input": "intermediate.dense",
+    "feed_forward.output": "output.dense",
+}
+# The first names of these arrays, which `transformers` still reads and, since version 5, writes.
+OLD_SUFFIXES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+# Tensors of published files that no forward pass uses.
+UNUSED = re.compile(
+    r"esm\.contact_head\.regression\..*"
+    r"|esm\.embeddings\.position_ids"
+    r"|esm\.(encoder\.layer\.\d+\.attention\.self\.)?rotary_embeddings\.inv_freq"
+)
+ROTARY_UNUSED = "esm.embeddings.position_embeddings.weight"
+# The share of masks that `EsmForMaskedLM` takes for granted when its token dropout is on.
+PUBLISHED_TOKEN_DROPOUT = 0.12
+NAMED_AT_MOST = 5
+
+
+def save_weights(encoder: Encoder, path: str | Path, metadata: Mapping[str, str]) -> None:
+    """Write the encoder's weights under their published names, float32, complete or not at all.
+
+    Equal weights and metadata give equal bytes. Adapters must have been removed before.
+    """
+    tensors = {
+        name: tensor.detach().to("cpu", torch.float32).contiguous()
+        for name, tensor in to_published(encoder.state_dict()).items()
+    }
+    save_tensors(tensors, path, metadata)
+
+
+def load_weights(config: EncoderConfig, path: str | Path) -> Encoder:
+    """Return the encoder of `config` with the weights of a safetensors file, float32 on the CPU.
+
+    Raises `InputError`, naming every kind of mismatch, unless the file holds exactly the tensors
+    that `config` asks for. Tensors known to be unused (1.4) are ignored.
+    """
+    try:
+        published = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{path} cannot be read as a safetensors file ({error}); give one that is complete."
+        ) from error
+    try:
+        state = from_published(published, config)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    with torch.device("meta"):
+        encoder = Encoder(config)
+    encoder.load_state_dict(state, assign=True)
+    return encoder
+
+
+def weights_sha256(path: str | Path) -> str:
+    """Return the sha256 of a weight file, the number that `sha256sum` prints."""
+    return sha256_of(path)
+
+
+def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename an encoder's `state_dict` to the published names."""
+    return {published_name(name): tensor for name, tensor in state.items()}
+
+
+def from_published(published: Mapping[str, Tensor], config: EncoderConfig) -> dict[str, Tensor]:
+    """Rename published tensors to ours, as float32.
+
+    Raises `InputError` when tensors are missing, not part of the model or of another shape.
+    """
+    with torch.device("meta"):
+        expected = {
+            published_name(name): (name, tensor.shape)
+            for name, tensor in Encoder(config).state_dict().items()
+        }
+    given = {
+        _without_old_suffix(name): tensor
+        for name, tensor in published.items()
+        if not _is_unused(name, config)
+    }
+    reshaped = [
+        f"{name} {list(tensor.shape)} instead of {list(expected[name][1])}"
+        for name, tensor in given.items()
+        if name in expected and tensor.shape != expected[name][1]
+    ]
+    complaints = [
+        f"{len(names)} {words} ({_shortened(names)})"
+        for words, names in (
+            ("missing", sorted(expected.keys() - given.keys())),
+            ("not part of the model", sorted(given.keys() - expected.keys())),
+            ("of another shape", sorted(reshaped)),
+        )
+        if names
+    ]
+    if complaints:
+        raise InputError(
+            f"the weights do not fit the model, {', '.join(complaints)}; "
+            "choose the preset that these weights were trained with."
+        )
+    return {expected[name][0]: tensor.to(torch.float32) for name, tensor in given.items()}
+
+
+def published_name(name: str) -> str:
+    """Return the published name of one of our parameters."""
+    if name in OUTER_NAMES:
+        return OUTER_NAMES[name]
+    _, block, rest = name.split(".", maxsplit=2)
+    module, array = rest.rsplit(".", maxsplit=1)
+    return f"esm.encoder.layer.{block}.{BLOCK_NAMES[module]}.{array}"
+
+
+def published_config(config: EncoderConfig) -> dict[str, Any]:
+    """Return the `config.json` that goes with our weights in `transformers` (section 1.2).
+
+    `EsmForMaskedLM` opens v1 with it. v2's feed-forward needs the authors' own modelling code.
+    Raises `InputError` for a token dropout that `transformers` cannot express.
+    """
+    if config.token_dropout not in (None, PUBLISHED_TOKEN_DROPOUT):
+        raise InputError(
+            f"The model's token_dropout is {config.token_dropout}, but transformers knows only "
+            f"{PUBLISHED_TOKEN_DROPOUT} or none; a model with another one cannot be exported."
+        )
+    gated = {"add_bias_fnn": config.ffn_bias} if config.feed_forward == "swiglu" else {}
+    return {
+        "architectures": ["EsmForMaskedLM"],
+        "model_type": "esm",
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "hidden_size": config.width,
+        "intermediate_size": config.ffn_width,
+        "vocab_size": config.vocabulary_size,
+        "pad_token_id": config.pad_id,
+        "mask_token_id": config.mask_id,
+        "max_position_embeddings": config.max_tokens + config.pad_id + 1,
+        "position_embedding_type": "rotary" if config.positions == "rotary" else "absolute",
+        "layer_norm_eps": config.layer_norm_eps,
+        "hidden_dropout_prob": config.dropout,
+        "attention_probs_dropout_prob": 0.0,
+        "token_dropout": config.token_dropout is not None,
+        "emb_layer_norm_before": False,
+        "tie_word_embeddings": False,
+        **gated,
+    }
+
+
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str]
+) -> None:
+    """Write a safetensors file whose bytes depend on `tensors` and `metadata` alone."""
+    with atomic_path(path) as temporary:
+        # Older readers of `transformers` insist on the key `format`.
+        save_file(dict(tensors), temporary, metadata={**metadata, "format": "pt"})
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Sort the metadata in a file's header, which safetensors writes in a random order."""
+    with open(path, "r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) > size:
+            raise RuntimeError(f"the header of {path} grew from {size} to {len(text)} bytes")
+        file.seek(8)
+        file.write(text.ljust(size))
+
+
+def _is_unused(name: str, config: EncoderConfig) -> bool:
+    return bool(UNUSED.fullmatch(name)) or (config.positions == "rotary" and name == ROTARY_UNUSED)
+
+
+def _without_old_suffix(name: str) -> str:
+    for old, new in OLD_SUFFIXES.items():
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
+
+
+def _shortened(names: Iterable[str]) -> str:
+    names = list(names)
+    rest = len(names) - NAMED_AT_MOST
+    return ", ".join(names[:NAMED_AT_MOST]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,101 @@
+"""Pooling against means written out by hand, and the classifier on it."""
+
+import pytest
+import torch
+
+from dnalm.errors import InputError
+from dnalm.genome.kmers import Vocabulary, encode, to_codes
+from dnalm.model.adapters import add_ia3
+from dnalm.model.encoder import Encoder
+from dnalm.model.heads import PooledClassifier, pool
+
+
+def tokens_of(sequences: list[str], vocabulary: Vocabulary) -> torch.Tensor:
+    rows = [
+        torch.from_numpy(encode(to_codes(sequence), vocabulary).astype("int64"))
+        for sequence in sequences
+    ]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=vocabulary.pad)
+
+
+def means_over(states: torch.Tensor, columns: list[list[int]]) -> torch.Tensor:
+    return torch.stack([states[row, chosen].mean(0) for row, chosen in enumerate(columns)])
+
+
+@pytest.fixture
+def sequences() -> list[str]:
+    # As tokens, k = 3: <cls> ACG TAC GTA CG N A TTT  (columns 0 … 9 with C, G single), and shorter.
+    return ["ACGTACGTACGNATTT", "ACGTACG", "AC"]
+
+
+@pytest.fixture
+def states() -> torch.Tensor:
+    return torch.randn(3, 9, 4, generator=torch.Generator().manual_seed(5))
+
+
+def test_mean_takes_kmers_single_bases_and_n_but_no_cls_and_no_pad(
+    sequences: list[str], states: torch.Tensor, vocabulary: Vocabulary
+) -> None:
+    tokens = tokens_of(sequences, vocabulary)
+    # <cls> ACG TAC GTA C G N ATT T | <cls> ACG TAC G | <cls> A C
+    assert (tokens != vocabulary.pad).sum(1).tolist() == [9, 4, 3]
+    expected = means_over(states, [[1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3], [1, 2]])
+    torch.testing.assert_close(pool(states, tokens, vocabulary, "mean"), expected)
+
+
+@pytest.mark.parametrize(
+    ("centre_bases", "columns"),
+    [
+        # 16 bases in tokens [0,3) [3,6) [6,9) 9 10 11 [12,15) 15; 7 in [0,3) [3,6) 6; 2 in 0 1.
+        (1, [[3], [2], [1]]),  # bases 7; 3; 0
+        (2, [[3], [1, 2], [1, 2]]),  # bases 7–8; 2–3; 0–1
+        (4, [[3, 4], [1, 2], [1, 2]]),  # bases 6–9; 1–4; all
+        (5, [[2, 3, 4], [1, 2], [1, 2]]),  # bases 5–9; 1–5; all
+        (100, [[1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3], [1, 2]]),
+    ],
+)
+def test_centre_takes_tokens_that_overlap_the_middle_bases(
+    sequences: list[str],
+    states: torch.Tensor,
+    vocabulary: Vocabulary,
+    centre_bases: int,
+    columns: list[list[int]],
+) -> None:
+    tokens = tokens_of(sequences, vocabulary)
+    pooled = pool(states, tokens, vocabulary, "centre", centre_bases)
+    torch.testing.assert_close(pooled, means_over(states, columns))
+
+
+def test_a_sequence_without_bases_pools_to_zeros(vocabulary: Vocabulary) -> None:
+    tokens = torch.tensor([[vocabulary.cls, vocabulary.pad]])
+    for pooling in ("mean", "centre"):
+        assert (pool(torch.ones(1, 2, 4), tokens, vocabulary, pooling, 3) == 0).all()
+
+
+@pytest.mark.parametrize(("pooling", "centre_bases"), [("max", 3), ("centre", None), ("centre", 0)])
+def test_an_unknown_pooling_is_refused(
+    vocabulary: Vocabulary, pooling: str, centre_bases: int | None
+) -> None:
+    with pytest.raises(InputError, match="give mean, or centre"):
+        pool(torch.ones(1, 1, 4), torch.tensor([[3]]), vocabulary, pooling, centre_bases)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "centre"])
+def test_the_classifier_is_a_linear_layer_on_the_pooled_last_state(
+    encoder: Encoder, batch, vocabulary: Vocabulary, pooling: str
+) -> None:
+    classifier = PooledClassifier(encoder, 3, pooling, vocabulary, centre_bases=6)
+    pooled = pool(encoder(batch.tokens).states[-1], batch.tokens, vocabulary, pooling, 6)
+    expected = pooled @ classifier.output.weight.T + classifier.output.bias
+    assert expected.shape == (4, 3)
+    torch.testing.assert_close(classifier(batch.tokens), expected)
+
+
+def test_ia3_and_the_layer_are_all_that_trains(
+    encoder: Encoder, batch, vocabulary: Vocabulary
+) -> None:
+    vectors = add_ia3(encoder)
+    classifier = PooledClassifier(encoder, 2, "mean", vocabulary)
+    classifier(batch.tokens).square().sum().backward()
+    with_gradient = {id(p) for p in classifier.parameters() if p.grad is not None}
+    assert with_gradient == {id(p) for p in [*vectors, *classifier.output.parameters()]}
