@@ -55,6 +55,10 @@ try:
     }
 except InputError as error:
     raise WorkflowError(str(error)) from None
+LOCATED = [(corpus, task) for corpus in CORPORA for task in TASKS if config["run"]["locate_tasks"]]
+FINETUNE_PARTS = range(
+    min(config["finetune"]["jobs_per_task"], config["cross_validation"]["splits"])
+)
 
 
 wildcard_constraints:

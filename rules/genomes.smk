@@ -35,7 +35,7 @@ rule simulate_genome:
     conda:
         "../envs/genomics.yaml"
     params:
-        genome=get_genome_row,
+        simulate=get_simulation,
     script:
         "../scripts/simulate_genome.py"
 

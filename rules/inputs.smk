@@ -44,6 +44,10 @@ def get_genome_row(wildcards):
     return GENOMES[wildcards.genome]
 
 
+def get_simulation(wildcards):
+    return GENOMES[wildcards.genome]["simulate"]
+
+
 def get_bases(wildcards):
     return get_genome_files(wildcards.corpus, "bases.npy")
 
@@ -118,13 +122,12 @@ def get_task_files(wildcards):
     return files
 
 
+def get_task_entry(task):
+    return configuration.resolve_task(config, task)
+
+
 def get_task(wildcards):
-    return configuration.resolve_task(config, wildcards.task)
-
-
-FINETUNE_PARTS = range(
-    min(config["finetune"]["jobs_per_task"], config["cross_validation"]["splits"])
-)
+    return get_task_entry(wildcards.task)
 
 
 def get_method(wildcards):
@@ -132,17 +135,41 @@ def get_method(wildcards):
 
 
 def get_results(wildcards):
-    """Return every result file of the run, by the names that make_tables.py reads."""
-    results = {
-        "probes": expand("<results>/probes/{model}/{task}.json", model=PROBED, task=TASKS),
-        "baselines": expand(
-            "<results>/baselines/{baseline}/{task}.json", baseline=BASELINES, task=TASKS
-        ),
-        "finetunes": expand(
-            "<results>/finetunes/{method}/{model}/{task}/summary.json",
-            method=FINETUNES,
-            model=MODELS,
-            task=TASKS,
-        ),
+    """Return every result of the run, by the names that make_tables.py reads."""
+    probes = expand("probes/{model}/{task}", model=PROBED, task=TASKS)
+    baselines = expand("baselines/{baseline}/{task}", baseline=BASELINES, task=TASKS)
+    flat = [f"<results>/{path}" for path in (*probes, *baselines)]
+    nested = expand(
+        "<results>/finetunes/{method}/{model}/{task}", method=FINETUNES, model=MODELS, task=TASKS
+    )
+    folder = "<results>/models/{model}"
+    return {
+        "scores": [f"{path}.tsv" for path in flat] + [f"{path}/scores.tsv" for path in nested],
+        "summaries": [f"{path}.json" for path in flat]
+        + [f"{path}/summary.json" for path in nested],
+        "predictions": [f"{path}.predictions.parquet" for path in flat]
+        + [f"{path}/predictions.parquet" for path in nested],
+        "tasks": expand("<results>/tasks/{task}.json", task=TASKS),
+        "genomes": expand("<results>/genomes/{genome}/manifest.json", genome=GENOMES),
+        "corpora": expand("<results>/corpora/{corpus}/manifest.json", corpus=CORPORA),
+        "runs": expand("<results>/models/{model}/run.json", model=[*MODELS, *UNTRAINED]),
+        "histories": expand("<results>/models/{model}/history.jsonl", model=MODELS),
+        "locations": [f"<results>/locations/{corpus}/{task}.parquet" for corpus, task in LOCATED],
     }
-    return results
+
+
+def get_identities(wildcards):
+    """Return what the names in the results mean, which no result file says."""
+    models = {
+        model: {"published_as": config["models"][model].get("published_as"), "untrained_of": None}
+        for model in MODELS
+    }
+    for model in UNTRAINED:
+        trained = model.removesuffix(configuration.UNTRAINED)
+        models[model] = {"published_as": None, "untrained_of": trained}
+    return {
+        "models": models,
+        "tasks": {task: {"published_as": get_task_entry(task)["published_as"]} for task in TASKS},
+        "histories": MODELS,
+        "locations": [{"corpus": corpus, "task": task} for corpus, task in LOCATED],
+    }

@@ -12,6 +12,7 @@ rule make_task:
     conda:
         "../envs/genomics.yaml"
     params:
+        name="{task}",
         task=get_task,
         cross_validation=lookup("cross_validation", within=config),
     script:

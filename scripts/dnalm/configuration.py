@@ -1,4 +1,4 @@
-"""A merged configuration: its errors as sentences, and what one genome, corpus, model or task resolves to.
+"""A merged configuration: its errors as sentences, and what each corpus, model or task resolves to.
 
 Everything here takes the configuration as a dictionary; where it was read from is the caller's.
 """
@@ -16,7 +16,7 @@ UNTRAINED = ".untrained"
 
 
 def find_schema_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Return one sentence per violation of a JSON schema: the key, the value and what is allowed."""
+    """Return one sentence per violation of a JSON schema: key, value and what is allowed."""
     validator = jsonschema.Draft202012Validator(schema)
     errors = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
     return [sentence for error in errors for sentence in _describe(error)]
@@ -107,8 +107,8 @@ def find_reference_errors(config: Mapping[str, Any]) -> list[str]:
             corpus = config["models"][name]["corpus"]
             if config["corpora"].get(corpus, {}).get("haplotypes"):
                 errors.append(
-                    f"run.models: '{name}' needs the corpus '{corpus}', whose haplotypes this version"
-                    " cannot build yet; choose a model with another corpus."
+                    f"run.models: '{name}' needs the corpus '{corpus}', whose haplotypes this"
+                    " version cannot build yet; choose a model with another corpus."
                 )
     return errors
 
@@ -120,7 +120,7 @@ def _find_misfits(config: Mapping[str, Any], name: str) -> list[str]:
     if preset["vocabulary"] != corpus["vocabulary"]:
         errors.append(
             f"models.{name}: its preset reads vocabulary {preset['vocabulary']}, its corpus"
-            f" '{corpus_name}' holds {corpus['vocabulary']}; choose a corpus of the same vocabulary."
+            f" '{corpus_name}' holds {corpus['vocabulary']}; choose a corpus with the same one."
         )
     if preset["max_tokens"] < corpus["max_tokens"]:
         errors.append(
@@ -183,6 +183,7 @@ def resolve_run(config: Mapping[str, Any], model: str) -> dict[str, Any]:
         "corpus": settings["corpus"],
         "k": vocabulary.k,
         "vocabulary": vocabulary.version,
+        "initial_weights": None,
         "pretrain": {**pretrain, "min_kmers": config["corpus"]["min_kmers"]},
     }
 
@@ -204,7 +205,7 @@ def list_sources(entry: Mapping[str, Any], task: str, split: str) -> list[str]:
 def list_downloads(
     config: Mapping[str, Any], genomes: Mapping[str, Mapping[str, Any]], tasks: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """Return {urls, sha256, md5} of every file that these genomes and tasks need; first URL first."""
+    """Return {urls, sha256, md5} of every file to download for these genomes and tasks."""
     downloads = []
     for genome in genomes.values():
         if "url" in genome:

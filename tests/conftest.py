@@ -1,0 +1,79 @@
+"""A copy of the workflow to run, so that tests may edit it, and a run of it that tests share."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "envs", "resources", "profiles", "tests")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workflow:
+    """A copy of the repository with a results folder of its own."""
+
+    folder: Path
+
+    def command(self, *arguments: str, profile: str = "profiles/local") -> list[str]:
+        """Return the command line of `snakemake` as the Makefile calls it."""
+        snakemake = Path(sys.executable).parent / "snakemake"
+        return [str(snakemake), "--profile", profile, *arguments]
+
+    def run(self, *arguments: str, profile: str = "profiles/local") -> subprocess.CompletedProcess:
+        """Run `snakemake` and return its exit code and output, stdout and stderr in one."""
+        return subprocess.run(
+            self.command(*arguments, profile=profile),
+            cwd=self.folder,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def plan(self, *arguments: str, profile: str = "profiles/local") -> dict[str, int]:
+        """Return {rule: jobs} of a dry run."""
+        done = self.run("--dry-run", *arguments, profile=profile)
+        assert done.returncode == 0, done.stdout
+        table = done.stdout.split("Job stats:")[-1] if "Job stats:" in done.stdout else ""
+        rows = (line.split() for line in table.splitlines())
+        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+@pytest.fixture(scope="session")
+def make_workflow(tmp_path_factory) -> Callable[[], Workflow]:
+    """Return a function that copies the repository into a new folder."""
+
+    def copy() -> Workflow:
+        folder = tmp_path_factory.mktemp("workflow")
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, folder / part, ignore=ignored)
+            else:
+                shutil.copy(source, folder / part)
+        return Workflow(folder=folder)
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def workflow(make_workflow) -> Workflow:
+    """A copy for dry runs, in which nothing has been made yet."""
+    return make_workflow()
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real data that DNALM_DATA names; without it the test is skipped."""
+    folder = os.environ.get("DNALM_DATA")
+    if not folder:
+        pytest.skip("needs real data: set DNALM_DATA to their folder")
+    return Path(folder)

@@ -1,0 +1,122 @@
+"""The whole chain on a tiny simulated genome: it runs, it rests, and it reruns only what it must."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+
+TINY = ("--configfile", "tests/config.yaml", "tests/tiny.yaml")
+RESULTS = "results/tiny"
+MODEL = "tiny"
+
+
+@pytest.fixture(scope="module")
+def finished(make_workflow):
+    """A copy of the workflow in which the tiny configuration has run to its report."""
+    workflow = make_workflow()
+    done = workflow.run(*TINY)
+    assert done.returncode == 0, done.stdout
+    return workflow
+
+
+def overlay(workflow, text):
+    path = workflow.folder / "change.yaml"
+    path.write_text(text)
+    return (*TINY, str(path))
+
+
+def test_the_chain_ends_in_a_report_with_every_method(finished):
+    page = (finished.folder / RESULTS / "report.html").read_text()
+    assert "simulated" in page
+    scores = pd.read_csv(finished.folder / RESULTS / "tables/scores.tsv", sep="\t")
+    assert {"probe", "ia3", "majority", "gc_content", "kmers"} <= set(scores["method"])
+    assert {MODEL, f"{MODEL}.untrained"} <= set(scores["model"].dropna())
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    done = finished.run(*TINY)
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "reruns"),
+    [
+        ("report: {title: Another}", {"make_report"}),
+        ("probe: {penalties: [0.01]}", {"probe_task", "score_baseline", "make_tables"}),
+        ("embed: {layers: [1]}", {"embed_task", "probe_task"}),
+        ("operation: {workers: 2, validate_every: 3}", {"describe_operation"}),
+        ("finetune: {methods: {ia3: {steps: 3}}}", {"finetune_folds", "collect_finetune"}),
+        (
+            "genomes: {other: {path: x.fa}}\n"
+            "tasks: {mine.x: {path: {train: a.csv, test: b.csv}, kind: binary, classes: 2}}",
+            set(),
+        ),
+    ],
+)
+def test_a_change_behind_the_model_never_trains_it_again(finished, change, reruns):
+    plan = finished.plan(*overlay(finished, change))
+    assert reruns <= plan.keys()
+    assert not {"pretrain", "build_corpus", "encode_genome"} & plan.keys()
+
+
+def test_a_change_of_the_objective_trains_again(finished):
+    assert "pretrain" in finished.plan(*overlay(finished, "pretrain: {seed: 7}"))
+
+
+def test_editing_the_trainer_exports_the_finished_state_without_a_step(finished):
+    folder = finished.folder / RESULTS / "models" / MODEL
+    weights = (folder / "weights.safetensors").read_bytes()
+    (state,) = (folder / "state").iterdir()
+    trainer = finished.folder / "scripts/pretrain.py"
+    trainer.write_text(trainer.read_text() + "\n# a comment\n")
+    before = {path: path.stat().st_mtime_ns for path in (state / "checkpoints").rglob("*")}
+    assert "pretrain" in finished.plan(*TINY, "models")
+    done = finished.run(*TINY, "models")
+    assert done.returncode == 0, done.stdout
+    assert (folder / "weights.safetensors").read_bytes() == weights
+    assert {p: p.stat().st_mtime_ns for p in (state / "checkpoints").rglob("*")} == before
+
+
+def test_a_trainer_killed_at_a_random_step_ends_with_the_same_weights(finished, make_workflow):
+    killed = make_workflow()
+    folder = killed.folder / RESULTS / "models" / MODEL
+    command = killed.command(*TINY, "models")
+    log = open(killed.folder / "log", "w")  # noqa: SIM115
+    head = subprocess.Popen(command, cwd=killed.folder, stdout=log, stderr=log)
+    try:
+        kill_trainer_after(folder, steps=random.randrange(5, 25))
+        assert head.wait(timeout=300) != 0, "snakemake did not notice that its trainer was killed"
+    finally:
+        head.kill()
+        log.close()
+    assert not (folder / "weights.safetensors").exists()
+    done = killed.run(*TINY, "models")
+    assert done.returncode == 0, done.stdout
+    undisturbed = finished.folder / RESULTS / "models" / MODEL
+    name = "weights.safetensors"
+    assert (folder / name).read_bytes() == (undisturbed / name).read_bytes()
+    assert losses(folder) == losses(undisturbed)
+
+
+def kill_trainer_after(folder, steps):
+    """Send SIGKILL to the process that holds the state's lock once `steps` steps are in its history."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        for history in folder.glob("state/*/history.jsonl"):
+            if history.read_text().count("\n") >= steps:
+                pid = json.loads((history.parent / "lock.json").read_text())["pid"]
+                os.kill(pid, signal.SIGKILL)
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"the trainer did not reach {steps} steps")
+
+
+def losses(folder):
+    rows = map(json.loads, (folder / "history.jsonl").read_text().splitlines())
+    return [(row["step"], row.get("loss"), row.get("validation_loss")) for row in rows]
