@@ -12,7 +12,7 @@ rule embed_task:
         "<benchmarks>/embed_task/{model}/{task}.jsonl"
     conda:
         "../envs/torch.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=1,
     params:

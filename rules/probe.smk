@@ -14,7 +14,7 @@ rule probe_task:
         "<benchmarks>/probe_task/{model}/{task}.jsonl"
     conda:
         "../envs/torch.yaml"
-    threads: 8
+    threads: 1
     params:
         probe=lookup("probe", within=config),
     script:
@@ -36,7 +36,7 @@ rule score_baseline:
         "<benchmarks>/score_baseline/{baseline}/{task}.jsonl"
     conda:
         "../envs/torch.yaml"
-    threads: 8
+    threads: 1
     params:
         baselines=lookup("baselines", within=config),
         probe=lookup("probe", within=config),

@@ -1,4 +1,4 @@
-"""The whole chain on a tiny simulated genome: it runs, it rests, and it reruns only what it must."""
+"""The whole chain on a tiny simulated genome: it runs, rests, and reruns only what it must."""
 
 import json
 import os
@@ -105,7 +105,7 @@ def test_a_trainer_killed_at_a_random_step_ends_with_the_same_weights(finished, 
 
 
 def kill_trainer_after(folder, steps):
-    """Send SIGKILL to the process that holds the state's lock once `steps` steps are in its history."""
+    """Send SIGKILL to the process that holds the lock once `steps` rows are in its history."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for history in folder.glob("state/*/history.jsonl"):

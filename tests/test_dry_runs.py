@@ -2,11 +2,12 @@
 
 import pytest
 
+DEMO = ("--configfile", "tests/config.yaml")
 REAL = ("--configfile", "tests/real.yaml")
 
 
 @pytest.mark.parametrize("profile", ["profiles/local", "profiles/slurm"])
-@pytest.mark.parametrize("overlay", [(), ("--configfile", "tests/config.yaml")], ids=["paper", "demo"])
+@pytest.mark.parametrize("overlay", [(), DEMO], ids=["paper", "demo"])
 def test_every_profile_plans_every_configuration_down_to_the_report(workflow, profile, overlay):
     plan = workflow.plan(*overlay, profile=profile)
     stages = {"encode_genome", "build_corpus", "pretrain", "make_task", "embed_task"}

@@ -36,6 +36,8 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
         case "required":
             missing = [name for name in error.validator_value if name not in error.instance]
             return [f"{key}: the key '{name}' is missing; add it." for name in missing]
+        case "not":  # a key that the schema forbids beside the others
+            return [f"{key}: this key does not fit the ones beside it; remove it."]
         case "enum":
             return [
                 f"{key}: {found} is not allowed; choose one of {listing(error.validator_value)}."

@@ -12,6 +12,19 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "resources/schemas/config.schema.yaml").read_text())
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
 
+BUILT = {"kind": "binary", "classes": 2}
+ENHANCERS = {
+    "genome": "g",
+    "recipe": "enhancers",
+    "intervals": "x.bed",
+    "labels_by_name": {".*": 1},
+    "length": 10,
+    "decoys": "genome",
+    "test_contigs": ["c"],
+    "maximum": {"train": None, "test": None},
+    "seed": 1,
+}
+
 
 def overlay(*changes: dict) -> dict:
     config = copy.deepcopy(SHIPPED)
@@ -20,9 +33,10 @@ def overlay(*changes: dict) -> dict:
     return config
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "real.yaml", "real_quick.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "tiny.yaml", "real.yaml", "real_quick.yaml"])
 def test_overlays_are_valid_on_top_of_the_shipped_configuration(name):
-    layers = ["real.yaml", "real_quick.yaml"] if name == "real_quick.yaml" else [name]
+    below = {"real_quick.yaml": ["real.yaml"], "tiny.yaml": ["config.yaml"]}
+    layers = [*below.get(name, []), name]
     config = overlay(*(yaml.safe_load((ROOT / "tests" / layer).read_text()) for layer in layers))
     assert configuration.find_schema_errors(config, SCHEMA) == []
     assert configuration.find_reference_errors(config) == []
@@ -48,6 +62,10 @@ def test_every_schema_error_is_reported_not_only_the_first():
         ({"pretrain": {"masking": {"selected": 1.5}}}, ["pretrain.masking.selected", "1.5"]),
         ({"genomes": {"x": {"path": "a", "url": "b"}}}, ["genomes.x", "exactly one", "url"]),
         ({"tasks": {"mine.x": {"path": "a", "kind": "binary"}}}, ["tasks.mine.x", "'classes'"]),
+        (
+            {"tasks": {"mine.x": BUILT | {"build": ENHANCERS | {"upstream": 1}}}},
+            ["tasks.mine.x.build.upstream", "remove it"],
+        ),
         ({"models": {"a/b": {"preset": "v2-50m", "corpus": "c"}}}, ["models", "a/b"]),
     ],
 )

@@ -118,7 +118,8 @@ def describe_corpus(
                 }
             )
         facts = read_json(Path(genomes[genome]) / MANIFEST)
-        kept = ("name", "accession", "source", "sha256", "bases", "n", "simulated")
+        # Not its source: where a file lies decides nothing, its sum does.
+        kept = ("name", "accession", "sha256", "bases", "n", "simulated")
         entries.append(
             {key: facts[key] for key in kept} | {"contigs": contigs, "shorter_than_window": short}
         )

@@ -38,16 +38,17 @@ class Output(NamedTuple):
 class Encoder(nn.Module):
     """Bidirectional transformer encoder with a masked-language head.
 
-    Its weights are those of `torch.nn`'s layers until `initialise` or `load_weights` sets them.
+    Its tables hold zeros, its other weights `torch.nn`'s own draw, until `initialise` or
+    `load_weights` sets them.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.tokens = nn.Embedding(config.vocabulary_size, config.width)
+        self.tokens = empty_table(config.vocabulary_size, config.width)
         if config.positions == "learned":
             # Positions start one after the pad's row, which is `pad_id`: 1,002 rows for 1,000.
-            self.positions = nn.Embedding(config.max_tokens + config.pad_id + 1, config.width)
+            self.positions = empty_table(config.max_tokens + config.pad_id + 1, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
         self.head = MaskedLanguageHead(config)
@@ -195,6 +196,14 @@ class MaskedLanguageHead(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         return self.decoder(self.norm(functional.gelu(self.dense(states))))
+
+
+def empty_table(rows: int, width: int) -> nn.Embedding:
+    """Return a trainable table of zeros.
+
+    `nn.Embedding` alone would draw its rows, which on the meta device loads half of torch first.
+    """
+    return nn.Embedding.from_pretrained(torch.zeros(rows, width), freeze=False)
 
 
 def rotary_table(tokens: int, head_width: int, device: torch.device) -> Tensor:

@@ -1,0 +1,22 @@
+"""Join the folds of one fine-tuning and score them."""
+
+from dnalm.benchmark.finetune_parts import collect
+from dnalm.benchmark.results import write_result
+from dnalm.job import job
+
+with job(snakemake.log[0]):
+    source, output = snakemake.input, snakemake.output
+    result, identity = collect(
+        source.adapters,
+        source.predictions,
+        source.histories,
+        merged_adapters=output.adapters,
+        merged_history=output.history,
+    )
+    write_result(
+        result,
+        identity,
+        scores=output.scores,
+        summary=output.summary,
+        predictions=output.predictions,
+    )

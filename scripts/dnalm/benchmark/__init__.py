@@ -1,0 +1,1 @@
+"""Tasks, embeddings, probes, fine-tuning and the baselines they are compared with."""

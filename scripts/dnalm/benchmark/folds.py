@@ -1,0 +1,123 @@
+"""Splits of a task's training rows into training and validation parts, made once per task."""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dnalm.errors import InputError
+
+COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidationConfig:
+    """How training rows are split (paper 6.1).
+
+    `kfold`: every row is validation in exactly one split; `validation_share` plays no part.
+    `shuffle`: independent draws, each with `validation_share` of every class as validation.
+    """
+
+    scheme: str
+    splits: int
+    validation_share: float
+    seed: int
+
+
+def canonical(sequence: str) -> str:
+    """Return the smaller of an upper-case sequence and its reverse complement."""
+    return min(sequence, sequence.translate(COMPLEMENT)[::-1])
+
+
+def assign_folds(
+    sequences: Sequence[str], labels: Sequence[int], config: CrossValidationConfig
+) -> list[list[int]]:
+    """Return for each row the sorted numbers of the splits in which it is validation.
+
+    Sequences that are equal on either strand always share a split. Every class has the same share
+    in each split, as far as groups of equal sequences allow.
+
+    Raises InputError when a class has too few different sequences for the splits asked for.
+    """
+    if config.scheme not in ("kfold", "shuffle"):
+        raise InputError(
+            f"cross_validation.scheme is {config.scheme!r}; it can be 'kfold' or 'shuffle'."
+        )
+    if config.splits < 2 and config.scheme == "kfold":
+        raise InputError(f"cross_validation.splits is {config.splits}; k-fold needs at least 2.")
+    by_class = _groups_by_class(sequences, labels)
+    folds: list[list[int]] = [[] for _ in sequences]
+    if config.scheme == "kfold":
+        _deal(folds, by_class, config)
+    else:
+        _draw(folds, by_class, config)
+    return folds
+
+
+def _groups_by_class(sequences: Sequence[str], labels: Sequence[int]) -> dict[int, list[list[int]]]:
+    """Return, for each class, its groups of row numbers with equal sequences.
+
+    A group whose rows disagree about the label counts for the label of its first row.
+    """
+    groups: dict[str, list[int]] = {}
+    for row, sequence in enumerate(sequences):
+        groups.setdefault(canonical(sequence), []).append(row)
+    by_class: dict[int, list[list[int]]] = {}
+    for rows in groups.values():
+        by_class.setdefault(int(labels[rows[0]]), []).append(rows)
+    return dict(sorted(by_class.items()))
+
+
+def _deal(
+    folds: list[list[int]], by_class: dict[int, list[list[int]]], config: CrossValidationConfig
+) -> None:
+    """Deal each class's groups, largest first, to the split that holds fewest of that class."""
+    random = np.random.default_rng(config.seed)
+    totals = [0] * config.splits
+    for label, groups in by_class.items():
+        if len(groups) < config.splits:
+            raise InputError(
+                f"Class {label} has {len(groups)} different training sequences, fewer than the "
+                f"{config.splits} splits of cross_validation: lower cross_validation.splits."
+            )
+        shuffled = [groups[i] for i in random.permutation(len(groups))]
+        # The second entry keeps whole splits equal in size where the class leaves a choice.
+        heap = [(0, totals[fold], fold) for fold in range(config.splits)]
+        heapq.heapify(heap)
+        for rows in sorted(shuffled, key=len, reverse=True):
+            count, total, fold = heapq.heappop(heap)
+            for row in rows:
+                folds[row].append(fold)
+            totals[fold] = total + len(rows)
+            heapq.heappush(heap, (count + len(rows), totals[fold], fold))
+
+
+def _draw(
+    folds: list[list[int]], by_class: dict[int, list[list[int]]], config: CrossValidationConfig
+) -> None:
+    """Draw, for each split anew, groups of each class until the validation share is reached."""
+    if not 0 < config.validation_share < 1:
+        raise InputError(
+            f"cross_validation.validation_share is {config.validation_share}; "
+            "it has to lie between 0 and 1."
+        )
+    for fold in range(config.splits):
+        random = np.random.default_rng((config.seed, fold))
+        for label, groups in by_class.items():
+            wanted = max(1, round(config.validation_share * sum(map(len, groups))))
+            taken = 0
+            for i in random.permutation(len(groups)):
+                if taken and taken + len(groups[i]) > wanted:
+                    continue
+                for row in groups[i]:
+                    folds[row].append(fold)
+                taken += len(groups[i])
+                if taken >= wanted:
+                    break
+            if len(groups) < 2 or taken == sum(map(len, groups)):
+                raise InputError(
+                    f"Class {label} has {len(groups)} different training sequences, too few to "
+                    "hold some out for validation: add rows of that class or lower "
+                    "cross_validation.validation_share."
+                )

@@ -1,0 +1,97 @@
+"""What a task's table holds: rows per class, lengths, repeated rows, the identity of its files."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import pandas as pd
+
+from dnalm.benchmark.folds import canonical
+from dnalm.files import sha256_of
+
+SPLITS = ("train", "test")
+
+logger = logging.getLogger(__name__)
+
+
+class Facts(Protocol):
+    """What the config says about a task's rows."""
+
+    kind: str
+    classes: int
+    rows: Mapping[str, int] | None
+    shuffle_labels: bool
+
+
+def count_duplicates(table: pd.DataFrame) -> dict[str, int]:
+    """Count rows whose sequence, on either strand, stands in the table already.
+
+    `within_train` and `within_test` count the rows after the first of each sequence, `across` the
+    test rows whose sequence is also a training row's.
+    """
+    groups = table["sequence"].map(canonical)
+    train, test = (groups[table["split"] == split] for split in SPLITS)
+    return {
+        "within_train": int(train.duplicated().sum()),
+        "within_test": int(test.duplicated().sum()),
+        "across": int(test.isin(set(train)).sum()),
+    }
+
+
+def summarise(
+    table: pd.DataFrame,
+    name: str,
+    facts: Facts,
+    files: Mapping[str, Sequence[str]],
+    *,
+    iupac_replaced: int,
+    simulated: bool,
+    build: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return what the report says about a task; repeated rows are logged as a warning.
+
+    `files` maps a role (train, test, bases ...) to the paths that were read.
+    """
+    duplicates = count_duplicates(table)
+    if any(duplicates.values()):
+        logger.warning(
+            "%s: %d training and %d test rows repeat an earlier row of their split, %d test rows "
+            "a training row (either strand); they are kept and reported.",
+            name,
+            duplicates["within_train"],
+            duplicates["within_test"],
+            duplicates["across"],
+        )
+    lengths = table["sequence"].str.len()
+    counts = {split: int((table["split"] == split).sum()) for split in SPLITS}
+    published = dict(facts.rows) if facts.rows else None
+    return {
+        "name": name,
+        "kind": facts.kind,
+        "classes": facts.classes,
+        "rows": counts,
+        "rows_per_class": {
+            split: [
+                int(((table["split"] == split) & (table["label"] == label)).sum())
+                for label in range(facts.classes)
+            ]
+            for split in SPLITS
+        },
+        "lengths": {
+            "min": int(lengths.min()),
+            "median": float(lengths.median()),
+            "max": int(lengths.max()),
+        },
+        "duplicates": duplicates,
+        "iupac_replaced": iupac_replaced,
+        "published_rows": published,
+        "published_rows_match": published == counts if published else None,
+        "shuffled_labels": facts.shuffle_labels,
+        "simulated": simulated,
+        "build": dict(build) if build else None,
+        "sources": [
+            {"role": role, "path": str(path), "sha256": sha256_of(path)}
+            for role, paths in files.items()
+            for path in paths
+        ],
+    }

@@ -1,0 +1,34 @@
+"""A trained encoder and its vocabulary, from the two files that a pre-training run leaves."""
+
+from pathlib import Path
+
+import torch
+
+from dnalm.errors import InputError
+from dnalm.files import read_json
+from dnalm.genome.kmers import Vocabulary
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import Encoder
+from dnalm.model.weights import load_weights
+
+
+def load_model(run: str | Path, weights: str | Path) -> tuple[Encoder, Vocabulary]:
+    """Return the encoder that `run` (a run.json) describes, with `weights`, and its vocabulary.
+
+    The encoder is float32, on the CPU and in evaluation mode. Raises InputError when the run's
+    vocabulary has another size than its encoder, or the weights do not fit.
+    """
+    facts = read_json(run)
+    config = EncoderConfig(**facts["encoder"])
+    vocabulary = Vocabulary(facts["k"], facts["vocabulary"])
+    if config.vocabulary_size != vocabulary.size:
+        raise InputError(
+            f"{run}: encoder.vocabulary_size is {config.vocabulary_size}, but k = {vocabulary.k} "
+            f"and vocabulary {vocabulary.version} make {vocabulary.size} tokens: correct one."
+        )
+    return load_weights(config, weights).eval(), vocabulary
+
+
+def best_device() -> torch.device:
+    """Return the first CUDA device, or the CPU where there is none."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

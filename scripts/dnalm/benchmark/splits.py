@@ -1,0 +1,78 @@
+"""The cross-validation splits of a task table, as row positions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dnalm.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One of the splits: positions of rows in the task table, ascending.
+
+    `training` and `validation` share no row and together are all training rows of the table.
+    """
+
+    fold: int
+    training: np.ndarray
+    validation: np.ndarray
+
+
+class Splits:
+    """All splits of one task table (columns `label`, `split`, `folds`).
+
+    `folds` lists, for a training row, the splits in which it is validation; so ten folds and ten
+    shuffles read alike. `labels` [rows] are those of all rows, `test` the positions of the test
+    rows, `classes` the number of classes counted over the whole table.
+
+    Raises InputError when there is no test row, no split, or a split whose training part holds one
+    class only.
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.labels: np.ndarray = table["label"].to_numpy(dtype=np.int64)
+        self.classes = int(self.labels.max(initial=0)) + 1
+        split = table["split"].to_numpy()
+        self.test: np.ndarray = np.flatnonzero(split == "test")
+        train = np.flatnonzero(split == "train")
+        if not len(self.test) or not len(train):
+            raise InputError(
+                f"the task table holds {len(train)} training and {len(self.test)} test rows: "
+                "give the task at least one row of each."
+            )
+        members: dict[int, list[int]] = {}
+        for row, folds in zip(train, table["folds"].to_numpy()[train], strict=True):
+            for fold in folds:
+                members.setdefault(int(fold), []).append(int(row))
+        if not members:
+            raise InputError(
+                "no training row of the task table belongs to a split: make the table again with "
+                "`cross_validation.splits` of 2 or more."
+            )
+        self._splits = [
+            Split(fold=fold, training=np.setdiff1d(train, rows), validation=np.array(rows))
+            for fold, rows in sorted(members.items())
+        ]
+        for one in self._splits:
+            if len(np.unique(self.labels[one.training])) < 2:
+                raise InputError(
+                    f"the training part of split {one.fold} holds {len(one.training)} rows of one "
+                    "class: give the task more rows or lower `cross_validation.splits`."
+                )
+
+    def __iter__(self) -> Iterator[Split]:
+        return iter(self._splits)
+
+    def __len__(self) -> int:
+        return len(self._splits)
+
+    @property
+    def folds(self) -> list[int]:
+        """The numbers of the splits, ascending."""
+        return [split.fold for split in self._splits]
+
+    def __getitem__(self, fold: int) -> Split:
+        return self._splits[self.folds.index(fold)]

@@ -1,0 +1,71 @@
+"""The tokens of a task's sequences, and batches of sequences of like length.
+
+Shapes: B batch, T tokens with <cls>.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from dnalm.errors import InputError
+from dnalm.genome.kmers import Vocabulary, encode, to_codes
+
+
+class TokenRows:
+    """The tokens of many sequences, each of its own length."""
+
+    def __init__(
+        self,
+        sequences: Sequence[str],
+        names: Sequence[str],
+        vocabulary: Vocabulary,
+        max_tokens: int,
+    ) -> None:
+        """Encode `sequences`; `names` are their rows' names in errors.
+
+        Raises InputError, naming the row, for a sequence of more than `max_tokens` tokens.
+        """
+        self._rows = [encode(to_codes(sequence), vocabulary) for sequence in sequences]
+        self._pad = vocabulary.pad
+        self.lengths = np.array([len(row) for row in self._rows], dtype=np.int64)
+        longest = int(self.lengths.argmax()) if len(self.lengths) else 0
+        if len(self.lengths) and self.lengths[longest] > max_tokens:
+            raise InputError(
+                f"row {names[longest]} has {len(sequences[longest]):,} bases, which make "
+                f"{self.lengths[longest]:,} tokens with <cls>, but the model takes at most "
+                f"{max_tokens:,}: cut the task's sequences or choose a model with a longer context."
+            )
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def batch(self, rows: Sequence[int] | np.ndarray) -> tuple[torch.Tensor, bool]:
+        """Return the tokens of some rows, int64[B, T], padded on the right, and if any is a pad."""
+        width = int(self.lengths[rows].max())
+        tokens = np.full((len(rows), width), self._pad, dtype=np.int64)
+        for place, row in enumerate(rows):
+            tokens[place, : self.lengths[row]] = self._rows[row]
+        return torch.from_numpy(tokens), bool((self.lengths[rows] < width).any())
+
+    def by_length(self, rows: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
+        """Yield all of `rows` once, longest first, in batches of at most `batch_tokens` tokens.
+
+        Pads count as tokens; a sequence longer than `batch_tokens` makes a batch of its own.
+        """
+        ordered = rows[np.argsort(-self.lengths[rows], kind="stable")]
+        start = 0
+        while start < len(ordered):
+            size = max(1, batch_tokens // int(self.lengths[ordered[start]]))
+            yield ordered[start : start + size]
+            start += size
+
+    @staticmethod
+    def shuffled(rows: np.ndarray, size: int, random: np.random.Generator) -> Iterator[np.ndarray]:
+        """Yield batches of `size` rows for ever: all rows in a random order, then in another."""
+        waiting = np.empty(0, dtype=rows.dtype)
+        while True:
+            while len(waiting) < size:
+                waiting = np.concatenate([waiting, random.permutation(rows)])
+            yield waiting[:size]
+            waiting = waiting[size:]

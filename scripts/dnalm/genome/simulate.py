@@ -1,0 +1,234 @@
+"""A small genome made by the project itself: bases, genes, promoters and enhancers.
+
+It lets the whole workflow run without a network. Elements are laid in random order and direction
+along each contig, with background between them. Coordinates are 0-based and half-open.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dnalm.errors import InputError
+from dnalm.genome.annotation import Interval, Transcript, write_bed, write_gtf, write_text
+from dnalm.genome.grammar import ENHANCER_BASES, UPSTREAM, Codes, Grammar
+from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
+
+N = int(to_codes("N")[0])
+ISOCHORE_BASES = 50_000
+ISOCHORE_GC = (0.36, 0.56)
+LONER_BASES = 60
+GAP_BASES = (200, 2_000)
+ISLAND_BASES = (200, 350)
+FULL = 0.95  # share of a contig that elements may take
+SOURCE = "simulated"
+LINE = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateConfig:
+    """A simulated genome: contig lengths in bases, densities per million bases, shares 0 .. 1."""
+
+    contigs: Mapping[str, int]
+    seed: int
+    genes_per_mb: float
+    enhancers_per_mb: float
+    inactive_enhancers_per_mb: float
+    islands_per_mb: float
+    loners_per_mb: float
+    repeats_per_mb: float
+    gaps_per_mb: float
+    tata_share: float
+    island_share: float
+    motif_fidelity: float
+
+
+@dataclass(kw_only=True)
+class Simulated:
+    """A simulated genome; `contigs` are sequences with repeats in lower case."""
+
+    contigs: dict[str, str] = field(default_factory=dict)
+    transcripts: list[Transcript] = field(default_factory=list)
+    promoters: list[Interval] = field(default_factory=list)
+    enhancers: list[Interval] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Element:
+    """Something to be laid on a contig: paints `length` codes, then notes where it came to lie."""
+
+    length: int
+    paint: Callable[[Codes], Any]
+    note: Callable[[Any, int, str], None]
+    masked: bool
+
+
+def simulate_genome(config: SimulateConfig) -> Simulated:
+    """Return a genome that is the same for the same config, on every machine.
+
+    Promoters are the single bases at which transcription starts, named `<gene>_TATA` or
+    `<gene>_noTATA`; enhancers carry no direction.
+
+    Raises InputError when a contig is too short for the densities asked for.
+    """
+    grammar = Grammar(np.random.default_rng(config.seed), config.motif_fidelity)
+    genome = Simulated()
+    for contig, length in config.contigs.items():
+        genome.contigs[contig] = _contig(contig, length, config, grammar, genome)
+    for records in (genome.transcripts, genome.promoters, genome.enhancers):
+        records.sort(key=lambda record: (list(config.contigs).index(record.contig), _left(record)))
+    return genome
+
+
+def _left(record: Transcript | Interval) -> int:
+    return record.start if isinstance(record, Interval) else record.exons[0][0]
+
+
+def _contig(
+    contig: str, length: int, config: SimulateConfig, grammar: Grammar, genome: Simulated
+) -> str:
+    """Return one contig's sequence and add its elements to `genome`."""
+    random = grammar.random
+    isochores = random.uniform(*ISOCHORE_GC, size=max(1, length // ISOCHORE_BASES))
+    codes = grammar.background(isochores, length)
+    elements = _elements(contig, length, config, grammar, genome)
+    slack = length - sum(element.length for element in elements)
+    if slack < (1 - FULL) * length:
+        raise InputError(
+            f"simulate: the elements of contig {contig} take {length - slack} of its {length} "
+            "bases: lower genes_per_mb and the other densities, or make the contig longer."
+        )
+    cuts = np.sort(random.integers(slack + 1, size=len(elements)))
+    masked = np.zeros(length, dtype=bool)
+    at, filled = 0, 0
+    for i, cut in zip(random.permutation(len(elements)), cuts, strict=True):
+        element = elements[i]
+        at, filled = at + int(cut) - filled, int(cut)
+        piece = codes[at : at + element.length]
+        strand = "+-"[int(random.integers(2))]
+        painted = piece.copy() if strand == "+" else reverse_complement(piece)
+        result = element.paint(painted)
+        piece[:] = painted if strand == "+" else reverse_complement(painted)
+        masked[at : at + element.length] = element.masked
+        element.note(result, at, strand)
+        at += element.length
+    letters = np.frombuffer(to_sequence(codes).encode(), dtype=np.uint8)
+    return (
+        np.where(masked & (codes != N), letters | 32, letters).astype(np.uint8).tobytes().decode()
+    )
+
+
+def _elements(
+    contig: str, length: int, config: SimulateConfig, grammar: Grammar, genome: Simulated
+) -> list[_Element]:
+    """Return all elements of a contig, in the order of their kinds."""
+    random = grammar.random
+
+    def several(per_mb: float, make: Callable[[], _Element]) -> list[_Element]:
+        return [make() for _ in range(round(per_mb * length / 1e6))]
+
+    def plain(size: int, paint: Callable[[Codes], Any], masked: bool = False) -> _Element:
+        return _Element(length=size, paint=paint, note=lambda *_: None, masked=masked)
+
+    def gene() -> _Element:
+        exons, introns = grammar.gene_lengths()
+        tata = random.random() < config.tata_share
+        # Fewer islands at TATA boxes, as in vertebrates.
+        island = random.random() < config.island_share * (0.5 if tata else 1)
+        size = UPSTREAM + sum(exons) + sum(introns)
+        return _Element(
+            length=size,
+            paint=lambda codes: grammar.gene(codes, exons, introns, tata, island),
+            note=lambda made, at, strand: _note_gene(genome, contig, made, at, size, strand),
+            masked=False,
+        )
+
+    def enhancer() -> _Element:
+        size = int(random.integers(*ENHANCER_BASES))
+        return _Element(
+            length=size,
+            paint=lambda codes: grammar.enhancer(codes, active=True),
+            note=lambda _, at, __: genome.enhancers.append(
+                Interval(
+                    contig=contig,
+                    start=at,
+                    end=at + size,
+                    name=f"{contig}_enhancer_{len(genome.enhancers) + 1}",
+                    strand=".",
+                )
+            ),
+            masked=False,
+        )
+
+    def inactive() -> _Element:
+        size = int(random.integers(*ENHANCER_BASES))
+        return plain(size, lambda codes: grammar.enhancer(codes, active=False))
+
+    def repeat() -> _Element:
+        copy = grammar.repeat()
+        return plain(len(copy), lambda codes: np.copyto(codes, copy), masked=True)
+
+    def gap() -> _Element:
+        return plain(int(random.integers(*GAP_BASES)), lambda codes: codes.fill(N))
+
+    return [
+        *several(config.genes_per_mb, gene),
+        *several(config.enhancers_per_mb, enhancer),
+        *several(config.inactive_enhancers_per_mb, inactive),
+        *several(
+            config.islands_per_mb,
+            lambda: plain(int(random.integers(*ISLAND_BASES)), grammar.island),
+        ),
+        *several(config.loners_per_mb, lambda: plain(LONER_BASES, grammar.loner)),
+        *several(config.repeats_per_mb, repeat),
+        *several(config.gaps_per_mb, gap),
+    ]
+
+
+def _note_gene(genome: Simulated, contig: str, gene: Any, at: int, size: int, strand: str) -> None:
+    """Add a painted gene's transcript and start, turned into the contig's coordinates."""
+
+    def placed(spans: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        if strand == "+":
+            return tuple((at + start, at + end) for start, end in spans)
+        return tuple((at + size - end, at + size - start) for start, end in reversed(spans))
+
+    name = f"{contig}_gene_{len(genome.transcripts) + 1}"
+    genome.transcripts.append(
+        Transcript(
+            contig=contig,
+            strand=strand,
+            gene=name,
+            name=f"{name}.1",
+            exons=placed(gene.exons),
+            coding=placed(gene.coding),
+        )
+    )
+    ((start, end),) = placed(((gene.start, gene.start + 1),))
+    kind = "TATA" if gene.tata else "noTATA"
+    genome.promoters.append(
+        Interval(contig=contig, start=start, end=end, name=f"{name}_{kind}", strand=strand)
+    )
+
+
+def write_simulated(
+    genome: Simulated,
+    fasta: str | Path,
+    annotation: str | Path,
+    promoters: str | Path,
+    enhancers: str | Path,
+) -> None:
+    """Write the genome as FASTA, its genes as GTF, promoters and enhancers as BED.
+
+    A name that ends in .gz is compressed; equal genomes give equal bytes.
+    """
+    with write_text(fasta) as file:
+        for name, sequence in genome.contigs.items():
+            file.write(f">{name}\n")
+            for start in range(0, len(sequence), LINE):
+                file.write(sequence[start : start + LINE] + "\n")
+    write_gtf(genome.transcripts, SOURCE, annotation)
+    write_bed(genome.promoters, promoters)
+    write_bed(genome.enhancers, enhancers)

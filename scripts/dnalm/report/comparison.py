@@ -1,0 +1,171 @@
+"""Paired comparison of two methods on the same test rows.
+
+Letters in shapes: F folds, R test rows, C classes, N bootstrap draws.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dnalm.errors import InputError
+
+# Resampled in chunks so that memory stays small on test sets of a hundred thousand rows.
+CHUNK_WEIGHTS = 1 << 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootstrapConfig:
+    """How often test rows are drawn again, from which seed, and the interval's coverage."""
+
+    draws: int
+    seed: int
+    level: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What F models of one method said about the same R test rows, sorted by id."""
+
+    ids: np.ndarray  # [R]
+    labels: np.ndarray  # int64 [R]
+    classes: np.ndarray  # int64 [F, R], the predicted class
+
+    def select(self, rows: np.ndarray) -> "Predictions":
+        """Return the test rows of a bool mask or index array."""
+        return Predictions(
+            ids=self.ids[rows], labels=self.labels[rows], classes=self.classes[:, rows]
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Mean MCC over folds of two methods, their difference and its interval."""
+
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    rows: int
+
+
+def read_predictions(path: str | Path) -> Predictions:
+    """Read a predictions.parquet (columns id, fold, label, prediction).
+
+    Raises InputError when a fold misses a test row or holds one twice.
+    """
+    table = pd.read_parquet(path, columns=["id", "fold", "label", "prediction"])
+    table = table.sort_values(["fold", "id"], kind="stable")
+    folds = table["fold"].nunique()
+    ids = table["id"].unique()
+    if len(table) != folds * len(ids) or table.duplicated(["fold", "id"]).any():
+        raise InputError(
+            f"{path}: {len(table)} rows for {folds} folds and {len(ids)} test rows, while every "
+            f"fold predicts every test row once; delete the file and run again."
+        )
+    shape = (folds, len(ids))
+    return Predictions(
+        ids=table["id"].to_numpy()[: len(ids)],
+        labels=table["label"].to_numpy(np.int64)[: len(ids)],
+        classes=table["prediction"].to_numpy(np.int64).reshape(shape),
+    )
+
+
+def matthews(confusion: np.ndarray) -> np.ndarray:
+    """Return the multi-class Matthews correlation of [..., C, C]; 0 if undefined."""
+    confusion = np.asarray(confusion, dtype=np.float64)
+    labels, predictions = confusion.sum(-1), confusion.sum(-2)
+    total = confusion.sum((-1, -2))
+    right = np.trace(confusion, axis1=-2, axis2=-1)
+    covariance = right * total - (labels * predictions).sum(-1)
+    spread = (total**2 - (labels**2).sum(-1)) * (total**2 - (predictions**2).sum(-1))
+    return np.divide(covariance, np.sqrt(spread), out=np.zeros_like(covariance), where=spread > 0)
+
+
+def paired_bootstrap(
+    first: Predictions, second: Predictions, config: BootstrapConfig
+) -> Difference:
+    """Return mean-over-folds MCC of `first` minus that of `second` with a percentile interval.
+
+    Every draw takes the same test rows for both methods and all folds. The interval covers the
+    choice of test rows only, not other seeds of training. Raises InputError when the two were not
+    scored on the same rows.
+    """
+    if not np.array_equal(first.ids, second.ids) or not np.array_equal(first.labels, second.labels):
+        raise InputError(
+            f"The two methods were scored on different test rows ({len(first.ids)} and "
+            f"{len(second.ids)}); delete their results and run both again."
+        )
+    everything = np.ones((1, len(first.ids)), dtype=np.float32)
+    cells = [_cells(method, _classes(first, second)) for method in (first, second)]
+    whole = [_mean_mcc(everything, *cell)[0] for cell in cells]
+    drawn = [
+        _mean_mcc(weights, *cells[0]) - _mean_mcc(weights, *cells[1])
+        for weights in _draws(len(first.ids), config)
+    ]
+    tail = (1 - config.level) / 2
+    low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail])
+    return Difference(
+        first=float(whole[0]),
+        second=float(whole[1]),
+        difference=float(whole[0] - whole[1]),
+        low=float(low),
+        high=float(high),
+        rows=len(first.ids),
+    )
+
+
+def verdict(low: float, high: float) -> str:
+    """Return what an interval of a difference says: better, worse or no clear difference."""
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "no clear difference"
+
+
+def regions(predictions: Predictions, locations: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return bool masks [R] of the test rows by where they lie in the pretraining genomes.
+
+    `locations` has the columns id, pretraining_split (train, validation, test or missing when the
+    sequence does not occur) and overlaps_train (it overlaps a training row of the task).
+    """
+    known = locations.drop_duplicates("id").set_index("id").reindex(predictions.ids)
+    split = known["pretraining_split"].fillna("").to_numpy(dtype=str)
+    overlaps = known["overlaps_train"].fillna(False).to_numpy(dtype=bool)
+    return {
+        "seen in pretraining": split == "train",
+        "held out of pretraining": np.isin(split, ["validation", "test"]),
+        "not in the pretraining genomes": split == "",
+        "overlapping a training row": overlaps,
+        "not overlapping a training row": ~overlaps,
+    }
+
+
+def _draws(rows: int, config: BootstrapConfig) -> Iterator[np.ndarray]:
+    """Yield how often each row was drawn, float32 [<= N, R], `draws` in all."""
+    generator = np.random.default_rng(config.seed)
+    chunk = max(1, CHUNK_WEIGHTS // max(rows, 1))
+    for start in range(0, config.draws, chunk):
+        size = min(chunk, config.draws - start)
+        drawn = generator.integers(rows, size=(size, rows)) + rows * np.arange(size)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=size * rows)
+        yield times.reshape(size, rows).astype(np.float32)
+
+
+def _classes(*methods: Predictions) -> int:
+    return 1 + max(int(max(m.labels.max(), m.classes.max())) for m in methods)
+
+
+def _cells(predictions: Predictions, classes: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return one indicator column per fold and confusion cell, float32 [R, F*C*C], and (F, C)."""
+    cell = predictions.labels * classes + predictions.classes
+    indicator = cell.T[:, :, None] == np.arange(classes**2)
+    return indicator.reshape(len(cell.T), -1).astype(np.float32), (len(cell), classes)
+
+
+def _mean_mcc(weights: np.ndarray, indicator: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    folds, classes = shape
+    confusion = (weights @ indicator).reshape(len(weights), folds, classes, classes)
+    return matthews(confusion).mean(axis=1)

@@ -1,0 +1,115 @@
+"""What was run, as text: genomes, corpora, models and tasks with their identities."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from dnalm.report.grids import MISSING, Grid, count, large, make_grid
+
+
+def facts_grids(tables: Mapping[str, pd.DataFrame]) -> dict[str, Grid]:
+    """Return the grids genomes, corpora, models, tasks and checksums."""
+    return {
+        "genomes": _genomes(tables["genomes"]),
+        "corpora": _corpora(tables["corpora"]),
+        "models": _models(tables["models"]),
+        "tasks": _tasks(tables["tasks"]),
+        "checksums": _checksums(tables),
+    }
+
+
+def _genomes(genomes: pd.DataFrame) -> Grid:
+    rows = [
+        [
+            *[row["genome"], str(row["accession"] or MISSING), row["source"]],
+            *[count(row[key]) for key in ("contigs", "bases")],
+            *[_share(row[key], row["bases"]) for key in ("n", "soft_masked")],
+            count(row["iupac"]),
+        ]
+        for row in genomes.to_dict("records")
+    ]
+    headings = ["genome", "accession", "source", "contigs", "bases", "unknown (N)"]
+    return make_grid([*headings, "soft-masked", "other letters → N"], rows, first=3)
+
+
+def _corpora(corpora: pd.DataFrame) -> Grid:
+    rows = [
+        [
+            *[row["corpus"], row["genomes"], f"{row['k']}-mers, {row['vocabulary']}"],
+            count(row["window_tokens"]),
+            row["split"],
+            *[count(row[key]) for key in ("windows", "bases")],
+            large(row["tokens"]),
+            row["held_out"] or MISSING,
+        ]
+        for row in corpora.to_dict("records")
+    ]
+    headings = ["corpus", "genomes", "tokens are", "tokens per window", "part", "windows", "bases"]
+    grid = make_grid([*headings, "tokens", "contigs held out"], rows, first=5, last=8)
+    return Grid(**{**vars(grid), "numeric": grid.numeric | {3}})
+
+
+def _models(models: pd.DataFrame) -> Grid:
+    rows = [
+        [
+            *[row["model"], large(row["parameters"])],
+            f"{row['layers']} layers, {row['width']} wide, {row['heads']} heads",
+            f"{row['positions']} positions, {row['feed_forward']}",
+            *[row["corpus"] or MISSING, _training(row), row["published_as"] or MISSING],
+        ]
+        for row in models.to_dict("records")
+    ]
+    headings = ["model", "parameters", "size", "kind", "corpus", "training", "published as"]
+    return make_grid(headings, rows, first=1, last=2)
+
+
+def _training(model: Mapping) -> str:
+    if model["untrained_of"]:
+        return "none: initial weights"
+    if not model["steps"]:
+        return "weights as given"
+    return f"{count(model['steps'])} steps, {large(model['training_tokens'])} tokens"
+
+
+def _tasks(tasks: pd.DataFrame) -> Grid:
+    rows = [
+        [
+            *[row["task"], f"{row['classes']} classes"],
+            *[count(row["train_rows"]), count(row["test_rows"])],
+            *[row["train_classes"], row["test_classes"], _lengths(row)],
+            *[row["sources"], row["sha256"][:12]],
+        ]
+        for row in tasks.to_dict("records")
+    ]
+    headings = ["task", "kind", "train rows", "test rows", "train rows per class"]
+    headings += ["test rows per class", "bases", "made from", "sha256 begins"]
+    return make_grid(headings, rows, first=2, last=7)
+
+
+def _checksums(tables: Mapping[str, pd.DataFrame]) -> Grid:
+    rows = [
+        ["genome", row["genome"], row["sha256"]] for row in tables["genomes"].to_dict("records")
+    ]
+    for row in tables["tasks"].to_dict("records"):
+        rows.append(["task table", row["task"], row["sha256"]])
+        names, sums = row["sources"].split(", "), row["sources_sha256"].split(", ")
+        rows += [
+            ["task source", f"{row['task']}: {name}", value]
+            for name, value in zip(names, sums, strict=True)
+        ]
+    rows += [
+        ["model weights", row["model"], row["weights_sha256"]]
+        for row in tables["models"].to_dict("records")
+        if row["weights_sha256"]
+    ]
+    return make_grid(["what", "name", "sha256"], rows, first=3)
+
+
+def _lengths(task: Mapping) -> str:
+    if task["shortest"] == task["longest"]:
+        return count(task["longest"])
+    return f"{count(task['shortest'])} – {count(task['longest'])}"
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part / whole:.2%}" if whole else MISSING

@@ -1,0 +1,141 @@
+"""What the tables say, in sentences for people who do not read tables."""
+
+from collections.abc import Collection, Sequence
+
+import pandas as pd
+
+from dnalm.report.series import label
+
+# An MCC of unrelated labels and predictions varies by about 1 / sqrt(rows) around 0.
+CHANCE_SDS = 2
+
+
+def findings(
+    summary: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    tasks: pd.DataFrame,
+    models: pd.DataFrame,
+) -> list[str]:
+    """Return the answers of a run: does pretraining help, do k-mers win, are the controls quiet."""
+    controls = set(tasks.loc[tasks["shuffled_labels"].astype(bool), "task"])
+    real = comparisons[~comparisons["task"].isin(controls)]
+    sentences = []
+    for against in ("untrained", "k-mers"):
+        own = real[real["against"] == against]
+        for (model, method), pairs in own.groupby(["model", "method"], sort=True):
+            sentences.append(_verdicts(label(method, model), against, pairs))
+    sentences += [_against_unigrams(row) for _, row in models.iterrows()]
+    sentences += [_control(task, summary, tasks) for task in sorted(controls)]
+    sentences += [_published(summary), _edges(summary), _converged(summary)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def kmers_win(comparisons: pd.DataFrame, controls: Collection[str]) -> str:
+    """Return in plain words on which tasks, but controls, k-mers still beat the trained models."""
+    pairs = comparisons[comparisons["against"] == "k-mers"]
+    pairs = pairs[~pairs["task"].isin(controls)]
+    if pairs.empty:
+        return "No trained model was run beside it here."
+    best = pairs.loc[pairs.groupby("task")["difference"].idxmax()]
+    words = {"worse": [], "better": [], "no clear difference": []}
+    for row in best.to_dict("records"):
+        words[row["verdict"]].append(row["task"])
+    parts = []
+    if words["worse"]:
+        parts.append(f"Counting k-mers still wins on {_list(words['worse'])}.")
+    if words["better"]:
+        parts.append(f"The best trained model beats it on {_list(words['better'])}.")
+    if words["no clear difference"]:
+        parts.append(f"The interval decides nothing on {_list(words['no clear difference'])}.")
+    return " ".join(parts)
+
+
+def _verdicts(name: str, against: str, pairs: pd.DataFrame) -> str:
+    by_verdict = {
+        verdict: _list(sorted(group["task"])) for verdict, group in pairs.groupby("verdict")
+    }
+    total = _tasks(len(pairs))
+    better = int((pairs["verdict"] == "better").sum())
+    if against == "untrained":
+        start = f"Pretraining helped {name} on {better} of {total}"
+        rest = {"worse": "it was worse than untrained on"}
+    else:
+        start = f"{name} beat k-mer counts on {better} of {total}"
+        rest = {"worse": "k-mer counts were still better on"}
+    text = start + (f" ({by_verdict['better']})" if better else "")
+    if "worse" in by_verdict:
+        text += f"; {rest['worse']} {by_verdict['worse']}"
+    if "no clear difference" in by_verdict:
+        text += f"; no clear difference on {by_verdict['no clear difference']}"
+    return text + "."
+
+
+def _against_unigrams(model: pd.Series) -> str:
+    loss, baseline = model["validation_loss"], model["unigram_loss"]
+    if pd.isna(loss) or pd.isna(baseline):
+        return ""
+    gain = baseline - loss
+    what = "has learned more than" if gain > 0 else "has learned no more than"
+    return (
+        f"{model['model']} ends at a validation loss of {loss:.3f} nats at masked positions, "
+        f"against {baseline:.3f} from k-mer frequencies alone: it {what} how common each k-mer is."
+    )
+
+
+def _control(task: str, summary: pd.DataFrame, tasks: pd.DataFrame) -> str:
+    own = summary[summary["task"] == task]
+    rows = int(tasks.loc[tasks["task"] == task, "test_rows"].iloc[0])
+    band = CHANCE_SDS * (own["mcc_sd"].fillna(0) ** 2 + 1 / rows) ** 0.5
+    loud = own[own["mcc_mean"].abs() > band]
+    if loud.empty:
+        return f"On the control {task}, whose labels are shuffled, all score 0 within chance."
+    names = [label(*pair) for pair in zip(loud["method"], loud["model"], strict=True)]
+    return (
+        f"Caution: on the control {task}, whose labels are shuffled, {_list(names)} "
+        f"scored further from 0 than two standard deviations of chance."
+    )
+
+
+def _published(summary: pd.DataFrame) -> str:
+    if summary["published"].isna().all():
+        return "None of these tasks has a published value."
+    comparable = summary[summary["comparable"].astype(bool)]
+    if comparable.empty:
+        return (
+            "No score here may be compared directly with a published one; published values are "
+            "shown in grey, with the reason."
+        )
+    gap = comparable["published"] - comparable["mcc_mean"]
+    few = "1 score" if len(comparable) == 1 else f"{len(comparable)} scores"
+    return (
+        f"{few} may be compared with published ones (same model, same row counts): "
+        f"published minus ours is {gap.mean():+.3f} MCC on average.".replace("-", "−")
+    )
+
+
+def _edges(summary: pd.DataFrame) -> str:
+    edge = summary[summary["edge"].astype(bool)]
+    if edge.empty:
+        return ""
+    return (
+        f"{len(edge)} of {len(summary)} choices made on validation rows lie on the edge of what "
+        f"was searched (marked in the table of all methods); a wider search might score better."
+    )
+
+
+def _converged(summary: pd.DataFrame) -> str:
+    count = pd.to_numeric(summary["not_converged"], errors="coerce").fillna(0)
+    if not count.sum():
+        return ""
+    return f"{int(count.sum())} fits stopped at their iteration limit; raise probe.max_iterations."
+
+
+def _tasks(count: int) -> str:
+    return f"{count} task" if count == 1 else f"{count} tasks"
+
+
+def _list(names: Sequence[str]) -> str:
+    names = list(names)
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

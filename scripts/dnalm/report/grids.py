@@ -1,0 +1,243 @@
+"""The tables of the page as text: rounded, in words, in the order in which people read them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from dnalm.report.series import Series
+
+MISSING = "–"
+SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Headings and rows of text; `numeric` columns are set right, `grey` rows are orientation."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: frozenset[int] = frozenset()
+    grey: frozenset[int] = field(default_factory=frozenset)
+    best: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+
+
+def score(value: Any, sign: bool = False) -> str:
+    """Return a score with three decimals."""
+    if pd.isna(value):
+        return MISSING
+    text = f"{value:+.3f}" if sign else f"{value:.3f}"
+    return text.replace("-", "−")
+
+
+def count(value: Any) -> str:
+    """Return a whole number with thousands marked."""
+    return MISSING if pd.isna(value) or value == "" else f"{int(value):,}"
+
+
+def large(value: Any) -> str:
+    """Return a large number with three figures and a unit."""
+    if pd.isna(value) or value == "":
+        return MISSING
+    for size, unit in SIZES:
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds, minutes or hours."""
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def score_matrix(
+    summary: pd.DataFrame, series: Sequence[Series], controls: Collection[str]
+) -> Grid:
+    """Return MCC mean ± 2 SD, a row per task and a column per drawn series.
+
+    The best of a task is marked; of `controls`, tasks with shuffled labels, none is.
+    """
+    names = [s.label for s in series]
+    cells = summary.set_index(["task", "series"])
+    rows, best = [], set()
+    for i, (task, own) in enumerate(summary[summary["series"].isin(names)].groupby("task")):
+        row = [str(task)]
+        for j, name in enumerate(names, start=1):
+            if (task, name) not in cells.index:
+                row.append(MISSING)
+                continue
+            cell = cells.loc[(task, name)]
+            row.append(f"{score(cell['mcc_mean'])} ± {score(2 * cell['mcc_sd'])}")
+            if cell["mcc_mean"] == own["mcc_mean"].max() and task not in controls:
+                best.add((i, j))
+        rows.append(row)
+    return make_grid(["task", *names], rows, first=1, best=best)
+
+
+def scores_grid(summary: pd.DataFrame) -> Grid:
+    """Return every method and task with all metrics and what validation chose."""
+    headings = ["task", "method", "splits", "MCC", "SD", "accuracy", "F1", "AUC", "chosen"]
+    rows = [
+        [
+            *[row["task"], row["series"], count(row["n"]), score(row["mcc_mean"])],
+            *[score(row[key]) for key in ("mcc_sd", "accuracy_mean", "f1_mean", "auc_mean")],
+            _chosen(row),
+        ]
+        for row in summary.to_dict("records")
+    ]
+    return make_grid(headings, rows, first=2, last=8)
+
+
+def _chosen(row: dict[str, Any]) -> str:
+    chosen = MISSING if pd.isna(row["chosen"]) or not row["chosen"] else str(row["chosen"])
+    return chosen + (" (edge of the search)" if row["edge"] else "")
+
+
+def published_grid(summary: pd.DataFrame, tasks: pd.DataFrame) -> Grid:
+    """Return our score beside the published one; rows that may not be compared are grey."""
+    facts = tasks.set_index("task")
+    rows, grey = [], set()
+    for row in summary[summary["published"].notna()].to_dict("records"):
+        task = facts.loc[row["task"]]
+        spread = "" if pd.isna(row["published_sd"]) else f" ± {score(2 * row['published_sd'])}"
+        if not row["comparable"]:
+            grey.add(len(rows))
+        rows.append(
+            [
+                *[
+                    row["task"],
+                    row["series"],
+                    f"{score(row['mcc_mean'])} ± {score(2 * row['mcc_sd'])}",
+                ],
+                score(row["published"]) + spread,
+                f"{row['published_model']}, {row['published_method']}, "
+                f"{row['published_data_set']} set",
+                f"{count(task['train_rows'])} / {count(task['test_rows'])}",
+                f"{count(task['published_train_rows'])} / {count(task['published_test_rows'])}",
+                "Yes" if row["comparable"] else f"No: {row['reason']}",
+            ]
+        )
+    headings = ["task", "ours", "MCC here", "MCC published", "published model, method, data"]
+    headings += ["train / test rows here", "train / test rows published", "comparable"]
+    return make_grid(headings, rows, first=2, last=4, grey=grey)
+
+
+def comparison_grid(comparisons: pd.DataFrame, against: str) -> Grid:
+    """Return the paired differences from `against` (untrained or k-mers)."""
+    rows = [
+        [
+            *[row["task"], row["series"], score(row["mcc"]), score(row["reference_mcc"])],
+            score(row["difference"], sign=True),
+            f"{score(row['low'], sign=True)} … {score(row['high'], sign=True)}",
+            *[count(row["rows"]), row["verdict"]],
+        ]
+        for row in comparisons[comparisons["against"] == against].to_dict("records")
+    ]
+    headings = ["task", "method", "MCC", f"MCC, {against}", "difference", "interval"]
+    return make_grid([*headings, "test rows", "verdict"], rows, first=2, last=7)
+
+
+def layers_grid(layers: pd.DataFrame) -> Grid:
+    """Return the validation MCC of every feature set at its best penalty."""
+    rows = [
+        [
+            *[row["task"], row["series"], row["feature"], f"{row['penalty']:g}"],
+            *[score(row["validation_mcc"]), score(row["validation_mcc_sd"])],
+            "chosen" if row["chosen"] else "",
+        ]
+        for row in layers.to_dict("records")
+    ]
+    headings = ["task", "method", "features", "penalty C", "validation MCC", "SD", ""]
+    return make_grid(headings, rows, first=3, last=6)
+
+
+def curve_grid(models: pd.DataFrame) -> Grid:
+    """Return the end of each training curve, at <mask> positions."""
+    trained = models[models["validation_loss"].notna()]
+    rows = [
+        [
+            *[row["model"], count(row["steps"]), large(row["training_tokens"])],
+            *[score(row[key]) for key in ("validation_loss", "unigram_loss")],
+            *[_percent(row[key]) for key in ("validation_accuracy", "unigram_accuracy")],
+        ]
+        for row in trained.to_dict("records")
+    ]
+    headings = ["model", "steps", "tokens seen", "validation loss, nats", "k-mer frequencies only"]
+    return make_grid([*headings, "accuracy", "accuracy, frequencies only"], rows, first=1)
+
+
+def duplicates_grid(tasks: pd.DataFrame) -> Grid:
+    """Return repeated sequences per task and the share of test rows overlapping training rows."""
+    rows = []
+    for row in tasks.to_dict("records"):
+        overlapping = row["test_rows_overlapping"]
+        known = not pd.isna(overlapping)
+        rows.append(
+            [
+                row["task"],
+                *[count(row[f"duplicates_{w}"]) for w in ("within_train", "within_test", "across")],
+                f"{count(overlapping)} ({overlapping / row['test_rows']:.1%})"
+                if known
+                else "not looked for",
+            ]
+        )
+    headings = ["task", "repeats within train", "within test", "test rows also in train"]
+    return make_grid([*headings, "test rows overlapping a training row"], rows, first=1)
+
+
+def lift_grid(lift: pd.DataFrame) -> Grid:
+    """Return trained − untrained by where the test rows lie in the pretraining genomes."""
+    rows = [
+        [
+            *[row["task"], row["series"], row["region"], count(row["rows"])],
+            *[score(row["mcc"]), score(row["untrained_mcc"]), score(row["lift"], sign=True)],
+            f"{score(row['low'], sign=True)} … {score(row['high'], sign=True)}",
+        ]
+        for row in lift.to_dict("records")
+    ]
+    headings = ["task", "method", "test rows that are", "rows", "MCC", "MCC, untrained"]
+    return make_grid([*headings, "trained − untrained", "interval"], rows, first=3)
+
+
+def stages_grid(stages: pd.DataFrame) -> Grid:
+    """Return time and memory per stage."""
+    rows = [
+        [
+            *[row["stage"].replace("_", " "), count(row["jobs"]), duration(row["seconds"])],
+            *[duration(row["largest_job_seconds"]), _memory(row["peak_memory_mb"])],
+        ]
+        for row in stages.to_dict("records")
+    ]
+    return make_grid(
+        ["stage", "jobs", "time, all jobs", "longest job", "peak memory"], rows, first=1
+    )
+
+
+def _percent(share: float) -> str:
+    return MISSING if pd.isna(share) else f"{share:.2%}"
+
+
+def _memory(megabytes: float) -> str:
+    return MISSING if pd.isna(megabytes) else f"{large(megabytes * 1e6)}B"
+
+
+def make_grid(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    first: int,
+    last: int | None = None,
+    grey: set[int] | None = None,
+    best: set[tuple[int, int]] | None = None,
+) -> Grid:
+    """Return a grid whose columns `first` to `last` (exclusive) hold numbers."""
+    return Grid(
+        headings=list(headings),
+        rows=rows,
+        numeric=frozenset(range(first, len(headings) if last is None else last)),
+        grey=frozenset(grey or ()),
+        best=frozenset(best or ()),
+    )

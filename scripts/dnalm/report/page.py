@@ -1,0 +1,157 @@
+"""The page: one HTML file with text, figures and tables that opens without a network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+import vl_convert
+
+from dnalm.errors import InputError
+from dnalm.files import atomic_path
+from dnalm.report import figures
+from dnalm.report.facts import facts_grids
+from dnalm.report.findings import findings, kmers_win
+from dnalm.report.grids import (
+    comparison_grid,
+    curve_grid,
+    duplicates_grid,
+    layers_grid,
+    lift_grid,
+    published_grid,
+    score_matrix,
+    scores_grid,
+    stages_grid,
+)
+from dnalm.report.series import Series, add_labels, plan
+
+TEMPLATE = "page.html.j2"
+STATISTICS = ("mean_2sd",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Title, how scores are summarised (`mean_2sd`), and the bootstrap of the comparisons."""
+
+    title: str
+    statistic: str
+    bootstrap: Mapping[str, Any]
+
+
+def make_page(
+    tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame, config: ReportConfig
+) -> str:
+    """Return the page's HTML.
+
+    `tables` are those of make_tables by name, `stages` the time per stage. Raises InputError when
+    `config.statistic` is not known.
+    """
+    if config.statistic not in STATISTICS:
+        raise InputError(
+            f"report.statistic is {config.statistic!r}; it can be {' or '.join(STATISTICS)}."
+        )
+    tables = dict(tables)
+    for name in ("summary", "layers", "comparisons", "lift"):
+        tables[name] = add_labels(tables[name])
+    models = tables["models"]
+    untrained = {
+        row["model"]: row["untrained_of"]
+        for row in models.to_dict("records")
+        if row["untrained_of"]
+    }
+    series = plan(tables["summary"], untrained)
+    note = simulated_note(tables)
+    drawn = _figures(tables, series, note, config)
+    controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(TEMPLATE).render(
+        title=config.title,
+        note=note,
+        level=f"{config.bootstrap['level']:.0%}".replace("%", " %"),
+        draws=f"{config.bootstrap['draws']:,}",
+        findings=findings(tables["summary"], tables["comparisons"], tables["tasks"], models),
+        kmers=kmers_win(tables["comparisons"], controls),
+        figures=drawn,
+        specifications=[figure for group in drawn.values() for figure in group],
+        drawn_series=len(series),
+        all_series=tables["summary"]["series"].nunique(),
+        matrix=score_matrix(tables["summary"], series, controls),
+        scores=scores_grid(tables["summary"]),
+        published=published_grid(tables["summary"], tables["tasks"]),
+        untrained=comparison_grid(tables["comparisons"], "untrained"),
+        against_kmers=comparison_grid(tables["comparisons"], "k-mers"),
+        layers=layers_grid(tables["layers"]),
+        curves=curve_grid(models),
+        duplicates=duplicates_grid(tables["tasks"]),
+        lift=lift_grid(tables["lift"]),
+        facts=facts_grids(tables),
+        stages=stages_grid(stages),
+        bundle=jinja2.filters.Markup(vl_convert.javascript_bundle()),
+    )
+
+
+def write_page(html: str, path: str | Path) -> None:
+    """Write the page under its final name when it is complete."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def simulated_note(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return the words that every figure carries when data are simulated, else ''."""
+    flags = pd.concat(
+        [tables[name]["simulated"].astype(bool) for name in ("tasks", "genomes", "corpora")]
+    )
+    if not flags.any():
+        return ""
+    if flags.all():
+        return "Simulated data, not a real genome"
+    return "Partly simulated data"
+
+
+def _figures(
+    tables: Mapping[str, pd.DataFrame], series: list[Series], note: str, config: ReportConfig
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the specifications per section; a section without data has none."""
+    summary, comparisons = tables["summary"], tables["comparisons"]
+    level = f"{config.bootstrap['level']:.0%}".replace("%", " %")
+    drawn: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("scores", "untrained", "kmers", "layers", "curves")
+    }
+    if len(summary):
+        drawn["scores"].append(figures.scores_figure(summary, series, note))
+    for name, against, title in (
+        ("untrained", "untrained", "Trained − untrained"),
+        ("kmers", "k-mers", "Trained model − k-mer counts"),
+    ):
+        pairs = comparisons[comparisons["against"] == against]
+        if len(pairs):
+            drawn[name].append(figures.differences_figure(pairs, series, title, level, note))
+    drawn["layers"] = _layer_figures(tables["layers"], series, note)
+    for model in tables["curves"]["model"].unique():
+        drawn["curves"].append(figures.curves_figure(tables["curves"], model, note))
+    return {
+        name: [{"id": f"{name}-{i}", "specification": chart} for i, chart in enumerate(charts)]
+        for name, charts in drawn.items()
+    }
+
+
+def _layer_figures(layers: pd.DataFrame, series: list[Series], note: str) -> list[dict[str, Any]]:
+    charts = []
+    scores = layers.loc[layers["layer"].notna() | (layers["model"] == "kmers"), "validation_mcc"]
+    limits = (min(0.0, float(scores.min())), float(scores.max()) * 1.08)
+    for task, own in layers.groupby("task", sort=True):
+        by_layer = own[own["layer"].notna()]
+        if by_layer.empty:
+            continue
+        kmers = own.loc[own["model"] == "kmers", "validation_mcc"].max()
+        line = None if pd.isna(kmers) else float(kmers)
+        charts.append(figures.layers_figure(by_layer, line, series, limits, task, note))
+    return charts

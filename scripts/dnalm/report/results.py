@@ -1,0 +1,110 @@
+"""What the report reads: one record per (method, model, task) and the facts of the runs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dnalm.errors import InputError
+from dnalm.files import read_json
+
+METRICS = ["mcc", "accuracy", "f1", "auc"]
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Scores of one method on one task, and where its predictions lie."""
+
+    method: str  # probe, ia3, ... or baseline
+    model: str  # a model's name, or the baseline's
+    task: str
+    scores: pd.DataFrame  # columns fold, mcc, accuracy, f1, auc; one row per fold
+    summary: dict[str, Any]
+    predictions: Path
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether no language model is involved."""
+        return self.method == BASELINE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identities:
+    """What names mean: taken from the config, because no result file holds it.
+
+    models: {model: {"published_as": name or None, "untrained_of": model or None}}
+    tasks: {task: {"published_as": "<set>.<task>" or None}}
+    histories: the model of each history file, in their order
+    locations: {"corpus", "task"} of each locations file, in their order
+    """
+
+    models: dict[str, dict[str, Any]]
+    tasks: dict[str, dict[str, Any]]
+    histories: Sequence[str]
+    locations: Sequence[dict[str, str]]
+
+    def published_model(self, model: str) -> str | None:
+        """Return the name of a model in the published table, None for models of our own."""
+        return self.models.get(model, {}).get("published_as")
+
+    def untrained_of(self, model: str) -> str | None:
+        """Return the trained model whose initial weights `model` holds, None for others."""
+        return self.models.get(model, {}).get("untrained_of")
+
+    def untrained(self, model: str) -> str | None:
+        """Return the model that holds the initial weights of `model`."""
+        names = [name for name in self.models if self.untrained_of(name) == model]
+        return names[0] if names else None
+
+    def published_task(self, task: str) -> str:
+        """Return the key `<set>.<task>` under which a task's published values stand."""
+        return self.tasks.get(task, {}).get("published_as") or task
+
+
+def read_results(
+    scores: Sequence[str], summaries: Sequence[str], predictions: Sequence[str]
+) -> list[Result]:
+    """Read the result triples; the three lists are in the same order.
+
+    Raises InputError when a score file lacks a metric or a (method, model, task) comes twice.
+    """
+    results = [
+        _result(*paths) for paths in zip(scores, summaries, map(Path, predictions), strict=True)
+    ]
+    seen = set()
+    for result, path in zip(results, scores, strict=True):
+        name = (result.method, result.model, result.task)
+        if name in seen:
+            raise InputError(f"{path}: {' / '.join(name)} is already given by another file.")
+        seen.add(name)
+    return sorted(results, key=lambda result: (result.task, not result.is_baseline, result.method))
+
+
+def _result(scores: str, summary: str, predictions: Path) -> Result:
+    table = pd.read_csv(scores, sep="\t")
+    missing = [column for column in ["fold", *METRICS] if column not in table]
+    if missing:
+        raise InputError(
+            f"{scores}: the column {missing[0]} is missing; "
+            f"delete the file and run again to have it rebuilt."
+        )
+    facts = read_json(summary)
+    model = facts.get("model")
+    return Result(
+        method=facts["method"] if model else BASELINE,
+        model=model or facts["baseline"],
+        task=facts["task"],
+        scores=table,
+        summary=facts,
+        predictions=predictions,
+    )
+
+
+def read_history(path: str | Path) -> pd.DataFrame:
+    """Read a history.jsonl: one row per line, missing values where a line has no such key."""
+    lines = Path(path).read_text().splitlines()
+    return pd.DataFrame([json.loads(line) for line in lines if line])

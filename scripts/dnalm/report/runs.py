@@ -1,0 +1,218 @@
+"""Tables of what was run: genomes, corpora, models, training curves, tasks and time."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import count_parameters
+from dnalm.report.results import Identities, Result, read_history
+
+NAMES = 12
+POSITIONS = ("all", "mask", "random", "kept")
+
+COLUMNS = {
+    "genomes": [
+        *["genome", "accession", "source", "bases", "contigs", "n", "soft_masked", "iupac"],
+        *["sha256", "simulated"],
+    ],
+    "corpora": [
+        *["corpus", "genomes", "k", "vocabulary", "window_tokens", "split", "windows"],
+        *["contigs", "bases", "tokens", "held_out", "simulated"],
+    ],
+    "models": [
+        *["model", "untrained_of", "published_as", "corpus", "parameters", "layers", "width"],
+        *["heads", "positions", "feed_forward", "max_tokens", "steps", "training_tokens"],
+        *["validation_loss", "validation_accuracy", "unigram_loss", "unigram_accuracy"],
+        "weights_sha256",
+    ],
+    "curves": ["model", "step", "tokens", "split", "positions", "loss", "accuracy"],
+    "tasks": [
+        *["task", "kind", "classes", "train_rows", "test_rows", "train_classes", "test_classes"],
+        *["shortest", "median_length", "longest", "duplicates_within_train"],
+        *[
+            "duplicates_within_test",
+            "duplicates_across",
+            "test_rows_overlapping",
+            "iupac_replaced",
+            "published_as",
+        ],
+        *["published_train_rows", "published_test_rows", "shuffled_labels", "simulated"],
+        *["sources", "sources_sha256", "sha256"],
+    ],
+    "stages": ["stage", "jobs", "seconds", "largest_job_seconds", "peak_memory_mb"],
+}
+
+
+def genomes_table(manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return one row per genome from its manifest."""
+    return pd.DataFrame(
+        [{**manifest, "genome": manifest["name"]} for manifest in manifests],
+        columns=COLUMNS["genomes"],
+    )
+
+
+def corpora_table(manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return one row per corpus and split; `held_out` names the contigs of the other splits."""
+    rows = []
+    for manifest in manifests:
+        several = len(manifest["genomes"]) > 1
+        for split, counts in manifest["splits"].items():
+            own = [
+                f"{genome['name']}:{contig['contig']}" if several else str(contig["contig"])
+                for genome in manifest["genomes"]
+                for contig in genome["contigs"]
+                if contig["split"] == split
+            ]
+            rows.append(
+                {
+                    "corpus": manifest["name"],
+                    "genomes": _some([genome["name"] for genome in manifest["genomes"]]),
+                    "k": manifest["k"],
+                    "vocabulary": manifest["vocabulary"],
+                    "window_tokens": manifest["tokens"],
+                    "split": split,
+                    **{key: counts[key] for key in ("windows", "contigs", "bases", "tokens")},
+                    "held_out": "" if split == "train" else _some(own),
+                    "simulated": manifest["simulated"],
+                }
+            )
+    return pd.DataFrame(rows, columns=COLUMNS["corpora"])
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the names in words, the first NAMES of a long list."""
+    names = list(dict.fromkeys(names))
+    more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
+    return ", ".join(names[:NAMES]) + more
+
+
+def models_table(
+    runs: Sequence[dict[str, Any]],
+    curves: pd.DataFrame,
+    results: Sequence[Result],
+    identities: Identities,
+) -> pd.DataFrame:
+    """Return one row per model: its size, how far it was trained, its last validation loss.
+
+    Losses and accuracies are those at <mask> positions, in nats.
+    """
+    weights = {r.model: r.summary.get("weights_sha256") for r in results if not r.is_baseline}
+    rows = []
+    for run in runs:
+        name, encoder = run["model"], run["encoder"]
+        own = curves[curves["model"] == name]
+        row = {
+            **{key: encoder[key] for key in ("layers", "width", "heads", "max_tokens")},
+            **{key: encoder[key] for key in ("positions", "feed_forward")},
+            "model": name,
+            "untrained_of": identities.untrained_of(name) or "",
+            "published_as": identities.published_model(name) or "",
+            "corpus": run.get("corpus") or "",
+            "parameters": count_parameters(EncoderConfig(**encoder)),
+            "weights_sha256": weights.get(name) or "",
+            "steps": own["step"].max() if len(own) else 0,
+            "training_tokens": own["tokens"].max() if len(own) else 0,
+        }
+        for split in ("validation", "unigram"):
+            at_mask = own[(own["split"] == split) & (own["positions"] == "mask")]
+            for value in ("loss", "accuracy"):
+                row[f"{split}_{value}"] = at_mask[value].iloc[-1] if len(at_mask) else None
+        rows.append(row)
+    return pd.DataFrame(rows, columns=COLUMNS["models"])
+
+
+def curves_table(histories: Sequence[str], identities: Identities) -> pd.DataFrame:
+    """Return losses (nats) and accuracies per step, split and kind of position.
+
+    Splits are train, validation and unigram, the baseline that knows only how often each k-mer
+    occurs, on the validation windows at <mask> positions. A model whose weights were given has no
+    history and no rows here.
+    """
+    rows = []
+    for model, path in zip(identities.histories, histories, strict=True):
+        for line in read_history(path).to_dict("records"):
+            for split, prefix in (("train", ""), ("validation", "validation_")):
+                for positions in POSITIONS:
+                    ending = "" if positions == "all" else f"_{positions}"
+                    values = [
+                        line.get(f"{prefix}{value}{ending}") for value in ("loss", "accuracy")
+                    ]
+                    rows.append((model, line["step"], line["tokens"], split, positions, *values))
+            values = [line.get(f"validation_unigram_{value}") for value in ("loss", "accuracy")]
+            rows.append((model, line["step"], line["tokens"], "unigram", "mask", *values))
+    table = pd.DataFrame(rows, columns=COLUMNS["curves"])
+    return table.dropna(subset=["loss", "accuracy"], how="all").reset_index(drop=True)
+
+
+def tasks_table(
+    summaries: Sequence[dict[str, Any]], identities: Identities, locations: Sequence[str]
+) -> pd.DataFrame:
+    """Return one row per task from its JSON: row counts, duplicates, hashes.
+
+    `test_rows_overlapping` counts test rows that share a base with a training row where both were
+    found in a genome; missing when no genome was searched. `locations` as in `lift_table`.
+    """
+    overlapping: dict[str, int] = {}
+    for where, path in zip(identities.locations, locations, strict=True):
+        found = int(pd.read_parquet(path, columns=["overlaps_train"])["overlaps_train"].sum())
+        overlapping[where["task"]] = max(found, overlapping.get(where["task"], 0))
+    rows = []
+    for task in summaries:
+        published = task.get("published_rows") or {}
+        rows.append(
+            {
+                "task": task["name"],
+                "kind": task["kind"],
+                "classes": task["classes"],
+                **{f"{split}_rows": task["rows"][split] for split in ("train", "test")},
+                **{f"{split}_classes": _counts(task, split) for split in ("train", "test")},
+                "shortest": task["lengths"]["min"],
+                "median_length": task["lengths"]["median"],
+                "longest": task["lengths"]["max"],
+                **{f"duplicates_{where}": n for where, n in task["duplicates"].items()},
+                "test_rows_overlapping": overlapping.get(task["name"]),
+                "iupac_replaced": task["iupac_replaced"],
+                "published_as": identities.published_task(task["name"]),
+                **{f"published_{split}_rows": n for split, n in published.items()},
+                "shuffled_labels": task["shuffled_labels"],
+                "simulated": task["simulated"],
+                "sources": ", ".join(Path(source["path"]).name for source in task["sources"]),
+                "sources_sha256": ", ".join(source["sha256"] for source in task["sources"]),
+                "sha256": task["sha256"],
+            }
+        )
+    table = pd.DataFrame(rows, columns=COLUMNS["tasks"])
+    counts = ["published_train_rows", "published_test_rows", "test_rows_overlapping"]
+    return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task")
+
+
+def _counts(task: Mapping[str, Any], split: str) -> str:
+    return " / ".join(str(count) for count in task["rows_per_class"][split])
+
+
+def stages_table(folder: str | Path) -> pd.DataFrame:
+    """Return the time spent per stage from a folder of benchmark files, one subfolder per stage.
+
+    Files are JSON lines with `s` (seconds) and `max_rss` (MB). Their sum is work, not waiting
+    time: jobs run side by side.
+    """
+    rows = []
+    for path in sorted(Path(folder).rglob("*.jsonl")):
+        stage = path.relative_to(folder).parts[0].removesuffix(".jsonl")
+        for line in filter(None, path.read_text().splitlines()):
+            record = json.loads(line)
+            memory = pd.to_numeric(record.get("max_rss"), errors="coerce")
+            rows.append({"stage": stage, "s": float(record["s"]), "memory": memory})
+    table = pd.DataFrame(rows, columns=["stage", "s", "memory"])
+    stages = table.groupby("stage", sort=False).agg(
+        jobs=("s", "size"),
+        seconds=("s", "sum"),
+        largest_job_seconds=("s", "max"),
+        peak_memory_mb=("memory", "max"),
+    )
+    ordered = stages.reset_index().sort_values("seconds", ascending=False, ignore_index=True)
+    return ordered[COLUMNS["stages"]]

@@ -1,0 +1,82 @@
+"""How a method and model are named and drawn, the same in every figure.
+
+Colour says which model, shape which method, a hollow mark that the encoder is untrained. Colours
+are those of Okabe and Ito, made for colour-blind readers; the shapes carry the same distinction.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+GREYS = {"majority": "#a6a6a6", "gc_content": "#737373", "kmers": "#000000"}
+MODEL_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+OTHER_GREY = "#8c8c8c"
+SHAPES = {"baseline": "triangle-up", "probe": "circle", "ia3": "square"}
+OTHER_SHAPE = "diamond"
+BASELINE_NAMES = {
+    "majority": "most frequent class",
+    "gc_content": "GC content",
+    "kmers": "k-mer counts",
+}
+METHOD_NAMES = {"probe": "probe", "ia3": "IA3 fine-tuning"}
+LARGEST = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One line of the legend."""
+
+    label: str
+    colour: str
+    fill: str
+    shape: str
+
+
+def label(method: str, model: str) -> str:
+    """Return the name of a series for people."""
+    if method == "baseline":
+        return BASELINE_NAMES.get(model, model.replace("_", " "))
+    return f"{model.replace('.untrained', ', untrained')} · {METHOD_NAMES.get(method, method)}"
+
+
+def add_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with a column `series` made of its method and model."""
+    names = [label(*pair) for pair in zip(table["method"], table["model"], strict=True)]
+    return table.assign(series=pd.Series(names, index=table.index, dtype=object))
+
+
+def plan(table: pd.DataFrame, untrained: dict[str, str]) -> list[Series]:
+    """Return the series of a table with method, model and mcc_mean: baselines, then models.
+
+    `untrained` names the trained model of each untrained one. Of more than ten series those with
+    the best mean are drawn (all stand in the table).
+    """
+    means = table.groupby(["method", "model"], sort=False)["mcc_mean"].mean()
+    pairs = list(means.sort_values(ascending=False).index[:LARGEST])
+    models = sorted(
+        {untrained.get(model, model) for method, model in pairs if method != "baseline"}
+    )
+    colours = dict(zip(models, MODEL_COLOURS, strict=False))
+
+    def place(pair: tuple[str, str]) -> tuple:
+        method, model = pair
+        greys = list(GREYS)
+        if method == "baseline":
+            return (0, greys.index(model) if model in greys else len(greys), model, "")
+        base = untrained.get(model, model)
+        return (1, models.index(base), method != "probe", method, model == base)
+
+    return [_series(*pair, colours, untrained) for pair in sorted(pairs, key=place)]
+
+
+def _series(method: str, model: str, colours: dict[str, str], untrained: dict[str, str]) -> Series:
+    if method == "baseline":
+        colour = GREYS.get(model, OTHER_GREY)
+    else:
+        colour = colours.get(untrained.get(model, model), OTHER_GREY)
+    return Series(
+        label=label(method, model),
+        colour=colour,
+        fill="#ffffff" if model in untrained else colour,
+        shape=SHAPES.get(method, OTHER_SHAPE),
+    )

@@ -1,0 +1,247 @@
+"""The tables behind the report: every number of the page stands in one of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dnalm.errors import InputError
+from dnalm.files import atomic_path
+from dnalm.report.comparison import (
+    BootstrapConfig,
+    paired_bootstrap,
+    read_predictions,
+    regions,
+    verdict,
+)
+from dnalm.report.published import published_beside
+from dnalm.report.results import METRICS, Identities, Result
+
+COLUMNS = {
+    "scores": ["method", "model", "task", "fold", *METRICS],
+    "summary": [
+        *["method", "model", "task", "n"],
+        *[f"{metric}_{part}" for metric in METRICS for part in ("mean", "sd")],
+        *["chosen", "edge", "not_converged", "seconds"],
+        *["published", "published_sd", "published_model", "published_method"],
+        *["published_data_set", "comparable", "reason"],
+    ],
+    "layers": [
+        *["method", "model", "task", "feature", "layer", "penalty"],
+        *["validation_mcc", "validation_mcc_sd", "chosen"],
+    ],
+    "comparisons": [
+        *["method", "model", "task", "against", "reference", "mcc", "reference_mcc"],
+        *["difference", "low", "high", "rows", "verdict"],
+    ],
+    "lift": [
+        *["method", "model", "task", "corpus", "region", "rows", "mcc", "untrained_mcc"],
+        *["lift", "low", "high"],
+    ],
+}
+# Read as text: a contig may be named 20, and a column may be empty in every row.
+TEXT = [
+    *["method", "model", "task", "against", "reference", "verdict", "region", "reason"],
+    *["published_model", "published_method", "published_data_set", "published_as"],
+    *["genome", "genomes", "accession", "source", "sources", "corpus", "split", "held_out"],
+    *["untrained_of", "sha256", "sources_sha256", "weights_sha256", "vocabulary", "feature"],
+    *["kind", "train_classes", "test_classes"],
+]
+
+
+def scores_table(results: Sequence[Result]) -> pd.DataFrame:
+    """Return the test scores of every fold."""
+    rows = [
+        {"method": r.method, "model": r.model, "task": r.task, **row}
+        for r in results
+        for row in r.scores.to_dict("records")
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS["scores"])
+
+
+def summary_table(
+    results: Sequence[Result],
+    tasks: Sequence[dict[str, Any]],
+    published: pd.DataFrame,
+    identities: Identities,
+) -> pd.DataFrame:
+    """Return mean and SD (n − 1) over folds, what validation chose, and the published value.
+
+    `tasks` are the contents of the tasks' JSON files.
+    """
+    facts = {task["name"]: task for task in tasks}
+    rows = []
+    for result in results:
+        row = {"method": result.method, "model": result.model, "task": result.task}
+        row["n"] = len(result.scores)
+        for metric in METRICS:
+            row[f"{metric}_mean"] = result.scores[metric].mean()
+            row[f"{metric}_sd"] = result.scores[metric].std(ddof=1)
+        row["chosen"] = _chosen(result.summary.get("selected") or {})
+        row["edge"] = bool(result.summary.get("edge"))
+        row["not_converged"] = result.summary.get("not_converged")
+        row["seconds"] = result.summary.get("seconds")
+        beside = published_beside(
+            published,
+            key=identities.published_task(result.task),
+            method=result.method,
+            model=identities.published_model(result.model),
+            trained=not result.is_baseline and identities.untrained_of(result.model) is None,
+            rows=facts[result.task]["rows"],
+            published_rows=facts[result.task].get("published_rows"),
+        )
+        rows.append(row | beside)
+    return pd.DataFrame(rows, columns=COLUMNS["summary"])
+
+
+def _chosen(selected: dict[str, Any]) -> str:
+    """Return in words what validation chose: a layer and a penalty, or the stopping steps."""
+    return ", ".join(
+        f"{key} {', '.join(map(_short, value)) if isinstance(value, list) else _short(value)}"
+        for key, value in selected.items()
+        if value is not None
+    )
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def layers_table(results: Sequence[Result]) -> pd.DataFrame:
+    """Return the validation MCC of each feature set at its best penalty; no test score decides."""
+    rows = []
+    for result in results:
+        grid = pd.DataFrame(result.summary.get("grid") or [])
+        if grid.empty or "feature" not in grid:
+            continue
+        # A penalty without a score (nothing to choose from) cannot be the best one.
+        grid = grid.dropna(subset="validation_mcc_mean")
+        best = grid.loc[grid.groupby("feature", sort=False)["validation_mcc_mean"].idxmax()]
+        selected = (result.summary.get("selected") or {}).get("feature")
+        for row in best.to_dict("records"):
+            rows.append(
+                {
+                    "method": result.method,
+                    "model": result.model,
+                    "task": result.task,
+                    "feature": row["feature"],
+                    "layer": _layer(row["feature"]),
+                    "penalty": row["penalty"],
+                    "validation_mcc": row["validation_mcc_mean"],
+                    "validation_mcc_sd": row["validation_mcc_sd"],
+                    "chosen": row["feature"] == selected,
+                }
+            )
+    return pd.DataFrame(rows, columns=COLUMNS["layers"]).astype({"layer": "Int64"})
+
+
+def _layer(feature: str) -> int | None:
+    """Return the number of a feature named `layer.<i>`, None for k-mers and the like."""
+    name, _, number = str(feature).partition(".")
+    return int(number) if name == "layer" else None
+
+
+def comparisons_table(
+    results: Sequence[Result], identities: Identities, config: BootstrapConfig
+) -> pd.DataFrame:
+    """Return each trained model against its untrained self and against each k-mer baseline."""
+    rows = []
+    for result, reference, against in _pairs(results, identities):
+        found = paired_bootstrap(
+            read_predictions(result.predictions), read_predictions(reference.predictions), config
+        )
+        rows.append(
+            {
+                "method": result.method,
+                "model": result.model,
+                "task": result.task,
+                "against": against,
+                "reference": reference.model,
+                "mcc": found.first,
+                "reference_mcc": found.second,
+                "difference": found.difference,
+                "low": found.low,
+                "high": found.high,
+                "rows": found.rows,
+                "verdict": verdict(found.low, found.high),
+            }
+        )
+    return pd.DataFrame(rows, columns=COLUMNS["comparisons"])
+
+
+def _pairs(
+    results: Sequence[Result], identities: Identities
+) -> Iterator[tuple[Result, Result, str]]:
+    """Yield (a trained model's result, what it is compared with on that task, in which sense)."""
+    by_name = {(r.method, r.model, r.task): r for r in results}
+    for result in results:
+        if result.is_baseline or identities.untrained_of(result.model) is not None:
+            continue
+        untrained = identities.untrained(result.model)
+        if reference := by_name.get((result.method, untrained, result.task)):
+            yield result, reference, "untrained"
+        if reference := by_name.get(("baseline", "kmers", result.task)):
+            yield result, reference, "k-mers"
+
+
+def lift_table(
+    results: Sequence[Result],
+    identities: Identities,
+    locations: Sequence[str],
+    corpora: Mapping[str, str],
+    config: BootstrapConfig,
+) -> pd.DataFrame:
+    """Return trained − untrained by where the test rows lie in the pretraining genomes.
+
+    `locations` are the files named by `identities.locations`; `corpora` names each model's.
+    """
+    paths = {
+        (where["corpus"], where["task"]): path
+        for where, path in zip(identities.locations, locations, strict=True)
+    }
+    rows = []
+    for result, reference, against in _pairs(results, identities):
+        path = paths.get((corpora.get(result.model), result.task))
+        if against != "untrained" or path is None:
+            continue
+        trained = read_predictions(result.predictions)
+        untrained = read_predictions(reference.predictions)
+        for region, mask in regions(trained, pd.read_parquet(path)).items():
+            if not mask.any():
+                continue
+            found = paired_bootstrap(trained.select(mask), untrained.select(mask), config)
+            rows.append(
+                {
+                    "method": result.method,
+                    "model": result.model,
+                    "task": result.task,
+                    "corpus": corpora[result.model],
+                    "region": region,
+                    "rows": found.rows,
+                    "mcc": found.first,
+                    "untrained_mcc": found.second,
+                    "lift": found.difference,
+                    "low": found.low,
+                    "high": found.high,
+                }
+            )
+    return pd.DataFrame(rows, columns=COLUMNS["lift"])
+
+
+def write_tables(tables: Mapping[str, pd.DataFrame], paths: Mapping[str, str]) -> None:
+    """Write each table to the path of its name, as TSV; raises InputError on an unknown name."""
+    for name, path in paths.items():
+        if name not in tables:
+            raise InputError(f"There is no table {name}; known are {', '.join(sorted(tables))}.")
+        with atomic_path(path) as temporary:
+            tables[name].to_csv(temporary, sep="\t", index=False)
+
+
+def read_tables(paths: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+    """Return the tables of `write_tables` by name; text that is missing is the empty string."""
+    tables = {}
+    for name, path in paths.items():
+        table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(TEXT, "object"))
+        text = [column for column in TEXT if column in table]
+        tables[name] = table.assign(**{column: table[column].fillna("") for column in text})
+    return tables

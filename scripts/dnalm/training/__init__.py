@@ -1,0 +1,1 @@
+"""Masked-language-model pretraining: masks, batches, schedule, checkpoints, trainer."""

@@ -1,0 +1,160 @@
+"""The global batch of every step, dealt to processes and micro-batches.
+
+Shape letters: B sequences of one forward pass, T tokens, K selected tokens per sequence, M
+micro-batches of one step.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dnalm.genome.corpus import TrainingWindows
+from dnalm.genome.kmers import Vocabulary
+from dnalm.genome.sampling import Stream
+from dnalm.training.masking import Masked, mask
+from dnalm.training.settings import PretrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroBatch:
+    """What one forward pass reads; the meaning of each tensor is that of `Masked`."""
+
+    inputs: Tensor  # int64[B, T]
+    positions: Tensor  # int64[B, K]
+    targets: Tensor  # int64[B, K]
+    weights: Tensor  # float32[B, K]
+    kinds: Tensor  # int64[B, K]
+
+    @classmethod
+    def from_masked(cls, masked: Masked, rows: slice) -> Self:
+        """Return some rows of masked sequences as tensors."""
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: torch.from_numpy(getattr(masked, name)[rows]) for name in names})
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same batch on `device`, copied without waiting where memory is pinned."""
+        if device.type == "cpu":
+            return self
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return type(self)(
+            **{name: value.to(device, non_blocking=True) for name, value in tensors.items()}
+        )
+
+    def pin(self) -> Self:
+        """Return the same batch in page-locked memory, from which a GPU copies by itself."""
+        return type(self)(
+            **{field.name: getattr(self, field.name).pin_memory() for field in fields(self)}
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepBatch:
+    """This process's part of one step's global batch."""
+
+    step: int  # 0-based
+    parts: list[MicroBatch]
+    weight: int  # selected tokens that count, in this process's part
+    thin: int  # windows of this part that weigh 0 for want of k-mers
+
+
+class Batches:
+    """Makes the batches of one of `size` processes; step s is made of samples s·G … s·G + G − 1.
+
+    G = `config.batch_sequences` rows are dealt in their order: of each stretch of size · B rows a
+    process takes B. B is the smallest number that needs no more passes than `micro_batch`, and the
+    last pass is filled up with rows of weight 0, so that all processes see the same shapes and
+    make the same number of passes.
+    """
+
+    def __init__(
+        self,
+        windows: TrainingWindows,
+        config: PretrainConfig,
+        vocabulary: Vocabulary,
+        *,
+        micro_batch: int,
+        rank: int,
+        size: int,
+    ) -> None:
+        self.windows = windows
+        self.config = config
+        self.vocabulary = vocabulary
+        self.slots = config.masking.count_slots(windows.tokens)
+        self.passes = -(-config.batch_sequences // (size * micro_batch))
+        self.rows = -(-config.batch_sequences // (size * self.passes))
+        firsts = (np.arange(self.passes) * size + rank) * self.rows
+        # Drawing opens and closes files, which threads must not do at the same time.
+        self._drawing = threading.Lock()
+        self._global_rows = (firsts[:, None] + np.arange(self.rows)).ravel()
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of a global batch, `<cls>` included."""
+        return self.config.batch_sequences * self.windows.tokens
+
+    def sample(self, step: int, part: int, row: int) -> int:
+        """Return the number of the sample that stands in row `row` of pass `part` of a step."""
+        global_row = int(self._global_rows[part * self.rows + row])
+        size = self.config.batch_sequences
+        return step * size + min(global_row, size - 1)
+
+    def make(self, step: int) -> StepBatch:
+        """Return this process's part of step `step`, a function of (seed, step) alone."""
+        size = self.config.batch_sequences
+        filler = self._global_rows >= size
+        samples = step * size + np.minimum(self._global_rows, size - 1)
+        with self._drawing:
+            tokens = self.windows.draw(samples)
+        masked = mask(
+            tokens,
+            samples,
+            config=self.config.masking,
+            vocabulary=self.vocabulary,
+            min_kmers=self.config.min_kmers,
+            seed=self.config.seed,
+            stream=Stream.MASK,
+        )
+        masked.weights[filler] = 0
+        return StepBatch(
+            step=step,
+            parts=[
+                MicroBatch.from_masked(masked, slice(first, first + self.rows))
+                for first in range(0, len(samples), self.rows)
+            ],
+            weight=int(masked.weights.sum()),
+            thin=int(masked.thin[~filler].sum()),
+        )
+
+    def ahead(self, steps: range, *, workers: int, pin: bool) -> Iterator[StepBatch]:
+        """Yield the batches of `steps` in order, made by `workers` threads while the last is used.
+
+        With no workers each batch is made when it is asked for. Close the iterator to end the
+        threads.
+        """
+        if workers == 0:
+            yield from map(self._finish, steps, [pin] * len(steps))
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
+            waiting = deque()
+            try:
+                for step in steps:
+                    waiting.append(pool.submit(self._finish, step, pin))
+                    if len(waiting) > 2 * workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _finish(self, step: int, pin: bool) -> StepBatch:
+        batch = self.make(step)
+        if pin:
+            batch.parts[:] = [part.pin() for part in batch.parts]
+        return batch

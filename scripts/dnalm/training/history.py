@@ -1,0 +1,65 @@
+"""What was measured during training, one JSON object per line."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from dnalm.files import atomic_path
+from dnalm.training.lock import Lock
+
+
+class History:
+    """A file of rows that only grows, until a restart cuts it back; on request TensorBoard too."""
+
+    def __init__(
+        self, path: str | Path, *, last_step: int | None, lock: Lock, board: Path | None
+    ) -> None:
+        """Open `path`; keep its rows up to `last_step`, or none when that is None.
+
+        A line that a killed process left unfinished goes as well. Nothing is written once `lock`
+        is lost. `board` is the folder of TensorBoard's files, or None for none.
+        """
+        self.path = Path(path)
+        kept = []
+        if last_step is not None and self.path.exists():
+            kept = [row for row in read_history(self.path) if row["step"] <= last_step]
+        with atomic_path(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        self._lock = lock
+        self._file = self.path.open("a")
+        self._board = None
+        if board is not None:
+            # Here, because it takes seconds that runs without it need not spend.
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(board), purge_step=(last_step or -1) + 1)
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add a row, which has a `step`; readers of the file see it at once."""
+        self._lock.check()
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for key, value in row.items():
+                if isinstance(value, int | float) and key != "step":
+                    self._board.add_scalar(key, value, row["step"])
+
+    def sync(self) -> None:
+        """Return when every row would survive a power cut."""
+        self._lock.check()
+        os.fsync(self._file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def read_history(path: str | Path) -> list[dict[str, Any]]:
+    """Return the rows of a history; an unfinished last line is left out."""
+    lines = Path(path).read_text().split("\n")[:-1]
+    return [json.loads(line) for line in lines]

@@ -1,0 +1,52 @@
+"""Requests to stop training before its end: signals, and the end of the time that is granted."""
+
+import signal
+import time
+from types import FrameType
+from typing import Self
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+# Before the time is over, this share of it or this many seconds are kept for saving, whichever is
+# less, and three times what the slowest checkpoint took.
+SHARE = 0.05
+SECONDS = 120
+CHECKPOINTS = 3
+
+
+class Interruption:
+    """Notes, while it is entered, whether training has to stop; asks nobody and stops nothing."""
+
+    def __init__(self, runtime_minutes: float | None, *, started: float) -> None:
+        """`started` is the `time.monotonic()` from which `runtime_minutes` count."""
+        self._slowest_checkpoint = 0.0
+        self._started = started
+        self._seconds = None if runtime_minutes is None else 60 * runtime_minutes
+        self._signal: str | None = None
+        self._previous = {}
+
+    @property
+    def reason(self) -> str | None:
+        """Why to stop, to stand after "stopped by"; None to go on."""
+        if self._signal:
+            return self._signal
+        if self._seconds is None:
+            return None
+        reserve = min(SHARE * self._seconds, SECONDS) + CHECKPOINTS * self._slowest_checkpoint
+        if time.monotonic() - self._started + reserve < self._seconds:
+            return None
+        return f"its time limit of {self._seconds / 60:g} minutes"
+
+    def note_checkpoint(self, seconds: float) -> None:
+        """Take into account how long a checkpoint took."""
+        self._slowest_checkpoint = max(self._slowest_checkpoint, seconds)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self._signal = signal.Signals(number).name
+
+    def __enter__(self) -> Self:
+        self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,165 @@
+"""The right of one process to write a state folder."""
+
+import json
+import logging
+import os
+import re
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Self
+
+from dnalm.errors import InputError
+
+BEAT_SECONDS = 15
+STALE_SECONDS = 180  # twelve beats: more than a busy file system delays them
+
+logger = logging.getLogger(__name__)
+
+
+class Lock:
+    """A file that names the process which writes beside it, and when it was last alive.
+
+    A holder on this machine is judged by its process, one elsewhere by its heartbeat. Use it as a
+    context; entering raises `InputError` that names a living holder, and takes over from one that
+    is gone. Call `check` before every write: it raises once somebody else took this lock over,
+    which happens to a process that was suspended for minutes.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lost = False
+        self._holder = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": _start_of(os.getpid()),
+            "namespace": _namespace(),
+            "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
+            "token": uuid.uuid4().hex,
+        }
+        self._ended = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="lock", daemon=True)
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        while not self._claim():
+            self._take_over()
+        self._heart.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._heart.join()
+        if self._is_ours():
+            self.path.unlink()
+
+    def check(self) -> None:
+        """Raise `InputError` when this lock is no longer ours."""
+        if self._lost:
+            raise InputError(
+                f"{self.path.parent} was taken over by another process while this one was "
+                "suspended; nothing more is written, look at that process's log."
+            )
+
+    def _claim(self) -> bool:
+        """Put our lock file in place unless there is one; a link is atomic where O_EXCL is not."""
+        temporary = self._write()
+        try:
+            os.link(temporary, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        return True
+
+    def _take_over(self) -> None:
+        """Remove the lock of a holder that is gone; of several who try, one succeeds."""
+        holder = self._read()
+        if holder is None:
+            return
+        if not is_gone(holder):
+            raise InputError(
+                f"{self.path.parent} is being written by {_name(holder)}; wait for it to end or "
+                "stop it, then run again."
+            )
+        aside = self.path.with_name(f".{self.path.name}.{self._holder['token']}.stale")
+        try:
+            os.rename(self.path, aside)
+        except FileNotFoundError:
+            return
+        taken = json.loads(aside.read_text())
+        if taken["token"] != holder["token"]:
+            # Between reading and renaming somebody else took over: give it back.
+            os.rename(aside, self.path)
+            return
+        aside.unlink()
+        logger.info("Took over the lock of %s, which is gone.", _name(holder))
+
+    def _write(self) -> Path:
+        temporary = self.path.with_name(f".{self.path.name}.{self._holder['token']}")
+        temporary.write_text(json.dumps({**self._holder, "heartbeat": time.time()}) + "\n")
+        return temporary
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            return json.loads(self.path.read_text())
+        except FileNotFoundError:
+            return None
+
+    def _is_ours(self) -> bool:
+        holder = self._read()
+        return holder is not None and holder["token"] == self._holder["token"]
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            if not self._is_ours():
+                self._lost = True
+                return
+            os.replace(self._write(), self.path)
+
+
+def is_gone(holder: dict[str, Any]) -> bool:
+    """Return whether the process that a lock file names no longer runs."""
+    here = holder["host"] == socket.gethostname() and holder["namespace"] == _namespace()
+    if here:
+        return _start_of(holder["pid"]) != holder["started"]
+    return time.time() - holder["heartbeat"] > STALE_SECONDS
+
+
+def _name(holder: dict[str, Any]) -> str:
+    job = f" of Slurm job {holder['slurm_job_id']}" if holder["slurm_job_id"] else ""
+    age = max(0, round(time.time() - holder["heartbeat"]))
+    return f"process {holder['pid']}{job} on {holder['host']} (last sign of life {age} s ago)"
+
+
+def _start_of(pid: int) -> str | None:
+    """Return when a process began, in the kernel's ticks; None when there is no such process.
+
+    Numbers are used again, the pair of number and beginning is not. A zombie counts as gone.
+    Without /proc, "running" stands for the beginning.
+    """
+    if not Path("/proc/self/stat").exists():
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            pass
+        return "running"
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is the program's name in brackets and may itself hold spaces and brackets.
+    state, *rest = re.sub(r"^.*\) ", "", stat, flags=re.DOTALL).split()
+    return None if state in "ZX" else rest[18]
+
+
+def _namespace() -> str | None:
+    """Return the kernel's name of our process numbering; containers have their own."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None

@@ -1,0 +1,186 @@
+"""The two descriptions of a training run: what decides its result, and how it is carried out."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from dnalm.errors import InputError
+from dnalm.files import atomic_path, read_json, sha256_of
+from dnalm.training.masking import MaskingConfig
+from dnalm.training.schedule import ScheduleConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adam; `weight_decay` is decoupled from the gradient (AdamW), the same as Adam at 0."""
+
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """What decides the weights besides the encoder and the corpus (paper section 4).
+
+    `batch_sequences` windows make one step. Training ends after `steps`, or, when that is None,
+    after the first step with which `tokens` are reached. `gradient_clip` bounds the norm of the
+    gradient of the mean loss; None for no bound. A window with fewer than `min_kmers` k-mers
+    counts for nothing.
+    """
+
+    masking: MaskingConfig
+    batch_sequences: int
+    tokens: int
+    steps: int | None
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    gradient_clip: float | None
+    precision: Literal["float32", "bf16"]
+    seed: int
+    min_kmers: int
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("float32", "bf16"):
+            raise InputError(f"pretrain.precision is {self.precision!r}; give 'float32' or 'bf16'.")
+        if self.batch_sequences < 1:
+            raise InputError(
+                f"pretrain.batch_sequences is {self.batch_sequences}; give 1 or more sequences."
+            )
+
+    def count_steps(self, window_tokens: int) -> int:
+        """Return the number of steps for windows of `window_tokens` tokens with `<cls>`."""
+        if self.steps is not None:
+            return self.steps
+        return math.ceil(self.tokens / (self.batch_sequences * window_tokens))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """All that decides the weights of one model; the content of run.json.
+
+    `encoder` holds the fields of `EncoderConfig`. Training starts from the weights in the file
+    `initial_weights`, or from a seeded draw when that is None.
+    """
+
+    model: str
+    encoder: dict[str, Any]
+    corpus: str
+    k: int
+    vocabulary: Literal["v1", "v2"]
+    initial_weights: str | None
+    pretrain: PretrainConfig
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the run that nested dictionaries describe; `InputError` names a wrong key."""
+        pretrain = build(
+            PretrainConfig,
+            values.get("pretrain", {}),
+            "pretrain",
+            masking=MaskingConfig,
+            optimizer=OptimizerConfig,
+            schedule=ScheduleConfig,
+        )
+        return build(cls, {**values, "pretrain": pretrain}, "run")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Return the run of a run.json."""
+        return cls.from_dict(read_json(path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """How a run is carried out; none of it changes what is learned, up to rounding.
+
+    `processes` is a number or `auto` (one per visible GPU, at least one), `micro_batch` the most
+    sequences of one forward pass, `threads` those of the arithmetic and `workers` those that make
+    batches ahead (0 for none), per process. Cadences count steps; the newest `keep_last`
+    checkpoints stay. With a `scratch` folder the genomes are read from a copy there. The trainer
+    saves and stops by itself before `runtime_minutes` are over.
+    """
+
+    processes: int | Literal["auto"]
+    micro_batch: int
+    threads: int
+    workers: int
+    compile: bool
+    log_every: int
+    validate_every: int
+    checkpoint_every: int
+    keep_last: int
+    tensorboard: bool
+    scratch: str | None
+    runtime_minutes: float | None
+
+    def __post_init__(self) -> None:
+        counts = ("micro_batch", "threads", "log_every", "validate_every", "checkpoint_every")
+        for key in (*counts, "keep_last"):
+            if getattr(self, key) < 1:
+                raise InputError(f"operation.{key} is {getattr(self, key)}; give 1 or more.")
+        if self.processes != "auto" and int(self.processes) < 1:
+            raise InputError(f"operation.processes is {self.processes}; give 1 or more or 'auto'.")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the operation that a dictionary describes; `InputError` names a wrong key."""
+        return build(cls, values, "operation")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Return the operation of an operation.json."""
+        return cls.from_dict(read_json(path))
+
+
+def build(kind: type[T], values: dict[str, Any], where: str, **parts: type) -> T:
+    """Return a `kind` from `values`, its fields named in `parts` built from dictionaries.
+
+    Raises `InputError` naming, as `where`.key, each key that is missing or unknown.
+    """
+    names = [field.name for field in fields(kind)]
+    missing = [f"{where}.{name}" for name in names if name not in values]
+    unknown = [f"{where}.{name}" for name in values if name not in names]
+    if missing or unknown:
+        raise InputError(
+            f"The settings of {where} do not fit: "
+            + "; ".join(
+                f"{word} {', '.join(keys)}"
+                for word, keys in (("missing", missing), ("unknown", unknown))
+                if keys
+            )
+            + "; correct these keys in the configuration."
+        )
+    built = {name: build(part, values[name], f"{where}.{name}") for name, part in parts.items()}
+    return kind(**{**values, **built})
+
+
+def state_hash(run: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """Return 16 hexadecimal digits that change with anything that decides the weights.
+
+    `run` is the content of run.json, `manifest` that of the corpus; of a file of initial weights
+    the bytes count, not the name.
+    """
+    start = run.get("initial_weights")
+    decisive = {
+        "run": {**run, "initial_weights": sha256_of(start) if start else None},
+        "corpus": manifest,
+    }
+    canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def write_settings(path: str | Path, values: dict[str, Any]) -> None:
+    """Write `values` as JSON with sorted keys; leave a file that holds the same untouched."""
+    text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    path = Path(path)
+    if path.exists() and path.read_text() == text:
+        return
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)

@@ -1,0 +1,193 @@
+"""The training loop: replicated data parallel, the same result whatever the number of processes.
+
+Every process holds all weights and works on its part of each global batch. The loss is summed over
+selected tokens and divided by their number in the global batch; it is no mean of means.
+"""
+
+import logging
+import time
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+
+import torch
+
+from dnalm.genome.sampling import Stream, generator
+from dnalm.model.encoder import Encoder
+from dnalm.training.batches import Batches, MicroBatch, StepBatch
+from dnalm.training.checkpoints import load_optimizer, read_progress, save_checkpoint
+from dnalm.training.distributed import Group
+from dnalm.training.hardware import count_flops, describe_use, peak_memory
+from dnalm.training.history import History
+from dnalm.training.interruption import Interruption
+from dnalm.training.masking import Kind
+from dnalm.training.objective import describe, score, tally
+from dnalm.training.optimizer import Optimizer
+from dnalm.training.progress import Progress
+from dnalm.training.settings import Operation, PretrainConfig
+from dnalm.training.trouble import Trouble
+from dnalm.training.validation import Validation
+
+logger = logging.getLogger(__name__)
+
+
+class Trainer:
+    """One process's share of training `encoder` for `steps` steps.
+
+    Shapes of batches and tallies are those of `MicroBatch` and `tally`. `history` is None in
+    all processes but the first, which writes; `checkpoints` is a folder.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        config: PretrainConfig,
+        operation: Operation,
+        steps: int,
+        batches: Batches,
+        validation: Validation,
+        group: Group,
+        history: History | None,
+        checkpoints: Path,
+    ) -> None:
+        self.encoder = encoder.to(group.device).train()
+        self.model = torch.compile(self.encoder) if operation.compile else self.encoder
+        self.config, self.operation, self.steps = config, operation, steps
+        self.batches, self.validation, self.group = batches, validation, group
+        self.history, self.checkpoints = history, checkpoints
+        self.optimizer = Optimizer(self.encoder, config, group)
+        self.trouble = Trouble(batches, group)
+        # Sums since the last history row, of this process.
+        self.totals = torch.zeros(len(Kind), 3, dtype=torch.float64, device=group.device)
+        self.done = {"step": 0, "tokens": 0, "thin_windows": 0, "skipped_steps": 0}
+
+    def resume(self, checkpoint: Path) -> None:
+        """Continue from a checkpoint, whose weights `encoder` was made with."""
+        totals = load_optimizer(checkpoint, self.encoder, self.optimizer.adam)
+        if self.group.first:
+            self.totals.copy_(totals)
+        progress = read_progress(checkpoint)
+        self.done = {key: progress[key] for key in self.done}
+
+    def train(self, interruption: Interruption) -> str | None:
+        """Train to the last step and save; return None, or why it stopped before, saved as well.
+
+        Raises `InputError` that names step and window when a loss is not finite.
+        """
+        first = self.done["step"]
+        on_gpu = self.group.device.type == "cuda"
+        ahead = self.batches.ahead(
+            range(first, self.steps), workers=self.operation.workers, pin=on_gpu
+        )
+        progress = Progress(
+            steps=self.steps,
+            done=first,
+            tokens_per_step=self.batches.tokens_per_step,
+            visible=self.group.first,
+        )
+        if first == 0:
+            self._validate()
+        reason = None
+        with closing(ahead), closing(progress):
+            while self.done["step"] < self.steps and not reason:
+                with progress.waiting():
+                    batch = next(ahead)
+                reason = self._step(batch, interruption)
+                progress.advance()
+                if self._is_due(self.operation.log_every):
+                    self._log(progress)
+                with progress.paused():
+                    if self._is_due(self.operation.validate_every):
+                        self._validate()
+                    if reason or self._is_due(self.operation.checkpoint_every):
+                        self._save(interruption)
+        if self.steps == 0:
+            self._save(interruption)
+        return reason if self.done["step"] < self.steps else None
+
+    def _is_due(self, cadence: int) -> bool:
+        return self.done["step"] == self.steps or self.done["step"] % cadence == 0
+
+    def _step(self, batch: StepBatch, interruption: Interruption) -> str | None:
+        """Make one step; return why to stop when any process was asked to."""
+        asked = interruption.reason
+        weight, thin, stop = self.group.sum_numbers(batch.weight, batch.thin, bool(asked))
+        if weight:
+            for index, part in enumerate(batch.parts):
+                self._accumulate(part.to(self.group.device), batch.step, index)
+            self.optimizer.update(weight, batch.step + 1)
+        self.done["step"] = batch.step + 1
+        self.done["tokens"] += self.batches.tokens_per_step
+        self.done["thin_windows"] += int(thin)
+        self.done["skipped_steps"] += not weight
+        return (asked or "another process") if stop else None
+
+    def _accumulate(self, part: MicroBatch, step: int, index: int) -> None:
+        """Add the gradient of the summed loss of one pass."""
+        if self.encoder.config.dropout:
+            # Drawn anew for every pass, so that a restart needs no state of a generator.
+            sample = self.batches.sample(step, index, 0)
+            seed = generator(self.config.seed, Stream.DROPOUT, sample).integers(2**63)
+            torch.manual_seed(int(seed))
+        with self._autocast():
+            losses, hits = score(self.model, part)
+        weighted = losses * part.weights
+        weighted.sum().backward()
+        self.totals += tally(losses, hits, part)
+        self.trouble.note(weighted, step, index)
+
+    def _autocast(self) -> AbstractContextManager:
+        bf16 = self.config.precision == "bf16"
+        return torch.autocast(self.group.device.type, torch.bfloat16, enabled=bf16)
+
+    def _log(self, progress: Progress) -> None:
+        """Write a history row on the steps since the last one."""
+        self.trouble.tell(self.optimizer.gradient_norm, self.done["step"])
+        speed = progress.take_speed()
+        tokens, slots = self.batches.windows.tokens, self.batches.slots
+        flops = count_flops(self.encoder, tokens, slots) / tokens * speed["tokens_per_second"]
+        measured = describe(self.group.sum(self.totals))
+        self.totals.zero_()
+        progress.show(measured["loss"])
+        if self.history is not None:
+            self.history.append(
+                {
+                    **self.done,
+                    **measured,
+                    "lr": self.optimizer.rate(self.done["step"]),
+                    "gradient_norm": float(self.optimizer.gradient_norm),
+                    **speed,
+                    "mfu": describe_use(
+                        flops, self.group.device, self.config.precision, self.group.size
+                    ),
+                    "peak_memory_bytes": peak_memory(self.group.device),
+                }
+            )
+
+    def _validate(self) -> None:
+        """Write a history row on the validation windows."""
+        self.trouble.tell(self.optimizer.gradient_norm, self.done["step"])
+        with self._autocast():
+            measured = self.validation.measure(self.model)
+        if self.history is not None:
+            row = {"step": self.done["step"], "tokens": self.done["tokens"], **measured}
+            self.history.append(row)
+            logger.info("Validation: %s", row)
+
+    def _save(self, interruption: Interruption) -> None:
+        """Write a checkpoint."""
+        self.trouble.tell(self.optimizer.gradient_norm, self.done["step"])
+        begun = time.monotonic()
+        totals = self.group.sum(self.totals.clone())
+        if self.history is None:
+            return
+        self.history.sync()
+        save_checkpoint(
+            self.checkpoints,
+            encoder=self.encoder,
+            optimizer=self.optimizer.adam,
+            totals=totals,
+            progress=self.done,
+            keep_last=self.operation.keep_last,
+        )
+        interruption.note_checkpoint(time.monotonic() - begun)

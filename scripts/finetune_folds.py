@@ -1,0 +1,30 @@
+"""Fine-tune one model on some folds of one task."""
+
+from pathlib import Path
+
+from dnalm.benchmark.finetune import Finetuning, finetune
+from dnalm.benchmark.finetune_parts import write_folds
+from dnalm.benchmark.results import identify
+from dnalm.files import read_json, sha256_of
+from dnalm.job import job
+
+with job(snakemake.log[0]):
+    source, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
+    task = read_json(source.summary)
+    finetuning = Finetuning.of(source, task, params.task, params.finetune, params.embed)
+    partial = Path(snakemake.output.adapters).parents[1] / "partial"
+    folds = finetune(
+        finetuning,
+        part=int(wildcards.part),
+        parts=params.parts,
+        partial=partial,
+        threads=snakemake.threads,
+    )
+    identity = identify(
+        method=wildcards.method,
+        task=task,
+        table_path=source.table,
+        model=wildcards.model,
+        weights_sha256=sha256_of(source.weights),
+    )
+    write_folds(folds, finetuning, identity, **snakemake.output)

@@ -1,0 +1,28 @@
+"""Gather all results and facts of a run into tables."""
+
+from dnalm.files import read_json
+from dnalm.job import job
+from dnalm.report.assembly import Sources, make_tables
+from dnalm.report.comparison import BootstrapConfig
+from dnalm.report.published import read_published
+from dnalm.report.results import Identities, read_results
+from dnalm.report.tables import write_tables
+
+found = snakemake.input
+
+with job(snakemake.log[0]):
+    tables = make_tables(
+        read_results(found.scores, found.summaries, found.predictions),
+        Sources(
+            tasks=list(map(read_json, found.tasks)),
+            genomes=list(map(read_json, found.genomes)),
+            corpora=list(map(read_json, found.corpora)),
+            runs=list(map(read_json, found.runs)),
+            histories=found.histories,
+            locations=found.locations,
+        ),
+        read_published(found.published),
+        Identities(**snakemake.params.identities),
+        BootstrapConfig(**snakemake.params.bootstrap),
+    )
+    write_tables(tables, dict(snakemake.output.items()))

@@ -1,0 +1,13 @@
+"""Make the table of one task from its files, or from a genome and its annotation."""
+
+from dnalm.benchmark.tasks import make_task, write_task
+from dnalm.job import job
+
+with job(snakemake.log[0]):
+    table, summary = make_task(
+        dict(snakemake.input.items()),
+        snakemake.params.task,
+        snakemake.params.name,
+        snakemake.params.cross_validation,
+    )
+    write_task(table, summary, snakemake.output.table, snakemake.output.summary)

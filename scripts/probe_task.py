@@ -1,0 +1,24 @@
+"""Fit logistic regressions on every layer, choose one on validation, score the test set."""
+
+from dnalm.benchmark.embed import read_embeddings
+from dnalm.benchmark.probe import ProbeConfig, probe
+from dnalm.benchmark.results import identify, write_result
+from dnalm.benchmark.tasks import read_task
+from dnalm.files import read_json
+from dnalm.job import job
+
+with job(snakemake.log[0]):
+    source = snakemake.input
+    features, metadata = read_embeddings(source.embeddings, source.table)
+    task = read_json(source.summary)
+    config = ProbeConfig(**snakemake.params.probe)
+    table = read_task(source.table)
+    result = probe(features, table, task["kind"], config, snakemake.threads)
+    identity = identify(
+        method="probe",
+        task=task,
+        table_path=source.table,
+        model=snakemake.wildcards.model,
+        weights_sha256=metadata["weights_sha256"],
+    )
+    write_result(result, identity, **snakemake.output)

@@ -1,0 +1,18 @@
+"""Score what needs no language model: the majority class, GC content, k-mer counts."""
+
+from dnalm.benchmark.baselines import baseline_features
+from dnalm.benchmark.probe import ProbeConfig, probe
+from dnalm.benchmark.results import identify, write_result
+from dnalm.benchmark.tasks import read_task
+from dnalm.files import read_json
+from dnalm.job import job
+
+with job(snakemake.log[0]):
+    source, name = snakemake.input, snakemake.wildcards.baseline
+    table = read_task(source.table)
+    features = baseline_features(name, snakemake.params.baselines, table["sequence"])
+    task = read_json(source.summary)
+    config = ProbeConfig(**snakemake.params.probe)
+    result = probe(features, table, task["kind"], config, snakemake.threads)
+    identity = identify(method="baseline", task=task, table_path=source.table, baseline=name)
+    write_result(result, identity, **snakemake.output)

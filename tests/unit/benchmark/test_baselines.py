@@ -1,0 +1,73 @@
+"""Features of the simple baselines."""
+
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+
+from dnalm.benchmark.baselines import baseline_features, count_kmers, gc_content
+from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
+from dnalm.benchmark.probe import ProbeConfig, probe
+from dnalm.errors import InputError
+
+
+def test_counts_of_a_short_sequence_equal_those_counted_by_hand():
+    counts = count_kmers(["AATC"], 2)[0]
+    # Letters in the order A T C G: AA = 0, AT = 1, TC = 1 * 4 + 2.
+    assert np.flatnonzero(counts).tolist() == [0, 1, 6]
+    assert counts.sum() == 3
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_counts_equal_those_of_scikit_learn(k):
+    generator = np.random.default_rng(k)
+    sequences = [
+        "".join(generator.choice(list("ACGTN"), size, p=[0.3, 0.2, 0.2, 0.25, 0.05]))
+        for size in (200, 37, k, k - 1)
+    ]
+    words = ["".join(letters) for letters in itertools.product("ATCG", repeat=k)]
+    vectorizer = CountVectorizer(
+        analyzer="char", ngram_range=(k, k), lowercase=False, vocabulary=words
+    )
+    expected = vectorizer.transform(sequences).toarray()
+    np.testing.assert_array_equal(count_kmers(sequences, k), expected)
+
+
+def test_gc_content_counts_no_n():
+    np.testing.assert_allclose(gc_content(["GCNN", "ATGN", "NNNN"]), [[1.0], [1 / 3], [0.0]])
+
+
+def test_each_k_is_a_feature_set_of_its_own():
+    features = baseline_features("kmers", {"kmers": {"k": [2, 3]}}, ["ACGTACGT", "AAAAAAAA"])
+    assert {name: array.shape for name, array in features.items()} == {
+        "k=2": (2, 16),
+        "k=3": (2, 64),
+    }
+
+
+def test_an_unknown_baseline_is_named():
+    with pytest.raises(InputError, match=r"baselines\.svm"):
+        baseline_features("svm", {}, ["ACGT"])
+
+
+@pytest.mark.skipif("DNALM_DATA" not in os.environ, reason="DNALM_DATA names no real data")
+def test_on_real_h3_a_strong_penalty_beats_the_default_of_one():
+    folder = Path(os.environ["DNALM_DATA"]) / "tasks" / "H3"
+    train, test = (pd.read_csv(folder / f"{name}.csv.gz") for name in ("dev", "test"))
+    folds = CrossValidationConfig(scheme="kfold", splits=3, validation_share=0.1, seed=42)
+    table = pd.concat([train.assign(split="train"), test.assign(split="test")], ignore_index=True)
+    table["id"] = table.index.astype(str)
+    table["folds"] = [
+        *assign_folds(train["sequence"].tolist(), train["label"].tolist(), folds),
+        *([] for _ in range(len(test))),
+    ]
+    features = baseline_features("kmers", {"kmers": {"k": [5]}}, table["sequence"])
+    scores = {}
+    for penalty in (1e-3, 1.0):
+        config = ProbeConfig(penalties=[penalty], max_iterations=2000, solver="lbfgs", metric="mcc")
+        scores[penalty] = probe(features, table, "binary", config, threads=1).scores["mcc"].mean()
+    assert scores[1e-3] > scores[1.0] + 0.05

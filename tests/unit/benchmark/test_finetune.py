@@ -1,0 +1,342 @@
+"""IA3 fine-tuning: what it learns, what it leaves alone, what it keeps and takes up again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import matthews_corrcoef
+
+from dnalm.benchmark.finetune import FinetuneConfig, Finetuning, finetune, train_fold
+from dnalm.benchmark.finetune_parts import collect, write_folds
+from dnalm.benchmark.finetuned import Fold, load_classifier, predict
+from dnalm.benchmark.models import load_model
+from dnalm.benchmark.results import identify, read_result, write_result
+from dnalm.benchmark.tokens import TokenRows
+from dnalm.errors import InputError
+from dnalm.genome.kmers import Vocabulary
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import Encoder, initialise
+from dnalm.model.weights import save_weights
+
+METHOD = {
+    "adapter": "ia3",
+    "steps": 40,
+    "batch_size": 8,
+    "learning_rate": 1e-2,
+    "schedule": "constant",
+    "warmup_steps": 0,
+    "evaluate_every": 20,
+    "keep": "best",
+    "head": "linear",
+    "optimizer": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+    "gradient_clip": None,
+    "seed": 42,
+}
+EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+SUMMARY = {"name": "mine.x", "kind": "binary", "classes": 2, "rows": {"train": 60, "test": 40}}
+
+
+def make_table(rows: int, test: int, splits: int, signal_share: float = 0.8) -> pd.DataFrame:
+    """Random DNA of unequal lengths; class 1 is rich in G and C."""
+    generator = np.random.default_rng(5)
+    labels = np.arange(rows + test) % 2
+    shares = [[0.5 - s / 2, s / 2, s / 2, 0.5 - s / 2] for s in (0.5, signal_share)]
+    return pd.DataFrame(
+        {
+            "id": [f"row.{i}" for i in range(rows + test)],
+            "sequence": [
+                "".join(generator.choice(list("ACGT"), generator.integers(40, 60), p=shares[label]))
+                for label in labels
+            ],
+            "label": labels,
+            "split": np.where(np.arange(rows + test) < rows, "train", "test"),
+            "provenance": "planted",
+            "folds": [[i // 2 % splits] if i < rows else [] for i in range(rows + test)],
+        }
+    )
+
+
+@pytest.fixture
+def finetuning(tmp_path: Path) -> Finetuning:
+    vocabulary = Vocabulary(2, "v2")
+    config = EncoderConfig(
+        layers=2,
+        heads=2,
+        width=16,
+        ffn_width=24,
+        positions="rotary",
+        feed_forward="swiglu",
+        ffn_bias=False,
+        max_tokens=64,
+        vocabulary_size=vocabulary.size,
+        pad_id=vocabulary.pad,
+        mask_id=vocabulary.mask,
+        token_dropout=None,
+        dropout=0.0,
+        layer_norm_eps=1e-5,
+        initialisation="haiku",
+    )
+    encoder = Encoder(config)
+    initialise(encoder, 3)
+    files = {
+        "run": str(tmp_path / "run.json"),
+        "weights": str(tmp_path / "weights.safetensors"),
+        "table": str(tmp_path / "task.parquet"),
+    }
+    save_weights(encoder, files["weights"], {})
+    facts = {"model": "small", "encoder": vars(config), "k": 2, "vocabulary": "v2"}
+    Path(files["run"]).write_text(json.dumps(facts))
+    make_table(60, 40, 3).to_parquet(files["table"])
+    return Finetuning.of(files, SUMMARY, {}, METHOD, EMBED)
+
+
+def changed(finetuning: Finetuning, **config) -> Finetuning:
+    return replace(finetuning, config=replace(finetuning.config, **config))
+
+
+def test_it_learns_a_planted_signal(finetuning):
+    fold = train_fold(changed(finetuning, steps=120), 0)
+    table = pd.read_parquet(finetuning.table)
+    truth = table.loc[table["split"] == "test", "label"]
+    assert matthews_corrcoef(truth, fold.probabilities.argmax(axis=1)) > 0.6
+    assert fold.history[-1]["train_loss"] < fold.history[0]["train_loss"]
+    np.testing.assert_allclose(fold.probabilities.sum(axis=1), 1.0)
+
+
+def test_only_three_vectors_per_block_and_the_head_are_learned(finetuning):
+    fold = train_fold(finetuning, 1)
+    vectors = {name: tensor for name, tensor in fold.tensors.items() if name.startswith("adapter.")}
+    assert sum(tensor.numel() for tensor in vectors.values()) == 2 * (2 * 16 + 24)
+    assert all(not torch.equal(tensor, torch.ones_like(tensor)) for tensor in vectors.values())
+    assert {name: tuple(t.shape) for name, t in fold.tensors.items() if name not in vectors} == {
+        "head.weight": (2, 16),
+        "head.bias": (2,),
+    }
+
+
+def test_frozen_weights_stay_bit_identical(finetuning, monkeypatch):
+    before, _ = load_model(finetuning.run, finetuning.weights)
+    seen = []
+
+    def keep_model(*paths):
+        encoder, vocabulary = load_model(*paths)
+        seen.append(encoder)
+        return encoder, vocabulary
+
+    monkeypatch.setattr("dnalm.benchmark.finetune.load_model", keep_model)
+    train_fold(finetuning, 0)
+    after = {name: tensor for name, tensor in seen[0].state_dict().items() if "scale" not in name}
+    assert after.keys() == before.state_dict().keys()
+    for name, tensor in before.state_dict().items():
+        assert torch.equal(after[name].cpu(), tensor), name
+
+
+def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp_path):
+    folds = finetune(finetuning, part=0, parts=1, partial=tmp_path / "partial", threads=1)
+    paths = {name: tmp_path / name for name in ("adapters", "predictions", "history")}
+    write_folds(folds, finetuning, identify_small(finetuning), **paths)
+
+    table = pd.read_parquet(finetuning.table)
+    test = np.flatnonzero(table["split"] == "test")
+    for fold in folds:
+        encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
+        classifier = load_classifier(encoder, vocabulary, paths["adapters"], fold.fold)
+        rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
+        again = predict(classifier, rows, test, EMBED["batch_tokens"])
+        np.testing.assert_allclose(again, fold.probabilities, atol=1e-6)
+        stored = pd.read_parquet(paths["predictions"]).query("fold == @fold.fold")
+        assert stored["prediction"].tolist() == again.argmax(axis=1).tolist()
+    with pytest.raises(InputError, match="holds no fold 7"):
+        load_classifier(encoder, vocabulary, paths["adapters"], 7)
+
+
+def test_the_step_with_the_best_validation_score_is_kept(finetuning):
+    best = train_fold(changed(finetuning, steps=60, evaluate_every=3), 0)
+    values = [row["validation_mcc"] for row in best.history]
+    assert best.step == best.history[int(np.argmax(values))]["step"]
+    assert [row["step"] for row in best.history] == list(range(3, 61, 3))
+    last = train_fold(changed(finetuning, steps=60, evaluate_every=3, keep="last"), 0)
+    assert last.step == 60
+    # A run that ends at the kept step has seen the same batches: it is the same model.
+    short = train_fold(changed(finetuning, steps=best.step, evaluate_every=3, keep="last"), 0)
+    assert all(torch.equal(best.tensors[name], short.tensors[name]) for name in best.tensors)
+
+
+def test_the_last_step_is_evaluated_even_between_two_evaluations(finetuning):
+    fold = train_fold(changed(finetuning, steps=25, evaluate_every=10), 0)
+    assert [row["step"] for row in fold.history] == [10, 20, 25]
+
+
+def test_warmup_and_clipping_change_the_way(finetuning):
+    plain = train_fold(finetuning, 0)
+    for change in ({"warmup_steps": 30}, {"gradient_clip": 1e-3}):
+        other = train_fold(changed(finetuning, **change), 0)
+        assert other.history[0]["train_loss"] != plain.history[0]["train_loss"]
+
+
+def identify_small(finetuning: Finetuning) -> dict:
+    return identify(
+        method="ia3",
+        task=SUMMARY,
+        table_path=finetuning.table,
+        model="small",
+        weights_sha256="ab12",
+    )
+
+
+def test_folds_of_several_jobs_join_to_the_result_of_one(finetuning, tmp_path):
+    files = []
+    for part in range(2):
+        folds = finetune(finetuning, part=part, parts=2, partial=tmp_path / "p", threads=1)
+        paths = {
+            name: tmp_path / f"{name}.{part}" for name in ("adapters", "predictions", "history")
+        }
+        write_folds(folds, finetuning, identify_small(finetuning), **paths)
+        files.append(paths)
+    result, identity = collect(
+        *([paths[name] for paths in files] for name in ("adapters", "predictions", "history")),
+        merged_adapters=tmp_path / "adapters.safetensors",
+        merged_history=tmp_path / "history.tsv",
+    )
+    assert identity == identify_small(finetuning)
+    triple = {name: tmp_path / f"result.{name}" for name in ("scores", "summary", "predictions")}
+    write_result(result, identity, **triple)
+    written, facts = read_result(**triple)
+    assert facts["method"] == "ia3"
+    assert written.selected == result.selected
+    assert written.edge == result.edge
+    assert result.scores["fold"].tolist() == [0, 1, 2]
+    assert len(result.selected["steps"]) == 3
+    table = pd.read_parquet(finetuning.table)
+    truth = table.loc[table["split"] == "test", "label"].to_numpy()
+    for fold in range(3):
+        alone = train_fold(finetuning, fold)
+        predictions = alone.probabilities.argmax(axis=1)
+        rows = result.predictions.query("fold == @fold")
+        assert rows["prediction"].tolist() == predictions.tolist()
+        assert result.scores["mcc"][fold] == pytest.approx(matthews_corrcoef(truth, predictions))
+        assert result.selected["steps"][fold] == alone.step
+        encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
+        load_classifier(encoder, vocabulary, tmp_path / "adapters.safetensors", fold)
+    history = pd.read_csv(tmp_path / "history.tsv", sep="\t")
+    assert history.columns.tolist() == ["fold", "step", "train_loss", "validation_mcc"]
+    assert history["fold"].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_parts_of_different_runs_are_not_joined(finetuning, tmp_path):
+    files = []
+    for part, model in enumerate(("small", "large")):
+        folds = finetune(finetuning, part=part, parts=2, partial=tmp_path / "p", threads=1)
+        paths = {
+            name: tmp_path / f"{name}.{part}" for name in ("adapters", "predictions", "history")
+        }
+        write_folds(folds, finetuning, identify_small(finetuning) | {"model": model}, **paths)
+        files.append(paths)
+    with pytest.raises(InputError, match="belongs to another fine-tuning"):
+        collect(
+            *([paths[name] for paths in files] for name in ("adapters", "predictions", "history")),
+            merged_adapters=tmp_path / "adapters.safetensors",
+            merged_history=tmp_path / "history.tsv",
+        )
+
+
+KILLED = """
+import json, sys
+from pathlib import Path
+from dnalm.benchmark.finetune import Finetuning, finetune
+if __name__ == "__main__":
+    files, summary, method, embed, partial = json.loads(Path(sys.argv[1]).read_text())
+    finetuning = Finetuning.of(files, summary, {}, method, embed)
+    finetune(finetuning, part=0, parts=1, partial=partial, threads=1)
+"""
+
+
+def test_a_killed_job_resumes_from_its_finished_folds(finetuning, tmp_path):
+    partial = tmp_path / "partial"
+    arguments = tmp_path / "arguments.json"
+    files = {name: getattr(finetuning, name) for name in ("run", "weights", "table")}
+    method = METHOD | {"steps": 300, "evaluate_every": 300}
+    arguments.write_text(json.dumps([files, SUMMARY, method, EMBED, str(partial)]))
+    script = tmp_path / "job.py"
+    script.write_text(KILLED)
+    library = Path(sys.modules["dnalm"].__file__).parents[1]
+    process = subprocess.Popen(
+        [sys.executable, script, arguments],
+        env=os.environ | {"PYTHONPATH": str(library), "OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 120
+    while not list(partial.glob("*/fold-*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    again = Finetuning.of(files, SUMMARY, {}, method, EMBED)
+    kept = {path: path.stat().st_mtime_ns for path in partial.glob("*/fold-*.safetensors")}
+    assert 1 <= len(kept) < 3
+    folds = finetune(again, part=0, parts=1, partial=partial, threads=1)
+    assert [fold.fold for fold in folds] == [0, 1, 2]
+    assert all(path.stat().st_mtime_ns == changed_at for path, changed_at in kept.items())
+    whole = finetune(again, part=0, parts=1, partial=tmp_path / "other", threads=1)
+    for resumed, one_go in zip(folds, whole, strict=True):
+        assert resumed.step == one_go.step
+        assert resumed.probabilities.tolist() == one_go.probabilities.tolist()
+
+
+def test_other_settings_do_not_take_up_finished_folds(finetuning):
+    names = {
+        finetuning.identity(),
+        changed(finetuning, learning_rate=1e-3).identity(),
+        replace(finetuning, pooling="centre").identity(),
+    }
+    make_table(60, 40, 2).to_parquet(finetuning.table)
+    names.add(finetuning.identity())
+    assert len(names) == 4
+    # How evaluations are batched decides nothing.
+    assert replace(finetuning, batch_tokens=1).identity() == finetuning.identity()
+
+
+def test_parallel_processes_give_the_folds_of_one(finetuning, tmp_path):
+    one, two = (
+        finetune(finetuning, part=0, parts=1, partial=tmp_path / str(n), threads=n) for n in (1, 2)
+    )
+    for first, second in zip(one, two, strict=True):
+        assert first.history == second.history
+        assert first.probabilities.tolist() == second.probabilities.tolist()
+
+
+def test_a_fold_reads_back_as_it_was_saved(finetuning, tmp_path):
+    fold = train_fold(finetuning, 2)
+    fold.save(tmp_path / "fold.safetensors")
+    found = Fold.load(tmp_path / "fold.safetensors")
+    assert found.fold == 2
+    assert (found.step, found.history, found.seconds) == (fold.step, fold.history, fold.seconds)
+    assert all(torch.equal(found.tensors[name], fold.tensors[name]) for name in fold.tensors)
+    assert found.tensors.keys() == fold.tensors.keys()
+
+
+def test_a_loss_that_is_not_finite_stops_with_fold_and_step(finetuning):
+    with pytest.raises(InputError, match=r"the loss of fold 1 is nan at step \d+"):
+        train_fold(changed(finetuning, learning_rate=1e30), 1)
+
+
+def test_a_sequence_longer_than_the_context_is_named(finetuning):
+    table = pd.read_parquet(finetuning.table)
+    table.loc[7, "sequence"] = "ACGT" * 40
+    table.to_parquet(finetuning.table)
+    with pytest.raises(InputError, match=r"row\.7 has 160 bases"):
+        train_fold(finetuning, 0)
+
+
+@pytest.mark.parametrize(("key", "value"), [("schedule", "cosine"), ("adapter", "lora")])
+def test_settings_that_do_not_exist_are_refused(key, value):
+    with pytest.raises(InputError, match=f"{key} is '{value}'"):
+        FinetuneConfig(**METHOD | {key: value})

@@ -1,0 +1,202 @@
+"""Places of task sequences in genomes, compared with a plain search of the text."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dnalm.benchmark import locations
+from dnalm.benchmark.locations import locate, locate_task, overlapping, pack
+from dnalm.benchmark.tasks import make_task
+from dnalm.genome.bases import write_bases
+from dnalm.genome.kmers import to_codes
+
+COMPLEMENT = bytes.maketrans(b"ACGTN", b"TGCAN")
+
+
+def store(folder, records):
+    """Write the bases of FASTA records (or of an existing file) into a folder; return it."""
+    folder.mkdir()
+    source = records
+    if isinstance(records, dict):
+        source = folder / "genome.fa"
+        source.write_text("".join(f">{name}\n{text}\n" for name, text in records.items()))
+    paths = {
+        key: folder / f"{key}.{end}"
+        for key, end in (("bases", "npy"), ("contigs", "tsv"), ("manifest", "json"))
+    }
+    write_bases(source, name="g", config={}, **paths)
+    return folder
+
+
+def random_text(length, seed):
+    return "".join(np.random.default_rng(seed).choice(list("ACGT"), length))
+
+
+def found(sequences, genomes):
+    return locate(sequences, genomes).set_index("id")
+
+
+def test_pack_gives_equal_numbers_to_equal_24_mers_only():
+    text = random_text(3000, 0) * 2
+    packed, known = pack(to_codes(text))
+    assert known.all()
+    by_number = {}
+    for place, number in enumerate(packed):
+        by_number.setdefault(int(number), set()).add(text[place : place + 24])
+    assert all(len(mers) == 1 for mers in by_number.values())
+    assert len(by_number) == len({text[i : i + 24] for i in range(len(packed))})
+    _, known = pack(to_codes("A" * 30 + "N" + "A" * 30))
+    assert [bool(k) for k in known] == [True] * 7 + [False] * 24 + [True] * 7
+
+
+def test_places_on_both_strands_are_those_of_a_text_search(tmp_path, monkeypatch):
+    # Small chunks, so that sequences cross their borders.
+    monkeypatch.setattr(locations, "CHUNK", 1000)
+    contigs = {"a": random_text(5000, 1), "b": random_text(3333, 2)}
+    folder = store(tmp_path / "g", contigs)
+    draw = np.random.default_rng(3)
+    sequences, expected = {}, {}
+    for i in range(300):
+        contig = "ab"[i % 2]
+        length = int(draw.integers(24, 400))
+        start = int(draw.integers(len(contigs[contig]) - length + 1))
+        piece = contigs[contig][start : start + length].encode()
+        if i % 3 == 0:
+            piece = piece.translate(COMPLEMENT)[::-1]
+        sequences[f"s{i}"] = piece.decode()
+        for strand, text in (("+", piece), ("-", piece.translate(COMPLEMENT)[::-1])):
+            at = contigs[contig].encode().find(text)
+            if at >= 0:
+                expected[f"s{i}"] = (contig, at, at + length, strand)
+    table = found(sequences, {"g": folder})
+    assert len(expected) == 300
+    for name, place in expected.items():
+        assert tuple(table.loc[name, ["contig", "start", "end", "strand"]]) == place
+    assert (table["identity"] == 1).all()
+    assert (table["genome"] == "g").all()
+
+
+def test_contig_ends_are_found(tmp_path):
+    text = random_text(900, 4)
+    table = found(
+        {"first": text[:100], "last": text[-100:]}, {"g": store(tmp_path / "g", {"c": text})}
+    )
+    assert table["start"].tolist() == [0, 800]
+
+
+def test_the_first_of_several_places_is_kept(tmp_path):
+    piece = random_text(100, 5)
+    one = store(tmp_path / "one", {"c": random_text(500, 6) + piece + piece})
+    two = store(tmp_path / "two", {"c": piece})
+    assert found({"s": piece}, {"one": one, "two": two}).loc["s", "start"] == 500
+    assert found({"s": piece}, {"two": two, "one": one}).loc["s", "genome"] == "two"
+
+
+def test_an_exact_place_wins_over_an_earlier_similar_one(tmp_path):
+    piece = random_text(200, 7)
+    similar = piece[:100] + ("A" if piece[100] != "A" else "C") + piece[101:]
+    folder = store(tmp_path / "g", {"c": similar + random_text(300, 8) + piece})
+    assert found({"s": piece}, {"g": folder}).loc["s", "start"] == 500
+    only = store(tmp_path / "only", {"c": similar + random_text(300, 8)})
+    row = found({"s": piece}, {"only": only}).loc["s"]
+    assert row["start"] == 0
+    assert row["identity"] == pytest.approx(199 / 200)
+
+
+def test_n_is_matched_with_n_and_never_seeds(tmp_path):
+    text = random_text(60, 9) + "N" * 10 + random_text(60, 10)
+    folder = store(tmp_path / "g", {"c": random_text(77, 11) + text})
+    table = found({"s": text, "n": "N" * 50, "short": text[:20]}, {"g": folder})
+    assert table.loc["s", "start"] == 77
+    assert table.loc["s", "identity"] == 1
+    assert table.loc[["n", "short"], "contig"].isna().all()
+
+
+def test_unrelated_sequences_have_no_place(tmp_path):
+    folder = store(tmp_path / "g", {"c": random_text(5000, 12)})
+    table = found({"s": random_text(300, 13)}, {"g": folder})
+    assert table.loc["s", ["genome", "contig", "start", "strand", "identity"]].isna().all()
+
+
+def test_pieces_are_found_in_absolute_coordinates(tmp_path):
+    text = random_text(400, 14)
+    folder = store(tmp_path / "g", {"7:1001-1200": text[:200], "7:5001-5200": text[200:]})
+    table = found({"a": text[50:100], "b": text[250:300]}, {"g": folder})
+    assert table["contig"].tolist() == ["7", "7"]
+    assert table["start"].tolist() == [1050, 5050]
+
+
+def test_overlap_needs_a_shared_base_with_a_training_row():
+    rows = [
+        ("train", "g", "c", 100, 200),
+        ("train", "g", "c", 120, 130),  # ends before the row above: reach counts, not order
+        ("test", "g", "c", 199, 299),
+        ("test", "g", "c", 200, 300),
+        ("test", "g", "c", 0, 100),
+        ("test", "g", "c", 50, 101),
+        ("test", "g", "d", 100, 200),
+        ("test", "h", "c", 100, 200),
+        ("test", None, None, None, None),
+    ]
+    table = pd.DataFrame(rows, columns=["split", "genome", "contig", "start", "end"])
+    table = table.astype({"start": "Int64", "end": "Int64"})
+    expected = [False, False, True, False, False, True, False, False, False]
+    assert overlapping(table, table["split"]).tolist() == expected
+
+
+def test_pretraining_split_is_that_of_the_contig(tmp_path):
+    texts = {name: random_text(300, i) for i, name in enumerate("abc", start=20)}
+    folder = store(tmp_path / "g", texts)
+    table = pd.DataFrame(
+        {
+            "id": list("abcd"),
+            "sequence": [texts[name][:80] for name in "abc"] + [random_text(80, 30)],
+            "split": ["train", "test", "test", "test"],
+        }
+    )
+    manifest = {
+        "genomes": [
+            {
+                "name": "g",
+                "contigs": [
+                    {"contig": "a", "split": "train"},
+                    {"contig": "b", "split": "validation"},
+                ],
+            }
+        ]
+    }
+    located = locate_task(table, {"g": folder}, manifest)
+    assert located["pretraining_split"].fillna("none").tolist() == [
+        "train",
+        "validation",
+        "none",
+        "none",
+    ]
+    assert located["contig"].fillna("none").tolist() == ["a", "b", "c", "none"]
+    assert not located["overlaps_train"].any()
+
+
+def test_all_h3_windows_lie_in_yeast_and_13_6_percent_of_the_test_rows_overlap_dev(
+    tmp_path, data_folder
+):
+    yeast = data_folder / "multispecies" / "saccharomyces_cerevisiae_s288c_r64.fa.gz"
+    folder = store(tmp_path / "yeast", yeast)
+    files = {
+        split: str(data_folder / "tasks" / "H3" / f"{name}.csv.gz")
+        for split, name in (("train", "dev"), ("test", "test"))
+    }
+    task = {
+        "format": "auto",
+        "kind": "binary",
+        "classes": 2,
+        "sequence_column": "sequence",
+        "label_column": "label",
+        "shuffle_labels": False,
+        "seed": 42,
+    }
+    folds = {"scheme": "kfold", "splits": 10, "validation_share": 0.1, "seed": 42}
+    table, _ = make_task(files, task, "original.H3", folds)
+    located = locate_task(table, {"yeast": folder}, {"genomes": []})
+    assert located["contig"].notna().all()
+    test = (table["split"] == "test").to_numpy()
+    assert round(100 * located["overlaps_train"].to_numpy()[test].mean(), 1) == 13.6

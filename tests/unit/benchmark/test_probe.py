@@ -1,0 +1,216 @@
+"""The probe against planted signals and against scikit-learn used by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, matthews_corrcoef, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from dnalm.benchmark.probe import ProbeConfig, probe
+from dnalm.errors import InputError
+
+CONFIG = ProbeConfig(
+    penalties=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10],
+    max_iterations=5000,
+    solver="lbfgs",
+    metric="mcc",
+)
+
+
+def make_table(rows: int, test: int, splits: int, classes: int = 2) -> pd.DataFrame:
+    """Labels by turns; row i is validation in split i // classes % splits."""
+    number = np.arange(rows + test)
+    return pd.DataFrame(
+        {
+            "id": [f"row.{i}" for i in number],
+            "label": number % classes,
+            "split": np.where(number < rows, "train", "test"),
+            "folds": [[i // classes % splits] if i < rows else [] for i in number],
+        }
+    )
+
+
+def make_features(table: pd.DataFrame, signals: dict[str, float], width: int = 12, seed: int = 0):
+    """Correlated noise of very unlike scales, plus a shift by class along one direction."""
+    generator = np.random.default_rng(seed)
+    features = {}
+    for name, signal in signals.items():
+        mixing = generator.normal(size=(width, width))
+        noise = generator.normal(size=(len(table), width)) @ mixing
+        shift = np.outer(table["label"] - table["label"].mean(), mixing[0]) * signal
+        scales = 10.0 ** generator.uniform(-3, 3, width)
+        features[name] = ((noise + shift) * scales + 5 * scales).astype(np.float32)
+    return features
+
+
+def by_hand(features, table, penalty, solver="newton-cholesky"):
+    """Ten models and their test predictions from nothing but scikit-learn."""
+    labels = table["label"].to_numpy()
+    train, test = table["split"] == "train", (table["split"] == "test").to_numpy()
+    features = features.astype(np.float64)
+    for fold in range(10):
+        validation = table["folds"].map(lambda folds, fold=fold: fold in folds)
+        rows = (train & ~validation).to_numpy()
+        model = make_pipeline(
+            StandardScaler(), LogisticRegression(C=penalty, solver=solver, tol=1e-10, max_iter=9999)
+        ).fit(features[rows], labels[rows])
+        yield model, labels[test], model.predict(features[test]), features[test]
+
+
+@pytest.mark.parametrize(("kind", "classes"), [("binary", 2), ("multiclass", 3)])
+def test_the_ten_test_scores_equal_scikit_learn_by_hand_with_another_solver(kind, classes):
+    table = make_table(600, 300, 10, classes)
+    features = make_features(table, {"layer.1": 0.4, "layer.2": 0.9})
+    result = probe(features, table, kind, CONFIG, threads=1)
+    chosen = result.selected
+    average = "binary" if kind == "binary" else "macro"
+    for (_, ours), (model, truth, theirs, rows) in zip(
+        result.scores.iterrows(),
+        by_hand(features[chosen["feature"]], table, chosen["penalty"]),
+        strict=True,
+    ):
+        probabilities = model.predict_proba(rows)
+        area = (
+            roc_auc_score(truth, probabilities[:, 1])
+            if kind == "binary"
+            else roc_auc_score(truth, probabilities, multi_class="ovr")
+        )
+        assert ours["mcc"] == pytest.approx(matthews_corrcoef(truth, theirs), abs=1e-6)
+        assert ours["f1"] == pytest.approx(f1_score(truth, theirs, average=average), abs=1e-6)
+        assert ours["accuracy"] == pytest.approx(np.mean(truth == theirs), abs=1e-6)
+        assert ours["auc"] == pytest.approx(area, abs=1e-6)
+        told = result.predictions.query("fold == @ours.fold")
+        assert told["prediction"].tolist() == theirs.tolist()
+        assert told["label"].tolist() == truth.tolist()
+
+
+def test_every_validation_score_equals_a_fit_from_zero():
+    table = make_table(300, 20, 3)
+    features = make_features(table, {"layer.1": 0.6})
+    result = probe(features, table, "binary", CONFIG, threads=1)
+    values = features["layer.1"].astype(np.float64)
+    labels = table["label"].to_numpy()
+    for row in result.grid:
+        scores = []
+        for fold in range(3):
+            is_train = (table["split"] == "train").to_numpy()
+            validation = np.array([fold in folds for folds in table["folds"]])
+            rows = is_train & ~validation
+            model = make_pipeline(
+                StandardScaler(),
+                LogisticRegression(
+                    C=row["penalty"], solver="newton-cholesky", tol=1e-10, max_iter=999
+                ),
+            ).fit(values[rows], labels[rows])
+            scores.append(matthews_corrcoef(labels[validation], model.predict(values[validation])))
+        assert row["validation_mcc_mean"] == pytest.approx(np.mean(scores), abs=1e-6)
+        assert row["validation_mcc_sd"] == pytest.approx(np.std(scores, ddof=1), abs=1e-6)
+
+
+def test_the_layer_that_holds_the_signal_is_chosen():
+    table = make_table(400, 200, 5)
+    features = make_features(table, {"layer.1": 0.0, "layer.2": 1.5, "layer.3": 0.0})
+    result = probe(features, table, "binary", CONFIG, threads=1)
+    assert result.selected["feature"] == "layer.2"
+    assert result.scores["mcc"].min() > 0.4
+    assert len(result.grid) == 3 * len(CONFIG.penalties)
+    assert result.not_converged == 0
+
+
+def test_labels_without_a_signal_score_zero_within_two_standard_deviations():
+    table = make_table(400, 1000, 10)
+    features = make_features(table, {f"layer.{i}": 0.0 for i in range(2)}, seed=3)
+    result = probe(features, table, "binary", CONFIG, threads=1)
+    # The MCC of a coin thrown n times has a standard deviation of 1 / sqrt(n).
+    assert abs(result.scores["mcc"].mean()) < 2 / np.sqrt(1000)
+
+
+def test_the_choice_and_the_models_do_not_see_the_test_rows():
+    table = make_table(300, 100, 5)
+    features = make_features(table, {"layer.1": 0.5, "layer.2": 0.6})
+    before = probe(features, table, "binary", CONFIG, threads=1)
+    # Rows 300 … 349 keep their features, all other test rows become wild.
+    wild = {name: array.copy() for name, array in features.items()}
+    for array in wild.values():
+        array[350:] *= 1e4
+    after = probe(wild, table, "binary", CONFIG, threads=1)
+    assert before.selected == after.selected
+    assert before.grid == after.grid
+    kept = before.predictions["id"].isin([f"row.{i}" for i in range(300, 350)])
+    pd.testing.assert_frame_equal(before.predictions[kept], after.predictions[kept])
+
+
+@pytest.mark.parametrize(
+    ("penalties", "chosen", "edge"),
+    [
+        ([1e-9, 1e-2, 1e3], 1e-2, False),
+        ([1e-9, 1e-2], 1e-2, True),
+        ([1e-2, 1e3], 1e-2, True),
+        ([1e-10, 1e-9], 1e-10, False),  # a grid on which the penalty changes nothing
+        ([1e-2], 1e-2, False),
+    ],
+)
+def test_a_choice_on_the_border_of_the_grid_is_flagged(penalties, chosen, edge):
+    # A weak signal in each of 300 features of 300 rows, a third of them positive: C = 1e-9 predicts
+    # nothing but the majority, C = 1000 learns the noise by heart, 0.01 lies between.
+    table = make_table(450, 30, 3, classes=3)
+    table["label"] = (table["label"] == 2).astype(int)
+    noise = np.random.default_rng(1).normal(size=(480, 300))
+    features = {"k=4": noise + 0.15 * table["label"].to_numpy()[:, None]}
+    result = probe(features, table, "binary", replace(CONFIG, penalties=penalties), threads=1)
+    assert result.selected == {"feature": "k=4", "penalty": chosen}
+    assert result.edge == edge
+
+
+def test_fits_that_do_not_converge_are_counted():
+    table = make_table(200, 50, 2)
+    features = make_features(table, {"layer.1": 0.5})
+    result = probe(features, table, "binary", replace(CONFIG, max_iterations=2), threads=1)
+    assert result.not_converged > 0
+    assert result.not_converged == sum(row["not_converged"] for row in result.grid)
+
+
+def test_a_constant_feature_predicts_the_majority_of_the_training_part():
+    table = make_table(300, 90, 3, classes=3)
+    features = {"constant": np.zeros((390, 1), dtype=np.float32)}
+    table["label"] = np.where(table["label"] == 2, 1, 0)
+    result = probe(features, table, "binary", CONFIG, threads=1)
+    assert (result.predictions["prediction"] == 0).all()
+    assert (result.scores["mcc"] == 0).all()
+    assert (result.scores["auc"] == 0.5).all()
+    assert not result.edge
+
+
+def test_two_processes_give_the_result_of_one():
+    table = make_table(200, 50, 4)
+    features = make_features(table, {"layer.1": 0.3, "layer.2": 0.8})
+    one, two = (probe(features, table, "binary", CONFIG, threads=n) for n in (1, 2))
+    assert one.grid == two.grid
+    pd.testing.assert_frame_equal(one.scores, two.scores, check_exact=True)
+
+
+def test_a_class_missing_from_one_training_part_keeps_its_column():
+    table = make_table(90, 30, 3, classes=3)
+    # All training rows of class 2 are validation in split 0.
+    table["folds"] = [
+        [0] if label == 2 and split == "train" else folds
+        for label, split, folds in zip(table["label"], table["split"], table["folds"], strict=True)
+    ]
+    features = make_features(table, {"layer.1": 2.0})
+    result = probe(features, table, "multiclass", CONFIG, threads=1)
+    first = result.predictions.query("fold == 0")
+    assert set(first["prediction"]) <= {0, 1}
+
+
+def test_features_of_another_table_or_with_nan_are_refused():
+    table = make_table(20, 6, 2)
+    features = make_features(table, {"layer.1": 1.0})
+    with pytest.raises(InputError, match=r"layer\.1 have shape \(25, 12\).*26 rows"):
+        probe({"layer.1": features["layer.1"][1:]}, table, "binary", CONFIG, threads=1)
+    features["layer.1"][3, 2] = np.nan
+    with pytest.raises(InputError, match="not finite"):
+        probe(features, table, "binary", CONFIG, threads=1)

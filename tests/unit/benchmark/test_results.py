@@ -1,0 +1,86 @@
+"""The result triple on disk."""
+
+import hashlib
+import json
+
+import pandas as pd
+
+from dnalm.benchmark.results import Result, identify, read_result, write_result
+
+
+def make_result() -> Result:
+    return Result(
+        selected={"feature": "layer.2", "penalty": 0.1},
+        edge=False,
+        grid=[
+            {
+                "feature": "layer.2",
+                "penalty": 0.1,
+                "validation_mcc_mean": 0.5,
+                "validation_mcc_sd": 0.01,
+                "not_converged": 0,
+            }
+        ],
+        scores=pd.DataFrame(
+            {
+                "fold": [0, 1],
+                "mcc": [1 / 3, 0.25],
+                "accuracy": [0.6, 0.7],
+                "f1": [0.5, 0.6],
+                "auc": [float("nan"), 0.8],
+            }
+        ),
+        predictions=pd.DataFrame(
+            {
+                "id": ["test.0", "test.1", "test.0", "test.1"],
+                "fold": [0, 0, 1, 1],
+                "label": [0, 1, 0, 1],
+                "prediction": [0, 1, 1, 1],
+            }
+        ),
+        seconds=1.5,
+        not_converged=0,
+    )
+
+
+def test_a_result_reads_back_as_it_was_written(tmp_path):
+    table = tmp_path / "task.parquet"
+    table.write_bytes(b"rows")
+    paths = {
+        "scores": tmp_path / "a" / "task.tsv",
+        "summary": tmp_path / "a" / "task.json",
+        "predictions": tmp_path / "a" / "task.parquet",
+    }
+    identity = identify(
+        method="probe",
+        task={"name": "mine.x", "kind": "binary", "rows": {"train": 8, "test": 2}},
+        table_path=table,
+        model="small",
+        weights_sha256="ab12",
+    )
+    result = make_result()
+    write_result(result, identity, **paths)
+    found, facts = read_result(**paths)
+
+    pd.testing.assert_frame_equal(found.scores, result.scores, check_exact=True)
+    pd.testing.assert_frame_equal(found.predictions, result.predictions)
+    assert (found.selected, found.edge, found.grid) == (result.selected, False, result.grid)
+    assert facts["method"] == "probe"
+    assert facts["model"] == "small"
+    assert "baseline" not in facts
+    assert facts["task"] == "mine.x"
+    assert facts["rows"] == {"train": 8, "test": 2}
+    assert facts["weights_sha256"] == "ab12"
+    assert facts["task_sha256"] == hashlib.sha256(b"rows").hexdigest()
+    assert paths["scores"].read_text().splitlines()[0] == "fold\tmcc\taccuracy\tf1\tauc"
+    assert json.loads(paths["summary"].read_text()) == facts
+
+
+def test_a_baseline_is_named_as_one_and_has_no_weights(tmp_path):
+    table = tmp_path / "task.parquet"
+    table.write_bytes(b"rows")
+    task = {"name": "mine.x", "kind": "binary", "rows": {"train": 8, "test": 2}}
+    identity = identify(method="baseline", task=task, table_path=table, baseline="kmers")
+    assert identity["baseline"] == "kmers"
+    assert identity["weights_sha256"] is None
+    assert "model" not in identity

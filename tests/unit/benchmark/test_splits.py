@@ -1,0 +1,49 @@
+"""Splits as row positions."""
+
+import pandas as pd
+import pytest
+
+from dnalm.benchmark.splits import Splits
+from dnalm.errors import InputError
+
+
+def make_table(rows: list[tuple[int, str, list[int]]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["label", "split", "folds"])
+
+
+def test_a_row_is_validation_in_the_splits_it_lists_and_training_in_all_others():
+    table = make_table(
+        [
+            (0, "train", [0]),
+            (1, "train", [0, 2]),
+            (0, "test", []),
+            (1, "train", []),
+            (0, "train", [2]),
+            (2, "test", []),
+        ]
+    )
+    splits = Splits(table)
+    assert splits.folds == [0, 2]
+    assert splits[0].training.tolist() == [3, 4]
+    assert splits[0].validation.tolist() == [0, 1]
+    assert splits[2].training.tolist() == [0, 3]
+    assert splits[2].validation.tolist() == [1, 4]
+    assert splits.test.tolist() == [2, 5]
+    assert splits.classes == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([(0, "train", [0]), (1, "train", [1])], "0 test rows"),
+        ([(0, "test", []), (1, "test", [])], "0 training"),
+        ([(0, "train", []), (1, "train", []), (0, "test", [])], "belongs to a split"),
+        (
+            [(0, "train", [0]), (1, "train", [1]), (1, "train", [1]), (0, "test", [])],
+            "split 0 holds 2 rows of one class",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_probed_end_in_one_sentence(rows, message):
+    with pytest.raises(InputError, match=message):
+        Splits(make_table(rows))

@@ -1,0 +1,258 @@
+"""Task tables from labelled files: what is read, cleaned, counted and refused."""
+
+import gzip
+import hashlib
+import random
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from dnalm.benchmark.tasks import make_task, read_task, write_task
+from dnalm.errors import InputError
+from dnalm.files import read_json
+
+FOLDS = {"scheme": "kfold", "splits": 2, "validation_share": 0.5, "seed": 42}
+TASK = {
+    "format": "auto",
+    "kind": "binary",
+    "classes": 2,
+    "sequence_column": "sequence",
+    "label_column": "label",
+    "shuffle_labels": False,
+    "seed": 42,
+}
+
+
+def rows_of(number, seed):
+    """Return different sequences with labels 0 and 1 in turn."""
+    draw = random.Random(seed)
+    return [("".join(draw.choices("ACGT", k=30)), i % 2) for i in range(number)]
+
+
+def write_csv(path, rows, header="sequence,label", separator=","):
+    lines = [header, *(separator.join(map(str, row)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path):
+    return {
+        "train": write_csv(tmp_path / "train.csv", rows_of(12, 1)),
+        "test": write_csv(tmp_path / "test.csv", rows_of(6, 2)),
+    }
+
+
+def make(files, **changes):
+    return make_task(files, {**TASK, **changes}, "mine.x", FOLDS)
+
+
+def test_table_holds_the_rows_of_the_files_in_order(files):
+    table, summary = make(files)
+    assert list(table.columns) == ["id", "sequence", "label", "split", "provenance", "folds"]
+    assert list(zip(table["sequence"], table["label"], strict=True)) == rows_of(12, 1) + rows_of(
+        6, 2
+    )
+    assert list(table["split"]) == ["train"] * 12 + ["test"] * 6
+    assert table["id"].is_unique
+    assert table["provenance"].iloc[[0, 12]].tolist() == ["train.csv, row 1", "test.csv, row 1"]
+    assert [len(folds) for folds in table["folds"]] == [1] * 12 + [0] * 6
+    assert summary["rows"] == {"train": 12, "test": 6}
+    assert summary["rows_per_class"] == {"train": [6, 6], "test": [3, 3]}
+    assert summary["lengths"] == {"min": 30, "median": 30.0, "max": 30}
+    assert summary["simulated"] is False
+
+
+def test_written_table_reads_back_equal_and_its_hash_is_in_the_summary(files, tmp_path):
+    table, summary = make(files)
+    write_task(table, summary, tmp_path / "t.parquet", tmp_path / "t.json")
+    back = read_task(tmp_path / "t.parquet")
+    pd.testing.assert_frame_equal(back, table, check_dtype=False)
+    assert back["folds"].tolist() == table["folds"].tolist()
+    written = read_json(tmp_path / "t.json")
+    assert written["sha256"] == hashlib.sha256((tmp_path / "t.parquet").read_bytes()).hexdigest()
+    train = hashlib.sha256(Path(files["train"]).read_bytes()).hexdigest()
+    assert written["sources"][0] == {"role": "train", "path": files["train"], "sha256": train}
+    assert (
+        not pq.read_schema(tmp_path / "t.parquet").field("folds").type.value_type.equals("string")
+    )
+
+
+def test_all_formats_give_the_same_table(files, tmp_path):
+    expected, _ = make(files)
+    train, test = rows_of(12, 1), rows_of(6, 2)
+    fasta = tmp_path / "train.fna.gz"
+    with gzip.open(fasta, "wt") as file:
+        for i, (sequence, label) in enumerate(train):
+            file.write(f">promoter_{i}|{label}\n{sequence[:20]}\n{sequence[20:]}\n")
+    pd.DataFrame(test, columns=["dna", "class"]).to_parquet(tmp_path / "test.parquet")
+    write_csv(tmp_path / "test.tsv", test, "dna\tclass", "\t")
+    for train_file, test_file, keys in (
+        (fasta, files["test"], {"label_pattern": r"([0-9]+)\s*$"}),
+        (fasta, tmp_path / "test.parquet", {"label_pattern": r"\|(\d)$"}),
+        (tmp_path / "test.tsv", tmp_path / "test.parquet", {}),
+    ):
+        columns = (
+            {}
+            if test_file == files["test"]
+            else {"sequence_column": "dna", "label_column": "class"}
+        )
+        table, _ = make({"train": str(train_file), "test": str(test_file)}, **keys, **columns)
+        if train_file == fasta:
+            assert table["sequence"].tolist() == expected["sequence"].tolist()
+            assert table["label"].tolist() == expected["label"].tolist()
+        else:
+            half = len(table) // 2
+            assert table["sequence"].tolist()[:half] == table["sequence"].tolist()[half:]
+
+
+def test_several_files_of_a_split_are_joined(files, tmp_path):
+    dev = write_csv(tmp_path / "dev.csv", rows_of(4, 3))
+    table, _ = make({**files, "train": [files["train"], dev]})
+    assert table["provenance"].iloc[12] == "dev.csv, row 1"
+    assert table["id"].is_unique
+    assert (table["split"] == "train").sum() == 16
+
+
+def test_lower_case_becomes_upper_and_iupac_becomes_n_and_is_counted(files, tmp_path):
+    train = rows_of(12, 1)
+    train[0] = ("acgtRYacgt", 0)
+    files["train"] = write_csv(tmp_path / "train.csv", train)
+    table, summary = make(files)
+    assert table["sequence"].iloc[0] == "ACGTNNACGT"
+    assert summary["iupac_replaced"] == 2
+
+
+def test_labels_are_mapped_by_the_config(files, tmp_path):
+    train = [(sequence, ["no", "yes"][label]) for sequence, label in rows_of(12, 1)]
+    files["train"] = files["test"] = write_csv(tmp_path / "train.csv", train)
+    table, _ = make(files, labels={"no": 0, "yes": 1})
+    assert table["label"].tolist() == [0, 1] * 12
+    with pytest.raises(
+        InputError, match=r"train.csv, row 2 has the label 'yes', .* \(it lists no\)"
+    ):
+        make(files, labels={"no": 0})
+
+
+def test_repeated_rows_are_counted_reported_and_kept(files, tmp_path, caplog):
+    train, test = rows_of(12, 1), rows_of(6, 2)
+    turned = train[0][0].translate(str.maketrans("ACGT", "TGCA"))[::-1]
+    files["train"] = write_csv(tmp_path / "train.csv", [*train, (turned, 0), (train[0][0], 0)])
+    files["test"] = write_csv(tmp_path / "test.csv", [*test, (turned, 0), train[1], test[0]])
+    table, summary = make(files)
+    assert len(table) == 14 + 9
+    assert summary["duplicates"] == {"within_train": 2, "within_test": 1, "across": 2}
+    assert "2 test rows a training row" in caplog.text
+
+
+def test_shuffled_labels_keep_the_counts_and_lose_the_order(files, tmp_path):
+    files["train"] = write_csv(tmp_path / "train.csv", rows_of(200, 1))
+    plain, _ = make(files)
+    shuffled, summary = make(files, shuffle_labels=True)
+    assert summary["shuffled_labels"] is True
+    assert shuffled["sequence"].tolist() == plain["sequence"].tolist()
+    for split in ("train", "test"):
+        counts = [t.loc[t["split"] == split, "label"].sum() for t in (plain, shuffled)]
+        assert counts[0] == counts[1]
+    agree = (shuffled["label"] == plain["label"])[:200].mean()
+    assert 0.3 < agree < 0.7
+
+
+def test_published_row_counts_are_compared(files):
+    assert make(files)[1]["published_rows_match"] is None
+    assert make(files, rows={"train": 12, "test": 6})[1]["published_rows_match"] is True
+    assert make(files, rows={"train": 12, "test": 7})[1]["published_rows_match"] is False
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (("ACGT", "1.5"), r"train.csv, row 3 has the label '1.5', which is not an integer: map it"),
+        (("ACGT", ""), r"train.csv, row 3 has the label '', which is not an integer"),
+        (("ACGT", "2"), r"train.csv, row 3 has the label 2, but 2 classes allow only 0 to 1"),
+        (("ACGT", "-1"), r"train.csv, row 3 has the label -1"),
+        (("", "1"), r"train.csv, row 3 has an empty sequence"),
+        (("ACGUACGU", "1"), r"train.csv, row 3 holds 'U' in its sequence: write DNA"),
+        (("ACG-T", "1"), r"train.csv, row 3 holds '-'"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_file_and_number(files, tmp_path, row, sentence):
+    rows = rows_of(12, 1)
+    rows[2] = row
+    files["train"] = write_csv(tmp_path / "train.csv", rows)
+    with pytest.raises(InputError, match=sentence):
+        make(files)
+
+
+def test_a_missing_column_is_named_with_the_key_and_what_is_there(files):
+    with pytest.raises(
+        InputError, match=r"no column 'seq', .* 'sequence', 'label': set `sequence_"
+    ):
+        make(files, sequence_column="seq")
+    with pytest.raises(InputError, match=r"no column 'class', .*: set `label_column`"):
+        make(files, label_column="class")
+
+
+def test_an_empty_split_is_named(files, tmp_path):
+    files["test"] = write_csv(tmp_path / "test.csv", [])
+    with pytest.raises(InputError, match=r"mine.x has no test rows \(.*test.csv\): give it"):
+        make(files)
+    (tmp_path / "train.csv").write_text("")
+    with pytest.raises(InputError, match=r"train.csv is not a csv file .*fetch it again"):
+        make(files)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_one_class_only_is_named(files, tmp_path, split):
+    rows = [(sequence, 1) for sequence, _ in rows_of(8, 5)]
+    files[split] = write_csv(tmp_path / f"{split}.csv", rows)
+    with pytest.raises(InputError, match=rf"only label 1 among its 8 {split} rows .*two classes"):
+        make(files)
+
+
+def test_what_is_no_task_file_is_named(files, tmp_path):
+    page = tmp_path / "train.fa"
+    page.write_text("<!DOCTYPE html>\n<html></html>\n")
+    with pytest.raises(InputError, match="line 1: sequence or text before the first '>'"):
+        make({**files, "train": str(page)}, label_pattern="(.)$")
+    with pytest.raises(InputError, match="set `label_pattern`"):
+        make({**files, "train": str(page)})
+    page.write_text(">one\nACGT\n")
+    with pytest.raises(InputError, match=r"the header '>one' does not match `label_pattern`"):
+        make({**files, "train": str(page)}, label_pattern=r"(\d)$")
+    with pytest.raises(InputError, match="ending that names no format"):
+        make({**files, "train": str(tmp_path / "train.xls")})
+    cut = tmp_path / "cut.csv.gz"
+    cut.write_bytes(gzip.compress(Path(files["train"]).read_bytes())[:-20])
+    with pytest.raises(InputError, match=r"cut.csv.gz cannot be read \(.*\): fetch the file again"):
+        make({**files, "train": str(cut)})
+    (tmp_path / "no.parquet").write_text("PAR0")
+    with pytest.raises(InputError, match="is not a parquet file"):
+        make({**files, "train": str(tmp_path / "no.parquet")})
+
+
+def test_a_missing_key_and_an_unknown_kind_are_named(files):
+    with pytest.raises(InputError, match=r"mine\.x lacks the key `kind`"):
+        make_task(files, {k: v for k, v in TASK.items() if k != "kind"}, "mine.x", FOLDS)
+    with pytest.raises(InputError, match="kind 'ranking'; known kinds: binary, multiclass"):
+        make(files, kind="ranking")
+
+
+def test_real_tasks_have_the_counts_that_their_readme_gives(data_folder):
+    folder = data_folder / "tasks"
+    files = {
+        split: str(folder / "promoter_tata" / f"{split}.csv.gz") for split in ("train", "test")
+    }
+    folds = {**FOLDS, "splits": 10}
+    table, summary = make_task(files, {**TASK, "length": 300}, "original.promoter_tata", folds)
+    assert summary["rows"] == {"train": 4904, "test": 613}
+    assert summary["rows_per_class"]["train"] == [2460, 2444]
+    # Six equal sequences are documented for one strand; the other strand can only add some.
+    assert summary["duplicates"]["across"] >= 6
+    same_strand = set(table.loc[table["split"] == "train", "sequence"])
+    assert table.loc[table["split"] == "test", "sequence"].isin(same_strand).sum() == 6
+    held = table.loc[table["split"] == "train", "folds"].str[0].value_counts()
+    assert held.sum() == 4904
+    assert held.max() - held.min() <= 3

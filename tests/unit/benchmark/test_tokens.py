@@ -1,0 +1,54 @@
+"""Tokens of a task's sequences and their batches."""
+
+import numpy as np
+import pytest
+
+from dnalm.benchmark.tokens import TokenRows
+from dnalm.errors import InputError
+from dnalm.genome.kmers import Vocabulary
+
+VOCABULARY = Vocabulary(6, "v2")
+
+
+def make_rows(lengths: list[int], max_tokens: int = 100) -> TokenRows:
+    names = [f"row.{i}" for i in range(len(lengths))]
+    return TokenRows(["A" * length for length in lengths], names, VOCABULARY, max_tokens)
+
+
+def test_a_batch_is_padded_on_the_right_and_says_so():
+    tokens, padded = make_rows([12, 6]).batch([0, 1])
+    # <cls> 3, AAAAAA 6, <pad> 1.
+    assert tokens.tolist() == [[3, 6, 6], [3, 6, 1]]
+    assert padded
+    assert not make_rows([12, 12]).batch([0, 1])[1]
+
+
+def test_batches_hold_every_row_once_and_never_more_tokens_than_asked_for():
+    generator = np.random.default_rng(0)
+    rows = make_rows(generator.integers(1, 500, 300).tolist())
+    chosen = np.flatnonzero(generator.random(300) < 0.7)
+    batches = list(rows.by_length(chosen, 256))
+    assert sorted(np.concatenate(batches).tolist()) == chosen.tolist()
+    assert all(rows.lengths[batch].max() * len(batch) <= 256 for batch in batches)
+
+
+def test_a_sequence_longer_than_a_batch_is_a_batch_of_its_own():
+    assert [batch.tolist() for batch in make_rows([60, 6]).by_length(np.arange(2), 4)] == [[0], [1]]
+
+
+def test_shuffled_batches_deal_every_row_once_before_any_comes_again():
+    rows = np.array([3, 5, 7, 8, 9])
+    batches = TokenRows.shuffled(rows, 2, np.random.default_rng(1))
+    dealt = np.concatenate([next(batches) for _ in range(10)])
+    for start in range(0, 20, 5):
+        assert sorted(dealt[start : start + 5].tolist()) == rows.tolist()
+
+
+def test_a_sequence_longer_than_the_context_is_named_with_what_to_do():
+    with pytest.raises(InputError, match=r"row\.1 has 66 bases, which make 12 tokens.*cut the"):
+        make_rows([6, 66, 6], max_tokens=11)
+
+
+def test_every_n_is_a_token_and_counts_against_the_context():
+    with pytest.raises(InputError, match=r"row x has 12 bases, which make 13 tokens"):
+        TokenRows(["N" * 12], ["x"], VOCABULARY, 12)

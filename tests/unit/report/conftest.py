@@ -1,0 +1,265 @@
+"""A small run with planted scores, written in the formats of the other stages."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dnalm.benchmark.metrics import METRICS, score
+from dnalm.benchmark.results import Result, write_result
+from dnalm.report.assembly import Sources, make_tables
+from dnalm.report.comparison import BootstrapConfig
+from dnalm.report.published import read_published
+from dnalm.report.results import Identities, read_results
+
+PUBLISHED = Path(__file__).parents[3] / "resources" / "published_scores.tsv"
+BOOTSTRAP = BootstrapConfig(draws=200, seed=1, level=0.95)
+LAYERS = 4
+ENCODER = {
+    "layers": LAYERS,
+    "heads": 2,
+    "width": 8,
+    "ffn_width": 16,
+    "positions": "rotary",
+    "feed_forward": "swiglu",
+    "ffn_bias": False,
+    "max_tokens": 2048,
+    "vocabulary_size": 4107,
+    "pad_id": 1,
+    "mask_id": 2,
+    "token_dropout": None,
+    "dropout": 0.0,
+    "layer_norm_eps": 1e-5,
+    "initialisation": "haiku",
+}
+
+
+@dataclass
+class Run:
+    """Files of a run, as the inputs of make_tables name them."""
+
+    folder: Path
+    scores: list = field(default_factory=list)
+    summaries: list = field(default_factory=list)
+    predictions: list = field(default_factory=list)
+    tasks: dict = field(default_factory=dict)
+    genomes: list = field(default_factory=list)
+    corpora: list = field(default_factory=list)
+    runs: list = field(default_factory=list)
+    histories: list = field(default_factory=list)
+    locations: list = field(default_factory=list)
+    models: dict = field(default_factory=dict)
+    names: dict = field(default_factory=dict)
+    located: list = field(default_factory=list)
+
+    def add_task(
+        self, name, rows, published_as=None, published=None, shuffled=False, simulated=True
+    ):
+        self.names[name] = {"published_as": published_as}
+        halves = {split: [n // 2, n - n // 2] for split, n in rows.items()}
+        self.tasks[name] = {
+            "name": name,
+            "kind": "binary",
+            "classes": 2,
+            "rows": rows,
+            "rows_per_class": halves,
+            "lengths": {"min": 300, "median": 300.0, "max": 300},
+            "duplicates": {"within_train": 3, "within_test": 1, "across": 2},
+            "iupac_replaced": 0,
+            "published_rows": published,
+            "published_rows_match": None,
+            "shuffled_labels": shuffled,
+            "simulated": simulated,
+            "build": None,
+            "sources": [{"role": "train", "path": "in/train.csv", "sha256": "a" * 64}],
+            "sha256": "b" * 64,
+        }
+
+    def add_result(self, method, model, task, accuracies, seed=0, grid=None):
+        """Plant a share of right predictions per fold; wrong ones are drawn at random rows."""
+        rows, random = self.tasks[task]["rows"]["test"], np.random.default_rng(seed)
+        labels = np.arange(rows) % 2
+        frames, scores = [], []
+        for fold, accuracy in enumerate(accuracies):
+            wrong = random.random(rows) >= accuracy
+            predicted = np.where(wrong, 1 - labels, labels)
+            shares = np.stack([1 - predicted, predicted], axis=1) * 0.8 + 0.1
+            scores.append({"fold": fold, **score(labels, predicted, shares, "binary")})
+            ids = [f"test.{i}" for i in range(rows)]
+            frames.append(
+                pd.DataFrame({"id": ids, "fold": fold, "label": labels, "prediction": predicted})
+            )
+        stem = self.folder / f"{method}-{model}-{task}"
+        paths = {
+            "scores": f"{stem}.tsv",
+            "summary": f"{stem}.json",
+            "predictions": f"{stem}.parquet",
+        }
+        kind = "baseline" if method == "baseline" else "model"
+        identity = {"method": method, kind: model, "task": task, "kind": "binary"}
+        identity |= {"task_sha256": "b" * 64, "weights_sha256": "c" * 64}
+        result = Result(
+            selected={"feature": "layer.2", "penalty": 0.01},
+            edge=False,
+            grid=grid if grid is not None else [],
+            scores=pd.DataFrame(scores)[["fold", *METRICS]],
+            predictions=pd.concat(frames),
+            seconds=1.5,
+            not_converged=0,
+        )
+        write_result(result, identity, **paths)
+        self.scores.append(paths["scores"])
+        self.summaries.append(paths["summary"])
+        self.predictions.append(paths["predictions"])
+
+    def add_model(self, name, published_as=None, untrained_of=None, history=None):
+        self.models[name] = {"published_as": published_as, "untrained_of": untrained_of}
+        self.runs.append({"model": name, "encoder": ENCODER, "corpus": "toy"})
+        if history:
+            path = self.folder / f"{name}.history.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in history))
+            self.histories.append((name, str(path)))
+
+    def add_corpus(self, simulated=True):
+        genome = {"name": "toygenome", "accession": None, "source": "simulated", "sha256": "d" * 64}
+        genome |= {"bases": 1_000_000, "n": 10_000, "soft_masked": 250_000, "simulated": simulated}
+        self.genomes.append(genome | {"md5": "e" * 32, "iupac": 7, "contigs": 3})
+        contigs = [
+            {"contig": c, "start": 0, "length": 1000, "split": s, "windows": 9, "dropped_tail": 0}
+            for c, s in (("chr1", "train"), ("chr2", "validation"), ("chr3", "test"))
+        ]
+        counts = {"contigs": 1, "windows": 9, "bases": 1000, "tokens": 1500}
+        self.corpora.append(
+            {
+                "name": "toy",
+                "k": 6,
+                "vocabulary": "v2",
+                "max_tokens": 128,
+                "tokens": 128,
+                "windows": {"length": 900, "stride": 800, "start_max": 50},
+                "min_kmers": 10,
+                "simulated": simulated,
+                "genomes": [genome | {"contigs": contigs}],
+                "splits": {split: dict(counts) for split in ("train", "validation", "test")},
+            }
+        )
+
+    def add_locations(self, task, splits, overlaps):
+        rows = len(splits)
+        path = self.folder / f"{task}.locations.parquet"
+        pd.DataFrame(
+            {
+                "id": [f"test.{i}" for i in range(rows)],
+                "genome": "toygenome",
+                "contig": "chr1",
+                "start": 0,
+                "end": 300,
+                "strand": "+",
+                "pretraining_split": splits,
+                "overlaps_train": overlaps,
+            }
+        ).to_parquet(path)
+        self.locations.append(str(path))
+        self.located.append({"corpus": "toy", "task": task})
+
+    def identities(self):
+        return Identities(
+            models=self.models,
+            tasks=self.names,
+            histories=[name for name, _ in self.histories],
+            locations=self.located,
+        )
+
+    def tables(self, bootstrap=BOOTSTRAP):
+        sources = Sources(
+            tasks=list(self.tasks.values()),
+            genomes=self.genomes,
+            corpora=self.corpora,
+            runs=self.runs,
+            histories=[path for _, path in self.histories],
+            locations=self.locations,
+        )
+        results = read_results(self.scores, self.summaries, self.predictions)
+        published = read_published(PUBLISHED)
+        return make_tables(results, sources, published, self.identities(), bootstrap)
+
+
+def history(steps=60, every=10):
+    """Loss falls from 8.3; the unigram baseline is 7.9; validation lines come every 10 steps."""
+    rows = []
+    for step in range(1, steps + 1):
+        loss = 7.2 + 1.1 * np.exp(-step / 20)
+        row = {"step": step, "tokens": step * 1000, "loss": loss - 0.5, "accuracy": 0.1}
+        row |= {"loss_mask": loss, "accuracy_mask": 0.02, "loss_random": 9.0, "lr": 1e-3}
+        row |= {"accuracy_random": 0.0, "loss_kept": 1.0, "accuracy_kept": 0.9, "mfu": None}
+        if step % every == 0:
+            row |= {"validation_loss": loss - 0.4, "validation_accuracy": 0.09}
+            row |= {"validation_loss_mask": loss + 0.1, "validation_accuracy_mask": 0.015}
+            row |= {"validation_unigram_loss": 7.9, "validation_unigram_accuracy": 0.004}
+        rows.append(row)
+    return rows
+
+
+def layer_grid(best, penalties=(0.01, 1.0)):
+    """Layer i scores 0.1·i at the penalty `best` and 0.05 less at others."""
+    return [
+        {
+            "feature": f"layer.{i}",
+            "penalty": penalty,
+            "validation_mcc_mean": 0.1 * i - (0.05 if penalty != best else 0.0),
+            "validation_mcc_sd": 0.02,
+        }
+        for i in range(1, LAYERS + 1)
+        for penalty in penalties
+    ]
+
+
+@pytest.fixture
+def new_run(tmp_path):
+    """Return an empty run."""
+    return Run(folder=tmp_path)
+
+
+def fill(new_run):
+    """Make a simulated run: two tasks and a control, one model and its untrained self."""
+    new_run.add_corpus()
+    new_run.add_task("simulated.promoters", {"train": 900, "test": 400})
+    new_run.add_task("simulated.enhancers", {"train": 900, "test": 400})
+    new_run.add_task("simulated.shuffled", {"train": 900, "test": 400}, shuffled=True)
+    new_run.add_model("small", history=history())
+    new_run.add_model("small.untrained", untrained_of="small")
+    planted = {
+        ("probe", "small"): {"simulated.promoters": 0.9, "simulated.enhancers": 0.7},
+        ("probe", "small.untrained"): {"simulated.promoters": 0.7, "simulated.enhancers": 0.7},
+        ("ia3", "small"): {"simulated.promoters": 0.92, "simulated.enhancers": 0.72},
+        ("baseline", "kmers"): {"simulated.promoters": 0.8, "simulated.enhancers": 0.9},
+        ("baseline", "gc_content"): {"simulated.promoters": 0.6, "simulated.enhancers": 0.6},
+    }
+    for number, ((method, model), tasks) in enumerate(planted.items()):
+        for task, accuracy in (tasks | {"simulated.shuffled": 0.5}).items():
+            grid = layer_grid(0.01) if method == "probe" else []
+            new_run.add_result(method, model, task, [accuracy] * 3, seed=number, grid=grid)
+    halves = ["train"] * 200 + ["validation"] * 100 + [None] * 100
+    new_run.add_locations("simulated.promoters", halves, [True] * 40 + [False] * 360)
+    return new_run
+
+
+@pytest.fixture
+def run(new_run):
+    """Return the simulated run, to be changed."""
+    return fill(new_run)
+
+
+@pytest.fixture(scope="session")
+def shared_run(tmp_path_factory):
+    """Return the simulated run, to be read only."""
+    return fill(Run(folder=tmp_path_factory.mktemp("run")))
+
+
+@pytest.fixture(scope="session")
+def shared_tables(shared_run):
+    """Return the tables of the simulated run, to be read only."""
+    return shared_run.tables()

@@ -1,0 +1,123 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import matthews_corrcoef
+
+from dnalm.errors import InputError
+from dnalm.report.comparison import (
+    BootstrapConfig,
+    Predictions,
+    matthews,
+    paired_bootstrap,
+    read_predictions,
+    regions,
+    verdict,
+)
+
+
+def predictions(classes, labels):
+    ids = np.array([f"test.{i}" for i in range(len(labels))])
+    return Predictions(ids=ids, labels=np.asarray(labels), classes=np.atleast_2d(classes))
+
+
+def flip(labels, accuracy, random, folds=1):
+    wrong = random.random((folds, len(labels))) >= accuracy
+    return np.where(wrong, 1 - labels, labels)
+
+
+def test_matthews_of_a_confusion_matrix_equals_scikit_learn_for_two_and_three_classes():
+    random = np.random.default_rng(0)
+    for classes in (2, 3):
+        labels, guesses = random.integers(classes, size=(2, 300))
+        confusion = np.zeros((classes, classes))
+        np.add.at(confusion, (labels, guesses), 1)
+        assert matthews(confusion) == pytest.approx(matthews_corrcoef(labels, guesses), abs=1e-12)
+
+
+def test_matthews_is_zero_when_one_class_is_never_predicted():
+    assert matthews(np.array([[5, 0], [3, 0]])) == 0
+
+
+def test_difference_is_that_of_the_mean_scores_over_folds():
+    random = np.random.default_rng(1)
+    labels = random.integers(3, size=400)
+    first, second = random.integers(3, size=(2, 4, 400))
+    first[:, :200] = labels[:200]
+    found = paired_bootstrap(
+        predictions(first, labels),
+        predictions(second, labels),
+        BootstrapConfig(draws=50, seed=0, level=0.95),
+    )
+    means = [np.mean([matthews_corrcoef(labels, fold) for fold in m]) for m in (first, second)]
+    assert found.first == pytest.approx(means[0], abs=1e-6)
+    assert found.difference == pytest.approx(means[0] - means[1], abs=1e-6)
+    assert found.low < found.difference < found.high
+    assert verdict(found.low, found.high) == "better"
+
+
+def test_interval_covers_the_planted_difference_about_as_often_as_it_says():
+    # MCC of balanced labels with accuracy p is 2p - 1, so the planted difference is 0.2.
+    config, covered, draws = BootstrapConfig(draws=200, seed=3, level=0.9), 0, 150
+    for seed in range(draws):
+        random = np.random.default_rng(seed)
+        labels = np.arange(300) % 2
+        first, second = (flip(labels, accuracy, random) for accuracy in (0.8, 0.7))
+        found = paired_bootstrap(predictions(first, labels), predictions(second, labels), config)
+        covered += found.low <= 0.2 <= found.high
+    # 0.9 ± 4 standard errors of 150 trials.
+    assert 0.80 <= covered / draws <= 1.0
+
+
+def test_pairing_makes_the_interval_of_equal_predictions_zero_wide():
+    labels = np.arange(100) % 2
+    same = predictions(flip(labels, 0.8, np.random.default_rng(0), folds=3), labels)
+    found = paired_bootstrap(same, same, BootstrapConfig(draws=50, seed=0, level=0.95))
+    assert (found.low, found.difference, found.high) == (0, 0, 0)
+    assert verdict(found.low, found.high) == "no clear difference"
+
+
+def test_methods_scored_on_other_rows_are_refused():
+    labels = np.arange(10) % 2
+    with pytest.raises(InputError, match="different test rows"):
+        paired_bootstrap(
+            predictions(labels, labels),
+            predictions(labels[:8], labels[:8]),
+            BootstrapConfig(draws=1, seed=0, level=0.95),
+        )
+
+
+def test_predictions_are_read_whatever_their_order_and_a_missing_row_is_refused(tmp_path):
+    table = pd.DataFrame(
+        {
+            "id": ["test.1", "test.0", "test.0", "test.1"],
+            "fold": [0, 0, 1, 1],
+            "label": [1, 0, 0, 1],
+            "prediction": [1, 1, 0, 0],
+        }
+    )
+    path = tmp_path / "predictions.parquet"
+    table.to_parquet(path)
+    found = read_predictions(path)
+    assert found.ids.tolist() == ["test.0", "test.1"]
+    assert found.labels.tolist() == [0, 1]
+    assert found.classes.tolist() == [[1, 1], [0, 0]]
+    table[:3].to_parquet(path)
+    with pytest.raises(InputError, match="every fold predicts every test row once"):
+        read_predictions(path)
+
+
+def test_regions_divide_the_test_rows_by_the_corpus_split_and_by_overlap():
+    labels = np.array([0, 1, 0, 1])
+    locations = pd.DataFrame(
+        {
+            "id": ["train.0", "test.0", "test.1", "test.2", "test.3"],
+            "pretraining_split": ["test", "train", "validation", None, "test"],
+            "overlaps_train": [False, True, False, False, False],
+        }
+    )
+    masks = regions(predictions(labels, labels), locations)
+    assert masks["seen in pretraining"].tolist() == [True, False, False, False]
+    assert masks["held out of pretraining"].tolist() == [False, True, False, True]
+    assert masks["not in the pretraining genomes"].tolist() == [False, False, True, False]
+    assert masks["overlapping a training row"].tolist() == [True, False, False, False]
+    assert masks["not overlapping a training row"].tolist() == [False, True, True, True]

@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dnalm.errors import InputError
+from dnalm.report.results import read_results
+from dnalm.report.runs import stages_table
+from dnalm.report.tables import read_tables, write_tables
+
+
+def row(table, **wanted):
+    found = table
+    for column, value in wanted.items():
+        found = found[found[column] == value]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_mean_and_sd_are_those_of_the_folds_with_n_minus_one(new_run):
+    new_run.add_task("mine.x", {"train": 10, "test": 100})
+    new_run.add_corpus()
+    new_run.add_result("baseline", "kmers", "mine.x", [0.5])
+    scores = pd.DataFrame(
+        {"fold": [0, 1, 2], "mcc": [0.1, 0.2, 0.6], "accuracy": 0.5, "f1": 0.5, "auc": 0.5}
+    )
+    scores.to_csv(new_run.scores[0], sep="\t", index=False)
+    tables = new_run.tables()
+    found = tables["summary"].iloc[0]
+    assert found["n"] == 3
+    assert found["mcc_mean"] == pytest.approx(0.3)
+    assert found["mcc_sd"] == pytest.approx(np.sqrt((0.04 + 0.01 + 0.09) / 2))
+    assert found["method"] == "baseline"
+    assert tables["scores"]["mcc"].tolist() == [0.1, 0.2, 0.6]
+
+
+def test_published_values_are_joined_by_the_names_of_the_config(new_run):
+    published = {"train": 13468, "test": 1497}
+    new_run.add_corpus(simulated=False)
+    new_run.add_task("mine.H3", published, published_as="original.H3", published=published)
+    new_run.add_task("small.H3", {"train": 9, "test": 90}, "original.H3", published)
+    new_run.add_model("big", published_as="NT-v2-Multispecies-500M")
+    new_run.add_model("ours")
+    for task in ("mine.H3", "small.H3"):
+        for model in ("big", "ours"):
+            new_run.add_result("ia3", model, task, [0.8, 0.8])
+    summary = new_run.tables()["summary"]
+    same = row(summary, task="mine.H3", model="big")
+    assert (same["published"], bool(same["comparable"])) == (0.788, True)
+    assert not row(summary, task="mine.H3", model="ours")["comparable"]
+    fewer = row(summary, task="small.H3", model="big")
+    assert fewer["published"] == 0.788
+    assert "other row counts" in fewer["reason"]
+
+
+def test_layers_show_the_best_penalty_of_each_and_mark_the_chosen_one(shared_tables):
+    layers = shared_tables["layers"]
+    own = layers[(layers["model"] == "small") & (layers["task"] == "simulated.promoters")]
+    assert own["layer"].tolist() == [1, 2, 3, 4]
+    assert own["validation_mcc"].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert set(own["penalty"]) == {0.01}
+    assert own["chosen"].tolist() == [False, True, False, False]
+
+
+def test_comparisons_find_the_planted_gain_and_where_kmers_win(shared_tables):
+    comparisons = shared_tables["comparisons"]
+    gain = row(comparisons, method="probe", task="simulated.promoters", against="untrained")
+    # Accuracies 0.9 and 0.7 of balanced classes are MCCs of 0.8 and 0.4.
+    assert gain["low"] < 0.4 < gain["high"]
+    assert gain["verdict"] == "better"
+    kmers = row(comparisons, method="probe", task="simulated.enhancers", against="k-mers")
+    assert kmers["verdict"] == "worse"
+    assert kmers["reference"] == "kmers"
+    assert "small.untrained" not in set(comparisons["model"])
+
+
+def test_lift_is_given_for_each_region_with_its_rows(shared_tables):
+    lift = shared_tables["lift"]
+    assert set(lift["task"]) == {"simulated.promoters"}
+    rows = dict(zip(lift["region"], lift["rows"], strict=True))
+    assert rows == {
+        "seen in pretraining": 200,
+        "held out of pretraining": 100,
+        "not in the pretraining genomes": 100,
+        "overlapping a training row": 40,
+        "not overlapping a training row": 360,
+    }
+    assert (lift["low"] <= lift["lift"]).all()
+    assert lift["lift"].tolist() == pytest.approx((lift["mcc"] - lift["untrained_mcc"]).tolist())
+
+
+def test_curves_keep_each_kind_of_position_apart_and_end_in_the_models_table(shared_tables):
+    tables = shared_tables
+    curves = tables["curves"]
+    last = curves[(curves["step"] == 60) & (curves["positions"] == "mask")].set_index("split")
+    assert last.loc["validation", "loss"] == pytest.approx(7.3 + 1.1 * np.exp(-3))
+    assert last.loc["unigram", "loss"] == 7.9
+    assert (curves[curves["positions"] == "kept"]["accuracy"] == 0.9).all()
+    assert (curves["split"] == "validation").sum() == 6 * 2
+    small = row(tables["models"], model="small")
+    assert (small["steps"], small["training_tokens"], small["unigram_loss"]) == (60, 60_000, 7.9)
+    assert small["validation_loss"] == pytest.approx(last.loc["validation", "loss"])
+    assert row(tables["models"], model="small.untrained")["steps"] == 0
+
+
+def test_tasks_and_corpora_hold_counts_hashes_and_held_out_contigs(shared_tables):
+    tables = shared_tables
+    task = row(tables["tasks"], task="simulated.promoters")
+    assert (task["train_rows"], task["test_rows"], task["duplicates_across"]) == (900, 400, 2)
+    assert task["sha256"] == "b" * 64
+    assert task["test_rows_overlapping"] == 40
+    assert pd.isna(row(tables["tasks"], task="simulated.enhancers")["test_rows_overlapping"])
+    assert row(tables["corpora"], split="test")["held_out"] == "chr3"
+
+
+def test_tables_survive_writing_and_reading(shared_tables, tmp_path):
+    tables = shared_tables
+    paths = {name: str(tmp_path / f"{name}.tsv") for name in tables}
+    write_tables(tables, paths)
+    read = read_tables(paths)
+    for name, table in tables.items():
+        assert list(read[name].columns) == list(table.columns)
+        assert len(read[name]) == len(table)
+    assert read["summary"]["mcc_mean"].tolist() == pytest.approx(
+        tables["summary"]["mcc_mean"].tolist()
+    )
+    with pytest.raises(InputError, match="no table wrong"):
+        write_tables(tables, {"wrong": str(tmp_path / "wrong.tsv")})
+
+
+def test_the_same_result_twice_is_refused(new_run):
+    new_run.add_task("mine.x", {"train": 10, "test": 100})
+    new_run.add_result("baseline", "kmers", "mine.x", [0.5])
+    with pytest.raises(InputError, match="already given"):
+        read_results(new_run.scores * 2, new_run.summaries * 2, new_run.predictions * 2)
+
+
+def test_stages_sum_the_jobs_of_each_folder(tmp_path):
+    for name, seconds in (("embed_task/a/x.jsonl", 10), ("embed_task/a/y.jsonl", 30)):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"s": seconds, "max_rss": seconds * 2}) + "\n")
+    (tmp_path / "pretrain").mkdir()
+    (tmp_path / "pretrain" / "m.jsonl").write_text('{"s": 100.5, "max_rss": "NA"}\n')
+    stages = stages_table(tmp_path)
+    assert stages["stage"].tolist() == ["pretrain", "embed_task"]
+    assert stages["seconds"].tolist() == [100.5, 40]
+    assert stages["jobs"].tolist() == [1, 2]
+    assert stages["peak_memory_mb"].tolist()[1] == 60

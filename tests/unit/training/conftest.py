@@ -1,0 +1,211 @@
+"""A planted genome, its corpus, and the smallest run that trains on it."""
+
+import copy
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dnalm.genome.bases import write_bases
+from dnalm.genome.corpus import CorpusConfig, TrainingWindows, build_corpus
+from dnalm.genome.kmers import Vocabulary
+from dnalm.training import launch
+from dnalm.training.distributed import Group
+from dnalm.training.history import read_history
+
+REPOSITORY = Path(__file__).parents[3]
+TRAINER = REPOSITORY / "scripts" / "pretrain.py"
+
+RUN = {
+    "model": "tiny",
+    "encoder": {
+        "layers": 2,
+        "heads": 2,
+        "width": 16,
+        "ffn_width": 32,
+        "positions": "rotary",
+        "feed_forward": "swiglu",
+        "ffn_bias": False,
+        "max_tokens": 40,
+        "vocabulary_size": 75,
+        "pad_id": 1,
+        "mask_id": 2,
+        "token_dropout": None,
+        "dropout": 0.0,
+        "layer_norm_eps": 1e-5,
+        "initialisation": "haiku",
+    },
+    "corpus": "planted",
+    "k": 3,
+    "vocabulary": "v2",
+    "initial_weights": None,
+    "pretrain": {
+        "masking": {"selected": 0.15, "masked": 0.8, "random": 0.1},
+        "batch_sequences": 6,
+        "tokens": 10**9,
+        "steps": 12,
+        "optimizer": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0},
+        "schedule": {
+            "initial": 1e-4,
+            "peak": 1e-3,
+            "warmup_steps": 5,
+            "decay": "inverse_sqrt",
+        },
+        "gradient_clip": 1.0,
+        "precision": "float32",
+        "seed": 7,
+        "min_kmers": 8,
+    },
+}
+OPERATION = {
+    "processes": 1,
+    "micro_batch": 6,
+    "threads": 1,
+    "workers": 1,
+    "compile": False,
+    "log_every": 1,
+    "validate_every": 6,
+    "checkpoint_every": 5,
+    "keep_last": 2,
+    "tensorboard": False,
+    "scratch": None,
+    "runtime_minutes": None,
+}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Where a planted corpus lies."""
+
+    folder: Path
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return json.loads((self.folder / "manifest.json").read_text())
+
+    def windows(self, seed: int = RUN["pretrain"]["seed"]) -> TrainingWindows:
+        return TrainingWindows(self.manifest, {"planted": self.folder / "genomes/planted"}, seed)
+
+
+def plant(
+    folder: Path, contigs: dict[str, str], *, k: int, window: int, max_tokens: int = 40
+) -> Corpus:
+    """Write a genome of the contigs train, validation and test, and the corpus made of it."""
+    genome = folder / "genomes" / "planted"
+    genome.mkdir(parents=True)
+    fasta = folder / "planted.fa"
+    fasta.write_text("".join(f">{name}\n{bases}\n" for name, bases in contigs.items()))
+    files = {"bases": "bases.npy", "contigs": "contigs.tsv", "manifest": "manifest.json"}
+    write_bases(
+        fasta,
+        name="planted",
+        config={"path": "planted.fa"},
+        **{key: genome / name for key, name in files.items()},
+    )
+    build_corpus(
+        CorpusConfig(
+            genomes=["planted"],
+            windows={"length": window + k, "stride": window // 2, "start_max": k},
+            split={"by": "contig", "validation": ["validation"], "test": ["test"]},
+            k=k,
+            vocabulary="v2",
+            max_tokens=max_tokens,
+            min_kmers=8,
+            evaluation_windows=30,
+        ),
+        {"planted": genome},
+        name="planted",
+        manifest=folder / "manifest.json",
+        validation=folder / "validation.npy",
+        test=folder / "test.npy",
+        kmer_counts=folder / "kmer_counts.npy",
+    )
+    return Corpus(folder)
+
+
+def random_bases(length: int, seed: int) -> str:
+    return "".join(np.random.default_rng(seed).choice(list("ACGT"), length, p=[0.4, 0.1, 0.2, 0.3]))
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory) -> Corpus:
+    """Random bases, a run of N among them: 3-mers, windows of 33 tokens."""
+    contigs = {
+        "train": random_bases(3000, 1) + "N" * 150 + random_bases(3000, 2),
+        "validation": random_bases(900, 3),
+        "test": random_bases(900, 4),
+    }
+    return plant(tmp_path_factory.mktemp("corpus"), contigs, k=3, window=96)
+
+
+@pytest.fixture(scope="session")
+def plant_corpus():
+    """Return a function that makes a 3-mer corpus of windows of 33 tokens of {contig: bases}."""
+    return lambda folder, contigs: plant(folder, contigs, k=3, window=96)
+
+
+@pytest.fixture
+def vocabulary() -> Vocabulary:
+    return Vocabulary(3, "v2")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run in a folder of its own, started as Snakemake would start it."""
+
+    folder: Path
+    command: list[str]
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "models" / "weights.safetensors"
+
+    @property
+    def state(self) -> Path:
+        (state,) = (self.folder / "models" / "state").iterdir()
+        return state
+
+    def train(self) -> str | None:
+        """Train in this process, without the launcher around; return why it stopped."""
+        paths = launch.parse(self.command[2:])
+        return launch.pretrain(paths, Group(None), started=0.0)
+
+    def history(self) -> list[dict[str, Any]]:
+        return read_history(self.folder / "models" / "history.jsonl")
+
+    def curve(self) -> list[float]:
+        """Return all losses, of training and of validation, in their order."""
+        return [value for row in self.history() for key, value in row.items() if "loss" in key]
+
+
+@pytest.fixture
+def make_job(tmp_path, corpus):
+    """Return a function that writes the settings of a job, `change(run, operation)` applied."""
+    number = iter(range(100))
+
+    def make(change=lambda run, operation: None, corpus: Corpus = corpus) -> Job:
+        folder = tmp_path / f"job{next(number)}"
+        (folder / "models").mkdir(parents=True)
+        run, operation = copy.deepcopy(RUN), copy.deepcopy(OPERATION)
+        change(run, operation)
+        (folder / "run.json").write_text(json.dumps(run))
+        (folder / "operation.json").write_text(json.dumps(operation))
+        options = {
+            "run": folder / "run.json",
+            "operation": folder / "operation.json",
+            "corpus": corpus.folder / "manifest.json",
+            "validation": corpus.folder / "validation.npy",
+            "kmer-counts": corpus.folder / "kmer_counts.npy",
+            "genomes-folder": corpus.folder / "genomes",
+            "weights": folder / "models" / "weights.safetensors",
+            "history": folder / "models" / "history.jsonl",
+            "log": folder / "log",
+        }
+        pairs = [text for name, path in options.items() for text in (f"--{name}", str(path))]
+        return Job(folder, [sys.executable, str(TRAINER), *pairs])
+
+    return make

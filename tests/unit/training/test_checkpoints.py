@@ -1,0 +1,148 @@
+import os
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dnalm.training.checkpoints import find_checkpoint, read_progress
+
+
+def stop_after(steps):
+    """Return an interruption that asks to stop when so many steps have begun."""
+
+    class Stop:
+        asked = 0
+
+        @property
+        def reason(self):
+            self.asked += 1
+            return "the test" if self.asked == steps else None
+
+        def note_checkpoint(self, seconds):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    return Stop
+
+
+@pytest.fixture
+def interrupted(make_job, monkeypatch):
+    """A job stopped after step 8 of 12, with checkpoints of steps 5 and 8, and a finished twin."""
+    whole, job = make_job(), make_job()
+    whole.train()
+    with monkeypatch.context() as patched:
+        patched.setattr("dnalm.training.launch.Interruption", lambda *_, **__: stop_after(8)())
+        assert job.train() == "the test"
+    assert not job.weights.exists()
+    return job, whole
+
+
+def steps_of(job):
+    return sorted(path.name for path in (job.state / "checkpoints").iterdir())
+
+
+def same_weights(first, second):
+    a, b = load_file(first.weights), load_file(second.weights)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_stopped_run_continues_to_the_same_weights_and_history(interrupted):
+    job, whole = interrupted
+    assert steps_of(job) == ["step-00000005", "step-00000008"]
+    assert job.train() is None
+    assert same_weights(job, whole)
+    assert job.curve() == whole.curve()
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors", "progress.json"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_half_written_newest_checkpoint_is_passed_over(interrupted, file, damage):
+    job, whole = interrupted
+    path = job.state / "checkpoints" / "step-00000008" / file
+    if damage == "cut":
+        os.truncate(path, path.stat().st_size // 2)
+    else:
+        path.unlink()
+    assert find_checkpoint(job.state / "checkpoints").name == "step-00000005"
+    assert job.train() is None
+    assert same_weights(job, whole)
+    assert job.curve() == whole.curve()
+
+
+def test_a_folder_without_its_final_name_is_no_checkpoint(interrupted):
+    job, _ = interrupted
+    newest = job.state / "checkpoints" / "step-00000008"
+    newest.rename(newest.with_name(".step-00000008.4711"))
+    assert find_checkpoint(job.state / "checkpoints").name == "step-00000005"
+
+
+def test_without_a_complete_checkpoint_training_starts_anew(interrupted):
+    job, whole = interrupted
+    shutil.rmtree(job.state / "checkpoints")
+    assert find_checkpoint(job.state / "checkpoints") is None
+    assert job.train() is None
+    assert same_weights(job, whole)
+    assert job.curve() == whole.curve()
+
+
+def test_only_the_newest_checkpoints_are_kept(make_job):
+    job = make_job(lambda run, operation: operation.update(checkpoint_every=1, keep_last=3))
+    job.train()
+    assert steps_of(job) == ["step-00000010", "step-00000011", "step-00000012"]
+    assert read_progress(job.state / "checkpoints" / "step-00000012")["step"] == 12
+
+
+def test_sums_not_yet_reported_survive_a_stop(make_job, monkeypatch):
+    """Steps 7 to 9 make one history row; the run stops between them."""
+    whole, job = (
+        make_job(lambda run, operation: operation.update(log_every=3, checkpoint_every=100))
+        for _ in range(2)
+    )
+    whole.train()
+    with monkeypatch.context() as patched:
+        patched.setattr("dnalm.training.launch.Interruption", lambda *_, **__: stop_after(8)())
+        job.train()
+    job.train()
+    assert job.curve() == whole.curve()
+
+
+def test_a_finished_run_exports_without_a_step(make_job, monkeypatch):
+    job = make_job()
+    job.train()
+    weights, history = job.weights.read_bytes(), job.history()
+    job.weights.unlink()
+    monkeypatch.delattr("dnalm.training.launch.Trainer")
+    assert job.train() is None
+    assert job.weights.read_bytes() == weights
+    assert job.history() == history
+
+
+def test_other_settings_start_a_new_state_and_touch_no_old_one(make_job):
+    job = make_job()
+    job.train()
+    before = {path: path.stat().st_mtime_ns for path in job.state.rglob("*") if path.is_file()}
+    text = (job.folder / "run.json").read_text()
+    (job.folder / "run.json").write_text(text.replace('"seed": 7', '"seed": 8'))
+    job.train()
+    assert len(list((job.folder / "models" / "state").iterdir())) == 2
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_dropout_is_drawn_alike_after_a_stop(make_job, monkeypatch):
+    def change(run, operation):
+        run["encoder"]["dropout"] = 0.1
+
+    whole, job = make_job(change), make_job(change)
+    whole.train()
+    with monkeypatch.context() as patched:
+        patched.setattr("dnalm.training.launch.Interruption", lambda *_, **__: stop_after(8)())
+        job.train()
+    torch.manual_seed(99)
+    job.train()
+    assert same_weights(job, whole)

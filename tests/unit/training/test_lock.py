@@ -1,0 +1,130 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dnalm.errors import InputError
+from dnalm.training import lock as lock_module
+from dnalm.training.lock import Lock
+
+
+def rewrite(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "lock.json"
+
+
+def test_a_lock_names_its_holder_and_goes_with_it(path):
+    with Lock(path):
+        holder = json.loads(path.read_text())
+        assert (holder["host"], holder["pid"]) == (socket.gethostname(), os.getpid())
+        assert abs(holder["heartbeat"] - time.time()) < 60
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_living_holder_is_named_and_refused(path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    with Lock(path):
+        with pytest.raises(InputError, match=rf"process {os.getpid()} of Slurm job 4711 on .*wait"):
+            Lock(path).__enter__()
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(path):
+    code = (
+        "import sys, time; from dnalm.training.lock import Lock\n"
+        "with Lock(sys.argv[1]): print('held', flush=True); time.sleep(600)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match=f"process {holder.pid} "):
+            Lock(path).__enter__()
+        holder.kill()
+    with Lock(path):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+def test_a_number_given_to_another_process_since_is_no_holder(path):
+    with Lock(path):
+        rewrite(path, started="1", token="other")
+        with Lock(path):
+            assert json.loads(path.read_text())["started"] != "1"
+
+
+@pytest.mark.parametrize(("age", "taken"), [(10, False), (10_000, True)])
+def test_a_holder_elsewhere_is_judged_by_its_heartbeat(path, age, taken):
+    path.parent.mkdir()
+    elsewhere = {
+        "host": "elsewhere",
+        "pid": os.getpid(),
+        "started": "1",
+        "namespace": "pid:[1]",
+        "slurm_job_id": None,
+        "token": "other",
+        "heartbeat": time.time() - age,
+    }
+    path.write_text(json.dumps(elsewhere))
+    if taken:
+        with Lock(path):
+            assert json.loads(path.read_text())["host"] == socket.gethostname()
+    else:
+        with pytest.raises(InputError, match="on elsewhere"):
+            Lock(path).__enter__()
+
+
+def test_the_heart_beats_and_notices_a_lost_lock(path, monkeypatch):
+    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.02)
+    with Lock(path) as lock:
+        first = json.loads(path.read_text())["heartbeat"]
+        deadline = time.monotonic() + 20
+        while json.loads(path.read_text())["heartbeat"] == first:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        lock.check()
+        path.unlink()
+        with Lock(path):
+            while not lock._lost:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            with pytest.raises(InputError, match="taken over"):
+                lock.check()
+
+
+def test_of_many_who_want_a_stale_lock_one_gets_it(path):
+    """Real processes start together on a lock whose holder is gone."""
+    with Lock(path):
+        pass
+    path.write_text(
+        json.dumps(
+            {"host": "elsewhere", "pid": 1, "started": "1", "namespace": None}
+            | {"slurm_job_id": None, "token": "gone", "heartbeat": 0.0}
+        )
+    )
+    code = (
+        "import sys; from dnalm.errors import InputError; from dnalm.training.lock import Lock\n"
+        "sys.stdin.readline()\n"
+        "try:\n"
+        "    with Lock(sys.argv[1]): print('got', flush=True); sys.stdin.readline()\n"
+        "except InputError: print('refused', flush=True)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, env=environment, **pipes) for _ in range(4)]
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    answers = [process.stdout.readline().strip() for process in processes]
+    for process in processes:
+        process.communicate("\n")
+    assert sorted(answers) == ["got", "refused", "refused", "refused"]

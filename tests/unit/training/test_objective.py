@@ -1,0 +1,85 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dnalm.training import launch
+from dnalm.training.batches import Batches, MicroBatch
+from dnalm.training.distributed import Group
+from dnalm.training.masking import Kind
+from dnalm.training.objective import describe, score, tally
+from dnalm.training.settings import Run
+from dnalm.training.validation import Validation, score_unigram
+
+
+@pytest.fixture
+def run(make_job):
+    return Run.read(make_job().folder / "run.json")
+
+
+@pytest.fixture
+def part(corpus, run, vocabulary):
+    batches = Batches(corpus.windows(), run.pretrain, vocabulary, micro_batch=6, rank=0, size=1)
+    return batches.make(0).parts[0]
+
+
+def test_losses_at_selected_positions_are_those_of_all_logits(run, part):
+    encoder = launch.make_encoder(run, None).eval()
+    with torch.no_grad():
+        losses, hits = score(encoder, part)
+        logits = encoder(part.inputs).logits.log_softmax(-1)
+    for row in range(len(part.inputs)):
+        for slot in range(part.positions.shape[1]):
+            position, target = part.positions[row, slot], part.targets[row, slot]
+            assert float(losses[row, slot]) == pytest.approx(
+                -float(logits[row, position, target]), abs=1e-5
+            )
+            assert bool(hits[row, slot]) == (int(logits[row, position].argmax()) == target)
+
+
+def test_kinds_are_told_apart_and_slots_without_weight_left_out():
+    kinds = torch.tensor([[Kind.MASK, Kind.MASK, Kind.RANDOM, Kind.KEPT]])
+    weights = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
+    batch = MicroBatch(inputs=kinds, positions=kinds, targets=kinds, weights=weights, kinds=kinds)
+    totals = tally(
+        torch.tensor([[1.0, 2.0, 6.0, 100.0]]), torch.tensor([[True, False, True, True]]), batch
+    )
+    assert describe(totals, "x_") == {
+        "x_loss": 3.0,
+        "x_accuracy": pytest.approx(2 / 3),
+        "x_loss_mask": 1.5,
+        "x_accuracy_mask": 0.5,
+        "x_loss_random": 6.0,
+        "x_accuracy_random": 1.0,
+        "x_loss_kept": None,
+        "x_accuracy_kept": None,
+    }
+
+
+def test_the_baseline_is_that_of_smoothed_kmer_frequencies(vocabulary):
+    counts = np.zeros(64, dtype=np.int64)
+    counts[3], counts[9] = 900, 32  # and one more for each of 64 k-mers and 4 bases: 1,000
+    targets = vocabulary.kmer_offset + np.array([3, 3, 9, 0])
+    targets = np.append(targets, vocabulary.base_offset + 1)
+    expected = -(2 * math.log(0.901) + math.log(0.033) + 2 * math.log(0.001)) / 5
+    measured = score_unigram(targets, counts, vocabulary)
+    assert measured["validation_unigram_loss"] == pytest.approx(expected, rel=1e-12)
+    assert measured["validation_unigram_accuracy"] == pytest.approx(0.4)
+
+
+def test_validation_does_not_depend_on_its_batches_and_changes_nothing(corpus, run, vocabulary):
+    encoder = launch.make_encoder(run, None).train()
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    windows = np.load(corpus.folder / "validation.npy")
+    counts = np.load(corpus.folder / "kmer_counts.npy")
+    measured = [
+        Validation(
+            windows, counts, run.pretrain, vocabulary, micro_batch=size, group=Group(None)
+        ).measure(encoder)
+        for size in (1, 4, 1000)
+    ]
+    assert measured[1] == pytest.approx(measured[0], abs=1e-5)
+    assert measured[2] == pytest.approx(measured[0], abs=1e-5)
+    assert encoder.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())

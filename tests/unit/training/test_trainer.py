@@ -1,0 +1,174 @@
+import json
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dnalm.errors import InputError
+from dnalm.model.weights import load_weights, save_weights
+from dnalm.training import launch
+from dnalm.training.batches import Batches
+from dnalm.training.schedule import learning_rate
+from dnalm.training.settings import Run
+
+
+def test_gradient_accumulation_gives_the_curve_of_the_full_batch(make_job):
+    curves = []
+    for micro_batch in (6, 4, 1):  # 4: two passes of 3
+
+        def change(run, operation, micro_batch=micro_batch):
+            operation["micro_batch"] = micro_batch
+
+        job = make_job(change)
+        job.train()
+        curves.append(job.curve())
+    assert curves[1] == pytest.approx(curves[0], abs=1e-5)
+    assert curves[2] == pytest.approx(curves[0], abs=1e-5)
+
+
+def test_the_loop_is_adam_on_the_mean_loss_with_bounded_norm(make_job, corpus, vocabulary):
+    """The same steps written out with torch's own parts, on logits of all positions."""
+
+    def change(run, operation):
+        run["pretrain"] |= {"gradient_clip": 0.05, "steps": 6}
+        operation["micro_batch"] = 2
+
+    job = make_job(change)
+    job.train()
+    run = Run.read(job.folder / "run.json")
+    config = run.pretrain
+    encoder = launch.make_encoder(run, None).train()
+    adam = torch.optim.Adam(encoder.parameters(), betas=(0.9, 0.999), eps=1e-8)
+    batches = Batches(corpus.windows(), config, vocabulary, micro_batch=6, rank=0, size=1)
+    losses = []
+    for step in range(6):
+        (part,) = batches.make(step).parts
+        logits = encoder(part.inputs).logits
+        used = part.weights > 0
+        rows = torch.arange(6)[:, None].expand_as(part.positions)
+        loss = torch.nn.functional.cross_entropy(
+            logits[rows[used], part.positions[used]], part.targets[used]
+        )
+        adam.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(encoder.parameters(), 0.05)
+        assert norm > 0.05
+        adam.param_groups[0]["lr"] = learning_rate(step + 1, config.schedule)
+        adam.step()
+        losses.append(float(loss.detach()))
+    rows = [row for row in job.history() if "lr" in row]
+    assert [row["loss"] for row in rows] == pytest.approx(losses, abs=1e-5)
+    assert rows[-1]["gradient_norm"] == pytest.approx(float(norm), rel=1e-3)
+    trained = load_weights(encoder.config, job.weights).state_dict()
+    for name, tensor in encoder.state_dict().items():
+        # The keys' biases have no gradient but rounding, which Adam blows up to full steps.
+        if not name.endswith("attention.key.bias"):
+            torch.testing.assert_close(trained[name], tensor, rtol=0, atol=2e-4)
+
+
+def test_a_history_row_holds_what_a_reader_needs(make_job):
+    job = make_job()
+    job.train()
+    rows = [row for row in job.history() if "lr" in row]
+    assert [row["step"] for row in rows] == list(range(1, 13))
+    assert [row["tokens"] for row in rows] == [step * 6 * 33 for step in range(1, 13)]
+    kinds = [f"{value}{kind}" for value in ("loss", "accuracy") for kind in ("", "_mask", "_kept")]
+    speed = ["gradient_norm", "tokens_per_second", "data_wait_share", "mfu", "peak_memory_bytes"]
+    assert set(kinds + speed) <= set(rows[0])
+    assert rows[4]["lr"] == pytest.approx(1e-3)
+    assert rows[0]["tokens_per_second"] > 0
+    assert 0 <= rows[0]["data_wait_share"] <= 1
+    validated = [row for row in job.history() if "validation_loss" in row]
+    assert [row["step"] for row in validated] == [0, 6, 12]
+    assert validated[0]["validation_loss"] > 2
+    assert len({row["validation_unigram_loss"] for row in validated}) == 1
+
+
+def test_rows_over_several_steps_are_means_over_tokens(make_job):
+    every, third = make_job(), make_job(lambda run, operation: operation.update(log_every=3))
+    every.train()
+    third.train()
+    fine = [row for row in every.history() if "lr" in row]
+    coarse = [row for row in third.history() if "lr" in row]
+    assert [row["step"] for row in coarse] == [3, 6, 9, 12]
+    low = [min(r["loss"] for r in fine[i : i + 3]) for i in range(0, 12, 3)]
+    high = [max(r["loss"] for r in fine[i : i + 3]) for i in range(0, 12, 3)]
+    for row, least, most in zip(coarse, low, high, strict=True):
+        assert least < row["loss"] < most
+
+
+def test_a_batch_without_any_weight_is_skipped_and_counted(make_job):
+    def change(run, operation):
+        run["pretrain"]["min_kmers"] = 10**6
+
+    job = make_job(change)
+    job.train()
+    row = job.history()[-2]
+    assert (row["skipped_steps"], row["thin_windows"], row["loss"]) == (12, 72, None)
+    before = launch.make_encoder(Run.read(job.folder / "run.json"), None)
+    after = load_weights(before.config, job.weights).state_dict()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.state_dict().items())
+
+
+def test_a_loss_that_is_not_finite_names_step_and_window(make_job, corpus):
+    def change(run, operation):
+        run["pretrain"]["schedule"] |= {"initial": 1e30, "peak": 1e30}
+
+    job = make_job(change)
+    with pytest.raises(InputError, match=r"not finite at step 2, in window planted:train:\d+"):
+        job.train()
+    assert not job.weights.exists()
+    assert not list((job.state / "checkpoints").glob("step-*"))
+
+
+def test_the_window_of_a_single_bad_loss_is_the_one_named(make_job, corpus, vocabulary):
+    """One token's embedding is spoilt; the first window that shows it must be named."""
+    job = make_job()
+    run = Run.read(job.folder / "run.json")
+    encoder = launch.make_encoder(run, None)
+    batches = Batches(corpus.windows(), run.pretrain, vocabulary, micro_batch=6, rank=0, size=1)
+    (first,) = batches.make(0).parts
+    once = [t for t in first.inputs.unique().tolist() if (first.inputs == t).any(1).sum() == 1]
+    spoilt = once[-1]
+    with torch.no_grad():
+        encoder.tokens.weight[spoilt] = math.inf
+    row = int((first.inputs == spoilt).any(1).int().argmax())
+    place = corpus.windows().locate(row)
+    start = job.folder / "start.safetensors"
+    save_weights(encoder, start, {})
+    settings = json.loads((job.folder / "run.json").read_text()) | {"initial_weights": str(start)}
+    (job.folder / "run.json").write_text(json.dumps(settings))
+    with pytest.raises(InputError, match=rf"step 1, in window planted:train:{place['start']};"):
+        job.train()
+
+
+def test_given_weights_are_where_training_starts(make_job):
+    first = make_job()
+    first.train()
+
+    def change(run, operation):
+        run["initial_weights"] = str(first.weights)
+        run["pretrain"]["steps"] = 0
+
+    second = make_job(change)
+    second.train()
+    given, got = load_file(first.weights), load_file(second.weights)
+    assert all(torch.equal(given[name], tensor) for name, tensor in got.items())
+    assert second.history()[0]["step"] == 0
+
+
+def test_bf16_follows_float32_loosely(make_job):
+    curves = []
+    for precision in ("float32", "bf16"):
+
+        def change(run, operation, precision=precision):
+            run["pretrain"]["precision"] = precision
+
+        job = make_job(change)
+        job.train()
+        curves.append(job.curve())
+        assert {tensor.dtype for tensor in load_file(job.weights).values()} == {torch.float32}
+    compared = [(a, b) for a, b in zip(*curves, strict=True) if a is not None]
+    assert max(abs(a - b) for a, b in compared) < 0.05
+    assert any(a != b for a, b in compared)

@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from dnalm.training.history import History, read_history
+from dnalm.training.lock import Lock
+
+
+@pytest.fixture
+def lock(tmp_path):
+    return Lock(tmp_path / "lock.json")
+
+
+def open_history(path, lock, last_step, board=None):
+    return History(path, last_step=last_step, lock=lock, board=board)
+
+
+def test_rows_after_the_checkpoint_and_unfinished_lines_are_cut(tmp_path, lock):
+    path = tmp_path / "history.jsonl"
+    with open_history(path, lock, None) as history:
+        for step in range(1, 6):
+            history.append({"step": step, "loss": 1 / step})
+    with open(path, "a") as file:
+        file.write('{"step": 3, "lo')
+    with open_history(path, lock, 3) as history:
+        assert [row["step"] for row in read_history(path)] == [1, 2, 3]
+        history.append({"step": 4, "loss": 0.5})
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert rows[2:] == [{"step": 3, "loss": 1 / 3}, {"step": 4, "loss": 0.5}]
+
+
+def test_without_a_checkpoint_the_history_starts_empty(tmp_path, lock):
+    path = tmp_path / "history.jsonl"
+    path.write_text('{"step": 0}\n')
+    with open_history(path, lock, None):
+        assert read_history(path) == []
+
+
+def test_tensorboard_reads_the_same_values(tmp_path, lock):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = tmp_path / "tensorboard"
+    with open_history(tmp_path / "history.jsonl", lock, None, board) as history:
+        for step in (10, 20):
+            history.append({"step": step, "loss": step / 8, "mfu": None})
+    events = EventAccumulator(str(board))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars("loss")] == [(10, 1.25), (20, 2.5)]
