@@ -72,6 +72,7 @@ rule pretrain:
     conda:
         "../envs/torch.yaml"
     threads: lookup("operation/threads", within=config)
+    priority: 1  # everything waits for it
     resources:
         gpu=1,
     params:

@@ -37,7 +37,7 @@ def read_sheet(path: str | Path) -> dict[str, dict[str, str]]:
         name = row.pop("name", "")
         if not re.fullmatch(NAME, name):
             raise InputError(
-                f"{path}:{line}: the name '{name}' cannot be in a path; use letters, digits, _ and -."
+                f"{path}:{line}: the name '{name}' does not fit a path; use letters, digits, _-."
             )
         if ("url" in row) == ("path" in row):
             raise InputError(f"{path}:{line}: '{name}' needs either a url or a path; fill one.")

@@ -119,7 +119,8 @@ def _edges(summary: pd.DataFrame) -> str:
         return ""
     return (
         f"{len(edge)} of {len(summary)} choices made on validation rows lie on the edge of what "
-        f"was searched (marked in the table of all methods); a wider search might score better."
+        f"was searched (marked in the table of all methods); a wider search, or more steps, might "
+        f"score better."
     )
 
 

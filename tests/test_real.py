@@ -1,0 +1,54 @@
+"""The chain on real data, cut down to a few minutes; skipped where no real data are at hand."""
+
+import json
+
+import pandas as pd
+import pytest
+
+RESULTS = "results/real-quick"
+
+
+@pytest.fixture(scope="module")
+def real_run(make_workflow, data_folder):
+    workflow = make_workflow()
+    overlays = ("--configfile", "tests/real.yaml", "tests/real_quick.yaml")
+    done = workflow.run(*overlays, "--config", f'pathvars={{"data": "{data_folder}"}}')
+    assert done.returncode == 0, done.stdout
+    return workflow.folder / RESULTS
+
+
+def test_the_report_is_made_of_real_data_by_every_method(real_run):
+    assert "simulated" not in (real_run / "report.html").read_text().lower()
+    summary = pd.read_csv(real_run / "tables/summary.tsv", sep="\t")
+    assert set(summary["method"]) == {"probe", "ia3", "baseline"}
+    assert set(summary["task"]) == {"gue.H3", "gue.promoter_tata"}
+    assert len(summary) == 2 * (2 + 1 + 3)
+
+
+def test_the_yeast_genome_is_stored_as_published(real_run):
+    manifest = json.loads((real_run / "genomes/yeast/manifest.json").read_text())
+    assert manifest["bases"] == 12_071_326
+    assert manifest["contigs"] == 16
+    assert manifest["n"] == 0
+
+
+def test_published_rows_that_differ_are_said_to_differ(real_run):
+    task = json.loads((real_run / "tasks/gue.H3.json").read_text())
+    assert task["rows"] == {"train": 1497, "test": 1497}
+    summary = pd.read_csv(real_run / "tables/summary.tsv", sep="\t")
+    assert not summary["comparable"].fillna(False).any()
+
+
+def test_all_h3_windows_lie_in_yeast_and_13_percent_overlap_a_training_window(real_run):
+    found = pd.read_parquet(real_run / "locations/yeast-chr20/gue.H3.parquet")
+    table = pd.read_parquet(real_run / "tasks/gue.H3.parquet")
+    test = found[found["id"].isin(table.loc[table["split"] == "test", "id"])]
+    assert set(test["genome"]) == {"yeast"}
+    assert int(test["overlaps_train"].sum()) == 204  # 13.6 % of 1,497
+
+
+def test_two_held_out_chromosomes_separate_what_the_model_has_seen(real_run):
+    lift = pd.read_csv(real_run / "tables/lift.tsv", sep="\t")
+    rows = lift[lift["task"] == "gue.H3"].groupby("region")["rows"].max()
+    assert rows["seen in pretraining"] + rows["held out of pretraining"] == 1497
+    assert rows["held out of pretraining"] > 150
