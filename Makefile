@@ -4,8 +4,11 @@ TORCH_INDEX ?=
 BENCH ?= tokens
 DATA ?=
 REAL ?= full
+REAL_RESULTS = $(if $(filter quick,$(REAL)),real-quick,real)
 BIN := $(CURDIR)/.venv/bin
-SNAKEMAKE := $(BIN)/snakemake --profile profiles/local
+# Without a GPU its jobs are ordinary ones, as many at a time as there are cores.
+GPU_JOBS := $(shell command -v nvidia-smi >/dev/null && echo 1 || nproc)
+SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --resources gpu=$(GPU_JOBS) downloads=4
 TESTS := $(BIN)/pytest -q --durations=10
 
 export PATH := $(BIN):$(PATH)
@@ -14,6 +17,7 @@ export PATH := $(BIN):$(PATH)
 
 demo: env
 	$(SNAKEMAKE) --configfile tests/config.yaml
+	@cat results/demo/summary.txt
 	@echo "The report: results/demo/report.html"
 
 # DATA is a folder laid out as tests/real.yaml reads it. REAL=quick: a few minutes, no promise about scores.
@@ -21,6 +25,8 @@ real: env
 	@test -n "$(DATA)" || { echo "make real DATA=<folder>: name the folder of real data."; exit 2; }
 	$(SNAKEMAKE) --configfile tests/real.yaml $(if $(filter quick,$(REAL)),tests/real_quick.yaml) \
 		--config 'pathvars={"data": "$(DATA)"}'
+	@cat results/$(REAL_RESULTS)/summary.txt
+	@echo "The report: results/$(REAL_RESULTS)/report.html"
 
 env: .venv/complete
 

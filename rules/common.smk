@@ -9,7 +9,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-from dnalm import configuration
+from configuration import references, resolve, schema
 from dnalm.errors import InputError
 from dnalm.genome.addresses import address_of
 from dnalm.genome.sheet import NAME, read_sheet
@@ -21,8 +21,8 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.get
 def check_configuration():
     """Stop before any job starts, with every error of the configuration in one list."""
     with open(workflow.source_path("../resources/schemas/config.schema.yaml")) as file:
-        errors = configuration.find_schema_errors(config, yaml.safe_load(file))
-    errors = errors or configuration.find_reference_errors(config)
+        errors = schema.find_schema_errors(config, yaml.safe_load(file))
+    errors = errors or references.find_reference_errors(config)
     if errors:
         raise WorkflowError("The configuration is wrong:\n" + "\n".join(errors))
 
@@ -33,6 +33,10 @@ def collect_genomes():
     for corpus in sorted({config["models"][model]["corpus"] for model in MODELS}):
         entry = config["corpora"][corpus]
         sheet = read_sheet(entry["sheet"]) if "sheet" in entry else {}
+        if twice := sheet.keys() & config["genomes"].keys():
+            raise InputError(
+                f"{entry['sheet']}: '{min(twice)}' is also a key of genomes; rename one."
+            )
         rows.update(sheet)
         corpora[corpus] = entry.get("genomes", []) + list(sheet)
     builds = [config["tasks"][task].get("build", {}).get("genome") for task in TASKS]
@@ -40,9 +44,10 @@ def collect_genomes():
     return corpora, {name: rows[name] for name in needed}
 
 
+resolve.drop_removed(config)
 check_configuration()
 MODELS = config["run"]["models"]
-TASKS = configuration.select_tasks(config)
+TASKS = resolve.select_tasks(config)
 FINETUNES = [method for method in config["run"]["methods"] if method != "probe"]
 BASELINES = [name for name in config["run"]["baselines"] if name != "untrained"]
 UNTRAINED = [f"{model}.untrained" for model in MODELS if "untrained" in config["run"]["baselines"]]
@@ -51,7 +56,7 @@ try:
     CORPORA, GENOMES = collect_genomes()
     DOWNLOADS = {
         address_of(download["urls"][0]): download
-        for download in configuration.list_downloads(config, GENOMES, TASKS)
+        for download in resolve.list_downloads(config, GENOMES, TASKS)
     }
 except InputError as error:
     raise WorkflowError(str(error)) from None

@@ -17,6 +17,6 @@ rule embed_task:
         gpu=1,
     params:
         embed=lookup("embed", within=config),
-        task=get_task,
+        task=get_pooling,
     script:
         "../scripts/embed_task.py"

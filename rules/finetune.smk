@@ -15,13 +15,13 @@ rule finetune_folds:
         "<benchmarks>/finetune_folds/{method}/{model}/{task}/{part}.jsonl"
     conda:
         "../envs/torch.yaml"
-    threads: 8
+    threads: 1
     resources:
         gpu=1,
     params:
         finetune=get_method,
         embed=lookup("embed", within=config),
-        task=get_task,
+        task=get_pooling,
         parts=len(FINETUNE_PARTS),
     script:
         "../scripts/finetune_folds.py"

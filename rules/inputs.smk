@@ -19,7 +19,7 @@ def get_source(genome):
 
 def get_corpus(model):
     """Return the corpus of a model, trained or not."""
-    return config["models"][model.removesuffix(configuration.UNTRAINED)]["corpus"]
+    return config["models"][model.removesuffix(resolve.UNTRAINED)]["corpus"]
 
 
 def get_genome_files(corpus, file):
@@ -61,7 +61,7 @@ def get_manifests(wildcards):
 
 
 def get_corpus_settings(wildcards):
-    return configuration.resolve_corpus(config, wildcards.corpus, CORPORA[wildcards.corpus])
+    return resolve.resolve_corpus(config, wildcards.corpus, CORPORA[wildcards.corpus])
 
 
 def get_folders(wildcards):
@@ -81,13 +81,20 @@ def get_model_manifest(wildcards):
 
 
 def get_run(wildcards):
-    return configuration.resolve_run(config, wildcards.model)
+    return resolve.resolve_run(config, wildcards.model)
 
 
 def get_operation(wildcards):
     model = config["models"][wildcards.model]
-    operation = configuration.merge(config["operation"], model.get("operation", {}))
+    operation = resolve.merge(config["operation"], model.get("operation", {}))
     return {**operation, "scratch": config["scratch"]}
+
+
+def get_training_threads(wildcards):
+    """Return the cores of all processes; with `auto`, on GPUs, the profile sets the number."""
+    operation = get_operation(wildcards)
+    processes = 1 if operation["processes"] == "auto" else operation["processes"]
+    return processes * operation["threads"]
 
 
 def get_validation(wildcards):
@@ -111,8 +118,7 @@ def get_task_files(wildcards):
         }
         return {**files, **{key: build[key] for key in ("intervals", "annotation") if key in build}}
     files = {
-        split: configuration.list_sources(task, wildcards.task, split)
-        for split in ("train", "test")
+        split: resolve.list_sources(task, wildcards.task, split) for split in ("train", "test")
     }
     if "url" in task:
         files = {
@@ -123,53 +129,18 @@ def get_task_files(wildcards):
 
 
 def get_task_entry(task):
-    return configuration.resolve_task(config, task)
+    return resolve.resolve_task(config, task)
 
 
 def get_task(wildcards):
-    return get_task_entry(wildcards.task)
+    """Return what decides a task's table; a published name does not."""
+    return {**get_task_entry(wildcards.task), "published_as": None}
+
+
+def get_pooling(wildcards):
+    """Return the one key of a task that embedding and fine-tuning read."""
+    return {"pooling": get_task_entry(wildcards.task)["pooling"]}
 
 
 def get_method(wildcards):
     return config["finetune"]["methods"][wildcards.method]
-
-
-def get_results(wildcards):
-    """Return every result of the run, by the names that make_tables.py reads."""
-    probes = expand("probes/{model}/{task}", model=PROBED, task=TASKS)
-    baselines = expand("baselines/{baseline}/{task}", baseline=BASELINES, task=TASKS)
-    flat = [f"<results>/{path}" for path in (*probes, *baselines)]
-    nested = expand(
-        "<results>/finetunes/{method}/{model}/{task}", method=FINETUNES, model=MODELS, task=TASKS
-    )
-    folder = "<results>/models/{model}"
-    return {
-        "scores": [f"{path}.tsv" for path in flat] + [f"{path}/scores.tsv" for path in nested],
-        "summaries": [f"{path}.json" for path in flat]
-        + [f"{path}/summary.json" for path in nested],
-        "predictions": [f"{path}.predictions.parquet" for path in flat]
-        + [f"{path}/predictions.parquet" for path in nested],
-        "tasks": expand("<results>/tasks/{task}.json", task=TASKS),
-        "genomes": expand("<results>/genomes/{genome}/manifest.json", genome=GENOMES),
-        "corpora": expand("<results>/corpora/{corpus}/manifest.json", corpus=CORPORA),
-        "runs": expand("<results>/models/{model}/run.json", model=[*MODELS, *UNTRAINED]),
-        "histories": expand("<results>/models/{model}/history.jsonl", model=MODELS),
-        "locations": [f"<results>/locations/{corpus}/{task}.parquet" for corpus, task in LOCATED],
-    }
-
-
-def get_identities(wildcards):
-    """Return what the names in the results mean, which no result file says."""
-    models = {
-        model: {"published_as": config["models"][model].get("published_as"), "untrained_of": None}
-        for model in MODELS
-    }
-    for model in UNTRAINED:
-        trained = model.removesuffix(configuration.UNTRAINED)
-        models[model] = {"published_as": None, "untrained_of": trained}
-    return {
-        "models": models,
-        "tasks": {task: {"published_as": get_task_entry(task)["published_as"]} for task in TASKS},
-        "histories": MODELS,
-        "locations": [{"corpus": corpus, "task": task} for corpus, task in LOCATED],
-    }

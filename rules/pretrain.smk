@@ -69,10 +69,10 @@ rule pretrain:
         "<benchmarks>/pretrain/{model}.jsonl"
     wildcard_constraints:
         model="|".join(map(re.escape, config["models"])),
+    priority: 1  # everything waits for it
     conda:
         "../envs/torch.yaml"
-    threads: lookup("operation/threads", within=config)
-    priority: 1  # everything waits for it
+    threads: get_training_threads
     resources:
         gpu=1,
     params:

@@ -81,7 +81,8 @@ rule make_report:
         models="<results>/tables/models.tsv",
         tasks="<results>/tables/tasks.tsv",
     output:
-        report(
+        summary="<results>/summary.txt",
+        page=report(
             "<results>/report.html", caption="../resources/captions/report.rst", category="Report"
         ),
     log:

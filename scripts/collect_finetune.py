@@ -1,6 +1,6 @@
 """Join the folds of one fine-tuning and score them."""
 
-from dnalm.benchmark.finetune_parts import collect
+from dnalm.benchmark.collection import collect
 from dnalm.benchmark.results import write_result
 from dnalm.job import job
 
@@ -10,6 +10,7 @@ with job(snakemake.log[0]):
         source.adapters,
         source.predictions,
         source.histories,
+        keep=snakemake.params.finetune["keep"],
         merged_adapters=output.adapters,
         merged_history=output.history,
     )

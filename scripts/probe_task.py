@@ -1,5 +1,7 @@
 """Fit logistic regressions on every layer, choose one on validation, score the test set."""
 
+from pathlib import Path
+
 from dnalm.benchmark.embed import read_embeddings
 from dnalm.benchmark.probe import ProbeConfig, probe
 from dnalm.benchmark.results import identify, write_result
@@ -13,7 +15,8 @@ with job(snakemake.log[0]):
     task = read_json(source.summary)
     config = ProbeConfig(**snakemake.params.probe)
     table = read_task(source.table)
-    result = probe(features, table, task["kind"], config, snakemake.threads)
+    partial = Path(snakemake.output.scores).parent / "partial" / snakemake.wildcards.task
+    result = probe(features, table, task["kind"], config, snakemake.threads, partial)
     identity = identify(
         method="probe",
         task=task,

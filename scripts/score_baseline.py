@@ -1,5 +1,7 @@
 """Score what needs no language model: the majority class, GC content, k-mer counts."""
 
+from pathlib import Path
+
 from dnalm.benchmark.baselines import baseline_features
 from dnalm.benchmark.probe import ProbeConfig, probe
 from dnalm.benchmark.results import identify, write_result
@@ -13,6 +15,7 @@ with job(snakemake.log[0]):
     features = baseline_features(name, snakemake.params.baselines, table["sequence"])
     task = read_json(source.summary)
     config = ProbeConfig(**snakemake.params.probe)
-    result = probe(features, table, task["kind"], config, snakemake.threads)
+    partial = Path(snakemake.output.scores).parent / "partial" / snakemake.wildcards.task
+    result = probe(features, table, task["kind"], config, snakemake.threads, partial)
     identity = identify(method="baseline", task=task, table_path=source.table, baseline=name)
     write_result(result, identity, **snakemake.output)

@@ -32,10 +32,14 @@ def overlay(workflow, text):
 
 def test_the_chain_ends_in_a_report_with_every_method(finished):
     page = (finished.folder / RESULTS / "report.html").read_text()
-    assert "simulated" in page
+    assert "Simulated data" in page
     scores = pd.read_csv(finished.folder / RESULTS / "tables/scores.tsv", sep="\t")
-    assert {"probe", "ia3", "majority", "gc_content", "kmers"} <= set(scores["method"])
-    assert {MODEL, f"{MODEL}.untrained"} <= set(scores["model"].dropna())
+    ran = set(scores["method"] + " " + scores["model"])
+    assert ran == {
+        *(f"baseline {name}" for name in ("majority", "gc_content", "kmers")),
+        *(f"probe {name}" for name in (MODEL, f"{MODEL}.untrained")),
+        f"ia3 {MODEL}",
+    }
 
 
 def test_a_second_run_has_nothing_to_do(finished):

@@ -1,6 +1,10 @@
 """Every configuration and profile plans, and a wrong configuration stops before any job."""
 
+import re
+from types import SimpleNamespace
+
 import pytest
+from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 DEMO = ("--configfile", "tests/config.yaml")
 REAL = ("--configfile", "tests/real.yaml")
@@ -76,3 +80,25 @@ def test_a_wrong_configuration_stops_before_any_job_with_a_sentence(workflow, co
     assert done.returncode != 0
     assert sentence in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_a_gpu_job_asks_slurm_for_its_gpus_once(workflow):
+    done = workflow.run("--dry-run", profile="profiles/slurm")
+    asked = {}
+    for rule in ("pretrain", "embed_task", "finetune_folds"):
+        block = done.stdout.split(f"rule {rule}:")[1]
+        resources = re.search(r"resources: (.+)", block).group(1)
+        found = dict(entry.split("=") for entry in resources.split(", "))
+        job = SimpleNamespace(resources=Resources(gpu=int(found["gpu"]), gres=found.get("gres")))
+        asked[rule] = set_gres_string(job).split()
+    assert asked == {
+        "pretrain": ["--gpus=4"],
+        "embed_task": ["--gpus=1"],
+        "finetune_folds": ["--gpus=1"],
+    }
+
+
+class Resources(dict):
+    """Resources as the Slurm plugin reads them: by key and by attribute."""
+
+    __getattr__ = dict.__getitem__

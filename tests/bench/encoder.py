@@ -23,7 +23,8 @@ from torch.nn import functional
 from transformers import EsmConfig, EsmForMaskedLM
 
 from dnalm.genome.kmers import Vocabulary
-from dnalm.model.encoder import Encoder, EncoderConfig, initialise
+from dnalm.model.encoder import Encoder, EncoderConfig
+from dnalm.model.initialise import initialise
 from dnalm.model.weights import published_config, published_name, to_published
 
 LAYERS, HEADS, WIDTH, FFN_WIDTH = 4, 8, 256, 1024

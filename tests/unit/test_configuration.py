@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dnalm import configuration
+from configuration import references, resolve, schema
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "resources/schemas/config.schema.yaml").read_text())
@@ -24,12 +24,13 @@ ENHANCERS = {
     "maximum": {"train": None, "test": None},
     "seed": 1,
 }
+FULL = {k: v for k, v in SHIPPED["finetune"]["methods"]["ia3"].items() if k != "seed"}
 
 
 def overlay(*changes: dict) -> dict:
     config = copy.deepcopy(SHIPPED)
     for change in changes:
-        config = configuration.merge(config, change)
+        config = resolve.merge(config, change)
     return config
 
 
@@ -38,18 +39,18 @@ def test_overlays_are_valid_on_top_of_the_shipped_configuration(name):
     below = {"real_quick.yaml": ["real.yaml"], "tiny.yaml": ["config.yaml"]}
     layers = [*below.get(name, []), name]
     config = overlay(*(yaml.safe_load((ROOT / "tests" / layer).read_text()) for layer in layers))
-    assert configuration.find_schema_errors(config, SCHEMA) == []
-    assert configuration.find_reference_errors(config) == []
+    assert schema.find_schema_errors(config, SCHEMA) == []
+    assert references.find_reference_errors(config) == []
 
 
 def test_the_shipped_configuration_is_valid():
-    assert configuration.find_schema_errors(SHIPPED, SCHEMA) == []
-    assert configuration.find_reference_errors(SHIPPED) == []
+    assert schema.find_schema_errors(SHIPPED, SCHEMA) == []
+    assert references.find_reference_errors(SHIPPED) == []
 
 
 def test_every_schema_error_is_reported_not_only_the_first():
     config = overlay({"probe": {"penalties": ["a"]}, "embed": {"layers": "some"}, "repotr": {}})
-    errors = configuration.find_schema_errors(config, SCHEMA)
+    errors = schema.find_schema_errors(config, SCHEMA)
     assert len(errors) == 3
 
 
@@ -58,9 +59,20 @@ def test_every_schema_error_is_reported_not_only_the_first():
     [
         ({"run": {"taks": []}}, ["run:", "'taks'", "did you mean 'tasks'"]),
         ({"probe": {"penalties": ["a"]}}, ["probe.penalties.0", "'a'", "number"]),
+        ({"pretrain": {"tokens": "5e10"}}, ["pretrain.tokens", "'5e10'", "1.0e+4"]),
+        ({"embed": {"layers": "some"}}, ["embed.layers", "'some'", "or all"]),
+        ({"embed": {"layers": []}}, ["embed.layers", "[]", "a list of layers"]),
+        ({"run": {"models": ["a", "a"]}}, ["run.models", "twice"]),
+        ({"cross_validation": {"splits": 1}}, ["cross_validation.splits", "1", "at least 2"]),
+        ({"tasks": {"mine.a b": BUILT | {"path": "x"}}}, ["tasks", "'mine.a b'"]),
+        ({"genomes": {"x": {"species": "y"}}}, ["genomes.x", "url, path, simulate", "add"]),
+        ({"finetune": {"methods": {"b": FULL}}}, ["finetune.methods.b", "'seed' is missing"]),
         ({"pretrain": {"precision": "fp8"}}, ["pretrain.precision", "'fp8'", "bf16"]),
         ({"pretrain": {"masking": {"selected": 1.5}}}, ["pretrain.masking.selected", "1.5"]),
-        ({"genomes": {"x": {"path": "a", "url": "b"}}}, ["genomes.x", "exactly one", "url"]),
+        (
+            {"genomes": {"x": {"path": "a", "url": "b"}}},
+            ["genomes.x", "exactly one", "drop", "null"],
+        ),
         ({"tasks": {"mine.x": {"path": "a", "kind": "binary"}}}, ["tasks.mine.x", "'classes'"]),
         (
             {"tasks": {"mine.x": BUILT | {"build": ENHANCERS | {"upstream": 1}}}},
@@ -70,7 +82,7 @@ def test_every_schema_error_is_reported_not_only_the_first():
     ],
 )
 def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
-    (error,) = configuration.find_schema_errors(overlay(change), SCHEMA)
+    (error,) = schema.find_schema_errors(overlay(change), SCHEMA)
     for part in parts:
         assert part in error
 
@@ -82,6 +94,33 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         ({"run": {"tasks": ["revised.H3K4m3"]}}, ["run.tasks", "revised.H3K4me3"]),
         ({"run": {"methods": ["ia4"]}}, ["run.methods", "ia4", "ia3"]),
         ({"run": {"models": ["500m-1000g"]}}, ["500m-1000g", "haplotypes"]),
+        ({"pathvars": {"result": "x"}}, ["pathvars", "'result'", "'results'"]),
+        (
+            {"tasks": {"mine.x": BUILT | {"path": "x.csv"}}},
+            ["tasks.mine.x", "x.csv is both train and test"],
+        ),
+        (
+            {"tasks": {"mine.x": BUILT | {"path": "{split}{foo}.csv"}}},
+            ["tasks.mine.x", "{foo}"],
+        ),
+        (
+            {"tasks": {"mine.x": BUILT | {"path": "{split}.csv", "label_pattern": "(["}}},
+            ["tasks.mine.x.label_pattern", "no regular expression"],
+        ),
+        ({"embed": {"layers": [1, 99]}}, ["embed.layers", "99", "24 layers"]),
+        (
+            {"tasks": {"revised.promoter_all": {"length": 20000}}},
+            ["tasks.revised.promoter_all", "20000 bases", "1000"],
+        ),
+        (
+            {"pretrain": {"masking": {"masked": 0.9, "random": 0.5}}},
+            ["masked 0.9", "random 0.5"],
+        ),
+        (
+            {"windows": {"paper": {"start_max": 6099}}},
+            ["corpora.human-reference.windows", "6-mer"],
+        ),
+        ({"model": {"presets": {"v2-50m": {"heads": 512}}}}, ["v2-50m", "1 wide", "even"]),
         ({"models": {"m": {"preset": "v2-51m", "corpus": "multispecies"}}}, ["models.m.preset"]),
         ({"models": {"m": {"preset": "v1-500m", "corpus": "nowhere"}}}, ["models.m.corpus"]),
         (
@@ -92,17 +131,36 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
             {"tasks": {"promoters": {"path": "x", "kind": "binary", "classes": 2}}},
             ["mine.promoters"],
         ),
+        (
+            {"tasks": {"mine.x": {"path": "{split}", "kind": "binary", "classes": 3}}},
+            ["tasks.mine.x", "classes 3"],
+        ),
+        (
+            {"tasks": {"mine.x": BUILT | {"build": ENHANCERS}}},
+            ["tasks.mine.x.build.genome", "'g'", "grch38"],
+        ),
+        (
+            {"corpora": {"human-reference": {"split": {"validation": 1}}}},
+            ["corpora.human-reference.split.validation", "list the contigs"],
+        ),
     ],
 )
 def test_a_name_that_points_at_nothing_is_named_with_the_nearest_known(change, parts):
-    errors = configuration.find_reference_errors(overlay(change))
+    errors = references.find_reference_errors(overlay(change))
     assert errors
     for part in parts:
         assert part in errors[0]
 
 
+def test_a_null_in_an_overlay_takes_an_inherited_source_away():
+    config = overlay({"genomes": {"grch38": {"url": None, "path": "my.fa.gz"}}})
+    resolve.drop_removed(config)
+    assert schema.find_schema_errors(config, SCHEMA) == []
+    assert config["genomes"]["grch38"]["path"] == "my.fa.gz"
+
+
 def test_a_model_overrides_single_keys_of_the_pretraining_section():
-    run = configuration.resolve_run(
+    run = resolve.resolve_run(
         overlay({"models": {"500m-human-ref": {"pretrain": {"masking": {"random": 0.0}}}}}),
         "500m-human-ref",
     )
@@ -114,12 +172,10 @@ def test_a_model_overrides_single_keys_of_the_pretraining_section():
 def test_the_published_name_of_a_model_is_no_part_of_what_decides_its_weights():
     renamed = overlay({"models": {"500m-human-ref": {"published_as": "other"}}})
     for model in ("500m-human-ref", "500m-human-ref.untrained"):
-        assert configuration.resolve_run(renamed, model) == configuration.resolve_run(
-            SHIPPED, model
-        )
+        assert resolve.resolve_run(renamed, model) == resolve.resolve_run(SHIPPED, model)
 
 
 def test_task_sources_fill_in_name_and_split():
     task = SHIPPED["tasks"]["revised.H3K4me3"]
-    (url,) = configuration.list_sources(task, "revised.H3K4me3", "test")
+    (url,) = resolve.list_sources(task, "revised.H3K4me3", "test")
     assert url.endswith("/H3K4me3/test.fna")

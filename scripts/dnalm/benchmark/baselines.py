@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from dnalm.errors import InputError
-from dnalm.genome.kmers import ALPHABET, N, kmer_indexes, to_codes
-
-LETTERS = len(ALPHABET)
+from dnalm.genome.kmers import ALPHABET, count_kmers, to_codes
 
 
 def baseline_features(
@@ -33,30 +31,25 @@ def baseline_features(
     if name == "gc_content":
         return {"gc_content": gc_content(sequences)}
     if name == "kmers":
-        return {f"k={k}": count_kmers(sequences, k) for k in config["kmers"]["k"]}
+        return {f"k={k}": kmer_counts(sequences, k) for k in config["kmers"]["k"]}
     raise InputError(f"baselines.{name} is not a baseline: use majority, gc_content or kmers.")
 
 
 def gc_content(sequences: Iterable[str]) -> np.ndarray:
     """Return the share of G and C among the A, C, G, T of each sequence [N, 1]; 0 if none."""
-    counts = count_kmers(sequences, 1)
+    counts = kmer_counts(sequences, 1)
     gc = [ALPHABET.index("G"), ALPHABET.index("C")]
     return counts[:, gc].sum(axis=1, keepdims=True) / np.maximum(
         counts.sum(axis=1, keepdims=True), 1
     )
 
 
-def count_kmers(sequences: Iterable[str], k: int) -> np.ndarray:
+def kmer_counts(sequences: Iterable[str], k: int) -> np.ndarray:
     """Return how often each k-mer begins at any base of each sequence, float32 [N, 4**k].
 
     Neighbouring k-mers overlap (stride 1); those that hold an N are not counted. Columns are in
     the vocabulary's order, letters A, T, C, G, the first one most significant.
     """
-    return np.stack([_count(to_codes(sequence), k) for sequence in sequences])
-
-
-def _count(codes: np.ndarray, k: int) -> np.ndarray:
-    if len(codes) < k:
-        return np.zeros(LETTERS**k, dtype=np.float32)
-    clean = ~np.lib.stride_tricks.sliding_window_view(codes == N, k).any(axis=1)
-    return np.bincount(kmer_indexes(codes, k)[clean], minlength=LETTERS**k).astype(np.float32)
+    return np.stack(
+        [count_kmers(to_codes(sequence), k).astype(np.float32) for sequence in sequences]
+    )

@@ -14,13 +14,13 @@ from safetensors import safe_open
 from tqdm import tqdm
 
 from dnalm.benchmark.models import best_device
-from dnalm.benchmark.tokens import TokenRows
+from dnalm.benchmark.tokens import TokenRows, name_rows
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import Pooling, pool
-from dnalm.model.weights import save_tensors, weights_sha256
+from dnalm.model.weights import save_tensors
 
 
 def choose_layers(layers: Literal["all"] | int | Sequence[int], total: int) -> list[int]:
@@ -108,7 +108,7 @@ def embed_table(
         config["centre_bases"],
         vocabulary,
         config["batch_tokens"],
-        table["id"].tolist(),
+        name_rows(table),
     )
 
 
@@ -125,7 +125,7 @@ def write_embeddings(
         {f"layer.{layer}": torch.from_numpy(array) for layer, array in embeddings.items()},
         path,
         {
-            "weights_sha256": weights_sha256(weights),
+            "weights_sha256": sha256_of(weights),
             "task_sha256": sha256_of(table),
             "pooling": pooling,
         },

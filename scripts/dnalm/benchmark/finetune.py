@@ -3,13 +3,10 @@
 Shapes: B batch, R rows, C classes.
 """
 
-import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,117 +17,23 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from dnalm.benchmark.embed import choose_pooling
 from dnalm.benchmark.finetuned import (
     Fold,
     classifier_state,
     load_classifier_state,
     predict,
 )
+from dnalm.benchmark.finetuning import Finetuning
 from dnalm.benchmark.metrics import single_score
 from dnalm.benchmark.models import best_device, load_model
 from dnalm.benchmark.splits import Split, Splits
 from dnalm.benchmark.tasks import read_task
-from dnalm.benchmark.tokens import TokenRows
+from dnalm.benchmark.tokens import TokenRows, name_rows
 from dnalm.errors import InputError
-from dnalm.files import read_json, sha256_of
 from dnalm.model.adapters import add_ia3
-from dnalm.model.heads import PooledClassifier, Pooling
-
-CHOICES = {
-    "adapter": ("ia3",),
-    "head": ("linear",),
-    "schedule": ("constant",),
-    "keep": ("best", "last"),
-}
-IDENTITY_DIGITS = 16
+from dnalm.model.heads import PooledClassifier
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
-    """How one fold is trained.
-
-    `schedule` constant means `learning_rate`, after a linear rise over `warmup_steps`; `keep` best
-    is the evaluation with the best validation MCC (ties: the earlier one), else the last;
-    `optimizer` holds Adam's beta1, beta2 and eps; `gradient_clip` may be None.
-    """
-
-    adapter: str
-    steps: int
-    batch_size: int
-    learning_rate: float
-    schedule: str
-    warmup_steps: int
-    evaluate_every: int
-    keep: str
-    head: str
-    optimizer: Mapping[str, float]
-    gradient_clip: float | None
-    seed: int
-
-    def __post_init__(self) -> None:
-        for key, allowed in CHOICES.items():
-            if getattr(self, key) not in allowed:
-                raise InputError(
-                    f"finetune: {key} is {getattr(self, key)!r}; use {' or '.join(allowed)}."
-                )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finetuning:
-    """All that a process needs to train any fold: files by path, the rest by value.
-
-    `run`, `weights` and `table` are the files of the model and of the task; `kind` and `classes`
-    describe the task; `batch_tokens` bounds the batches of evaluations, where it changes nothing.
-    """
-
-    run: str
-    weights: str
-    table: str
-    kind: str
-    classes: int
-    config: FinetuneConfig
-    pooling: Pooling
-    centre_bases: int
-    batch_tokens: int
-
-    @classmethod
-    def of(
-        cls,
-        files: Mapping[str, str],
-        summary: Mapping[str, Any],
-        task: Mapping[str, Any],
-        method: Mapping[str, Any],
-        embed: Mapping[str, Any],
-    ) -> "Finetuning":
-        """Put together files (run, weights, table), a task's JSON and config, and two sections.
-
-        `method` is an entry of `finetune.methods`, `embed` gives the pooling that the task's own
-        config leaves open.
-        """
-        return cls(
-            **{name: str(files[name]) for name in ("run", "weights", "table")},
-            kind=summary["kind"],
-            classes=summary["classes"],
-            config=FinetuneConfig(**method),
-            pooling=choose_pooling(task, embed["pooling"]),
-            centre_bases=embed["centre_bases"],
-            batch_tokens=embed["batch_tokens"],
-        )
-
-    def identity(self) -> str:
-        """Return a hash of everything that decides the result of a fold."""
-        facts = {
-            "run": read_json(self.run),
-            "weights": sha256_of(self.weights),
-            "table": sha256_of(self.table),
-            "config": asdict(self.config),
-            "task": [self.kind, self.classes, self.pooling, self.centre_bases],
-        }
-        text = json.dumps(facts, sort_keys=True)
-        return sha256(text.encode()).hexdigest()[:IDENTITY_DIGITS]
 
 
 def finetune(
@@ -180,7 +83,7 @@ def train_fold(finetuning: Finetuning, fold: int) -> Fold:
     split = splits[fold]
     encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
     rows = TokenRows(
-        table["sequence"].tolist(), table["id"].tolist(), vocabulary, encoder.config.max_tokens
+        table["sequence"].tolist(), name_rows(table), vocabulary, encoder.config.max_tokens
     )
     random = np.random.default_rng([config.seed, fold])
     torch.manual_seed(int(random.integers(2**31)))

@@ -23,6 +23,11 @@ class Facts(Protocol):
     shuffle_labels: bool
 
 
+def name_files(files: Mapping[str, Sequence[str]], split: str) -> str:
+    """Return the files of a split, or the genome that a task is cut from, for messages."""
+    return ", ".join(map(str, files.get(split, files.get("genome", [])))) or "no file"
+
+
 def count_duplicates(table: pd.DataFrame) -> dict[str, int]:
     """Count rows whose sequence, on either strand, stands in the table already.
 

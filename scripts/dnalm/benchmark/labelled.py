@@ -1,5 +1,6 @@
 """Labelled sequences as people publish them: FASTA, CSV, TSV and Parquet files."""
 
+import csv
 import gzip
 import re
 import zlib
@@ -8,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,6 +25,8 @@ FORMATS = {
     ".parquet": "parquet",
 }
 SEPARATORS = {"csv": ",", "tsv": "\t"}
+OTHER_SEPARATORS = ";,\t| "
+HEAD = 512  # characters in which a web page shows
 
 
 class Columns(Protocol):
@@ -49,24 +51,33 @@ class LabelledRow:
 def read_labelled(path: str | Path, split: str, columns: Columns) -> Iterator[LabelledRow]:
     """Yield the rows of one file, plain or gzip; rows are counted from 1 without the header.
 
-    Raises InputError for an unknown format, a missing column, a FASTA header without a label and
-    a file that cannot be read.
+    Raises InputError for a folder, an empty file, a web page, an unknown format, a missing column,
+    a line with too many or too few cells, a FASTA header without a label and a file that cannot be
+    read.
     """
+    if Path(path).is_dir():
+        raise InputError(f"{path} is a folder: give the path of a file in it.")
     kind = columns.format if columns.format != "auto" else _format_of(Path(path))
-    reader = _read_fasta if kind == "fasta" else _read_table
+    if kind not in FORMATS.values():
+        raise InputError(
+            f"The format {kind!r} of {path} is not known; known formats: auto, "
+            f"{', '.join(sorted(set(FORMATS.values())))}."
+        )
+    reader = {"fasta": _read_fasta, "parquet": _read_parquet}.get(kind, _read_text)
     try:
+        _refuse_page(path, kind)
         for number, (sequence, label) in enumerate(reader(path, kind, columns), start=1):
             yield LabelledRow(
                 sequence=sequence,
                 label=label,
                 split=split,
-                provenance=f"{Path(path).name}, row {number}",
+                provenance=f"{path}, row {number}",
             )
     except (OSError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} cannot be read ({type(error).__name__}: {error}): fetch the file again."
         ) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, pa.ArrowInvalid) as error:
+    except pa.ArrowInvalid as error:
         raise InputError(
             f"{path} is not a {kind} file ({' '.join(str(error).split())}): "
             "fetch it again or set `format` of the task."
@@ -83,29 +94,69 @@ def _format_of(path: Path) -> str:
     return FORMATS[suffix]
 
 
-def _read_table(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple[str, str]]:
-    if kind == "parquet":
-        table = pq.read_table(path).to_pandas()
-    elif kind in SEPARATORS:
-        # Text, not numbers: the label "1.5" has to be named as it stands in the file.
-        with open_text(path) as file:
-            table = pd.read_csv(file, sep=SEPARATORS[kind], dtype=str, keep_default_na=False)
-    else:
+def _refuse_page(path: str | Path, kind: str) -> None:
+    """Raise InputError for an empty file and for a web page, which failed downloads leave."""
+    with open_text(path) as file:
+        # Parquet begins with a binary header that need not be text.
+        file.reconfigure(errors="replace")
+        head = file.read(HEAD)
+    if not head.strip():
+        raise InputError(f"{path} is empty: fetch it again or give another file.")
+    if head.lstrip().startswith("<"):
         raise InputError(
-            f"The format {kind!r} of {path} is not known; known formats: auto, "
-            f"{', '.join(sorted(set(FORMATS.values())))}."
+            f"{path} is a web page, not a {kind} file: open the address in a browser to see why, "
+            "then fetch the file itself."
+        )
+
+
+def _read_parquet(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple[str, str]]:
+    table = pq.read_table(path).to_pandas()
+    _find_columns(path, list(table.columns), columns)
+    sequences = table[columns.sequence_column].fillna("").astype(str)
+    yield from zip(sequences, table[columns.label_column].astype(str), strict=True)
+
+
+def _read_text(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple[str, str]]:
+    # Text, not numbers: the label "1.5" has to be named as it stands in the file.
+    with open_text(path) as file:
+        lines = csv.reader(file, delimiter=SEPARATORS[kind], strict=True)
+        try:
+            header = next(filter(None, lines), [""])
+            sequence, label = _find_columns(path, header, columns, SEPARATORS[kind])
+            for cells in filter(None, lines):
+                if len(cells) != len(header):
+                    raise InputError(
+                        f"{path}, line {lines.line_num}: {len(cells)} cells under a header of "
+                        f"{len(header)}: correct the line."
+                    )
+                yield cells[sequence], cells[label]
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, line {lines.line_num}: the line cannot be read ({error}): correct it."
+            ) from None
+
+
+def _find_columns(
+    path: str | Path, header: list[str], columns: Columns, separator: str = ""
+) -> tuple[int, int]:
+    """Return the numbers of the sequence and the label column."""
+    other = next((mark for mark in OTHER_SEPARATORS if mark in header[0]), None)
+    if separator and len(header) == 1 and other:
+        kinds = [kind for kind, mark in SEPARATORS.items() if mark == other]
+        remedy = f"set `format` of the task to {kinds[0]}" if kinds else f"use {separator!r} there"
+        raise InputError(
+            f"{path}: its columns are separated by {other!r}, not by {separator!r}: {remedy}."
         )
     for column, key in (
         (columns.sequence_column, "sequence_column"),
         (columns.label_column, "label_column"),
     ):
-        if column not in table.columns:
+        if column not in header:
             raise InputError(
                 f"{path} has no column {column!r}, its columns are "
-                f"{', '.join(map(repr, table.columns))[:200]}: set `{key}` of the task."
+                f"{', '.join(map(repr, header))[:200]}: set `{key}` of the task."
             )
-    sequences = table[columns.sequence_column].fillna("").astype(str)
-    yield from zip(sequences, table[columns.label_column].astype(str), strict=True)
+    return header.index(columns.sequence_column), header.index(columns.label_column)
 
 
 def _read_fasta(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple[str, str]]:

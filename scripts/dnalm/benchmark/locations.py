@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dnalm.benchmark.alignment import MAX_SHIFT, Alignment, align
+from dnalm.benchmark.overlaps import overlaps_other_fold, overlaps_train
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import reverse_complement, to_codes
 
 SEED = 24  # bases of a seed: 48 bits, so that chance hits in a whole human genome are rare
 SPACING = 48  # bases from one seed of a sequence to its next
-# Of letters drawn at random a quarter agree; half of them beside an exact seed is no chance.
-MIN_IDENTITY = 0.5
 MAX_HITS = 1_000  # places tried for one seed: those of repeats have a million in a human genome
 CHUNK = 1 << 20
 FILTER_BITS = 22
@@ -31,11 +31,11 @@ def locate(sequences: Mapping[str, str], genomes: Mapping[str, str | Path]) -> p
     """Return the place of each sequence on either strand of the genomes.
 
     `sequences` maps id to sequence, `genomes` a name to the folder with its bases and contigs.
-    A place is a stretch of the sequence's length with one of its seeds (24 bases, every 48) where
-    at least half of the bases agree, `identity` is their share: task files were cut from other
-    assemblies than one has, and a single indel moves all that follows. The first exact place wins,
-    else the first among those with the highest identity; "first" follows the genomes' order, their
-    contigs' and the position, '+' before '-'.
+    A place has one of the sequence's seeds (24 bases, every 48) and agrees in at least 90 % of the
+    bases, with one insertion or deletion of up to ten bases between (`align`): task files were cut
+    from other assemblies than one has. `identity` is the share that agrees. The first exact place
+    wins, else the first among those with the highest identity; "first" follows the genomes' order,
+    their contigs' and the position, '+' before '-'.
 
     The table has one row per id, in order, with id, genome, contig, start, end, strand, identity;
     all but id are missing where there is no place. Memory does not grow with the genomes.
@@ -46,12 +46,11 @@ def locate(sequences: Mapping[str, str], genomes: Mapping[str, str | Path]) -> p
             for contig in genome.contigs.itertuples():
                 for first in range(0, contig.length, CHUNK):
                     # Sequences reach over the chunk to both sides of their seed.
-                    begin = max(0, first - queries.longest)
-                    end = min(contig.length, first + CHUNK + queries.longest)
+                    begin = max(0, first - queries.reach)
+                    end = min(contig.length, first + CHUNK + queries.reach)
                     codes = genome.read_at(contig.offset + begin, end - begin)
-                    for start, query, identity in queries.search(codes, first - begin):
-                        absolute = int(contig.start) + begin + start
-                        queries.keep(query, identity, (name, contig.contig, absolute))
+                    for place, query in queries.search(codes, first - begin):
+                        queries.keep(query, place, name, contig.contig, int(contig.start) + begin)
     return queries.places()
 
 
@@ -109,12 +108,12 @@ class _Queries:
         # One bit per seed: most positions of a genome are discarded without a binary search.
         self.filter = np.zeros(1 << FILTER_BITS, dtype=bool)
         self.filter[_hashed(self.seeds)] = True
-        self.longest = max((len(query.codes) for query in self.queries), default=0)
+        self.reach = max((len(query.codes) for query in self.queries), default=0) + MAX_SHIFT
 
-    def search(self, codes: np.ndarray, first: int) -> list[tuple[int, _Query, float]]:
-        """Return (start, query, identity) of what has a seed in the chunk that begins at `first`.
+    def search(self, codes: np.ndarray, first: int) -> list[tuple[Alignment, _Query]]:
+        """Return the places in `codes` of what has a seed in the chunk that begins at `first`.
 
-        Starts are those of the query's first base in `codes`; the list is sorted by place.
+        The list is sorted by start and strand.
         """
         if len(codes) < SEED or not len(self.seeds):
             return []
@@ -129,24 +128,22 @@ class _Queries:
             if self.hits[seed] > MAX_HITS:
                 continue
             for row in range(self.first[seed], self.first[seed] + self.counts[seed]):
-                start, owner = place + first - int(self.offsets[row]), int(self.owners[row])
-                query = self.queries[owner]
+                offset, owner = int(self.offsets[row]), int(self.owners[row])
+                query, start = self.queries[owner], place + first - offset
                 exact = self.best.get(query.number, (0.0,))[0] == 1
-                if exact or (start, owner) in tried or start < 0:
+                if exact or (start, owner) in tried:
                     continue
                 tried.add((start, owner))
-                there = codes[start : start + len(query.codes)]
-                if len(there) == len(query.codes):
-                    identity = np.count_nonzero(there == query.codes) / len(there)
-                    if identity >= MIN_IDENTITY:
-                        found.append((start, query, identity))
-        return sorted(found, key=lambda hit: (hit[0], hit[1].strand))
+                aligned = align(query.codes, codes, start, (offset, offset + SEED))
+                if aligned:
+                    found.append((aligned, query))
+        return sorted(found, key=lambda hit: (hit[0].start, hit[1].strand))
 
-    def keep(self, query: _Query, identity: float, place: tuple[str, str, int]) -> None:
-        """Remember the place of a query when it is better than the one known."""
-        if identity > self.best.get(query.number, (0.0,))[0]:
-            end = place[2] + len(query.codes)
-            self.best[query.number] = (identity, *place, end, query.strand)
+    def keep(self, query: _Query, place: Alignment, genome: str, contig: str, begin: int) -> None:
+        """Remember a place, counted from `begin` of a contig, when it is better than the known."""
+        if place.identity > self.best.get(query.number, (0.0,))[0]:
+            start, end = begin + place.start, begin + place.end
+            self.best[query.number] = (place.identity, genome, contig, start, end, query.strand)
 
     def places(self) -> pd.DataFrame:
         """Return the table that `locate` describes."""
@@ -162,37 +159,15 @@ def _hashed(packed: np.ndarray) -> np.ndarray:
     return ((packed.astype(np.uint64) * MULTIPLIER) >> np.uint64(64 - FILTER_BITS)).astype(np.int64)
 
 
-def overlapping(locations: pd.DataFrame, split: pd.Series) -> np.ndarray:
-    """Return for each row whether it is a test row that shares a base with a training row.
-
-    `split` gives train or test for each row of `locations`; rows without a location never do.
-    """
-    result = np.zeros(len(locations), dtype=bool)
-    placed = locations.assign(split=split.to_numpy(), row=np.arange(len(locations)))
-    for _, group in placed.dropna(subset=["contig"]).groupby(["genome", "contig"]):
-        train = group[group["split"] == "train"].sort_values("start")
-        test = group[group["split"] == "test"]
-        if train.empty or test.empty:
-            continue
-        starts = train["start"].to_numpy(np.int64)
-        # Of the windows that begin before a test row ends, does the one reaching furthest touch?
-        reach = np.maximum.accumulate(train["end"].to_numpy(np.int64))
-        before = np.searchsorted(starts, test["end"].to_numpy(np.int64), side="left")
-        touching = (before > 0) & (
-            reach[np.maximum(before - 1, 0)] > test["start"].to_numpy(np.int64)
-        )
-        result[test["row"].to_numpy()[touching]] = True
-    return result
-
-
 def locate_task(
     table: pd.DataFrame, genomes: Mapping[str, str | Path], manifest: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Return the locations of a task's rows with what a corpus did with those places.
 
     Beside the columns of `locate`: pretraining_split (train, validation or test: the corpus split
-    of the contig; None where the row was not found or its contig is shorter than a window) and
-    overlaps_train (a test row that shares a base with a training row of the task).
+    of the contig; None where the row was not found or its contig is shorter than a window),
+    overlaps_train (a test row that shares a base with a training row of the task) and
+    overlaps_other_fold (a training row that does so with a training row of other folds).
     """
     locations = locate(dict(zip(table["id"], table["sequence"], strict=True)), genomes)
     splits = {
@@ -205,5 +180,6 @@ def locate_task(
             splits.get(place)
             for place in zip(locations["genome"], locations["contig"], strict=True)
         ],
-        overlaps_train=overlapping(locations, table["split"]),
+        overlaps_train=overlaps_train(locations, table["split"]),
+        overlaps_other_fold=overlaps_other_fold(locations, table["split"], table["folds"]),
     )

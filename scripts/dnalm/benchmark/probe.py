@@ -5,28 +5,26 @@ Shapes: N rows of the task table, F features, P penalties.
 
 import logging
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from dnalm.benchmark.metrics import score, single_score
+from dnalm.benchmark.partial import Partial, hash_array
+from dnalm.benchmark.regression import TOLERANCE, Fit, fit_path, standardise
 from dnalm.benchmark.results import Result, prediction_rows
 from dnalm.benchmark.splits import Split, Splits
 from dnalm.errors import InputError
 
-# Largest gradient component at which a fit ends. scikit-learn's own 1e-4 leaves strongly fitted
-# models (large C) so far from the optimum that test predictions depend on the starting point.
-TOLERANCE = 1e-8
+# (validation score, converged) per penalty, the strongest penalty first.
+Walk = Sequence[tuple[float, bool]]
 
 log = logging.getLogger(__name__)
 
@@ -41,26 +39,13 @@ class ProbeConfig:
     metric: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Fit:
-    """A model fitted on one split's training rows, and its view of other rows."""
-
-    classifier: LogisticRegression
-    converged: bool
-
-    def probabilities(self, features: np.ndarray, classes: int) -> np.ndarray:
-        # A training part may lack a rare class; its column then stays 0.
-        probabilities = np.zeros((len(features), classes))
-        probabilities[:, self.classifier.classes_] = self.classifier.predict_proba(features)
-        return probabilities
-
-
 def probe(
     features: Mapping[str, np.ndarray],
     table: pd.DataFrame,
     kind: str,
     config: ProbeConfig,
     threads: int,
+    partial: str | Path | None = None,
 ) -> Result:
     """Choose one (feature set, penalty) on the validation rows, then score the test rows once.
 
@@ -72,8 +57,9 @@ def probe(
     zero, see the test rows. `edge` says that the choice is the weakest or strongest penalty of a
     grid on which the penalty matters.
 
-    Splits are spread over `threads` processes. Raises InputError when a feature set does not fit
-    the table or holds numbers that are not finite.
+    Splits are spread over `threads` processes. The validation scores of a finished feature set are
+    kept below the folder `partial` and read from there by the next call on the same. Raises
+    InputError when a feature set does not fit the table or holds numbers that are not finite.
     """
     started = time.monotonic()
     splits = Splits(table)
@@ -81,32 +67,27 @@ def probe(
     for name, array in features.items():
         _check(name, array, len(table))
 
-    cells = [(name, split) for name in features for split in splits]
-    walked = _parallel(
-        threads,
-        (
-            joblib.delayed(_walk)(features[name], splits.labels, split, penalties, kind, config)
-            for name, split in cells
-        ),
-    )
-    grid = _grid(list(features), penalties, walked, config.metric, len(splits))
+    kept = Partial(partial, _facts(features, splits, kind, config))
+    walks = _walk_all(features, splits, penalties, kind, config, threads, kept)
+    grid = _grid(walks, penalties, config.metric)
     best = max(grid, key=lambda row: (row[f"validation_{config.metric}_mean"], -row["penalty"]))
 
-    fitted = _parallel(
-        threads,
-        (
-            joblib.delayed(_test)(
-                features[best["feature"]], splits, split, best["penalty"], kind, config
-            )
-            for split in splits
-        ),
+    chosen = features[best["feature"]]
+    fitted = list(
+        _parallel(
+            threads,
+            (
+                joblib.delayed(_test)(chosen, splits, split, best["penalty"], kind, config)
+                for split in splits
+            ),
+        )
     )
-    not_converged = sum(not done for walk in walked for _, done in walk)
+    not_converged = sum(row["not_converged"] for row in grid)
     if not_converged:
         log.warning(
             "%d of %d fits did not converge within probe.max_iterations = %d",
             not_converged,
-            len(cells) * len(penalties),
+            len(grid) * len(splits),
             config.max_iterations,
         )
     return Result(
@@ -143,10 +124,52 @@ def _check(name: str, array: np.ndarray, rows: int) -> None:
         )
 
 
-def _parallel(threads: int, jobs: Iterator[Any]) -> list[Any]:
+def _facts(
+    features: Mapping[str, np.ndarray], splits: Splits, kind: str, config: ProbeConfig
+) -> dict[str, Any]:
+    """Return all that decides the validation scores."""
+    return {
+        "features": {name: hash_array(array) for name, array in features.items()},
+        "labels": hash_array(splits.labels),
+        "splits": [(hash_array(split.training), hash_array(split.validation)) for split in splits],
+        "kind": kind,
+        "config": asdict(config),
+        "tolerance": TOLERANCE,
+    }
+
+
+def _parallel(threads: int, jobs: Iterator[Any]) -> Iterator[Any]:
     # loky starts fresh interpreters that never import the calling script again, and hands large
     # arrays over as memory maps, so all processes share one copy of the features.
-    return joblib.Parallel(n_jobs=threads, backend="loky")(jobs)
+    return joblib.Parallel(n_jobs=threads, backend="loky", return_as="generator")(jobs)
+
+
+def _walk_all(
+    features: Mapping[str, np.ndarray],
+    splits: Splits,
+    penalties: list[float],
+    kind: str,
+    config: ProbeConfig,
+    threads: int,
+    kept: Partial,
+) -> dict[str, list[Walk]]:
+    """Return what `_walk` returns for every split of every feature set; keep each finished set."""
+    walks = kept.read()
+    if walks:
+        log.info("%d of %d feature sets were finished before", len(walks), len(features))
+    cells = [(name, split) for name in features if name not in walks for split in splits]
+    walked = _parallel(
+        threads,
+        (
+            joblib.delayed(_walk)(features[name], splits.labels, split, penalties, kind, config)
+            for name, split in cells
+        ),
+    )
+    for (name, _), walk in zip(cells, walked, strict=True):
+        walks.setdefault(name, []).append(walk)
+        if len(walks[name]) == len(splits):
+            kept.write(name, walks[name])
+    return {name: walks[name] for name in features}
 
 
 def _walk(
@@ -156,14 +179,14 @@ def _walk(
     penalties: list[float],
     kind: str,
     config: ProbeConfig,
-) -> list[tuple[float, bool]]:
-    """Return (validation score, converged) per penalty, strongest penalty first."""
+) -> Walk:
+    """Return the scores of one split's fits on its validation rows."""
     with threadpool_limits(1):
-        training, validation = _standardise(features, split.training, split.validation)
+        training, validation = standardise(features, split.training, split.validation)
         truth = labels[split.validation]
         classes = int(labels.max()) + 1
         rows = []
-        for fit in _path(training, labels[split.training], penalties, config):
+        for fit in _fits(training, labels[split.training], penalties, config):
             probabilities = fit.probabilities(validation, classes)
             value = single_score(
                 config.metric, truth, probabilities.argmax(axis=1), probabilities, kind
@@ -182,61 +205,36 @@ def _test(
 ) -> tuple[dict[str, float], np.ndarray]:
     """Return the test scores and predictions of one split's model, fitted from zero."""
     with threadpool_limits(1):
-        training, test = _standardise(features, split.training, splits.test)
-        (fit,) = _path(training, splits.labels[split.training], [penalty], config)
+        training, test = standardise(features, split.training, splits.test)
+        (fit,) = _fits(training, splits.labels[split.training], [penalty], config)
         probabilities = fit.probabilities(test, splits.classes)
         predictions = probabilities.argmax(axis=1)
         truth = splits.labels[splits.test]
         return score(truth, predictions, probabilities, kind), predictions
 
 
-def _standardise(
-    features: np.ndarray, training: np.ndarray, others: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    # In float64: embeddings come as float32, whose rounding would decide the last iterations.
-    fitted = features[training].astype(np.float64)
-    scaler = StandardScaler().fit(fitted)
-    return scaler.transform(fitted), scaler.transform(features[others].astype(np.float64))
-
-
-def _path(
+def _fits(
     features: np.ndarray, labels: np.ndarray, penalties: list[float], config: ProbeConfig
-) -> Iterator[_Fit]:
-    """Yield a fit per penalty; each starts at the one before, which saves two iterations of three.
-
-    The problem is strictly convex, so the start changes the way and not the end.
-    """
-    classifier = LogisticRegression(
-        solver=config.solver, max_iter=config.max_iterations, tol=TOLERANCE, warm_start=True
-    )
-    for penalty in penalties:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            classifier.set_params(C=penalty).fit(features, labels)
-        limited = any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-        yield _Fit(classifier=classifier, converged=not limited)
+) -> Iterator[Fit]:
+    options = {"solver": config.solver, "max_iterations": config.max_iterations}
+    return fit_path(features, labels, penalties, **options)
 
 
 def _grid(
-    names: list[str],
-    penalties: list[float],
-    walked: list[list[tuple[float, bool]]],
-    metric: str,
-    splits: int,
+    walks: Mapping[str, list[Walk]], penalties: list[float], metric: str
 ) -> list[dict[str, Any]]:
     """Return one row per (feature set, penalty): mean and SD (n − 1) over the splits."""
     grid = []
-    for i, name in enumerate(names):
-        walks = walked[i * splits : (i + 1) * splits]
-        for j, penalty in enumerate(penalties):
-            values = [walk[j][0] for walk in walks]
+    for name, walked in walks.items():
+        for penalty, cells in zip(penalties, zip(*walked, strict=True), strict=True):
+            values = [value for value, _ in cells]
             grid.append(
                 {
                     "feature": name,
                     "penalty": penalty,
                     f"validation_{metric}_mean": fmean(values),
-                    f"validation_{metric}_sd": stdev(values) if splits > 1 else 0.0,
-                    "not_converged": sum(not walk[j][1] for walk in walks),
+                    f"validation_{metric}_sd": stdev(values) if len(values) > 1 else 0.0,
+                    "not_converged": sum(not converged for _, converged in cells),
                 }
             )
     return grid

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnalm.benchmark.elements import RECIPES, Elements, Window
+from dnalm.benchmark.inventory import SPLITS
 from dnalm.benchmark.labelled import LabelledRow
 from dnalm.errors import InputError
 from dnalm.genome.bases import GenomeBases
@@ -74,7 +75,7 @@ def _rows(
     random = np.random.default_rng(build["seed"])
     labels = cutter.elements.positives
     rows = []
-    for split in ("train", "test"):
+    for split in SPLITS:
         contigs = [c for c in cutter.pieces if (c in build["test_contigs"]) == (split == "test")]
         inside = [window for window in positives if window.contig in contigs]
         chosen = _capped(inside, labels, build["maximum"][split], random)

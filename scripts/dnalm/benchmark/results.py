@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.metrics import METRICS
-from dnalm.files import atomic_path, read_json, sha256_of, write_json
+from dnalm.files import atomic_path, sha256_of, write_json
 
 SCORE_COLUMNS = ["fold", *METRICS]
 PREDICTION_COLUMNS = ["id", "fold", "label", "prediction"]
@@ -91,20 +91,3 @@ def write_result(
             "not_converged": result.not_converged,
         },
     )
-
-
-def read_result(
-    *, scores: str | Path, summary: str | Path, predictions: str | Path
-) -> tuple[Result, dict[str, Any]]:
-    """Return a result and its whole summary, as `write_result` left them."""
-    facts = read_json(summary)
-    result = Result(
-        selected=facts["selected"],
-        edge=facts["edge"],
-        grid=facts["grid"],
-        scores=pd.read_csv(scores, sep="\t"),
-        predictions=pd.read_parquet(predictions),
-        seconds=facts["seconds"],
-        not_converged=facts["not_converged"],
-    )
-    return result, facts

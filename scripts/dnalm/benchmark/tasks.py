@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
-from dnalm.benchmark.inventory import SPLITS, summarise
+from dnalm.benchmark.inventory import SPLITS, name_files, summarise
 from dnalm.benchmark.labelled import LabelledRow, read_labelled
 from dnalm.benchmark.recipes import cut_windows
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of, write_json
 
 KINDS = {"binary", "multiclass"}
-IUPAC = "RYSWKMBDHV"
-TO_N = str.maketrans(IUPAC, "N" * len(IUPAC))
+AMBIGUOUS = "RYSWKMBDHV"  # the IUPAC codes that stand for several bases
+TO_N = str.maketrans(AMBIGUOUS, "N" * len(AMBIGUOUS))
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -98,6 +98,7 @@ def make_task(
         )
         simulated = bool(read_json(files["genome"][0])["simulated"])
     else:
+        _check_sums(files, task.get("sha256") or {}, name)
         rows = [
             row
             for split in SPLITS
@@ -119,12 +120,30 @@ def make_task(
     if config.shuffle_labels:
         table["label"] = _shuffled(table, config.seed)
     train = table[table["split"] == "train"]
-    assigned = assign_folds(train["sequence"].tolist(), train["label"].tolist(), folds)
+    try:
+        assigned = assign_folds(train["sequence"].tolist(), train["label"].tolist(), folds)
+    except InputError as error:
+        raise InputError(f"Task {name} ({name_files(files, 'train')}): {error}") from None
     # Training rows come first, so the test rows' empty lists follow.
     table["folds"] = assigned + [[] for _ in range(len(table) - len(train))]
     return table, summarise(
         table, name, config, files, iupac_replaced=sum(replaced), simulated=simulated, build=built
     )
+
+
+def _check_sums(files: Mapping[str, Sequence[str]], sums: Mapping[str, str], name: str) -> None:
+    for split, expected in sums.items():
+        if len(files[split]) > 1:
+            raise InputError(
+                f"Task {name} has {len(files[split])} {split} files and one sha256 for them: "
+                f"put them into one file or leave sha256.{split} out."
+            )
+        found = sha256_of(files[split][0])
+        if found != expected:
+            raise InputError(
+                f"{files[split][0]} has the sha256 {found}, but task {name} expects {expected}: "
+                f"fetch the file again or correct sha256.{split} of the task."
+            )
 
 
 def _ids(rows: Sequence[LabelledRow]) -> list[str]:
@@ -146,9 +165,9 @@ def _clean(row: LabelledRow) -> tuple[str, int]:
     if strange:
         raise InputError(
             f"{row.provenance} holds {strange[0]!r} in its sequence: "
-            f"write DNA with the letters A, C, G, T, N or an IUPAC code ({IUPAC})."
+            f"write DNA with the letters A, C, G, T, N or an IUPAC code ({AMBIGUOUS})."
         )
-    return cleaned, sum(map(sequence.count, IUPAC))
+    return cleaned, sum(map(sequence.count, AMBIGUOUS))
 
 
 def _label(row: LabelledRow, config: TaskConfig) -> int:
@@ -179,7 +198,7 @@ def _check(
 ) -> None:
     for split in SPLITS:
         labels = table.loc[table["split"] == split, "label"]
-        origin = ", ".join(map(str, files.get(split, files.get("genome", [])))) or "no file"
+        origin = name_files(files, split)
         if labels.empty:
             raise InputError(
                 f"Task {name} has no {split} rows ({origin}): give it a {split} file with rows "

@@ -6,10 +6,18 @@ Shapes: B batch, T tokens with <cls>.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
+
+
+def name_rows(table: pd.DataFrame) -> list[str]:
+    """Return what errors call the rows of a task's table: the id and where the row comes from."""
+    return [
+        f"{name} ({origin})" for name, origin in zip(table["id"], table["provenance"], strict=True)
+    ]
 
 
 class TokenRows:
@@ -34,7 +42,8 @@ class TokenRows:
             raise InputError(
                 f"row {names[longest]} has {len(sequences[longest]):,} bases, which make "
                 f"{self.lengths[longest]:,} tokens with <cls>, but the model takes at most "
-                f"{max_tokens:,}: cut the task's sequences or choose a model with a longer context."
+                f"{max_tokens:,} tokens: cut the task's sequences or choose a model with a longer "
+                "context."
             )
 
     def __len__(self) -> int:

@@ -17,8 +17,8 @@ from isal import igzip
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
+from dnalm.genome.fasta import GZIP_MAGIC
 
-GZIP_MAGIC = b"\x1f\x8b"
 STRANDS = ("+", "-", ".")
 
 
@@ -59,7 +59,7 @@ class SpliceSite:
 def open_text(path: str | Path) -> Iterator[TextIO]:
     """Open a text file, gzip or plain (told by its first bytes); `-sig` drops a byte order mark."""
     with open(path, "rb") as file:
-        packed = file.read(2) == GZIP_MAGIC
+        packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         file.seek(0)
         raw = igzip.IGzipFile(fileobj=file) if packed else file
         yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")

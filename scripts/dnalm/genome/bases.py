@@ -7,7 +7,7 @@ not 0 when only a piece of it is stored.
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, write_json
-from dnalm.genome.fasta import NO_COUNTS, Contig, read_fasta
+from dnalm.genome.fasta import NO_COUNTS
 from dnalm.genome.kmers import to_sequence
+from dnalm.genome.selection import select_contigs
 from dnalm.genome.sums import check_sums, sums_of
 
 COLUMNS = ["contig", "start", "length", "offset"]
@@ -40,11 +41,10 @@ def write_bases(
     """Write the store of one genome from a FASTA file.
 
     `config` is the genome's section: accession, url | path | simulate, sha256, md5 and contigs,
-    each of them optional. `contigs` names the records to keep (their first word or, for a piece,
-    the contig's name), as a list or as a mapping to new names; without it all are kept.
+    each of them optional; `contigs` as `select_contigs` reads it.
 
-    Raises InputError for a wrong checksum, a record to keep that is not there, and whatever
-    `read_fasta` refuses. Nothing is written then.
+    Raises InputError for a wrong checksum, records that hold the same bases, and whatever
+    `select_contigs` refuses. Nothing is written then.
     """
     try:
         sums = sums_of(source)
@@ -60,7 +60,7 @@ def write_bases(
         manifest_temporary = stack.enter_context(atomic_path(manifest))
         with open(bases_temporary, "wb") as file:
             _write_header(file, 0)
-            for contig, new_name in _kept(source, config.get("contigs")):
+            for contig, new_name in select_contigs(source, name, config.get("contigs")):
                 rows.append((new_name, contig.start, len(contig.codes), total.bases))
                 file.write(contig.codes)
                 total = total + contig.counts
@@ -95,27 +95,6 @@ def _write_header(file: Any, bases: int) -> None:
     """Write the .npy header; numpy pads it so that it has one size whatever the array's length."""
     header = {"descr": "|u1", "fortran_order": False, "shape": (bases,)}
     np.lib.format.write_array_header_1_0(file, header)
-
-
-def _kept(
-    source: str | Path, keep: Mapping[str, str] | Sequence[str] | None
-) -> Iterator[tuple[Contig, str]]:
-    """Yield the contigs to keep with their names in the store."""
-    names = keep if isinstance(keep, Mapping) else dict.fromkeys(keep or ())
-    found, seen = set(), []
-    for contig in read_fasta(source):
-        seen.append(contig.record)
-        key = contig.record if contig.record in names else contig.name
-        if key in names or not keep:
-            found.add(key)
-            yield contig, names.get(key) or contig.name
-    missing = [record for record in names if record not in found]
-    if missing:
-        near = difflib.get_close_matches(missing[0], seen, n=3) or seen[:3]
-        raise InputError(
-            f"{source}: there is no record {', '.join(missing)} to keep; its records are called "
-            f"{', '.join(near)} and the like, correct the genome's `contigs`."
-        )
 
 
 def _refuse_overlaps(source: str | Path, table: pd.DataFrame) -> None:

@@ -85,8 +85,11 @@ def describe_corpus(
     config: CorpusConfig, genomes: Mapping[str, str | Path], *, name: str
 ) -> dict[str, Any]:
     """Return the manifest of a corpus: arithmetic on contig lengths, no base is read."""
-    rule = WindowRule(**config.windows)
-    tokens = tokens_per_window(rule, config.k, config.max_tokens)
+    try:
+        rule = WindowRule(**config.windows)
+        tokens = tokens_per_window(rule, config.k, config.max_tokens)
+    except InputError as error:
+        raise InputError(f"corpora.{name}.{error}") from None
     tables = {genome: GenomeBases.of(genomes[genome]).contigs for genome in config.genomes}
     splits = assign_splits(
         name, config.split, {genome: list(table["contig"]) for genome, table in tables.items()}

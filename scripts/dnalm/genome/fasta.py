@@ -19,7 +19,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 # bgzip marks its blocks in the gzip header and ends every complete file with one empty block.
 BGZIP_SUBFIELD = b"BC\x02\x00"
 BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+IUPAC = "RYSWKMBDHV"
+LETTERS = f"ACGTN{IUPAC}".encode() + f"acgtn{IUPAC.lower()}".encode()
 BLANKS = b" \t\r\n"
 LOWER_CASE_BIT = 0x20
 PIECE = re.compile(r"(.+):(\d+)-(\d+)")
@@ -30,7 +31,7 @@ class Counts:
     """Letters of a sequence.
 
     bases: all of them; n: codes N after replacement; soft_masked: lower-case letters;
-    iupac: letters other than A, C, G, T, N, which became N.
+    iupac: letters that stand for several bases, which became N.
     """
 
     bases: int
@@ -68,8 +69,9 @@ class Contig:
 def read_fasta(path: str | Path) -> Iterator[Contig]:
     """Yield the contigs of a FASTA file, gzipped or not, in file order.
 
-    Raises InputError for a file that is missing, truncated, empty, not FASTA or not of
-    nucleotides, for two records of one name, and for a piece whose length is not TO - FROM + 1.
+    Raises InputError for a file that is missing, truncated, empty, not FASTA or not of DNA (A, C,
+    G, T, N and the IUPAC codes of several bases, in either case), for two records of one name, and
+    for a piece whose length is not TO - FROM + 1.
     """
     seen: set[str] = set()
     for header, sequence in _records(path):
@@ -95,16 +97,13 @@ def _contig(path: str | Path, record: str, sequence: bytearray) -> Contig:
         part = sequence[first : first + BLOCK_BYTES]
         others = part.translate(None, LETTERS)
         if others:
-            raise InputError(
-                f"{path}: record {record} contains {others[:1].decode('latin-1')!r}, which is no "
-                "letter; give nucleotide sequences without gaps or numbers."
-            )
+            raise InputError(_not_dna(path, record, others[:1].decode("latin-1")))
         codes[first : first + len(part)] = to_codes(part)
         counts += _count(part, codes[first : first + len(part)])
     if 2 * counts.iupac > counts.bases:
         raise InputError(
             f"{path}: in record {record} {counts.iupac:,} of {counts.bases:,} letters are not A, "
-            "C, G, T or N, as in proteins or RNA; give DNA."
+            "C, G, T or N, as in proteins; give DNA."
         )
     piece = PIECE.fullmatch(record)
     name, start = record, 0
@@ -178,6 +177,16 @@ def _refuse_cut_bgzip(path: str | Path, file: io.BufferedReader) -> None:
             f"{path}: the end mark of bgzip is missing, the file is truncated; "
             "download the file again."
         )
+
+
+def _not_dna(path: str | Path, record: str, letter: str) -> str:
+    if letter in "Uu":
+        return f"{path}: record {record} contains {letter!r} and looks like RNA; give DNA, with T."
+    kind = "no code of DNA" if letter.isalpha() else "no letter"
+    return (
+        f"{path}: record {record} contains {letter!r}, which is {kind}; give DNA of the letters "
+        f"A, C, G, T, N and {IUPAC}, without gaps or numbers."
+    )
 
 
 def _not_fasta(path: str | Path, line: bytes) -> str:

@@ -15,16 +15,15 @@ _WORD = (1 << 64) - 1
 
 
 class Stream(IntEnum):
-    """What random numbers are for; each purpose has a stream of its own."""
+    """What random numbers are for; each purpose has a stream of its own.
+
+    The numbers decide what is drawn: a new purpose takes a new one.
+    """
 
     PERMUTATION = 0
     START = 1
     MASK = 2
     VALIDATION_MASK = 3
-    TEST_MASK = 4
-    INITIALISATION = 5
-    INDIVIDUAL = 6
-    HAPLOTYPE = 7
     DROPOUT = 8
 
 

@@ -20,7 +20,8 @@ def assign_splits(
     test, the last `validation` ones of the others validate. `contigs` holds the contig names of
     each genome, in the order of the corpus.
 
-    Raises InputError for an entry that names nothing or stands in both lists.
+    Raises InputError for an entry that names nothing or stands in both lists, and for a split
+    that is left without contigs.
     """
     chosen = _genomes(corpus, split, contigs) if split["by"] == "genome" else None
     if chosen is None:
@@ -34,7 +35,25 @@ def assign_splits(
     splits = {(genome, contig): "train" for genome in contigs for contig in contigs[genome]}
     for name in ("validation", "test"):
         splits.update(dict.fromkeys(chosen[name], name))
+    _refuse_empty(corpus, split["by"], set(splits.values()), contigs)
     return splits
+
+
+def _refuse_empty(
+    corpus: str, by: str, filled: set[str], contigs: Mapping[str, Sequence[str]]
+) -> None:
+    if "train" not in filled:
+        total = len(contigs) if by == "genome" else sum(map(len, contigs.values()))
+        raise InputError(
+            f"corpora.{corpus}.split holds out every {by} ({total}) for validation and test, so "
+            f"nothing is left for training; hold out fewer or add a {by}."
+        )
+    for name in ("validation", "test"):
+        if name not in filled:
+            raise InputError(
+                f"corpora.{corpus}.split.{name} names no {by}, so nothing is held out for {name}; "
+                "name at least one."
+            )
 
 
 def _contigs(

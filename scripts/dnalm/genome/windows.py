@@ -25,11 +25,13 @@ class WindowRule:
     start_max: int
 
     def __post_init__(self) -> None:
-        if self.length < 1 or self.stride < 1 or not 0 <= self.start_max < self.length:
+        for key, value in (("length", self.length), ("stride", self.stride)):
+            if value < 1:
+                raise InputError(f"windows.{key} is {value}; give at least 1.")
+        if not 0 <= self.start_max < self.length:
             raise InputError(
-                f"windows of length {self.length}, stride {self.stride} and start_max "
-                f"{self.start_max} are impossible: give a length and a stride of at least 1 "
-                "and a start_max from 0 to length - 1."
+                f"windows.start_max is {self.start_max}, but windows.length is {self.length}; "
+                f"give a start_max from 0 to {self.length - 1} or longer windows."
             )
 
     def count(self, contig_length: int) -> int:
@@ -50,8 +52,8 @@ def tokens_per_window(rule: WindowRule, k: int, max_tokens: int) -> int:
     tokens = 1 + min(max_tokens - 1, (rule.length - rule.start_max) // k)
     if tokens < 2:
         raise InputError(
-            f"windows of length {rule.length} with start_max {rule.start_max}, k {k} and "
-            f"max_tokens {max_tokens} hold no k-mer: make windows.length or max_tokens larger."
+            f"windows.length {rule.length} with windows.start_max {rule.start_max}, k {k} and "
+            f"max_tokens {max_tokens} leaves no k-mer; make windows.length or max_tokens larger."
         )
     return tokens
 

@@ -8,7 +8,6 @@ Shape letters: B batch, T tokens, S selected positions, D width, F feed-forward 
 V vocabulary, L layers. Layers count from 1; layer 0 is the embedding.
 """
 
-import math
 from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -24,8 +23,6 @@ ROTARY_BASE = 10_000.0
 # What a pad key gets before the softmax (1.3). Finite, so that a row of nothing but pads, which
 # fills up a batch, yields numbers and not NaN.
 PAD_BIAS = -1e30
-TABLES = ("tokens.weight", "positions.weight")
-NORMAL_DEVIATION = 0.02
 
 
 class Output(NamedTuple):
@@ -224,33 +221,6 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
     first, second = x.chunk(2, dim=-1)
     parts = [first * cosine - second * sine, second * cosine + first * sine]
     return torch.cat(parts, dim=-1).type_as(x)
-
-
-def initialise(encoder: Encoder, seed: int) -> None:
-    """Draw every weight anew; the same seed gives the same weights on every device.
-
-    `haiku` is the draw of the authors' code (1.5): attention weights and biases uniform within
-    ±√(6/fan_in), the other matrices normal of SD 1/√fan_in and the tables normal of SD 1, both cut
-    at ±2 SD, the other biases 0. `normal` is SD 0.02 and biases 0. LayerNorms start at 1 and 0.
-    """
-    haiku = encoder.config.initialisation == "haiku"
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in encoder.named_parameters():
-        fan_in = parameter.shape[-1]  # of a bias: its own length, as in the authors' code
-        drawn = torch.zeros(parameter.shape)
-        if "norm." in name:
-            drawn.fill_(float(name.endswith("weight")))
-        elif haiku and ".attention." in name:
-            limit = math.sqrt(6.0 / fan_in)
-            drawn.uniform_(-limit, limit, generator=generator)
-        elif name.endswith("weight") and haiku:
-            deviation = 1.0 if name in TABLES else 1.0 / math.sqrt(fan_in)
-            bounds = {"a": -2.0 * deviation, "b": 2.0 * deviation}
-            nn.init.trunc_normal_(drawn, std=deviation, **bounds, generator=generator)
-        elif name.endswith("weight"):
-            drawn.normal_(0.0, NORMAL_DEVIATION, generator=generator)
-        with torch.no_grad():
-            parameter.copy_(drawn)
 
 
 def count_parameters(config: EncoderConfig) -> int:

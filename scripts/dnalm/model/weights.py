@@ -5,7 +5,6 @@ encoder and ours open in `EsmForMaskedLM`. Files are safetensors; shapes are tho
 in) for matrices.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dnalm.errors import InputError
-from dnalm.files import atomic_path, sha256_of
+from dnalm.files import atomic_path
 from dnalm.model.encoder import Encoder, EncoderConfig
+from dnalm.model.tensors import FORMAT, sort_metadata
 
 OUTER_NAMES = {
     "tokens.weight": "esm.embeddings.word_embeddings.weight",
@@ -88,11 +88,6 @@ def load_weights(config: EncoderConfig, path: str | Path) -> Encoder:
         encoder = Encoder(config)
     encoder.load_state_dict(state, assign=True)
     return encoder
-
-
-def weights_sha256(path: str | Path) -> str:
-    """Return the sha256 of a weight file, the number that `sha256sum` prints."""
-    return sha256_of(path)
 
 
 def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -185,22 +180,8 @@ def save_tensors(
 ) -> None:
     """Write a safetensors file whose bytes depend on `tensors` and `metadata` alone."""
     with atomic_path(path) as temporary:
-        # Older readers of `transformers` insist on the key `format`.
-        save_file(dict(tensors), temporary, metadata={**metadata, "format": "pt"})
-        _sort_metadata(temporary)
-
-
-def _sort_metadata(path: Path) -> None:
-    """Sort the metadata in a file's header, which safetensors writes in a random order."""
-    with open(path, "r+b") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        if len(text) > size:
-            raise RuntimeError(f"the header of {path} grew from {size} to {len(text)} bytes")
-        file.seek(8)
-        file.write(text.ljust(size))
+        save_file(dict(tensors), temporary, metadata={**metadata, **FORMAT})
+        sort_metadata(temporary)
 
 
 def _is_unused(name: str, config: EncoderConfig) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from dnalm.report.comparison import BootstrapConfig
-from dnalm.report.results import Identities, Result
+from dnalm.report.results import Identities, Record
 from dnalm.report.runs import (
     corpora_table,
     curves_table,
@@ -37,7 +37,7 @@ class Sources:
 
 
 def make_tables(
-    results: Sequence[Result],
+    results: Sequence[Record],
     sources: Sources,
     published: pd.DataFrame,
     identities: Identities,

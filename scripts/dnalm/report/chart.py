@@ -56,16 +56,16 @@ def finish(
     return chart.to_dict()
 
 
-def styles(plan: Sequence[Series]) -> dict[str, Any]:
+def styles(plan: Sequence[Series], legend: bool = True) -> dict[str, Any]:
     """Return the channels colour, fill and shape of the field `series`, in the plan's order."""
     names = [series.label for series in plan]
-    legend = alt.Legend(title=None)
+    key = alt.Legend(title=None) if legend else None
 
     def scale(attribute: str) -> alt.Scale:
         return alt.Scale(domain=names, range=[getattr(series, attribute) for series in plan])
 
     return {
-        "color": alt.Color("series:N", scale=scale("colour"), legend=legend),
-        "fill": alt.Fill("series:N", scale=scale("fill"), legend=legend),
-        "shape": alt.Shape("series:N", scale=scale("shape"), legend=legend),
+        "color": alt.Color("series:N", scale=scale("colour"), legend=key),
+        "fill": alt.Fill("series:N", scale=scale("fill"), legend=key),
+        "shape": alt.Shape("series:N", scale=scale("shape"), legend=key),
     }

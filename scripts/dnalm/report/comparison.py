@@ -10,10 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dnalm.benchmark.results import PREDICTION_COLUMNS
 from dnalm.errors import InputError
 
 # Resampled in chunks so that memory stays small on test sets of a hundred thousand rows.
 CHUNK_WEIGHTS = 1 << 22
+# Where a test row lies; contigs are what is known, not which of their bases training drew.
+USED = "on contigs used for pretraining"
+HELD_OUT = "on contigs held out of pretraining"
+NO_SPLIT = "found, but on no contig of a split"
+NOT_FOUND = "not found in the pretraining genomes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +63,7 @@ def read_predictions(path: str | Path) -> Predictions:
 
     Raises InputError when a fold misses a test row or holds one twice.
     """
-    table = pd.read_parquet(path, columns=["id", "fold", "label", "prediction"])
+    table = pd.read_parquet(path, columns=PREDICTION_COLUMNS)
     table = table.sort_values(["fold", "id"], kind="stable")
     folds = table["fold"].nunique()
     ids = table["id"].unique()
@@ -128,18 +134,22 @@ def verdict(low: float, high: float) -> str:
 def regions(predictions: Predictions, locations: pd.DataFrame) -> dict[str, np.ndarray]:
     """Return bool masks [R] of the test rows by where they lie in the pretraining genomes.
 
-    `locations` has the columns id, pretraining_split (train, validation, test or missing when the
-    sequence does not occur) and overlaps_train (it overlaps a training row of the task).
+    `locations` has the columns id, genome (missing when the sequence was not found),
+    pretraining_split (train, validation or test: the part of the corpus to which its contig
+    belongs; missing for a contig of no part) and overlaps_train (it shares a base with a training
+    row of the task). Of a row that was not found nobody knows whether it overlaps one.
     """
     known = locations.drop_duplicates("id").set_index("id").reindex(predictions.ids)
+    found = known["genome"].notna().to_numpy()
     split = known["pretraining_split"].fillna("").to_numpy(dtype=str)
     overlaps = known["overlaps_train"].fillna(False).to_numpy(dtype=bool)
     return {
-        "seen in pretraining": split == "train",
-        "held out of pretraining": np.isin(split, ["validation", "test"]),
-        "not in the pretraining genomes": split == "",
-        "overlapping a training row": overlaps,
-        "not overlapping a training row": ~overlaps,
+        USED: found & (split == "train"),
+        HELD_OUT: found & np.isin(split, ["validation", "test"]),
+        NO_SPLIT: found & (split == ""),
+        NOT_FOUND: ~found,
+        "found, overlapping a training row": found & overlaps,
+        "found, not overlapping a training row": found & ~overlaps,
     }
 
 

@@ -1,10 +1,13 @@
 """What was run, as text: genomes, corpora, models and tasks with their identities."""
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
 
 from dnalm.report.grids import MISSING, Grid, count, large, make_grid
+
+POOLINGS = {"mean": "whole sequence", "centre": "around the centre"}
 
 
 def facts_grids(tables: Mapping[str, pd.DataFrame]) -> dict[str, Grid]:
@@ -16,6 +19,26 @@ def facts_grids(tables: Mapping[str, pd.DataFrame]) -> dict[str, Grid]:
         "tasks": _tasks(tables["tasks"]),
         "checksums": _checksums(tables),
     }
+
+
+def simulated_note(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return the words that every figure carries when data are simulated, else ''."""
+    flags = pd.concat(
+        [tables[name]["simulated"].astype(bool) for name in ("tasks", "genomes", "corpora")]
+    )
+    if not flags.any():
+        return ""
+    if flags.all():
+        return "Simulated data, not a real genome"
+    return "Partly simulated data"
+
+
+def token_sizes(corpora: pd.DataFrame) -> list[dict[str, str]]:
+    """Return every k of the corpora, how many k-mers there are, and the loss of guessing one."""
+    return [
+        {"k": str(k), "words": f"{4**k:,}", "nats": f"{k * math.log(4):.2f}"}
+        for k in sorted({int(k) for k in corpora["k"]})
+    ]
 
 
 def _genomes(genomes: pd.DataFrame) -> Grid:
@@ -77,12 +100,13 @@ def _tasks(tasks: pd.DataFrame) -> Grid:
             *[row["task"], f"{row['classes']} classes"],
             *[count(row["train_rows"]), count(row["test_rows"])],
             *[row["train_classes"], row["test_classes"], _lengths(row)],
+            POOLINGS.get(row["pooling"], row["pooling"] or MISSING),
             *[row["sources"], row["sha256"][:12]],
         ]
         for row in tasks.to_dict("records")
     ]
     headings = ["task", "kind", "train rows", "test rows", "train rows per class"]
-    headings += ["test rows per class", "bases", "made from", "sha256 begins"]
+    headings += ["test rows per class", "bases", "pooling", "made from", "sha256 begins"]
     return make_grid(headings, rows, first=2, last=7)
 
 

@@ -144,7 +144,7 @@ def layers_figure(
     task: str,
     note: str,
 ) -> dict[str, Any]:
-    """Draw validation MCC by layer for one task.
+    """Draw validation MCC by layer for one task, without a legend: the panels share one.
 
     `kmers` is the value of the k-mer baseline, or None; `limits` of the axis are the same for
     every task, so that noise does not look like a signal.
@@ -153,7 +153,7 @@ def layers_figure(
     own = [s for s in plan if s.label in names]
     columns = ["series", "layer", "validation_mcc", "chosen"]
     data = layers.loc[layers["series"].isin([s.label for s in own]), columns]
-    channels = styles(own)
+    channels = styles(own, legend=False)
     base = alt.Chart(data).encode(
         x=alt.X("layer:Q", title="Layer").axis(
             values=sorted(set(data["layer"])), format="d", grid=False

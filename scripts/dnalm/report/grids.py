@@ -169,39 +169,6 @@ def curve_grid(models: pd.DataFrame) -> Grid:
     return make_grid([*headings, "accuracy", "accuracy, frequencies only"], rows, first=1)
 
 
-def duplicates_grid(tasks: pd.DataFrame) -> Grid:
-    """Return repeated sequences per task and the share of test rows overlapping training rows."""
-    rows = []
-    for row in tasks.to_dict("records"):
-        overlapping = row["test_rows_overlapping"]
-        known = not pd.isna(overlapping)
-        rows.append(
-            [
-                row["task"],
-                *[count(row[f"duplicates_{w}"]) for w in ("within_train", "within_test", "across")],
-                f"{count(overlapping)} ({overlapping / row['test_rows']:.1%})"
-                if known
-                else "not looked for",
-            ]
-        )
-    headings = ["task", "repeats within train", "within test", "test rows also in train"]
-    return make_grid([*headings, "test rows overlapping a training row"], rows, first=1)
-
-
-def lift_grid(lift: pd.DataFrame) -> Grid:
-    """Return trained − untrained by where the test rows lie in the pretraining genomes."""
-    rows = [
-        [
-            *[row["task"], row["series"], row["region"], count(row["rows"])],
-            *[score(row["mcc"]), score(row["untrained_mcc"]), score(row["lift"], sign=True)],
-            f"{score(row['low'], sign=True)} … {score(row['high'], sign=True)}",
-        ]
-        for row in lift.to_dict("records")
-    ]
-    headings = ["task", "method", "test rows that are", "rows", "MCC", "MCC, untrained"]
-    return make_grid([*headings, "trained − untrained", "interval"], rows, first=3)
-
-
 def stages_grid(stages: pd.DataFrame) -> Grid:
     """Return time and memory per stage."""
     rows = [

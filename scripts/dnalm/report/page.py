@@ -12,19 +12,18 @@ import vl_convert
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.report import figures
-from dnalm.report.facts import facts_grids
+from dnalm.report.facts import facts_grids, simulated_note, token_sizes
 from dnalm.report.findings import findings, kmers_win
 from dnalm.report.grids import (
     comparison_grid,
     curve_grid,
-    duplicates_grid,
     layers_grid,
-    lift_grid,
     published_grid,
     score_matrix,
     scores_grid,
     stages_grid,
 )
+from dnalm.report.leakage import duplicates_grid, lift_grid, overlaps_grid
 from dnalm.report.series import Series, add_labels, plan
 
 TEMPLATE = "page.html.j2"
@@ -89,31 +88,22 @@ def make_page(
         untrained=comparison_grid(tables["comparisons"], "untrained"),
         against_kmers=comparison_grid(tables["comparisons"], "k-mers"),
         layers=layers_grid(tables["layers"]),
+        layer_legend=_of_layers(series, tables["layers"]),
         curves=curve_grid(models),
         duplicates=duplicates_grid(tables["tasks"]),
+        overlaps=overlaps_grid(tables["tasks"]),
         lift=lift_grid(tables["lift"]),
         facts=facts_grids(tables),
+        tokens=token_sizes(tables["corpora"]),
         stages=stages_grid(stages),
         bundle=jinja2.filters.Markup(vl_convert.javascript_bundle()),
     )
 
 
-def write_page(html: str, path: str | Path) -> None:
-    """Write the page under its final name when it is complete."""
+def write_text(text: str, path: str | Path) -> None:
+    """Write a text under its final name when it is complete."""
     with atomic_path(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-
-
-def simulated_note(tables: Mapping[str, pd.DataFrame]) -> str:
-    """Return the words that every figure carries when data are simulated, else ''."""
-    flags = pd.concat(
-        [tables[name]["simulated"].astype(bool) for name in ("tasks", "genomes", "corpora")]
-    )
-    if not flags.any():
-        return ""
-    if flags.all():
-        return "Simulated data, not a real genome"
-    return "Partly simulated data"
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _figures(
@@ -141,6 +131,12 @@ def _figures(
         name: [{"id": f"{name}-{i}", "specification": chart} for i, chart in enumerate(charts)]
         for name, charts in drawn.items()
     }
+
+
+def _of_layers(series: list[Series], layers: pd.DataFrame) -> list[Series]:
+    """Return the series of the layer panels, whose legend stands once above all of them."""
+    names = set(layers.loc[layers["layer"].notna(), "series"])
+    return [one for one in series if one.label in names]
 
 
 def _layer_figures(layers: pd.DataFrame, series: list[Series], note: str) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ DATA_SETS = {
     "original": ("original", "original_figure", "probing_summary"),
     "revised": ("revised",),
 }
+# By adapter, since the name of a fine-tuning method is the user's choice.
 METHODS = {"probe": "probing", "ia3": "fine-tune IA3"}
 COLUMNS = ["benchmark", "task", "model", "method", "metric", "value", "spread", "spread_definition"]
 SPREADS = {"one SD": 1.0, "2 SD": 2.0}
@@ -57,17 +58,20 @@ def published_beside(
 ) -> dict[str, Any]:
     """Return what is printed beside one score (paper 10.1: name the data, compare like with like).
 
-    `key` is `<set>.<task>` of the published table, `model` the published name of the model,
-    `trained` false for baselines and untrained encoders, `rows` and `published_rows` the train
-    and test row counts. Comparable is only the same model on a task with the same row counts;
-    anything else is the best published Nucleotide Transformer, for orientation.
+    `key` is `<set>.<task>` of the published table, `method` a key of METHODS or a name that has no
+    published value, `model` the published name of the model, `trained` false for baselines and
+    untrained encoders, `rows` and `published_rows` the train and test row counts. Comparable is
+    only the same model on a task with the same row counts; anything else is the best published
+    Nucleotide Transformer, for orientation.
     """
     if not trained:
         return _nothing(BASELINE)
     candidates = task_values(published, key)
     if candidates.empty:
         return _nothing(NOT_A_TASK)
-    same_method = candidates[candidates["method"].str.startswith(METHODS.get(method, method))]
+    same_method = candidates[:0]
+    if method in METHODS:
+        same_method = candidates[candidates["method"].str.startswith(METHODS[method])]
     same = same_method[same_method["model"] == model]
     mismatch = rows_mismatch(rows, published_rows)
     if len(same):

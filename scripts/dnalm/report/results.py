@@ -1,28 +1,27 @@
-"""What the report reads: one record per (method, model, task) and the facts of the runs."""
+"""What the report reads: one record per (method, model, task), and what the names mean."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from dnalm.benchmark.results import SCORE_COLUMNS
 from dnalm.errors import InputError
 from dnalm.files import read_json
 
-METRICS = ["mcc", "accuracy", "f1", "auc"]
 BASELINE = "baseline"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """Scores of one method on one task, and where its predictions lie."""
+class Record:
+    """What the report keeps of a result: scores and summary, and where its predictions lie."""
 
     method: str  # probe, ia3, ... or baseline
     model: str  # a model's name, or the baseline's
     task: str
-    scores: pd.DataFrame  # columns fold, mcc, accuracy, f1, auc; one row per fold
+    scores: pd.DataFrame  # columns SCORE_COLUMNS, one row per fold
     summary: dict[str, Any]
     predictions: Path
 
@@ -37,15 +36,17 @@ class Identities:
     """What names mean: taken from the config, because no result file holds it.
 
     models: {model: {"published_as": name or None, "untrained_of": model or None}}
-    tasks: {task: {"published_as": "<set>.<task>" or None}}
+    tasks: {task: {"published_as": "<set>.<task>" or None, "pooling": "mean" or "centre"}}
     histories: the model of each history file, in their order
     locations: {"corpus", "task"} of each locations file, in their order
+    methods: the adapter of each fine-tuning method, whatever its name
     """
 
     models: dict[str, dict[str, Any]]
     tasks: dict[str, dict[str, Any]]
     histories: Sequence[str]
     locations: Sequence[dict[str, str]]
+    methods: dict[str, str] = field(default_factory=dict)
 
     def published_model(self, model: str) -> str | None:
         """Return the name of a model in the published table, None for models of our own."""
@@ -64,16 +65,24 @@ class Identities:
         """Return the key `<set>.<task>` under which a task's published values stand."""
         return self.tasks.get(task, {}).get("published_as") or task
 
+    def pooling(self, task: str) -> str:
+        """Return how a task's token vectors become one: mean, centre, or '' when not known."""
+        return self.tasks.get(task, {}).get("pooling") or ""
+
+    def adapter(self, method: str) -> str:
+        """Return what a method trains, which is what published methods are named by."""
+        return self.methods.get(method) or method
+
 
 def read_results(
     scores: Sequence[str], summaries: Sequence[str], predictions: Sequence[str]
-) -> list[Result]:
+) -> list[Record]:
     """Read the result triples; the three lists are in the same order.
 
     Raises InputError when a score file lacks a metric or a (method, model, task) comes twice.
     """
     results = [
-        _result(*paths) for paths in zip(scores, summaries, map(Path, predictions), strict=True)
+        _record(*paths) for paths in zip(scores, summaries, map(Path, predictions), strict=True)
     ]
     seen = set()
     for result, path in zip(results, scores, strict=True):
@@ -84,9 +93,9 @@ def read_results(
     return sorted(results, key=lambda result: (result.task, not result.is_baseline, result.method))
 
 
-def _result(scores: str, summary: str, predictions: Path) -> Result:
+def _record(scores: str, summary: str, predictions: Path) -> Record:
     table = pd.read_csv(scores, sep="\t")
-    missing = [column for column in ["fold", *METRICS] if column not in table]
+    missing = [column for column in SCORE_COLUMNS if column not in table]
     if missing:
         raise InputError(
             f"{scores}: the column {missing[0]} is missing; "
@@ -94,7 +103,7 @@ def _result(scores: str, summary: str, predictions: Path) -> Result:
         )
     facts = read_json(summary)
     model = facts.get("model")
-    return Result(
+    return Record(
         method=facts["method"] if model else BASELINE,
         model=model or facts["baseline"],
         task=facts["task"],
@@ -102,9 +111,3 @@ def _result(scores: str, summary: str, predictions: Path) -> Result:
         summary=facts,
         predictions=predictions,
     )
-
-
-def read_history(path: str | Path) -> pd.DataFrame:
-    """Read a history.jsonl: one row per line, missing values where a line has no such key."""
-    lines = Path(path).read_text().splitlines()
-    return pd.DataFrame([json.loads(line) for line in lines if line])

@@ -1,6 +1,5 @@
-"""Tables of what was run: genomes, corpora, models, training curves, tasks and time."""
+"""Tables of what was run: genomes, corpora, models, training curves and tasks."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,15 @@ import pandas as pd
 
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import count_parameters
-from dnalm.report.results import Identities, Result, read_history
+from dnalm.report.results import Identities, Record
+from dnalm.training.history import read_history
 
 NAMES = 12
 POSITIONS = ("all", "mask", "random", "kept")
+OVERLAPS = [
+    *["train_rows_located", "test_rows_located", "test_rows_overlapping"],
+    "train_rows_overlapping_fold",
+]
 
 COLUMNS = {
     "genomes": [
@@ -33,17 +37,11 @@ COLUMNS = {
     "tasks": [
         *["task", "kind", "classes", "train_rows", "test_rows", "train_classes", "test_classes"],
         *["shortest", "median_length", "longest", "duplicates_within_train"],
-        *[
-            "duplicates_within_test",
-            "duplicates_across",
-            "test_rows_overlapping",
-            "iupac_replaced",
-            "published_as",
-        ],
+        *["duplicates_within_test", "duplicates_across", *OVERLAPS],
+        *["iupac_replaced", "pooling", "published_as"],
         *["published_train_rows", "published_test_rows", "shuffled_labels", "simulated"],
         *["sources", "sources_sha256", "sha256"],
     ],
-    "stages": ["stage", "jobs", "seconds", "largest_job_seconds", "peak_memory_mb"],
 }
 
 
@@ -93,7 +91,7 @@ def _some(names: Sequence[str]) -> str:
 def models_table(
     runs: Sequence[dict[str, Any]],
     curves: pd.DataFrame,
-    results: Sequence[Result],
+    results: Sequence[Record],
     identities: Identities,
 ) -> pd.DataFrame:
     """Return one row per model: its size, how far it was trained, its last validation loss.
@@ -134,7 +132,7 @@ def curves_table(histories: Sequence[str], identities: Identities) -> pd.DataFra
     """
     rows = []
     for model, path in zip(identities.histories, histories, strict=True):
-        for line in read_history(path).to_dict("records"):
+        for line in read_history(path):
             for split, prefix in (("train", ""), ("validation", "validation_")):
                 for positions in POSITIONS:
                     ending = "" if positions == "all" else f"_{positions}"
@@ -153,13 +151,16 @@ def tasks_table(
 ) -> pd.DataFrame:
     """Return one row per task from its JSON: row counts, duplicates, hashes.
 
-    `test_rows_overlapping` counts test rows that share a base with a training row where both were
-    found in a genome; missing when no genome was searched. `locations` as in `lift_table`.
+    Of rows found in a genome, `test_rows_overlapping` counts test rows that share a base with a
+    training row, `train_rows_overlapping_fold` training rows that share one with a training row of
+    another fold; missing when no genome was searched. Of several corpora the one in whose genomes
+    most rows were found is taken. `locations` as in `lift_table`.
     """
-    overlapping: dict[str, int] = {}
+    overlaps: dict[str, dict[str, int | None]] = {}
     for where, path in zip(identities.locations, locations, strict=True):
-        found = int(pd.read_parquet(path, columns=["overlaps_train"])["overlaps_train"].sum())
-        overlapping[where["task"]] = max(found, overlapping.get(where["task"], 0))
+        counts, known = _overlaps(pd.read_parquet(path)), overlaps.get(where["task"])
+        if known is None or _located(counts) > _located(known):
+            overlaps[where["task"]] = counts
     rows = []
     for task in summaries:
         published = task.get("published_rows") or {}
@@ -174,8 +175,9 @@ def tasks_table(
                 "median_length": task["lengths"]["median"],
                 "longest": task["lengths"]["max"],
                 **{f"duplicates_{where}": n for where, n in task["duplicates"].items()},
-                "test_rows_overlapping": overlapping.get(task["name"]),
+                **overlaps.get(task["name"], {}),
                 "iupac_replaced": task["iupac_replaced"],
+                "pooling": identities.pooling(task["name"]),
                 "published_as": identities.published_task(task["name"]),
                 **{f"published_{split}_rows": n for split, n in published.items()},
                 "shuffled_labels": task["shuffled_labels"],
@@ -186,33 +188,22 @@ def tasks_table(
             }
         )
     table = pd.DataFrame(rows, columns=COLUMNS["tasks"])
-    counts = ["published_train_rows", "published_test_rows", "test_rows_overlapping"]
+    counts = ["published_train_rows", "published_test_rows", *OVERLAPS]
     return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task")
+
+
+def _overlaps(locations: pd.DataFrame) -> dict[str, int | None]:
+    """Return the columns OVERLAPS of one locations table; older ones do not look at folds."""
+    found = locations[locations["genome"].notna()]
+    test = found["id"].str.startswith("test.")
+    other = found["overlaps_other_fold"].sum() if "overlaps_other_fold" in found else None
+    counts = [(~test).sum(), test.sum(), found.loc[test, "overlaps_train"].sum(), other]
+    return dict(zip(OVERLAPS, counts, strict=True))
+
+
+def _located(counts: Mapping[str, int | None]) -> int:
+    return counts["train_rows_located"] + counts["test_rows_located"]
 
 
 def _counts(task: Mapping[str, Any], split: str) -> str:
     return " / ".join(str(count) for count in task["rows_per_class"][split])
-
-
-def stages_table(folder: str | Path) -> pd.DataFrame:
-    """Return the time spent per stage from a folder of benchmark files, one subfolder per stage.
-
-    Files are JSON lines with `s` (seconds) and `max_rss` (MB). Their sum is work, not waiting
-    time: jobs run side by side.
-    """
-    rows = []
-    for path in sorted(Path(folder).rglob("*.jsonl")):
-        stage = path.relative_to(folder).parts[0].removesuffix(".jsonl")
-        for line in filter(None, path.read_text().splitlines()):
-            record = json.loads(line)
-            memory = pd.to_numeric(record.get("max_rss"), errors="coerce")
-            rows.append({"stage": stage, "s": float(record["s"]), "memory": memory})
-    table = pd.DataFrame(rows, columns=["stage", "s", "memory"])
-    stages = table.groupby("stage", sort=False).agg(
-        jobs=("s", "size"),
-        seconds=("s", "sum"),
-        largest_job_seconds=("s", "max"),
-        peak_memory_mb=("memory", "max"),
-    )
-    ordered = stages.reset_index().sort_values("seconds", ascending=False, ignore_index=True)
-    return ordered[COLUMNS["stages"]]

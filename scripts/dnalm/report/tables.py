@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.benchmark.metrics import METRICS
+from dnalm.benchmark.results import SCORE_COLUMNS
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.report.comparison import (
@@ -15,10 +17,10 @@ from dnalm.report.comparison import (
     verdict,
 )
 from dnalm.report.published import published_beside
-from dnalm.report.results import METRICS, Identities, Result
+from dnalm.report.results import Identities, Record
 
 COLUMNS = {
-    "scores": ["method", "model", "task", "fold", *METRICS],
+    "scores": ["method", "model", "task", *SCORE_COLUMNS],
     "summary": [
         *["method", "model", "task", "n"],
         *[f"{metric}_{part}" for metric in METRICS for part in ("mean", "sd")],
@@ -45,11 +47,11 @@ TEXT = [
     *["published_model", "published_method", "published_data_set", "published_as"],
     *["genome", "genomes", "accession", "source", "sources", "corpus", "split", "held_out"],
     *["untrained_of", "sha256", "sources_sha256", "weights_sha256", "vocabulary", "feature"],
-    *["kind", "train_classes", "test_classes"],
+    *["kind", "pooling", "train_classes", "test_classes"],
 ]
 
 
-def scores_table(results: Sequence[Result]) -> pd.DataFrame:
+def scores_table(results: Sequence[Record]) -> pd.DataFrame:
     """Return the test scores of every fold."""
     rows = [
         {"method": r.method, "model": r.model, "task": r.task, **row}
@@ -60,7 +62,7 @@ def scores_table(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def summary_table(
-    results: Sequence[Result],
+    results: Sequence[Record],
     tasks: Sequence[dict[str, Any]],
     published: pd.DataFrame,
     identities: Identities,
@@ -84,7 +86,7 @@ def summary_table(
         beside = published_beside(
             published,
             key=identities.published_task(result.task),
-            method=result.method,
+            method=identities.adapter(result.method),
             model=identities.published_model(result.model),
             trained=not result.is_baseline and identities.untrained_of(result.model) is None,
             rows=facts[result.task]["rows"],
@@ -107,7 +109,7 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def layers_table(results: Sequence[Result]) -> pd.DataFrame:
+def layers_table(results: Sequence[Record]) -> pd.DataFrame:
     """Return the validation MCC of each feature set at its best penalty; no test score decides."""
     rows = []
     for result in results:
@@ -142,7 +144,7 @@ def _layer(feature: str) -> int | None:
 
 
 def comparisons_table(
-    results: Sequence[Result], identities: Identities, config: BootstrapConfig
+    results: Sequence[Record], identities: Identities, config: BootstrapConfig
 ) -> pd.DataFrame:
     """Return each trained model against its untrained self and against each k-mer baseline."""
     rows = []
@@ -170,8 +172,8 @@ def comparisons_table(
 
 
 def _pairs(
-    results: Sequence[Result], identities: Identities
-) -> Iterator[tuple[Result, Result, str]]:
+    results: Sequence[Record], identities: Identities
+) -> Iterator[tuple[Record, Record, str]]:
     """Yield (a trained model's result, what it is compared with on that task, in which sense)."""
     by_name = {(r.method, r.model, r.task): r for r in results}
     for result in results:
@@ -185,7 +187,7 @@ def _pairs(
 
 
 def lift_table(
-    results: Sequence[Result],
+    results: Sequence[Record],
     identities: Identities,
     locations: Sequence[str],
     corpora: Mapping[str, str],

@@ -26,7 +26,8 @@ from dnalm.genome.corpus import TrainingWindows
 from dnalm.genome.kmers import Vocabulary
 from dnalm.job import job
 from dnalm.model.config import EncoderConfig
-from dnalm.model.encoder import Encoder, initialise
+from dnalm.model.encoder import Encoder
+from dnalm.model.initialise import initialise
 from dnalm.model.weights import load_weights
 from dnalm.training.batches import Batches
 from dnalm.training.checkpoints import MODEL, find_checkpoint, read_progress

@@ -4,22 +4,35 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dnalm.files import atomic_path, read_json
+from dnalm.files import atomic_path, read_json, sha256_of
+from dnalm.genome.bases import CONTIGS
 from dnalm.training.distributed import Group
+
+DIGITS = 16
 
 
 def copy_genomes(genomes: Mapping[str, Path], scratch: str | Path, group: Group) -> dict[str, Path]:
     """Return the folders of copies of `genomes` ({name: folder}) under `scratch`.
 
-    A copy is named by the checksum of what it was made from, so runs and models share it. One
-    process per machine copies while the others wait.
+    A copy is named by the checksums of what it was made from and of the contigs that were kept, so
+    runs and models share it. One process per machine copies while the others wait.
     """
     copies = {}
     for name, folder in genomes.items():
-        copies[name] = Path(scratch) / read_json(folder / "manifest.json")["sha256"]
+        source = read_json(folder / "manifest.json")["sha256"]
+        contigs = sha256_of(folder / CONTIGS)
+        copies[name] = Path(scratch) / f"{source}-{contigs[:DIGITS]}"
         if group.local_rank == 0 and not copies[name].exists():
-            # Several jobs may copy at once: each under its own name, the last one replaces nothing.
-            with atomic_path(copies[name]) as temporary:
-                shutil.copytree(folder, temporary)
+            _copy(folder, copies[name])
     group.sum_numbers(0)
     return copies
+
+
+def _copy(folder: Path, destination: Path) -> None:
+    try:
+        with atomic_path(destination) as temporary:
+            shutil.copytree(folder, temporary)
+    except OSError:
+        # A folder takes no other's place: another job was the first to finish the same copy.
+        if not destination.exists():
+            raise

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from dnalm.benchmark.baselines import baseline_features, count_kmers, gc_content
+from dnalm.benchmark.baselines import baseline_features, gc_content, kmer_counts
 from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
 from dnalm.benchmark.probe import ProbeConfig, probe
 from dnalm.errors import InputError
 
 
 def test_counts_of_a_short_sequence_equal_those_counted_by_hand():
-    counts = count_kmers(["AATC"], 2)[0]
+    counts = kmer_counts(["AATC"], 2)[0]
     # Letters in the order A T C G: AA = 0, AT = 1, TC = 1 * 4 + 2.
     assert np.flatnonzero(counts).tolist() == [0, 1, 6]
     assert counts.sum() == 3
@@ -34,7 +34,7 @@ def test_counts_equal_those_of_scikit_learn(k):
         analyzer="char", ngram_range=(k, k), lowercase=False, vocabulary=words
     )
     expected = vectorizer.transform(sequences).toarray()
-    np.testing.assert_array_equal(count_kmers(sequences, k), expected)
+    np.testing.assert_array_equal(kmer_counts(sequences, k), expected)
 
 
 def test_gc_content_counts_no_n():

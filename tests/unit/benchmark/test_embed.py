@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from dnalm.benchmark.embed import (
     choose_layers,
     choose_pooling,
     embed,
+    embed_table,
     read_embeddings,
     write_embeddings,
 )
@@ -20,7 +22,8 @@ from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 from dnalm.model.config import EncoderConfig
-from dnalm.model.encoder import Encoder, initialise
+from dnalm.model.encoder import Encoder
+from dnalm.model.initialise import initialise
 from dnalm.model.weights import save_weights
 
 SHAPES = {
@@ -121,6 +124,20 @@ def test_a_sequence_longer_than_the_context_is_refused_by_its_name():
     sequences = ["ACGTAC", "ACG" * 10]
     with pytest.raises(InputError, match=r"row test\.7 has 30 bases, which make 11 tokens"):
         embed(encoder, sequences, [1], "mean", 0, vocabulary, 64, ["test.6", "test.7"])
+
+
+def test_a_table_whose_sequence_is_too_long_names_the_row_of_the_users_file():
+    encoder, vocabulary = make_encoder("v1", max_tokens=10)
+    table = pd.DataFrame(
+        {
+            "id": ["train.0"],
+            "sequence": ["ACG" * 10],
+            "provenance": ["data/mine.csv, row 1"],
+        }
+    )
+    config = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 64}
+    with pytest.raises(InputError, match=r"row train\.0 \(data/mine\.csv, row 1\) .* 10 tokens"):
+        embed_table(encoder, vocabulary, table, config, {})
 
 
 @pytest.mark.parametrize(

@@ -15,17 +15,20 @@ import pytest
 import torch
 from sklearn.metrics import matthews_corrcoef
 
-from dnalm.benchmark.finetune import FinetuneConfig, Finetuning, finetune, train_fold
-from dnalm.benchmark.finetune_parts import collect, write_folds
-from dnalm.benchmark.finetuned import Fold, load_classifier, predict
+from dnalm.benchmark.collection import collect
+from dnalm.benchmark.finetune import finetune, train_fold
+from dnalm.benchmark.finetune_parts import write_folds
+from dnalm.benchmark.finetuned import Fold, load_classifier, predict, read_tensors
+from dnalm.benchmark.finetuning import FinetuneConfig, Finetuning
 from dnalm.benchmark.models import load_model
-from dnalm.benchmark.results import identify, read_result, write_result
+from dnalm.benchmark.results import identify, write_result
 from dnalm.benchmark.tokens import TokenRows
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.config import EncoderConfig
-from dnalm.model.encoder import Encoder, initialise
-from dnalm.model.weights import save_weights
+from dnalm.model.encoder import Encoder
+from dnalm.model.initialise import initialise
+from dnalm.model.weights import save_tensors, save_weights
 
 METHOD = {
     "adapter": "ia3",
@@ -204,16 +207,17 @@ def test_folds_of_several_jobs_join_to_the_result_of_one(finetuning, tmp_path):
         files.append(paths)
     result, identity = collect(
         *([paths[name] for paths in files] for name in ("adapters", "predictions", "history")),
+        keep="best",
         merged_adapters=tmp_path / "adapters.safetensors",
         merged_history=tmp_path / "history.tsv",
     )
     assert identity == identify_small(finetuning)
     triple = {name: tmp_path / f"result.{name}" for name in ("scores", "summary", "predictions")}
     write_result(result, identity, **triple)
-    written, facts = read_result(**triple)
+    facts = json.loads(triple["summary"].read_text())
     assert facts["method"] == "ia3"
-    assert written.selected == result.selected
-    assert written.edge == result.edge
+    assert facts["selected"] == result.selected
+    assert facts["edge"] == result.edge
     assert result.scores["fold"].tolist() == [0, 1, 2]
     assert len(result.selected["steps"]) == 3
     table = pd.read_parquet(finetuning.table)
@@ -227,9 +231,42 @@ def test_folds_of_several_jobs_join_to_the_result_of_one(finetuning, tmp_path):
         assert result.selected["steps"][fold] == alone.step
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
         load_classifier(encoder, vocabulary, tmp_path / "adapters.safetensors", fold)
+    # Joined without torch, the file is the one that torch would have written.
+    merged = tmp_path / "adapters.safetensors"
+    tensors, metadata = read_tensors(merged)
+    save_tensors(tensors, tmp_path / "by_torch.safetensors", metadata)
+    assert merged.read_bytes() == (tmp_path / "by_torch.safetensors").read_bytes()
     history = pd.read_csv(tmp_path / "history.tsv", sep="\t")
     assert history.columns.tolist() == ["fold", "step", "train_loss", "validation_mcc"]
     assert history["fold"].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(("keep", "edge"), [("best", True), ("last", False)])
+def test_most_folds_at_the_last_step_are_an_edge_only_if_they_chose_it(
+    finetuning, tmp_path, keep, edge
+):
+    # A single evaluation: every fold keeps the last one.
+    finetuning = changed(finetuning, steps=4, evaluate_every=4, keep=keep)
+    paths = {name: tmp_path / name for name in ("adapters", "predictions", "history")}
+    folds = finetune(finetuning, part=0, parts=1, partial=tmp_path / "partial", threads=1)
+    write_folds(folds, finetuning, identify_small(finetuning), **paths)
+    merged = {name: tmp_path / f"merged.{name}" for name in ("adapters", "history")}
+    result, _ = collect(
+        *([path] for path in paths.values()),
+        keep=keep,
+        merged_adapters=merged["adapters"],
+        merged_history=merged["history"],
+    )
+    assert result.selected == {"steps": [4, 4, 4]}
+    assert result.edge == edge
+
+
+def test_the_parts_are_joined_without_torch():
+    code = "import sys; import dnalm.benchmark.collection; sys.exit('torch' in sys.modules)"
+    library = Path(sys.modules["dnalm"].__file__).parents[1]
+    subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(library)}, check=True
+    )
 
 
 def test_parts_of_different_runs_are_not_joined(finetuning, tmp_path):
@@ -244,6 +281,7 @@ def test_parts_of_different_runs_are_not_joined(finetuning, tmp_path):
     with pytest.raises(InputError, match="belongs to another fine-tuning"):
         collect(
             *([paths[name] for paths in files] for name in ("adapters", "predictions", "history")),
+            keep="best",
             merged_adapters=tmp_path / "adapters.safetensors",
             merged_history=tmp_path / "history.tsv",
         )
@@ -252,7 +290,8 @@ def test_parts_of_different_runs_are_not_joined(finetuning, tmp_path):
 KILLED = """
 import json, sys
 from pathlib import Path
-from dnalm.benchmark.finetune import Finetuning, finetune
+from dnalm.benchmark.finetune import finetune
+from dnalm.benchmark.finetuning import Finetuning
 if __name__ == "__main__":
     files, summary, method, embed, partial = json.loads(Path(sys.argv[1]).read_text())
     finetuning = Finetuning.of(files, summary, {}, method, embed)

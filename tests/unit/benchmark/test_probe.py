@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dnalm.benchmark.probe import ProbeConfig, probe
 from dnalm.errors import InputError
+from dnalm.files import write_json
 
 CONFIG = ProbeConfig(
     penalties=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10],
@@ -204,6 +205,37 @@ def test_a_class_missing_from_one_training_part_keeps_its_column():
     result = probe(features, table, "multiclass", CONFIG, threads=1)
     first = result.predictions.query("fold == 0")
     assert set(first["prediction"]) <= {0, 1}
+
+
+def test_feature_sets_that_were_finished_before_are_not_fitted_again(tmp_path):
+    table = make_table(200, 50, 2)
+    features = make_features(table, {"layer.1": 1.5, "layer.2": 0.0})
+    first = probe(features, table, "binary", CONFIG, threads=1, partial=tmp_path)
+    assert first.selected["feature"] == "layer.1"
+    kept = sorted(path.name for path in tmp_path.glob("*/*"))
+    assert kept == ["layer.1.json", "layer.2.json"]
+    assert probe(features, table, "binary", CONFIG, threads=1, partial=tmp_path).grid == first.grid
+
+    # A job killed after the second set, whose scores are planted: 0.99 at the fourth penalty.
+    (folder,) = tmp_path.iterdir()
+    (folder / "layer.1.json").unlink()
+    planted = [[[0.99 if i == 3 else 0.0, True] for i in range(7)] for _ in range(2)]
+    write_json(folder / "layer.2.json", planted)
+
+    def selected(**changes):
+        arguments = {"features": features, "table": table, "config": CONFIG} | changes
+        return probe(**arguments, kind="binary", threads=1, partial=tmp_path).selected
+
+    assert selected() == {"feature": "layer.2", "penalty": 1e-2}
+    assert (folder / "layer.1.json").exists()
+    # Whatever else decides the scores does not find them.
+    for changes in (
+        {"config": replace(CONFIG, penalties=CONFIG.penalties[:-1])},
+        {"config": replace(CONFIG, max_iterations=4999)},
+        {"table": table.assign(label=1 - table["label"])},
+        {"features": features | {"layer.2": features["layer.2"] * 2}},
+    ):
+        assert selected(**changes)["feature"] == "layer.1"
 
 
 def test_features_of_another_table_or_with_nan_are_refused():

@@ -5,7 +5,7 @@ import json
 
 import pandas as pd
 
-from dnalm.benchmark.results import Result, identify, read_result, write_result
+from dnalm.benchmark.results import Result, identify, write_result
 
 
 def make_result() -> Result:
@@ -43,7 +43,7 @@ def make_result() -> Result:
     )
 
 
-def test_a_result_reads_back_as_it_was_written(tmp_path):
+def test_the_three_files_hold_the_result(tmp_path):
     table = tmp_path / "task.parquet"
     table.write_bytes(b"rows")
     paths = {
@@ -60,11 +60,17 @@ def test_a_result_reads_back_as_it_was_written(tmp_path):
     )
     result = make_result()
     write_result(result, identity, **paths)
-    found, facts = read_result(**paths)
+    facts = json.loads(paths["summary"].read_text())
 
-    pd.testing.assert_frame_equal(found.scores, result.scores, check_exact=True)
-    pd.testing.assert_frame_equal(found.predictions, result.predictions)
-    assert (found.selected, found.edge, found.grid) == (result.selected, False, result.grid)
+    scores = pd.read_csv(paths["scores"], sep="\t")
+    pd.testing.assert_frame_equal(scores, result.scores, check_exact=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(paths["predictions"]), result.predictions)
+    assert (facts["selected"], facts["edge"], facts["grid"]) == (
+        {"feature": "layer.2", "penalty": 0.1},
+        False,
+        result.grid,
+    )
+    assert (facts["splits"], facts["seconds"], facts["not_converged"]) == (2, 1.5, 0)
     assert facts["method"] == "probe"
     assert facts["model"] == "small"
     assert "baseline" not in facts
@@ -73,7 +79,6 @@ def test_a_result_reads_back_as_it_was_written(tmp_path):
     assert facts["weights_sha256"] == "ab12"
     assert facts["task_sha256"] == hashlib.sha256(b"rows").hexdigest()
     assert paths["scores"].read_text().splitlines()[0] == "fold\tmcc\taccuracy\tf1\tauc"
-    assert json.loads(paths["summary"].read_text()) == facts
 
 
 def test_a_baseline_is_named_as_one_and_has_no_weights(tmp_path):

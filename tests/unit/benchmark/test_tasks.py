@@ -57,7 +57,8 @@ def test_table_holds_the_rows_of_the_files_in_order(files):
     )
     assert list(table["split"]) == ["train"] * 12 + ["test"] * 6
     assert table["id"].is_unique
-    assert table["provenance"].iloc[[0, 12]].tolist() == ["train.csv, row 1", "test.csv, row 1"]
+    first = [f"{files['train']}, row 1", f"{files['test']}, row 1"]
+    assert table["provenance"].iloc[[0, 12]].tolist() == first
     assert [len(folds) for folds in table["folds"]] == [1] * 12 + [0] * 6
     assert summary["rows"] == {"train": 12, "test": 6}
     assert summary["rows_per_class"] == {"train": [6, 6], "test": [3, 3]}
@@ -78,6 +79,21 @@ def test_written_table_reads_back_equal_and_its_hash_is_in_the_summary(files, tm
     assert (
         not pq.read_schema(tmp_path / "t.parquet").field("folds").type.value_type.equals("string")
     )
+
+
+def test_files_with_another_sha256_than_the_config_gives_are_refused(files, tmp_path):
+    sums = {
+        split: hashlib.sha256(Path(path).read_bytes()).hexdigest() for split, path in files.items()
+    }
+    expected, _ = make(files)
+    table, _ = make(files, sha256=sums)
+    pd.testing.assert_frame_equal(table, expected)
+    with pytest.raises(InputError, match=r"test\.csv has the sha256 .*task mine\.x expects 0000"):
+        make(files, sha256={"test": "0" * 64})
+    more = files | {"train": [files["train"], write_csv(tmp_path / "more.csv", rows_of(4, 3))]}
+    with pytest.raises(InputError, match=r"2 train files and one sha256.*leave sha256\.train out"):
+        make(more, sha256=sums)
+    make(more, sha256={"test": sums["test"]})
 
 
 def test_all_formats_give_the_same_table(files, tmp_path):
@@ -111,7 +127,8 @@ def test_all_formats_give_the_same_table(files, tmp_path):
 def test_several_files_of_a_split_are_joined(files, tmp_path):
     dev = write_csv(tmp_path / "dev.csv", rows_of(4, 3))
     table, _ = make({**files, "train": [files["train"], dev]})
-    assert table["provenance"].iloc[12] == "dev.csv, row 1"
+    assert table["provenance"].iloc[12] == f"{dev}, row 1"
+    assert table["provenance"].is_unique
     assert table["id"].is_unique
     assert (table["split"] == "train").sum() == 16
 
@@ -200,7 +217,7 @@ def test_an_empty_split_is_named(files, tmp_path):
     with pytest.raises(InputError, match=r"mine.x has no test rows \(.*test.csv\): give it"):
         make(files)
     (tmp_path / "train.csv").write_text("")
-    with pytest.raises(InputError, match=r"train.csv is not a csv file .*fetch it again"):
+    with pytest.raises(InputError, match=r"train.csv is empty: fetch it again"):
         make(files)
 
 
@@ -215,6 +232,9 @@ def test_one_class_only_is_named(files, tmp_path, split):
 def test_what_is_no_task_file_is_named(files, tmp_path):
     page = tmp_path / "train.fa"
     page.write_text("<!DOCTYPE html>\n<html></html>\n")
+    with pytest.raises(InputError, match=r"train\.fa is a web page, not a fasta file"):
+        make({**files, "train": str(page)}, label_pattern="(.)$")
+    page.write_text("ACGT\n")
     with pytest.raises(InputError, match="line 1: sequence or text before the first '>'"):
         make({**files, "train": str(page)}, label_pattern="(.)$")
     with pytest.raises(InputError, match="set `label_pattern`"):
@@ -231,6 +251,84 @@ def test_what_is_no_task_file_is_named(files, tmp_path):
     (tmp_path / "no.parquet").write_text("PAR0")
     with pytest.raises(InputError, match="is not a parquet file"):
         make({**files, "train": str(tmp_path / "no.parquet")})
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet"])
+def test_an_empty_file_and_a_web_page_are_called_so(files, tmp_path, ending):
+    path = tmp_path / f"other.{ending}"
+    page = b"\n<!DOCTYPE html>\n<html><body>Not found, sorry</body></html>\n"
+    for data, sentence in ((b"", "is empty"), (page, "is a web page, not a")):
+        path.write_bytes(gzip.compress(data) if ending.endswith("gz") else data)
+        with pytest.raises(InputError, match=rf"other\.{ending} {sentence}"):
+            make({**files, "train": str(path)})
+
+
+def test_a_folder_is_called_a_folder(files, tmp_path):
+    for name in ("mine", "mine.parquet"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(InputError, match=rf"{name} is a folder: give the path of a file"):
+            make({**files, "train": str(tmp_path / name)})
+
+
+@pytest.mark.parametrize(
+    ("separator", "sentence"),
+    [
+        (";", r"train.csv: its columns are separated by ';', not by ',': use ','"),
+        ("\t", r"separated by '\\t', not by ',': set `format` of the task to tsv"),
+    ],
+)
+def test_another_separator_is_named(files, tmp_path, separator, sentence):
+    header = f"sequence{separator}label"
+    files["train"] = write_csv(tmp_path / "train.csv", rows_of(12, 1), header, separator)
+    with pytest.raises(InputError, match=sentence):
+        make(files)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("ACGT,1,x", "line 5: 3 cells under a header of 2: correct"),
+        ("ACGT", "line 5: 1 cells under a header of 2: correct"),
+        ('"ACGT,1', "line .*: the line cannot be read"),
+        ('"ACGT"x,1', "line 5: the line cannot be read"),
+    ],
+)
+def test_a_ragged_line_is_named_with_its_number(files, tmp_path, line, sentence):
+    lines = Path(files["train"]).read_text().splitlines()
+    Path(files["train"]).write_text("\n".join([*lines[:4], line, *lines[5:]]) + "\n")
+    with pytest.raises(InputError, match=rf"train\.csv, {sentence}") as caught:
+        make(files)
+    assert "C error" not in str(caught.value)
+
+
+def test_a_table_whose_lines_are_all_longer_than_its_header_is_refused(files, tmp_path):
+    rows = [(number, *row) for number, row in enumerate(rows_of(12, 1))]
+    files["train"] = write_csv(tmp_path / "train.csv", rows)
+    with pytest.raises(InputError, match="line 2: 3 cells under a header of 2"):
+        make(files)
+
+
+def test_quoted_cells_blank_lines_and_windows_line_ends_are_read(files):
+    expected, _ = make(files)
+    lines = Path(files["train"]).read_text().splitlines()
+    quoted = [",".join(f'"{cell}"' for cell in line.split(",")) for line in lines]
+    Path(files["train"]).write_bytes("\r\n\r\n".join(quoted).encode("utf-8-sig"))
+    pd.testing.assert_frame_equal(make(files)[0], expected)
+
+
+def test_too_few_sequences_for_the_splits_name_task_and_file(files):
+    with pytest.raises(InputError, match=r"Task mine\.x \(.*train\.csv\): Class 0 has 6 different"):
+        make_task(files, TASK, "mine.x", {**FOLDS, "splits": 10})
+
+
+def test_a_message_names_the_file_by_the_path_that_was_given(files, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_csv(tmp_path / name / "train.csv", rows_of(12, 1))
+    bad = write_csv(tmp_path / "two" / "train.csv", [("ACGT", "x")])
+    with pytest.raises(InputError) as caught:
+        make({**files, "train": [str(tmp_path / "one" / "train.csv"), bad]})
+    assert str(caught.value).startswith(f"{bad}, row 1 has the label 'x'")
 
 
 def test_a_missing_key_and_an_unknown_kind_are_named(files):

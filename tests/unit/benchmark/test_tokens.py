@@ -1,9 +1,10 @@
 """Tokens of a task's sequences and their batches."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from dnalm.benchmark.tokens import TokenRows
+from dnalm.benchmark.tokens import TokenRows, name_rows
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 
@@ -45,8 +46,15 @@ def test_shuffled_batches_deal_every_row_once_before_any_comes_again():
 
 
 def test_a_sequence_longer_than_the_context_is_named_with_what_to_do():
-    with pytest.raises(InputError, match=r"row\.1 has 66 bases, which make 12 tokens.*cut the"):
+    with pytest.raises(
+        InputError, match=r"row\.1 has 66 bases, which make 12 tokens.* 11 tokens: cut the"
+    ):
         make_rows([6, 66, 6], max_tokens=11)
+
+
+def test_rows_of_a_task_are_named_by_their_id_and_their_origin():
+    table = pd.DataFrame({"id": ["train.0"], "provenance": ["data/x.csv, row 1"]})
+    assert name_rows(table) == ["train.0 (data/x.csv, row 1)"]
 
 
 def test_every_n_is_a_token_and_counts_against_the_context():

@@ -89,6 +89,12 @@ def test_contigs_are_kept_and_renamed_as_asked(store):
     assert list(listed.contigs["contig"]) == ["NW_2.1"]
 
 
+def test_pieces_of_one_contig_may_go_to_one_name(store):
+    records = {"1:1-4": "AAAA", "1:11-14": "CCCC"}
+    bases = GenomeBases.of(store("x", records, contigs=dict.fromkeys(records, "chr1")))
+    assert to_sequence(bases.read_absolute("chr1", 10, 13)) == "CCC"
+
+
 def test_several_pieces_of_a_contig_are_found_by_absolute_coordinates(store):
     bases = GenomeBases.of(store("x", {"1:1-4": "AAAA", "1:11-14": "CCCC"}))
     assert to_sequence(bases.read_absolute("1", 10, 13)) == "CCC"
@@ -105,7 +111,21 @@ def test_several_pieces_of_a_contig_are_found_by_absolute_coordinates(store):
         ({"a": "ACGT"}, {"md5": "0" * 32}, "its md5 is .*, expected 0000"),
         ({"chr1": "ACGT"}, {"contigs": ["1"]}, "no record 1 to keep; .* chr1"),
         ({"1:1-4": "AAAA", "1:4-7": "CCCC"}, {}, "the same bases of contig 1"),
-        ({"a": "AAAA", "b": "CC"}, {"contigs": {"a": "x", "b": "x"}}, "same bases of contig x"),
+        (
+            {"a": "AAAA", "b": "CC"},
+            {"contigs": {"a": "x", "b": "x"}},
+            r"genomes\.bad\.contigs: a and b are both to be called x; give each",
+        ),
+        (
+            {"a": "AAAA", "b": "CC"},
+            {"contigs": {"a": "b", "b": None}},
+            "a and b are both to be called b",
+        ),
+        ({"a": "ACGT"}, {"contigs": {}}, r"genomes\.bad\.contigs is empty; name the records"),
+        ({"a": "ACGT"}, {"contigs": []}, r"genomes\.bad\.contigs is empty; name the records"),
+        ({"a": "ACGT"}, {"contigs": {"a": "x\ty"}}, r"the new name 'x\\ty' of a is empty or has a"),
+        ({"a": "ACGT"}, {"contigs": {"a": "x y"}}, "the new name 'x y' of a"),
+        ({"a": "ACGT"}, {"contigs": {"a": ""}}, "the new name '' of a"),
         ({"a": "ACGT", "b": "AC?"}, {}, "no letter"),
     ],
 )

@@ -201,9 +201,16 @@ def test_shards_equal_what_the_trainer_draws(tmp_path, genomes):
     ("changes", "sentence"),
     [
         ({"split": {"by": "contig", "validation": ["c3"], "test": ["c4"]}}, "for validation is as"),
-        ({"split": {"by": "contig", "validation": ["c4"], "test": []}}, "for test is as long"),
-        ({"split": {"by": "genome", "validation": 1, "test": 1}}, "for train is as long"),
+        (
+            {"split": {"by": "contig", "validation": ["c4"], "test": []}},
+            "split.test names no contig",
+        ),
+        ({"split": {"by": "genome", "validation": 1, "test": 1}}, "nothing is left for training"),
         ({"split": {"by": "contig", "validation": ["c9"], "test": ["c4"]}}, "no contig c9"),
+        (
+            {"windows": {"length": 10, "stride": 5, "start_max": 100}},
+            r"corpora\.c\.windows\.start_max is 100, but windows\.length is 10",
+        ),
         ({"windows": {"length": 9999, "stride": 1, "start_max": 0}}, "windows of|window of 9,999"),
     ],
 )

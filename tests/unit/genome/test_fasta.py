@@ -41,6 +41,13 @@ def test_letters_are_counted_and_replaced(tmp_path):
     assert contig.counts == Counts(bases=23, n=4, soft_masked=6, iupac=2)
 
 
+def test_every_iupac_code_is_read_as_n_in_either_case(tmp_path):
+    codes = "RYSWKMBDHV"
+    (contig,) = read_text(tmp_path, f">x\n{'ACGT' * 10}{codes}{codes.lower()}\n")
+    assert to_sequence(contig.codes) == "ACGT" * 10 + "N" * 20
+    assert contig.counts == Counts(bases=60, n=20, soft_masked=10, iupac=20)
+
+
 @pytest.mark.parametrize(
     "text",
     [">x\r\nACGT\r\nAC\r\n", ">x\nACGTAC", "\n\n>x\nAC\n\nGTAC\n\n", ">x words\nAC GT\tAC\n"],
@@ -73,7 +80,12 @@ def test_a_piece_has_absolute_coordinates(tmp_path):
         (">x\nACGT\n>\nAC\n", "no name"),
         (">x\nAC-GT\n", "'-', which is no letter"),
         (">x\nACGT*\n", r"'\*', which is no letter"),
-        (">x\nMKVLAWSEDF\n", "as in proteins or RNA"),
+        (">x\nMKVLAWSEDF\n", "record x contains 'L', which is no code of DNA; give DNA of"),
+        (">x\nACGT\n>y\nACGTe\n", "record y contains 'e', which is no code of DNA"),
+        (">x\nACGX\n", "'X', which is no code of DNA"),
+        (">x\nMKVSWKAVDH\n", "as in proteins"),
+        (">a\nACGU\n", "record a contains 'U' and looks like RNA; give DNA"),
+        (">a\nacgu\n", "'u' and looks like RNA"),
         (">20:1000-1006\nACGTAC\n", "holds 6; correct its name"),
     ],
 )

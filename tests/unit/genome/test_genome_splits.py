@@ -23,7 +23,7 @@ def test_a_contigs_name_means_it_in_every_genome_and_a_full_name_in_one():
         "validation": ["human:chr2", "yeast:chr2"],
         "test": ["human:HLA:01", "yeast:I"],
     }
-    assert splits("contig", ["human:chr2"], [])["validation"] == ["human:chr2"]
+    assert splits("contig", ["human:chr2"], ["V"])["validation"] == ["human:chr2"]
 
 
 def test_the_last_genomes_test_and_those_before_them_validate():
@@ -52,6 +52,16 @@ def test_genomes_may_be_named_and_counted_together():
         ("genome", ["humann"], [], "no genome humann, did you mean human"),
         ("contig", ["chr2"], ["yeast:chr2"], "yeast:chr2 is in validation and in test"),
         ("genome", ["fly"], ["fly"], "fly:X is in validation and in test"),
+        ("genome", 2, 2, r"holds out every genome \(4\) .*nothing is left for training; hold out"),
+        ("genome", 1, 9, r"c.split holds out every genome \(4\) .*nothing is left for training"),
+        (
+            "contig",
+            ["chr1", "chr2", "I"],
+            ["HLA:01", "X", "V"],
+            r"holds out every contig \(7\) for validation and test, so nothing is left",
+        ),
+        ("genome", 0, 1, "split.validation names no genome, so nothing is held out for validation"),
+        ("contig", ["chr1"], [], "split.test names no contig, so nothing is held out for test"),
     ],
 )
 def test_wrong_entries_are_told(by, validation, test, sentence):

@@ -9,6 +9,15 @@ from dnalm.genome.sheet import read_sheet
 HEADER = "name\taccession\tgroup\turl\tpath\n"
 
 
+SUMS = "name\tpath\tsha256\tmd5\n"
+
+
+def test_checksums_are_read_as_they_stand(tmp_path):
+    sheet = tmp_path / "genomes.tsv"
+    sheet.write_text(SUMS + f"a\tx\t{'0aF9' * 16}\t{'1b' * 16}\n")
+    assert read_sheet(sheet)["a"] == {"path": "x", "sha256": "0aF9" * 16, "md5": "1b" * 16}
+
+
 def test_rows_keep_their_order_and_lose_their_empty_cells(tmp_path):
     sheet = tmp_path / "genomes.tsv"
     sheet.write_text(HEADER + "b\tGCF_1\tFungi\thttps://h/x.fa.gz\t\na\t\t\t\tlocal.fa\n")
@@ -26,6 +35,11 @@ def test_rows_keep_their_order_and_lose_their_empty_cells(tmp_path):
         (HEADER + "a/b\t\t\t\tx\n", ":2: the name 'a/b'"),
         (HEADER + "a\t\t\t\t\n", ":2: 'a' needs"),
         (HEADER + "a\t\t\t\tx\na\t\t\t\ty\n", ":3: 'a' is listed twice"),
+        (HEADER + "\na\t\t\t\tx\n\na\t\t\t\ty\n", ":5: 'a' is listed twice"),
+        (HEADER + "a\t\t\t\tx\ty\tz\n", ":2: the row has 2 cells more than the 5 columns"),
+        (SUMS + f"a\tx\t{'0' * 63}\t\n", ":2: the sha256 of 'a' is '000"),
+        (SUMS + f"a\tx\t{'g' * 64}\t\n", "give its 64 hexadecimal digits"),
+        (SUMS + f"a\tx\t\t{'0' * 64}\n", ":2: the md5 of 'a' is '0000"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(tmp_path, text, part):

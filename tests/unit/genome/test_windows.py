@@ -49,12 +49,21 @@ def test_the_index_finds_what_a_list_of_all_windows_holds():
     assert list(zip(contigs.tolist(), starts.tolist(), strict=True)) == listed
 
 
-@pytest.mark.parametrize("numbers", [(0, 1, 0), (10, 0, 0), (10, 5, 10), (10, 5, -1)], ids=str)
-def test_impossible_windows_are_refused(numbers):
-    with pytest.raises(InputError, match="impossible"):
+@pytest.mark.parametrize(
+    ("numbers", "sentence"),
+    [
+        ((0, 1, 0), r"windows\.length is 0; give at least 1"),
+        ((10, 0, 0), r"windows\.stride is 0; give at least 1"),
+        ((10, 5, 10), r"windows\.start_max is 10, but windows\.length is 10; .* 0 to 9"),
+        ((10, 5, 100), r"windows\.start_max is 100, but windows\.length is 10"),
+        ((10, 5, -1), r"windows\.start_max is -1"),
+    ],
+)
+def test_impossible_windows_are_refused_by_their_keys(numbers, sentence):
+    with pytest.raises(InputError, match=sentence):
         WindowRule(**dict(zip(("length", "stride", "start_max"), numbers, strict=True)))
 
 
 def test_windows_without_a_kmer_are_refused():
-    with pytest.raises(InputError, match="no k-mer"):
+    with pytest.raises(InputError, match=r"windows\.length 10 with windows\.start_max 5.*no k-mer"):
         tokens_per_window(WindowRule(length=10, stride=10, start_max=5), 6, 1000)

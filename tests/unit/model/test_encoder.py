@@ -14,10 +14,10 @@ from dnalm.model.encoder import (
     Encoder,
     EncoderConfig,
     FeedForward,
-    initialise,
     rotary_table,
     rotate,
 )
+from dnalm.model.initialise import initialise
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

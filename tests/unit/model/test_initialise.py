@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dnalm.model.encoder import Encoder, EncoderConfig, initialise
+from dnalm.model.encoder import Encoder, EncoderConfig
+from dnalm.model.initialise import initialise
 
 
 def test_haiku_draw_has_the_published_distributions(config: EncoderConfig) -> None:

@@ -11,15 +11,16 @@ from safetensors.torch import load_file, save_file
 from transformers import EsmForMaskedLM
 
 from dnalm.errors import InputError
+from dnalm.files import sha256_of
 from dnalm.model.adapters import adapter_state, add_ia3, remove_ia3
-from dnalm.model.encoder import Encoder, initialise
+from dnalm.model.encoder import Encoder
+from dnalm.model.initialise import initialise
 from dnalm.model.weights import (
     from_published,
     load_weights,
     published_config,
     save_weights,
     to_published,
-    weights_sha256,
 )
 
 
@@ -165,7 +166,7 @@ def test_equal_weights_give_equal_bytes(config, tmp_path: Path) -> None:
         encoder = Encoder(config)
         initialise(encoder, seed=3)
         save_weights(encoder, tmp_path / "weights.safetensors", metadata)
-        sums.add(weights_sha256(tmp_path / "weights.safetensors"))
+        sums.add(sha256_of(tmp_path / "weights.safetensors"))
     assert len(sums) == 1
     with safe_open(tmp_path / "weights.safetensors", "pt") as file:
         assert file.metadata() == metadata | {"format": "pt"}
@@ -181,7 +182,7 @@ def test_removing_adapters_makes_the_encoder_savable_again(
     assert adapter_state(encoder)
     remove_ia3(encoder)
     save_weights(encoder, after, {})
-    assert weights_sha256(before) == weights_sha256(after)
+    assert sha256_of(before) == sha256_of(after)
 
 
 def test_a_token_dropout_that_transformers_lacks_is_not_exported(config) -> None:

@@ -54,11 +54,19 @@ class Run:
     models: dict = field(default_factory=dict)
     names: dict = field(default_factory=dict)
     located: list = field(default_factory=list)
+    methods: dict = field(default_factory=dict)
 
     def add_task(
-        self, name, rows, published_as=None, published=None, shuffled=False, simulated=True
+        self,
+        name,
+        rows,
+        published_as=None,
+        published=None,
+        shuffled=False,
+        simulated=True,
+        pooling="mean",
     ):
-        self.names[name] = {"published_as": published_as}
+        self.names[name] = {"published_as": published_as, "pooling": pooling}
         halves = {split: [n // 2, n - n // 2] for split, n in rows.items()}
         self.tasks[name] = {
             "name": name,
@@ -147,21 +155,29 @@ class Run:
             }
         )
 
-    def add_locations(self, task, splits, overlaps):
-        rows = len(splits)
-        path = self.folder / f"{task}.locations.parquet"
-        pd.DataFrame(
+    def add_locations(self, task, places, overlaps, train=0, other_fold=None):
+        """Plant where test rows lie: a part of the corpus, "unsplit" (found on a contig of none)
+        or None (found nowhere); `train` training rows were found too, the first `other_fold` of
+        them beside one of another fold (None: a table without that column)."""
+        places = [*places, *["train"] * train]
+        tests = len(places) - train
+        table = pd.DataFrame(
             {
-                "id": [f"test.{i}" for i in range(rows)],
-                "genome": "toygenome",
-                "contig": "chr1",
+                "id": [f"test.{i}" for i in range(tests)] + [f"train.{i}" for i in range(train)],
+                "genome": [None if place is None else "toygenome" for place in places],
+                "contig": [None if place is None else "chr1" for place in places],
                 "start": 0,
                 "end": 300,
                 "strand": "+",
-                "pretraining_split": splits,
-                "overlaps_train": overlaps,
+                "pretraining_split": [None if place == "unsplit" else place for place in places],
+                "overlaps_train": [*overlaps, *[False] * train],
             }
-        ).to_parquet(path)
+        )
+        if other_fold is not None:
+            table["overlaps_other_fold"] = np.arange(len(table)) - tests < other_fold
+            table.loc[: tests - 1, "overlaps_other_fold"] = False
+        path = self.folder / f"{task}.locations.parquet"
+        table.to_parquet(path)
         self.locations.append(str(path))
         self.located.append({"corpus": "toy", "task": task})
 
@@ -171,6 +187,7 @@ class Run:
             tasks=self.names,
             histories=[name for name, _ in self.histories],
             locations=self.located,
+            methods=self.methods,
         )
 
     def tables(self, bootstrap=BOOTSTRAP):
@@ -227,7 +244,7 @@ def fill(new_run):
     """Make a simulated run: two tasks and a control, one model and its untrained self."""
     new_run.add_corpus()
     new_run.add_task("simulated.promoters", {"train": 900, "test": 400})
-    new_run.add_task("simulated.enhancers", {"train": 900, "test": 400})
+    new_run.add_task("simulated.enhancers", {"train": 900, "test": 400}, pooling="centre")
     new_run.add_task("simulated.shuffled", {"train": 900, "test": 400}, shuffled=True)
     new_run.add_model("small", history=history())
     new_run.add_model("small.untrained", untrained_of="small")
@@ -242,8 +259,9 @@ def fill(new_run):
         for task, accuracy in (tasks | {"simulated.shuffled": 0.5}).items():
             grid = layer_grid(0.01) if method == "probe" else []
             new_run.add_result(method, model, task, [accuracy] * 3, seed=number, grid=grid)
-    halves = ["train"] * 200 + ["validation"] * 100 + [None] * 100
-    new_run.add_locations("simulated.promoters", halves, [True] * 40 + [False] * 360)
+    places = ["train"] * 200 + ["validation"] * 100 + ["unsplit"] * 20 + [None] * 80
+    overlaps = [True] * 40 + [False] * 360
+    new_run.add_locations("simulated.promoters", places, overlaps, train=300, other_fold=30)
     return new_run
 
 

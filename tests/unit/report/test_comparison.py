@@ -65,7 +65,24 @@ def test_interval_covers_the_planted_difference_about_as_often_as_it_says():
         found = paired_bootstrap(predictions(first, labels), predictions(second, labels), config)
         covered += found.low <= 0.2 <= found.high
     # 0.9 ± 4 standard errors of 150 trials.
-    assert 0.80 <= covered / draws <= 1.0
+    assert 0.80 <= covered / draws <= 0.98
+
+
+def test_pairing_makes_the_interval_narrower_when_both_err_on_the_same_rows():
+    random, draws = np.random.default_rng(5), 200
+    labels = np.arange(400) % 2
+    first = flip(labels, 0.8, random)
+    # The second repeats every error of the first and adds a few of its own.
+    second = np.where(random.random((1, 400)) < 0.05, 1 - labels, first)
+    methods = [predictions(first, labels), predictions(second, labels)]
+    found = paired_bootstrap(*methods, BootstrapConfig(draws=draws, seed=0, level=0.95))
+    errors = []
+    for method in (first[0], second[0]):
+        rows = random.integers(400, size=(draws, 400))
+        errors.append(np.std([matthews_corrcoef(labels[r], method[r]) for r in rows]))
+    unpaired = 2 * 1.96 * np.hypot(*errors)
+    assert found.low < found.difference < found.high
+    assert found.high - found.low < 0.7 * unpaired
 
 
 def test_pairing_makes_the_interval_of_equal_predictions_zero_wide():
@@ -106,18 +123,23 @@ def test_predictions_are_read_whatever_their_order_and_a_missing_row_is_refused(
         read_predictions(path)
 
 
-def test_regions_divide_the_test_rows_by_the_corpus_split_and_by_overlap():
-    labels = np.array([0, 1, 0, 1])
+def test_regions_divide_the_test_rows_by_where_they_were_found():
+    labels = np.array([0, 1, 0, 1, 0, 1])
     locations = pd.DataFrame(
         {
-            "id": ["train.0", "test.0", "test.1", "test.2", "test.3"],
-            "pretraining_split": ["test", "train", "validation", None, "test"],
-            "overlaps_train": [False, True, False, False, False],
+            "id": ["train.0", *[f"test.{i}" for i in range(5)]],
+            "genome": ["toy", "toy", "toy", None, "toy", "toy"],
+            "pretraining_split": ["test", "train", "validation", None, "test", None],
+            "overlaps_train": [False, True, False, False, False, False],
         }
     )
+    # test.2 was searched and not found, test.5 does not stand in the table.
     masks = regions(predictions(labels, labels), locations)
-    assert masks["seen in pretraining"].tolist() == [True, False, False, False]
-    assert masks["held out of pretraining"].tolist() == [False, True, False, True]
-    assert masks["not in the pretraining genomes"].tolist() == [False, False, True, False]
-    assert masks["overlapping a training row"].tolist() == [True, False, False, False]
-    assert masks["not overlapping a training row"].tolist() == [False, True, True, True]
+    assert {region: np.flatnonzero(mask).tolist() for region, mask in masks.items()} == {
+        "on contigs used for pretraining": [0],
+        "on contigs held out of pretraining": [1, 3],
+        "found, but on no contig of a split": [4],
+        "not found in the pretraining genomes": [2, 5],
+        "found, overlapping a training row": [0],
+        "found, not overlapping a training row": [1, 3, 4],
+    }

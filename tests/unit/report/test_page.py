@@ -6,8 +6,8 @@ import pytest
 
 from dnalm.errors import InputError
 from dnalm.report.page import ReportConfig, make_page
-from dnalm.report.runs import stages_table
 from dnalm.report.series import LARGEST, plan
+from dnalm.report.stages import stages_table
 from dnalm.report.tables import read_tables, write_tables
 
 CONFIG = ReportConfig(
@@ -60,7 +60,8 @@ def make(run, folder):
 def show(tables, folder):
     paths = {name: str(folder / f"{name}.tsv") for name in tables}
     write_tables(tables, paths)
-    return make_page(read_tables(paths), stages_table(folder / "none"), CONFIG)
+    read = read_tables(paths)
+    return make_page(read, stages_table(folder / "none", read), CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +128,47 @@ def test_every_number_of_the_tables_stands_on_the_page(shared_tables, page):
 
 def test_the_findings_say_what_was_planted(page):
     assert "Pretraining helped small · probe on 1 of 2 tasks (simulated.promoters)" in page.words
-    assert "Counting k-mers still wins on simulated.enhancers" in page.words
-    assert "beats it on simulated.promoters" in page.words
+    for method in ("probe", "IA3 fine-tuning"):
+        assert (
+            f"small · {method} beat k-mer counts on 1 of 2 tasks (simulated.promoters); "
+            f"k-mer counts were still better on simulated.enhancers" in page.words
+        )
     assert "simulated.shuffled, whose labels are shuffled, all score 0 within chance" in page.words
     assert "None of these tasks has a published value" in page.words
+
+
+def test_overlaps_are_shares_of_the_rows_that_were_located(source):
+    line = next(r for r in source.split("<tr>") if "320 of 400" in r)
+    for cell in ("300 of 900", "40 of 320 (12.5%)", "30 of 300 (10.0%)"):
+        assert f">{cell}<" in line
+    other = [r for r in source.split("<tr>") if "not looked for" in r]
+    assert any("simulated.enhancers" in r for r in other)
+
+
+def test_the_page_says_how_each_task_is_pooled(source):
+    lines = [r for r in source.split("<tr>") if "train.csv" in r and "2 classes" in r]
+    pooled = {"centre" in r: re.search(r"simulated\.\w+", r).group() for r in lines}
+    assert pooled[True] == "simulated.enhancers"
+    assert sum("whole sequence" in r for r in lines) == 2
+
+
+def test_the_size_of_a_word_is_that_of_the_corpus(run, page, tmp_path):
+    assert "Guessing among 4,096 equally likely 6-mers costs 8.32 nats" in page.words
+    run.corpora[0]["k"] = 3
+    other = Page(make(run, tmp_path)).words
+    assert "Guessing among 64 equally likely 3-mers costs 4.16 nats" in other
+    assert "The models read DNA as 3-mers" in other
+    assert "6-mer" not in other
+
+
+def test_the_panels_of_the_layers_share_one_legend(source, page):
+    panels = [f["specification"] for f in page.specifications if f["id"].startswith("layers")]
+    assert len(panels) == 3
+    for panel in panels:
+        assert panel["layer"][0]["encoding"]["color"]["legend"] is None
+    legend = re.findall(r'<ul class="legend".*?</ul>', source, re.DOTALL)
+    assert len(legend) == 1
+    assert legend[0].count("<li>") == 2
 
 
 def test_a_control_that_scores_is_called_out(run, tmp_path):

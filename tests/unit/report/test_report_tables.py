@@ -6,7 +6,7 @@ import pytest
 
 from dnalm.errors import InputError
 from dnalm.report.results import read_results
-from dnalm.report.runs import stages_table
+from dnalm.report.stages import stages_table
 from dnalm.report.tables import read_tables, write_tables
 
 
@@ -54,6 +54,27 @@ def test_published_values_are_joined_by_the_names_of_the_config(new_run):
     assert "other row counts" in fewer["reason"]
 
 
+def test_a_fine_tuning_method_is_published_under_its_adapter_whatever_its_name(new_run):
+    rows = {"train": 13468, "test": 1497}
+    new_run.add_task("mine.H3", rows, published_as="original.H3", published=rows)
+    new_run.add_model("big", published_as="NT-v2-Multispecies-500M")
+    new_run.methods = {"slow_vectors": "ia3"}
+    for method in ("slow_vectors", "fine"):
+        new_run.add_result(method, "big", "mine.H3", [0.8, 0.8])
+    summary = new_run.tables()["summary"]
+    same = row(summary, method="slow_vectors")
+    assert (same["published"], bool(same["comparable"])) == (0.788, True)
+    assert not row(summary, method="fine")["comparable"]
+
+
+def test_locations_without_folds_leave_that_count_missing(new_run):
+    new_run.add_task("mine.x", {"train": 10, "test": 4})
+    new_run.add_locations("mine.x", ["train", "train", None, None], [True, False, False, False])
+    task = new_run.tables()["tasks"].iloc[0]
+    assert (task["test_rows_located"], task["test_rows_overlapping"]) == (2, 1)
+    assert pd.isna(task["train_rows_overlapping_fold"])
+
+
 def test_layers_show_the_best_penalty_of_each_and_mark_the_chosen_one(shared_tables):
     layers = shared_tables["layers"]
     own = layers[(layers["model"] == "small") & (layers["task"] == "simulated.promoters")]
@@ -80,11 +101,12 @@ def test_lift_is_given_for_each_region_with_its_rows(shared_tables):
     assert set(lift["task"]) == {"simulated.promoters"}
     rows = dict(zip(lift["region"], lift["rows"], strict=True))
     assert rows == {
-        "seen in pretraining": 200,
-        "held out of pretraining": 100,
-        "not in the pretraining genomes": 100,
-        "overlapping a training row": 40,
-        "not overlapping a training row": 360,
+        "on contigs used for pretraining": 200,
+        "on contigs held out of pretraining": 100,
+        "found, but on no contig of a split": 20,
+        "not found in the pretraining genomes": 80,
+        "found, overlapping a training row": 40,
+        "found, not overlapping a training row": 280,
     }
     assert (lift["low"] <= lift["lift"]).all()
     assert lift["lift"].tolist() == pytest.approx((lift["mcc"] - lift["untrained_mcc"]).tolist())
@@ -109,8 +131,12 @@ def test_tasks_and_corpora_hold_counts_hashes_and_held_out_contigs(shared_tables
     task = row(tables["tasks"], task="simulated.promoters")
     assert (task["train_rows"], task["test_rows"], task["duplicates_across"]) == (900, 400, 2)
     assert task["sha256"] == "b" * 64
-    assert task["test_rows_overlapping"] == 40
-    assert pd.isna(row(tables["tasks"], task="simulated.enhancers")["test_rows_overlapping"])
+    assert (task["test_rows_located"], task["train_rows_located"]) == (320, 300)
+    assert (task["test_rows_overlapping"], task["train_rows_overlapping_fold"]) == (40, 30)
+    other = row(tables["tasks"], task="simulated.enhancers")
+    assert pd.isna(other["test_rows_located"])
+    assert pd.isna(other["test_rows_overlapping"])
+    assert (task["pooling"], other["pooling"]) == ("mean", "centre")
     assert row(tables["corpora"], split="test")["held_out"] == "chr3"
 
 
@@ -136,15 +162,36 @@ def test_the_same_result_twice_is_refused(new_run):
         read_results(new_run.scores * 2, new_run.summaries * 2, new_run.predictions * 2)
 
 
-def test_stages_sum_the_jobs_of_each_folder(tmp_path):
-    for name, seconds in (("embed_task/a/x.jsonl", 10), ("embed_task/a/y.jsonl", 30)):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"s": seconds, "max_rss": seconds * 2}) + "\n")
-    (tmp_path / "pretrain").mkdir()
-    (tmp_path / "pretrain" / "m.jsonl").write_text('{"s": 100.5, "max_rss": "NA"}\n')
-    stages = stages_table(tmp_path)
+def write_benchmark(folder, name, seconds, memory="NA"):
+    path = folder / f"{name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"s": seconds, "max_rss": memory}) + "\n")
+
+
+def test_stages_sum_the_jobs_of_each_folder(shared_tables, tmp_path):
+    write_benchmark(tmp_path, "embed_task/small/simulated.promoters", 10, 20)
+    write_benchmark(tmp_path, "embed_task/small/simulated.enhancers", 30, 60)
+    write_benchmark(tmp_path, "pretrain/small", 100.5)
+    stages = stages_table(tmp_path, shared_tables)
     assert stages["stage"].tolist() == ["pretrain", "embed_task"]
     assert stages["seconds"].tolist() == [100.5, 40]
     assert stages["jobs"].tolist() == [1, 2]
     assert stages["peak_memory_mb"].tolist()[1] == 60
+
+
+def test_jobs_of_another_run_in_the_same_folder_take_no_time_of_this_one(shared_tables, tmp_path):
+    own = ["embed_task/small.untrained/simulated.promoters", "make_task/simulated.enhancers"]
+    own += ["finetune_folds/ia3/small/simulated.promoters/0", "locate_task/toy/simulated.promoters"]
+    own += ["score_baseline/kmers/simulated.promoters", "download_file/host/genome.fa.gz"]
+    own += ["make_tables"]
+    others = ["embed_task/small/other.task", "embed_task/big/simulated.promoters"]
+    others += ["pretrain/big", "finetune_folds/full/small/simulated.promoters/0"]
+    others += ["score_baseline/motifs/simulated.promoters", "locate_task/human/simulated.promoters"]
+    others += ["build_corpus/human", "make_task/other.task"]
+    for name in own:
+        write_benchmark(tmp_path, name, 1)
+    for name in others:
+        write_benchmark(tmp_path, name, 1000)
+    stages = stages_table(tmp_path, shared_tables)
+    assert set(stages["stage"]) == {name.partition("/")[0] for name in own}
+    assert set(stages["seconds"]) == {1}

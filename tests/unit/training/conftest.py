@@ -182,14 +182,13 @@ class Job:
         return [value for row in self.history() for key, value in row.items() if "loss" in key]
 
 
-@pytest.fixture
-def make_job(tmp_path, corpus):
+@pytest.fixture(scope="session")
+def make_job(tmp_path_factory, corpus):
     """Return a function that writes the settings of a job, `change(run, operation)` applied."""
-    number = iter(range(100))
 
     def make(change=lambda run, operation: None, corpus: Corpus = corpus) -> Job:
-        folder = tmp_path / f"job{next(number)}"
-        (folder / "models").mkdir(parents=True)
+        folder = tmp_path_factory.mktemp("job")
+        (folder / "models").mkdir()
         run, operation = copy.deepcopy(RUN), copy.deepcopy(OPERATION)
         change(run, operation)
         (folder / "run.json").write_text(json.dumps(run))

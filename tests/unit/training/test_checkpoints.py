@@ -31,11 +31,18 @@ def stop_after(steps):
     return Stop
 
 
+@pytest.fixture(scope="module")
+def whole(make_job):
+    """A finished job of 12 steps, not to be changed."""
+    job = make_job()
+    job.train()
+    return job
+
+
 @pytest.fixture
-def interrupted(make_job, monkeypatch):
+def interrupted(make_job, monkeypatch, whole):
     """A job stopped after step 8 of 12, with checkpoints of steps 5 and 8, and a finished twin."""
-    whole, job = make_job(), make_job()
-    whole.train()
+    job = make_job()
     with monkeypatch.context() as patched:
         patched.setattr("dnalm.training.launch.Interruption", lambda *_, **__: stop_after(8)())
         assert job.train() == "the test"

@@ -76,9 +76,10 @@ def test_training_stops_before_its_time_is_over():
         assert endless.reason is None
 
 
-def test_signals_are_noted_and_handlers_given_back():
-    before = signal.getsignal(signal.SIGUSR1)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_signals_are_noted_and_handlers_given_back(number):
+    before = signal.getsignal(number)
     with Interruption(None, started=0.0) as interruption:
-        signal.raise_signal(signal.SIGUSR1)
-        assert interruption.reason == "SIGUSR1"
-    assert signal.getsignal(signal.SIGUSR1) == before
+        signal.raise_signal(number)
+        assert interruption.reason == number.name
+    assert signal.getsignal(number) == before

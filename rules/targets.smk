@@ -1,0 +1,62 @@
+localrules:
+    report,
+    downloads,
+    corpora,
+    token_shards,
+    models,
+    embeddings,
+    probes,
+    finetunes,
+
+
+rule report:
+    """The page of the default target, by its name."""
+    input:
+        "<results>/report.html",
+
+
+rule downloads:
+    """Fetch every file that the configuration needs (into `mirror:` too, where one is set)."""
+    input:
+        get_downloads(),
+
+
+rule corpora:
+    """Make the tokenized data sets of the models that are run."""
+    input:
+        expand("<results>/corpora/{corpus}/manifest.json", corpus=CORPORA),
+
+
+rule token_shards:
+    """Write epochs of training windows as shards, token for token what the trainer draws."""
+    input:
+        expand("<results>/models/{model}/token_shards", model=MODELS),
+
+
+rule models:
+    """Pretrain the models."""
+    input:
+        expand("<results>/models/{model}/weights.safetensors", model=MODELS),
+
+
+rule embeddings:
+    """Embed every task with every model."""
+    input:
+        expand("<results>/embeddings/{model}/{task}.safetensors", model=PROBED, task=TASKS),
+
+
+rule probes:
+    """Probe every layer of every model on every task."""
+    input:
+        expand("<results>/probes/{model}/{task}.tsv", model=PROBED, task=TASKS),
+
+
+rule finetunes:
+    """Fine-tune every model on every task."""
+    input:
+        expand(
+            "<results>/finetunes/{method}/{model}/{task}/scores.tsv",
+            method=FINETUNES,
+            model=MODELS,
+            task=TASKS,
+        ),

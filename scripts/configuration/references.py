@@ -1,0 +1,190 @@
+"""What the schema cannot see: names that point at nothing, and values that do not fit together."""
+
+import fnmatch
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from string import Formatter
+from typing import Any
+
+from configuration.resolve import (
+    UNTRAINED,
+    list_sources,
+    resolve_preset,
+    resolve_task,
+    select_tasks,
+)
+from configuration.schema import nearest
+
+FOLDERS = ("results", "logs", "benchmarks")
+PLACEHOLDERS = {"name", "split"}
+
+
+def find_reference_errors(config: Mapping[str, Any]) -> list[str]:
+    """Return one sentence per name or value that does not fit the rest of a valid configuration."""
+    parts = (_run, _pathvars, _tasks, _corpora, _models, _selected_models)
+    return [sentence for part in parts for sentence in part(config)]
+
+
+def _unknown(key: str, name: str, known: Iterable[str]) -> Iterator[str]:
+    known = list(known)
+    if name not in known:
+        yield f"{key}: '{name}' is unknown{nearest(name, known)}"
+
+
+def _run(config: Mapping[str, Any]) -> Iterator[str]:
+    run = config["run"]
+    for name in run["models"]:
+        yield from _unknown("run.models", name, config["models"])
+    for pattern in run["tasks"]:
+        if not fnmatch.filter(config["tasks"], pattern):
+            yield from _unknown("run.tasks", pattern, config["tasks"])
+    for method in run["methods"]:
+        yield from _unknown("run.methods", method, ["probe", *config["finetune"]["methods"]])
+    for baseline in run["baselines"]:
+        yield from _unknown("run.baselines", baseline, ["untrained", *config["baselines"]])
+
+
+def _pathvars(config: Mapping[str, Any]) -> Iterator[str]:
+    # Other names are the user's own; one that nearly is a folder of ours is a typo, and would send
+    # a run's files into another run's folder.
+    for name in config["pathvars"]:
+        if name not in FOLDERS and "did you mean" in nearest(name, FOLDERS):
+            yield f"pathvars: the key '{name}' is unknown{nearest(name, FOLDERS)}"
+
+
+def _tasks(config: Mapping[str, Any]) -> Iterator[str]:
+    for name, task in config["tasks"].items():
+        key = f"tasks.{name}"
+        if "." not in name:
+            yield f"{key}: a task is named <set>.<name>; write 'mine.{name}'."
+        if (task["kind"] == "binary") != (task["classes"] == 2):
+            yield (
+                f"{key}: kind is {task['kind']} and classes {task['classes']}; binary means 2"
+                " classes, multiclass 3 or more."
+            )
+        yield from _label_pattern(key, resolve_task(config, name)["label_pattern"])
+        if "build" in task:
+            yield from _unknown(f"{key}.build.genome", task["build"]["genome"], config["genomes"])
+        elif "." in name:
+            yield from _sources(key, task, name)
+
+
+def _label_pattern(key: str, pattern: str) -> Iterator[str]:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        yield f"{key}.label_pattern: '{pattern}' is no regular expression ({error}); correct it."
+        return
+    if not groups:
+        yield f"{key}.label_pattern: '{pattern}' has no group; put the label in parentheses."
+
+
+def _sources(key: str, task: Mapping[str, Any], name: str) -> Iterator[str]:
+    raw = task["path"] if "path" in task else task["url"]
+    parts = [raw] if isinstance(raw, str) else raw.values()
+    texts = [text for part in parts for text in ([part] if isinstance(part, str) else part)]
+    fields = {field for text in texts for _, field, _, _ in Formatter().parse(text) if field}
+    if foreign := fields - PLACEHOLDERS:
+        yield f"{key}: a source holds {{{min(foreign)}}}; known are {{name}} and {{split}}."
+        return
+    same = set(list_sources(task, name, "train")) & set(list_sources(task, name, "test"))
+    if same:
+        yield f"{key}: {min(same)} is both train and test; give each split files of its own."
+
+
+def _corpora(config: Mapping[str, Any]) -> Iterator[str]:
+    for name, corpus in config["corpora"].items():
+        key = f"corpora.{name}"
+        for genome in corpus.get("genomes", []):
+            yield from _unknown(f"{key}.genomes", genome, config["genomes"])
+        for held_out in ("validation", "test"):
+            value = corpus["split"][held_out]
+            if corpus["split"]["by"] == "contig" and isinstance(value, int):
+                yield (
+                    f"{key}.split.{held_out}: {value} is a number, but the split is by contig;"
+                    " list the contigs."
+                )
+        windows = corpus["windows"]
+        if isinstance(windows, str):
+            yield from _unknown(f"{key}.windows", windows, config["windows"])
+            windows = config["windows"].get(windows)
+        if windows and windows["length"] - windows["start_max"] < corpus["k"]:
+            yield (
+                f"{key}.windows: {windows['length']} bases less a start of up to"
+                f" {windows['start_max']} hold no {corpus['k']}-mer; raise length."
+            )
+
+
+def _models(config: Mapping[str, Any]) -> Iterator[str]:
+    for name, model in config["models"].items():
+        key = f"models.{name}"
+        if name.endswith(UNTRAINED):
+            yield f"{key}: names ending in {UNTRAINED} are reserved; rename it."
+        unknown = [
+            *_unknown(f"{key}.preset", model["preset"], config["model"]["presets"]),
+            *_unknown(f"{key}.corpus", model["corpus"], config["corpora"]),
+        ]
+        yield from unknown or _misfits(config, name)
+        masking = config["pretrain"]["masking"] | model.get("pretrain", {}).get("masking", {})
+        if masking["masked"] + masking["random"] > 1:
+            yield (
+                f"{key}: pretrain.masking has masked {masking['masked']} and random"
+                f" {masking['random']}; their sum may be at most 1, the rest is kept."
+            )
+
+
+def _misfits(config: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Yield what does not fit between a model's preset and its corpus, or within the preset."""
+    key, corpus_name = f"models.{name}", config["models"][name]["corpus"]
+    corpus, preset = config["corpora"][corpus_name], resolve_preset(config, name)
+    if preset["vocabulary"] != corpus["vocabulary"]:
+        yield (
+            f"{key}: its preset reads vocabulary {preset['vocabulary']}, its corpus"
+            f" '{corpus_name}' holds {corpus['vocabulary']}; choose a corpus with the same one."
+        )
+    if preset["max_tokens"] < corpus["max_tokens"]:
+        yield (
+            f"{key}: its preset reads at most {preset['max_tokens']} tokens, its corpus"
+            f" '{corpus_name}' has windows of up to {corpus['max_tokens']}; lower corpora."
+            f"{corpus_name}.max_tokens."
+        )
+    if preset["width"] % preset["heads"]:
+        yield (
+            f"{key}: width {preset['width']} is not a multiple of {preset['heads']} heads; change"
+            " one of them."
+        )
+    elif preset["positions"] == "rotary" and preset["width"] // preset["heads"] % 2:
+        yield (
+            f"{key}: heads are {preset['width'] // preset['heads']} wide, rotary positions need an"
+            " even number; change width or heads."
+        )
+
+
+def _selected_models(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what would stop the selected models after their training, found before it."""
+    for name in config["run"]["models"]:
+        model = config["models"].get(name)
+        if not model or model["preset"] not in config["model"]["presets"]:
+            continue
+        corpus = config["corpora"].get(model["corpus"])
+        if not corpus:
+            continue
+        if corpus.get("haplotypes"):
+            yield (
+                f"run.models: '{name}' needs the corpus '{model['corpus']}', whose haplotypes this"
+                " version cannot build yet; choose a model with another corpus."
+            )
+        preset, layers = resolve_preset(config, name), config["embed"]["layers"]
+        if isinstance(layers, list) and max(layers) > preset["layers"]:
+            yield (
+                f"embed.layers: {max(layers)} is asked for, the model '{name}' has"
+                f" {preset['layers']} layers; drop it."
+            )
+        for task in select_tasks(config):
+            length = config["tasks"][task].get("length")
+            tokens = 1 + sum(divmod(length, corpus["k"])) if length else 0
+            if tokens > preset["max_tokens"]:
+                yield (
+                    f"tasks.{task}: sequences of {length} bases are {tokens} tokens, the model"
+                    f" '{name}' reads {preset['max_tokens']}; choose another model or task."
+                )

@@ -1,0 +1,114 @@
+"""What a corpus, model or task of the configuration resolves to, defaults filled in."""
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dnalm.genome.kmers import Vocabulary
+
+UNTRAINED = ".untrained"
+
+
+def drop_removed(config: dict[str, Any]) -> None:
+    """Take away, in place, what an overlay has set to null in a genome or task it inherited."""
+    for section in ("genomes", "tasks"):
+        entries = config.get(section)
+        for entry in entries.values() if isinstance(entries, dict) else ():
+            if isinstance(entry, dict):  # whatever else it is, the schema will say
+                for key in [key for key, value in entry.items() if value is None]:
+                    del entry[key]
+
+
+def select_tasks(config: Mapping[str, Any]) -> list[str]:
+    """Return the tasks that run.tasks asks for, in the order of the configuration."""
+    patterns = config["run"]["tasks"]
+    return [name for name in config["tasks"] if any(fnmatch.fnmatch(name, p) for p in patterns)]
+
+
+def resolve_preset(config: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Return all encoder keys of a model: its generation's, overridden by its preset's."""
+    preset = config["model"]["presets"][config["models"][model]["preset"]]
+    resolved = config["model"]["generations"][preset["generation"]] | preset
+    del resolved["generation"]
+    return resolved
+
+
+def resolve_corpus(config: Mapping[str, Any], name: str, genomes: list[str]) -> dict[str, Any]:
+    """Return what decides a corpus: its genomes in order, window numbers, split and vocabulary."""
+    corpus = config["corpora"][name]
+    windows = corpus["windows"]
+    return {
+        **config["corpus"],
+        "genomes": genomes,
+        "windows": config["windows"][windows] if isinstance(windows, str) else windows,
+        **{key: corpus[key] for key in ("split", "k", "vocabulary", "max_tokens")},
+    }
+
+
+def resolve_run(config: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Return what decides a model's weights; `<name>.untrained` trains for no step."""
+    trained = model.removesuffix(UNTRAINED)
+    settings = config["models"][trained]
+    corpus = config["corpora"][settings["corpus"]]
+    encoder = resolve_preset(config, trained)
+    vocabulary = Vocabulary(k=corpus["k"], version=encoder.pop("vocabulary"))
+    options = {key: value for key, value in config["model"].items() if not isinstance(value, dict)}
+    pretrain = merge(config["pretrain"], settings.get("pretrain", {}))
+    return {
+        "model": model,
+        "encoder": {
+            **options,
+            **encoder,
+            "vocabulary_size": vocabulary.size,
+            "pad_id": vocabulary.pad,
+            "mask_id": vocabulary.mask,
+        },
+        "corpus": settings["corpus"],
+        "k": vocabulary.k,
+        "vocabulary": vocabulary.version,
+        "initial_weights": None,
+        "pretrain": {**pretrain, "min_kmers": config["corpus"]["min_kmers"]},
+    }
+
+
+def resolve_task(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a task's settings with everything its entry leaves out filled in."""
+    optional = {"length": None, "rows": None, "pooling": None, "published_as": None}
+    return {**optional, **config["task"], **config["tasks"][name]}
+
+
+def list_sources(entry: Mapping[str, Any], task: str, split: str) -> list[str]:
+    """Return the paths or addresses of one split of a task, {name} and {split} filled in."""
+    sources = entry["path"] if "path" in entry else entry["url"]
+    sources = sources[split] if isinstance(sources, Mapping) else sources
+    sources = [sources] if isinstance(sources, str) else sources
+    return [source.format(name=task.split(".", 1)[1], split=split) for source in sources]
+
+
+def list_downloads(
+    config: Mapping[str, Any], genomes: Mapping[str, Mapping[str, Any]], tasks: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Return {urls, sha256, md5} of every file to download for these genomes and tasks."""
+    downloads = []
+    for genome in genomes.values():
+        if "url" in genome:
+            urls = genome["url"]
+            urls = [urls] if isinstance(urls, str) else urls
+            sums = {key: genome.get(key) for key in ("sha256", "md5")}
+            downloads.append({"urls": urls, **sums})
+    for name in tasks:
+        task = config["tasks"][name]
+        for split in ("train", "test") if "url" in task else ():
+            sha256 = task.get("sha256", {}).get(split)
+            for url in list_sources(task, name, split):
+                downloads.append({"urls": [url], "sha256": sha256, "md5": None})
+    return downloads
+
+
+def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `overrides` written over it, mappings merged key by key."""
+    merged = dict(base)
+    for key, value in overrides.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged

@@ -1,0 +1,107 @@
+"""Violations of the schema as sentences: the key, the value and what is allowed."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jsonschema
+
+LONGEST_VALUE = 80
+TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "a text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "null": "null",
+}
+BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+}
+
+
+def find_schema_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Return one sentence per violation of a JSON schema: key, value and what is allowed."""
+    validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
+    # jsonschema reports each missing key apart, and each report names them all.
+    return list(dict.fromkeys(sentence for error in errors for sentence in _describe(error)))
+
+
+def _describe(error: jsonschema.ValidationError) -> list[str]:
+    key = ".".join(map(str, error.absolute_path)) or "the configuration"
+    start = f"{key}: {_shown(error.instance)}"
+    allowed = error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            known = error.schema.get("properties", {})
+            unknown = [name for name in error.instance if name not in known]
+            return [f"{key}: the key '{name}' is unknown{nearest(name, known)}" for name in unknown]
+        case "required":
+            missing = [name for name in allowed if name not in error.instance]
+            return [f"{key}: the key '{name}' is missing; add it." for name in missing]
+        case "not":  # a key that the schema forbids beside the others
+            return [f"{key}: this key does not fit the ones beside it; remove it."]
+        case "enum" | "const":
+            choices = allowed if error.validator == "enum" else [allowed]
+            return [f"{start} is not allowed; choose one of {listing(choices)}."]
+        case "type":
+            wanted = [allowed] if isinstance(allowed, str) else allowed
+            words = " or ".join(TYPES[name] for name in wanted)
+            return [f"{start} has the wrong type; give {words}{_hint(error.instance)}."]
+        case "oneOf" | "anyOf" if "description" in error.schema:
+            return [f"{start} is not allowed; give {error.schema['description']}."]
+        case "oneOf" | "anyOf":  # alternatives are keys of which one has to be there
+            names = [name for choice in allowed for name in choice["required"]]
+            given = [name for name in names if name in error.instance]
+            advice = (
+                f"drop all but one of {listing(given)}" if given else f"add {' or '.join(names)}"
+            )
+            inherited = " (a null in an overlay takes an inherited key away)" if given else ""
+            return [f"{key}: exactly one of {listing(names)} has to be given; {advice}{inherited}."]
+        case "pattern":
+            return [f"{start} is not of the form {allowed}; change it."]
+        case "minItems" | "minProperties" | "minLength":
+            return [f"{start} is empty; give at least {allowed}."]
+        case "uniqueItems":
+            return [f"{start} names something twice; drop the repetition."]
+        case bound if bound in BOUNDS:
+            return [f"{start} is out of range; give {BOUNDS[bound]} {allowed}."]
+        case _:
+            return [f"{key}: {error.message}."]
+
+
+def _shown(value: Any) -> str:
+    text = {None: "null", True: "true", False: "false"}.get(value) if _is_atom(value) else None
+    text = text or repr(value)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+
+
+def _is_atom(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
+
+
+def _hint(value: Any) -> str:
+    """Return what to do about a number that YAML took for text, such as 1e-4."""
+    try:
+        float(value if isinstance(value, str) else "")
+    except ValueError:
+        return ""
+    return " (YAML reads 1e-4 as text; write 1.0e-4, or 1.0e+4)"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence on an unknown name: the nearest known one, or the known ones."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known are {listing(known)}."
+
+
+def listing(values: Iterable[Any]) -> str:
+    """Return a comma-separated list of at most twelve values."""
+    values = [str(value) for value in values]
+    return ", ".join(values[:12]) + (", ..." if len(values) > 12 else "") or "none"

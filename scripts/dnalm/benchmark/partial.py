@@ -1,0 +1,43 @@
+"""Finished parts of a long piece of work, kept on disk so that a killed job does not redo them."""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dnalm.files import read_json, write_json
+
+DIGITS = 16
+
+
+class Partial:
+    """Named JSON values in a folder of their own, below one that the caller gives.
+
+    The folder is named by a hash of `facts`, everything that decides the values, so other facts
+    never find them. Without a folder nothing is kept.
+    """
+
+    def __init__(self, folder: str | Path | None, facts: Mapping[str, Any]) -> None:
+        text = json.dumps(facts, sort_keys=True)
+        name = sha256(text.encode()).hexdigest()[:DIGITS]
+        self.folder = None if folder is None else Path(folder) / name
+
+    def read(self) -> dict[str, Any]:
+        """Return {name: value} of all that is kept."""
+        paths = [] if self.folder is None else self.folder.glob("[!.]*.json")
+        return {path.stem: read_json(path) for path in paths}
+
+    def write(self, name: str, value: Any) -> None:
+        """Keep a value, complete or not at all."""
+        if self.folder is not None:
+            write_json(self.folder / f"{name}.json", value)
+
+
+def hash_array(array: np.ndarray) -> str:
+    """Return the sha256 of an array's type, shape and numbers, hexadecimal."""
+    digest = sha256(f"{array.dtype.str} {array.shape} ".encode())
+    digest.update(np.ascontiguousarray(array).ravel())
+    return digest.hexdigest()

@@ -1,0 +1,38 @@
+"""The first weights of an encoder, drawn from a seed."""
+
+import math
+
+import torch
+from torch import nn
+
+from dnalm.model.encoder import Encoder
+
+TABLES = ("tokens.weight", "positions.weight")
+NORMAL_DEVIATION = 0.02
+
+
+def initialise(encoder: Encoder, seed: int) -> None:
+    """Draw every weight anew; the same seed gives the same weights on every device.
+
+    `haiku` is the draw of the authors' code (1.5): attention weights and biases uniform within
+    ±√(6/fan_in), the other matrices normal of SD 1/√fan_in and the tables normal of SD 1, both cut
+    at ±2 SD, the other biases 0. `normal` is SD 0.02 and biases 0. LayerNorms start at 1 and 0.
+    """
+    haiku = encoder.config.initialisation == "haiku"
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in encoder.named_parameters():
+        fan_in = parameter.shape[-1]  # of a bias: its own length, as in the authors' code
+        drawn = torch.zeros(parameter.shape)
+        if "norm." in name:
+            drawn.fill_(float(name.endswith("weight")))
+        elif haiku and ".attention." in name:
+            limit = math.sqrt(6.0 / fan_in)
+            drawn.uniform_(-limit, limit, generator=generator)
+        elif name.endswith("weight") and haiku:
+            deviation = 1.0 if name in TABLES else 1.0 / math.sqrt(fan_in)
+            bounds = {"a": -2.0 * deviation, "b": 2.0 * deviation}
+            nn.init.trunc_normal_(drawn, std=deviation, **bounds, generator=generator)
+        elif name.endswith("weight"):
+            drawn.normal_(0.0, NORMAL_DEVIATION, generator=generator)
+        with torch.no_grad():
+            parameter.copy_(drawn)

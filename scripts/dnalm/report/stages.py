@@ -1,0 +1,67 @@
+"""Time and memory of the stages of a run, from the benchmark files of its jobs."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = ["stage", "jobs", "seconds", "largest_job_seconds", "peak_memory_mb"]
+# What the folders and the file's name say below a stage; of stages not named here all jobs count.
+NAMES = {
+    "build_corpus": ["corpus"],
+    "make_task": ["task"],
+    "locate_task": ["corpus", "task"],
+    "describe_run": ["model"],
+    "describe_operation": ["model"],
+    "initialise_model": ["model"],
+    "pretrain": ["model"],
+    "write_token_shards": ["model"],
+    "embed_task": ["model", "task"],
+    "probe_task": ["model", "task"],
+    "score_baseline": ["baseline", "task"],
+    "finetune_folds": ["method", "model", "task"],
+    "collect_finetune": ["method", "model", "task"],
+}
+
+
+def stages_table(folder: str | Path, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the time spent per stage from a folder of benchmark files, one subfolder per stage.
+
+    Files are JSON lines with `s` (seconds) and `max_rss` (MB), of the last attempt of each job.
+    Jobs of tasks, models and so on that are not in `tables` belong to another run and are left
+    out. The sum over jobs is work, not waiting time: jobs run side by side.
+    """
+    known = _known(tables)
+    rows = []
+    for path in sorted(Path(folder).rglob("*.jsonl")):
+        stage, *names = path.relative_to(folder).with_suffix("").parts
+        if any(
+            name not in known[kind] for kind, name in zip(NAMES.get(stage, []), names, strict=False)
+        ):
+            continue
+        for line in filter(None, path.read_text().splitlines()):
+            record = json.loads(line)
+            memory = pd.to_numeric(record.get("max_rss"), errors="coerce")
+            rows.append({"stage": stage, "s": float(record["s"]), "memory": memory})
+    table = pd.DataFrame(rows, columns=["stage", "s", "memory"])
+    stages = table.groupby("stage", sort=False).agg(
+        jobs=("s", "size"),
+        seconds=("s", "sum"),
+        largest_job_seconds=("s", "max"),
+        peak_memory_mb=("memory", "max"),
+    )
+    ordered = stages.reset_index().sort_values("seconds", ascending=False, ignore_index=True)
+    return ordered[COLUMNS]
+
+
+def _known(tables: Mapping[str, pd.DataFrame]) -> dict[str, set[str]]:
+    summary = tables["summary"]
+    baseline = summary["method"] == "baseline"
+    return {
+        "corpus": set(tables["corpora"]["corpus"]),
+        "task": set(tables["tasks"]["task"]),
+        "model": set(tables["models"]["model"]),
+        "baseline": set(summary.loc[baseline, "model"]),
+        "method": set(summary.loc[~baseline, "method"]),
+    }
