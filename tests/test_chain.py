@@ -80,8 +80,8 @@ def test_editing_the_trainer_exports_the_finished_state_without_a_step(finished)
     trainer = finished.folder / "scripts/pretrain.py"
     trainer.write_text(trainer.read_text() + "\n# a comment\n")
     before = {path: path.stat().st_mtime_ns for path in (state / "checkpoints").rglob("*")}
-    assert "pretrain" in finished.plan(*TINY, "models")
-    done = finished.run(*TINY, "models")
+    assert "pretrain" in finished.plan("models", *TINY)
+    done = finished.run("models", *TINY)
     assert done.returncode == 0, done.stdout
     assert (folder / "weights.safetensors").read_bytes() == weights
     assert {p: p.stat().st_mtime_ns for p in (state / "checkpoints").rglob("*")} == before
@@ -90,17 +90,17 @@ def test_editing_the_trainer_exports_the_finished_state_without_a_step(finished)
 def test_a_trainer_killed_at_a_random_step_ends_with_the_same_weights(finished, make_workflow):
     killed = make_workflow()
     folder = killed.folder / RESULTS / "models" / MODEL
-    command = killed.command(*TINY, "models")
+    command = killed.command("models", *TINY)
     log = open(killed.folder / "log", "w")  # noqa: SIM115
     head = subprocess.Popen(command, cwd=killed.folder, stdout=log, stderr=log)
     try:
-        kill_trainer_after(folder, steps=random.randrange(5, 25))
+        kill_trainer_after(head, folder, steps=random.randrange(5, 25))
         assert head.wait(timeout=300) != 0, "snakemake did not notice that its trainer was killed"
     finally:
         head.kill()
         log.close()
     assert not (folder / "weights.safetensors").exists()
-    done = killed.run(*TINY, "models")
+    done = killed.run("models", *TINY)
     assert done.returncode == 0, done.stdout
     undisturbed = finished.folder / RESULTS / "models" / MODEL
     name = "weights.safetensors"
@@ -108,17 +108,17 @@ def test_a_trainer_killed_at_a_random_step_ends_with_the_same_weights(finished, 
     assert losses(folder) == losses(undisturbed)
 
 
-def kill_trainer_after(folder, steps):
+def kill_trainer_after(head, folder, steps):
     """Send SIGKILL to the process that holds the lock once `steps` rows are in its history."""
     deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and head.poll() is None:
         for history in folder.glob("state/*/history.jsonl"):
             if history.read_text().count("\n") >= steps:
                 pid = json.loads((history.parent / "lock.json").read_text())["pid"]
                 os.kill(pid, signal.SIGKILL)
                 return
         time.sleep(0.02)
-    raise AssertionError(f"the trainer did not reach {steps} steps")
+    raise AssertionError(f"the trainer did not reach {steps} steps: {head.poll()=}")
 
 
 def losses(folder):
