@@ -371,7 +371,7 @@ def test_a_sequence_longer_than_the_context_is_named(finetuning):
     table = pd.read_parquet(finetuning.table)
     table.loc[7, "sequence"] = "ACGT" * 40
     table.to_parquet(finetuning.table)
-    with pytest.raises(InputError, match=r"row\.7 has 160 bases"):
+    with pytest.raises(InputError, match=r"row\.7 \(planted\) has 160 bases"):
         train_fold(finetuning, 0)
 
 
