@@ -117,7 +117,7 @@ def differences_figure(
     channels = styles(own)
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=INK, strokeWidth=1.5).encode(x="x:Q")
     bars = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title=axis).axis(tickCount=8, format="+.2f"),
+        x=alt.X("low:Q", title=axis).axis(tickCount=8, format="+.3~f"),
         x2="high:Q",
         color=channels["color"],
     )
