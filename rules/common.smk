@@ -1,5 +1,6 @@
 """What several stages need: the checked configuration, the names in it, and where inputs come from."""
 
+import csv
 import os
 import re
 import sys
@@ -22,7 +23,9 @@ def check_configuration():
     """Stop before any job starts, with every error of the configuration in one list."""
     with open(workflow.source_path("../resources/schemas/config.schema.yaml")) as file:
         errors = schema.find_schema_errors(config, yaml.safe_load(file))
-    errors = errors or references.find_reference_errors(config)
+    with open(workflow.source_path("../resources/published_scores.tsv"), newline="") as file:
+        published = csv.DictReader(file, delimiter="\t")
+        errors = errors or references.find_reference_errors(config, published)
     if errors:
         raise WorkflowError("The configuration is wrong:\n" + "\n".join(errors))
 

@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from string import Formatter
 from typing import Any
 
@@ -19,10 +19,16 @@ FOLDERS = ("results", "logs", "benchmarks")
 PLACEHOLDERS = {"name", "split"}
 
 
-def find_reference_errors(config: Mapping[str, Any]) -> list[str]:
-    """Return one sentence per name or value that does not fit the rest of a valid configuration."""
+def find_reference_errors(
+    config: Mapping[str, Any], published: Iterable[Mapping[str, str]]
+) -> list[str]:
+    """Return one sentence per name or value that does not fit the rest of a valid configuration.
+
+    `published` are the rows of the published scores, of which benchmark, task and model are read.
+    """
     parts = (_run, _pathvars, _tasks, _corpora, _models, _selected_models)
-    return [sentence for part in parts for sentence in part(config)]
+    sentences = [sentence for part in parts for sentence in part(config)]
+    return sentences + list(_published(config, list(published)))
 
 
 def _unknown(key: str, name: str, known: Iterable[str]) -> Iterator[str]:
@@ -42,6 +48,20 @@ def _run(config: Mapping[str, Any]) -> Iterator[str]:
         yield from _unknown("run.methods", method, ["probe", *config["finetune"]["methods"]])
     for baseline in run["baselines"]:
         yield from _unknown("run.baselines", baseline, ["untrained", *config["baselines"]])
+
+
+def _published(
+    config: Mapping[str, Any], published: Collection[Mapping[str, str]]
+) -> Iterator[str]:
+    known = {
+        "models": {row["model"] for row in published},
+        "tasks": {f"{row['benchmark']}.{row['task']}" for row in published},
+    }
+    for section, names in known.items():
+        for name, entry in config[section].items():
+            if entry.get("published_as"):
+                key = f"{section}.{name}.published_as"
+                yield from _unknown(key, entry["published_as"], sorted(names))
 
 
 def _pathvars(config: Mapping[str, Any]) -> Iterator[str]:

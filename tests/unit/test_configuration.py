@@ -1,6 +1,7 @@
 """The configuration: what is shipped is valid, and what is wrong is said in one sentence."""
 
 import copy
+import csv
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from configuration import references, resolve, schema
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "resources/schemas/config.schema.yaml").read_text())
+with open(ROOT / "resources/published_scores.tsv", newline="") as file:
+    PUBLISHED = list(csv.DictReader(file, delimiter="\t"))
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 BUILT = {"kind": "binary", "classes": 2}
@@ -40,12 +43,12 @@ def test_overlays_are_valid_on_top_of_the_shipped_configuration(name):
     layers = [*below.get(name, []), name]
     config = overlay(*(yaml.safe_load((ROOT / "tests" / layer).read_text()) for layer in layers))
     assert schema.find_schema_errors(config, SCHEMA) == []
-    assert references.find_reference_errors(config) == []
+    assert references.find_reference_errors(config, PUBLISHED) == []
 
 
 def test_the_shipped_configuration_is_valid():
     assert schema.find_schema_errors(SHIPPED, SCHEMA) == []
-    assert references.find_reference_errors(SHIPPED) == []
+    assert references.find_reference_errors(SHIPPED, PUBLISHED) == []
 
 
 def test_every_schema_error_is_reported_not_only_the_first():
@@ -94,6 +97,14 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         ({"run": {"tasks": ["revised.H3K4m3"]}}, ["run.tasks", "revised.H3K4me3"]),
         ({"run": {"methods": ["ia4"]}}, ["run.methods", "ia4", "ia3"]),
         ({"run": {"models": ["500m-1000g"]}}, ["500m-1000g", "haplotypes"]),
+        (
+            {"models": {"500m-human-ref": {"published_as": "NT-HumanRef-500"}}},
+            ["models.500m-human-ref.published_as", "did you mean 'NT-HumanRef-500M'"],
+        ),
+        (
+            {"tasks": {"mine.x": BUILT | {"path": "{split}.csv", "published_as": "originl.H3"}}},
+            ["tasks.mine.x.published_as", "did you mean 'original.H3'"],
+        ),
         ({"pathvars": {"result": "x"}}, ["pathvars", "'result'", "'results'"]),
         (
             {"tasks": {"mine.x": BUILT | {"path": "x.csv"}}},
@@ -146,7 +157,7 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
     ],
 )
 def test_a_name_that_points_at_nothing_is_named_with_the_nearest_known(change, parts):
-    errors = references.find_reference_errors(overlay(change))
+    errors = references.find_reference_errors(overlay(change), PUBLISHED)
     assert errors
     for part in parts:
         assert part in errors[0]

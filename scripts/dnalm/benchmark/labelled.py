@@ -48,6 +48,12 @@ class LabelledRow:
     provenance: str
 
 
+def refuse_folder(path: str | Path) -> None:
+    """Raise InputError for a folder where rows are to be read."""
+    if Path(path).is_dir():
+        raise InputError(f"{path} is a folder: give the path of a file in it.")
+
+
 def read_labelled(path: str | Path, split: str, columns: Columns) -> Iterator[LabelledRow]:
     """Yield the rows of one file, plain or gzip; rows are counted from 1 without the header.
 
@@ -55,8 +61,7 @@ def read_labelled(path: str | Path, split: str, columns: Columns) -> Iterator[La
     a line with too many or too few cells, a FASTA header without a label and a file that cannot be
     read.
     """
-    if Path(path).is_dir():
-        raise InputError(f"{path} is a folder: give the path of a file in it.")
+    refuse_folder(path)
     kind = columns.format if columns.format != "auto" else _format_of(Path(path))
     if kind not in FORMATS.values():
         raise InputError(

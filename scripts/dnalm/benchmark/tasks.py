@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
 from dnalm.benchmark.inventory import SPLITS, name_files, summarise
-from dnalm.benchmark.labelled import LabelledRow, read_labelled
+from dnalm.benchmark.labelled import LabelledRow, read_labelled, refuse_folder
 from dnalm.benchmark.recipes import cut_windows
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of, write_json
@@ -138,6 +138,7 @@ def _check_sums(files: Mapping[str, Sequence[str]], sums: Mapping[str, str], nam
                 f"Task {name} has {len(files[split])} {split} files and one sha256 for them: "
                 f"put them into one file or leave sha256.{split} out."
             )
+        refuse_folder(files[split][0])
         found = sha256_of(files[split][0])
         if found != expected:
             raise InputError(

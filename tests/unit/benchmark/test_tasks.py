@@ -268,6 +268,8 @@ def test_a_folder_is_called_a_folder(files, tmp_path):
         (tmp_path / name).mkdir()
         with pytest.raises(InputError, match=rf"{name} is a folder: give the path of a file"):
             make({**files, "train": str(tmp_path / name)})
+        with pytest.raises(InputError, match=rf"{name} is a folder: give the path of a file"):
+            make({**files, "train": str(tmp_path / name)}, sha256={"train": "0" * 64})
 
 
 @pytest.mark.parametrize(
