@@ -1,21 +1,11 @@
-"""Small genomes and, where DNALM_DATA names it, the folder of real data."""
+"""Small genomes."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dnalm.genome.bases import write_bases
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    """Return the folder of real data, or skip."""
-    folder = os.environ.get("DNALM_DATA")
-    if not folder:
-        pytest.skip("DNALM_DATA does not name a folder of real data")
-    return Path(folder)
 
 
 def random_sequence(seed: int, length: int, n_share: float = 0.0) -> str:

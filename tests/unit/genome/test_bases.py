@@ -29,9 +29,9 @@ def test_the_store_reads_back_like_pyfaidx_on_a_made_genome(tmp_path, store, seq
             assert found == to_sequence(bases.read_absolute(name, int(start), int(end)))
 
 
-def test_the_store_reads_back_like_pyfaidx_on_a_real_genome(tmp_path, real_data):
+def test_the_store_reads_back_like_pyfaidx_on_a_real_genome(tmp_path, data_folder):
     pyfaidx = pytest.importorskip("pyfaidx")
-    source = real_data / "human_grch37_chr20_1-2Mb" / "20_1000001-2000000.fa.gz"
+    source = data_folder / "human_grch37_chr20_1-2Mb" / "20_1000001-2000000.fa.gz"
     paths = {key: tmp_path / key for key in ("bases", "contigs", "manifest")}
     write_bases(source, name="chr20", config={}, **paths)
     bases = GenomeBases(paths["bases"], paths["contigs"])

@@ -131,13 +131,13 @@ def test_a_missing_file_is_told(tmp_path):
         list(read_fasta(tmp_path / "nowhere.fa"))
 
 
-def test_real_genomes_equal_pyfaidx(real_data, tmp_path):
+def test_real_genomes_equal_pyfaidx(data_folder, tmp_path):
     pyfaidx = pytest.importorskip("pyfaidx")
     for name in (
         "human_grch37_chr1_0-1Mb/1_1-1000000",
         "multispecies/drosophila_melanogaster_1pct",
     ):
-        path = real_data / f"{name}.fa.gz"
+        path = data_folder / f"{name}.fa.gz"
         plain = tmp_path / f"{path.name}.plain"
         plain.write_bytes(gzip.decompress(path.read_bytes()))
         peer = pyfaidx.Fasta(str(plain))

@@ -91,13 +91,13 @@ def test_tokens_equal_transformers_for_another_k(tmp_path):
         assert encode(to_codes(sequence), vocabulary).tolist() == peer(sequence)["input_ids"]
 
 
-def test_vocabulary_equals_the_published_file(real_data):
-    published = (real_data / "tokenization" / "nt_v2_vocab.txt").read_text().split()
+def test_vocabulary_equals_the_published_file(data_folder):
+    published = (data_folder / "tokenization" / "nt_v2_vocab.txt").read_text().split()
     assert VERSIONS["v2"].tokens() == published
 
 
-def test_tokens_equal_the_published_vectors(real_data):
-    path = real_data / "tokenization" / "nt_v2_token_vectors.json"
+def test_tokens_equal_the_published_vectors(data_folder):
+    path = data_folder / "tokenization" / "nt_v2_token_vectors.json"
     compared = 0
     for vector in json.loads(path.read_text())["vectors"]:
         for sequence, ids in zip(vector["sequences"], vector["input_ids"], strict=True):
