@@ -13,7 +13,7 @@ def address_of(url: str) -> str:
     """
     parts = urlsplit(url)
     path = unquote(parts.path).strip("/")
-    if parts.scheme not in {"http", "https", "ftp"} or not parts.netloc or not path:
+    if parts.scheme not in {"http", "https"} or not parts.netloc or not path:
         raise InputError(f"'{url}' is not a download address; give http(s)://host/path.")
     if ".." in path.split("/"):
         raise InputError(f"'{url}' has '..' in its path; give the address without it.")

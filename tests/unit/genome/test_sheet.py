@@ -54,7 +54,9 @@ def test_an_address_is_host_and_path():
     assert address_of("https://ftp.example.org/a/b%20c.fa.gz?x=1") == "ftp.example.org/a/b c.fa.gz"
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "https://host", "https://host/../../x"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "https://host", "https://host/../../x", "ftp://host/x"]
+)
 def test_an_address_that_is_no_download_is_refused(url):
     with pytest.raises(InputError):
         address_of(url)
