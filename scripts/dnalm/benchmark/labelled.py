@@ -40,12 +40,21 @@ class Columns(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledRow:
-    """One row as read: nothing cleaned, the label as text, its origin for error messages."""
+    """One row as read: nothing cleaned, the label as text.
+
+    `provenance` is the same on every machine: it names the file without its folder.
+    """
 
     sequence: str
     label: str
     split: str
     provenance: str
+    folder: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where to find the row: its provenance with the folder."""
+        return str(Path(self.folder) / self.provenance)
 
 
 def refuse_folder(path: str | Path) -> None:
@@ -76,7 +85,8 @@ def read_labelled(path: str | Path, split: str, columns: Columns) -> Iterator[La
                 sequence=sequence,
                 label=label,
                 split=split,
-                provenance=f"{path}, row {number}",
+                provenance=f"{Path(path).name}, row {number}",
+                folder=str(Path(path).parent),
             )
     except (OSError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
         raise InputError(

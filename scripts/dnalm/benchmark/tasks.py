@@ -81,8 +81,8 @@ def make_task(
     `genome` (its manifest) with `intervals` (BED) or `annotation` (GTF) for a task with `build:`,
     which is cut from a genome.
     The table has the columns id, sequence (upper case, ACGTN), label (0 .. classes - 1), split
-    (train or test), provenance (file and row, or contig:start-end(strand), 0-based half-open) and
-    folds (splits in which a training row is validation).
+    (train or test), provenance (file name and row, or contig:start-end(strand), 0-based
+    half-open) and folds (splits in which a training row is validation).
 
     Raises InputError, naming file and row, when the rows are not what the config says.
     """
@@ -160,12 +160,12 @@ def _clean(row: LabelledRow) -> tuple[str, int]:
     """Return the sequence in upper case with IUPAC letters as N, and how many there were."""
     sequence = row.sequence.strip().upper()
     if not sequence:
-        raise InputError(f"{row.provenance} has an empty sequence: remove the row or fill it in.")
+        raise InputError(f"{row.place} has an empty sequence: remove the row or fill it in.")
     cleaned = sequence.translate(TO_N)
     strange = cleaned.translate(str.maketrans("", "", "ACGTN"))
     if strange:
         raise InputError(
-            f"{row.provenance} holds {strange[0]!r} in its sequence: "
+            f"{row.place} holds {strange[0]!r} in its sequence: "
             f"write DNA with the letters A, C, G, T, N or an IUPAC code ({AMBIGUOUS})."
         )
     return cleaned, sum(map(sequence.count, AMBIGUOUS))
@@ -177,18 +177,18 @@ def _label(row: LabelledRow, config: TaskConfig) -> int:
         known = {str(key): value for key, value in config.labels.items()}
         if raw not in known:
             raise InputError(
-                f"{row.provenance} has the label {raw!r}, which `labels` of the task does not "
+                f"{row.place} has the label {raw!r}, which `labels` of the task does not "
                 f"list (it lists {', '.join(known)}): add it there."
             )
         raw = str(known[raw])
     if not re.fullmatch(r"[+-]?[0-9]+", raw):
         raise InputError(
-            f"{row.provenance} has the label {raw!r}, which is not an integer: "
+            f"{row.place} has the label {raw!r}, which is not an integer: "
             "map it to a class number with `labels` in the task's config."
         )
     if not 0 <= int(raw) < config.classes:
         raise InputError(
-            f"{row.provenance} has the label {raw}, but {config.classes} classes allow only "
+            f"{row.place} has the label {raw}, but {config.classes} classes allow only "
             f"0 to {config.classes - 1}: correct `classes` of the task or map it with `labels`."
         )
     return int(raw)
