@@ -30,13 +30,13 @@ class EncoderConfig:
     token_dropout: float | None
     dropout: float
     layer_norm_eps: float
-    initialisation: Literal["haiku", "normal", "torch"]
+    initialisation: Literal["haiku", "normal"]
 
     def __post_init__(self) -> None:
         for key, allowed in (
             ("positions", ("learned", "rotary")),
             ("feed_forward", ("gelu", "swiglu")),
-            ("initialisation", ("haiku", "normal", "torch")),
+            ("initialisation", ("haiku", "normal")),
         ):
             if getattr(self, key) not in allowed:
                 raise InputError(

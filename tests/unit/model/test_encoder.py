@@ -211,7 +211,7 @@ def test_too_many_tokens_are_refused(encoder: Encoder) -> None:
         ({"heads": 5}, "width 32 is not a multiple of its 5 heads"),
         ({"positions": "sinusoidal"}, "positions is 'sinusoidal'; give learned or rotary"),
         ({"feed_forward": "relu"}, "feed_forward is 'relu'; give gelu or swiglu"),
-        ({"initialisation": "zeros"}, "initialisation is 'zeros'; give haiku or normal or torch"),
+        ({"initialisation": "zeros"}, "initialisation is 'zeros'; give haiku or normal"),
         ({"positions": "rotary", "heads": 32}, "heads are 1 wide"),
     ],
 )
