@@ -7,7 +7,7 @@ REAL ?= full
 REAL_RESULTS = $(if $(filter quick,$(REAL)),real-quick,real)
 BIN := $(CURDIR)/.venv/bin
 # Without a GPU its jobs are ordinary ones, as many at a time as there are cores.
-GPU_JOBS := $(shell command -v nvidia-smi >/dev/null && echo 1 || nproc)
+GPU_JOBS := $(shell command -v nvidia-smi >/dev/null && echo 1 || env -u OMP_NUM_THREADS nproc)
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --resources gpu=$(GPU_JOBS) downloads=4
 TESTS := $(BIN)/pytest -q --durations=10
 

@@ -13,6 +13,7 @@ rule build_corpus:
         "<logs>/build_corpus/{corpus}.log",
     benchmark:
         "<benchmarks>/build_corpus/{corpus}.jsonl"
+    priority: 1  # pretraining waits for it
     conda:
         "../envs/genomics.yaml"
     params:

@@ -13,6 +13,7 @@ rule finetune_folds:
         "<logs>/finetune_folds/{method}/{model}/{task}/{part}.log",
     benchmark:
         "<benchmarks>/finetune_folds/{method}/{model}/{task}/{part}.jsonl"
+    priority: 1  # the longest jobs at the end: started last, they would leave cores idle
     conda:
         "../envs/torch.yaml"
     threads: 1

@@ -8,6 +8,7 @@ rule download_file:
         "<benchmarks>/download_file/{address}.jsonl"
     wildcard_constraints:
         address=".+",
+    priority: 1  # pretraining waits for it
     localrule: True
     conda:
         "../envs/genomics.yaml"
@@ -32,6 +33,7 @@ rule simulate_genome:
         "<logs>/simulate_genome/{genome}.log",
     benchmark:
         "<benchmarks>/simulate_genome/{genome}.jsonl"
+    priority: 1  # pretraining waits for it
     conda:
         "../envs/genomics.yaml"
     params:
@@ -52,6 +54,7 @@ rule encode_genome:
         "<logs>/encode_genome/{genome}.log",
     benchmark:
         "<benchmarks>/encode_genome/{genome}.jsonl"
+    priority: 1  # pretraining waits for it
     conda:
         "../envs/genomics.yaml"
     params:

@@ -6,6 +6,7 @@ rule describe_run:
         "<logs>/describe_run/{model}.log",
     benchmark:
         "<benchmarks>/describe_run/{model}.jsonl"
+    priority: 1  # pretraining waits for it
     localrule: True
     conda:
         "../envs/torch.yaml"
@@ -23,6 +24,7 @@ rule describe_operation:
         "<logs>/describe_operation/{model}.log",
     benchmark:
         "<benchmarks>/describe_operation/{model}.jsonl"
+    priority: 1  # pretraining waits for it
     localrule: True
     conda:
         "../envs/torch.yaml"
