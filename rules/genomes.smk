@@ -16,7 +16,6 @@ rule download_file:
         downloads=1,
     params:
         download=get_download,
-        mirror=config["mirror"],
         lock=workflow.pathvars.apply("<results>/downloads.lock.tsv"),
     script:
         "../scripts/download_file.py"

@@ -41,7 +41,9 @@ def get_download(wildcards):
 
 
 def get_genome_row(wildcards):
-    return GENOMES[wildcards.genome]
+    """Return what decides a genome's bases and manifest; what it is called in reports does not."""
+    row = GENOMES[wildcards.genome]
+    return {key: value for key, value in row.items() if key not in ("species", "group")}
 
 
 def get_simulation(wildcards):

@@ -7,6 +7,7 @@ with job(snakemake.log[0]):
     download(
         **snakemake.params.download,
         destination=snakemake.output.file,
-        mirror=snakemake.params.mirror,
+        # Not a parameter of the rule: where a file comes from must not fetch it again.
+        mirror=snakemake.config["mirror"],
         lock_path=snakemake.params.lock,
     )

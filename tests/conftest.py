@@ -76,4 +76,4 @@ def data_folder() -> Path:
     folder = os.environ.get("DNALM_DATA")
     if not folder:
         pytest.skip("needs real data: set DNALM_DATA to their folder")
-    return Path(folder)
+    return Path(folder).resolve()

@@ -1,6 +1,10 @@
-"""The conda files and the constraints pin the same versions."""
+"""The conda files: the versions of the constraints, and all that the scripts import."""
 
+import ast
 import re
+import sys
+from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -26,3 +30,44 @@ def test_a_conda_file_carries_the_versions_of_the_constraints(path):
     for pin in pip:
         name, version = pin.split("==")
         assert PINS[name.lower()] == version
+
+
+def list_imports(path: Path) -> set[str]:
+    """Return the modules outside the standard library that a file imports, through dnalm too."""
+    found, waiting, seen = set(), [path], set()
+    while waiting:
+        path = waiting.pop()
+        seen.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            else:
+                names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                own = ROOT / "scripts" / (name.replace(".", "/") + ".py")
+                if own.exists() and own not in seen:
+                    waiting.append(own)
+            found |= {name.split(".")[0] for name in names}
+    return found - set(sys.stdlib_module_names) - {"dnalm"}
+
+
+def list_script_jobs() -> list[tuple[str, str, str]]:
+    """Return rule, conda file and script of every rule that has both."""
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    jobs = []
+    for rule in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
+        parts = [re.search(rf'"\.\./{folder}/([^"]+)"', rule) for folder in ("envs", "scripts")]
+        if all(parts):
+            jobs.append((rule.split(":")[0], parts[0][1], parts[1][1]))
+    return [*jobs, ("pretrain", "torch.yaml", "pretrain.py")]
+
+
+list_distributions = cache(packages_distributions)
+
+
+@pytest.mark.parametrize(("rule", "environment", "script"), list_script_jobs())
+def test_a_conda_file_has_what_its_scripts_import(rule, environment, script):
+    pins = yaml.safe_load((ROOT / "envs" / environment).read_text())["dependencies"][-1]["pip"]
+    given = {pin.split("==")[0].lower() for pin in pins}
+    for module in list_imports(ROOT / "scripts" / script):
+        assert given & {name.lower() for name in list_distributions()[module]}, module

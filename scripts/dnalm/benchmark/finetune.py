@@ -1,4 +1,4 @@
-"""Fine-tuning: IA3 vectors and a linear head per split, the encoder frozen (paper section 6.3).
+"""Fine-tuning: IA3 vectors and a linear head per split, the encoder frozen.
 
 Shapes: B batch, R rows, C classes.
 """

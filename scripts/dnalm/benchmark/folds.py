@@ -13,7 +13,7 @@ COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
 @dataclass(frozen=True, kw_only=True)
 class CrossValidationConfig:
-    """How training rows are split (paper 6.1).
+    """How training rows are split, class by class.
 
     `kfold`: every row is validation in exactly one split; `validation_share` plays no part.
     `shuffle`: independent draws, each with `validation_share` of every class as validation.

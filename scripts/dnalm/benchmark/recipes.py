@@ -1,4 +1,4 @@
-"""Task rows cut from a genome and its annotation: promoters, splice sites, enhancers (paper 5.2).
+"""Task rows cut from a genome and its annotation: promoters, splice sites, enhancers.
 
 Coordinates are absolute (those of the annotation), 0-based and half-open.
 """

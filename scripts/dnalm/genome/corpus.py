@@ -174,7 +174,7 @@ class TrainingWindows:
     """Training samples, numbered 0, 1, 2, ... without end: functions of (seed, n) alone.
 
     Sample n is window permutation(n mod windows) of epoch n // windows, tokenised from a start
-    drawn uniformly from 0 .. start_max, both included (paper section 11, corpus.start_draw).
+    drawn uniformly from 0 .. start_max, both included.
     `windows` is the number of windows of an epoch, `tokens` is T.
     """
 

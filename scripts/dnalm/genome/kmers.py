@@ -1,4 +1,4 @@
-"""The vocabulary of k-mers and the one rule that turns bases into tokens (paper section 2).
+"""The vocabulary of k-mers and the one rule that turns bases into tokens.
 
 Bases are codes, uint8: A T C G N = 0 1 2 3 4. The rule: cut at every N; inside a piece take
 consecutive k-mers from its left end and what remains as single bases; each N is one token; <cls>

@@ -1,4 +1,4 @@
-"""Which part of a corpus is for training, for validation and for testing (paper section 3)."""
+"""Which part of a corpus is for training, for validation and for testing."""
 
 import difflib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Windows as arithmetic on contig lengths (paper section 3.1); no file lists them.
+"""Windows as arithmetic on contig lengths; no file lists them.
 
 Window i of a contig covers bases [i * stride, i * stride + length), 0-based and half-open. What
 is left at the end of a contig, and a contig shorter than a window, is dropped.

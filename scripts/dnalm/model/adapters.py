@@ -1,4 +1,4 @@
-"""IA3: a frozen encoder that learns three vectors per block (section 6.3).
+"""IA3: a frozen encoder that learns three vectors per block (Liu et al. 2022).
 
 l_k and l_v scale the output of the key and value projections, bias included and, in v2, before the
 rotation; l_ff scales the input of the second feed-forward matrix, in v2 after the gate product.

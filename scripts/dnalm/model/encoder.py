@@ -2,7 +2,7 @@
 
 v1 has learned positions, GELU feed-forwards with biases and token dropout; v2 has rotary positions
 and gated (SwiGLU) feed-forwards without biases. All else is shared: pre-LayerNorm blocks and a
-masked-language head that is not tied to the token table. Sections are those of the paper notes.
+masked-language head that is not tied to the token table.
 
 Shape letters: B batch, T tokens, S selected positions, D width, F feed-forward width, H heads,
 V vocabulary, L layers. Layers count from 1; layer 0 is the embedding.
@@ -20,7 +20,7 @@ from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig
 
 ROTARY_BASE = 10_000.0
-# What a pad key gets before the softmax (1.3). Finite, so that a row of nothing but pads, which
+# What a pad key gets before the softmax. Finite, so that a row of nothing but pads, which
 # fills up a batch, yields numbers and not NaN.
 PAD_BIAS = -1e30
 
@@ -74,7 +74,7 @@ class Encoder(nn.Module):
     ) -> dict[int, Tensor]:
         """Return {layer: states [B, T, D]} for `layers` within 0 … L, deepest blocks left out.
 
-        Layers 1 … L − 1 are the raw residual stream, layer L has passed the final LayerNorm (1.3).
+        Layers 1 … L − 1 are the raw residual stream, layer L has passed the final LayerNorm.
         """
         wrong = sorted(layer for layer in layers if not 0 <= layer <= self.config.layers)
         if wrong:
@@ -115,7 +115,7 @@ class Encoder(nn.Module):
         return x
 
     def _drop_masks(self, x: Tensor, masked: Tensor, real: Tensor) -> Tensor:
-        """Zero the `<mask>` rows and rescale all by (1 − r)/(1 − m), at inference too (1.3).
+        """Zero the `<mask>` rows and rescale all by (1 − r)/(1 − m), at inference too.
 
         r is the expected share of masks, m the one among this sequence's real tokens.
         """
@@ -216,7 +216,7 @@ def rotary_table(tokens: int, head_width: int, device: torch.device) -> Tensor:
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Rotate x [B, H, T, h]: dimension i pairs with i + h/2 (1.3)."""
+    """Rotate x [B, H, T, h]: dimension i pairs with i + h/2."""
     cosine, sine = table
     first, second = x.chunk(2, dim=-1)
     parts = [first * cosine - second * sine, second * cosine + first * sine]

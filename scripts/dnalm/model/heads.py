@@ -26,7 +26,7 @@ def pool(
     """Return the mean state [B, D] over tokens that stand for bases, so without <cls> and pads.
 
     `states` is [B, T, D], `tokens` int64[B, T]. `mean` takes all such tokens with equal weight, as
-    the paper's notebook does (6.2). `centre` takes those that overlap the middle `centre_bases`
+    the paper's notebook does. `centre` takes those that overlap the middle `centre_bases`
     bases of their own sequence, that is bases [s, s + centre_bases) with
     s = ⌊(bases − centre_bases) / 2⌋, 0-based; a shorter sequence is taken whole. A sequence
     without bases gives zeros. Raises `InputError` for another pooling or no centre.
@@ -55,7 +55,7 @@ def _overlaps_centre(bases: Tensor, centre_bases: int) -> Tensor:
 
 
 class PooledClassifier(nn.Module):
-    """One linear layer on the pooled last state of an encoder (section 11, finetune.head).
+    """One linear layer on the pooled last state of an encoder.
 
     The layer's first weights come from torch's global generator: seed it before.
     """

@@ -14,7 +14,7 @@ NORMAL_DEVIATION = 0.02
 def initialise(encoder: Encoder, seed: int) -> None:
     """Draw every weight anew; the same seed gives the same weights on every device.
 
-    `haiku` is the draw of the authors' code (1.5): attention weights and biases uniform within
+    `haiku` is the draw of the authors' code: attention weights and biases uniform within
     ±√(6/fan_in), the other matrices normal of SD 1/√fan_in and the tables normal of SD 1, both cut
     at ±2 SD, the other biases 0. `normal` is SD 0.02 and biases 0. LayerNorms start at 1 and 0.
     """

@@ -1,6 +1,6 @@
 """Weight files: an encoder under the names that published checkpoints use.
 
-The names are those of `transformers`' ESM (section 1.4), so that published weights load into our
+The names are those of `transformers`' ESM, so that published weights load into our
 encoder and ours open in `EsmForMaskedLM`. Files are safetensors; shapes are those of torch, (out,
 in) for matrices.
 """
@@ -72,7 +72,7 @@ def load_weights(config: EncoderConfig, path: str | Path) -> Encoder:
     """Return the encoder of `config` with the weights of a safetensors file, float32 on the CPU.
 
     Raises `InputError`, naming every kind of mismatch, unless the file holds exactly the tensors
-    that `config` asks for. Tensors known to be unused (1.4) are ignored.
+    that `config` asks for. Tensors known to be unused are ignored.
     """
     try:
         published = load_file(path)
@@ -142,7 +142,7 @@ def published_name(name: str) -> str:
 
 
 def published_config(config: EncoderConfig) -> dict[str, Any]:
-    """Return the `config.json` that goes with our weights in `transformers` (section 1.2).
+    """Return the `config.json` that goes with our weights in `transformers`.
 
     `EsmForMaskedLM` opens v1 with it. v2's feed-forward needs the authors' own modelling code.
     Raises `InputError` for a token dropout that `transformers` cannot express.

@@ -56,7 +56,7 @@ def published_beside(
     rows: dict[str, int],
     published_rows: dict[str, int] | None,
 ) -> dict[str, Any]:
-    """Return what is printed beside one score (paper 10.1: name the data, compare like with like).
+    """Return what is printed beside one score (name the data, compare like with like).
 
     `key` is `<set>.<task>` of the published table, `method` a key of METHODS or a name that has no
     published value, `model` the published name of the model, `trained` false for baselines and

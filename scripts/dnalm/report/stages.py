@@ -9,6 +9,8 @@ import pandas as pd
 COLUMNS = ["stage", "jobs", "seconds", "largest_job_seconds", "peak_memory_mb"]
 # What the folders and the file's name say below a stage; of stages not named here all jobs count.
 NAMES = {
+    "simulate_genome": ["genome"],
+    "encode_genome": ["genome"],
     "build_corpus": ["corpus"],
     "make_task": ["task"],
     "locate_task": ["corpus", "task"],
@@ -29,8 +31,8 @@ def stages_table(folder: str | Path, tables: Mapping[str, pd.DataFrame]) -> pd.D
     """Return the time spent per stage from a folder of benchmark files, one subfolder per stage.
 
     Files are JSON lines with `s` (seconds) and `max_rss` (MB), of the last attempt of each job.
-    Jobs of tasks, models and so on that are not in `tables` belong to another run and are left
-    out. The sum over jobs is work, not waiting time: jobs run side by side.
+    Jobs of genomes, corpora, models and tasks that are not in `tables` belong to another run and
+    are left out. The sum over jobs is work, not waiting time: jobs run side by side.
     """
     known = _known(tables)
     rows = []
@@ -59,6 +61,7 @@ def _known(tables: Mapping[str, pd.DataFrame]) -> dict[str, set[str]]:
     summary = tables["summary"]
     baseline = summary["method"] == "baseline"
     return {
+        "genome": set(tables["genomes"]["genome"]),
         "corpus": set(tables["corpora"]["corpus"]),
         "task": set(tables["tasks"]["task"]),
         "model": set(tables["models"]["model"]),

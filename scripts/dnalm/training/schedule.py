@@ -11,7 +11,7 @@ from dnalm.errors import InputError
 class ScheduleConfig:
     """Linear from `initial` to `peak` within `warmup_steps`, then `decay`.
 
-    `inverse_sqrt` is the decay of the paper (section 4), as far as its words decide it;
+    `inverse_sqrt` is the decay of the paper, as far as its words decide it;
     `constant` keeps the peak.
     """
 
@@ -35,7 +35,7 @@ class ScheduleConfig:
 def learning_rate(step: int, config: ScheduleConfig) -> float:
     """Return the learning rate of update `step`, which counts from 1.
 
-    initial + (peak − initial)·t/warmup until t = warmup, then peak·√(warmup/t) (section 4).
+    initial + (peak − initial)·t/warmup until t = warmup, then peak·√(warmup/t).
     """
     if step <= config.warmup_steps:
         return config.initial + (config.peak - config.initial) * step / config.warmup_steps

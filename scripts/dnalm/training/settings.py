@@ -27,7 +27,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """What decides the weights besides the encoder and the corpus (paper section 4).
+    """What decides the weights besides the encoder and the corpus.
 
     `batch_sequences` windows make one step. Training ends after `steps`, or, when that is None,
     after the first step with which `tokens` are reached. `gradient_clip` bounds the norm of the

@@ -16,7 +16,7 @@ from dnalm.genome.kmers import (
     to_sequence,
 )
 
-# Paper section 2: sequence, v1 ids, v2 ids.
+# From the published tokenizers: sequence, v1 ids, v2 ids.
 TABLE = [
     (
         "ACGTGTACGTGCACGGACGACTAGTCAGCA",
