@@ -57,10 +57,7 @@ UNTRAINED = [f"{model}.untrained" for model in MODELS if "untrained" in config["
 PROBED = [*MODELS, *UNTRAINED] if "probe" in config["run"]["methods"] else []
 try:
     CORPORA, GENOMES = collect_genomes()
-    DOWNLOADS = {
-        address_of(download["urls"][0]): download
-        for download in resolve.list_downloads(config, GENOMES, TASKS)
-    }
+    DOWNLOADS = resolve.merge_downloads(resolve.list_downloads(config, GENOMES, TASKS))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 LOCATED = [(corpus, task) for corpus in CORPORA for task in TASKS if config["run"]["locate_tasks"]]

@@ -1,22 +1,14 @@
 """What the schema cannot see: names that point at nothing, and values that do not fit together."""
 
 import fnmatch
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from string import Formatter
 from typing import Any
 
-from configuration.resolve import (
-    UNTRAINED,
-    list_sources,
-    resolve_preset,
-    resolve_task,
-    select_tasks,
-)
+from configuration.resolve import UNTRAINED, resolve_preset, select_tasks
 from configuration.schema import nearest
+from configuration.tasks import find_task_errors
 
 FOLDERS = ("results", "logs", "benchmarks")
-PLACEHOLDERS = {"name", "split"}
 
 
 def find_reference_errors(
@@ -26,7 +18,7 @@ def find_reference_errors(
 
     `published` are the rows of the published scores, of which benchmark, task and model are read.
     """
-    parts = (_run, _pathvars, _tasks, _corpora, _models, _selected_models)
+    parts = (_run, _pathvars, find_task_errors, _corpora, _models, _selected_models)
     sentences = [sentence for part in parts for sentence in part(config)]
     return sentences + list(_published(config, list(published)))
 
@@ -70,46 +62,6 @@ def _pathvars(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config["pathvars"]:
         if name not in FOLDERS and "did you mean" in nearest(name, FOLDERS):
             yield f"pathvars: the key '{name}' is unknown{nearest(name, FOLDERS)}"
-
-
-def _tasks(config: Mapping[str, Any]) -> Iterator[str]:
-    for name, task in config["tasks"].items():
-        key = f"tasks.{name}"
-        if "." not in name:
-            yield f"{key}: a task is named <set>.<name>; write 'mine.{name}'."
-        if (task["kind"] == "binary") != (task["classes"] == 2):
-            yield (
-                f"{key}: kind is {task['kind']} and classes {task['classes']}; binary means 2"
-                " classes, multiclass 3 or more."
-            )
-        yield from _label_pattern(key, resolve_task(config, name)["label_pattern"])
-        if "build" in task:
-            yield from _unknown(f"{key}.build.genome", task["build"]["genome"], config["genomes"])
-        elif "." in name:
-            yield from _sources(key, task, name)
-
-
-def _label_pattern(key: str, pattern: str) -> Iterator[str]:
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        yield f"{key}.label_pattern: '{pattern}' is no regular expression ({error}); correct it."
-        return
-    if not groups:
-        yield f"{key}.label_pattern: '{pattern}' has no group; put the label in parentheses."
-
-
-def _sources(key: str, task: Mapping[str, Any], name: str) -> Iterator[str]:
-    raw = task["path"] if "path" in task else task["url"]
-    parts = [raw] if isinstance(raw, str) else raw.values()
-    texts = [text for part in parts for text in ([part] if isinstance(part, str) else part)]
-    fields = {field for text in texts for _, field, _, _ in Formatter().parse(text) if field}
-    if foreign := fields - PLACEHOLDERS:
-        yield f"{key}: a source holds {{{min(foreign)}}}; known are {{name}} and {{split}}."
-        return
-    same = set(list_sources(task, name, "train")) & set(list_sources(task, name, "test"))
-    if same:
-        yield f"{key}: {min(same)} is both train and test; give each split files of its own."
 
 
 def _corpora(config: Mapping[str, Any]) -> Iterator[str]:

@@ -4,14 +4,16 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dnalm.errors import InputError
+from dnalm.genome.addresses import address_of
 from dnalm.genome.kmers import Vocabulary
 
 UNTRAINED = ".untrained"
 
 
 def drop_removed(config: dict[str, Any]) -> None:
-    """Take away, in place, what an overlay has set to null in a genome or task it inherited."""
-    for section in ("genomes", "tasks"):
+    """Take away, in place, the inherited keys of an entry that an overlay has set to null."""
+    for section in ("genomes", "corpora", "models", "tasks"):
         entries = config.get(section)
         for entry in entries.values() if isinstance(entries, dict) else ():
             if isinstance(entry, dict):  # whatever else it is, the schema will say
@@ -103,6 +105,32 @@ def list_downloads(
             for url in list_sources(task, name, split):
                 downloads.append({"urls": [url], "sha256": sha256, "md5": None})
     return downloads
+
+
+def merge_downloads(downloads: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return {address: download}, several requests for one file as one with all their sums.
+
+    Raises InputError for two of one address with other URLs or with sums that contradict.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    for download in downloads:
+        address = address_of(download["urls"][0])
+        kept = merged.setdefault(address, dict(download))
+        if download["urls"] != kept["urls"]:
+            raise InputError(
+                f"{address} would be the copy of {', '.join(kept['urls'])} and of"
+                f" {', '.join(download['urls'])}; give the same addresses in both places, or keep"
+                " a copy of one of them under `path`."
+            )
+        for key in ("sha256", "md5"):
+            sums = [entry[key].lower() for entry in (kept, download) if entry[key]]
+            if len(set(sums)) > 1:
+                raise InputError(
+                    f"{download['urls'][0]} is asked for with the {key} {' and '.join(sums)};"
+                    " correct one of them."
+                )
+            kept[key] = sums[0] if sums else None
+    return merged
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

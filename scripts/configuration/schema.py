@@ -1,6 +1,7 @@
 """Violations of the schema as sentences: the key, the value and what is allowed."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,10 +25,21 @@ BOUNDS = {
 }
 
 
+def _is_whole(_: Any, value: Any) -> bool:
+    # JSON Schema takes 1.0e+4 for an integer, range() does not.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
+)
+
+
 def find_schema_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """Return one sentence per violation of a JSON schema: key, value and what is allowed."""
-    validator = jsonschema.Draft202012Validator(schema)
-    errors = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
+    found = Validator(schema).iter_errors(config)
+    errors = sorted(found, key=lambda error: list(map(str, error.path)))
     # jsonschema reports each missing key apart, and each report names them all.
     return list(dict.fromkeys(sentence for error in errors for sentence in _describe(error)))
 
@@ -52,7 +64,7 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
         case "type":
             wanted = [allowed] if isinstance(allowed, str) else allowed
             words = " or ".join(TYPES[name] for name in wanted)
-            return [f"{start} has the wrong type; give {words}{_hint(error.instance)}."]
+            return [f"{start} has the wrong type; give {words}{_hint(error.instance, wanted)}."]
         case "oneOf" | "anyOf" if "description" in error.schema:
             return [f"{start} is not allowed; give {error.schema['description']}."]
         case "oneOf" | "anyOf":  # alternatives are keys of which one has to be there
@@ -85,13 +97,16 @@ def _is_atom(value: Any) -> bool:
     return value is None or isinstance(value, bool)
 
 
-def _hint(value: Any) -> str:
-    """Return what to do about a number that YAML took for text, such as 1e-4."""
+def _hint(value: Any, wanted: Iterable[str]) -> str:
+    """Return how to write a number that YAML took for text or for a fraction: 1e-4, 1.0e+4."""
     try:
-        float(value if isinstance(value, str) else "")
+        number = float(value) if isinstance(value, str | float) else math.nan
     except ValueError:
         return ""
-    return " (YAML reads 1e-4 as text; write 1.0e-4, or 1.0e+4)"
+    if "number" in wanted and isinstance(value, str):
+        return " (YAML reads 1e-4 as text; write 1.0e-4, or 1.0e+4)"
+    whole = "integer" in wanted and number.is_integer()
+    return f" (in full: {int(number)})" if whole else ""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

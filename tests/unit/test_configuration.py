@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from configuration import references, resolve, schema
+from dnalm.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "resources/schemas/config.schema.yaml").read_text())
@@ -26,6 +27,13 @@ ENHANCERS = {
     "test_contigs": ["c"],
     "maximum": {"train": None, "test": None},
     "seed": 1,
+}
+SITES = {
+    **{k: v for k, v in ENHANCERS.items() if k not in ("intervals", "labels_by_name")},
+    "genome": "grch38",
+    "recipe": "splice_sites",
+    "annotation": "x.gtf",
+    "labels_by_kind": {"acceptor": 1},
 }
 FULL = {k: v for k, v in SHIPPED["finetune"]["methods"]["ia3"].items() if k != "seed"}
 
@@ -62,7 +70,13 @@ def test_every_schema_error_is_reported_not_only_the_first():
     [
         ({"run": {"taks": []}}, ["run:", "'taks'", "did you mean 'tasks'"]),
         ({"probe": {"penalties": ["a"]}}, ["probe.penalties.0", "'a'", "number"]),
-        ({"pretrain": {"tokens": "5e10"}}, ["pretrain.tokens", "'5e10'", "1.0e+4"]),
+        ({"pretrain": {"tokens": "5e10"}}, ["pretrain.tokens", "'5e10'", "50000000000"]),
+        ({"pretrain": {"seed": 1.0e4}}, ["pretrain.seed", "whole number (in full: 10000)"]),
+        ({"pretrain": {"steps": 1.0e4}}, ["pretrain.steps", "or null (in full: 10000)"]),
+        ({"pretrain": {"seed": True}}, ["pretrain.seed", "true", "whole number."]),
+        ({"pretrain": {"seed": 1.5}}, ["pretrain.seed", "1.5", "whole number."]),
+        ({"embed": {"layers": 2.0}}, ["embed.layers", "2.0", "a whole number of layers"]),
+        ({"probe": {"penalties": ["1e-4"]}}, ["probe.penalties.0", "'1e-4'", "write 1.0e-4"]),
         ({"embed": {"layers": "some"}}, ["embed.layers", "'some'", "or all"]),
         ({"embed": {"layers": []}}, ["embed.layers", "[]", "a list of layers"]),
         ({"run": {"models": ["a", "a"]}}, ["run.models", "twice"]),
@@ -80,6 +94,14 @@ def test_every_schema_error_is_reported_not_only_the_first():
         (
             {"tasks": {"mine.x": BUILT | {"build": ENHANCERS | {"upstream": 1}}}},
             ["tasks.mine.x.build.upstream", "remove it"],
+        ),
+        (
+            {"tasks": {"mine.x": BUILT | {"build": SITES | {"labels_by_kind": {"aceptor": 1}}}}},
+            ["tasks.mine.x.build.labels_by_kind", "'aceptor'", "did you mean 'acceptor'"],
+        ),
+        (
+            {"tasks": {"mine.x": BUILT | {"build": ENHANCERS | {"labels_by_name": {1: 1}}}}},
+            ["tasks.mine.x.build.labels_by_name", "1 has the wrong type", "a text"],
         ),
         ({"models": {"a/b": {"preset": "v2-50m", "corpus": "c"}}}, ["models", "a/b"]),
     ],
@@ -117,6 +139,25 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         (
             {"tasks": {"mine.x": BUILT | {"path": "{split}.csv", "label_pattern": "(["}}},
             ["tasks.mine.x.label_pattern", "no regular expression"],
+        ),
+        (
+            {"tasks": {"mine.x": BUILT | {"path": "{split}.csv", "label_pattern": "x"}}},
+            ["tasks.mine.x.label_pattern", "has no group"],
+        ),
+        *[
+            ({"tasks": {"mine.x": BUILT | {"path": path}}}, ["tasks.mine.x", path, said])
+            for path, said in (
+                ("a{", "do not match"),
+                ("a}", "do not match"),
+                ("a{}", "holds {}"),
+                ("{split:d}", "holds {split:d}"),
+                ("{split!r}", "holds {split!r}"),
+                ("{name[0]}", "holds {name[0]}"),
+            )
+        ],
+        (
+            {"tasks": {"mine.x": BUILT | {"path": "{split}.csv", "labels": {"a": 0, "b": 2}}}},
+            ["tasks.mine.x.labels", "'b' is given the class 2", "0 to 1"],
         ),
         ({"embed": {"layers": [1, 99]}}, ["embed.layers", "99", "24 layers"]),
         (
@@ -163,11 +204,49 @@ def test_a_name_that_points_at_nothing_is_named_with_the_nearest_known(change, p
         assert part in errors[0]
 
 
-def test_a_null_in_an_overlay_takes_an_inherited_source_away():
-    config = overlay({"genomes": {"grch38": {"url": None, "path": "my.fa.gz"}}})
+@pytest.mark.parametrize(
+    ("change", "key", "said"),
+    [
+        ({"sha256": {"train": "0" * 64}}, "sha256", "no file of rows; remove"),
+        ({"format": "csv"}, "format", "no file of rows; remove"),
+        ({"sequence_column": "sequence"}, "sequence_column", "no file of rows; remove"),
+        ({"label_column": "label"}, "label_column", "no file of rows; remove"),
+        ({"label_pattern": "(.)"}, "label_pattern", "no file of rows; remove"),
+        ({"build": {"labels_by_kind": {"donor": 2}}}, "build.labels_by_kind", "'donor' is given"),
+        ({"build": ENHANCERS | {"labels_by_name": {"x": 2}}}, "build.labels_by_name", "0 to 1"),
+        ({"build": ENHANCERS | {"labels_by_name": {"(": 1}}}, "build.labels_by_name", "'(' is no"),
+        # Here the numbers of `build` are labels, not yet classes.
+        ({"build": {"labels_by_kind": {"donor": 2}}, "labels": {"1": 1, "2": 1}}, "", ""),
+    ],
+)
+def test_a_task_with_build_is_held_to_what_it_reads_and_to_its_classes(change, key, said):
+    build = {"build": SITES} if "recipe" not in change.get("build", {}) else {}
+    task = resolve.merge(BUILT | build, change)
+    task["build"]["genome"] = "grch38"
+    config = overlay({"tasks": {"mine.x": task}})
+    assert schema.find_schema_errors(config, SCHEMA) == []
+    errors = references.find_reference_errors(config, PUBLISHED)
+    assert [error.startswith(f"tasks.mine.x.{key}: ") and said in error for error in errors] == (
+        [True] if key else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "change"),
+    [
+        ("genomes", "grch38", {"url": None, "path": "my.fa.gz"}),
+        ("corpora", "multispecies", {"sheet": None, "genomes": ["grch38"]}),
+        ("models", "500m-human-ref", {"published_as": None}),
+        ("tasks", "revised.H3K9ac", {"url": None, "path": "{split}.csv", "rows": None}),
+    ],
+)
+def test_a_null_in_an_overlay_takes_an_inherited_key_away(section, name, change):
+    config = overlay({section: {name: change}})
     resolve.drop_removed(config)
     assert schema.find_schema_errors(config, SCHEMA) == []
-    assert config["genomes"]["grch38"]["path"] == "my.fa.gz"
+    assert references.find_reference_errors(config, PUBLISHED) == []
+    kept = SHIPPED[section][name] | change
+    assert config[section][name] == {k: v for k, v in kept.items() if v is not None}
 
 
 def test_a_model_overrides_single_keys_of_the_pretraining_section():
@@ -184,6 +263,37 @@ def test_the_published_name_of_a_model_is_no_part_of_what_decides_its_weights():
     renamed = overlay({"models": {"500m-human-ref": {"published_as": "other"}}})
     for model in ("500m-human-ref", "500m-human-ref.untrained"):
         assert resolve.resolve_run(renamed, model) == resolve.resolve_run(SHIPPED, model)
+
+
+def wanted(*urls: str, sha256: str | None = None, md5: str | None = None) -> dict:
+    return {"urls": list(urls), "sha256": sha256, "md5": md5}
+
+
+def test_files_of_one_path_and_several_queries_are_several_downloads():
+    urls = {split: f"https://h.org/get?f={split}" for split in ("train", "test")}
+    config = overlay({"tasks": {"mine.x": BUILT | {"url": urls}}})
+    merged = resolve.merge_downloads(resolve.list_downloads(config, {}, ["mine.x"]))
+    assert merged == {f"h.org/f={split}/get": wanted(url) for split, url in urls.items()}
+
+
+def test_requests_for_one_file_are_one_download_with_all_their_sums():
+    url = "https://h.org/a"
+    asked = [wanted(url), wanted(url, sha256="aB"), wanted(url, sha256="Ab", md5="1")]
+    assert resolve.merge_downloads(asked) == {"h.org/a": wanted(url, sha256="ab", md5="1")}
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        (wanted("http://h.org/a"), "h.org/a would be .* https://h.org/a and of http://h.org/a;"),
+        (wanted("https://h.org/a", "https://i.org/a"), "give the same addresses"),
+        (wanted("https://h.org/a", sha256="2"), "https://h.org/a .* the sha256 1 and 2; correct"),
+        (wanted("https://h.org/a", md5="2"), "https://h.org/a .* the md5 1 and 2; correct"),
+    ],
+)
+def test_requests_that_contradict_each_other_are_refused(other, sentence):
+    with pytest.raises(InputError, match=sentence):
+        resolve.merge_downloads([wanted("https://h.org/a", sha256="1", md5="1"), other])
 
 
 def test_task_sources_fill_in_name_and_split():

@@ -36,11 +36,17 @@ def _promoters(build: Mapping[str, Any], name: str, path: str) -> Elements:
     """Windows of `upstream` bases before and `downstream` bases from the start of transcription.
 
     `tss_offset` is where the start lies in a BED interval, counted from its 5' end: 0 for records
-    of one base, 49 for EPDnew's own file (-49 .. +10).
+    of one base, 49 for EPDnew's own file (-49 .. +10). Raises InputError for one without a strand.
     """
     positives: dict[Window, int] = {}
     avoided: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for interval in read_bed(path):
+        if interval.strand == ".":
+            raise InputError(
+                f"{path}: the interval {interval.contig}:{interval.start}-{interval.end} has no "
+                "strand, and promoters are read in the direction of their gene: write '+' or '-' "
+                "into its sixth column or remove the line."
+            )
         if interval.strand == "-":
             tss = interval.end - 1 - build["tss_offset"]
             start, end = tss + 1 - build["downstream"], tss + 1 + build["upstream"]

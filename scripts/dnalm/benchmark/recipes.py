@@ -4,7 +4,7 @@ Coordinates are absolute (those of the annotation), 0-based and half-open.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -28,8 +28,9 @@ def cut_windows(
     """Return the rows of a task, training rows first, and how they came about.
 
     Positives of label 1 and up are windows around the elements, in their direction; negatives
-    (label 0) are windows of the same length and of either strand that touch no element. No window
-    holds an N. On each contig there are as many negatives as rows of a positive class, on average.
+    (label 0) are windows of the same length and of either strand that overlap neither an element
+    nor each other. No window holds an N. On each contig there are as many negatives as rows of a
+    positive class, on average.
     `files` holds bases, contigs and what the recipe reads: intervals (BED) or annotation (GTF).
     Raises InputError for an unknown recipe or contig, and when there is no room for negatives.
     """
@@ -150,11 +151,12 @@ class _Cutter:
     def negatives(
         self, contig: str, wanted: int, decoys: str, random: np.random.Generator
     ) -> list[Window]:
-        """Draw `wanted` windows of one contig, or all there are, that touch nothing avoided.
+        """Draw up to `wanted` windows of one contig that overlap neither each other nor `avoided`.
 
-        Candidates are the cells of a grid with a random phase, taken in random order: they do not
-        overlap each other and the search ends. With decoys `dinucleotide` a cell is moved so that
-        a random GT or AG of it takes the place that a site has in the positives.
+        Candidates are the cells of a grid with a random phase, taken in random order, so that the
+        search ends. With decoys `dinucleotide` a cell is moved so that a random GT or AG of it
+        takes the place that a site has in the positives, one for which there is room; a cell
+        without such a one is passed over.
         """
         length = self.elements.length
         phase = int(random.integers(length))
@@ -163,38 +165,43 @@ class _Cutter:
             for first, last in self.pieces[contig]
             for start in range(first + phase, last - length + 1, length)
         ]
-        windows: list[Window] = []
+        drawn: dict[int, Window] = {}  # by start // length: two in one place would overlap
         for cell in random.permutation(len(starts)):
-            if len(windows) == wanted:
+            if len(drawn) == wanted:
                 break
             start = starts[cell]
             strand = "+-"[int(random.integers(2))]
-            window: Window | None = Window(
-                contig=contig, start=start, end=start + length, strand=strand
-            )
-            if decoys == "dinucleotide":
-                window = self._on_dinucleotide(window, random)
-            if window is not None and not self._touches(window) and self.codes(window) is not None:
-                windows.append(window)
-        return windows
+            window = Window(contig=contig, start=start, end=start + length, strand=strand)
+            moved = self._on_dinucleotides(window, random) if decoys == "dinucleotide" else [window]
+            found = next((place for place in moved if self._has_room(place, drawn)), None)
+            if found is not None:
+                drawn[found.start // length] = found
+        return list(drawn.values())
 
-    def _on_dinucleotide(self, window: Window, random: np.random.Generator) -> Window | None:
-        """Return the window moved onto one of its GT (as a donor) or AG (as an acceptor)."""
+    def _on_dinucleotides(self, window: Window, random: np.random.Generator) -> Iterator[Window]:
+        """Yield the window moved onto its GTs (as a donor) or AGs (as an acceptor), shuffled."""
         codes = self.codes(window)
         if codes is None:
-            return None
+            return
         donor = bool(random.integers(2))
         first, second = DONOR if donor else ACCEPTOR
-        found = np.flatnonzero((codes[:-1] == first) & (codes[1:] == second))
-        if not len(found):
-            return None
-        # The border of exon and intron lies before a GT and behind an AG, in reading direction.
-        border = int(found[random.integers(len(found))]) + (0 if donor else 2)
-        shift = border - len(codes) // 2
-        start = window.start + (shift if window.strand == "+" else -shift)
-        return Window(
-            contig=window.contig, start=start, end=start + len(codes), strand=window.strand
-        )
+        offsets = np.flatnonzero((codes[:-1] == first) & (codes[1:] == second))
+        for offset in random.permutation(offsets):
+            # The border of exon and intron lies before a GT and behind an AG, as it is read.
+            shift = int(offset) + (0 if donor else 2) - len(codes) // 2
+            start = window.start + (shift if window.strand == "+" else -shift)
+            yield Window(
+                contig=window.contig, start=start, end=start + len(codes), strand=window.strand
+            )
+
+    def _has_room(self, window: Window, drawn: Mapping[int, Window]) -> bool:
+        """Say whether the window overlaps nothing drawn or avoided, no N and no end."""
+        length = self.elements.length
+        cell = window.start // length
+        near = [drawn[place] for place in (cell - 1, cell, cell + 1) if place in drawn]
+        if any(abs(other.start - window.start) < length for other in near):
+            return False
+        return not self._touches(window) and self.codes(window) is not None
 
     def _touches(self, window: Window) -> bool:
         """Say whether the window shares a base with something avoided."""

@@ -1,6 +1,5 @@
 """A downstream task: labelled sequences of one or more files as one checked table."""
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dnalm.benchmark.checks import check_sums, check_table
 from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
 from dnalm.benchmark.inventory import SPLITS, name_files, summarise
-from dnalm.benchmark.labelled import LabelledRow, read_labelled, refuse_folder
+from dnalm.benchmark.labelled import LabelledRow, read_labelled
 from dnalm.benchmark.recipes import cut_windows
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of, write_json
@@ -33,8 +33,6 @@ SCHEMA = pa.schema(
         ("folds", pa.list_(pa.int64())),
     ]
 )
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +96,7 @@ def make_task(
         )
         simulated = bool(read_json(files["genome"][0])["simulated"])
     else:
-        _check_sums(files, task.get("sha256") or {}, name)
+        check_sums(files, task.get("sha256") or {}, name)
         rows = [
             row
             for split in SPLITS
@@ -115,7 +113,7 @@ def make_task(
             "provenance": [row.provenance for row in rows],
         }
     )
-    _check(table, name, config, files)
+    check_table(table, name, config.classes, config.length, files)
     folds = CrossValidationConfig(**cross_validation)
     if config.shuffle_labels:
         table["label"] = _shuffled(table, config.seed)
@@ -129,22 +127,6 @@ def make_task(
     return table, summarise(
         table, name, config, files, iupac_replaced=sum(replaced), simulated=simulated, build=built
     )
-
-
-def _check_sums(files: Mapping[str, Sequence[str]], sums: Mapping[str, str], name: str) -> None:
-    for split, expected in sums.items():
-        if len(files[split]) > 1:
-            raise InputError(
-                f"Task {name} has {len(files[split])} {split} files and one sha256 for them: "
-                f"put them into one file or leave sha256.{split} out."
-            )
-        refuse_folder(files[split][0])
-        found = sha256_of(files[split][0])
-        if found != expected:
-            raise InputError(
-                f"{files[split][0]} has the sha256 {found}, but task {name} expects {expected}: "
-                f"fetch the file again or correct sha256.{split} of the task."
-            )
 
 
 def _ids(rows: Sequence[LabelledRow]) -> list[str]:
@@ -192,34 +174,6 @@ def _label(row: LabelledRow, config: TaskConfig) -> int:
             f"0 to {config.classes - 1}: correct `classes` of the task or map it with `labels`."
         )
     return int(raw)
-
-
-def _check(
-    table: pd.DataFrame, name: str, config: TaskConfig, files: Mapping[str, Sequence[str]]
-) -> None:
-    for split in SPLITS:
-        labels = table.loc[table["split"] == split, "label"]
-        origin = name_files(files, split)
-        if labels.empty:
-            raise InputError(
-                f"Task {name} has no {split} rows ({origin}): give it a {split} file with rows "
-                "or, for a task with `build:`, other test_contigs."
-            )
-        if labels.nunique() < 2:
-            raise InputError(
-                f"Task {name} has only label {labels.iloc[0]} among its {len(labels)} {split} "
-                f"rows ({origin}); a classifier needs rows of at least two classes there."
-            )
-    if config.length is not None:
-        other = table[table["sequence"].str.len() != config.length]
-        if len(other):
-            logger.warning(
-                "%d rows of %s are not %d bases long, the first is %s; they are kept.",
-                len(other),
-                name,
-                config.length,
-                other["provenance"].iloc[0],
-            )
 
 
 def _shuffled(table: pd.DataFrame, seed: int) -> np.ndarray:

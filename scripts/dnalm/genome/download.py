@@ -55,7 +55,7 @@ def download(
 ) -> None:
     """Put the file that all `urls` offer at `destination`.
 
-    A copy at `mirror`/host/path of any of the addresses is taken instead of the network (hard
+    A copy in `mirror`, at `address_of` any of the URLs, is taken instead of the network (hard
     link, else copy); what comes from the network is put there. Without `sha256` and `md5` the sum
     recorded in `lock_path` on the first download is the expected one.
 

@@ -23,13 +23,14 @@ def pool(
     pooling: Pooling,
     centre_bases: int | None = None,
 ) -> Tensor:
-    """Return the mean state [B, D] over tokens that stand for bases, so without <cls> and pads.
+    """Return the mean state [B, D] over tokens of real bases, so without <cls>, pads and N.
 
-    `states` is [B, T, D], `tokens` int64[B, T]. `mean` takes all such tokens with equal weight, as
-    the paper's notebook does. `centre` takes those that overlap the middle `centre_bases`
-    bases of their own sequence, that is bases [s, s + centre_bases) with
-    s = ⌊(bases − centre_bases) / 2⌋, 0-based; a shorter sequence is taken whole. A sequence
-    without bases gives zeros. Raises `InputError` for another pooling or no centre.
+    `states` is [B, T, D], `tokens` int64[B, T]. `mean` takes all such tokens with equal weight.
+    `centre` takes those that overlap the middle `centre_bases` bases of their own sequence, that
+    is bases [s, s + centre_bases) with s = ⌊(bases − centre_bases) / 2⌋, 0-based, where an N is
+    one base like any other; a shorter sequence is taken whole. Where nothing but N is left, the
+    mean is over these N; a sequence without bases gives zeros. Raises `InputError` for another
+    pooling or no centre.
     """
     table = bases_per_token(np.arange(vocabulary.size), vocabulary).astype(np.int64)
     bases = torch.from_numpy(table).to(tokens.device)[tokens]
@@ -42,6 +43,8 @@ def pool(
             f"The pooling is {pooling!r} with centre_bases {centre_bases}; "
             "give mean, or centre with a positive number of bases."
         )
+    known = chosen & (tokens != vocabulary.n_id)
+    chosen = torch.where(known.any(1, keepdim=True), known, chosen)
     count = chosen.sum(1, keepdim=True).clamp(min=1)
     return (states * chosen.unsqueeze(-1)).sum(1) / count
 

@@ -201,6 +201,23 @@ def test_dinucleotide_decoys_carry_gt_or_ag_where_the_sites_have_it(genome, tmp_
     assert {row.sequence[6:8] == "GT" for row in negatives} == {True, False}
 
 
+def test_dinucleotide_decoys_do_not_overlap_and_are_found_for_most_of_a_contig(tmp_path):
+    source = tmp_path / "g.fa"
+    source.write_text("".join(f">{name}\n{random_text(40_000, name)}\n" for name in (1, 2)))
+    path = gtf(
+        tmp_path,
+        *[("1", "+", ((i, i + 10), (i + 20, i + 30))) for i in range(100, 39_000, 400)],
+        ("2", "-", ((100, 120), (200, 230))),
+    )
+    build = {**SITES, "length": 120, "decoys": "dinucleotide", "test_contigs": ["2"]}
+    build["labels_by_kind"] = {"acceptor": 1, "donor": 1}
+    rows, _ = cut_windows(build, "t", {**store(tmp_path, source), "annotation": path})
+    taken = sorted((start, end) for contig, start, end, _ in places(rows, 0) if contig == "1")
+    # As many as there are sites, of 333 windows that would fit side by side.
+    assert len(taken) == 196
+    assert all(end <= start for (_, end), (start, _) in pairwise(taken))
+
+
 def test_maximum_caps_the_rows_of_a_split_and_keeps_the_classes_equal(genome, tmp_path):
     _, files = genome
     lines = [(c, i, i + 6, "e") for c in "ab" for i in range(30, 560, 40)]
@@ -264,6 +281,11 @@ def test_bad_recipes_are_one_sentence(genome, tmp_path):
         r"length 13; splice sites need an even length",
         {**SITES, "length": 13},
         {**files, "annotation": gtf(tmp_path, ("a", "+", ((100, 120), (200, 230))))},
+    )
+    fails(
+        r"x\.bed: the interval b:100-110 has no strand, .* write '\+' or '-'",
+        {**PROMOTERS},
+        {**files, "intervals": bed(tmp_path, ("a", 1, 2, "e", 0, "+"), ("b", 100, 110, "e"))},
     )
     other = bed(tmp_path, ("chr1", 100, 110, "e"))
     fails(

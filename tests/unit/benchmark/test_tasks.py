@@ -229,11 +229,15 @@ def test_an_empty_split_is_named(files, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_one_class_only_is_named(files, tmp_path, split):
-    rows = [(sequence, 1) for sequence, _ in rows_of(8, 5)]
-    files[split] = write_csv(tmp_path / f"{split}.csv", rows)
-    with pytest.raises(InputError, match=rf"only label 1 among its 8 {split} rows .*two classes"):
-        make(files)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_class_without_rows_is_named(files, tmp_path, split, classes):
+    for name in files:
+        kept = classes - (name == split)
+        rows = [(sequence, i % kept) for i, (sequence, _) in enumerate(rows_of(12, 5))]
+        files[name] = write_csv(tmp_path / f"{name}.csv", rows)
+    sentence = rf"mine\.x has {classes} .* 12 {split} rows .* of class {classes - 1}: add rows"
+    with pytest.raises(InputError, match=sentence):
+        make(files, classes=classes)
 
 
 def test_what_is_no_task_file_is_named(files, tmp_path):

@@ -1,5 +1,7 @@
 """A genome sheet is read in file order, and a row that cannot be used is named."""
 
+import hashlib
+
 import pytest
 
 from dnalm.errors import InputError
@@ -50,12 +52,32 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path, text, part):
     assert part in str(error.value)
 
 
-def test_an_address_is_host_and_path():
-    assert address_of("https://ftp.example.org/a/b%20c.fa.gz?x=1") == "ftp.example.org/a/b c.fa.gz"
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://ftp.example.org/a/b%20c.fa.gz#top", "ftp.example.org/a/b c.fa.gz"),
+        ("https://h.org/a/get?f=train", "h.org/a/f=train/get"),
+        ("https://h.org/b.fa.gz?f=a/b&g=1,2", "h.org/f=a%2Fb&g=1%2C2/b.fa.gz"),
+        (f"https://h.org/b?{'x' * 100}", f"h.org/{'x' * 100}/b"),
+        (
+            f"https://h.org/b?{'x' * 101}",
+            f"h.org/{hashlib.sha256(b'x' * 101).hexdigest()[:16]}/b",
+        ),
+    ],
+)
+def test_an_address_is_host_and_path_with_the_query_before_the_last_name(url, address):
+    assert address_of(url) == address
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "https://host", "https://host/../../x", "ftp://host/x"]
+    "url",
+    [
+        "file:///etc/passwd",
+        "https://host",
+        "https://host/../../x",
+        "https://host/x?..",
+        "ftp://host/x",
+    ],
 )
 def test_an_address_that_is_no_download_is_refused(url):
     with pytest.raises(InputError):

@@ -33,14 +33,39 @@ def states() -> torch.Tensor:
     return torch.randn(3, 9, 4, generator=torch.Generator().manual_seed(5))
 
 
-def test_mean_takes_kmers_single_bases_and_n_but_no_cls_and_no_pad(
+def test_mean_takes_kmers_and_single_bases_but_no_cls_no_pad_and_no_n(
     sequences: list[str], states: torch.Tensor, vocabulary: Vocabulary
 ) -> None:
     tokens = tokens_of(sequences, vocabulary)
     # <cls> ACG TAC GTA C G N ATT T | <cls> ACG TAC G | <cls> A C
     assert (tokens != vocabulary.pad).sum(1).tolist() == [9, 4, 3]
-    expected = means_over(states, [[1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3], [1, 2]])
+    expected = means_over(states, [[1, 2, 3, 4, 5, 7, 8], [1, 2, 3], [1, 2]])
     torch.testing.assert_close(pool(states, tokens, vocabulary, "mean"), expected)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "pooling", "centre_bases", "columns"),
+    [
+        # As tokens: <cls> ACG N N N TTT.
+        ("ACGNNNTTT", "mean", None, [1, 5]),
+        ("ACGNNNTTT", "centre", 5, [1, 5]),  # bases 2–6
+        ("ACGNNNTTT", "centre", 1, [3]),  # base 4, an N
+        ("NNNNTTT", "centre", 3, [5]),  # bases 2–4: N N TTT
+        ("NNN", "mean", None, [1, 2, 3]),
+        ("NNN", "centre", 1, [2]),
+    ],
+)
+def test_n_has_a_place_but_is_pooled_only_where_there_is_nothing_else(
+    states: torch.Tensor,
+    vocabulary: Vocabulary,
+    sequence: str,
+    pooling: str,
+    centre_bases: int | None,
+    columns: list[int],
+) -> None:
+    tokens = tokens_of([sequence], vocabulary)
+    pooled = pool(states[:1, : tokens.shape[1]], tokens, vocabulary, pooling, centre_bases)
+    torch.testing.assert_close(pooled, means_over(states[:1], [columns]))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +76,7 @@ def test_mean_takes_kmers_single_bases_and_n_but_no_cls_and_no_pad(
         (2, [[3], [1, 2], [1, 2]]),  # bases 7–8; 2–3; 0–1
         (4, [[3, 4], [1, 2], [1, 2]]),  # bases 6–9; 1–4; all
         (5, [[2, 3, 4], [1, 2], [1, 2]]),  # bases 5–9; 1–5; all
-        (100, [[1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3], [1, 2]]),
+        (100, [[1, 2, 3, 4, 5, 7, 8], [1, 2, 3], [1, 2]]),
     ],
 )
 def test_centre_takes_tokens_that_overlap_the_middle_bases(

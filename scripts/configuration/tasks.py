@@ -1,0 +1,101 @@
+"""What the schema cannot see in the tasks: names, patterns, class numbers, and keys without use."""
+
+import re
+from collections.abc import Iterator, Mapping
+from string import Formatter
+from typing import Any
+
+from configuration.resolve import list_sources, resolve_task
+from configuration.schema import nearest
+
+PLACEHOLDERS = {"name", "split"}
+# What says how to read files of rows, which a task that is cut from a genome has not.
+OF_FILES = ("sha256", "format", "sequence_column", "label_column", "label_pattern")
+
+
+def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence per value of `tasks:` that does not fit the rest of the configuration."""
+    for name, entry in config["tasks"].items():
+        key, task = f"tasks.{name}", resolve_task(config, name)
+        if "." not in name:
+            yield f"{key}: a task is named <set>.<name>; write 'mine.{name}'."
+        if (task["kind"] == "binary") != (task["classes"] == 2):
+            yield (
+                f"{key}: kind is {task['kind']} and classes {task['classes']}; binary means 2"
+                " classes, multiclass 3 or more."
+            )
+        if "build" in entry:
+            for unused in (unused for unused in OF_FILES if unused in entry):
+                yield f"{key}.{unused}: a task with `build:` reads no file of rows; remove the key."
+            yield from _build(f"{key}.build", task["build"], config["genomes"])
+        else:
+            yield from _label_pattern(f"{key}.label_pattern", task["label_pattern"])
+            yield from _sources(key, entry, name)
+        yield from _classes(key, task)
+
+
+def _build(key: str, build: Mapping[str, Any], genomes: Mapping[str, Any]) -> Iterator[str]:
+    if build["genome"] not in genomes:
+        yield f"{key}.genome: '{build['genome']}' is unknown{nearest(build['genome'], genomes)}"
+    for pattern in build.get("labels_by_name", {}):
+        yield from _pattern(f"{key}.labels_by_name", pattern)
+
+
+def _pattern(key: str, pattern: str) -> Iterator[str]:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        yield f"{key}: '{pattern}' is no regular expression ({error}); correct it."
+
+
+def _label_pattern(key: str, pattern: str) -> Iterator[str]:
+    wrong = list(_pattern(key, pattern))
+    if not wrong and not re.compile(pattern).groups:
+        yield f"{key}: '{pattern}' has no group; put the label in parentheses."
+    yield from wrong
+
+
+def _classes(key: str, task: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the class numbers that a task does not have.
+
+    Where `labels` translates them, those of `build` are not the classes.
+    """
+    given = {"labels": task["labels"]}
+    if task["labels"] is None:
+        build = task.get("build", {})
+        given = {f"build.{by}": build.get(by) for by in ("labels_by_name", "labels_by_kind")}
+    for name, numbers in given.items():
+        for label, number in (numbers or {}).items():
+            if number >= task["classes"]:
+                yield (
+                    f"{key}.{name}: '{label}' is given the class {number}, but {task['classes']}"
+                    f" classes are 0 to {task['classes'] - 1}; correct one of them."
+                )
+
+
+def _sources(key: str, task: Mapping[str, Any], name: str) -> Iterator[str]:
+    raw = task["path"] if "path" in task else task["url"]
+    parts = [raw] if isinstance(raw, str) else raw.values()
+    texts = [text for part in parts for text in ([part] if isinstance(part, str) else part)]
+    wrong = [sentence for text in texts for sentence in _placeholders(key, text)]
+    yield from wrong
+    if wrong or "." not in name:  # without a dot there is nothing to fill in for {name}
+        return
+    same = set(list_sources(task, name, "train")) & set(list_sources(task, name, "test"))
+    if same:
+        yield f"{key}: {min(same)} is both train and test; give each split files of its own."
+
+
+def _placeholders(key: str, text: str) -> Iterator[str]:
+    known = "known are {name} and {split}; write any other brace twice."
+    try:
+        fields = list(Formatter().parse(text))
+    except ValueError:
+        yield f"{key}: the braces in the source '{text}' do not match; {known}"
+        return
+    for _, field, form, conversion in fields:
+        if field is None:
+            continue
+        given = field + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+        if given not in PLACEHOLDERS:
+            yield f"{key}: the source '{text}' holds {{{given}}}; {known}"
