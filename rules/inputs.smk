@@ -103,6 +103,10 @@ def get_validation(wildcards):
     return f"<results>/corpora/{get_corpus(wildcards.model)}/validation.npy"
 
 
+def get_test(wildcards):
+    return f"<results>/corpora/{get_corpus(wildcards.model)}/test.npy"
+
+
 def get_kmer_counts(wildcards):
     return f"<results>/corpora/{get_corpus(wildcards.model)}/kmer_counts.npy"
 

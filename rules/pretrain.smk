@@ -60,6 +60,7 @@ rule pretrain:
         operation=ancient("<results>/models/{model}/operation.json"),
         corpus=get_model_manifest,
         validation=get_validation,
+        test=get_test,
         kmer_counts=get_kmer_counts,
         bases=get_model_bases,
     output:
@@ -85,6 +86,7 @@ rule pretrain:
         " --operation {input.operation:q}"
         " --corpus {input.corpus:q}"
         " --validation {input.validation:q}"
+        " --test {input.test:q}"
         " --kmer-counts {input.kmer_counts:q}"
         " --genomes-folder {params.genomes:q}"
         " --weights {output.weights:q}"

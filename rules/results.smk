@@ -46,6 +46,7 @@ def get_identities(wildcards):
         "methods": {
             name: method["adapter"] for name, method in config["finetune"]["methods"].items()
         },
+        "species": {name: row["species"] for name, row in GENOMES.items() if row.get("species")},
         "histories": MODELS,
         "locations": [{"corpus": corpus, "task": task} for corpus, task in LOCATED],
     }

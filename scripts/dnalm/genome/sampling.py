@@ -25,6 +25,7 @@ class Stream(IntEnum):
     MASK = 2
     VALIDATION_MASK = 3
     DROPOUT = 8
+    TEST_MASK = 9
 
 
 def generator(seed: int, stream: Stream, n: int) -> np.random.Generator:

@@ -54,7 +54,7 @@ def make_tables(
         "comparisons": comparisons_table(results, identities, bootstrap),
         "lift": lift_table(results, identities, sources.locations, corpora, bootstrap),
         "curves": curves,
-        "genomes": genomes_table(sources.genomes),
+        "genomes": genomes_table(sources.genomes, identities),
         "corpora": corpora_table(sources.corpora),
         "models": models_table(sources.runs, curves, results, identities),
         "tasks": tasks_table(sources.tasks, identities, sources.locations),

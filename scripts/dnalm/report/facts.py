@@ -44,15 +44,16 @@ def token_sizes(corpora: pd.DataFrame) -> list[dict[str, str]]:
 def _genomes(genomes: pd.DataFrame) -> Grid:
     rows = [
         [
-            *[row["genome"], str(row["accession"] or MISSING), row["source"]],
+            *[row["genome"], row["species"] or MISSING],
+            *[str(row["accession"] or MISSING), row["source"]],
             *[count(row[key]) for key in ("contigs", "bases")],
             *[_share(row[key], row["bases"]) for key in ("n", "soft_masked")],
             count(row["iupac"]),
         ]
         for row in genomes.to_dict("records")
     ]
-    headings = ["genome", "accession", "source", "contigs", "bases", "unknown (N)"]
-    return make_grid([*headings, "soft-masked", "other letters → N"], rows, first=3)
+    headings = ["genome", "species", "accession", "source", "contigs", "bases", "unknown (N)"]
+    return make_grid([*headings, "soft-masked", "other letters → N"], rows, first=4)
 
 
 def _corpora(corpora: pd.DataFrame) -> Grid:
@@ -78,12 +79,13 @@ def _models(models: pd.DataFrame) -> Grid:
             *[row["model"], large(row["parameters"])],
             f"{row['layers']} layers, {row['width']} wide, {row['heads']} heads",
             f"{row['positions']} positions, {row['feed_forward']}",
-            *[row["corpus"] or MISSING, _training(row), row["published_as"] or MISSING],
+            *[row["initialisation"], row["corpus"] or MISSING],
+            *[_training(row), row["published_as"] or MISSING],
         ]
         for row in models.to_dict("records")
     ]
-    headings = ["model", "parameters", "size", "kind", "corpus", "training", "published as"]
-    return make_grid(headings, rows, first=1, last=2)
+    headings = ["model", "parameters", "size", "kind", "first weights", "corpus", "training"]
+    return make_grid([*headings, "published as"], rows, first=1, last=2)
 
 
 def _training(model: Mapping) -> str:

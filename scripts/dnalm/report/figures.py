@@ -179,8 +179,9 @@ def layers_figure(
 
 def curves_figure(curves: pd.DataFrame, model: str, note: str) -> dict[str, Any]:
     """Draw one model's loss at <mask> positions over the tokens seen, with the unigram baseline."""
-    data = curves[(curves["model"] == model) & (curves["positions"] == "mask")]
     names = {"train": "training", "validation": "validation", "unigram": "k-mer frequencies only"}
+    data = curves[(curves["model"] == model) & (curves["positions"] == "mask")]
+    data = data[data["split"].isin(list(names))]  # the test windows are measured once, no curve
     parts = [_thin(part).assign(split=names[split]) for split, part in data.groupby("split")]
     data = pd.concat(parts)[["tokens", "split", "loss", "accuracy"]]
     legend = alt.Legend(title=None, symbolType="stroke", symbolStrokeWidth=3)

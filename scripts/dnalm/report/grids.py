@@ -160,13 +160,14 @@ def curve_grid(models: pd.DataFrame) -> Grid:
     rows = [
         [
             *[row["model"], count(row["steps"]), large(row["training_tokens"])],
-            *[score(row[key]) for key in ("validation_loss", "unigram_loss")],
-            *[_percent(row[key]) for key in ("validation_accuracy", "unigram_accuracy")],
+            *[score(row[key]) for key in ("validation_loss", "test_loss", "unigram_loss")],
+            *[_percent(row[f"{kind}_accuracy"]) for kind in ("validation", "test", "unigram")],
         ]
         for row in trained.to_dict("records")
     ]
-    headings = ["model", "steps", "tokens seen", "validation loss, nats", "k-mer frequencies only"]
-    return make_grid([*headings, "accuracy", "accuracy, frequencies only"], rows, first=1)
+    headings = ["model", "steps", "tokens seen", "validation loss, nats", "test loss, nats"]
+    headings += ["k-mer frequencies only", "validation accuracy", "test accuracy"]
+    return make_grid([*headings, "accuracy, frequencies only"], rows, first=1)
 
 
 def stages_grid(stages: pd.DataFrame) -> Grid:

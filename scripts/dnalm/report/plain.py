@@ -12,6 +12,7 @@ from dnalm.report.series import add_labels, plan
 
 WIDTH = 100
 GAP = "  "
+MODELS = "Models (losses in nats at <mask>; k-mer frequencies and gain on validation windows)"
 # Cells are wrapped no narrower than need be; what still does not fit goes into blocks below.
 CELLS = (48, 36, 30, 24, 20, 16)
 
@@ -25,7 +26,7 @@ def plain_summary(tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame) -> s
     summary, note = named["summary"], simulated_note(tables)
     splits = ", ".join(map(str, sorted(set(summary["n"])))) or "none"
     sections = [
-        ("Models (losses in nats at <mask> of the validation windows)", _models(tables["models"])),
+        (MODELS, _models(tables["models"])),
         ("Time (of the last attempt of each job)", _stages(stages)),
         (f"Test MCC, mean ± 2 SD over splits (splits: {splits})", _scores(summary, tables)),
         ("Published MCC of these tasks", _published(summary)),
@@ -97,12 +98,12 @@ def _models(models: pd.DataFrame) -> Grid:
         [
             *[row["model"], large(row["parameters"]), count(row["steps"])],
             *[large(row["training_tokens"]), score(row["validation_loss"])],
-            *[score(row["unigram_loss"]), _gain(row)],
+            *[score(row["test_loss"]), score(row["unigram_loss"]), _gain(row)],
         ]
         for row in models.to_dict("records")
     ]
-    headings = ["model", "parameters", "steps", "tokens", "validation loss", "k-mer frequencies"]
-    return make_grid([*headings, "gain"], rows, first=1)
+    headings = ["model", "parameters", "steps", "tokens", "validation loss", "test loss"]
+    return make_grid([*headings, "k-mer frequencies", "gain"], rows, first=1)
 
 
 def _gain(model: Mapping) -> str:

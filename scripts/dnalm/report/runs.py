@@ -12,6 +12,7 @@ from dnalm.report.results import Identities, Record
 from dnalm.training.history import read_history
 
 NAMES = 12
+PREFIXES = {"train": "", "validation": "validation_", "test": "test_"}
 POSITIONS = ("all", "mask", "random", "kept")
 OVERLAPS = [
     *["train_rows_located", "test_rows_located", "test_rows_overlapping"],
@@ -20,8 +21,8 @@ OVERLAPS = [
 
 COLUMNS = {
     "genomes": [
-        *["genome", "accession", "source", "bases", "contigs", "n", "soft_masked", "iupac"],
-        *["sha256", "simulated"],
+        *["genome", "species", "accession", "source", "bases", "contigs", "n", "soft_masked"],
+        *["iupac", "sha256", "simulated"],
     ],
     "corpora": [
         *["corpus", "genomes", "k", "vocabulary", "window_tokens", "split", "windows"],
@@ -29,9 +30,10 @@ COLUMNS = {
     ],
     "models": [
         *["model", "untrained_of", "published_as", "corpus", "parameters", "layers", "width"],
-        *["heads", "positions", "feed_forward", "max_tokens", "steps", "training_tokens"],
+        *["heads", "positions", "feed_forward", "initialisation", "max_tokens"],
+        *["steps", "training_tokens"],
         *["validation_loss", "validation_accuracy", "unigram_loss", "unigram_accuracy"],
-        "weights_sha256",
+        *["test_loss", "test_accuracy", "weights_sha256"],
     ],
     "curves": ["model", "step", "tokens", "split", "positions", "loss", "accuracy"],
     "tasks": [
@@ -45,12 +47,13 @@ COLUMNS = {
 }
 
 
-def genomes_table(manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def genomes_table(manifests: Sequence[dict[str, Any]], identities: Identities) -> pd.DataFrame:
     """Return one row per genome from its manifest."""
-    return pd.DataFrame(
-        [{**manifest, "genome": manifest["name"]} for manifest in manifests],
-        columns=COLUMNS["genomes"],
-    )
+    rows = [
+        {**facts, "genome": facts["name"], "species": identities.species.get(facts["name"], "")}
+        for facts in manifests
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS["genomes"])
 
 
 def corpora_table(manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -94,9 +97,9 @@ def models_table(
     results: Sequence[Record],
     identities: Identities,
 ) -> pd.DataFrame:
-    """Return one row per model: its size, how far it was trained, its last validation loss.
+    """Return one row per model: its size, how far it was trained, its last held-out losses.
 
-    Losses and accuracies are those at <mask> positions, in nats.
+    Losses and accuracies are those at <mask> positions, in nats; unigram as in `curves_table`.
     """
     weights = {r.model: r.summary.get("weights_sha256") for r in results if not r.is_baseline}
     rows = []
@@ -105,7 +108,7 @@ def models_table(
         own = curves[curves["model"] == name]
         row = {
             **{key: encoder[key] for key in ("layers", "width", "heads", "max_tokens")},
-            **{key: encoder[key] for key in ("positions", "feed_forward")},
+            **{key: encoder[key] for key in ("positions", "feed_forward", "initialisation")},
             "model": name,
             "untrained_of": identities.untrained_of(name) or "",
             "published_as": identities.published_model(name) or "",
@@ -115,7 +118,7 @@ def models_table(
             "steps": own["step"].max() if len(own) else 0,
             "training_tokens": own["tokens"].max() if len(own) else 0,
         }
-        for split in ("validation", "unigram"):
+        for split in ("validation", "unigram", "test"):
             at_mask = own[(own["split"] == split) & (own["positions"] == "mask")]
             for value in ("loss", "accuracy"):
                 row[f"{split}_{value}"] = at_mask[value].iloc[-1] if len(at_mask) else None
@@ -126,14 +129,14 @@ def models_table(
 def curves_table(histories: Sequence[str], identities: Identities) -> pd.DataFrame:
     """Return losses (nats) and accuracies per step, split and kind of position.
 
-    Splits are train, validation and unigram, the baseline that knows only how often each k-mer
-    occurs, on the validation windows at <mask> positions. A model whose weights were given has no
-    history and no rows here.
+    Splits are train, validation, test (after the last step only) and unigram, the baseline that
+    knows only how often each k-mer occurs, on the validation windows at <mask> positions. A model
+    whose weights were given has no history and no rows here.
     """
     rows = []
     for model, path in zip(identities.histories, histories, strict=True):
         for line in read_history(path):
-            for split, prefix in (("train", ""), ("validation", "validation_")):
+            for split, prefix in PREFIXES.items():
                 for positions in POSITIONS:
                     ending = "" if positions == "all" else f"_{positions}"
                     values = [
@@ -156,7 +159,7 @@ def tasks_table(
     another fold; missing when no genome was searched. Of several corpora the one in whose genomes
     most rows were found is taken. `locations` as in `lift_table`.
     """
-    overlaps: dict[str, dict[str, int | None]] = {}
+    overlaps: dict[str, dict[str, int]] = {}
     for where, path in zip(identities.locations, locations, strict=True):
         counts, known = _overlaps(pd.read_parquet(path)), overlaps.get(where["task"])
         if known is None or _located(counts) > _located(known):
@@ -192,16 +195,16 @@ def tasks_table(
     return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task")
 
 
-def _overlaps(locations: pd.DataFrame) -> dict[str, int | None]:
-    """Return the columns OVERLAPS of one locations table; older ones do not look at folds."""
+def _overlaps(locations: pd.DataFrame) -> dict[str, int]:
+    """Return the columns OVERLAPS of one locations table."""
     found = locations[locations["genome"].notna()]
     test = found["id"].str.startswith("test.")
-    other = found["overlaps_other_fold"].sum() if "overlaps_other_fold" in found else None
-    counts = [(~test).sum(), test.sum(), found.loc[test, "overlaps_train"].sum(), other]
+    counts = [(~test).sum(), test.sum()]
+    counts += [found.loc[test, "overlaps_train"].sum(), found["overlaps_other_fold"].sum()]
     return dict(zip(OVERLAPS, counts, strict=True))
 
 
-def _located(counts: Mapping[str, int | None]) -> int:
+def _located(counts: Mapping[str, int]) -> int:
     return counts["train_rows_located"] + counts["test_rows_located"]
 
 

@@ -45,7 +45,8 @@ COLUMNS = {
 TEXT = [
     *["method", "model", "task", "against", "reference", "verdict", "region", "reason"],
     *["published_model", "published_method", "published_data_set", "published_as"],
-    *["genome", "genomes", "accession", "source", "sources", "corpus", "split", "held_out"],
+    *["genome", "genomes", "species", "accession", "source", "sources", "corpus", "split"],
+    "held_out",
     *["untrained_of", "sha256", "sources_sha256", "weights_sha256", "vocabulary", "feature"],
     *["kind", "pooling", "train_classes", "test_classes"],
 ]

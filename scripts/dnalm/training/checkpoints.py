@@ -24,6 +24,7 @@ from dnalm.model.weights import save_tensors, save_weights
 
 MODEL, OPTIMIZER, PROGRESS = "model.safetensors", "optimizer.safetensors", "progress.json"
 NAME = re.compile(r"step-(\d{8,})")
+UNFINISHED = re.compile(rf"\.{NAME.pattern}\.\d+")  # as `atomic_path` names them
 TOTALS = "totals"
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,14 @@ def save_checkpoint(
     for old in _by_age(folder)[:-keep_last]:
         shutil.rmtree(old)
     return path
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what a killed process left of checkpoints in `folder`; nobody may be writing there."""
+    for path in folder.glob(".*"):
+        if UNFINISHED.fullmatch(path.name):
+            shutil.rmtree(path)
+            logger.info("Removed %s, which a killed process left unfinished.", path)
 
 
 def find_checkpoint(folder: Path) -> Path | None:

@@ -13,17 +13,28 @@ class History:
     """A file of rows that only grows, until a restart cuts it back; on request TensorBoard too."""
 
     def __init__(
-        self, path: str | Path, *, last_step: int | None, lock: Lock, board: Path | None
+        self,
+        path: str | Path,
+        *,
+        last_step: int | None,
+        held_out: str,
+        lock: Lock,
+        board: Path | None,
     ) -> None:
         """Open `path`; keep its rows up to `last_step`, or none when that is None.
 
-        A line that a killed process left unfinished goes as well. Nothing is written once `lock`
-        is lost. `board` is the folder of TensorBoard's files, or None for none.
+        Rows measured on other windows than `held_out` go as well, and a line that a killed process
+        left unfinished. Nothing is written once `lock` is lost. `board` is the folder of
+        TensorBoard's files, or None for none.
         """
-        self.path = Path(path)
+        self.path, self.held_out = Path(path), held_out
         kept = []
         if last_step is not None and self.path.exists():
-            kept = [row for row in read_history(self.path) if row["step"] <= last_step]
+            kept = [
+                row
+                for row in read_history(self.path)
+                if row["step"] <= last_step and row.get("held_out", held_out) == held_out
+            ]
         with atomic_path(self.path) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
         self._lock = lock
@@ -57,6 +68,12 @@ class History:
         self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+def is_measured(path: str | Path, step: int, held_out: str) -> bool:
+    """Return whether a history has a row of `step` on the windows `held_out`."""
+    wanted = {"step": step, "held_out": held_out}
+    return Path(path).exists() and any(wanted.items() <= row.items() for row in read_history(path))
 
 
 def read_history(path: str | Path) -> list[dict[str, Any]]:

@@ -30,15 +30,15 @@ from dnalm.model.encoder import Encoder
 from dnalm.model.initialise import initialise
 from dnalm.model.weights import load_weights
 from dnalm.training.batches import Batches
-from dnalm.training.checkpoints import MODEL, find_checkpoint, read_progress
+from dnalm.training.checkpoints import MODEL, find_checkpoint, read_progress, remove_unfinished
 from dnalm.training.distributed import Group, count_processes, find_environment
-from dnalm.training.history import History
+from dnalm.training.evaluation import Evaluation
+from dnalm.training.history import History, is_measured
 from dnalm.training.interruption import Interruption
 from dnalm.training.lock import Lock
 from dnalm.training.scratch import copy_genomes
-from dnalm.training.settings import Operation, Run, state_hash
+from dnalm.training.settings import Operation, Run, name_windows, state_hash
 from dnalm.training.trainer import Trainer
-from dnalm.training.validation import Validation
 
 CHECKPOINTS, HISTORY, LOCK, BOARD = "checkpoints", "history.jsonl", "lock.json", "tensorboard"
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
@@ -82,6 +82,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         ("operation", "operation.json: how to carry it out"),
         ("corpus", "manifest.json of the corpus"),
         ("validation", "validation.npy of the corpus"),
+        ("test", "test.npy of the corpus"),
         ("kmer-counts", "kmer_counts.npy of the corpus"),
         ("genomes-folder", "folder with one folder of bases per genome"),
         ("weights", "where the final weights go (safetensors)"),
@@ -103,14 +104,18 @@ def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> str 
     run, operation = Run.from_dict(settings), Operation.read(paths.operation)
     check_fit(run, manifest, paths)
     steps = run.pretrain.count_steps(manifest["tokens"])
-    state = paths.weights.parent / "state" / state_hash(settings, manifest)
+    state = paths.weights.parent / "state" / state_hash(settings, manifest, paths.kmer_counts)
+    # What is held out decides no weight: other windows are measured by the same state.
+    held_out = name_windows(paths.validation, paths.test)
     with ExitStack() as stack:
         lock = Lock(state / LOCK)
         group.from_first(lambda: stack.enter_context(lock) and None)
+        group.from_first(lambda: remove_unfinished(state / CHECKPOINTS))
         newest = group.from_first(lambda: _text(find_checkpoint(state / CHECKPOINTS)))
         checkpoint = Path(newest) if newest else None
         done = read_progress(checkpoint)["step"] if checkpoint else None
-        if done != steps:
+        measured = group.from_first(lambda: is_measured(state / HISTORY, steps, held_out))
+        if done != steps or not measured:
             logger.info(
                 "%s: %d of %d steps are done, state in %s.", run.model, done or 0, steps, state
             )
@@ -119,7 +124,9 @@ def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> str 
             if group.first:
                 board = state / BOARD if operation.tensorboard else None
                 history = stack.enter_context(
-                    History(state / HISTORY, last_step=done, lock=lock, board=board)
+                    History(
+                        state / HISTORY, last_step=done, held_out=held_out, lock=lock, board=board
+                    )
                 )
             interruption = stack.enter_context(
                 Interruption(operation.runtime_minutes, started=started)
@@ -164,14 +171,18 @@ def assemble(
             rank=group.rank,
             size=group.size,
         ),
-        validation=Validation(
-            np.load(paths.validation),
-            np.load(paths.kmer_counts),
-            run.pretrain,
-            vocabulary,
-            micro_batch=operation.micro_batch,
-            group=group,
-        ),
+        **{
+            split: Evaluation(
+                np.load(windows),
+                np.load(paths.kmer_counts),
+                run.pretrain,
+                vocabulary,
+                split=split,
+                micro_batch=operation.micro_batch,
+                group=group,
+            )
+            for split, windows in (("validation", paths.validation), ("test", paths.test))
+        },
         group=group,
         history=history,
         checkpoints=state / CHECKPOINTS,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -12,6 +13,7 @@ from dnalm.files import atomic_path, read_json, sha256_of
 from dnalm.training.masking import MaskingConfig
 from dnalm.training.schedule import ScheduleConfig
 
+DIGITS = 16
 T = TypeVar("T")
 
 
@@ -161,19 +163,47 @@ def build(kind: type[T], values: dict[str, Any], where: str, **parts: type) -> T
     return kind(**{**values, **built})
 
 
-def state_hash(run: dict[str, Any], manifest: dict[str, Any]) -> str:
-    """Return 16 hexadecimal digits that change with anything that decides the weights.
+def state_hash(run: Mapping[str, Any], manifest: Mapping[str, Any], kmer_counts: str | Path) -> str:
+    """Return 16 hexadecimal digits that change with what decides the weights and nothing else.
 
-    `run` is the content of run.json, `manifest` that of the corpus; of a file of initial weights
-    the bytes count, not the name.
+    `run` is the content of run.json, `manifest` and `kmer_counts` are the corpus's: content and
+    file. What decides:
+
+    - run.json but for the names of model and corpus; of a file of initial weights the bytes count;
+    - how windows are cut and tokenised: k, vocabulary, windows, tokens (max_tokens decides by
+      tokens alone; min_kmers is that of run.json);
+    - which windows are number 0, 1, 2, …: genome after genome with contigs for training, the sum of
+      its file, and the name, start and length of these contigs, all in their order;
+    - the k-mer counts of these contigs: the same file, name, start and length may be another record
+      of the file, given that name by the genome's `contigs`.
+
+    The names of genomes, accessions, and what is held out for evaluation decide nothing.
     """
     start = run.get("initial_weights")
+    names = ("model", "corpus")
+    genomes = []
+    for genome in manifest["genomes"]:
+        contigs = [
+            [contig[key] for key in ("contig", "start", "length")]
+            for contig in genome["contigs"]
+            if contig["split"] == "train"
+        ]
+        if contigs:
+            genomes.append([genome["sha256"], contigs])
     decisive = {
-        "run": {**run, "initial_weights": sha256_of(start) if start else None},
-        "corpus": manifest,
+        "run": {key: value for key, value in run.items() if key not in names}
+        | {"initial_weights": sha256_of(start) if start else None},
+        "corpus": {key: manifest[key] for key in ("k", "vocabulary", "windows", "tokens")},
+        "genomes": genomes,
+        "kmer_counts": sha256_of(kmer_counts),
     }
     canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical.encode()).hexdigest()[:DIGITS]
+
+
+def name_windows(*files: str | Path) -> str:
+    """Return 16 hexadecimal digits that change with the content of any of these files."""
+    return hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()[:DIGITS]
 
 
 def write_settings(path: str | Path, values: dict[str, Any]) -> None:

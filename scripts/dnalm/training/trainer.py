@@ -16,6 +16,7 @@ from dnalm.model.encoder import Encoder
 from dnalm.training.batches import Batches, MicroBatch, StepBatch
 from dnalm.training.checkpoints import load_optimizer, read_progress, save_checkpoint
 from dnalm.training.distributed import Group
+from dnalm.training.evaluation import Evaluation
 from dnalm.training.hardware import count_flops, describe_use, peak_memory
 from dnalm.training.history import History
 from dnalm.training.interruption import Interruption
@@ -25,7 +26,6 @@ from dnalm.training.optimizer import Optimizer
 from dnalm.training.progress import Progress
 from dnalm.training.settings import Operation, PretrainConfig
 from dnalm.training.trouble import Trouble
-from dnalm.training.validation import Validation
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ class Trainer:
         operation: Operation,
         steps: int,
         batches: Batches,
-        validation: Validation,
+        validation: Evaluation,
+        test: Evaluation,
         group: Group,
         history: History | None,
         checkpoints: Path,
@@ -53,7 +54,8 @@ class Trainer:
         self.encoder = encoder.to(group.device).train()
         self.model = torch.compile(self.encoder) if operation.compile else self.encoder
         self.config, self.operation, self.steps = config, operation, steps
-        self.batches, self.validation, self.group = batches, validation, group
+        self.batches, self.group = batches, group
+        self.validation, self.test = validation, test
         self.history, self.checkpoints = history, checkpoints
         self.optimizer = Optimizer(self.encoder, config, group)
         self.trouble = Trouble(batches, group)
@@ -72,7 +74,8 @@ class Trainer:
     def train(self, interruption: Interruption) -> str | None:
         """Train to the last step and save; return None, or why it stopped before, saved as well.
 
-        Raises `InputError` that names step and window when a loss is not finite.
+        With no step left only what is held out is measured again. Raises `InputError` when a loss
+        or a gradient is not finite: it names the step and, of a loss, the window.
         """
         first = self.done["step"]
         on_gpu = self.group.device.type == "cuda"
@@ -85,7 +88,7 @@ class Trainer:
             tokens_per_step=self.batches.tokens_per_step,
             visible=self.group.first,
         )
-        if first == 0:
+        if first in (0, self.steps):
             self._validate()
         reason = None
         with closing(ahead), closing(progress):
@@ -116,6 +119,7 @@ class Trainer:
             for index, part in enumerate(batch.parts):
                 self._accumulate(part.to(self.group.device), batch.step, index)
             self.optimizer.update(weight, batch.step + 1)
+            self.trouble.note_gradient(self.optimizer.gradient_norm, batch.step)
         self.done["step"] = batch.step + 1
         self.done["tokens"] += self.batches.tokens_per_step
         self.done["thin_windows"] += int(thin)
@@ -142,7 +146,7 @@ class Trainer:
 
     def _log(self, progress: Progress) -> None:
         """Write a history row on the steps since the last one."""
-        self.trouble.tell(self.optimizer.gradient_norm, self.done["step"])
+        self.trouble.tell()
         speed = progress.take_speed()
         tokens, slots = self.batches.windows.tokens, self.batches.slots
         flops = count_flops(self.encoder, tokens, slots) / tokens * speed["tokens_per_second"]
@@ -165,18 +169,21 @@ class Trainer:
             )
 
     def _validate(self) -> None:
-        """Write a history row on the validation windows."""
-        self.trouble.tell(self.optimizer.gradient_norm, self.done["step"])
+        """Write a history row on the validation windows, after the last step on the test's too."""
+        self.trouble.tell()
         with self._autocast():
             measured = self.validation.measure(self.model)
+            if self.done["step"] == self.steps:
+                measured |= self.test.measure(self.model)
         if self.history is not None:
             row = {"step": self.done["step"], "tokens": self.done["tokens"], **measured}
+            row["held_out"] = self.history.held_out
             self.history.append(row)
             logger.info("Validation: %s", row)
 
     def _save(self, interruption: Interruption) -> None:
         """Write a checkpoint."""
-        self.trouble.tell(self.optimizer.gradient_norm, self.done["step"])
+        self.trouble.tell()
         begun = time.monotonic()
         totals = self.group.sum(self.totals.clone())
         if self.history is None:

@@ -155,10 +155,10 @@ class Run:
             }
         )
 
-    def add_locations(self, task, places, overlaps, train=0, other_fold=None):
+    def add_locations(self, task, places, overlaps, train=0, other_fold=0):
         """Plant where test rows lie: a part of the corpus, "unsplit" (found on a contig of none)
         or None (found nowhere); `train` training rows were found too, the first `other_fold` of
-        them beside one of another fold (None: a table without that column)."""
+        them beside one of another fold."""
         places = [*places, *["train"] * train]
         tests = len(places) - train
         table = pd.DataFrame(
@@ -173,9 +173,8 @@ class Run:
                 "overlaps_train": [*overlaps, *[False] * train],
             }
         )
-        if other_fold is not None:
-            table["overlaps_other_fold"] = np.arange(len(table)) - tests < other_fold
-            table.loc[: tests - 1, "overlaps_other_fold"] = False
+        table["overlaps_other_fold"] = np.arange(len(table)) - tests < other_fold
+        table.loc[: tests - 1, "overlaps_other_fold"] = False
         path = self.folder / f"{task}.locations.parquet"
         table.to_parquet(path)
         self.locations.append(str(path))
@@ -188,6 +187,7 @@ class Run:
             histories=[name for name, _ in self.histories],
             locations=self.located,
             methods=self.methods,
+            species={genome["name"]: "Homo exemplaris" for genome in self.genomes},
         )
 
     def tables(self, bootstrap=BOOTSTRAP):
@@ -205,7 +205,8 @@ class Run:
 
 
 def history(steps=60, every=10):
-    """Loss falls from 8.3; the unigram baseline is 7.9; validation lines come every 10 steps."""
+    """Loss falls from 8.3; the unigram baseline is 7.9; validation lines come every 10
+    steps, that of the test after the last."""
     rows = []
     for step in range(1, steps + 1):
         loss = 7.2 + 1.1 * np.exp(-step / 20)
@@ -216,6 +217,9 @@ def history(steps=60, every=10):
             row |= {"validation_loss": loss - 0.4, "validation_accuracy": 0.09}
             row |= {"validation_loss_mask": loss + 0.1, "validation_accuracy_mask": 0.015}
             row |= {"validation_unigram_loss": 7.9, "validation_unigram_accuracy": 0.004}
+        if step == steps:
+            row |= {"test_loss": loss - 0.3, "test_accuracy": 0.08}
+            row |= {"test_loss_mask": loss + 0.2, "test_accuracy_mask": 0.013}
         rows.append(row)
     return rows
 

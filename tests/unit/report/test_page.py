@@ -117,12 +117,13 @@ def test_every_number_of_the_tables_stands_on_the_page(shared_tables, page):
         "comparisons": ["mcc", "reference_mcc", "difference", "low", "high"],
         "lift": ["mcc", "untrained_mcc", "lift", "low", "high"],
         "layers": ["validation_mcc", "validation_mcc_sd"],
-        "models": ["validation_loss", "unigram_loss"],
+        "models": ["validation_loss", "test_loss", "unigram_loss"],
     }.items():
         for column in columns:
             for value in tables[name][column].dropna():
                 assert f"{value:.3f}" in words, (name, column, value)
-    for text in ("900", "400", "b" * 64, "a" * 64, "d" * 64, "c" * 64, "1,000,000"):
+    facts = ("900", "400", "b" * 64, "a" * 64, "d" * 64, "c" * 64, "1,000,000")
+    for text in (*facts, "Homo exemplaris", "haiku"):
         assert text in words
 
 

@@ -67,14 +67,6 @@ def test_a_fine_tuning_method_is_published_under_its_adapter_whatever_its_name(n
     assert not row(summary, method="fine")["comparable"]
 
 
-def test_locations_without_folds_leave_that_count_missing(new_run):
-    new_run.add_task("mine.x", {"train": 10, "test": 4})
-    new_run.add_locations("mine.x", ["train", "train", None, None], [True, False, False, False])
-    task = new_run.tables()["tasks"].iloc[0]
-    assert (task["test_rows_located"], task["test_rows_overlapping"]) == (2, 1)
-    assert pd.isna(task["train_rows_overlapping_fold"])
-
-
 def test_layers_show_the_best_penalty_of_each_and_mark_the_chosen_one(shared_tables):
     layers = shared_tables["layers"]
     own = layers[(layers["model"] == "small") & (layers["task"] == "simulated.promoters")]
@@ -123,6 +115,9 @@ def test_curves_keep_each_kind_of_position_apart_and_end_in_the_models_table(sha
     small = row(tables["models"], model="small")
     assert (small["steps"], small["training_tokens"], small["unigram_loss"]) == (60, 60_000, 7.9)
     assert small["validation_loss"] == pytest.approx(last.loc["validation", "loss"])
+    assert (curves["split"] == "test").sum() == 2
+    assert (small["test_loss"], small["test_accuracy"]) == (last.loc["test", "loss"], 0.013)
+    assert small["test_loss"] == pytest.approx(7.4 + 1.1 * np.exp(-3))
     assert row(tables["models"], model="small.untrained")["steps"] == 0
 
 

@@ -198,6 +198,7 @@ def make_job(tmp_path_factory, corpus):
             "operation": folder / "operation.json",
             "corpus": corpus.folder / "manifest.json",
             "validation": corpus.folder / "validation.npy",
+            "test": corpus.folder / "test.npy",
             "kmer-counts": corpus.folder / "kmer_counts.npy",
             "genomes-folder": corpus.folder / "genomes",
             "weights": folder / "models" / "weights.safetensors",

@@ -1,6 +1,8 @@
+import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -82,11 +84,17 @@ def test_a_half_written_newest_checkpoint_is_passed_over(interrupted, file, dama
     assert job.curve() == whole.curve()
 
 
-def test_a_folder_without_its_final_name_is_no_checkpoint(interrupted):
-    job, _ = interrupted
-    newest = job.state / "checkpoints" / "step-00000008"
-    newest.rename(newest.with_name(".step-00000008.4711"))
-    assert find_checkpoint(job.state / "checkpoints").name == "step-00000005"
+def test_a_folder_without_its_final_name_is_no_checkpoint_and_is_removed(interrupted):
+    job, whole = interrupted
+    checkpoints = job.state / "checkpoints"
+    (checkpoints / "step-00000008").rename(checkpoints / ".step-00000008.4711")
+    for name in (".step-notes.4711", "my.step-00000008.4711"):
+        (checkpoints / name).mkdir()
+    assert find_checkpoint(checkpoints).name == "step-00000005"
+    assert job.train() is None
+    kept = [".step-notes.4711", "my.step-00000008.4711", "step-00000010", "step-00000012"]
+    assert steps_of(job) == kept
+    assert same_weights(job, whole)
 
 
 def test_without_a_complete_checkpoint_training_starts_anew(interrupted):
@@ -128,6 +136,32 @@ def test_a_finished_run_exports_without_a_step(make_job, monkeypatch):
     assert job.train() is None
     assert job.weights.read_bytes() == weights
     assert job.history() == history
+
+
+def test_other_evaluation_windows_are_measured_without_a_step(make_job, whole, corpus, tmp_path):
+    """A corpus with fewer windows to evaluate and another accession goes on from the same state."""
+    shutil.copytree(corpus.folder, tmp_path / "corpus")
+    fewer = type(corpus)(tmp_path / "corpus")
+    manifest = fewer.manifest
+    manifest["genomes"][0]["accession"] = "GCF_000000000.1"
+    for split in ("validation", "test"):
+        windows = np.load(corpus.folder / f"{split}.npy")[::2]
+        np.save(fewer.folder / f"{split}.npy", windows)
+        manifest["splits"][split]["evaluated"] = len(windows)
+    (fewer.folder / "manifest.json").write_text(json.dumps(manifest))
+    job = make_job(corpus=fewer)
+    shutil.copytree(whole.state, job.folder / "models" / "state" / whole.state.name)
+    before = steps_of(job)
+    assert job.train() is None
+    assert steps_of(job) == before
+    assert same_weights(job, whole)
+    rows = [[row for row in j.history() if "lr" in row] for j in (job, whole)]
+    assert rows[0] == rows[1]
+    (measured,) = [row for row in job.history() if "validation_loss" in row]
+    anew = make_job(corpus=fewer)
+    anew.train()
+    assert measured == anew.history()[-1]
+    assert measured["test_loss"] != whole.history()[-1]["test_loss"]
 
 
 def test_other_settings_start_a_new_state_and_touch_no_old_one(make_job):

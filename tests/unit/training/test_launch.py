@@ -135,8 +135,11 @@ def test_a_second_trainer_is_refused_with_the_name_of_the_first(make_job):
     job = make_job()
     job.train()
     (job.state / "checkpoints" / "step-00000012" / "progress.json").unlink()
+    being_written = job.state / "checkpoints" / ".step-00000012.4711"
+    being_written.mkdir()
     with (
         Lock(job.state / "lock.json"),
         pytest.raises(InputError, match=f"is being written by process {os.getpid()} on "),
     ):
         job.train()
+    assert being_written.exists()

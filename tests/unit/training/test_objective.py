@@ -7,10 +7,10 @@ import torch
 from dnalm.training import launch
 from dnalm.training.batches import Batches, MicroBatch
 from dnalm.training.distributed import Group
+from dnalm.training.evaluation import Evaluation, score_unigram
 from dnalm.training.masking import Kind
 from dnalm.training.objective import describe, score, tally
 from dnalm.training.settings import Run
-from dnalm.training.validation import Validation, score_unigram
 
 
 @pytest.fixture
@@ -64,22 +64,36 @@ def test_the_baseline_is_that_of_smoothed_kmer_frequencies(vocabulary):
     targets = np.append(targets, vocabulary.base_offset + 1)
     expected = -(2 * math.log(0.901) + math.log(0.033) + 2 * math.log(0.001)) / 5
     measured = score_unigram(targets, counts, vocabulary)
-    assert measured["validation_unigram_loss"] == pytest.approx(expected, rel=1e-12)
-    assert measured["validation_unigram_accuracy"] == pytest.approx(0.4)
+    assert measured["unigram_loss"] == pytest.approx(expected, rel=1e-12)
+    assert measured["unigram_accuracy"] == pytest.approx(0.4)
 
 
-def test_validation_does_not_depend_on_its_batches_and_changes_nothing(corpus, run, vocabulary):
+def evaluate(corpus, run, vocabulary, encoder, *, split, file=None, size=6):
+    windows = np.load(corpus.folder / f"{file or split}.npy")
+    counts = np.load(corpus.folder / "kmer_counts.npy")
+    options = {"split": split, "micro_batch": size, "group": Group(None)}
+    return Evaluation(windows, counts, run.pretrain, vocabulary, **options).measure(encoder)
+
+
+def test_evaluation_does_not_depend_on_its_batches_and_changes_nothing(corpus, run, vocabulary):
     encoder = launch.make_encoder(run, None).train()
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-    windows = np.load(corpus.folder / "validation.npy")
-    counts = np.load(corpus.folder / "kmer_counts.npy")
     measured = [
-        Validation(
-            windows, counts, run.pretrain, vocabulary, micro_batch=size, group=Group(None)
-        ).measure(encoder)
+        evaluate(corpus, run, vocabulary, encoder, split="validation", size=size)
         for size in (1, 4, 1000)
     ]
     assert measured[1] == pytest.approx(measured[0], abs=1e-5)
     assert measured[2] == pytest.approx(measured[0], abs=1e-5)
     assert encoder.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
+
+
+def test_the_test_windows_are_scored_under_masks_of_their_own(corpus, run, vocabulary):
+    encoder = launch.make_encoder(run, None)
+    own = evaluate(corpus, run, vocabulary, encoder, split="test")
+    same = evaluate(corpus, run, vocabulary, encoder, split="validation", file="test")
+    assert {key.removeprefix("test_") for key in own} == {
+        key.removeprefix("validation_") for key in same
+    }
+    assert own["test_loss_mask"] == pytest.approx(same["validation_loss_mask"], abs=0.5)
+    assert own["test_loss_mask"] != same["validation_loss_mask"]

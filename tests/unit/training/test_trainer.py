@@ -86,6 +86,13 @@ def test_a_history_row_holds_what_a_reader_needs(plain):
     assert [row["step"] for row in validated] == [0, 6, 12]
     assert validated[0]["validation_loss"] > 2
     assert len({row["validation_unigram_loss"] for row in validated}) == 1
+    *before, last = validated
+    assert not any("test" in key for row in before for key in row)
+    assert last == plain.history()[-1]
+    ends = {key.removeprefix("validation_") for key in last if key.startswith("validation_")}
+    assert ends >= {"loss", "loss_mask", "accuracy", "accuracy_mask", "unigram_loss"}
+    assert all(last[f"test_{end}"] > 0 for end in ("loss", "loss_mask", "unigram_loss"))
+    assert {f"test_{end}" for end in ends} <= last.keys()
 
 
 def test_rows_over_several_steps_are_means_over_tokens(make_job, plain):
@@ -143,6 +150,24 @@ def test_the_window_of_a_single_bad_loss_is_the_one_named(make_job, corpus, voca
     (job.folder / "run.json").write_text(json.dumps(settings))
     with pytest.raises(InputError, match=rf"step 1, in window planted:train:{place['start']};"):
         job.train()
+
+
+def test_a_gradient_that_is_not_finite_blames_no_window(make_job):
+    """Huge weights meet zeros: losses are finite, the gradient of what made the zeros is not."""
+    job = make_job(lambda run, operation: operation.update(log_every=4))
+    encoder = launch.make_encoder(Run.read(job.folder / "run.json"), None)
+    attention = encoder.blocks[0].attention
+    with torch.no_grad():
+        attention.value.weight.zero_()
+        attention.value.bias.zero_()
+        attention.output.weight.copy_(3e38 * attention.output.weight.sign())
+    start = job.folder / "start.safetensors"
+    save_weights(encoder, start, {})
+    settings = json.loads((job.folder / "run.json").read_text()) | {"initial_weights": str(start)}
+    (job.folder / "run.json").write_text(json.dumps(settings))
+    with pytest.raises(InputError, match=r"gradient is not finite at step 1, though") as caught:
+        job.train()
+    assert "window" not in str(caught.value)
 
 
 def test_given_weights_are_where_training_starts(make_job, plain):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dnalm.training.history import History, read_history
+from dnalm.training.history import History, is_measured, read_history
 from dnalm.training.lock import Lock
 
 
@@ -12,7 +12,7 @@ def lock(tmp_path):
 
 
 def open_history(path, lock, last_step, board=None):
-    return History(path, last_step=last_step, lock=lock, board=board)
+    return History(path, last_step=last_step, held_out="a", lock=lock, board=board)
 
 
 def test_rows_after_the_checkpoint_and_unfinished_lines_are_cut(tmp_path, lock):
@@ -34,6 +34,19 @@ def test_without_a_checkpoint_the_history_starts_empty(tmp_path, lock):
     path.write_text('{"step": 0}\n')
     with open_history(path, lock, None):
         assert read_history(path) == []
+
+
+def test_rows_on_other_held_out_windows_are_cut(tmp_path, lock):
+    path = tmp_path / "history.jsonl"
+    assert not is_measured(path, 2, "a")
+    rows = [{"step": 1, "loss": 3.0}, {"step": 2, "held_out": "b"}, {"step": 2, "held_out": "a"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[:2]))
+    assert not is_measured(path, 2, "a")
+    with open_history(path, lock, 2) as history:
+        history.append(rows[2])
+    assert read_history(path) == [rows[0], rows[2]]
+    assert is_measured(path, 2, "a")
+    assert not is_measured(path, 1, "a")
 
 
 def test_tensorboard_reads_the_same_values(tmp_path, lock):

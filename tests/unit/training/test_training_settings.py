@@ -1,6 +1,7 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 
 from dnalm.errors import InputError
@@ -47,24 +48,79 @@ def test_impossible_operations_are_named(settings, key, value):
         Operation.from_dict(operation | {key: value})
 
 
-def test_the_hash_changes_with_what_decides_and_not_with_the_order_of_keys(settings, tmp_path):
+def test_the_hash_changes_with_what_decides_and_not_with_names_or_the_order_of_keys(
+    settings, corpus, tmp_path
+):
     run, _ = settings
-    manifest = {"tokens": 33, "genomes": [{"name": "a"}]}
-    first = state_hash(run, manifest)
+    counts = corpus.folder / "kmer_counts.npy"
+    manifest = corpus.manifest
+    first = state_hash(run, manifest, counts)
     assert len(first) == 16
-    assert state_hash(dict(reversed(run.items())), dict(reversed(manifest.items()))) == first
+    turned = dict(reversed(run.items())), dict(reversed(manifest.items()))
+    assert state_hash(*turned, counts) == first
     other = copy.deepcopy(run)
     other["pretrain"]["masking"]["random"] = 0.0
-    assert state_hash(other, manifest) != first
-    assert state_hash(run, manifest | {"tokens": 34}) != first
+    assert state_hash(other, manifest, counts) != first
+    assert state_hash(run | {"model": "b", "corpus": "b"}, manifest, counts) == first
     start, moved = tmp_path / "a", tmp_path / "b"
     start.write_bytes(b"weights")
     moved.write_bytes(b"weights")
-    with_start = state_hash(run | {"initial_weights": str(start)}, manifest)
+    with_start = state_hash(run | {"initial_weights": str(start)}, manifest, counts)
     assert with_start != first
-    assert state_hash(run | {"initial_weights": str(moved)}, manifest) == with_start
+    assert state_hash(run | {"initial_weights": str(moved)}, manifest, counts) == with_start
     moved.write_bytes(b"others")
-    assert state_hash(run | {"initial_weights": str(moved)}, manifest) != with_start
+    assert state_hash(run | {"initial_weights": str(moved)}, manifest, counts) != with_start
+    np.save(tmp_path / "counts.npy", np.load(counts)[::-1])
+    assert state_hash(run, manifest, tmp_path / "counts.npy") != first
+
+
+def change_genome(key, value):
+    return lambda manifest: manifest["genomes"][0].update({key: value})
+
+
+def change_contig(number, key, value):
+    return lambda manifest: manifest["genomes"][0]["contigs"][number].update({key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "decides"),
+    [
+        (lambda manifest: manifest.update(tokens=34), True),
+        (lambda manifest: manifest["windows"].update(stride=7), True),
+        (lambda manifest: manifest["genomes"].reverse(), True),
+        (change_genome("sha256", "0" * 64), True),
+        (change_contig(0, "contig", "renamed"), True),
+        (change_contig(0, "start", 1), True),
+        (change_contig(0, "length", 2999), True),
+        (change_contig(0, "split", "test"), True),
+        (change_contig(1, "split", "train"), True),
+        (change_contig(1, "split", "test"), False),
+        (change_contig(1, "length", 899), False),
+        (lambda manifest: manifest["genomes"].append(held_out_genome(manifest)), False),
+        (change_genome("name", "b"), False),
+        (change_genome("accession", "GCF_1"), False),
+        (lambda manifest: manifest["splits"]["test"].update(evaluated=1, windows=1), False),
+        (lambda manifest: manifest.update(name="b", max_tokens=99, min_kmers=9), False),
+    ],
+)
+def test_of_the_corpus_only_what_decides_the_training_windows_is_hashed(
+    settings, corpus, change, decides
+):
+    run, _ = settings
+    manifest = corpus.manifest
+    assert [c["split"] for c in manifest["genomes"][0]["contigs"]][:2] == ["train", "validation"]
+    manifest["genomes"].append(copy.deepcopy(manifest["genomes"][0]) | {"sha256": "1" * 64})
+    counts = corpus.folder / "kmer_counts.npy"
+    before = state_hash(run, manifest, counts)
+    change(manifest)
+    assert (state_hash(run, manifest, counts) != before) == decides
+
+
+def held_out_genome(manifest):
+    genome = copy.deepcopy(manifest["genomes"][0]) | {"sha256": "2" * 64}
+    for contig in genome["contigs"]:
+        contig["split"] = "test"
+    return genome
 
 
 def test_equal_settings_leave_the_file_as_it_is(tmp_path):

@@ -1,9 +1,10 @@
 """The loss on windows that are not trained on, always under the same masks.
 
-Shape letters: W validation windows, T tokens, K selected tokens per window.
+Shape letters: W windows of one split, T tokens, K selected tokens per window.
 """
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,8 +18,10 @@ from dnalm.training.masking import Kind, mask
 from dnalm.training.objective import describe, score, tally
 from dnalm.training.settings import PretrainConfig
 
+STREAMS = {"validation": Stream.VALIDATION_MASK, "test": Stream.TEST_MASK}
 
-class Validation:
+
+class Evaluation:
     """Fixed windows uint16[W, T] under fixed masks, dealt out to the processes of a group."""
 
     def __init__(
@@ -28,6 +31,7 @@ class Validation:
         config: PretrainConfig,
         vocabulary: Vocabulary,
         *,
+        split: Literal["validation", "test"],
         micro_batch: int,
         group: Group,
     ) -> None:
@@ -38,11 +42,12 @@ class Validation:
             vocabulary=vocabulary,
             min_kmers=config.min_kmers,
             seed=config.seed,
-            stream=Stream.VALIDATION_MASK,
+            stream=STREAMS[split],
         )
         at_mask = (masked.weights > 0) & (masked.kinds == Kind.MASK)
-        self.baseline = score_unigram(masked.targets[at_mask], kmer_counts, vocabulary)
-        self._group = group
+        self._prefix, self._group = f"{split}_", group
+        baseline = score_unigram(masked.targets[at_mask], kmer_counts, vocabulary)
+        self._baseline = {f"{self._prefix}{key}": value for key, value in baseline.items()}
         firsts = range(group.rank * micro_batch, len(windows), group.size * micro_batch)
         self._parts = [
             MicroBatch.from_masked(masked, slice(first, first + micro_batch)) for first in firsts
@@ -54,36 +59,37 @@ class Validation:
 
     @torch.no_grad()
     def measure(self, model: nn.Module) -> dict[str, float | None]:
-        """Return the values of a history row, each key beginning with `validation_`.
+        """Return the values of a history row, each key beginning with the split's name and `_`.
 
         Loss and accuracy as `describe` returns them, and those of k-mer frequencies alone at
-        <mask> positions, validation_unigram_loss and validation_unigram_accuracy. Every process
-        of the group has to call it.
+        <mask> positions, …_unigram_loss and …_unigram_accuracy. Every process of the group has to
+        call it.
         """
         model.eval()
         totals = torch.zeros(len(Kind), 3, dtype=torch.float64, device=self._group.device)
         for part in self._on_device():
             totals += tally(*score(model, part), part)
         model.train()
-        return describe(self._group.sum(totals), "validation_") | self.baseline
+        return describe(self._group.sum(totals), self._prefix) | self._baseline
 
 
 def score_unigram(
     targets: np.ndarray, kmer_counts: np.ndarray, vocabulary: Vocabulary
 ) -> dict[str, float | None]:
-    """Return loss (nats) and accuracy of a model that knows only how often each k-mer occurs.
+    """Return the scores of a model that knows only how often each k-mer occurs.
 
-    `targets` are the tokens to guess, `kmer_counts` int64[4**k] those of the training contigs.
-    Every maskable token counts once more than it occurred (Laplace), single bases never occurred.
-    It always guesses the commonest k-mer.
+    Keys: unigram_loss (nats) and unigram_accuracy, both None without a target. `targets` are the
+    tokens to guess, `kmer_counts` int64[4**k] those of the training contigs. Every maskable token
+    counts once more than it occurred (Laplace), single bases never occurred. The model always
+    guesses the commonest k-mer.
     """
     choices = vocabulary.maskable_stop - vocabulary.kmer_offset
     counts = np.ones(choices)
     counts[: len(kmer_counts)] += kmer_counts
     chosen = targets - vocabulary.kmer_offset
     if not len(chosen):
-        return {"validation_unigram_loss": None, "validation_unigram_accuracy": None}
+        return {"unigram_loss": None, "unigram_accuracy": None}
     return {
-        "validation_unigram_loss": float(-np.log(counts / counts.sum())[chosen].mean()),
-        "validation_unigram_accuracy": float((chosen == counts.argmax()).mean()),
+        "unigram_loss": float(-np.log(counts / counts.sum())[chosen].mean()),
+        "unigram_accuracy": float((chosen == counts.argmax()).mean()),
     }
