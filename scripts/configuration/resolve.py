@@ -114,7 +114,7 @@ def merge_downloads(downloads: Iterable[Mapping[str, Any]]) -> dict[str, dict[st
     """
     merged: dict[str, dict[str, Any]] = {}
     for download in downloads:
-        address = address_of(download["urls"][0])
+        address, *_ = map(address_of, download["urls"])
         kept = merged.setdefault(address, dict(download))
         if download["urls"] != kept["urls"]:
             raise InputError(

@@ -31,12 +31,14 @@ def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
         else:
             yield from _label_pattern(f"{key}.label_pattern", task["label_pattern"])
             yield from _sources(key, entry, name)
-        yield from _classes(key, task)
+        yield from _classes(key, entry, task)
 
 
 def _build(key: str, build: Mapping[str, Any], genomes: Mapping[str, Any]) -> Iterator[str]:
     if build["genome"] not in genomes:
         yield f"{key}.genome: '{build['genome']}' is unknown{nearest(build['genome'], genomes)}"
+    if build["decoys"] == "dinucleotide" and build["recipe"] != "splice_sites":
+        yield f"{key}.decoys: dinucleotide is for splice_sites alone; write genome."
     for pattern in build.get("labels_by_name", {}):
         yield from _pattern(f"{key}.labels_by_name", pattern)
 
@@ -55,15 +57,22 @@ def _label_pattern(key: str, pattern: str) -> Iterator[str]:
     yield from wrong
 
 
-def _classes(key: str, task: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the class numbers that a task does not have.
+def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the class numbers that a task does not have, and those of `build` without a class.
 
-    Where `labels` translates them, those of `build` are not the classes.
+    Where `labels` translates them, the numbers of `build` are not the classes.
     """
-    given = {"labels": task["labels"]}
-    if task["labels"] is None:
-        build = task.get("build", {})
-        given = {f"build.{by}": build.get(by) for by in ("labels_by_name", "labels_by_kind")}
+    build = entry.get("build", {})
+    given = {f"build.{by}": build.get(by) for by in ("labels_by_name", "labels_by_kind")}
+    if task["labels"] is not None:
+        made = {0}.union(*(numbers.values() for numbers in given.values() if numbers))
+        missing = sorted(made - {int(label) for label in task["labels"] if str(label).isdigit()})
+        if build and missing:
+            yield (
+                f"{key}.labels: `build` makes rows of label {missing[0]}, which has no class"
+                " there; add it (0 are the negatives)."
+            )
+        given = {"labels": entry.get("labels")}  # others' labels in a shared mapping do no harm
     for name, numbers in given.items():
         for label, number in (numbers or {}).items():
             if number >= task["classes"]:

@@ -216,7 +216,17 @@ def test_a_name_that_points_at_nothing_is_named_with_the_nearest_known(change, p
         ({"build": ENHANCERS | {"labels_by_name": {"x": 2}}}, "build.labels_by_name", "0 to 1"),
         ({"build": ENHANCERS | {"labels_by_name": {"(": 1}}}, "build.labels_by_name", "'(' is no"),
         # Here the numbers of `build` are labels, not yet classes.
-        ({"build": {"labels_by_kind": {"donor": 2}}, "labels": {"1": 1, "2": 1}}, "", ""),
+        (
+            {"build": {"labels_by_kind": {"donor": 2}}, "labels": {"0": 0, "1": 1, "2": 1}},
+            "",
+            "",
+        ),
+        (
+            {"build": {"labels_by_kind": {"donor": 2}}, "labels": {"1": 1, "2": 1}},
+            "labels",
+            "label 0, which has no class",
+        ),
+        ({"build": ENHANCERS | {"decoys": "dinucleotide"}}, "build.decoys", "splice_sites alone"),
     ],
 )
 def test_a_task_with_build_is_held_to_what_it_reads_and_to_its_classes(change, key, said):
@@ -287,6 +297,7 @@ def test_requests_for_one_file_are_one_download_with_all_their_sums():
     [
         (wanted("http://h.org/a"), "h.org/a would be .* https://h.org/a and of http://h.org/a;"),
         (wanted("https://h.org/a", "https://i.org/a"), "give the same addresses"),
+        (wanted("https://h.org/b", "ftp://i.org/b"), "'ftp://i.org/b' is not a download address"),
         (wanted("https://h.org/a", sha256="2"), "https://h.org/a .* the sha256 1 and 2; correct"),
         (wanted("https://h.org/a", md5="2"), "https://h.org/a .* the md5 1 and 2; correct"),
     ],

@@ -36,26 +36,30 @@ def _promoters(build: Mapping[str, Any], name: str, path: str) -> Elements:
     """Windows of `upstream` bases before and `downstream` bases from the start of transcription.
 
     `tss_offset` is where the start lies in a BED interval, counted from its 5' end: 0 for records
-    of one base, 49 for EPDnew's own file (-49 .. +10). Raises InputError for one without a strand.
+    of one base, 49 for EPDnew's own file (-49 .. +10). Raises InputError for a promoter without a
+    strand; what gets no label is only avoided, then in both directions.
     """
     positives: dict[Window, int] = {}
     avoided: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for interval in read_bed(path):
-        if interval.strand == ".":
+        label = _label_of(interval.name, build["labels_by_name"])
+        if interval.strand == "." and label is not None:
             raise InputError(
                 f"{path}: the interval {interval.contig}:{interval.start}-{interval.end} has no "
                 "strand, and promoters are read in the direction of their gene: write '+' or '-' "
                 "into its sixth column or remove the line."
             )
-        if interval.strand == "-":
-            tss = interval.end - 1 - build["tss_offset"]
-            start, end = tss + 1 - build["downstream"], tss + 1 + build["upstream"]
-        else:
-            tss = interval.start + build["tss_offset"]
-            start, end = tss - build["upstream"], tss + build["downstream"]
-        window = Window(contig=interval.contig, start=start, end=end, strand=interval.strand)
-        avoided[interval.contig] += [(interval.start, interval.end), (start, end)]
-        _add(positives, window, _label_of(interval.name, build["labels_by_name"]))
+        avoided[interval.contig].append((interval.start, interval.end))
+        for strand in "+-" if interval.strand == "." else interval.strand:
+            if strand == "-":
+                tss = interval.end - 1 - build["tss_offset"]
+                start, end = tss + 1 - build["downstream"], tss + 1 + build["upstream"]
+            else:
+                tss = interval.start + build["tss_offset"]
+                start, end = tss - build["upstream"], tss + build["downstream"]
+            avoided[interval.contig].append((start, end))
+            window = Window(contig=interval.contig, start=start, end=end, strand=strand)
+            _add(positives, window, label)
     return _elements(positives, avoided, build["upstream"] + build["downstream"], name, build)
 
 

@@ -75,6 +75,7 @@ def _rows(
     """Return the rows of both splits, each in random order."""
     random = np.random.default_rng(build["seed"])
     labels = cutter.elements.positives
+    kinds = sorted(build["labels_by_kind"]) if build["decoys"] == "dinucleotide" else []
     rows = []
     for split in SPLITS:
         contigs = [c for c in cutter.pieces if (c in build["test_contigs"]) == (split == "test")]
@@ -83,12 +84,13 @@ def _rows(
         labelled = [(window, labels[window]) for window in chosen]
         for contig in contigs:
             wanted = sum(window.contig == contig for window in chosen) // len(set(labels.values()))
-            negatives = cutter.negatives(contig, wanted, build["decoys"], random)
+            negatives = cutter.negatives(contig, wanted, kinds, random)
             if len(negatives) < wanted:
                 raise InputError(
-                    f"Task {name}: contig {contig} has room for {len(negatives)} windows of "
-                    f"{cutter.elements.length} bases without an element or an N and {wanted} are "
-                    "needed: lower build.maximum or the windows' length."
+                    f"Task {name}: on contig {contig} {len(negatives)} windows of "
+                    f"{cutter.elements.length} bases were found that hold no element and no N, but "
+                    f"{wanted} are needed: lower build.maximum or the windows' length"
+                    f"{', or use decoys: genome' if kinds else ''}."
                 )
             labelled += [(window, 0) for window in negatives]
         for i in random.permutation(len(labelled)):
@@ -149,14 +151,14 @@ class _Cutter:
         return [window for window in windows if self.codes(window) is not None]
 
     def negatives(
-        self, contig: str, wanted: int, decoys: str, random: np.random.Generator
+        self, contig: str, wanted: int, kinds: Sequence[str], random: np.random.Generator
     ) -> list[Window]:
         """Draw up to `wanted` windows of one contig that overlap neither each other nor `avoided`.
 
         Candidates are the cells of a grid with a random phase, taken in random order, so that the
-        search ends. With decoys `dinucleotide` a cell is moved so that a random GT or AG of it
-        takes the place that a site has in the positives, one for which there is room; a cell
-        without such a one is passed over.
+        search ends. With `kinds` of splice sites a cell is moved so that a random GT (`donor`) or
+        AG (`acceptor`) of it takes the place that a site has in the positives, one for which
+        there is room; a cell without such a one is passed over.
         """
         length = self.elements.length
         phase = int(random.integers(length))
@@ -172,18 +174,20 @@ class _Cutter:
             start = starts[cell]
             strand = "+-"[int(random.integers(2))]
             window = Window(contig=contig, start=start, end=start + length, strand=strand)
-            moved = self._on_dinucleotides(window, random) if decoys == "dinucleotide" else [window]
+            moved = self._on_dinucleotides(window, kinds, random) if kinds else [window]
             found = next((place for place in moved if self._has_room(place, drawn)), None)
             if found is not None:
                 drawn[found.start // length] = found
         return list(drawn.values())
 
-    def _on_dinucleotides(self, window: Window, random: np.random.Generator) -> Iterator[Window]:
-        """Yield the window moved onto its GTs (as a donor) or AGs (as an acceptor), shuffled."""
+    def _on_dinucleotides(
+        self, window: Window, kinds: Sequence[str], random: np.random.Generator
+    ) -> Iterator[Window]:
+        """Yield the window moved onto its GTs or AGs, as one of `kinds` of sites, shuffled."""
         codes = self.codes(window)
         if codes is None:
             return
-        donor = bool(random.integers(2))
+        donor = kinds[random.integers(len(kinds))] == "donor"
         first, second = DONOR if donor else ACCEPTOR
         offsets = np.flatnonzero((codes[:-1] == first) & (codes[1:] == second))
         for offset in random.permutation(offsets):

@@ -8,7 +8,7 @@ from dnalm.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """What decides the shape and the arithmetic of an encoder (sections 1.1 to 1.3 and 1.5).
+    """What decides the shape and the arithmetic of an encoder.
 
     `ffn_width` is the width between the two feed-forward matrices, after the gate when there is
     one. `max_tokens` counts `<cls>`. `token_dropout` is the expected share of `<mask>` tokens of

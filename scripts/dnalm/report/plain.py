@@ -102,8 +102,8 @@ def _models(models: pd.DataFrame) -> Grid:
         ]
         for row in models.to_dict("records")
     ]
-    headings = ["model", "parameters", "steps", "tokens", "validation loss", "test loss"]
-    return make_grid([*headings, "k-mer frequencies", "gain"], rows, first=1)
+    headings = ["model", "parameters", "steps", "tokens", "validation", "test", "k-mers", "gain"]
+    return make_grid(headings, rows, first=1)
 
 
 def _gain(model: Mapping) -> str:

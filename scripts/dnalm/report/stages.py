@@ -11,6 +11,7 @@ COLUMNS = ["stage", "jobs", "seconds", "largest_job_seconds", "peak_memory_mb"]
 NAMES = {
     "simulate_genome": ["genome"],
     "encode_genome": ["genome"],
+    "write_fasta": ["genome"],
     "build_corpus": ["corpus"],
     "make_task": ["task"],
     "locate_task": ["corpus", "task"],

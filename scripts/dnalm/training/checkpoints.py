@@ -71,7 +71,7 @@ def remove_unfinished(folder: Path) -> None:
     """Delete what a killed process left of checkpoints in `folder`; nobody may be writing there."""
     for path in folder.glob(".*"):
         if UNFINISHED.fullmatch(path.name):
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)  # no reason not to train
             logger.info("Removed %s, which a killed process left unfinished.", path)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,7 +11,10 @@ from dnalm.training.lock import Lock
 
 
 class History:
-    """A file of rows that only grows, until a restart cuts it back; on request TensorBoard too."""
+    """A file of rows that only grows, until a restart cuts it back; on request TensorBoard too.
+
+    Rows on windows that were held out carry `held_out`, which names these windows.
+    """
 
     def __init__(
         self,
@@ -23,20 +27,14 @@ class History:
     ) -> None:
         """Open `path`; keep its rows up to `last_step`, or none when that is None.
 
-        Rows measured on other windows than `held_out` go as well, and a line that a killed process
-        left unfinished. Nothing is written once `lock` is lost. `board` is the folder of
-        TensorBoard's files, or None for none.
+        A line that a killed process left unfinished goes as well. Nothing is written once `lock` is
+        lost. `board` is the folder of TensorBoard's files, or None for none.
         """
         self.path, self.held_out = Path(path), held_out
         kept = []
         if last_step is not None and self.path.exists():
-            kept = [
-                row
-                for row in read_history(self.path)
-                if row["step"] <= last_step and row.get("held_out", held_out) == held_out
-            ]
-        with atomic_path(self.path) as temporary:
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            kept = [row for row in read_history(self.path) if row["step"] <= last_step]
+        _write(self.path, kept)
         self._lock = lock
         self._file = self.path.open("a")
         self._board = None
@@ -68,6 +66,17 @@ class History:
         self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+def export_history(source: str | Path, destination: str | Path, held_out: str) -> None:
+    """Copy a history without the rows measured on other windows than `held_out`."""
+    rows = read_history(source)
+    _write(destination, [row for row in rows if row.get("held_out", held_out) == held_out])
+
+
+def _write(path: str | Path, rows: Sequence[dict[str, Any]]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def is_measured(path: str | Path, step: int, held_out: str) -> bool:

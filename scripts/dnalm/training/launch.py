@@ -33,7 +33,7 @@ from dnalm.training.batches import Batches
 from dnalm.training.checkpoints import MODEL, find_checkpoint, read_progress, remove_unfinished
 from dnalm.training.distributed import Group, count_processes, find_environment
 from dnalm.training.evaluation import Evaluation
-from dnalm.training.history import History, is_measured
+from dnalm.training.history import History, export_history, is_measured
 from dnalm.training.interruption import Interruption
 from dnalm.training.lock import Lock
 from dnalm.training.scratch import copy_genomes
@@ -114,8 +114,10 @@ def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> str 
         newest = group.from_first(lambda: _text(find_checkpoint(state / CHECKPOINTS)))
         checkpoint = Path(newest) if newest else None
         done = read_progress(checkpoint)["step"] if checkpoint else None
-        measured = group.from_first(lambda: is_measured(state / HISTORY, steps, held_out))
-        if done != steps or not measured:
+        finished = done == steps and group.from_first(
+            lambda: is_measured(state / HISTORY, steps, held_out)
+        )
+        if not finished:
             logger.info(
                 "%s: %d of %d steps are done, state in %s.", run.model, done or 0, steps, state
             )
@@ -138,7 +140,7 @@ def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> str 
             checkpoint = state / CHECKPOINTS / f"step-{steps:08d}"
         else:
             logger.info("%s: all %d steps were done before, nothing is trained.", run.model, steps)
-        group.from_first(lambda: export(checkpoint, state / HISTORY, paths))
+        group.from_first(lambda: export(checkpoint, state / HISTORY, held_out, paths))
     return None
 
 
@@ -217,11 +219,11 @@ def check_fit(run: Run, manifest: dict, paths: argparse.Namespace) -> None:
         )
 
 
-def export(checkpoint: Path, history: Path, paths: argparse.Namespace) -> None:
+def export(checkpoint: Path, history: Path, held_out: str, paths: argparse.Namespace) -> None:
     """Copy the results to where they are declared."""
-    for source, destination in ((history, paths.history), (checkpoint / MODEL, paths.weights)):
-        with atomic_path(destination) as temporary:
-            shutil.copyfile(source, temporary)
+    export_history(history, paths.history, held_out)
+    with atomic_path(paths.weights) as temporary:
+        shutil.copyfile(checkpoint / MODEL, temporary)
 
 
 def _text(path: Path | None) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dnalm.files import atomic_path, read_json, sha256_of
-from dnalm.genome.bases import CONTIGS
+from dnalm.genome.bases import BASES, CONTIGS
 from dnalm.training.distributed import Group
 
 DIGITS = 16
@@ -14,14 +14,15 @@ DIGITS = 16
 def copy_genomes(genomes: Mapping[str, Path], scratch: str | Path, group: Group) -> dict[str, Path]:
     """Return the folders of copies of `genomes` ({name: folder}) under `scratch`.
 
-    A copy is named by the checksums of what it was made from and of the contigs that were kept, so
-    runs and models share it. One process per machine copies while the others wait.
+    A copy is named by the checksums of what it was made from and of the contigs that were kept, and
+    by when the bases were stored, so runs and models share it. One process per machine copies
+    while the others wait.
     """
     copies = {}
     for name, folder in genomes.items():
         source = read_json(folder / "manifest.json")["sha256"]
-        contigs = sha256_of(folder / CONTIGS)
-        copies[name] = Path(scratch) / f"{source}-{contigs[:DIGITS]}"
+        contigs, stored = sha256_of(folder / CONTIGS), (folder / BASES).stat().st_mtime_ns
+        copies[name] = Path(scratch) / f"{source}-{contigs[:DIGITS]}-{stored:x}"
         if group.local_rank == 0 and not copies[name].exists():
             _copy(folder, copies[name])
     group.sum_numbers(0)

@@ -164,7 +164,7 @@ def build(kind: type[T], values: dict[str, Any], where: str, **parts: type) -> T
 
 
 def state_hash(run: Mapping[str, Any], manifest: Mapping[str, Any], kmer_counts: str | Path) -> str:
-    """Return 16 hexadecimal digits that change with what decides the weights and nothing else.
+    """Return 16 hexadecimal digits that change with what decides the weights.
 
     `run` is the content of run.json, `manifest` and `kmer_counts` are the corpus's: content and
     file. What decides:

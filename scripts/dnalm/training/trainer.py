@@ -100,10 +100,13 @@ class Trainer:
                 if self._is_due(self.operation.log_every):
                     self._log(progress)
                 with progress.paused():
-                    if self._is_due(self.operation.validate_every):
+                    last = self.done["step"] == self.steps
+                    if not last and self._is_due(self.operation.validate_every):
                         self._validate()
                     if reason or self._is_due(self.operation.checkpoint_every):
                         self._save(interruption)
+                    if last:  # saved before: a kill from here on costs no step
+                        self._validate()
         if self.steps == 0:
             self._save(interruption)
         return reason if self.done["step"] < self.steps else None

@@ -201,6 +201,28 @@ def test_dinucleotide_decoys_carry_gt_or_ag_where_the_sites_have_it(genome, tmp_
     assert {row.sequence[6:8] == "GT" for row in negatives} == {True, False}
 
 
+def test_dinucleotide_decoys_are_of_the_kinds_that_have_a_class(genome, tmp_path):
+    _, files = genome
+    path = gtf(
+        tmp_path,
+        *[("a", "+", ((i, i + 10), (i + 20, i + 30))) for i in range(100, 500, 50)],
+        ("b", "-", ((100, 120), (200, 230))),
+    )
+    build = {**SITES, "decoys": "dinucleotide", "test_contigs": ["b"]}
+    rows, _ = cut_windows(
+        {**build, "labels_by_kind": {"donor": 1}}, "t", {**files, "annotation": path}
+    )
+    assert {row.sequence[6:8] for row in rows if row.label == "0"} == {"GT"}
+
+
+def test_what_is_only_avoided_needs_no_strand(genome, tmp_path):
+    _, files = genome
+    lines = [("a", 100, 101, "e", 0, "+"), ("b", 100, 101, "e", 0, "-"), ("a", 300, 301, "other")]
+    build = {**PROMOTERS, "labels_by_name": {"^e$": 1}, "test_contigs": ["b"]}
+    rows, _ = cut_windows(build, "t", {**files, "intervals": bed(tmp_path, *lines)})
+    assert len(places(rows, 1)) == 2
+
+
 def test_dinucleotide_decoys_do_not_overlap_and_are_found_for_most_of_a_contig(tmp_path):
     source = tmp_path / "g.fa"
     source.write_text("".join(f">{name}\n{random_text(40_000, name)}\n" for name in (1, 2)))
@@ -295,7 +317,7 @@ def test_bad_recipes_are_one_sentence(genome, tmp_path):
     )
     full = bed(tmp_path, *[("a", i, i + 10, "e") for i in range(0, 1240, 12)], ("b", 50, 60, "e"))
     fails(
-        r"contig a has room for \d+ windows of 10 bases .* lower build.maximum",
+        r"on contig a \d+ windows of 10 bases were found .* lower build.maximum",
         {},
         {**files, "intervals": full},
     )

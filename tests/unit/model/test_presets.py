@@ -10,7 +10,7 @@ from dnalm.genome.kmers import Vocabulary
 from dnalm.model.encoder import EncoderConfig, count_parameters
 
 CONFIG = Path(__file__).parents[3] / "config.yaml"
-# Section 1.1, the JAX tree: without the table that Hugging Face's v2 files hold unused.
+# Of the authors' JAX parameters: without the table that Hugging Face's v2 files hold unused.
 PUBLISHED_COUNTS = {
     "v1-500m": 485_698_825,  # 500m-human-ref and 500m-1000g
     "v1-2.5b": 2_547_800_585,  # 2.5b-1000g and 2.5b-multi-species

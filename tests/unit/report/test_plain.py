@@ -93,6 +93,20 @@ def test_a_run_without_models_and_times_is_summarised(new_run, tmp_path):
     assert "mine.x" in found
 
 
+def test_the_models_of_the_paper_stand_in_one_block(new_run, tmp_path):
+    new_run.add_corpus()
+    history = [
+        {"step": 500000, "tokens": 5 * 10**11, "loss": 7.5, "loss_mask": 7.5}
+        | {f"{split}_loss_mask": 7.25 for split in ("validation", "test")}
+        | {"validation_unigram_loss": 7.75}
+    ]
+    new_run.add_model("v2-500m-multi-species", history=history)
+    new_run.add_model("v2-500m-multi-species.untrained", untrained_of="v2-500m-multi-species")
+    found = summarise(new_run.tables(), tmp_path).splitlines()
+    (line,) = [line for line in found if line.startswith("v2-500m-multi-species ")]
+    assert line.split()[-4:] == ["7.250", "7.250", "7.750", "+0.500"]
+
+
 def test_lines_fit_a_terminal_however_many_and_long_the_columns(text):
     assert max(map(len, text.splitlines())) <= WIDTH
     names = [f"a method with a long name, number {i}" for i in range(12)]

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dnalm.training.history import History, is_measured, read_history
+from dnalm.training.history import History, export_history, is_measured, read_history
 from dnalm.training.lock import Lock
 
 
@@ -36,7 +36,7 @@ def test_without_a_checkpoint_the_history_starts_empty(tmp_path, lock):
         assert read_history(path) == []
 
 
-def test_rows_on_other_held_out_windows_are_cut(tmp_path, lock):
+def test_rows_on_other_held_out_windows_are_kept_but_not_exported(tmp_path, lock):
     path = tmp_path / "history.jsonl"
     assert not is_measured(path, 2, "a")
     rows = [{"step": 1, "loss": 3.0}, {"step": 2, "held_out": "b"}, {"step": 2, "held_out": "a"}]
@@ -44,7 +44,9 @@ def test_rows_on_other_held_out_windows_are_cut(tmp_path, lock):
     assert not is_measured(path, 2, "a")
     with open_history(path, lock, 2) as history:
         history.append(rows[2])
-    assert read_history(path) == [rows[0], rows[2]]
+    assert read_history(path) == rows
+    export_history(path, tmp_path / "exported.jsonl", "a")
+    assert read_history(tmp_path / "exported.jsonl") == [rows[0], rows[2]]
     assert is_measured(path, 2, "a")
     assert not is_measured(path, 1, "a")
 
