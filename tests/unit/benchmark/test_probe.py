@@ -48,7 +48,7 @@ def make_features(table: pd.DataFrame, signals: dict[str, float], width: int = 1
     return features
 
 
-def by_hand(features, table, penalty, solver="newton-cholesky"):
+def by_hand(features, table, penalty, solver):
     """Ten models and their test predictions from nothing but scikit-learn."""
     labels = table["label"].to_numpy()
     train, test = table["split"] == "train", (table["split"] == "test").to_numpy()
@@ -63,15 +63,18 @@ def by_hand(features, table, penalty, solver="newton-cholesky"):
 
 
 @pytest.mark.parametrize(("kind", "classes"), [("binary", 2), ("multiclass", 3)])
-def test_the_ten_test_scores_equal_scikit_learn_by_hand_with_another_solver(kind, classes):
+@pytest.mark.parametrize(("solver", "another"), [("lbfgs", "newton-cholesky"), ("auto", "lbfgs")])
+def test_the_ten_test_scores_equal_scikit_learn_by_hand_with_another_solver(
+    kind, classes, solver, another
+):
     table = make_table(600, 300, 10, classes)
     features = make_features(table, {"layer.1": 0.4, "layer.2": 0.9})
-    result = probe(features, table, kind, CONFIG, threads=1)
+    result = probe(features, table, kind, replace(CONFIG, solver=solver), threads=1)
     chosen = result.selected
     average = "binary" if kind == "binary" else "macro"
     for (_, ours), (model, truth, theirs, rows) in zip(
         result.scores.iterrows(),
-        by_hand(features[chosen["feature"]], table, chosen["penalty"]),
+        by_hand(features[chosen["feature"]], table, chosen["penalty"], another),
         strict=True,
     ):
         probabilities = model.predict_proba(rows)
