@@ -10,7 +10,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-from configuration import references, resolve, schema
+from dnalm.configuration import references, resolve, schema
 from dnalm.errors import InputError
 from dnalm.genome.addresses import address_of
 from dnalm.genome.sheet import NAME, read_sheet

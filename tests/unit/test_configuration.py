@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configuration import references, resolve, schema
+from dnalm.configuration import references, resolve, schema
 from dnalm.errors import InputError
 
 ROOT = Path(__file__).parents[2]

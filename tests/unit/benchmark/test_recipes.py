@@ -183,14 +183,20 @@ def test_splice_windows_have_the_border_of_exon_and_intron_in_the_middle(genome,
     assert counts == [3, 3, 3]
 
 
-def test_dinucleotide_decoys_carry_gt_or_ag_where_the_sites_have_it(genome, tmp_path):
+@pytest.mark.parametrize(
+    ("classes", "with_gt"),
+    [({"acceptor": 1, "donor": 2}, {True, False}), ({"donor": 1}, {True})],
+)
+def test_dinucleotide_decoys_carry_gt_or_ag_where_the_sites_of_the_task_have_it(
+    classes, with_gt, genome, tmp_path
+):
     texts, files = genome
     path = gtf(
         tmp_path,
         *[("a", "+", ((i, i + 10), (i + 20, i + 30))) for i in range(100, 500, 50)],
         ("b", "-", ((100, 120), (200, 230))),
     )
-    build = {**SITES, "decoys": "dinucleotide", "test_contigs": ["b"]}
+    build = {**SITES, "labels_by_kind": classes, "decoys": "dinucleotide", "test_contigs": ["b"]}
     rows, _ = cut_windows(build, "t", {**files, "annotation": path})
     negatives = [row for row in rows if row.label == "0"]
     assert len(negatives) == 9
@@ -198,21 +204,7 @@ def test_dinucleotide_decoys_carry_gt_or_ag_where_the_sites_have_it(genome, tmp_
         assert row.sequence[6:8] == "GT" or row.sequence[4:6] == "AG"
         (place,) = places([row])
         assert row.sequence == expected_text(lambda c, s, e: texts[c][s:e], place)
-    assert {row.sequence[6:8] == "GT" for row in negatives} == {True, False}
-
-
-def test_dinucleotide_decoys_are_of_the_kinds_that_have_a_class(genome, tmp_path):
-    _, files = genome
-    path = gtf(
-        tmp_path,
-        *[("a", "+", ((i, i + 10), (i + 20, i + 30))) for i in range(100, 500, 50)],
-        ("b", "-", ((100, 120), (200, 230))),
-    )
-    build = {**SITES, "decoys": "dinucleotide", "test_contigs": ["b"]}
-    rows, _ = cut_windows(
-        {**build, "labels_by_kind": {"donor": 1}}, "t", {**files, "annotation": path}
-    )
-    assert {row.sequence[6:8] for row in rows if row.label == "0"} == {"GT"}
+    assert {row.sequence[6:8] == "GT" for row in negatives} == with_gt
 
 
 def test_what_is_only_avoided_needs_no_strand(genome, tmp_path):

@@ -244,6 +244,19 @@ def new_run(tmp_path):
     return Run(folder=tmp_path)
 
 
+@pytest.fixture
+def published_run(new_run):
+    """Return a run on a published data set: a model of our own, and one that was published."""
+    rows = {"train": 13468, "test": 1497}
+    new_run.add_corpus(simulated=False)
+    new_run.add_task("mine.H3", rows, "original.H3", rows, simulated=False)
+    new_run.add_model("ours")
+    new_run.add_model("big", published_as="NT-v2-Multispecies-500M")
+    new_run.add_result("ia3", "ours", "mine.H3", [0.8, 0.8])
+    new_run.add_result("ia3", "big", "mine.H3", [0.8, 0.8])
+    return new_run
+
+
 def fill(new_run):
     """Make a simulated run: two tasks and a control, one model and its untrained self."""
     new_run.add_corpus()

@@ -4,9 +4,9 @@ import fnmatch
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from configuration.resolve import UNTRAINED, resolve_preset, select_tasks
-from configuration.schema import nearest
-from configuration.tasks import find_task_errors
+from dnalm.configuration.resolve import UNTRAINED, resolve_preset, select_tasks
+from dnalm.configuration.schema import nearest
+from dnalm.configuration.tasks import find_task_errors
 
 FOLDERS = ("results", "logs", "benchmarks")
 

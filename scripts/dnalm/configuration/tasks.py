@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from string import Formatter
 from typing import Any
 
-from configuration.resolve import list_sources, resolve_task
-from configuration.schema import nearest
+from dnalm.configuration.resolve import list_sources, resolve_task
+from dnalm.configuration.schema import nearest
 
 PLACEHOLDERS = {"name", "split"}
 # What says how to read files of rows, which a task that is cut from a genome has not.
