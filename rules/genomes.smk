@@ -1,7 +1,8 @@
 rule download_file:
     """Fetch one file, from the mirror if it holds a copy, and check its sum."""
     output:
-        file="<results>/downloads/{address}",
+        # Not removed before another run, as after a change of the script: what is there is checked.
+        file=update("<results>/downloads/{address}"),
     log:
         "<logs>/download_file/{address}.log",
     benchmark:
@@ -19,6 +20,29 @@ rule download_file:
         lock=workflow.pathvars.apply("<results>/downloads.lock.tsv"),
     script:
         "../scripts/download_file.py"
+
+
+rule mirror_file:
+    """Put a file that was fetched before `mirror:` was set into the mirror."""
+    input:
+        file=ancient("<results>/downloads/{address}"),
+    output:
+        mirrored=f"{config['mirror'] or '<results>/mirror'}/{{address}}",
+    log:
+        "<logs>/mirror_file/{address}.log",
+    benchmark:
+        "<benchmarks>/mirror_file/{address}.jsonl"
+    wildcard_constraints:
+        address="|".join(map(re.escape, DOWNLOADS)) or "-",
+    localrule: True
+    conda:
+        "../envs/genomics.yaml"
+    script:
+        "../scripts/mirror_file.py"
+
+
+# A user may name the downloads of another run as the mirror, or even this run's.
+ruleorder: download_file > mirror_file
 
 
 rule simulate_genome:

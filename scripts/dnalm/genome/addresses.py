@@ -1,34 +1,103 @@
-"""Where a download is kept: `host/path`, under a downloads folder or a mirror."""
+"""Where a download comes from and where it is kept: `host/path` below a folder or a mirror."""
 
 import hashlib
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from dnalm.errors import InputError
+from dnalm.genome.space import is_writable
 
 LONGEST_QUERY = 100  # characters; a name on disk may have 255 bytes
 DIGITS = 16
+# Hosts that are written down as ftp:// everywhere and serve the same paths by https, and the host
+# to ask: the certificate of ensemblgenomes.org is not for the name ftp.ensemblgenomes.org.
+WEB_HOSTS = {
+    "ftp.1000genomes.ebi.ac.uk": "ftp.1000genomes.ebi.ac.uk",
+    "ftp.ebi.ac.uk": "ftp.ebi.ac.uk",
+    "ftp.ensembl.org": "ftp.ensembl.org",
+    "ftp.ensemblgenomes.ebi.ac.uk": "ftp.ensemblgenomes.ebi.ac.uk",
+    "ftp.ensemblgenomes.org": "ftp.ensemblgenomes.ebi.ac.uk",
+    "ftp.flybase.net": "ftp.flybase.net",
+    "ftp.ncbi.nlm.nih.gov": "ftp.ncbi.nlm.nih.gov",
+    "ftp.sanger.ac.uk": "ftp.sanger.ac.uk",
+    "hgdownload.cse.ucsc.edu": "hgdownload.cse.ucsc.edu",
+    "hgdownload.soe.ucsc.edu": "hgdownload.soe.ucsc.edu",
+}
+
+
+def web_url(url: str) -> str:
+    """Return the http(s) URL of a download: its own, or for ftp:// that of a host that has both.
+
+    Raises:
+        InputError: the URL is neither, or has no host or path.
+    """
+    parts = _split(url)
+    if parts.scheme in {"http", "https"}:
+        return url
+    host = WEB_HOSTS.get(parts.hostname or "")
+    if parts.scheme != "ftp" or host is None or parts.port not in {None, 21}:
+        raise InputError(_no_address(url, parts))
+    return parts._replace(scheme="https", netloc=host).geturl()
 
 
 def address_of(url: str) -> str:
     """Return `host/path` of a URL, the place of its copy in a mirror or a downloads folder.
 
-    A query is a folder before the last name, which keeps its ending: `h.org/a/get?f=train` is
-    `h.org/a/f=train/get`. It is quoted, and a longer one than 100 characters is the first 16
-    digits of its sha256.
+    It is that of `web_url`. A query is a folder before the last name, which keeps its ending:
+    `h.org/a/get?f=train` is `h.org/a/f=train/get`. It is quoted, and a longer one than 100
+    characters is the first 16 digits of its sha256. A password is no part of it.
 
     Raises:
-        InputError: the URL has no host or no path, or its path would leave the folder.
+        InputError: the URL is none of a download, or its path would leave the folder.
     """
-    parts = urlsplit(url)
-    path = unquote(parts.path).strip("/")
-    if parts.scheme not in {"http", "https"} or not parts.netloc or not path:
-        raise InputError(f"'{url}' is not a download address; give http(s)://host/path.")
-    names = path.split("/")
+    parts = _split(web_url(url))
+    names = unquote(parts.path).strip("/").split("/")
     if parts.query:
         names.insert(-1, _folder_of(parts.query))
     if ".." in names:
         raise InputError(f"'{url}' has '..' in its path; give the address without it.")
-    return "/".join([parts.netloc, *names])
+    return "/".join([parts.netloc.rpartition("@")[2], *names])
+
+
+def list_unmirrored(
+    folder: str | Path, mirror: str | Path | None, downloads: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Return the addresses of files below `folder` of which `mirror` lacks a copy.
+
+    `downloads` is {address: {urls, ...}}; a copy may lie at the address of any of the URLs. None is
+    lacking where there is no mirror or nobody can write to it.
+    """
+    if mirror is None or not is_writable(Path(mirror)):
+        return []
+    return [
+        address
+        for address, download in downloads.items()
+        if (Path(folder) / address).exists()
+        and not any((Path(mirror) / address_of(url)).exists() for url in download["urls"])
+    ]
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        complete = bool(parts.hostname and parts.port != 0 and unquote(parts.path).strip("/"))
+    except ValueError:  # a bracket that is not closed, a port that is no number
+        complete = False
+    if not complete:
+        raise InputError(f"'{url}' is not a download address; give http(s)://host/path.")
+    return parts
+
+
+def _no_address(url: str, parts: SplitResult) -> str:
+    if parts.scheme != "ftp":
+        return f"'{url}' is not a download address; give http(s)://host/path."
+    return (
+        f"'{url}' is not a download address: ftp is not spoken here and {parts.hostname} is not"
+        " known to serve its files by https too; give an http(s) address, or fetch the file"
+        " yourself and give its `path`."
+    )
 
 
 def _folder_of(query: str) -> str:

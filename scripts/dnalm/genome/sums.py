@@ -1,14 +1,16 @@
 """Checksums of downloads: those the user gave, and those recorded when a file first came."""
 
-import fcntl
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dnalm.errors import InputError
 from dnalm.files import CHUNK_BYTES
+from dnalm.genome.locks import lock
 
 COLUMNS = ("address", "sha256", "md5", "bytes")
+ALGORITHMS = ("sha256", "md5")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,31 +41,65 @@ def check_sums(what: str, found: Sums, sha256: str | None, md5: str | None, reme
             raise InputError(f"{what}: its {algorithm} is {value}, expected {expected}; {remedy}.")
 
 
+def check_downloaded(
+    folder: str | Path, lock_path: str | Path, downloads: Mapping[str, Mapping[str, str | None]]
+) -> None:
+    """Hold the sums that the configuration gives against those of the files that are there.
+
+    `downloads` is {address: its sha256 and md5, None where not given}. No file is read: what it
+    was when it came stands in `lock_path`.
+
+    Raises:
+        InputError: a file below `folder` is another one than the configuration expects by now.
+    """
+    recorded = _read(lock_path)
+    for address in downloads.keys() & recorded.keys():
+        path, found = Path(folder) / address, recorded[address]
+        expected = {algorithm: downloads[address][algorithm] for algorithm in ALGORITHMS}
+        if path.exists():
+            remedy = "correct the checksum in the configuration, or remove the file to get it again"
+            check_sums(str(path), found, **expected, remedy=remedy)
+
+
 def recorded_sha256(lock_path: str | Path, address: str) -> str | None:
     """Return the sha256 recorded for an address, None when it was never downloaded."""
-    path = Path(lock_path)
-    if not path.exists():
-        return None
-    with open(path) as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        return _parse(file.read()).get(address)
+    sums = _read(lock_path).get(address)
+    return sums.sha256 if sums else None
 
 
 def record_sums(lock_path: str | Path, address: str, sums: Sums) -> None:
-    """Add an address to the record unless it is there; safe beside other downloads."""
+    """Add an address to the record, or replace its line; safe beside other downloads."""
     path = Path(lock_path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file, exclusive=True)
         file.seek(0)
         text = file.read()
-        if address in _parse(text):
+        rows = _parse(text)
+        if rows.get(address) == sums:
             return
+        if address in rows:  # the user gave the checksum of a newer file
+            kept = (line for line in text.splitlines() if line.split("\t")[0] != address)
+            text = "".join(f"{line}\n" for line in kept)
+            file.truncate(0)
+            file.write(text)
         header = "" if text else "\t".join(COLUMNS) + "\n"
         line = "\t".join((address, sums.sha256, sums.md5, str(sums.size)))
         file.write(f"{header}{line}\n")
 
 
-def _parse(text: str) -> dict[str, str]:
+def _read(lock_path: str | Path) -> dict[str, Sums]:
+    path = Path(lock_path)
+    if not path.exists():
+        return {}
+    with open(path) as file:
+        lock(file, exclusive=False)
+        return _parse(file.read())
+
+
+def _parse(text: str) -> dict[str, Sums]:
     rows = (line.split("\t") for line in text.splitlines()[1:])
-    return {row[0]: row[1] for row in rows if len(row) == len(COLUMNS)}
+    return {
+        address: Sums(sha256=sha256, md5=md5, size=int(size))
+        for address, sha256, md5, size in (row for row in rows if len(row) == len(COLUMNS))
+    }

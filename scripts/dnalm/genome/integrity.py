@@ -1,0 +1,46 @@
+"""What can be told of a download without its checksum: a page, nothing at all, half an archive."""
+
+import zlib
+from pathlib import Path
+
+from isal import igzip
+
+from dnalm.files import CHUNK_BYTES
+from dnalm.genome.fasta import BGZIP_END, BGZIP_SUBFIELD, GZIP_MAGIC
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BGZIP_HEADER_BYTES = 18
+
+
+def is_page(start: bytes) -> bool:
+    """Return whether a file's first bytes are those of a web page or an error in XML.
+
+    No sequence, table or archive begins with an angle bracket.
+    """
+    return start.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"<")
+
+
+def find_damage(path: str | Path) -> str | None:
+    """Return what is wrong with a file that is empty or a cut gzip file, None for any other.
+
+    A gzip file is unpacked to its end, which takes a few seconds per gigabyte.
+    """
+    with open(path, "rb") as file:
+        start = file.read(BGZIP_HEADER_BYTES)
+        if not start:
+            return "it is empty"
+        if not start.startswith(GZIP_MAGIC):
+            return None
+        file.seek(0)
+        try:
+            with igzip.open(file) as unpacked:
+                while unpacked.read(CHUNK_BYTES):
+                    pass
+        except (EOFError, igzip.BadGzipFile, zlib.error, igzip.isal_zlib.error) as error:
+            return f"its gzip data is cut off or damaged ({error})"
+        if start[12:16] == BGZIP_SUBFIELD:
+            # Cut between two of its blocks it is a complete gzip file, but without the end mark.
+            file.seek(-min(len(BGZIP_END), file.seek(0, 2)), 2)
+            if file.read() != BGZIP_END:
+                return "the end mark of bgzip is missing"
+    return None

@@ -1,0 +1,48 @@
+"""Room on the disk, looked at before gigabytes are fetched."""
+
+import os
+import shutil
+from pathlib import Path
+
+from dnalm.errors import InputError
+
+MARGIN = 100_000_000  # bytes left free for logs and the downloads beside this one
+GIGABYTE = 1e9
+
+
+class NoSpaceError(InputError):
+    """A file system has no room for a file; another address or attempt would not help."""
+
+
+def check_space(what: str, needs: list[tuple[Path, int]]) -> None:
+    """Raise NoSpaceError, naming `what`, when files of these sizes do not fit.
+
+    `needs` are folders, which need not exist yet, and the bytes that are still to come into each.
+    Those of one file system add up. A folder that nobody can write to is left out.
+    """
+    together: dict[int, tuple[Path, int]] = {}
+    for folder, size in needs:
+        if is_writable(folder):
+            device = os.stat(_existing(folder)).st_dev
+            first, before = together.get(device, (folder, 0))
+            together[device] = (first, before + size)
+    for folder, size in together.values():
+        room = shutil.disk_usage(_existing(folder))
+        # A file system of no size, as /proc is, does not keep account.
+        if room.total and room.free < size + MARGIN:
+            raise NoSpaceError(
+                f"{what}: {(size + MARGIN) / GIGABYTE:.1f} GB are needed in {folder}, where"
+                f" {room.free / GIGABYTE:.1f} GB are free; make room there, or move"
+                " `pathvars: results` or `mirror` to a larger disk."
+            )
+
+
+def is_writable(folder: Path) -> bool:
+    """Return whether files can be put into a folder, or into the nearest one above that exists."""
+    return os.access(_existing(folder), os.W_OK)
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder itself or the nearest one above that exists."""
+    folder = folder.absolute()
+    return next(place for place in (folder, *folder.parents) if place.exists())

@@ -1,0 +1,218 @@
+"""One URL's bytes brought into a partial file: resumed where they broke off, never built on a lie.
+
+Every way in which a transfer can break off without saying so is made an error here that leads to
+another attempt: fewer or more bytes than announced, other bytes than asked for, a cut archive.
+"""
+
+import errno
+import json
+import logging
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from dnalm.errors import InputError
+from dnalm.files import CHUNK_BYTES
+from dnalm.genome.integrity import find_damage, is_page
+from dnalm.genome.meter import Meter
+from dnalm.genome.space import GIGABYTE, NoSpaceError, check_space
+
+BUSY = (408, 429, 500, 502, 503, 504)  # answers that ask to come back later
+FULL = (errno.ENOSPC, errno.EDQUOT)
+CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long to try, and how often to say so; all but `attempts` are seconds.
+
+    attempts: so many in a row without progress; first_wait: doubled each time, up to longest_wait,
+    which also bounds what a server may ask for in Retry-After; timeout: for connecting and for
+    each silence; report_every: between two lines in the log.
+    """
+
+    attempts: int
+    first_wait: float
+    longest_wait: float
+    timeout: float
+    report_every: float
+
+
+PATIENCE = Patience(attempts=7, first_wait=1, longest_wait=600, timeout=60, report_every=60)
+
+
+class Transfer:
+    """Brings one URL's bytes into a partial file, resuming what is already there."""
+
+    def __init__(
+        self,
+        url: str,
+        partial: Path,
+        patience: Patience,
+        *,
+        any_source: bool,
+        copied_to: Sequence[Path],
+    ) -> None:
+        """Set up a transfer of `url` into `partial`.
+
+        With `any_source`, because a checksum ends it, bytes from another address or an older
+        visit may be built on. `copied_to` are folders that will get a copy of the whole; room is
+        looked for there, too.
+        """
+        self.url, self.partial, self.patience = url, partial, patience
+        self.any_source, self.copied_to = any_source, copied_to
+        self.origin = partial.with_name(partial.name + ".json")
+        retry = _Retry(
+            total=patience.attempts,
+            backoff_factor=patience.first_wait,
+            backoff_max=patience.longest_wait,
+            status_forcelist=BUSY,
+            allowed_methods=("GET",),
+        )
+        # A session reads http_proxy, https_proxy and no_proxy from the environment.
+        self.session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, HTTPAdapter(max_retries=retry))
+
+    def run(self) -> bool:
+        """Fetch until complete; return whether bytes of an earlier run were built on.
+
+        Raises:
+            requests.RequestException, urllib3.exceptions.HTTPError: it cannot be fetched.
+            InputError: the answer is a web page.
+            NoSpaceError: it does not fit on the disk.
+        """
+        if not (self.any_source or self._validator()):
+            self.partial.unlink(missing_ok=True)
+        resumed = self._size() > 0
+        best, idle = self._size(), 0
+        with self.session:
+            while True:
+                try:
+                    self._get()
+                    self.origin.unlink(missing_ok=True)
+                    return resumed
+                except urllib3.exceptions.HTTPError as error:
+                    idle = 0 if self._size() > best else idle + 1
+                    best = max(best, self._size())
+                    logger.info("%s: broke off at byte %d (%s)", self.url, self._size(), error)
+                    if idle >= self.patience.attempts:
+                        raise
+                    wait = self.patience.first_wait * 2**idle
+                    time.sleep(min(wait, self.patience.longest_wait))
+
+    def _get(self) -> None:
+        have, validator = self._size(), self._validator()
+        # Bytes as they lie on the server: never unpacked on the way.
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+            if validator:
+                headers["If-Range"] = validator
+        with self.session.get(
+            self.url, headers=headers, stream=True, timeout=self.patience.timeout
+        ) as response:
+            if response.status_code == requests.codes.requested_range_not_satisfiable:
+                if response.headers.get("Content-Range") == f"bytes */{have}":
+                    return  # all of it is here already
+                self._discard(f"the file does not reach byte {have}")
+            response.raise_for_status()
+            first, total = self._extent(response, have)
+            self._save(response, first, total)
+        if total is None and (damage := find_damage(self.partial)):
+            raise urllib3.exceptions.HTTPError(f"{damage}, and the server named no length")
+        if total is not None and self._size() > total:
+            self._discard(f"{self._size()} bytes came of a file of {total}")
+        if total is not None and self._size() < total:
+            raise urllib3.exceptions.HTTPError(f"only {self._size()} of {total} bytes came")
+
+    def _extent(self, response: requests.Response, have: int) -> tuple[int, int | None]:
+        """Return the first byte of an answer and the bytes of the whole file, None if not said."""
+        if response.status_code != requests.codes.partial_content:
+            length = response.headers.get("Content-Length")
+            return 0, int(length) if length else None
+        given = response.headers.get("Content-Range", "")
+        match = CONTENT_RANGE.fullmatch(given)
+        if not match or int(match[1]) != have:
+            self._discard(f"the server sent '{given}' when asked for what follows byte {have}")
+        return have, None if match[2] == "*" else int(match[2])
+
+    def _save(self, response: requests.Response, first: int, total: int | None) -> None:
+        chunks = response.raw.stream(CHUNK_BYTES, decode_content=False)
+        chunk = next(chunks, b"")
+        # Looked at before what is there is overwritten: a login page must not cost gigabytes.
+        if not first and is_page(chunk):
+            raise page_error(self.url)
+        if total is not None:
+            copies = ((folder, total) for folder in self.copied_to)
+            check_space(self.url, [(self.partial.parent, total - self._size()), *copies])
+        self._remember(response)
+        meter = Meter(self.url, first, total, self.patience.report_every)
+        try:
+            with open(self.partial, "ab" if first else "wb") as file, meter:
+                while chunk:
+                    file.write(chunk)
+                    meter.advance(len(chunk))
+                    chunk = next(chunks, b"")
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise NoSpaceError(
+                f"{self.url}: the disk of {self.partial.parent} is full after"
+                f" {self._size() / GIGABYTE:.1f} GB; make room and start again, what has come"
+                " is kept."
+            ) from None
+
+    def _discard(self, reason: str) -> None:
+        self.partial.unlink(missing_ok=True)
+        raise urllib3.exceptions.HTTPError(reason)
+
+    def _size(self) -> int:
+        return self.partial.stat().st_size if self.partial.exists() else 0
+
+    def _validator(self) -> str | None:
+        """Return what names the version of the bytes that are there, if they came from here."""
+        try:
+            origin = json.loads(self.origin.read_text())
+        except (OSError, ValueError):
+            return None
+        return origin["validator"] if origin["url"] == self.url else None
+
+    def _remember(self, response: requests.Response) -> None:
+        tag = response.headers.get("ETag", "")
+        validator = tag if tag and not tag.startswith("W/") else None
+        validator = validator or response.headers.get("Last-Modified")
+        self.origin.write_text(json.dumps({"url": self.url, "validator": validator}))
+
+
+class _Retry(urllib3.Retry):
+    """Back-off that says that it waits, and waits no longer than `backoff_max`."""
+
+    def sleep(self, response: urllib3.BaseHTTPResponse | None = None) -> None:
+        if response is not None:
+            after = response.headers.get("Retry-After")
+            asked = f" and asks for {after} s of patience" if after else ""
+            logger.info("the server answers %d%s; trying again", response.status, asked)
+        super().sleep(response)
+
+    def get_retry_after(self, response: urllib3.BaseHTTPResponse) -> float | None:
+        try:
+            seconds = super().get_retry_after(response)
+        except urllib3.exceptions.InvalidHeader:
+            return None
+        return None if seconds is None else min(seconds, self.backoff_max)
+
+
+def page_error(what: str) -> InputError:
+    """Return the error of a page that was sent in place of a file."""
+    return InputError(
+        f"{what}: the server answered with a web page instead of the file; open the address "
+        "in a browser to see what it says, then correct it."
+    )
