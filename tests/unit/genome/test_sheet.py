@@ -12,6 +12,17 @@ HEADER = "name\taccession\tgroup\turl\tpath\n"
 
 
 SUMS = "name\tpath\tsha256\tmd5\n"
+NCBI = "https://ftp.ncbi.nlm.nih.gov/genomes/all/GCF/000"
+HUMAN = f"{NCBI}/001/405/GCF_000001405.40_GRCh38.p14/GCF_000001405.40_GRCh38.p14_genomic.fna.gz"
+YEAST = f"{NCBI}/146/045/GCF_000146045.2_R64/GCF_000146045.2_R64_genomic.fna.gz".replace(
+    "https", "ftp"
+)
+
+
+def read(folder, text, name="genomes.tsv"):
+    """Return the genomes of a sheet of this text."""
+    (folder / name).write_text(text)
+    return read_sheet(folder / name)
 
 
 def test_checksums_are_read_as_they_stand(tmp_path):
@@ -30,8 +41,68 @@ def test_rows_keep_their_order_and_lose_their_empty_cells(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        f"{YEAST}\n{HUMAN}\n",
+        f"# the list\n\n  {YEAST}  \r\n# then\n{HUMAN}",
+        f"url\n{YEAST}\n{HUMAN}\n",
+        f"URL\n{YEAST}\n{HUMAN}\n",
+        f'"urls"\n"{YEAST}"\n"{HUMAN}"\n',
+        f",url\n0,{YEAST}\n1,{HUMAN}\n",
+        f"{YEAST},\n{HUMAN},\n",
+        f"\ufeff{YEAST}\n{HUMAN}\n",
+    ],
+    ids=["list", "comments", "header", "capital", "quoted", "index", "comma", "byte order mark"],
+)
+def test_a_list_of_urls_is_a_sheet_in_its_order_with_ncbis_accessions_as_names(tmp_path, text):
+    genomes = read(tmp_path, text, "urls.csv")
+    assert list(genomes.items()) == [
+        ("GCF_000146045.2", {"accession": "GCF_000146045.2", "url": YEAST}),
+        ("GCF_000001405.40", {"accession": "GCF_000001405.40", "url": HUMAN}),
+    ]
+
+
+def test_commas_separate_the_cells_of_a_table_as_tabs_do(tmp_path):
+    text = f'name,species,url\nyeast,"Saccharomyces, brewer\'s",{YEAST}\n,Homo sapiens,{HUMAN}\n'
+    assert read(tmp_path, text, "genomes.csv") == {
+        "yeast": {"species": "Saccharomyces, brewer's", "url": YEAST},
+        "GCF_000001405.40": {
+            "accession": "GCF_000001405.40",
+            "species": "Homo sapiens",
+            "url": HUMAN,
+        },
+    }
+
+
+def test_a_file_that_is_not_ncbis_is_called_by_its_name_and_two_of_one_name_stay_apart(tmp_path):
+    urls = [
+        "https://h.org/a/Homo_sapiens.GRCh38.dna.fa.gz",
+        "https://h.org/a/odd%20name+(1)..fasta",
+        "https://h.org/a/genome.fna",
+        "https://h.org/b/genome.fna",
+    ]
+    names = list(read(tmp_path, "\n".join(urls)))
+    assert names[:3] == ["Homo_sapiens.GRCh38.dna", "odd_name_1", "genome"]
+    assert names[3] == "genome-" + hashlib.sha256(urls[3].encode()).hexdigest()[:8]
+    moved = list(read(tmp_path, "\n".join(["https://h.org/new.fa", *urls])))
+    assert moved[1:] == names
+
+
+@pytest.mark.parametrize(
     ("text", "part"),
     [
+        (f"{HUMAN}\nGCF_000146045.2\n", ":2: 'GCF_000146045.2' is not an address of a file"),
+        (f"{HUMAN}\n\nfile:///etc/passwd\n", ":3: 'file:///etc/passwd' is not an address"),
+        (f"{HUMAN} human\n", "human' is not an address"),
+        (f"{HUMAN},human\n", ":1: the row has 1 cells more than the 1 columns"),
+        (f"{HUMAN}\n{HUMAN.replace('https', 'ftp')}\n", "is listed in line 1 too"),
+        (f"{HUMAN}\n{HUMAN.replace('/all/', '/x/')}\n", ":2: 'GCF_000001405.40' is listed twice"),
+        ("GCF_000001405.40\n", "begins with a URL"),
+        (f"url\tURL\n{HUMAN}\t\n", ":1: the column 'url' is there twice"),
+        ("# nothing\n\n", "no rows"),
+        ("", "no rows"),
+        (HEADER + "a\t\t\tx.fa\t\n", ":2: 'x.fa' is not an address"),
+        (HEADER + "\t\t\t\tx.fa\n", ":2: the name ''"),
         (HEADER, "no rows"),
         ("name\tcolour\tpath\na\tred\tx\n", "'colour'"),
         (HEADER + "a/b\t\t\t\tx\n", ":2: the name 'a/b'"),

@@ -1,0 +1,210 @@
+"""NCBI's assembly summaries: the best assembly of every species in one.
+
+Columns are described in README_assembly_summary.txt beside them on NCBI's server.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dnalm.errors import InputError
+
+NEEDED = (
+    "assembly_accession",
+    "refseq_category",
+    "species_taxid",
+    "organism_name",
+    "version_status",
+    "assembly_level",
+    "ftp_path",
+)
+CATEGORIES = ("reference genome", "representative genome")
+LEVELS = ("complete genome", "chromosome", "scaffold", "contig")
+# What the column `group` says of other groups, in the files and in their description.
+GROUPS = {
+    *("archaea", "bacteria", "fungi", "invertebrate", "metagenomes", "other", "plant", "plants"),
+    *("protozoa", "vertebrate_mammalian", "vertebrate_other", "viral", "virus", "viruses"),
+}
+# First words of names that are no genus, capital or not, and second words that say that the first
+# is a family, order or phylum ("Rhizobiales bacterium").
+NO_GENUS = {"uncultured", "unclassified", "unidentified", "unknown", "synthetic", "candidate"}
+NO_GENUS |= {"bacterium", "archaeon", "metagenome", "environmental"}
+NO_SPECIES = {"bacterium", "proteobacterium", "archaeon", "fungus"}
+ACCESSION = r"GC[AF]_\d{9}(?:\.\d+)?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assembly:
+    """One assembly; `rank` is lower for a better one of the same species."""
+
+    accession: str
+    organism: str
+    taxid: str
+    genus: str
+    url: str
+    rank: tuple[int, int, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The candidates of one file: `species` is {species taxid: its best assembly}.
+
+    `rows` counts the candidates and, by reason, the rows skipped; `date` is that in the file's
+    header, if there is one. The rest is what `find` needs.
+    """
+
+    date: str | None
+    rows: Counter[str] = field(default_factory=Counter)
+    species: dict[str, Assembly] = field(default_factory=dict)
+    accessions: dict[str, Assembly] = field(default_factory=dict)
+    named: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    begun: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def find(self, entry: str) -> list[Assembly]:
+        """Return the assemblies that fit an entry which the file was read with, at best one.
+
+        An accession is given with or without its version. A name is that of a species, or else
+        the beginning of longer ones (`Saccharomyces cerevisiae` of `Saccharomyces cerevisiae
+        S288C`), and fits the best assembly of these species.
+        """
+        if entry in self.accessions:
+            return [self.accessions[entry]]
+        name = _bare(entry).lower()
+        taxids = self.named.get(name) or self.begun.get(name, ())
+        return [self.species[taxid] for taxid in sorted(taxids)]
+
+
+def read_summary(path: str | Path, *, group: str, include: Iterable[str]) -> Summary:
+    """Return the candidates of an assembly summary, RefSeq's or GenBank's.
+
+    Rows are skipped, and counted, that are of another group by the column `group` (which older
+    files lack), not the latest version, without files on the server, or named without a genus.
+    `include` are accessions and names to `find` afterwards.
+
+    Raises:
+        InputError: the file is missing, has no header, lacks a column, or has a row cut short.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(
+            f"species.summaries.{group}: {path} does not exist; give the path or the URL of an"
+            " assembly_summary.txt."
+        )
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = enumerate(file, start=1)
+        header, date = _read_header(lines, path)
+        reader = _Reader(header, group, list(include), date)
+        for number, line in lines:
+            if line.strip() and not line.startswith("#"):
+                reader.add(line, f"{path}:{number}")
+    return reader.summary
+
+
+def genus_of(organism: str) -> str | None:
+    """Return the genus in an organism's name, None where it has none."""
+    first, *rest = _bare(organism).split(maxsplit=2) or [""]
+    known = re.fullmatch(r"[A-Z][A-Za-z-]*[a-z]", first) and first.lower() not in NO_GENUS
+    above = first.endswith("aceae") or (rest and rest[0].lower() in NO_SPECIES)
+    return first if known and not above else None
+
+
+def url_of(ftp_path: str) -> str:
+    """Return the https address of the sequences in an assembly's folder."""
+    folder = re.sub(r"^[a-z]+://", "https://", ftp_path).rstrip("/")
+    return f"{folder}/{folder.rsplit('/', 1)[-1]}_genomic.fna.gz"
+
+
+def _read_header(lines: Iterator[tuple[int, str]], path: Path) -> tuple[list[str], str | None]:
+    """Return the names of the columns, and the date in the lines before them if there is one."""
+    date, number = None, 1
+    for number, line in lines:
+        header = [cell.strip() for cell in line.lstrip("#").split("\t")]
+        if header[0] == NEEDED[0]:
+            if missing := [column for column in NEEDED if column not in header]:
+                raise InputError(
+                    f"{path}:{number}: the column {missing[0]} is missing; give one of NCBI's"
+                    " assembly_summary files with all its columns."
+                )
+            return header, date
+        if not line.startswith("#"):
+            break
+        if dated := re.search(r"\d{4}[-/]\d{2}[-/]\d{2}", line):
+            date = dated[0]
+    raise InputError(
+        f"{path}:{number}: there is no line that begins with #{NEEDED[0]}; give one of NCBI's"
+        " assembly_summary files as it is."
+    )
+
+
+def _bare(organism: str) -> str:
+    """Return a name without brackets and quotes and the word Candidatus."""
+    return re.sub(r"^Candidatus\s+", "", re.sub(r"[\[\]'\"]", "", organism).strip())
+
+
+class _Reader:
+    """Adds the rows of a file to its summary."""
+
+    def __init__(self, header: list[str], group: str, include: list[str], date: str | None) -> None:
+        self.summary, self.group = Summary(date=date), group
+        self.columns = {name: header.index(name) for name in (*NEEDED, "group") if name in header}
+        self.longest = max(self.columns.values())
+        self.accessions = {entry for entry in include if re.fullmatch(ACCESSION, entry)}
+        self.names = tuple(_bare(entry).lower() for entry in include)
+
+    def add(self, line: str, place: str) -> None:
+        """Count a row, and keep its assembly if it is the best of its species or asked for."""
+        cells = line.rstrip("\r\n").split("\t")
+        if len(cells) <= self.longest:
+            raise InputError(
+                f"{place}: the row ends after {len(cells)} cells of at least {self.longest + 1};"
+                " get the file again."
+            )
+        row = {name: cells[column].strip() for name, column in self.columns.items()}
+        genus = genus_of(row["organism_name"])
+        fate = self._judge(row, genus)
+        self.summary.rows[fate] += 1
+        if fate == "candidates":
+            assembly = _assembly(row, genus)
+            best = self.summary.species.setdefault(assembly.taxid, assembly)
+            if assembly.rank < best.rank:
+                self.summary.species[assembly.taxid] = assembly
+            self._remember(assembly)
+
+    def _judge(self, row: dict[str, str], genus: str | None) -> str:
+        group = row.get("group", "").lower()
+        if group in GROUPS and group != self.group:
+            return "of another group"
+        if row["version_status"] != "latest":
+            return "not the latest version"
+        if row["ftp_path"] in ("", "na"):
+            return "without files"
+        return "candidates" if genus else "named without a genus"
+
+    def _remember(self, assembly: Assembly) -> None:
+        accession = assembly.accession
+        for entry in self.accessions & {accession, accession.split(".")[0]}:
+            self.summary.accessions[entry] = assembly
+        name = _bare(assembly.organism).lower()
+        if name.startswith(self.names):
+            self.summary.named[name].add(assembly.taxid)
+            for beginning in self.names:
+                if name.startswith(f"{beginning} "):
+                    self.summary.begun[beginning].add(assembly.taxid)
+
+
+def _assembly(row: dict[str, str], genus: str) -> Assembly:
+    category, level = row["refseq_category"].lower(), row["assembly_level"].lower()
+    return Assembly(
+        accession=row["assembly_accession"],
+        organism=row["organism_name"],
+        taxid=row["species_taxid"],
+        genus=genus,
+        url=url_of(row["ftp_path"]),
+        rank=(
+            CATEGORIES.index(category) if category in CATEGORIES else len(CATEGORIES),
+            LEVELS.index(level) if level in LEVELS else len(LEVELS),
+            row["assembly_accession"],
+        ),
+    )
