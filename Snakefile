@@ -10,9 +10,13 @@ report: "resources/captions/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/sources.smk"
 include: "rules/inputs.smk"
+include: "rules/panels.smk"
 include: "rules/results.smk"
 include: "rules/genomes.smk"
+include: "rules/species.smk"
+include: "rules/haplotypes.smk"
 include: "rules/corpus.smk"
 include: "rules/pretrain.smk"
 include: "rules/tasks.smk"

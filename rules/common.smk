@@ -10,10 +10,11 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-from dnalm.configuration import references, resolve, schema
+from dnalm.configuration import panels, references, resolve, schema
 from dnalm.errors import InputError
 from dnalm.genome.addresses import address_of
 from dnalm.genome.sheet import NAME, read_sheet
+from dnalm.genome.splits import assign_splits
 
 # The trainer is started as `python`: it has to be the one that runs this, activated or not.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]))
@@ -33,7 +34,7 @@ def check_configuration():
 def collect_genomes():
     """Return {corpus: its genomes in order} and {genome: row} of what the run needs."""
     corpora, rows = {}, dict(config["genomes"])
-    for corpus in sorted({config["models"][model]["corpus"] for model in MODELS}):
+    for corpus in sorted({config["models"][model]["corpus"] for model in PRETRAINED}):
         entry = config["corpora"][corpus]
         sheet = read_sheet(entry["sheet"]) if "sheet" in entry else {}
         if twice := sheet.keys() & config["genomes"].keys():
@@ -42,6 +43,8 @@ def collect_genomes():
             )
         rows.update(sheet)
         corpora[corpus] = entry.get("genomes", []) + list(sheet)
+        if entry["split"]["by"] == "genome":  # before hours of downloads
+            assign_splits(corpus, entry["split"], dict.fromkeys(corpora[corpus], [""]))
     builds = [config["tasks"][task].get("build", {}).get("genome") for task in TASKS]
     needed = dict.fromkeys([*sum(corpora.values(), []), *filter(None, builds)])
     return corpora, {name: rows[name] for name in needed}
@@ -50,17 +53,35 @@ def collect_genomes():
 resolve.drop_removed(config)
 check_configuration()
 MODELS = config["run"]["models"]
+PRETRAINED = [*MODELS, *config["run"]["pretrain_only"]]
 TASKS = resolve.select_tasks(config)
 FINETUNES = [method for method in config["run"]["methods"] if method != "probe"]
 BASELINES = [name for name in config["run"]["baselines"] if name != "untrained"]
 UNTRAINED = [f"{model}.untrained" for model in MODELS if "untrained" in config["run"]["baselines"]]
 PROBED = [*MODELS, *UNTRAINED] if "probe" in config["run"]["methods"] else []
+SUMMARIES = {
+    group: source
+    for group, source in config["species"]["summaries"].items()
+    if config["species"]["counts"][group]
+}
 try:
     CORPORA, GENOMES = collect_genomes()
-    DOWNLOADS = resolve.merge_downloads(resolve.list_downloads(config, GENOMES, TASKS))
+    PANELS = panels.select_panels(config, CORPORA)
+    DOWNLOADS = resolve.merge_downloads(
+        resolve.list_downloads(config, GENOMES, TASKS) + panels.list_panel_downloads(config, PANELS)
+    )
+    # Kept apart: the target `downloads` has no use for what only draw_species reads.
+    SUMMARY_DOWNLOADS = resolve.merge_downloads(
+        {"urls": [source], "sha256": None, "md5": None}
+        for source in SUMMARIES.values()
+        if "://" in source
+    )
 except InputError as error:
     raise WorkflowError(str(error)) from None
-LOCATED = [(corpus, task) for corpus in CORPORA for task in TASKS if config["run"]["locate_tasks"]]
+BENCHMARKED = dict.fromkeys(config["models"][model]["corpus"] for model in MODELS)
+LOCATED = [
+    (corpus, task) for corpus in BENCHMARKED for task in TASKS if config["run"]["locate_tasks"]
+]
 FINETUNE_PARTS = range(
     min(config["finetune"]["jobs_per_task"], config["cross_validation"]["splits"])
 )
@@ -71,6 +92,8 @@ wildcard_constraints:
     corpus=NAME,
     model=NAME,
     task=NAME,
+    panel=NAME,
+    contig=r"[^/]+",
     method="|".join(map(re.escape, config["finetune"]["methods"])),
     baseline="|".join(map(re.escape, config["baselines"])),
     part=r"\d+",

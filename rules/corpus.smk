@@ -4,6 +4,7 @@ rule build_corpus:
         bases=get_bases,
         contigs=get_contigs,
         manifests=get_manifests,
+        haplotypes=get_haplotypes,
     output:
         manifest="<results>/corpora/{corpus}/manifest.json",
         validation="<results>/corpora/{corpus}/validation.npy",
@@ -19,6 +20,7 @@ rule build_corpus:
     params:
         corpus=get_corpus_settings,
         genomes=get_folders,
+        panel=get_panel_folder,
     script:
         "../scripts/build_corpus.py"
 
@@ -29,6 +31,7 @@ rule write_token_shards:
         manifest=get_model_manifest,
         run="<results>/models/{model}/run.json",
         bases=get_model_bases,
+        haplotypes=get_model_haplotypes,
     output:
         shards=directory("<results>/models/{model}/token_shards"),
     log:
@@ -39,6 +42,7 @@ rule write_token_shards:
         "../envs/genomics.yaml"
     params:
         genomes=get_model_folders,
+        panels=workflow.pathvars.apply("<results>/haplotypes"),
         shards=lookup("token_shards", within=config),
     script:
         "../scripts/write_token_shards.py"

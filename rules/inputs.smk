@@ -1,22 +1,6 @@
 """Where the inputs and params of a rule come from, by its wildcards."""
 
 
-def get_downloads():
-    """Return the files of the target `downloads`."""
-    return [f"<results>/downloads/{address}" for address in DOWNLOADS]
-
-
-def get_source(genome):
-    """Return the FASTA file of a genome: a user's path, a download, or the simulator's."""
-    row = GENOMES[genome]
-    if "simulate" in row:
-        return f"<results>/simulated/{genome}/genome.fa.gz"
-    if "path" in row:
-        return row["path"]
-    url = row["url"] if isinstance(row["url"], str) else row["url"][0]
-    return f"<results>/downloads/{address_of(url)}"
-
-
 def get_corpus(model):
     """Return the corpus of a model, trained or not."""
     return config["models"][model.removesuffix(resolve.UNTRAINED)]["corpus"]
@@ -30,24 +14,6 @@ def get_genome_files(corpus, file):
 def get_genome_folders(corpus):
     """Return {genome: folder of its bases} of a corpus."""
     return {name: workflow.pathvars.apply(f"<results>/genomes/{name}") for name in CORPORA[corpus]}
-
-
-def get_genome_source(wildcards):
-    return get_source(wildcards.genome)
-
-
-def get_download(wildcards):
-    return DOWNLOADS[wildcards.address]
-
-
-def get_genome_row(wildcards):
-    """Return what decides a genome's bases and manifest; what it is called in reports does not."""
-    row = GENOMES[wildcards.genome]
-    return {key: value for key, value in row.items() if key not in ("species", "group")}
-
-
-def get_simulation(wildcards):
-    return GENOMES[wildcards.genome]["simulate"]
 
 
 def get_bases(wildcards):
@@ -109,29 +75,6 @@ def get_test(wildcards):
 
 def get_kmer_counts(wildcards):
     return f"<results>/corpora/{get_corpus(wildcards.model)}/kmer_counts.npy"
-
-
-def get_task_files(wildcards):
-    """Return the source files of a task, by the names that make_task.py reads."""
-    task = config["tasks"][wildcards.task]
-    if "build" in task:
-        build = task["build"]
-        genome = f"<results>/genomes/{build['genome']}"
-        files = {
-            "bases": f"{genome}/bases.npy",
-            "contigs": f"{genome}/contigs.tsv",
-            "genome": f"{genome}/manifest.json",
-        }
-        return {**files, **{key: build[key] for key in ("intervals", "annotation") if key in build}}
-    files = {
-        split: resolve.list_sources(task, wildcards.task, split) for split in ("train", "test")
-    }
-    if "url" in task:
-        files = {
-            split: [f"<results>/downloads/{address_of(url)}" for url in urls]
-            for split, urls in files.items()
-        }
-    return files
 
 
 def get_task_entry(task):

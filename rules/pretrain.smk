@@ -63,6 +63,7 @@ rule pretrain:
         test=get_test,
         kmer_counts=get_kmer_counts,
         bases=get_model_bases,
+        haplotypes=get_model_haplotypes,
     output:
         weights="<results>/models/{model}/weights.safetensors",
         history="<results>/models/{model}/history.jsonl",
@@ -80,6 +81,7 @@ rule pretrain:
         gpu=1,
     params:
         genomes=workflow.pathvars.apply("<results>/genomes"),
+        panels=workflow.pathvars.apply("<results>/haplotypes"),
     shell:
         "python {input.trainer:q}"
         " --run {input.run:q}"
@@ -89,6 +91,7 @@ rule pretrain:
         " --test {input.test:q}"
         " --kmer-counts {input.kmer_counts:q}"
         " --genomes-folder {params.genomes:q}"
+        " --panels-folder {params.panels:q}"
         " --weights {output.weights:q}"
         " --history {output.history:q}"
         " --log {log:q}"

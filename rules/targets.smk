@@ -30,13 +30,13 @@ rule corpora:
 rule token_shards:
     """Write epochs of training windows as shards, token for token what the trainer draws."""
     input:
-        expand("<results>/models/{model}/token_shards", model=MODELS),
+        expand("<results>/models/{model}/token_shards", model=PRETRAINED),
 
 
 rule models:
     """Pretrain the models."""
     input:
-        expand("<results>/models/{model}/weights.safetensors", model=MODELS),
+        expand("<results>/models/{model}/weights.safetensors", model=PRETRAINED),
 
 
 rule embeddings:

@@ -8,6 +8,7 @@ with job(snakemake.log[0]):
         CorpusConfig(**snakemake.params.corpus),
         snakemake.params.genomes,
         name=snakemake.wildcards.corpus,
+        panel=snakemake.params.panel,
         manifest=snakemake.output.manifest,
         validation=snakemake.output.validation,
         test=snakemake.output.test,

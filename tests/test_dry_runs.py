@@ -59,6 +59,14 @@ def test_all_models_on_850_species_and_18_tasks_stay_below_4000_jobs(workflow, t
     assert plan["total"] <= 4000
 
 
+def test_the_thousand_genomes_are_planned_as_one_store_per_contig(workflow):
+    plan = workflow.plan("models", "--config", 'run={"models": ["500m-1000g"]}')
+    assert plan["build_haplotypes"] == 23
+    assert plan["download_file"] == 1 + 23
+    assert (plan["build_corpus"], plan["pretrain"]) == (1, 1)
+    assert "index_variants" not in plan  # each contig has a file of its own
+
+
 def test_the_target_downloads_asks_for_the_sources_alone(workflow):
     plan = workflow.plan("downloads")
     assert plan == {"download_file": 37, "downloads": 1, "total": 38}
@@ -70,7 +78,7 @@ def test_the_target_downloads_asks_for_the_sources_alone(workflow):
         ('run={"models": ["500m-human"]}', "did you mean '500m-human-ref'"),
         ('run={"tasks": ["revised.H3K4m3"]}', "did you mean 'revised.H3K4me3'"),
         ('run={"taks": ["revised.H3"]}', "did you mean 'tasks'"),
-        ('run={"models": ["500m-1000g"]}', "haplotypes"),
+        ('panels={"1000g": {"genome": "grch37"}}', "panels.1000g.genome: 'grch37' is unknown"),
         ('run={"models": ["v2-50m-multi-species"]}', "genome sheet genomes.tsv does not exist"),
         ('pretrain={"precision": "fp8"}', "pretrain.precision: 'fp8' is not allowed"),
     ],

@@ -16,6 +16,7 @@ with open(ROOT / "resources/published_scores.tsv", newline="") as file:
     PUBLISHED = list(csv.DictReader(file, delimiter="\t"))
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
 
+PANEL = {"genome": "grch38", "path": {"c1": "c1.vcf.gz"}, "contigs": ["c1", "c2"]}
 BUILT = {"kind": "binary", "classes": 2}
 ENHANCERS = {
     "genome": "g",
@@ -118,7 +119,19 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         ({"run": {"models": ["500m-human"]}}, ["run.models", "500m-human", "500m-human-ref"]),
         ({"run": {"tasks": ["revised.H3K4m3"]}}, ["run.tasks", "revised.H3K4me3"]),
         ({"run": {"methods": ["ia4"]}}, ["run.methods", "ia4", "ia3"]),
-        ({"run": {"models": ["500m-1000g"]}}, ["500m-1000g", "haplotypes"]),
+        ({"run": {"pretrain_only": ["500m-1000"]}}, ["run.pretrain_only", "'500m-1000g'"]),
+        ({"run": {"pretrain_only": ["500m-human-ref"]}}, ["among run.models too"]),
+        (
+            {"corpora": {"thousand-genomes": {"haplotypes": {"panel": "1000"}}}},
+            ["corpora.thousand-genomes.haplotypes.panel", "'1000g'"],
+        ),
+        (
+            {"corpora": {"multispecies": {"haplotypes": {"panel": "1000g"}}}},
+            ["corpora.multispecies.haplotypes.panel", "'grch38'", "genomes"],
+        ),
+        ({"panels": {"1000g": {"genome": "grch37"}}}, ["panels.1000g.genome", "'grch38'"]),
+        ({"panels": {"1000g": {"url": {"*": "https://h.org/{sample}"}}}}, ["panels.1000g.url"]),
+        ({"panels": {"p": PANEL}}, ["panels.p.path", "no file for c2", "'*'"]),
         (
             {"models": {"500m-human-ref": {"published_as": "NT-HumanRef-500"}}},
             ["models.500m-human-ref.published_as", "did you mean 'NT-HumanRef-500M'"],

@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from dnalm.configuration.panels import find_panel_errors
 from dnalm.configuration.resolve import UNTRAINED, resolve_preset, select_tasks
 from dnalm.configuration.schema import nearest
 from dnalm.configuration.tasks import find_task_errors
@@ -18,7 +19,15 @@ def find_reference_errors(
 
     `published` are the rows of the published scores, of which benchmark, task and model are read.
     """
-    parts = (_run, _pathvars, find_task_errors, _corpora, _models, _selected_models)
+    parts = (
+        _run,
+        _pathvars,
+        find_task_errors,
+        _corpora,
+        find_panel_errors,
+        _models,
+        _selected_models,
+    )
     sentences = [sentence for part in parts for sentence in part(config)]
     return sentences + list(_published(config, list(published)))
 
@@ -31,8 +40,11 @@ def _unknown(key: str, name: str, known: Iterable[str]) -> Iterator[str]:
 
 def _run(config: Mapping[str, Any]) -> Iterator[str]:
     run = config["run"]
-    for name in run["models"]:
-        yield from _unknown("run.models", name, config["models"])
+    for key in ("models", "pretrain_only"):
+        for name in run[key]:
+            yield from _unknown(f"run.{key}", name, config["models"])
+    for name in set(run["models"]) & set(run["pretrain_only"]):
+        yield f"run.pretrain_only: '{name}' is among run.models too; drop it from one of them."
     for pattern in run["tasks"]:
         if not fnmatch.filter(config["tasks"], pattern):
             yield from _unknown("run.tasks", pattern, config["tasks"])
@@ -141,11 +153,6 @@ def _selected_models(config: Mapping[str, Any]) -> Iterator[str]:
         corpus = config["corpora"].get(model["corpus"])
         if not corpus:
             continue
-        if corpus.get("haplotypes"):
-            yield (
-                f"run.models: '{name}' needs the corpus '{model['corpus']}', whose haplotypes this"
-                " version cannot build yet; choose a model with another corpus."
-            )
         preset, layers = resolve_preset(config, name), config["embed"]["layers"]
         if isinstance(layers, list) and max(layers) > preset["layers"]:
             yield (

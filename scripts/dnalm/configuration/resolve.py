@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dnalm.errors import InputError
-from dnalm.genome.addresses import address_of
+from dnalm.genome.addresses import address_of, web_url
 from dnalm.genome.kmers import Vocabulary
 
 UNTRAINED = ".untrained"
@@ -43,8 +43,19 @@ def resolve_corpus(config: Mapping[str, Any], name: str, genomes: list[str]) -> 
         **config["corpus"],
         "genomes": genomes,
         "windows": config["windows"][windows] if isinstance(windows, str) else windows,
+        "haplotypes": _resolve_haplotypes(config, corpus.get("haplotypes")),
         **{key: corpus[key] for key in ("split", "k", "vocabulary", "max_tokens")},
     }
+
+
+def _resolve_haplotypes(
+    config: Mapping[str, Any], haplotypes: Mapping[str, str] | None
+) -> dict[str, str] | None:
+    """Return {panel, genome, draw} of a corpus, None for one without haplotypes."""
+    if not haplotypes:
+        return None
+    genome = config["panels"][haplotypes["panel"]]["genome"]
+    return {"draw": config["panel"]["draw"], **haplotypes, "genome": genome}
 
 
 def resolve_run(config: Mapping[str, Any], model: str) -> dict[str, Any]:
@@ -110,16 +121,19 @@ def list_downloads(
 def merge_downloads(downloads: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return {address: download}, several requests for one file as one with all their sums.
 
+    Their URLs are http(s), see `web_url`.
+
     Raises InputError for two of one address with other URLs or with sums that contradict.
     """
     merged: dict[str, dict[str, Any]] = {}
     for download in downloads:
-        address, *_ = map(address_of, download["urls"])
-        kept = merged.setdefault(address, dict(download))
-        if download["urls"] != kept["urls"]:
+        urls = [web_url(url) for url in download["urls"]]
+        address, *_ = map(address_of, urls)
+        kept = merged.setdefault(address, {**download, "urls": urls})
+        if urls != kept["urls"]:
             raise InputError(
                 f"{address} would be the copy of {', '.join(kept['urls'])} and of"
-                f" {', '.join(download['urls'])}; give the same addresses in both places, or keep"
+                f" {', '.join(urls)}; give the same addresses in both places, or keep"
                 " a copy of one of them under `path`."
             )
         for key in ("sha256", "md5"):

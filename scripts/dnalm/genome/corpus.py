@@ -1,4 +1,4 @@
-"""A corpus: windows of genomes in three splits, its manifest, and its training samples.
+"""A corpus: windows of genomes in three splits, and its manifest.
 
 Shapes: B windows, T tokens of a window with <cls> (the same for all). Coordinates are 0-based.
 """
@@ -10,18 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, write_json
 from dnalm.genome.bases import MANIFEST, GenomeBases
+from dnalm.genome.haplotype_store import MANIFEST as STORE_MANIFEST
 from dnalm.genome.kmers import count_kmers
 from dnalm.genome.reader import WindowReader
-from dnalm.genome.sampling import Stream, generator, permute
+from dnalm.genome.samples import draw_haplotypes
+from dnalm.genome.sampling import Stream
 from dnalm.genome.splits import SPLITS, assign_splits
 from dnalm.genome.windows import WindowRule, tokens_per_window
 
 ROWS_AT_ONCE = 256
+# Held-out windows are the same for every run, so their haplotypes hang on no run's seed.
+EVALUATION_SEED = 0
+EVALUATION_STREAMS = {
+    "validation": Stream.VALIDATION_HAPLOTYPE,
+    "test": Stream.TEST_HAPLOTYPE,
+}
 BASES_AT_ONCE = 1 << 22
 
 
@@ -30,7 +38,8 @@ class CorpusConfig:
     """One corpus of the configuration, presets resolved.
 
     windows: {length, stride, start_max}; split: see `assign_splits`; evaluation_windows: at most
-    so many validation and as many test windows; min_kmers: what the trainer asks of a window.
+    so many validation and as many test windows; min_kmers: what the trainer asks of a window;
+    haplotypes: {panel, genome, draw} or None for the genomes as they are.
     """
 
     genomes: Sequence[str]
@@ -41,6 +50,7 @@ class CorpusConfig:
     max_tokens: int
     min_kmers: int
     evaluation_windows: int
+    haplotypes: Mapping[str, str] | None
 
 
 def build_corpus(
@@ -48,6 +58,7 @@ def build_corpus(
     genomes: Mapping[str, str | Path],
     *,
     name: str,
+    panel: str | Path | None,
     manifest: str | Path,
     validation: str | Path,
     test: str | Path,
@@ -55,15 +66,17 @@ def build_corpus(
 ) -> None:
     """Write a corpus from the stores in `genomes` (genome name to folder).
 
+    `panel` is the folder with a haplotype store per contig, where the corpus has haplotypes.
     manifest: JSON, what the corpus holds; validation, test: uint16[B, T], at most
-    `evaluation_windows` evenly spaced windows, tokenised from their first base; kmer_counts:
-    int64[4**k], how often each k-mer without N begins at any base of a training contig.
+    `evaluation_windows` evenly spaced windows, tokenised from their first base, each of a haplotype
+    drawn for it; kmer_counts: int64[4**k], how often each k-mer without N begins at any base of a
+    training contig of the reference.
 
     Raises InputError when a split names an unknown contig or genome or has no window.
     """
-    facts = describe_corpus(config, genomes, name=name)
+    facts = describe_corpus(config, genomes, name=name, panel=panel)
     for path, split in ((validation, "validation"), (test, "test")):
-        reader = WindowReader(facts, genomes, split)
+        reader = WindowReader(facts, genomes, split, panel)
         chosen = evenly_spaced(reader.windows, config.evaluation_windows)
         facts["splits"][split]["evaluated"] = len(chosen)
         with atomic_path(path) as temporary:
@@ -71,7 +84,10 @@ def build_corpus(
             array = np.lib.format.open_memmap(temporary, "w+", np.uint16, shape)
             for row in range(0, len(chosen), ROWS_AT_ONCE):
                 rows = chosen[row : row + ROWS_AT_ONCE]
-                array[row : row + len(rows)] = reader.read(rows, np.zeros_like(rows))
+                draws = None
+                if reader.has_haplotypes:
+                    draws = draw_haplotypes(EVALUATION_SEED, EVALUATION_STREAMS[split], rows)
+                array[row : row + len(rows)] = reader.read(rows, np.zeros_like(rows), draws)
             array.flush()
         reader.close()
     counts = _count_training_kmers(facts, genomes)
@@ -82,7 +98,11 @@ def build_corpus(
 
 
 def describe_corpus(
-    config: CorpusConfig, genomes: Mapping[str, str | Path], *, name: str
+    config: CorpusConfig,
+    genomes: Mapping[str, str | Path],
+    *,
+    name: str,
+    panel: str | Path | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a corpus: arithmetic on contig lengths, no base is read."""
     try:
@@ -141,9 +161,25 @@ def describe_corpus(
         "windows": asdict(rule),
         "min_kmers": config.min_kmers,
         "simulated": any(entry["simulated"] for entry in entries),
+        "haplotypes": config.haplotypes and _describe_haplotypes(config.haplotypes, panel, entries),
         "genomes": entries,
         "splits": totals,
     }
+
+
+def _describe_haplotypes(
+    haplotypes: Mapping[str, str], panel: str | Path, genomes: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the section of a manifest on haplotypes: their contigs with windows, by digest."""
+    (genome,) = (entry for entry in genomes if entry["name"] == haplotypes["genome"])
+    kept = ("digest", "samples", "haplotypes", "variants", "alleles")
+    contigs = {}
+    for contig in dict.fromkeys(contig["contig"] for contig in genome["contigs"]):
+        path = Path(panel) / contig / STORE_MANIFEST
+        if path.exists():
+            facts = read_json(path)
+            contigs[contig] = {key: facts[key] for key in kept}
+    return {**haplotypes, "contigs": contigs}
 
 
 def evenly_spaced(total: int, most: int) -> NDArray[np.int64]:
@@ -168,50 +204,3 @@ def _count_training_kmers(
                     stop = min(end, start + BASES_AT_ONCE + k - 1)
                     counts += count_kmers(bases.read_absolute(contig["contig"], start, stop), k)
     return counts
-
-
-class TrainingWindows:
-    """Training samples, numbered 0, 1, 2, ... without end: functions of (seed, n) alone.
-
-    Sample n is window permutation(n mod windows) of epoch n // windows, tokenised from a start
-    drawn uniformly from 0 .. start_max, both included.
-    `windows` is the number of windows of an epoch, `tokens` is T.
-    """
-
-    def __init__(
-        self,
-        manifest: Mapping[str, Any],
-        genomes: Mapping[str, str | Path],
-        seed: int,
-        split: str = "train",
-    ) -> None:
-        self._reader = WindowReader(manifest, genomes, split)
-        self._start_max = int(manifest["windows"]["start_max"])
-        self.seed = seed
-        self.windows = self._reader.windows
-        self.tokens = self._reader.tokens
-
-    def draw(self, samples: ArrayLike) -> NDArray[np.uint16]:
-        """Return the tokens of samples by number: int64[B] to uint16[B, T]."""
-        return self._reader.read(*self._windows_and_starts(samples))
-
-    def locate(self, sample: int) -> dict[str, Any]:
-        """Return genome, contig and absolute 0-based start of a sample, to name it in messages."""
-        windows, starts = self._windows_and_starts([sample])
-        return self._reader.place(int(windows[0]), int(starts[0]))
-
-    def _windows_and_starts(
-        self, samples: ArrayLike
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        samples = np.asarray(samples, dtype=np.int64)
-        epochs, positions = np.divmod(samples, self.windows)
-        windows = permute(positions, self.windows, self.seed, epochs)
-        draws = [
-            generator(self.seed, Stream.START, n).integers(0, self._start_max, endpoint=True)
-            for n in samples
-        ]
-        return windows, np.array(draws, dtype=np.int64)
-
-    def close(self) -> None:
-        """Close the genomes' files."""
-        self._reader.close()

@@ -1,4 +1,4 @@
-"""Reading the windows of a corpus as tokens.
+"""Reading the windows of a corpus as tokens, from the reference or from the haplotypes of a panel.
 
 Shapes: B windows, T tokens of a window with <cls> (the same for all). Coordinates are 0-based.
 """
@@ -12,17 +12,26 @@ from numpy.typing import NDArray
 
 from dnalm.errors import InputError
 from dnalm.genome.bases import GenomeBases
-from dnalm.genome.kmers import Vocabulary, encode_windows
+from dnalm.genome.kmers import Vocabulary, encode, encode_windows
+from dnalm.genome.personal import PersonalContig
 from dnalm.genome.windows import WindowIndex, WindowRule
 
 OPEN_GENOMES = 256  # files held open at a time, well below the usual limit of 1,024
 
 
 class WindowReader:
-    """Reads windows of one split as tokens; `windows` is their number, `tokens` is T."""
+    """Reads windows of one split as tokens; `windows` is their number, `tokens` is T.
+
+    `panel` is the folder of the haplotype stores where the corpus has haplotypes; contigs without
+    a store are read as the reference.
+    """
 
     def __init__(
-        self, manifest: Mapping[str, Any], genomes: Mapping[str, str | Path], split: str
+        self,
+        manifest: Mapping[str, Any],
+        genomes: Mapping[str, str | Path],
+        split: str,
+        panel: str | Path | None = None,
     ) -> None:
         self.vocabulary = Vocabulary(manifest["k"], manifest["vocabulary"])
         self.tokens = int(manifest["tokens"])
@@ -42,24 +51,74 @@ class WindowReader:
             [contig["length"] for contig in self._contigs], WindowRule(**manifest["windows"])
         )
         self.windows = self._index.windows
+        self._personal: dict[int, PersonalContig] = {}
+        if haplotypes := manifest.get("haplotypes"):
+            self._personal = {
+                number: PersonalContig(
+                    Path(panel) / facts["contig"],
+                    self._stores[facts["store"]],
+                    facts,
+                    haplotypes,
+                )
+                for number, facts in enumerate(self._contigs)
+                if facts["genome"] == haplotypes["genome"]
+                and facts["contig"] in haplotypes["contigs"]
+            }
 
-    def read(self, windows: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.uint16]:
-        """Return the tokens of windows, tokenised from `starts` bases on: uint16[B, T]."""
+    def read(
+        self,
+        windows: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        draws: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.uint16]:
+        """Return the tokens of windows, tokenised from `starts` bases on: uint16[B, T].
+
+        `draws` float64[B, 2] choose the haplotype of each window, as `HaplotypeStore.choose` reads
+        them; without them all are read as the reference. A haplotype that ends before T tokens are
+        made, at the end of its contig, is filled up with <pad>.
+        """
         # Where a token begins and what it is depends on no more than the k bases from there on,
         # so T - 1 tokens are settled by the first k (T - 1) bases, with N in them or without.
         codes = np.empty((len(windows), self.vocabulary.k * (self.tokens - 1)), dtype=np.uint8)
         contigs, firsts = self._index.locate(windows)
-        for row, (contig, first) in enumerate(zip(contigs, firsts + starts, strict=True)):
-            facts = self._contigs[contig]
-            self._store(facts["store"]).read_into(codes[row], facts["offset"] + int(first))
-        return encode_windows(codes, self.vocabulary, self.tokens)
+        firsts = firsts + starts
+        short: dict[int, int] = {}
+        for contig in np.unique(contigs) if draws is not None else ():
+            if personal := self._personal.get(int(contig)):
+                rows = np.flatnonzero(contigs == contig)
+                codes[rows], lengths = personal.read(firsts[rows], draws[rows], codes.shape[1])
+                cut = lengths < codes.shape[1]
+                short.update(zip(rows[cut].tolist(), lengths[cut].tolist(), strict=True))
+        for row, (contig, first) in enumerate(zip(contigs, firsts, strict=True)):
+            if draws is None or int(contig) not in self._personal:
+                facts = self._contigs[contig]
+                self._store(facts["store"]).read_into(codes[row], facts["offset"] + int(first))
+        tokens = encode_windows(codes, self.vocabulary, self.tokens)
+        for row, length in short.items():
+            made = encode(codes[row, :length], self.vocabulary)[: self.tokens]
+            tokens[row, : len(made)] = made
+            tokens[row, len(made) :] = self.vocabulary.pad
+        return tokens
 
-    def place(self, window: int, start: int) -> dict[str, Any]:
-        """Return genome, contig and absolute position of the first base tokenised."""
+    @property
+    def has_haplotypes(self) -> bool:
+        """Whether any window is read from haplotypes."""
+        return bool(self._personal)
+
+    def place(
+        self, window: int, start: int, draw: NDArray[np.float64] | None = None
+    ) -> dict[str, Any]:
+        """Return genome, contig and absolute position of the first base tokenised.
+
+        With a `draw` float64[2], sample and haplotype (1 or 2) as well where the contig has them.
+        """
         contig, first = self._index.locate(window)
         facts = self._contigs[int(contig)]
         position = facts["start"] + int(first) + start
-        return {"genome": facts["genome"], "contig": facts["contig"], "start": position}
+        place = {"genome": facts["genome"], "contig": facts["contig"], "start": position}
+        if draw is not None and (personal := self._personal.get(int(contig))):
+            place |= personal.name(draw)
+        return place
 
     def _store(self, number: int) -> GenomeBases:
         if number not in self._open:

@@ -24,6 +24,9 @@ class Stream(IntEnum):
     START = 1
     MASK = 2
     VALIDATION_MASK = 3
+    HAPLOTYPE = 4
+    VALIDATION_HAPLOTYPE = 5
+    TEST_HAPLOTYPE = 6
     DROPOUT = 8
     TEST_MASK = 9
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from dnalm.files import atomic_path, write_json
-from dnalm.genome.corpus import ROWS_AT_ONCE, TrainingWindows
+from dnalm.genome.corpus import ROWS_AT_ONCE
+from dnalm.genome.samples import TrainingWindows
 
 MANIFEST = "manifest.json"
 
@@ -23,13 +24,14 @@ def write_token_shards(
     epochs: int,
     shard_windows: int,
     seed: int,
+    panel: str | Path | None,
 ) -> None:
     """Write the training samples of `epochs` epochs, in order, as arrays of `shard_windows` rows.
 
     `folder` gets shard-00000.npy, ... (uint16[B, T]) and manifest.json, which names the first
     sample of each. Row r of a shard is `TrainingWindows.draw` of sample first_sample + r.
     """
-    drawn = TrainingWindows(manifest, genomes, seed)
+    drawn = TrainingWindows(manifest, genomes, seed, panel=panel)
     samples = epochs * drawn.windows
     shards = []
     with atomic_path(folder) as temporary:

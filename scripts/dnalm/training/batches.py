@@ -6,17 +6,17 @@ micro-batches of one step.
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dnalm.genome.corpus import TrainingWindows
 from dnalm.genome.kmers import Vocabulary
+from dnalm.genome.samples import TrainingWindows
 from dnalm.genome.sampling import Stream
 from dnalm.training.masking import Masked, mask
 from dnalm.training.settings import PretrainConfig
@@ -31,27 +31,31 @@ class MicroBatch:
     targets: Tensor  # int64[B, K]
     weights: Tensor  # float32[B, K]
     kinds: Tensor  # int64[B, K]
+    padded: bool  # whether any token is <pad>, so that attention needs a mask
 
     @classmethod
     def from_masked(cls, masked: Masked, rows: slice) -> Self:
         """Return some rows of masked sequences as tensors."""
-        names = [field.name for field in fields(cls)]
-        return cls(**{name: torch.from_numpy(getattr(masked, name)[rows]) for name in names})
+        tensors = {name: torch.from_numpy(getattr(masked, name)[rows]) for name in cls.names()}
+        return cls(**tensors, padded=bool(masked.padded[rows].any()))
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of the tensors."""
+        return [field.name for field in fields(cls) if field.name != "padded"]
 
     def to(self, device: torch.device) -> Self:
         """Return the same batch on `device`, copied without waiting where memory is pinned."""
         if device.type == "cpu":
             return self
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        return type(self)(
-            **{name: value.to(device, non_blocking=True) for name, value in tensors.items()}
-        )
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin(self) -> Self:
         """Return the same batch in page-locked memory, from which a GPU copies by itself."""
-        return type(self)(
-            **{field.name: getattr(self, field.name).pin_memory() for field in fields(self)}
-        )
+        return self._map(torch.Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(self, **{name: change(getattr(self, name)) for name in self.names()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,9 @@ import torch
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json
-from dnalm.genome.corpus import TrainingWindows
 from dnalm.genome.kmers import Vocabulary
+from dnalm.genome.personal import find_panel
+from dnalm.genome.samples import TrainingWindows
 from dnalm.job import job
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
@@ -36,7 +37,7 @@ from dnalm.training.evaluation import Evaluation
 from dnalm.training.history import History, export_history, is_measured
 from dnalm.training.interruption import Interruption
 from dnalm.training.lock import Lock
-from dnalm.training.scratch import copy_genomes
+from dnalm.training.scratch import copy_genomes, copy_panel
 from dnalm.training.settings import Operation, Run, name_windows, state_hash
 from dnalm.training.trainer import Trainer
 
@@ -85,6 +86,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         ("test", "test.npy of the corpus"),
         ("kmer-counts", "kmer_counts.npy of the corpus"),
         ("genomes-folder", "folder with one folder of bases per genome"),
+        ("panels-folder", "folder with one folder of haplotypes per panel"),
         ("weights", "where the final weights go (safetensors)"),
         ("history", "where the final history goes (JSON lines)"),
         ("log", "log file"),
@@ -156,8 +158,10 @@ def assemble(
 ) -> Trainer:
     """Return a trainer at the beginning, or where `checkpoint` was left."""
     genomes = {entry["name"]: paths.genomes_folder / entry["name"] for entry in manifest["genomes"]}
+    panel = find_panel(manifest, paths.panels_folder)
     if operation.scratch is not None:
         genomes = copy_genomes(genomes, operation.scratch, group)
+        panel = panel and copy_panel(panel, manifest["haplotypes"], operation.scratch, group)
     vocabulary = Vocabulary(run.k, run.vocabulary)
     weights = checkpoint / MODEL if checkpoint else run.initial_weights
     trainer = Trainer(
@@ -166,7 +170,7 @@ def assemble(
         operation=operation,
         steps=run.pretrain.count_steps(manifest["tokens"]),
         batches=Batches(
-            TrainingWindows(manifest, genomes, run.pretrain.seed),
+            TrainingWindows(manifest, genomes, run.pretrain.seed, panel=panel),
             run.pretrain,
             vocabulary,
             micro_batch=operation.micro_batch,

@@ -53,6 +53,7 @@ class Masked:
     weights: np.ndarray  # float32[B, K]: 1 where the slot counts, else 0
     kinds: np.ndarray  # int64[B, K]: a `Kind` each
     thin: np.ndarray  # bool[B]: sequences that count for nothing for want of k-mers
+    padded: np.ndarray  # bool[B]: sequences that end in <pad>
 
 
 def mask(
@@ -114,4 +115,5 @@ def mask(
         weights=weights.astype(np.float32),
         kinds=kinds,
         thin=thin,
+        padded=tokens[:, -1] == vocabulary.pad,
     )

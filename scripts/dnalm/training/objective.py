@@ -18,7 +18,7 @@ def score(model: nn.Module, batch: MicroBatch) -> tuple[Tensor, Tensor]:
 
     The head runs on the selected positions only. Slots of weight 0 hold numbers without meaning.
     """
-    logits = model(batch.inputs, batch.positions, padded=False).logits.float()
+    logits = model(batch.inputs, batch.positions, padded=batch.padded).logits.float()
     losses = functional.cross_entropy(
         logits.flatten(0, 1), batch.targets.flatten(), reduction="none"
     )

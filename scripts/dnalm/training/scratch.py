@@ -1,8 +1,11 @@
 """Copies of genomes on a disk of this machine, for file systems that are slow at random reads."""
 
+import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dnalm.files import atomic_path, read_json, sha256_of
 from dnalm.genome.bases import BASES, CONTIGS
@@ -27,6 +30,22 @@ def copy_genomes(genomes: Mapping[str, Path], scratch: str | Path, group: Group)
             _copy(folder, copies[name])
     group.sum_numbers(0)
     return copies
+
+
+def copy_panel(
+    panel: Path, haplotypes: Mapping[str, Any], scratch: str | Path, group: Group
+) -> Path:
+    """Return a folder under `scratch` with copies of a panel's haplotype stores.
+
+    `haplotypes` is that section of the corpus manifest; it names the contigs and what is in them.
+    """
+    digests = {contig: facts["digest"] for contig, facts in haplotypes["contigs"].items()}
+    name = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:DIGITS]
+    copy = Path(scratch) / f"haplotypes-{name}"
+    if group.local_rank == 0 and not copy.exists():
+        _copy(panel, copy)
+    group.sum_numbers(0)
+    return copy
 
 
 def _copy(folder: Path, destination: Path) -> None:

@@ -175,7 +175,8 @@ def state_hash(run: Mapping[str, Any], manifest: Mapping[str, Any], kmer_counts:
     - which windows are number 0, 1, 2, …: genome after genome with contigs for training, the sum of
       its file, and the name, start and length of these contigs, all in their order;
     - the k-mer counts of these contigs: the same file, name, start and length may be another record
-      of the file, given that name by the genome's `contigs`.
+      of the file, given that name by the genome's `contigs`;
+    - the haplotypes of these contigs, where the corpus has any, and how one is drawn.
 
     The names of genomes, accessions, and what is held out for evaluation decide nothing.
     """
@@ -197,6 +198,16 @@ def state_hash(run: Mapping[str, Any], manifest: Mapping[str, Any], kmer_counts:
         "genomes": genomes,
         "kmer_counts": sha256_of(kmer_counts),
     }
+    if haplotypes := manifest.get("haplotypes"):
+        used = {contig[0] for _, contigs in genomes for contig in contigs}
+        decisive["haplotypes"] = {
+            "draw": haplotypes["draw"],
+            "contigs": {
+                name: facts["digest"]
+                for name, facts in haplotypes["contigs"].items()
+                if name in used
+            },
+        }
     canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:DIGITS]
 

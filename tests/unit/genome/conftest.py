@@ -1,11 +1,17 @@
-"""Small genomes."""
+"""Small genomes, and panels of haplotypes with what bcftools makes of them."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pysam.bcftools
 import pytest
 
-from dnalm.genome.bases import write_bases
+from dnalm.genome.bases import GenomeBases, write_bases
+from dnalm.genome.haplotype_build import build_haplotypes
+from dnalm.genome.haplotypes import HaplotypeStore
+from dnalm.genome.kmers import to_sequence
+from dnalm.genome.placing import PanelConfig
 
 
 def random_sequence(seed: int, length: int, n_share: float = 0.0) -> str:
@@ -25,11 +31,17 @@ def sequence():
 
 @pytest.fixture
 def store(tmp_path):
-    """Return a function that stores {record: sequence} as a genome and returns its folder."""
+    """Return a function that stores a genome and returns its folder.
 
-    def make(name: str, records: dict[str, str], **config) -> Path:
+    The genome is {record: sequence}, or the path of a FASTA file.
+    """
+
+    def make(name: str, records: dict[str, str] | Path, **config) -> Path:
         source, folder = tmp_path / f"{name}.fa", tmp_path / "genomes" / name
-        source.write_text("".join(f">{record}\n{text}\n" for record, text in records.items()))
+        if isinstance(records, dict):
+            source.write_text("".join(f">{record}\n{text}\n" for record, text in records.items()))
+        else:
+            source = records
         write_bases(
             source,
             name=name,
@@ -41,3 +53,129 @@ def store(tmp_path):
         return folder
 
     return make
+
+
+HEADER = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT")
+DEFAULTS = {
+    "samples": None,
+    "unphased": "resolve",
+    "symbolic_deletions": "reference",
+    "largest_mismatch": 0.0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A genome with one contig, variants on it, and the haplotypes that we make of them."""
+
+    folder: Path
+    variants: Path
+    genome: GenomeBases
+    contig: str
+    haplotypes: HaplotypeStore
+
+    @property
+    def reference(self) -> tuple[np.ndarray, int]:
+        """Return the codes of the first stored piece of the contig and where it begins."""
+        row = self.genome.contigs[self.genome.contigs["contig"] == self.contig].iloc[0]
+        return self.genome.read_at(int(row.offset), int(row.length)), int(row.start)
+
+    def sequence(self, sample: int, haplotype: int, start: int | None = None) -> str:
+        """Return haplotype 1 or 2 of a sample, from a reference position on."""
+        codes, first = self.reference
+        made, lengths = self.haplotypes.read(
+            codes,
+            first,
+            np.array([2 * sample + haplotype - 1]),
+            np.array([first if start is None else start]),
+            4 * len(codes) + 1000,
+        )
+        return to_sequence(made[0, : lengths[0]])
+
+
+def ask_bcftools(fasta: Path, variants: Path, sample: str, haplotype: int) -> str:
+    """Return the haplotype of the first record as `bcftools consensus` makes it, IUPAC as N."""
+    text = pysam.bcftools.consensus(
+        "-f", str(fasta), "-s", sample, "-H", f"{haplotype}pIu", str(variants)
+    )
+    (record,) = text.split(">")[1:]
+    letters = "".join(record.split("\n")[1:]).upper()
+    return "".join(letter if letter in "ACGT" else "N" for letter in letters)
+
+
+def write_variants(path: Path, records: list[tuple], samples: int, contig: str = "c") -> Path:
+    """Write (POS, REF, ALT, INFO, genotype of each sample) as VCF, bgzipped and indexed."""
+    names = [f"s{number}" for number in range(samples)]
+    lines = [
+        "##fileformat=VCFv4.4",
+        f"##contig=<ID={contig}>",
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
+        '##INFO=<ID=END,Number=1,Type=Integer,Description="End">',
+        '##INFO=<ID=SVTYPE,Number=1,Type=String,Description="Type">',
+        '##ALT=<ID=DEL,Description="Deletion">',
+        "\t".join([*HEADER, *names]),
+    ]
+    for position, reference, alternative, info, *genotypes in records:
+        fixed = (contig, str(position), ".", reference, alternative, ".", ".", info, "GT")
+        lines.append("\t".join((*fixed, *genotypes)))
+    path.write_text("\n".join(lines) + "\n")
+    pysam.tabix_index(str(path), preset="vcf", force=True, keep_original=True)
+    return path.with_name(path.name + ".gz")
+
+
+@pytest.fixture
+def make_panel(tmp_path, store):
+    """Return a function that stores one contig and builds the haplotypes of records on it.
+
+    The contig is `c` with a sequence, or the first record of a FASTA file.
+    """
+
+    def make(
+        sequence: str | Path, variants: Path | list[tuple], record: str = "c", **options
+    ) -> Panel:
+        folder = tmp_path / f"panel-{len(list(tmp_path.glob('panel-*')))}"
+        folder.mkdir()
+        if isinstance(variants, list):
+            samples = len(variants[0]) - 4 if variants else 1
+            variants = write_variants(folder / "variants.vcf", variants, samples)
+        records = sequence if isinstance(sequence, Path) else {record: sequence}
+        genome = GenomeBases.of(store(folder.name, records))
+        contig = genome.contigs["contig"].iloc[0]
+        build_haplotypes(
+            PanelConfig(**(DEFAULTS | options)),
+            variants=variants,
+            index=None,
+            genome=genome,
+            contig=contig,
+            folder=folder / "store",
+        )
+        return Panel(
+            folder=folder,
+            variants=variants,
+            genome=genome,
+            contig=contig,
+            haplotypes=HaplotypeStore(folder / "store"),
+        )
+
+    return make
+
+
+@pytest.fixture
+def bcftools(tmp_path):
+    """Return a function that gives what `bcftools consensus` makes of a sequence and records."""
+
+    def ask(
+        sequence: str | Path, variants: Path | list[tuple], sample: int | str, haplotype: int
+    ) -> str:
+        fasta = sequence
+        if isinstance(sequence, str):
+            fasta = tmp_path / "truth.fa"
+            fasta.write_text(f">c\n{sequence}\n")
+            Path(f"{fasta}.fai").unlink(missing_ok=True)
+        if isinstance(variants, list):
+            samples = len(variants[0]) - 4
+            variants = write_variants(tmp_path / "truth.vcf", variants, samples)
+        name = sample if isinstance(sample, str) else f"s{sample}"
+        return ask_bcftools(fasta, variants, name, haplotype)
+
+    return ask

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.genome.corpus import CorpusConfig, TrainingWindows, build_corpus, evenly_spaced
+from dnalm.genome.corpus import CorpusConfig, build_corpus, evenly_spaced
 from dnalm.genome.kmers import Vocabulary
 from dnalm.genome.reader import WindowReader
+from dnalm.genome.samples import TrainingWindows
 from dnalm.genome.shards import write_token_shards
 
 OUTPUTS = {"manifest": "json", "validation": "npy", "test": "npy", "kmer_counts": "npy"}
@@ -52,13 +53,14 @@ def config(**changes) -> CorpusConfig:
         "max_tokens": 40,
         "min_kmers": 5,
         "evaluation_windows": 4,
+        "haplotypes": None,
     }
     return CorpusConfig(**(settings | changes))
 
 
 def build(tmp_path, folders, **changes):
     paths = {key: tmp_path / "corpus" / f"{key}.{kind}" for key, kind in OUTPUTS.items()}
-    build_corpus(config(**changes), folders, name="c", **paths)
+    build_corpus(config(**changes), folders, name="c", panel=None, **paths)
     return paths, json.loads(paths["manifest"].read_text())
 
 
@@ -184,7 +186,7 @@ def test_few_open_files_serve_many_genomes(tmp_path, store, sequence, monkeypatc
 def test_shards_equal_what_the_trainer_draws(tmp_path, genomes):
     _, manifest = build(tmp_path, genomes)
     folder = tmp_path / "shards"
-    write_token_shards(manifest, genomes, folder, epochs=2, shard_windows=25, seed=7)
+    write_token_shards(manifest, genomes, folder, epochs=2, shard_windows=25, seed=7, panel=None)
     facts = json.loads((folder / "manifest.json").read_text())
     assert (facts["windows_per_epoch"], facts["epochs"], facts["seed"]) == (33, 2, 7)
     assert [shard["windows"] for shard in facts["shards"]] == [25, 25, 16]

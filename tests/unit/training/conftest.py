@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from dnalm.genome.bases import write_bases
-from dnalm.genome.corpus import CorpusConfig, TrainingWindows, build_corpus
+from dnalm.genome.corpus import CorpusConfig, build_corpus
 from dnalm.genome.kmers import Vocabulary
+from dnalm.genome.samples import TrainingWindows
 from dnalm.training import launch
 from dnalm.training.distributed import Group
 from dnalm.training.history import read_history
@@ -116,9 +117,11 @@ def plant(
             max_tokens=max_tokens,
             min_kmers=8,
             evaluation_windows=30,
+            haplotypes=None,
         ),
         {"planted": genome},
         name="planted",
+        panel=None,
         manifest=folder / "manifest.json",
         validation=folder / "validation.npy",
         test=folder / "test.npy",
@@ -201,6 +204,7 @@ def make_job(tmp_path_factory, corpus):
             "test": corpus.folder / "test.npy",
             "kmer-counts": corpus.folder / "kmer_counts.npy",
             "genomes-folder": corpus.folder / "genomes",
+            "panels-folder": corpus.folder / "haplotypes",
             "weights": folder / "models" / "weights.safetensors",
             "history": folder / "models" / "history.jsonl",
             "log": folder / "log",

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,10 +39,27 @@ def test_losses_at_selected_positions_are_those_of_all_logits(run, part):
             assert bool(hits[row, slot]) == (int(logits[row, position].argmax()) == target)
 
 
+def test_pads_behind_a_short_sequence_change_no_loss(run, part, vocabulary):
+    encoder = launch.make_encoder(run, None).eval()
+    pads = torch.full((len(part.inputs), 3), vocabulary.pad)
+    longer = replace(part, inputs=torch.cat([part.inputs[:, :-3], pads], dim=1), padded=True)
+    shorter = replace(part, inputs=part.inputs[:, :-3])
+    kept = (part.weights > 0) & (part.positions < shorter.inputs.shape[1])
+    positions = torch.where(kept, part.positions, 0)
+    with torch.no_grad():
+        with_pads, _ = score(encoder, replace(longer, positions=positions))
+        without, _ = score(encoder, replace(shorter, positions=positions))
+        seen, _ = score(encoder, replace(longer, positions=positions, padded=False))
+    assert torch.allclose(with_pads[kept], without[kept], atol=1e-5)
+    assert not torch.allclose(seen[kept], without[kept], atol=1e-5)
+
+
 def test_kinds_are_told_apart_and_slots_without_weight_left_out():
     kinds = torch.tensor([[Kind.MASK, Kind.MASK, Kind.RANDOM, Kind.KEPT]])
     weights = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
-    batch = MicroBatch(inputs=kinds, positions=kinds, targets=kinds, weights=weights, kinds=kinds)
+    batch = MicroBatch(
+        inputs=kinds, positions=kinds, targets=kinds, weights=weights, kinds=kinds, padded=False
+    )
     totals = tally(
         torch.tensor([[1.0, 2.0, 6.0, 100.0]]), torch.tensor([[True, False, True, True]]), batch
     )

@@ -8,7 +8,7 @@ import pytest
 from dnalm.genome.bases import GenomeBases, write_bases
 from dnalm.training import scratch
 from dnalm.training.distributed import Group
-from dnalm.training.scratch import copy_genomes
+from dnalm.training.scratch import copy_genomes, copy_panel
 
 
 def store(folder, keep=None):
@@ -38,6 +38,18 @@ def test_other_contigs_of_the_same_file_are_another_copy(tmp_path):
     assert copies["all"] != copies["b"]
     assert GenomeBases.of(copies["all"]).bases == 16
     assert np.array_equal(GenomeBases.of(copies["b"]).read("b", 0, 4), [1, 1, 1, 1])
+
+
+def test_haplotypes_are_copied_once_and_anew_when_they_are_others(tmp_path):
+    panel = tmp_path / "panel"
+    (panel / "20").mkdir(parents=True)
+    (panel / "20/carried.npy").write_bytes(b"runs")
+    haplotypes = {"contigs": {"20": {"digest": "a"}}}
+    first = copy_panel(panel, haplotypes, tmp_path / "scratch", Group(None))
+    assert (first / "20/carried.npy").read_bytes() == b"runs"
+    assert copy_panel(panel, haplotypes, tmp_path / "scratch", Group(None)) == first
+    others = {"contigs": {"20": {"digest": "b"}}}
+    assert copy_panel(panel, others, tmp_path / "scratch", Group(None)) != first
 
 
 def test_a_copy_that_another_job_finished_meanwhile_is_used(tmp_path, monkeypatch):

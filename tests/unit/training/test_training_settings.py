@@ -74,6 +74,30 @@ def test_the_hash_changes_with_what_decides_and_not_with_names_or_the_order_of_k
     assert state_hash(run, manifest, tmp_path / "counts.npy") != first
 
 
+HAPLOTYPES = {
+    "panel": "p",
+    "draw": "random",
+    "contigs": {"train": {"digest": "a"}, "validation": {"digest": "b"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "decides"),
+    [
+        (lambda haplotypes: haplotypes["contigs"]["train"].update(digest="c"), True),
+        (lambda haplotypes: haplotypes.update(draw="first"), True),
+        (lambda haplotypes: haplotypes["contigs"]["validation"].update(digest="c"), False),
+        (lambda haplotypes: haplotypes.update(panel="renamed"), False),
+    ],
+)
+def test_of_the_haplotypes_those_of_training_contigs_are_hashed(settings, corpus, change, decides):
+    manifest = corpus.manifest | {"haplotypes": copy.deepcopy(HAPLOTYPES)}
+    counts = corpus.folder / "kmer_counts.npy"
+    before = state_hash(settings[0], manifest, counts)
+    change(manifest["haplotypes"])
+    assert (state_hash(settings[0], manifest, counts) != before) == decides
+
+
 def change_genome(key, value):
     return lambda manifest: manifest["genomes"][0].update({key: value})
 
@@ -97,6 +121,7 @@ def change_contig(number, key, value):
         (change_contig(1, "split", "test"), False),
         (change_contig(1, "length", 899), False),
         (lambda manifest: manifest["genomes"].append(held_out_genome(manifest)), False),
+        (lambda manifest: manifest.update(haplotypes=HAPLOTYPES), True),
         (change_genome("name", "b"), False),
         (change_genome("accession", "GCF_1"), False),
         (lambda manifest: manifest["splits"]["test"].update(evaluated=1, windows=1), False),

@@ -1,0 +1,14 @@
+"""Join what the contigs of a panel hold, and the populations of its samples."""
+
+from dnalm.genome.panel import describe_panel
+from dnalm.job import job
+
+with job(snakemake.log[0]):
+    describe_panel(
+        snakemake.wildcards.panel,
+        snakemake.input.stores,
+        next(iter(snakemake.input.populations), None),
+        genome=snakemake.params.genome,
+        manifest=snakemake.output.manifest,
+        samples=snakemake.output.samples,
+    )

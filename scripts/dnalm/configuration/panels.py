@@ -1,0 +1,82 @@
+"""Panels of phased genotypes: where their files are, and what does not fit in the configuration."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dnalm.configuration.schema import nearest
+
+ANY = "*"
+OPTIONS = ("samples", "unphased", "symbolic_deletions", "largest_mismatch")
+
+
+def resolve_panel(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return how the genotypes of a panel are read, defaults filled in."""
+    options = {**config["panel"], **config["panels"][name]}
+    return {key: options[key] for key in OPTIONS}
+
+
+def select_panels(config: Mapping[str, Any], corpora: Iterable[str]) -> list[str]:
+    """Return the panels that some corpora need, each once."""
+    used = (config["corpora"][corpus].get("haplotypes") for corpus in corpora)
+    return list(dict.fromkeys(haplotypes["panel"] for haplotypes in used if haplotypes))
+
+
+def find_variants(panel: Mapping[str, Any], contig: str) -> tuple[str, bool]:
+    """Return the path or address of a contig's variants, and whether they have a file alone."""
+    source = panel["path"] if "path" in panel else panel["url"]
+    if isinstance(source, Mapping):
+        source = source.get(contig, source.get(ANY, ""))
+    return source.format(contig=contig), len({*_list_files(panel)}) == len(panel["contigs"])
+
+
+def _list_files(panel: Mapping[str, Any]) -> Iterator[str]:
+    source = panel["path"] if "path" in panel else panel["url"]
+    for contig in panel["contigs"]:
+        text = source.get(contig, source.get(ANY, "")) if isinstance(source, Mapping) else source
+        yield text.format(contig=contig)
+
+
+def list_panel_downloads(config: Mapping[str, Any], panels: Iterable[str]) -> list[dict[str, Any]]:
+    """Return {urls, sha256, md5} of every file to download for these panels."""
+    urls = []
+    for panel in (config["panels"][name] for name in panels):
+        urls += [] if "path" in panel else _list_files(panel)
+        populations = panel.get("populations", {})
+        urls += [populations["url"]] if "url" in populations else []
+    return [{"urls": [url], "sha256": None, "md5": None} for url in dict.fromkeys(urls)]
+
+
+def find_panel_errors(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence per panel, or use of one, that does not fit the configuration."""
+    for name, panel in config["panels"].items():
+        key = f"panels.{name}"
+        if panel["genome"] not in config["genomes"]:
+            yield (
+                f"{key}.genome: '{panel['genome']}' is unknown"
+                f"{nearest(panel['genome'], config['genomes'])}"
+            )
+        kind = "path" if "path" in panel else "url"
+        try:
+            files = list(_list_files(panel))
+        except (KeyError, IndexError, ValueError):
+            yield f"{key}.{kind}: only {{contig}} may stand in braces; write others twice, {{{{."
+            continue
+        for contig, file in zip(panel["contigs"], files, strict=True):
+            if not file:
+                yield f"{key}.{kind}: there is no file for {contig}; add a line for it or for '*'."
+    for name, corpus in config["corpora"].items():
+        if haplotypes := corpus.get("haplotypes"):
+            yield from _use(f"corpora.{name}.haplotypes", haplotypes, corpus, config["panels"])
+
+
+def _use(
+    key: str, haplotypes: Mapping[str, Any], corpus: Mapping[str, Any], panels: Mapping[str, Any]
+) -> Iterator[str]:
+    panel = haplotypes["panel"]
+    if panel not in panels:
+        yield f"{key}.panel: '{panel}' is unknown{nearest(panel, panels)}"
+    elif panels[panel]["genome"] not in corpus.get("genomes", []):
+        yield (
+            f"{key}.panel: '{panel}' has the genotypes of genome '{panels[panel]['genome']}', which"
+            " is not among the corpus's `genomes`; add it there."
+        )

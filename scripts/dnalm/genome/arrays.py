@@ -1,0 +1,40 @@
+"""Arrays that are written piece by piece as .npy files, however long they become."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+
+class ArrayWriter:
+    """Appends rows to a .npy file; its header is complete when the context ends.
+
+    `columns` is the length of a row, None for an array of one dimension; `rows` counts what was
+    written.
+    """
+
+    def __init__(self, path: Path, kind: DTypeLike, columns: int | None) -> None:
+        self.rows = 0
+        self._kind, self._columns = np.dtype(kind), columns
+        self._file = open(path, "wb")  # noqa: SIM115 - closed when the context ends
+        self._write_header()
+
+    def __enter__(self) -> "ArrayWriter":
+        return self
+
+    def write(self, rows: NDArray[Any]) -> None:
+        """Append rows of the writer's type."""
+        self._file.write(np.ascontiguousarray(rows, dtype=self._kind))
+        self.rows += len(rows)
+
+    def _write_header(self) -> None:
+        shape = (self.rows,) if self._columns is None else (self.rows, self._columns)
+        facts = {"descr": self._kind.str, "fortran_order": False, "shape": shape}
+        # numpy leaves room in the header, so that it has one size however many rows there are.
+        np.lib.format.write_array_header_1_0(self._file, facts)
+
+    def __exit__(self, *failure: Any) -> None:
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()

@@ -1,0 +1,82 @@
+"""From phased genotypes to a haplotype store: which records does each haplotype carry?"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dnalm.files import CHUNK_BYTES, atomic_path, sha256_of, write_json
+from dnalm.genome.bases import GenomeBases
+from dnalm.genome.haplotype_store import ARRAYS, MANIFEST, SAMPLES, StoreWriter
+from dnalm.genome.pieces import ContigPieces
+from dnalm.genome.placing import PanelConfig, RecordPlacer
+from dnalm.genome.variants import Record, VariantReader
+
+REPORT_SECONDS = 60.0  # between two lines of the log
+logger = logging.getLogger(__name__)
+
+
+def build_haplotypes(
+    config: PanelConfig,
+    *,
+    variants: str | Path,
+    index: str | Path | None,
+    genome: GenomeBases,
+    contig: str,
+    folder: str | Path,
+) -> None:
+    """Write the store of one contig, see `haplotype_store`, into the new folder `folder`.
+
+    Raises InputError for whatever `VariantReader` refuses, genotypes of more than two alleles or of
+    alleles that the record does not have, unphased ones where they are refused, and more records
+    than allowed whose REF is not what the genome has there.
+    """
+    started = time.monotonic()
+    known = list(dict.fromkeys(genome.contigs["contig"]))
+    reader = VariantReader(
+        variants, contig, known_contigs=known, samples=config.samples, index=index
+    )
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        with StoreWriter(temporary, 2 * len(reader.samples)) as writer:
+            placer = RecordPlacer(config, reader, ContigPieces(genome, contig), writer)
+            for record in _show_progress(reader, contig):
+                placer.add(record)
+            placer.check_mismatches(final=True)
+        reader.close()
+        placer.samples().to_csv(temporary / SAMPLES, sep="\t", index=False)
+        facts = {
+            "contig": contig,
+            "vcf_contig": reader.contig,
+            "sha256": sha256_of(variants),
+            "samples": len(reader.samples),
+            **placer.facts(),
+            "store_bytes": sum((temporary / name).stat().st_size for name in ARRAYS),
+            "digest": _digest(temporary),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        write_json(temporary / MANIFEST, facts)
+        logger.info("%s", facts)
+
+
+def _show_progress(records: Iterable[Record], contig: str) -> Iterator[Record]:
+    """Pass the records on, with a bar on a terminal and a line a minute in the log."""
+    reported = time.monotonic()
+    for number, record in enumerate(tqdm(records, unit=" records", desc=contig, disable=None)):
+        yield record
+        if time.monotonic() - reported > REPORT_SECONDS:
+            reported = time.monotonic()
+            logger.info("%s: %s records, now at %s", contig, f"{number + 1:,}", record.position + 1)
+
+
+def _digest(folder: Path) -> str:
+    """Return a sum over all that decides what is drawn and read."""
+    digest = hashlib.sha256()
+    for name in (*ARRAYS, SAMPLES):
+        with open(folder / name, "rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,187 @@
+"""Windows of any haplotype of a panel, made on the fly from the reference and a store.
+
+Shapes: B windows, n bases. Coordinates are 0-based positions of the contig. Haplotype 2 · s + i is
+haplotype i (0 or 1) of sample s.
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from numpy.typing import NDArray
+
+from dnalm.errors import InputError
+from dnalm.files import read_json
+from dnalm.genome.haplotype_store import (
+    ALTERNATIVES,
+    BLOCK_VARIANTS,
+    BLOCKS,
+    CARRIED,
+    FAR,
+    MANIFEST,
+    RUNS,
+    SAMPLES,
+    VARIANTS,
+)
+from dnalm.genome.kmers import N
+
+
+class HaplotypeStore:
+    """The haplotypes of one contig; its arrays are mapped, so that processes share them.
+
+    `manifest` is what was written beside them, `samples` the names in their order, `ploidies`
+    int64[samples] says from how many haplotypes of a sample one may draw: 1 where it is haploid.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        folder = Path(folder)
+        try:
+            self.manifest = read_json(folder / MANIFEST)
+            arrays = [
+                np.load(folder / name, mmap_mode="r")
+                for name in (VARIANTS, ALTERNATIVES, BLOCKS, RUNS, CARRIED)
+            ]
+        except OSError as error:
+            raise InputError(f"{folder}: {error.strerror}; make the haplotypes again.") from None
+        # Plain views of the mapped memory: numba compiles one version for them.
+        self._arrays = tuple(np.frombuffer(a, a.dtype).reshape(a.shape) for a in arrays)
+        table = pd.read_csv(
+            folder / SAMPLES, sep="\t", dtype={"sample": str}, keep_default_na=False
+        )
+        counts = table["sample"].value_counts(sort=False)
+        self.samples = counts.index.tolist()
+        self.ploidies = counts.to_numpy(dtype=np.int64)
+
+    @cached_property
+    def haplotypes(self) -> int:
+        """Number of haplotypes, those that are never drawn included."""
+        return 2 * len(self.samples)
+
+    def choose(self, draws: NDArray[np.float64], draw: str) -> NDArray[np.int64]:
+        """Return the haplotypes int64[B] that uniform numbers float64[B, 2] in [0, 1) stand for.
+
+        The first of each pair draws a sample, the second one of its haplotypes; `draw` may fix the
+        haplotype, `first` or `second`. A haploid sample has its first only.
+        """
+        samples = (draws[:, 0] * len(self.samples)).astype(np.int64)
+        ploidies = self.ploidies[samples]
+        sides = {
+            "random": (draws[:, 1] * ploidies).astype(np.int64),
+            "first": np.zeros_like(samples),
+            "second": ploidies - 1,
+        }[draw]
+        return 2 * samples + sides
+
+    def read(
+        self,
+        reference: NDArray[np.uint8],
+        first: int,
+        haplotypes: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        length: int,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return `length` bases of haplotypes from where reference position `starts` is in them.
+
+        `reference` uint8[n] holds the codes of the contig from position `first` on. Returns codes
+        uint8[B, length] and how many of them there are, int64[B]: less than `length` where the
+        contig ends, and N behind that. Where a start lies inside of what an edit replaces, the
+        window begins as far into the new letters, or behind them.
+        """
+        codes = np.empty((len(starts), length), dtype=np.uint8)
+        lengths = np.empty(len(starts), dtype=np.int64)
+        _fill(codes, lengths, reference, first, haplotypes, starts, *self._arrays)
+        return codes, lengths
+
+
+@njit(cache=True, nogil=True)
+def _find_first(variants, block, position):  # pragma: no cover - compiled
+    """Return a number within a block before which all edits begin at or before `position`.
+
+    Edits are in order but for anchors that were left out, which put them one base further on.
+    """
+    first = block * BLOCK_VARIANTS
+    low, high = first, min(first + BLOCK_VARIANTS, len(variants) - 1)
+    while low < high:
+        middle = (low + high) // 2
+        if np.int64(variants[middle, 0]) < position:
+            low = middle + 1
+        else:
+            high = middle
+    return low - first
+
+
+@njit(cache=True, nogil=True)
+def _copy(source, source_begin, target, target_begin, count):  # pragma: no cover - compiled
+    # Views first: counted from 0, the loop becomes one of whole machine words.
+    read = source[source_begin : source_begin + count]
+    written = target[target_begin : target_begin + count]
+    for i in range(count):
+        written[i] = read[i]
+
+
+@njit(cache=True, nogil=True)
+def _fill(
+    codes, lengths, reference, first, haplotypes, starts, variants, letters, blocks, runs, carried
+):  # pragma: no cover - compiled
+    length = codes.shape[1]
+    stop = first + len(reference)
+    for row in range(len(starts)):
+        haplotype, start = haplotypes[row], starts[row]
+        position, done = start, 0  # next base of the reference, bases of the window
+        # The first block with an edit that ends behind the start.
+        low, high = 0, len(blocks)
+        while low < high:
+            middle = (low + high) // 2
+            if np.int64(blocks[middle, 1]) > start:
+                high = middle
+            else:
+                low = middle + 1
+        block = low
+        while block < len(blocks) and np.int64(blocks[block, 0]) < position + length - done:
+            begin = np.int64(blocks[block, 3])
+            first_number = _find_first(variants, block, start - np.int64(blocks[block, 2]) - 1)
+            at, end = begin + runs[block, haplotype], begin + runs[block, haplotype + 1]
+            number = np.int64(-1)
+            full = False
+            while at < end:
+                if carried[at] < FAR:
+                    number += carried[at] + 1
+                    at += 1
+                else:
+                    number = np.int64(carried[at + 1]) | (np.int64(carried[at + 2]) << 8)
+                    at += 3
+                if number < first_number:
+                    continue
+                variant = block * BLOCK_VARIANTS + number
+                edit = np.int64(variants[variant, 0])
+                edit_end = edit + np.int64(variants[variant, 1])
+                if edit_end <= start:
+                    continue
+                if edit > stop:  # in another piece of the contig
+                    full = True
+                    break
+                letter = np.int64(variants[variant, 2])
+                letters_end = np.int64(variants[variant + 1, 2])
+                if edit < start:
+                    letter = min(letter + start - edit, letters_end)
+                else:
+                    kept = min(edit - position, length - done)
+                    _copy(reference, position - first, codes[row], done, kept)
+                    done += kept
+                    if done == length:
+                        full = True
+                        break
+                kept = min(letters_end - letter, length - done)
+                _copy(letters, letter, codes[row], done, kept)
+                done += kept
+                position = edit_end
+            if full:
+                break
+            block += 1
+        kept = max(0, min(stop - position, length - done))
+        _copy(reference, position - first, codes[row], done, kept)
+        done += kept
+        lengths[row] = done
+        codes[row, done:] = N

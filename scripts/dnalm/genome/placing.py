@@ -1,0 +1,191 @@
+"""The records of a contig, put one after the other into the haplotypes that carry them.
+
+Records are used as released, in file order: moving or splitting them would change sequences.
+Coordinates are 0-based.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dnalm.errors import InputError
+from dnalm.genome.alleles import (
+    Allele,
+    Edit,
+    Ignored,
+    Unphased,
+    parse_genotype,
+    place_alleles,
+    read_allele,
+)
+from dnalm.genome.haplotype_store import StoreWriter
+from dnalm.genome.kmers import to_codes
+from dnalm.genome.overlaps import Overlaps
+from dnalm.genome.pieces import ContigPieces
+from dnalm.genome.variants import Record, VariantReader
+
+TYPES = ("snvs", "insertions", "deletions", "others")
+LISTED = 100  # records with another REF than the genome that the manifest names
+FIRST_CHECK = 1000  # records after which a file of another assembly is recognised
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanelConfig:
+    """How the genotypes of a panel are read.
+
+    samples: names to use, None for all. unphased: `resolve` gives both haplotypes the same, N for a
+    heterozygous base, `refuse` stops. symbolic_deletions: whether <DEL> deletes to its END.
+    largest_mismatch: share of records whose REF may differ from the genome; these are left out.
+    """
+
+    samples: Sequence[str] | None
+    unphased: Literal["resolve", "refuse"]
+    symbolic_deletions: Literal["reference", "apply"]
+    largest_mismatch: float
+
+
+class RecordPlacer:
+    """Puts record after record of one contig into a store, and counts what it meets."""
+
+    def __init__(
+        self,
+        config: PanelConfig,
+        reader: VariantReader,
+        reference: ContigPieces,
+        writer: StoreWriter,
+    ) -> None:
+        self._config, self._reader = config, reader
+        self._reference, self._writer = reference, writer
+        haplotypes = 2 * len(reader.samples)
+        self._overlaps = Overlaps(haplotypes)
+        self._haploid = np.zeros(len(reader.samples), dtype=bool)
+        self._counts = np.zeros((len(TYPES), haplotypes), dtype=np.int64)
+        self._ignored: Counter[Ignored] = Counter()
+        self._unphased: Counter[Unphased] = Counter()
+        self._seen: Counter[str] = Counter()
+        self._mismatches: list[str] = []
+
+    def add(self, record: Record) -> None:
+        """Put the alleles of a record into the sequences of the haplotypes that carry them."""
+        self._seen["records"] += 1
+        self._haploid[record.haploid] = True
+        if not record.genotypes:
+            return
+        inside = self._reference.piece(record.position, record.position + len(record.reference))
+        self._seen["outside" if inside is None else "inside"] += 1
+        carried = list(self._read_genotypes(record))
+        alternatives = [
+            read_allele(text, apply_deletions=self._config.symbolic_deletions == "apply")
+            for text in record.alternatives
+        ]
+        if inside and not self._reference.agrees(record.position, record.reference):
+            self._note_mismatch(record)
+            alternatives = [Allele(None, Ignored.MISMATCH)] * len(alternatives)
+        alleles = [Allele(record.reference), *alternatives]
+        for sequence, haplotypes in self._place(carried, alleles).items():
+            chosen = np.sort(np.concatenate(haplotypes))
+            edit, applied = self._overlaps.apply(record, sequence, chosen, inside and inside[1])
+            self._ignored[Ignored.OVERLAP] += len(chosen) - len(applied)
+            if inside and len(applied):
+                self._store(edit, applied)
+
+    def _read_genotypes(
+        self, record: Record
+    ) -> Iterator[tuple[tuple[int | None, ...], bool, NDArray[np.int64]]]:
+        where = f"{self._reader.path}: {self._reader.contig}:{record.position + 1}"
+        for text, samples in record.genotypes.items():
+            sample = self._reader.samples[samples[0]]
+            try:
+                alleles, phased = parse_genotype(text)
+            except ValueError as error:
+                raise InputError(
+                    f"{where}, sample {sample}: {error}; only one and two can be read, leave the "
+                    "sample out or mend the line."
+                ) from None
+            if max((a for a in alleles if a is not None), default=0) > len(record.alternatives):
+                raise InputError(
+                    f"{where}, sample {sample}: the genotype {text} names an allele that is not "
+                    f"among the {len(record.alternatives)} of the record; mend the line."
+                )
+            if not phased and len(set(alleles)) > 1 and self._config.unphased == "refuse":
+                raise InputError(
+                    f"{where}, sample {sample}: the genotype {text} is not phased; give phased "
+                    "genotypes or set the panel's `unphased: resolve`."
+                )
+            yield alleles, phased, samples
+
+    def _place(
+        self,
+        carried: Sequence[tuple[tuple[int | None, ...], bool, NDArray[np.int64]]],
+        alleles: Sequence[Allele],
+    ) -> dict[str, list[NDArray[np.int64]]]:
+        """Return {sequence in the place of REF: haplotypes that are to get it}."""
+        sequences = [allele.sequence for allele in alleles]
+        placed: dict[str, list[NDArray[np.int64]]] = {}
+        for numbers, phased, samples in carried:
+            for number in numbers:
+                if number and alleles[number].ignored:
+                    self._ignored[alleles[number].ignored] += len(samples)
+            *both, unphased = place_alleles(numbers, phased, sequences)
+            if unphased:
+                self._unphased[unphased] += len(samples)
+            for side, sequence in enumerate(both):
+                if sequence is not None:
+                    placed.setdefault(sequence, []).append(2 * samples + side)
+        return placed
+
+    def _store(self, edit: Edit, haplotypes: NDArray[np.int64]) -> None:
+        if (edit.length, len(edit.sequence)) == (1, 1):
+            kind = 0
+        elif edit.length and edit.sequence:
+            kind = 3
+        else:
+            kind = 2 if edit.length else 1
+        self._counts[kind, haplotypes] += 1
+        self._writer.add(edit.position, edit.length, to_codes(edit.sequence), haplotypes)
+
+    def _note_mismatch(self, record: Record) -> None:
+        self._seen["mismatches"] += 1
+        if len(self._mismatches) < LISTED:
+            self._mismatches.append(f"{record.position + 1}:{record.reference[:20]}")
+        self.check_mismatches(final=False)
+
+    def check_mismatches(self, *, final: bool) -> None:
+        """Raise InputError when REF differs from the genome too often to be the same assembly."""
+        wrong, inside = self._seen["mismatches"], self._seen["inside"]
+        if not final and (inside != FIRST_CHECK or 2 * wrong < inside):
+            return
+        if wrong > self._config.largest_mismatch * max(inside, 1):
+            raise InputError(
+                f"{self._reader.path}: REF differs from the genome in {wrong:,} of {inside:,} "
+                f"records of {self._reader.contig} (the first at {', '.join(self._mismatches[:3])}"
+                "); give the genome of the same assembly or raise the panel's `largest_mismatch`."
+            )
+
+    def samples(self) -> pd.DataFrame:
+        """Return a row per haplotype that may be drawn: how many variants of each type it has."""
+        rows = [
+            (name, side + 1, *self._counts[:, 2 * sample + side])
+            for sample, name in enumerate(self._reader.samples)
+            for side in range(1 if self._haploid[sample] else 2)
+        ]
+        return pd.DataFrame(rows, columns=["sample", "haplotype", *TYPES])
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the manifest says of the records."""
+        return {
+            "haplotypes": int((2 - self._haploid).sum()),
+            "records": self._seen["records"],
+            "carried_records": self._seen["inside"],
+            "outside_records": self._seen["outside"],
+            "variants": self._writer.variants,
+            "alleles": self._writer.alleles,
+            "ignored": {str(reason): count for reason, count in self._ignored.items() if count},
+            "unphased": {str(kind): count for kind, count in self._unphased.items()},
+            "mismatches": self._mismatches,
+        }

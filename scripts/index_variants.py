@@ -1,0 +1,8 @@
+"""Index a file of phased genotypes."""
+
+from dnalm.files import atomic_path
+from dnalm.genome.variants import index_variants
+from dnalm.job import job
+
+with job(snakemake.log[0]), atomic_path(snakemake.output.index) as temporary:
+    index_variants(snakemake.input.variants, temporary)
