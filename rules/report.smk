@@ -44,6 +44,26 @@ rule make_tables:
             caption="../resources/captions/corpora.rst",
             category="Tables",
         ),
+        groups=report(
+            "<results>/tables/groups.tsv",
+            caption="../resources/captions/groups.rst",
+            category="Tables",
+        ),
+        kmers=report(
+            "<results>/tables/kmers.tsv",
+            caption="../resources/captions/kmers.rst",
+            category="Tables",
+        ),
+        panels=report(
+            "<results>/tables/panels.tsv",
+            caption="../resources/captions/panels.rst",
+            category="Tables",
+        ),
+        haplotypes=report(
+            "<results>/tables/haplotypes.tsv",
+            caption="../resources/captions/haplotypes.rst",
+            category="Tables",
+        ),
         models=report(
             "<results>/tables/models.tsv",
             caption="../resources/captions/models.rst",
@@ -70,16 +90,7 @@ rule make_tables:
 rule make_report:
     """Draw the figures and write the page."""
     input:
-        scores="<results>/tables/scores.tsv",
-        summary="<results>/tables/summary.tsv",
-        layers="<results>/tables/layers.tsv",
-        comparisons="<results>/tables/comparisons.tsv",
-        lift="<results>/tables/lift.tsv",
-        curves="<results>/tables/curves.tsv",
-        genomes="<results>/tables/genomes.tsv",
-        corpora="<results>/tables/corpora.tsv",
-        models="<results>/tables/models.tsv",
-        tasks="<results>/tables/tasks.tsv",
+        unpack(get_tables),
     output:
         summary="<results>/summary.txt",
         page=report(

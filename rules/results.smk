@@ -1,6 +1,11 @@
 """Which results a run consists of, and what their names mean, for the tables of the report."""
 
 
+def get_panel(corpus):
+    """Return the panel whose haplotypes a corpus reads, None for most."""
+    return (config["corpora"][corpus].get("haplotypes") or {}).get("panel")
+
+
 def get_results(wildcards):
     """Return every result of the run, by the names that make_tables.py reads."""
     probes = expand("probes/{model}/{task}", model=PROBED, task=TASKS)
@@ -9,7 +14,7 @@ def get_results(wildcards):
     nested = expand(
         "<results>/finetunes/{method}/{model}/{task}", method=FINETUNES, model=MODELS, task=TASKS
     )
-    folder = "<results>/models/{model}"
+    panels = dict.fromkeys(filter(None, map(get_panel, CORPORA)))
     return {
         "scores": [f"{path}.tsv" for path in flat] + [f"{path}/scores.tsv" for path in nested],
         "summaries": [f"{path}.json" for path in flat]
@@ -19,17 +24,25 @@ def get_results(wildcards):
         "tasks": expand("<results>/tasks/{task}.json", task=TASKS),
         "genomes": expand("<results>/genomes/{genome}/manifest.json", genome=GENOMES),
         "corpora": expand("<results>/corpora/{corpus}/manifest.json", corpus=CORPORA),
-        "runs": expand("<results>/models/{model}/run.json", model=[*MODELS, *UNTRAINED]),
-        "histories": expand("<results>/models/{model}/history.jsonl", model=MODELS),
+        "kmer_counts": expand("<results>/corpora/{corpus}/kmer_counts.npy", corpus=CORPORA),
+        "panels": expand("<results>/haplotypes/{panel}/manifest.json", panel=panels),
+        "panel_samples": expand("<results>/haplotypes/{panel}/samples.tsv", panel=panels),
+        "runs": expand("<results>/models/{model}/run.json", model=[*PRETRAINED, *UNTRAINED]),
+        "histories": expand("<results>/models/{model}/history.jsonl", model=PRETRAINED),
         "locations": [f"<results>/locations/{corpus}/{task}.parquet" for corpus, task in LOCATED],
     }
+
+
+def get_tables(wildcards):
+    """Return every table of the run by its name."""
+    return dict(rules.make_tables.output.items())
 
 
 def get_identities(wildcards):
     """Return what the names in the results mean, which no result file says."""
     models = {
         model: {"published_as": config["models"][model].get("published_as"), "untrained_of": None}
-        for model in MODELS
+        for model in PRETRAINED
     }
     for model in UNTRAINED:
         trained = model.removesuffix(resolve.UNTRAINED)
@@ -47,6 +60,7 @@ def get_identities(wildcards):
             name: method["adapter"] for name, method in config["finetune"]["methods"].items()
         },
         "species": {name: row["species"] for name, row in GENOMES.items() if row.get("species")},
-        "histories": MODELS,
+        "groups": {name: row["group"] for name, row in GENOMES.items() if row.get("group")},
+        "histories": PRETRAINED,
         "locations": [{"corpus": corpus, "task": task} for corpus, task in LOCATED],
     }

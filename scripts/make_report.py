@@ -4,7 +4,7 @@ from dnalm.job import job
 from dnalm.report.page import ReportConfig, make_page, write_text
 from dnalm.report.plain import plain_summary
 from dnalm.report.stages import stages_table
-from dnalm.report.tables import read_tables
+from dnalm.report.table_files import read_tables
 
 with job(snakemake.log[0]):
     tables = read_tables(dict(snakemake.input.items()))

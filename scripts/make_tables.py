@@ -6,7 +6,7 @@ from dnalm.report.assembly import Sources, make_tables
 from dnalm.report.comparison import BootstrapConfig
 from dnalm.report.published import read_published
 from dnalm.report.results import Identities, read_results
-from dnalm.report.tables import write_tables
+from dnalm.report.table_files import write_tables
 
 found = snakemake.input
 
@@ -17,6 +17,9 @@ with job(snakemake.log[0]):
             tasks=list(map(read_json, found.tasks)),
             genomes=list(map(read_json, found.genomes)),
             corpora=list(map(read_json, found.corpora)),
+            kmer_counts=found.kmer_counts,
+            panels=list(map(read_json, found.panels)),
+            panel_samples=found.panel_samples,
             runs=list(map(read_json, found.runs)),
             histories=found.histories,
             locations=found.locations,

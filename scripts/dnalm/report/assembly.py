@@ -7,14 +7,10 @@ from typing import Any
 import pandas as pd
 
 from dnalm.report.comparison import BootstrapConfig
+from dnalm.report.corpora import corpora_table, genomes_table, groups_table, kmers_table
+from dnalm.report.panels import haplotypes_table, panels_table
 from dnalm.report.results import Identities, Record
-from dnalm.report.runs import (
-    corpora_table,
-    curves_table,
-    genomes_table,
-    models_table,
-    tasks_table,
-)
+from dnalm.report.runs import curves_table, models_table, tasks_table
 from dnalm.report.tables import (
     comparisons_table,
     layers_table,
@@ -26,11 +22,17 @@ from dnalm.report.tables import (
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """What a run left besides scores: contents of JSON files, paths of the larger ones."""
+    """What a run left besides scores: contents of JSON files, paths of the larger ones.
+
+    `kmer_counts` are in the order of `corpora`, `panel_samples` in that of `panels`.
+    """
 
     tasks: Sequence[dict[str, Any]]
     genomes: Sequence[dict[str, Any]]
     corpora: Sequence[dict[str, Any]]
+    kmer_counts: Sequence[str]
+    panels: Sequence[dict[str, Any]]
+    panel_samples: Sequence[str]
     runs: Sequence[dict[str, Any]]
     histories: Sequence[str]
     locations: Sequence[str]
@@ -44,7 +46,7 @@ def make_tables(
     bootstrap: BootstrapConfig,
 ) -> dict[str, pd.DataFrame]:
     """Return the tables scores, summary, layers, comparisons, lift, curves, genomes, corpora,
-    models and tasks."""
+    groups, kmers, panels, haplotypes, models and tasks."""
     curves = curves_table(sources.histories, identities)
     corpora = {run["model"]: run.get("corpus") for run in sources.runs}
     return {
@@ -54,8 +56,12 @@ def make_tables(
         "comparisons": comparisons_table(results, identities, bootstrap),
         "lift": lift_table(results, identities, sources.locations, corpora, bootstrap),
         "curves": curves,
-        "genomes": genomes_table(sources.genomes, identities),
+        "genomes": genomes_table(sources.genomes, sources.corpora, identities),
         "corpora": corpora_table(sources.corpora),
+        "groups": groups_table(sources.corpora, sources.genomes, identities),
+        "kmers": kmers_table(sources.corpora, sources.kmer_counts),
+        "panels": panels_table(sources.panels),
+        "haplotypes": haplotypes_table(sources.panels, sources.panel_samples),
         "models": models_table(sources.runs, curves, results, identities),
         "tasks": tasks_table(sources.tasks, identities, sources.locations),
     }

@@ -1,20 +1,19 @@
-"""What was run, as text: genomes, corpora, models and tasks with their identities."""
+"""What was run, as text: genomes, models and tasks with their identities."""
 
 import math
 from collections.abc import Mapping
 
 import pandas as pd
 
-from dnalm.report.grids import MISSING, Grid, count, large, make_grid
+from dnalm.report.grids import MISSING, Grid, count, large, make_grid, percent
 
 POOLINGS = {"mean": "whole sequence", "centre": "around the centre"}
 
 
 def facts_grids(tables: Mapping[str, pd.DataFrame]) -> dict[str, Grid]:
-    """Return the grids genomes, corpora, models, tasks and checksums."""
+    """Return the grids genomes, models, tasks and checksums; corpora have cards of their own."""
     return {
         "genomes": _genomes(tables["genomes"]),
-        "corpora": _corpora(tables["corpora"]),
         "models": _models(tables["models"]),
         "tasks": _tasks(tables["tasks"]),
         "checksums": _checksums(tables),
@@ -22,10 +21,17 @@ def facts_grids(tables: Mapping[str, pd.DataFrame]) -> dict[str, Grid]:
 
 
 def simulated_note(tables: Mapping[str, pd.DataFrame]) -> str:
-    """Return the words that every figure carries when data are simulated, else ''."""
-    flags = pd.concat(
-        [tables[name]["simulated"].astype(bool) for name in ("tasks", "genomes", "corpora")]
+    """Return the words of the page and its figures of scores when data are simulated, else ''."""
+    return note_of(
+        pd.concat(
+            [tables[name]["simulated"].astype(bool) for name in ("tasks", "genomes", "corpora")]
+        )
     )
+
+
+def note_of(flags: pd.Series) -> str:
+    """Return what to say of data of which some, all or none are simulated."""
+    flags = flags.astype(bool)
     if not flags.any():
         return ""
     if flags.all():
@@ -47,30 +53,13 @@ def _genomes(genomes: pd.DataFrame) -> Grid:
             *[row["genome"], row["species"] or MISSING],
             *[str(row["accession"] or MISSING), row["source"]],
             *[count(row[key]) for key in ("contigs", "bases")],
-            *[_share(row[key], row["bases"]) for key in ("n", "soft_masked")],
+            *[percent(row[key], row["bases"]) for key in ("n", "soft_masked")],
             count(row["iupac"]),
         ]
         for row in genomes.to_dict("records")
     ]
     headings = ["genome", "species", "accession", "source", "contigs", "bases", "unknown (N)"]
     return make_grid([*headings, "soft-masked", "other letters → N"], rows, first=4)
-
-
-def _corpora(corpora: pd.DataFrame) -> Grid:
-    rows = [
-        [
-            *[row["corpus"], row["genomes"], f"{row['k']}-mers, {row['vocabulary']}"],
-            count(row["window_tokens"]),
-            row["split"],
-            *[count(row[key]) for key in ("windows", "bases")],
-            large(row["tokens"]),
-            row["held_out"] or MISSING,
-        ]
-        for row in corpora.to_dict("records")
-    ]
-    headings = ["corpus", "genomes", "tokens are", "tokens per window", "part", "windows", "bases"]
-    grid = make_grid([*headings, "tokens", "contigs held out"], rows, first=5, last=8)
-    return Grid(**{**vars(grid), "numeric": grid.numeric | {3}})
 
 
 def _models(models: pd.DataFrame) -> Grid:
@@ -135,7 +124,3 @@ def _lengths(task: Mapping) -> str:
     if task["shortest"] == task["longest"]:
         return count(task["longest"])
     return f"{count(task['shortest'])} – {count(task['longest'])}"
-
-
-def _share(part: float, whole: float) -> str:
-    return f"{part / whole:.2%}" if whole else MISSING

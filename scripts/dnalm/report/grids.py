@@ -40,10 +40,24 @@ def large(value: Any) -> str:
     """Return a large number with three figures and a unit."""
     if pd.isna(value) or value == "":
         return MISSING
+    rounded = float(f"{value:.3g}")  # 999,999 is 1 M, not 1e+03 k
     for size, unit in SIZES:
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
+        if rounded >= size:
+            return f"{rounded / size:.3g} {unit}"
     return f"{value:,.0f}"
+
+
+def length(value: Any) -> str:
+    """Return a number of bases with three figures and a unit: 862 bases, 12.1 Mb, 3.1 Gb."""
+    text = large(value)
+    return text if text == MISSING else f"{text}b" if value >= 1e3 else f"{text} bases"
+
+
+def percent(part: Any, whole: Any = 1, digits: int = 2) -> str:
+    """Return a share in percent; of nothing there is none."""
+    if pd.isna(part) or pd.isna(whole) or not whole:
+        return MISSING
+    return f"{part / whole:.{digits}%}"
 
 
 def duration(seconds: float) -> str:
@@ -161,7 +175,7 @@ def curve_grid(models: pd.DataFrame) -> Grid:
         [
             *[row["model"], count(row["steps"]), large(row["training_tokens"])],
             *[score(row[key]) for key in ("validation_loss", "test_loss", "unigram_loss")],
-            *[_percent(row[f"{kind}_accuracy"]) for kind in ("validation", "test", "unigram")],
+            *[percent(row[f"{kind}_accuracy"]) for kind in ("validation", "test", "unigram")],
         ]
         for row in trained.to_dict("records")
     ]
@@ -182,10 +196,6 @@ def stages_grid(stages: pd.DataFrame) -> Grid:
     return make_grid(
         ["stage", "jobs", "time, all jobs", "longest job", "peak memory"], rows, first=1
     )
-
-
-def _percent(share: float) -> str:
-    return MISSING if pd.isna(share) else f"{share:.2%}"
 
 
 def _memory(megabytes: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import vl_convert
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.report import figures
+from dnalm.report.corpus_card import LISTED, card_figures, corpus_cards
 from dnalm.report.facts import facts_grids, simulated_note, token_sizes
 from dnalm.report.findings import findings, kmers_win
 from dnalm.report.grids import (
@@ -63,6 +65,7 @@ def make_page(
     series = plan(tables["summary"], untrained)
     note = simulated_note(tables)
     drawn = _figures(tables, series, note, config)
+    cards = corpus_cards(tables)
     controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -79,7 +82,7 @@ def make_page(
         findings=findings(tables["summary"], tables["comparisons"], tables["tasks"], models),
         kmers=kmers_win(tables["comparisons"], controls),
         figures=drawn,
-        specifications=[figure for group in drawn.values() for figure in group],
+        specifications=[*chain.from_iterable(drawn.values()), *card_figures(cards)],
         drawn_series=len(series),
         all_series=tables["summary"]["series"].nunique(),
         matrix=score_matrix(tables["summary"], series, controls),
@@ -93,6 +96,8 @@ def make_page(
         duplicates=duplicates_grid(tables["tasks"]),
         overlaps=overlaps_grid(tables["tasks"]),
         lift=lift_grid(tables["lift"]),
+        cards=cards,
+        listed=LISTED,
         facts=facts_grids(tables),
         tokens=token_sizes(tables["corpora"]),
         stages=stages_grid(stages),

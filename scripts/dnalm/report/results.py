@@ -40,7 +40,7 @@ class Identities:
     histories: the model of each history file, in their order
     locations: {"corpus", "task"} of each locations file, in their order
     methods: the adapter of each fine-tuning method, whatever its name
-    species: of each genome that has one in the config
+    species, groups: of each genome that has one in the config
     """
 
     models: dict[str, dict[str, Any]]
@@ -49,6 +49,7 @@ class Identities:
     locations: Sequence[dict[str, str]]
     methods: dict[str, str] = field(default_factory=dict)
     species: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
 
     def published_model(self, model: str) -> str | None:
         """Return the name of a model in the published table, None for models of our own."""

@@ -1,4 +1,4 @@
-"""Tables of what was run: genomes, corpora, models, training curves and tasks."""
+"""Tables of what was run: models, training curves and tasks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,6 @@ from dnalm.model.encoder import count_parameters
 from dnalm.report.results import Identities, Record
 from dnalm.training.history import read_history
 
-NAMES = 12
 PREFIXES = {"train": "", "validation": "validation_", "test": "test_"}
 POSITIONS = ("all", "mask", "random", "kept")
 OVERLAPS = [
@@ -20,14 +19,6 @@ OVERLAPS = [
 ]
 
 COLUMNS = {
-    "genomes": [
-        *["genome", "species", "accession", "source", "bases", "contigs", "n", "soft_masked"],
-        *["iupac", "sha256", "simulated"],
-    ],
-    "corpora": [
-        *["corpus", "genomes", "k", "vocabulary", "window_tokens", "split", "windows"],
-        *["contigs", "bases", "tokens", "held_out", "simulated"],
-    ],
     "models": [
         *["model", "untrained_of", "published_as", "corpus", "parameters", "layers", "width"],
         *["heads", "positions", "feed_forward", "initialisation", "max_tokens"],
@@ -45,50 +36,6 @@ COLUMNS = {
         *["sources", "sources_sha256", "sha256"],
     ],
 }
-
-
-def genomes_table(manifests: Sequence[dict[str, Any]], identities: Identities) -> pd.DataFrame:
-    """Return one row per genome from its manifest."""
-    rows = [
-        {**facts, "genome": facts["name"], "species": identities.species.get(facts["name"], "")}
-        for facts in manifests
-    ]
-    return pd.DataFrame(rows, columns=COLUMNS["genomes"])
-
-
-def corpora_table(manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return one row per corpus and split; `held_out` names the contigs of the other splits."""
-    rows = []
-    for manifest in manifests:
-        several = len(manifest["genomes"]) > 1
-        for split, counts in manifest["splits"].items():
-            own = [
-                f"{genome['name']}:{contig['contig']}" if several else str(contig["contig"])
-                for genome in manifest["genomes"]
-                for contig in genome["contigs"]
-                if contig["split"] == split
-            ]
-            rows.append(
-                {
-                    "corpus": manifest["name"],
-                    "genomes": _some([genome["name"] for genome in manifest["genomes"]]),
-                    "k": manifest["k"],
-                    "vocabulary": manifest["vocabulary"],
-                    "window_tokens": manifest["tokens"],
-                    "split": split,
-                    **{key: counts[key] for key in ("windows", "contigs", "bases", "tokens")},
-                    "held_out": "" if split == "train" else _some(own),
-                    "simulated": manifest["simulated"],
-                }
-            )
-    return pd.DataFrame(rows, columns=COLUMNS["corpora"])
-
-
-def _some(names: Sequence[str]) -> str:
-    """Return the names in words, the first NAMES of a long list."""
-    names = list(dict.fromkeys(names))
-    more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
-    return ", ".join(names[:NAMES]) + more
 
 
 def models_table(

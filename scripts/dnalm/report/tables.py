@@ -7,8 +7,6 @@ import pandas as pd
 
 from dnalm.benchmark.metrics import METRICS
 from dnalm.benchmark.results import SCORE_COLUMNS
-from dnalm.errors import InputError
-from dnalm.files import atomic_path
 from dnalm.report.comparison import (
     BootstrapConfig,
     paired_bootstrap,
@@ -41,15 +39,6 @@ COLUMNS = {
         *["lift", "low", "high"],
     ],
 }
-# Read as text: a contig may be named 20, and a column may be empty in every row.
-TEXT = [
-    *["method", "model", "task", "against", "reference", "verdict", "region", "reason"],
-    *["published_model", "published_method", "published_data_set", "published_as"],
-    *["genome", "genomes", "species", "accession", "source", "sources", "corpus", "split"],
-    "held_out",
-    *["untrained_of", "sha256", "sources_sha256", "weights_sha256", "vocabulary", "feature"],
-    *["kind", "pooling", "train_classes", "test_classes"],
-]
 
 
 def scores_table(results: Sequence[Record]) -> pd.DataFrame:
@@ -229,22 +218,3 @@ def lift_table(
                 }
             )
     return pd.DataFrame(rows, columns=COLUMNS["lift"])
-
-
-def write_tables(tables: Mapping[str, pd.DataFrame], paths: Mapping[str, str]) -> None:
-    """Write each table to the path of its name, as TSV; raises InputError on an unknown name."""
-    for name, path in paths.items():
-        if name not in tables:
-            raise InputError(f"There is no table {name}; known are {', '.join(sorted(tables))}.")
-        with atomic_path(path) as temporary:
-            tables[name].to_csv(temporary, sep="\t", index=False)
-
-
-def read_tables(paths: Mapping[str, str]) -> dict[str, pd.DataFrame]:
-    """Return the tables of `write_tables` by name; text that is missing is the empty string."""
-    tables = {}
-    for name, path in paths.items():
-        table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(TEXT, "object"))
-        text = [column for column in TEXT if column in table]
-        tables[name] = table.assign(**{column: table[column].fillna("") for column in text})
-    return tables

@@ -48,6 +48,10 @@ class Run:
     tasks: dict = field(default_factory=dict)
     genomes: list = field(default_factory=list)
     corpora: list = field(default_factory=list)
+    kmer_counts: list = field(default_factory=list)
+    panels: list = field(default_factory=list)
+    panel_samples: list = field(default_factory=list)
+    groups: dict = field(default_factory=dict)
     runs: list = field(default_factory=list)
     histories: list = field(default_factory=list)
     locations: list = field(default_factory=list)
@@ -140,6 +144,7 @@ class Run:
             for c, s in (("chr1", "train"), ("chr2", "validation"), ("chr3", "test"))
         ]
         counts = {"contigs": 1, "windows": 9, "bases": 1000, "tokens": 1500}
+        self.add_counts(6)
         self.corpora.append(
             {
                 "name": "toy",
@@ -154,6 +159,40 @@ class Run:
                 "splits": {split: dict(counts) for split in ("train", "validation", "test")},
             }
         )
+
+    def add_counts(self, k, counts=None):
+        """Plant the k-mer counts of the next corpus; all 10 if not given."""
+        path = self.folder / f"{len(self.kmer_counts)}.kmer_counts.npy"
+        np.save(path, np.full(4**k, 10) if counts is None else np.asarray(counts, dtype=np.int64))
+        self.kmer_counts.append(str(path))
+
+    def set_k(self, k):
+        """Make the only corpus one of k-mers of another length."""
+        self.corpora[0]["k"] = k
+        self.kmer_counts.clear()
+        self.add_counts(k)
+
+    def add_panel(self, name, samples, ignored=None):
+        """Plant a panel: (sample, population, superpopulation, variants per kind) per sample.
+
+        Its second haplotypes carry one SNV more. The corpus reads it.
+        """
+        rows = [
+            [sample, population, superpopulation, haplotype, snvs + haplotype - 1, *others]
+            for sample, population, superpopulation, (snvs, *others) in samples
+            for haplotype in (1, 2)
+        ]
+        columns = ["sample", "population", "superpopulation", "haplotype"]
+        columns += ["snvs", "insertions", "deletions", "others"]
+        path = self.folder / f"{name}.samples.tsv"
+        pd.DataFrame(rows, columns=columns).to_csv(path, sep="\t", index=False)
+        self.panel_samples.append(str(path))
+        facts = {"records": 900, "variants": 800, "alleles": 2000, "store_bytes": 3000}
+        facts |= {"ignored": {"breakend": 100} if ignored is None else ignored}
+        contig = facts | {"vcf_contig": "1", "seconds": 1.0}
+        facts |= {"panel": name, "genome": "toygenome", "contigs": {"chr1": contig}}
+        self.panels.append(facts | {"samples": len(samples), "haplotypes": len(rows)})
+        self.corpora[0]["haplotypes"] = {"panel": name, "draw": "random"}
 
     def add_locations(self, task, places, overlaps, train=0, other_fold=0):
         """Plant where test rows lie: a part of the corpus, "unsplit" (found on a contig of none)
@@ -188,6 +227,7 @@ class Run:
             locations=self.located,
             methods=self.methods,
             species={genome["name"]: "Homo exemplaris" for genome in self.genomes},
+            groups=self.groups,
         )
 
     def tables(self, bootstrap=BOOTSTRAP):
@@ -195,6 +235,9 @@ class Run:
             tasks=list(self.tasks.values()),
             genomes=self.genomes,
             corpora=self.corpora,
+            kmer_counts=self.kmer_counts,
+            panels=self.panels,
+            panel_samples=self.panel_samples,
             runs=self.runs,
             histories=[path for _, path in self.histories],
             locations=self.locations,

@@ -8,7 +8,7 @@ from dnalm.errors import InputError
 from dnalm.report.page import ReportConfig, make_page
 from dnalm.report.series import LARGEST, plan
 from dnalm.report.stages import stages_table
-from dnalm.report.tables import read_tables, write_tables
+from dnalm.report.table_files import read_tables, write_tables
 
 CONFIG = ReportConfig(
     title="A <benchmark>",
@@ -155,11 +155,27 @@ def test_the_page_says_how_each_task_is_pooled(source):
 
 def test_the_size_of_a_word_is_that_of_the_corpus(run, page, tmp_path):
     assert "Guessing among 4,096 equally likely 6-mers costs 8.32 nats" in page.words
-    run.corpora[0]["k"] = 3
+    run.set_k(3)
     other = Page(make(run, tmp_path)).words
     assert "Guessing among 64 equally likely 3-mers costs 4.16 nats" in other
     assert "The models read DNA as 3-mers" in other
     assert "6-mer" not in other
+
+
+def test_every_corpus_has_a_card_with_its_windows_kmers_and_haplotypes(run, tmp_path):
+    run.add_panel("people", [("one", "GBR", "EUR", (10, 2, 3, 0)), ("two", "", "", (9, 1, 1, 0))])
+    page = Page(make(run, tmp_path))
+    for words in (
+        "Windows of 900 bases begin every 800 bases",
+        "entropy, of at most ln 4,096 8.318 of 8.318 nats",
+        "Haplotypes: people",
+        "breakend 100",
+        "GBR EUR 1 15.5 10.5 2.0 3.0 0.0",
+    ):
+        assert words in page.words
+    drawn = [f["id"] for f in page.specifications if f["id"].startswith("corpus-0")]
+    assert drawn == ["corpus-0-spectrum-0", *(f"corpus-0-variants-{i}" for i in range(3))]
+    assert {"corpus-0", *drawn} <= page.ids
 
 
 def test_the_panels_of_the_layers_share_one_legend(source, page):
@@ -207,6 +223,7 @@ def test_a_run_of_baselines_alone_has_a_page(new_run, tmp_path):
     new_run.add_result("baseline", "kmers", "mine.x", [0.7, 0.8])
     page = Page(make(new_run, tmp_path))
     assert "No model was trained in this run" in page.words
+    assert "No corpus was laid out in this run" in page.words
     assert "k-mer counts" in page.words
 
 

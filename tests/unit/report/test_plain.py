@@ -3,7 +3,7 @@ import pytest
 
 from dnalm.report.grids import make_grid
 from dnalm.report.plain import WIDTH, as_text, plain_summary
-from dnalm.report.tables import read_tables, write_tables
+from dnalm.report.table_files import read_tables, write_tables
 
 STAGES = pd.DataFrame(
     {

@@ -7,7 +7,7 @@ import pytest
 from dnalm.errors import InputError
 from dnalm.report.results import read_results
 from dnalm.report.stages import stages_table
-from dnalm.report.tables import read_tables, write_tables
+from dnalm.report.table_files import read_tables, write_tables
 
 
 def row(table, **wanted):

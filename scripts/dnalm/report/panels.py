@@ -1,0 +1,97 @@
+"""Tables of haplotypes: what a panel's variants are, and how many each haplotype carries."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from dnalm.errors import InputError
+
+KINDS = {"snvs": "SNVs", "insertions": "insertions", "deletions": "deletions", "others": "others"}
+SAMPLE_COLUMNS = ["sample", "population", "superpopulation", "haplotype", *KINDS]
+TEXT = ["sample", "population", "superpopulation"]
+IGNORED = "ignored: "
+COUNTS = ["samples", "haplotypes", "records", "variants", "alleles", "store_bytes"]
+COLUMNS = {
+    "panels": ["panel", "genome", "contigs", *COUNTS],
+    "haplotypes": ["panel", *SAMPLE_COLUMNS],
+}
+
+
+def panels_table(manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return one row per panel from its manifest.
+
+    What was left out stands in columns of its own, `ignored: <reason>`, 0 where a panel has none.
+    """
+    reasons = list(dict.fromkeys(reason for facts in manifests for reason in facts["ignored"]))
+    rows = [
+        {
+            "panel": facts["panel"],
+            "genome": facts["genome"],
+            "contigs": len(facts["contigs"]),
+            **{key: facts[key] for key in COUNTS},
+            **{f"{IGNORED}{reason}": facts["ignored"].get(reason, 0) for reason in reasons},
+        }
+        for facts in manifests
+    ]
+    columns = [*COLUMNS["panels"], *(f"{IGNORED}{reason}" for reason in reasons)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def haplotypes_table(manifests: Sequence[dict[str, Any]], paths: Sequence[str]) -> pd.DataFrame:
+    """Return the variants of every haplotype of every panel; `paths` are their samples.tsv.
+
+    Raises InputError when a file lacks a column.
+    """
+    tables = []
+    for facts, path in zip(manifests, paths, strict=True):
+        # A population may be called NA.
+        options = {"keep_default_na": False, "na_values": {name: [""] for name in KINDS}}
+        table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(TEXT, "object"), **options)
+        missing = [column for column in SAMPLE_COLUMNS if column not in table]
+        if missing:
+            raise InputError(
+                f"{path}: the column {missing[0]} is missing; "
+                f"delete the file and run again to have it rebuilt."
+            )
+        tables.append(table[SAMPLE_COLUMNS].assign(panel=facts["panel"]))
+    table = pd.concat(tables) if tables else pd.DataFrame(columns=COLUMNS["haplotypes"])
+    return table[COLUMNS["haplotypes"]]
+
+
+def spread_of(haplotypes: pd.DataFrame, part: str) -> pd.DataFrame:
+    """Return how many variants of each kind a haplotype carries, by the column `part`.
+
+    Columns part, kind (SNVs, insertions, deletions), haplotypes, least, low (25 %), median,
+    high (75 %) and most. Parts without a name are called `all haplotypes` or, beside others,
+    `not given`.
+    """
+    named = haplotypes[part].where(haplotypes[part] != "", _unnamed(haplotypes[part]))
+    rows = []
+    for name, own in haplotypes.groupby(named, sort=True):
+        for kind in ("snvs", "insertions", "deletions"):
+            least, low, median, high, most = own[kind].quantile([0, 0.25, 0.5, 0.75, 1])
+            rows.append((name, KINDS[kind], len(own), least, low, median, high, most))
+    columns = ["part", "kind", "haplotypes", "least", "low", "median", "high", "most"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def populations_of(haplotypes: pd.DataFrame) -> pd.DataFrame:
+    """Return samples and mean variants per haplotype of each population.
+
+    Columns superpopulation, population, samples, then means: variants (of all kinds) and KINDS.
+    """
+    table = haplotypes.assign(variants=haplotypes[list(KINDS)].sum(axis=1))
+    groups = table.groupby(["superpopulation", "population"], sort=True)
+    means = groups[["variants", *KINDS]].mean()
+    return means.assign(samples=groups["sample"].nunique()).reset_index()
+
+
+def finest_part(haplotypes: pd.DataFrame) -> str:
+    """Return by which column haplotypes are drawn: superpopulation, or population without it."""
+    named = (haplotypes["superpopulation"] != "").any()
+    return "superpopulation" if named else "population"
+
+
+def _unnamed(names: pd.Series) -> str:
+    return "not given" if (names != "").any() else "all haplotypes"
