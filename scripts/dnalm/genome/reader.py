@@ -37,16 +37,22 @@ class WindowReader:
         self.tokens = int(manifest["tokens"])
         self._stores: list[GenomeBases] = []
         self._open: dict[int, None] = {}
-        self._contigs: list[dict[str, Any]] = []
+        # The manifest's own facts, not copies of them: a corpus may have millions of contigs.
+        self._contigs: list[Mapping[str, Any]] = []
+        self._genomes: list[str] = []
+        stores, offsets = [], []
         for genome in manifest["genomes"]:
             wanted = [contig for contig in genome["contigs"] if contig["split"] == split]
             if wanted:
                 store = GenomeBases.of(genomes[genome["name"]])
-                offsets = _offsets(store, wanted)
-                for contig, offset in zip(wanted, offsets, strict=True):
-                    place = {"genome": genome["name"], "store": len(self._stores)}
-                    self._contigs.append(contig | place | {"offset": offset})
+                stores.append(np.full(len(wanted), len(self._stores), dtype=np.int64))
+                offsets.append(_offsets(store, wanted))
+                self._contigs += wanted
+                self._genomes.append(genome["name"])
                 self._stores.append(store)
+        empty = np.empty(0, dtype=np.int64)
+        self._store_of = np.concatenate([empty, *stores])
+        self._offset_of = np.concatenate([empty, *offsets])
         self._index = WindowIndex(
             [contig["length"] for contig in self._contigs], WindowRule(**manifest["windows"])
         )
@@ -56,12 +62,12 @@ class WindowReader:
             self._personal = {
                 number: PersonalContig(
                     Path(panel) / facts["contig"],
-                    self._stores[facts["store"]],
-                    facts,
+                    self._stores[self._store_of[number]],
+                    {**facts, "offset": int(self._offset_of[number])},
                     haplotypes,
                 )
                 for number, facts in enumerate(self._contigs)
-                if facts["genome"] == haplotypes["genome"]
+                if self._genomes[self._store_of[number]] == haplotypes["genome"]
                 and facts["contig"] in haplotypes["contigs"]
             }
 
@@ -89,10 +95,11 @@ class WindowReader:
                 codes[rows], lengths = personal.read(firsts[rows], draws[rows], codes.shape[1])
                 cut = lengths < codes.shape[1]
                 short.update(zip(rows[cut].tolist(), lengths[cut].tolist(), strict=True))
-        for row, (contig, first) in enumerate(zip(contigs, firsts, strict=True)):
-            if draws is None or int(contig) not in self._personal:
-                facts = self._contigs[contig]
-                self._store(facts["store"]).read_into(codes[row], facts["offset"] + int(first))
+        places = (contigs, self._store_of[contigs], self._offset_of[contigs] + firsts)
+        places = zip(*(values.tolist() for values in places), strict=True)
+        for row, (contig, store, offset) in enumerate(places):
+            if draws is None or contig not in self._personal:
+                self._store(store).read_into(codes[row], offset)
         tokens = encode_windows(codes, self.vocabulary, self.tokens)
         for row, length in short.items():
             made = encode(codes[row, :length], self.vocabulary)[: self.tokens]
@@ -115,7 +122,8 @@ class WindowReader:
         contig, first = self._index.locate(window)
         facts = self._contigs[int(contig)]
         position = facts["start"] + int(first) + start
-        place = {"genome": facts["genome"], "contig": facts["contig"], "start": position}
+        genome = self._genomes[self._store_of[int(contig)]]
+        place = {"genome": genome, "contig": facts["contig"], "start": position}
         if draw is not None and (personal := self._personal.get(int(contig))):
             place |= personal.name(draw)
         return place
@@ -136,14 +144,17 @@ class WindowReader:
         self._open.clear()
 
 
-def _offsets(store: GenomeBases, contigs: Sequence[Mapping[str, Any]]) -> list[int]:
-    table = store.contigs
-    keys = zip(table["contig"], table["start"], table["length"], strict=True)
-    known = dict(zip(keys, table["offset"], strict=True))
-    for contig in contigs:
-        if (contig["contig"], contig["start"], contig["length"]) not in known:
+def _offsets(store: GenomeBases, contigs: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
+    columns = ("contig", "start", "length", "offset")
+    rows = zip(*(store.contigs[column].tolist() for column in columns), strict=True)
+    known = {(contig, start, length): offset for contig, start, length, offset in rows}
+    offsets = np.empty(len(contigs), dtype=np.int64)
+    for number, contig in enumerate(contigs):
+        offset = known.get((contig["contig"], contig["start"], contig["length"]))
+        if offset is None:
             raise InputError(
                 f"{store.contigs_path}: contig {contig['contig']} is not as the corpus manifest "
                 "describes it; build the corpus again from these genomes."
             )
-    return [int(known[c["contig"], c["start"], c["length"]]) for c in contigs]
+        offsets[number] = offset
+    return offsets

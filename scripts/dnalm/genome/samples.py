@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dnalm.genome.reader import WindowReader
-from dnalm.genome.sampling import Stream, generator, permute
+from dnalm.genome.sampling import Stream, generators, permute
 
 
 def draw_haplotypes(seed: int, stream: Stream, samples: ArrayLike) -> NDArray[np.float64]:
     """Return two uniform numbers of every sample, float64[B, 2]: for individual and haplotype."""
-    draws = [generator(seed, stream, int(n)).random(2) for n in np.asarray(samples)]
+    draws = [random.random(2) for random in generators(seed, stream, np.asarray(samples).tolist())]
     return np.array(draws, dtype=np.float64).reshape(-1, 2)
 
 
@@ -70,8 +70,8 @@ class TrainingWindows:
         epochs, positions = np.divmod(samples, self.windows)
         windows = permute(positions, self.windows, self.seed, epochs)
         draws = [
-            generator(self.seed, Stream.START, n).integers(0, self._start_max, endpoint=True)
-            for n in samples
+            random.integers(0, self._start_max, endpoint=True)
+            for random in generators(self.seed, Stream.START, samples.tolist())
         ]
         return windows, np.array(draws, dtype=np.int64)
 

@@ -3,6 +3,7 @@
 Sample n of a training run is the same whatever the number of processes, workers or restarts.
 """
 
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 import numpy as np
@@ -39,6 +40,19 @@ def generator(seed: int, stream: Stream, n: int) -> np.random.Generator:
     key = np.array([seed & _WORD, int(stream)], dtype=np.uint64)
     counter = np.array([0, 0, n, 0], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def generators(seed: int, stream: Stream, samples: Iterable[int]) -> Iterator[np.random.Generator]:
+    """Yield for each sample what `generator` returns, to be used before the next is asked for.
+
+    It is one object, set anew, which takes a twentieth of the time of making one.
+    """
+    philox = np.random.Philox(key=np.array([seed & _WORD, int(stream)], dtype=np.uint64))
+    state, reused = philox.state, np.random.Generator(philox)
+    for n in samples:
+        state["state"]["counter"][:] = (0, 0, n, 0)
+        philox.state = state
+        yield reused
 
 
 def permute(index: ArrayLike, size: int, seed: int, epoch: ArrayLike) -> NDArray[np.int64]:

@@ -4,7 +4,6 @@ Window i of a contig covers bases [i * stride, i * stride + length), 0-based and
 is left at the end of a contig, and a contig shorter than a window, is dropped.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,12 +60,13 @@ def tokens_per_window(rule: WindowRule, k: int, max_tokens: int) -> int:
 class WindowIndex:
     """Numbers the windows of many contigs 0 .. windows - 1, contig after contig."""
 
-    def __init__(self, lengths: Sequence[int], rule: WindowRule) -> None:
+    def __init__(self, lengths: ArrayLike, rule: WindowRule) -> None:
         self.rule = rule
-        counts = [rule.count(int(length)) for length in lengths]
-        self._ends = np.cumsum(counts, dtype=np.int64)
-        self._firsts = self._ends - np.array(counts, dtype=np.int64)
-        self.windows = int(self._ends[-1]) if counts else 0
+        lengths = np.asarray(lengths, dtype=np.int64)
+        counts = np.maximum(0, (lengths - rule.length) // rule.stride + 1)
+        self._ends = np.cumsum(counts)
+        self._firsts = self._ends - counts
+        self.windows = int(counts.sum())
 
     def locate(self, window: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the contig row and the start in bases within that contig of each window."""
