@@ -5,10 +5,13 @@ Beside it lie contigs.tsv (contig, start, length, offset) and manifest.json. A c
 not 0 when only a piece of it is stored.
 """
 
+import csv
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +20,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dnalm.errors import InputError
-from dnalm.files import atomic_path, write_json
-from dnalm.genome.fasta import NO_COUNTS
+from dnalm.files import atomic_path, hash_of, write_json
 from dnalm.genome.kmers import to_sequence
+from dnalm.genome.letters import NO_COUNTS
 from dnalm.genome.selection import select_contigs
-from dnalm.genome.sums import check_sums, sums_of
+from dnalm.genome.sums import Sums, check_sums
 
 COLUMNS = ["contig", "start", "length", "offset"]
 LINE = 60
 BASES_AT_ONCE = 100_000 * LINE  # whole lines
+WRITE_BYTES = 1 << 20
 BASES, CONTIGS, MANIFEST = "bases.npy", "contigs.tsv", "manifest.json"
 
 
@@ -43,11 +47,16 @@ def write_bases(
     `config` is the genome's section: accession, url | path | simulate, sha256, md5 and contigs,
     each of them optional; `contigs` as `select_contigs` reads it.
 
+    The sha256 of the source is recorded always, its md5 where `config` gives one.
+
     Raises InputError for a wrong checksum, records that hold the same bases, and whatever
     `select_contigs` refuses. Nothing is written then.
     """
     try:
-        sums = sums_of(source)
+        sha256 = hash_of(source, "sha256")
+        # An md5 costs half as much as the decompression, so it is taken only to be checked.
+        md5 = hash_of(source, "md5") if config.get("md5") else ""
+        sums = Sums(sha256=sha256, md5=md5, size=Path(source).stat().st_size)
     except OSError as error:
         raise InputError(f"{source}: {error.strerror}; correct genomes.{name}.") from None
     remedy = f"get the file again or correct genomes.{name}"
@@ -58,23 +67,24 @@ def write_bases(
         bases_temporary = stack.enter_context(atomic_path(bases))
         contigs_temporary = stack.enter_context(atomic_path(contigs))
         manifest_temporary = stack.enter_context(atomic_path(manifest))
-        with open(bases_temporary, "wb") as file:
+        with open(bases_temporary, "wb", buffering=WRITE_BYTES) as file:
             _write_header(file, 0)
             for contig, new_name in select_contigs(source, name, config.get("contigs")):
-                rows.append((new_name, contig.start, len(contig.codes), total.bases))
-                file.write(contig.codes)
-                total = total + contig.counts
+                for codes in contig.blocks:
+                    file.write(codes)
+                rows.append((new_name, contig.start, contig.counts.bases, total.bases))
+                total += contig.counts
             file.seek(0)
             _write_header(file, total.bases)
-        table = pd.DataFrame(rows, columns=COLUMNS)
-        _refuse_overlaps(source, table)
-        table.to_csv(contigs_temporary, sep="\t", index=False)
+        _refuse_overlaps(source, rows)
+        with open(contigs_temporary, "w", newline="") as file:
+            csv.writer(file, delimiter="\t", lineterminator="\n").writerows([COLUMNS, *rows])
         facts = {
             "name": name,
             "accession": config.get("accession"),
             "source": _source_of(config, source),
-            "sha256": sums.sha256,
-            "md5": sums.md5,
+            "sha256": sha256,
+            "md5": md5 or None,
             "bases": total.bases,
             "n": total.n,
             "soft_masked": total.soft_masked,
@@ -97,18 +107,14 @@ def _write_header(file: Any, bases: int) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _refuse_overlaps(source: str | Path, table: pd.DataFrame) -> None:
+def _refuse_overlaps(source: str | Path, rows: Sequence[tuple[str, int, int, int]]) -> None:
     """Raise InputError when two records hold the same bases of one contig."""
-    ordered = table.sort_values(["contig", "start"], kind="stable")
-    before = ordered.shift()
-    clash = (ordered["contig"] == before["contig"]) & (
-        ordered["start"] < before["start"] + before["length"]
-    )
-    if clash.any():
-        raise InputError(
-            f"{source}: two records hold the same bases of contig "
-            f"{ordered.loc[clash, 'contig'].iloc[0]}; rename or remove one of them."
-        )
+    for (contig, start, length, _), (other, after, _, _) in pairwise(sorted(rows)):
+        if contig == other and after < start + length:
+            raise InputError(
+                f"{source}: two records hold the same bases of contig {contig}; "
+                "rename or remove one of them."
+            )
 
 
 def write_fasta(bases: "GenomeBases", path: str | Path) -> None:
@@ -145,9 +151,6 @@ class GenomeBases:
                 f"{contigs_path}: {error.strerror}; make the genome's store first."
             ) from None
         self.bases = int(self.contigs["length"].sum())
-        self._pieces: dict[str, list[tuple[int, int, int]]] = {}
-        for row in self.contigs.itertuples():
-            self._pieces.setdefault(row.contig, []).append((row.start, row.length, row.offset))
         self._descriptor: int | None = None
         self._data = 0
 
@@ -208,6 +211,15 @@ class GenomeBases:
             np.lib.format.read_array_header_1_0(file)
             self._data = file.tell()
         self._descriptor = os.open(self.bases_path, os.O_RDONLY)
+
+    @cached_property
+    def _pieces(self) -> dict[str, list[tuple[int, int, int]]]:
+        # Made when first asked for: to read by offset, as training does, one needs none.
+        pieces: dict[str, list[tuple[int, int, int]]] = {}
+        columns = (self.contigs[column].tolist() for column in COLUMNS)
+        for contig, *place in zip(*columns, strict=True):
+            pieces.setdefault(contig, []).append(tuple(place))
+        return pieces
 
     def _pieces_of(self, contig: str) -> list[tuple[int, int, int]]:
         if contig not in self._pieces:

@@ -1,10 +1,11 @@
-"""Reading FASTA, plain or gzipped, one contig at a time; memory holds the largest contig."""
+"""Reading FASTA, plain or gzipped, block by block; memory does not grow with the contigs."""
 
 import io
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -12,70 +13,78 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from dnalm.errors import InputError
-from dnalm.genome.kmers import N, to_codes
+from dnalm.genome.letters import IUPAC, NO_COUNTS, read_letters
 
-BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 18  # small enough to stay in the processor's cache from step to step
 GZIP_MAGIC = b"\x1f\x8b"
 # bgzip marks its blocks in the gzip header and ends every complete file with one empty block.
 BGZIP_SUBFIELD = b"BC\x02\x00"
 BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-IUPAC = "RYSWKMBDHV"
-LETTERS = f"ACGTN{IUPAC}".encode() + f"acgtn{IUPAC.lower()}".encode()
-BLANKS = b" \t\r\n"
-LOWER_CASE_BIT = 0x20
 PIECE = re.compile(r"(.+):(\d+)-(\d+)")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Counts:
-    """Letters of a sequence.
-
-    bases: all of them; n: codes N after replacement; soft_masked: lower-case letters;
-    iupac: letters that stand for several bases, which became N.
-    """
-
-    bases: int
-    n: int
-    soft_masked: int
-    iupac: int
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            bases=self.bases + other.bases,
-            n=self.n + other.n,
-            soft_masked=self.soft_masked + other.soft_masked,
-            iupac=self.iupac + other.iupac,
-        )
-
-
-NO_COUNTS = Counts(bases=0, n=0, soft_masked=0, iupac=0)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Contig:
-    """One record: `codes` uint8[n] are bases start .. start + n of contig `name` (0-based).
+    """One record, read while `blocks` is iterated over: codes uint8[n], no block is empty.
 
-    `record` is the first word of the header. A record called NAME:FROM-TO (1-based, both
-    included) is a piece of NAME; any other record starts at 0.
+    The first code is base `start` of contig `name` (0-based). `record` is the first word of the
+    header. A record called NAME:FROM-TO (1-based, both included) is a piece of NAME; any other
+    record starts at 0. `counts` covers the blocks read so far, in the end the whole record.
     """
 
-    record: str
-    name: str
-    start: int
-    codes: NDArray[np.uint8]
-    counts: Counts
+    def __init__(self, path: str | Path, record: str, texts: Iterator[bytes]) -> None:
+        self._piece = PIECE.fullmatch(record)
+        self._path = path
+        self.record = record
+        self.name, self.start = record, 0
+        if self._piece:
+            self.name, self.start = self._piece[1], int(self._piece[2]) - 1
+        self.counts = NO_COUNTS
+        self.blocks = self._read(texts)
+
+    def _read(self, texts: Iterator[bytes]) -> Iterator[NDArray[np.uint8]]:
+        for text in texts:
+            codes, counts, foreign = read_letters(text)
+            if foreign:
+                raise InputError(_not_dna(self._path, self.record, foreign))
+            self.counts += counts
+            if len(codes):
+                yield codes
+        self._check_whole()
+
+    def _check_whole(self) -> None:
+        path, record, counts, piece = self._path, self.record, self.counts, self._piece
+        if not counts.bases:
+            raise InputError(f"{path}: record {record} has no sequence; remove it or complete it.")
+        if 2 * counts.iupac > counts.bases:
+            raise InputError(
+                f"{path}: in record {record} {counts.iupac:,} of {counts.bases:,} letters are not "
+                "A, C, G, T or N, as in proteins; give DNA."
+            )
+        if piece and (self.start < 0 or int(piece[3]) - self.start != counts.bases):
+            raise InputError(
+                f"{path}: record {record} is named as bases {piece[2]} to {piece[3]}, both "
+                f"included and counted from 1, but holds {counts.bases:,}; correct its name."
+            )
 
 
 def read_fasta(path: str | Path) -> Iterator[Contig]:
     """Yield the contigs of a FASTA file, gzipped or not, in file order.
 
+    The blocks of a contig have to be read before the next contig is asked for; what is left of
+    them then is checked and passed over.
+
     Raises InputError for a file that is missing, truncated, empty, not FASTA or not of DNA (A, C,
     G, T, N and the IUPAC codes of several bases, in either case), for two records of one name, and
-    for a piece whose length is not TO - FROM + 1.
+    for a piece whose length is not TO - FROM + 1. What is wrong with a sequence is told while its
+    blocks are read.
     """
     seen: set[str] = set()
-    for header, sequence in _records(path):
-        words = header[1:].split()
+    for (number, header), parts in groupby(_parts(path), key=itemgetter(0, 1)):
+        texts = map(itemgetter(2), parts)
+        if number == 0:
+            _refuse_text(path, texts)
+            continue
+        words = header.split()
         if not words:
             raise InputError(f"{path}: a header line has no name; write one after its '>'.")
         record = words[0].decode("utf-8", "replace")
@@ -84,81 +93,57 @@ def read_fasta(path: str | Path) -> Iterator[Contig]:
                 f"{path}: two records are named {record}; rename or remove one of them."
             )
         seen.add(record)
-        yield _contig(path, record, sequence)
+        contig = Contig(path, record, texts)
+        yield contig
+        for _ in contig.blocks:
+            pass
     if not seen:
         raise InputError(f"{path}: the file is empty; give a FASTA file with at least one record.")
 
 
-def _contig(path: str | Path, record: str, sequence: bytearray) -> Contig:
-    if not sequence:
-        raise InputError(f"{path}: record {record} has no sequence; remove it or complete it.")
-    codes, counts = np.empty(len(sequence), dtype=np.uint8), NO_COUNTS
-    for first in range(0, len(sequence), BLOCK_BYTES):
-        part = sequence[first : first + BLOCK_BYTES]
-        others = part.translate(None, LETTERS)
-        if others:
-            raise InputError(_not_dna(path, record, others[:1].decode("latin-1")))
-        codes[first : first + len(part)] = to_codes(part)
-        counts += _count(part, codes[first : first + len(part)])
-    if 2 * counts.iupac > counts.bases:
-        raise InputError(
-            f"{path}: in record {record} {counts.iupac:,} of {counts.bases:,} letters are not A, "
-            "C, G, T or N, as in proteins; give DNA."
-        )
-    piece = PIECE.fullmatch(record)
-    name, start = record, 0
-    if piece:
-        name, start = piece[1], int(piece[2]) - 1
-        if start < 0 or int(piece[3]) - start != len(codes):
-            raise InputError(
-                f"{path}: record {record} is named as bases {piece[2]} to {piece[3]}, both "
-                f"included and counted from 1, but holds {len(codes):,}; correct its name."
-            )
-    return Contig(record=record, name=name, start=start, codes=codes, counts=counts)
+def _parts(path: str | Path) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield record number, header without '>', and text below it: one part or more per record.
+
+    Records are numbered from 1; part 0 is the text before the first header.
+    """
+    number, header = 0, b""
+    for block in _whole_headers(path):
+        text, *records = _split_at_headers(block)
+        yield number, header, text
+        for record in records:
+            number += 1
+            header, _, text = record.partition(b"\n")
+            yield number, header, text
 
 
-def _count(sequence: bytearray, codes: NDArray[np.uint8]) -> Counts:
-    n = int(np.count_nonzero(codes == N))
-    letters = np.frombuffer(sequence, dtype=np.uint8)
-    return Counts(
-        bases=len(codes),
-        n=n,
-        soft_masked=int(np.count_nonzero(letters & LOWER_CASE_BIT)),
-        iupac=n - sequence.count(b"N") - sequence.count(b"n"),
-    )
+def _split_at_headers(block: bytes) -> Iterator[bytes]:
+    """Yield what `block.split(b"\\n>")` holds, several times faster for looking for one byte."""
+    begin, mark = 0, block.find(b">")
+    while mark >= 0:
+        if mark and block.startswith(b"\n", mark - 1):
+            yield block[begin : mark - 1]
+            begin = mark + 1
+        mark = block.find(b">", mark + 1)
+    yield block[begin:]
 
 
-def _records(path: str | Path) -> Iterator[tuple[bytes, bytearray]]:
-    """Yield each header line with the sequence below it, without blanks and line ends."""
-    header: bytes | None = None
-    sequence = bytearray()
-    for block in _blocks(path):
-        # Most blocks of a large genome hold no header: look at single lines only where one may be.
-        joined = b"".join(block)
-        for line in block if b">" in joined else [joined]:
-            if line.startswith(b">"):
-                if header is not None:
-                    yield header, sequence
-                header, sequence = line, bytearray()
-            elif header is not None:
-                sequence += line.translate(None, BLANKS)
-            elif line.strip():
-                raise InputError(_not_fasta(path, line))
-    if header is not None:
-        yield header, sequence
-
-
-def _blocks(path: str | Path) -> Iterator[list[bytes]]:
-    """Yield the file's lines in lists of about `BLOCK_BYTES`."""
+def _whole_headers(path: str | Path) -> Iterator[bytes]:
+    """Yield the file in blocks in which every header is whole and stands between line ends."""
+    carried = b"\n"
     try:
         with open(path, "rb") as file:
             compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
             if compressed:
                 _refuse_cut_bgzip(path, file)
             file.seek(0)
-            stream = io.BufferedReader(igzip.open(file), BLOCK_BYTES) if compressed else file
-            while lines := stream.readlines(BLOCK_BYTES):
-                yield lines
+            stream = igzip.open(file) if compressed else file
+            while block := stream.read(BLOCK_BYTES):
+                block = carried + block
+                if block.startswith(b">", block.rfind(b"\n") + 1):
+                    block += stream.readline()
+                # The next block may begin with a header.
+                carried = b"\n" if block.endswith(b"\n") else b""
+                yield block.removesuffix(carried)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; correct the path.") from None
     except (EOFError, igzip.BadGzipFile, zlib.error, igzip.isal_zlib.error) as error:
@@ -189,7 +174,12 @@ def _not_dna(path: str | Path, record: str, letter: str) -> str:
     )
 
 
-def _not_fasta(path: str | Path, line: bytes) -> str:
-    start = line.strip()[:40].decode("utf-8", "replace")
-    kind = "a web page" if start.startswith("<") else "not FASTA"
-    return f"{path}: the file begins with {start!r}, it is {kind}; give a FASTA file."
+def _refuse_text(path: str | Path, texts: Iterator[bytes]) -> None:
+    """Raise InputError when anything but blanks stands before the first header."""
+    for text in texts:
+        if line := text.strip().partition(b"\n")[0]:
+            start = line[:40].decode("utf-8", "replace").rstrip()
+            kind = "a web page" if start.startswith("<") else "not FASTA"
+            raise InputError(
+                f"{path}: the file begins with {start!r}, it is {kind}; give a FASTA file."
+            )

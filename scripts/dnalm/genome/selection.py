@@ -15,7 +15,8 @@ def select_contigs(
     """Yield the contigs of a FASTA file to keep, each with its name in the genome.
 
     `keep` names records (their first word or, for a piece, the contig's name), as a list or as a
-    mapping to new names; None keeps all.
+    mapping to new names; None keeps all. As with `read_fasta`, the blocks of a contig have to be
+    read before the next one is asked for.
 
     Raises InputError for a selection of nothing, a new name that is blank, holds a blank or is
     given to two contigs, a record to keep that is not there, and whatever `read_fasta` refuses.

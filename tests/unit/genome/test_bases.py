@@ -4,12 +4,18 @@ import gzip
 import hashlib
 import json
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from isal import igzip
 
+import dnalm
 from dnalm.errors import InputError
 from dnalm.genome.bases import GenomeBases, write_bases, write_fasta
 from dnalm.genome.kmers import to_sequence
@@ -63,14 +69,17 @@ def test_the_array_is_a_plain_npy_and_the_table_plain_tsv(store):
 
 
 def test_the_manifest_says_what_was_read(tmp_path, store):
-    folder = store("x", {"a": "ACGTNRac", "b": "AC"}, accession="GCF_1.1", url="https://h/p.fa")
-    source = (tmp_path / "x.fa").read_bytes()
+    source = b">a\nACGTNRac\n>b\nAC\n"
+    config = {"accession": "GCF_1.1", "url": "https://h/p.fa"}
+    md5 = hashlib.md5(source).hexdigest()
+    folder = store("x", {"a": "ACGTNRac", "b": "AC"}, md5=md5, **config)
+    assert (tmp_path / "x.fa").read_bytes() == source
     assert json.loads((folder / "manifest.json").read_text()) == {
         "name": "x",
         "accession": "GCF_1.1",
         "source": "https://h/p.fa",
         "sha256": hashlib.sha256(source).hexdigest(),
-        "md5": hashlib.md5(source).hexdigest(),
+        "md5": md5,
         "bases": 10,
         "n": 2,
         "soft_masked": 2,
@@ -78,6 +87,48 @@ def test_the_manifest_says_what_was_read(tmp_path, store):
         "contigs": 2,
         "simulated": False,
     }
+
+
+def test_an_md5_is_recorded_only_where_one_is_given_to_check(store):
+    manifest = json.loads((store("x", {"a": "ACGT"}) / "manifest.json").read_text())
+    assert manifest["md5"] is None
+    assert len(manifest["sha256"]) == 64
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from dnalm.genome.bases import write_bases
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+for name in sys.argv[1:]:
+    places = {key: f"{name}.{key}" for key in ("bases", "contigs", "manifest")}
+    write_bases(name, name="x", config={}, **places)
+    print(peak())
+"""
+
+
+@pytest.mark.parametrize("line_end", ["\n", ""], ids=["lines of 60", "one line"])
+def test_memory_does_not_grow_with_the_contig(tmp_path, line_end):
+    line, names = "ACGTN" * 12 + line_end, []
+    for lines in (50_000, 3_000_000):
+        names.append(str(tmp_path / f"{lines}.fa.gz"))
+        with igzip.open(names[-1], "wb") as file:
+            file.write(b">x\n")
+            for _ in range(0, lines, 50_000):
+                file.write(line.encode() * 50_000)
+    command = [sys.executable, "-c", MEASURE, *names]
+    library = Path(dnalm.__file__).parents[1]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(library)}, capture_output=True, check=True
+    )
+    short, long = map(int, done.stdout.split())
+    assert np.load(f"{names[-1]}.bases", mmap_mode="r").shape == (180_000_000,)
+    # The longer contig has 177 MB more; both need the same, up to a few blocks of the heap.
+    assert long - short < 8_000  # kB
 
 
 def test_contigs_are_kept_and_renamed_as_asked(store):

@@ -1,24 +1,47 @@
 """FASTA is read as pyfaidx reads it, and bad files end in one sentence."""
 
 import gzip
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.genome.fasta import Counts, read_fasta
+from dnalm.genome.fasta import read_fasta
 from dnalm.genome.kmers import to_codes, to_sequence
+from dnalm.genome.letters import Counts
 
 
-def read_text(tmp_path, text: str | bytes, name: str = "x.fa"):
+@dataclass
+class Whole:
+    """A contig with all its codes at once."""
+
+    record: str
+    name: str
+    start: int
+    codes: np.ndarray
+    counts: Counts
+
+
+def read_whole(path: Path) -> list[Whole]:
+    contigs = []
+    for contig in read_fasta(path):
+        codes = np.concatenate(list(contig.blocks))
+        contigs.append(Whole(contig.record, contig.name, contig.start, codes, contig.counts))
+    return contigs
+
+
+def read_text(tmp_path, text: str | bytes, name: str = "x.fa") -> list[Whole]:
     path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return list(read_fasta(path))
+    return read_whole(path)
 
 
-def test_contigs_are_read_across_blocks_like_pyfaidx_does(tmp_path, sequence, monkeypatch):
+@pytest.mark.parametrize("block", [1, 2, 7, 61, 100, 5000, 1 << 18])
+def test_contigs_are_read_across_blocks_like_pyfaidx_does(tmp_path, sequence, monkeypatch, block):
     pyfaidx = pytest.importorskip("pyfaidx")
-    monkeypatch.setattr("dnalm.genome.fasta.BLOCK_BYTES", 100)
+    monkeypatch.setattr("dnalm.genome.fasta.BLOCK_BYTES", block)
     texts = {f"c{i}": sequence(i, 137 * i + 1, 0.05 * i) for i in range(6)}
     lines = []
     for name, text in texts.items():
@@ -30,7 +53,7 @@ def test_contigs_are_read_across_blocks_like_pyfaidx_does(tmp_path, sequence, mo
     zipped.write_bytes(gzip.compress(path.read_bytes()))
     peer = pyfaidx.Fasta(str(path))
     for source in (path, zipped):
-        found = {contig.name: to_sequence(contig.codes) for contig in read_fasta(source)}
+        found = {contig.name: to_sequence(contig.codes) for contig in read_whole(source)}
         assert found == {record.name: str(record) for record in peer}
 
 
@@ -57,6 +80,55 @@ def test_line_layout_does_not_matter(tmp_path, text):
     (contig,) = read_text(tmp_path, text)
     assert contig.name == "x"
     assert to_sequence(contig.codes) == "ACGTAC"
+
+
+@pytest.mark.parametrize("width", [1, 59, 60, 64, 10_000])
+def test_lines_of_one_length_and_odd_ones_between_them_are_read_alike(tmp_path, sequence, width):
+    text = sequence(1, 20_011, 0.1)
+    regular = [text[at : at + width] for at in range(0, len(text), width)]
+    odd = ["ACG", "", *regular[:200], "A", "", *regular[200:], text[: width // 2]]
+    # Two lines that fill, with the line end between them, the place of one.
+    halves = [text[: (width - 1) // 2], text[: width - 1 - (width - 1) // 2]]
+    hidden = [*regular[:100], *halves, *regular[100:]]
+    for lines in (regular, odd, hidden):
+        (contig,) = read_text(tmp_path, ">x\n" + "\n".join(lines))
+        assert to_sequence(contig.codes) == "".join(lines)
+        assert contig.counts.n == "".join(lines).count("N")
+
+
+def test_letters_are_counted_in_long_and_short_stretches(tmp_path):
+    random = np.random.default_rng(1)
+    for size in (1, 127, 128, 129, 5000):
+        text = "".join(
+            random.choice(list("ACGTNacgtnRYk"), size, p=[0.09] * 10 + [0.04, 0.03, 0.03])
+        )
+        (contig,) = read_text(tmp_path, f">x\n{text}\n")
+        assert contig.counts == Counts(
+            bases=size,
+            n=sum(letter in "NnRYk" for letter in text),
+            soft_masked=sum(letter.islower() for letter in text),
+            iupac=sum(letter in "RYk" for letter in text),
+        )
+        assert np.array_equal(contig.codes, to_codes(text))
+
+
+@pytest.mark.parametrize("place", [0, 100, 127, 128, 4999])
+def test_a_letter_that_is_not_dna_is_found_anywhere(tmp_path, sequence, place):
+    text = sequence(1, 5000)
+    for letter in "!@[`{~éX":
+        with pytest.raises(InputError, match="record x contains"):
+            read_text(
+                tmp_path, f">x\n{text[:place]}{letter}{text[place + 1 :]}\n".encode("latin-1")
+            )
+
+
+def test_a_contig_that_nobody_reads_is_checked_all_the_same(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_text(">x\nACGT\n>y\nACGT!\n>z\nACGT\n")
+    names = []
+    with pytest.raises(InputError, match="record y contains '!'"):
+        names.extend(contig.name for contig in read_fasta(path))
+    assert names == ["x", "y"]
 
 
 def test_a_piece_has_absolute_coordinates(tmp_path):
@@ -119,16 +191,16 @@ def test_bgzip_cut_between_its_blocks_is_told(tmp_path, sequence):
     with pysam.BGZFile(str(path), "w") as file:
         file.write(text.encode())
     data = path.read_bytes()
-    (contig,) = read_fasta(path)
+    (contig,) = read_whole(path)
     assert len(contig.codes) == 100_000
     path.write_bytes(data[:-28])
     with pytest.raises(InputError, match="the file is truncated"):
-        list(read_fasta(path))
+        read_whole(path)
 
 
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        list(read_fasta(tmp_path / "nowhere.fa"))
+        read_whole(tmp_path / "nowhere.fa")
 
 
 def test_real_genomes_equal_pyfaidx(data_folder, tmp_path):
@@ -141,7 +213,7 @@ def test_real_genomes_equal_pyfaidx(data_folder, tmp_path):
         plain = tmp_path / f"{path.name}.plain"
         plain.write_bytes(gzip.decompress(path.read_bytes()))
         peer = pyfaidx.Fasta(str(plain))
-        contigs = list(read_fasta(path))
+        contigs = read_whole(path)
         assert [contig.record for contig in contigs] == list(peer.keys())
         for contig in contigs:
             text = str(peer[contig.record])
