@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from dnalm.compiled import compiled
 from dnalm.genome.arrays import ArrayWriter
 
 BLOCK_VARIANTS = 2048
@@ -106,7 +106,7 @@ class StoreWriter:
         self._stack.__exit__(*failure)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _pack(carriers, numbers, haplotypes):  # pragma: no cover - compiled
     """Return the runs of a block: where each begins, uint32[H + 1], and all their bytes.
 

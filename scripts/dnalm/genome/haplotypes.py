@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 
+from dnalm.compiled import compiled
 from dnalm.errors import InputError
 from dnalm.files import read_json
 from dnalm.genome.haplotype_store import (
@@ -95,7 +95,7 @@ class HaplotypeStore:
         return codes, lengths
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _find_first(variants, block, position):  # pragma: no cover - compiled
     """Return a number within a block before which all edits begin at or before `position`.
 
@@ -112,7 +112,7 @@ def _find_first(variants, block, position):  # pragma: no cover - compiled
     return low - first
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _copy(source, source_begin, target, target_begin, count):  # pragma: no cover - compiled
     # Views first: counted from 0, the loop becomes one of whole machine words.
     read = source[source_begin : source_begin + count]
@@ -121,7 +121,7 @@ def _copy(source, source_begin, target, target_begin, count):  # pragma: no cove
         written[i] = read[i]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fill(
     codes, lengths, reference, first, haplotypes, starts, variants, letters, blocks, runs, carried
 ):  # pragma: no cover - compiled

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from dnalm.compiled import compiled
 from dnalm.genome.kmers import N
 
 IUPAC = "RYSWKMBDHV"
@@ -92,7 +92,7 @@ def _read(letters: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Counts, int]:
     return codes, Counts(bases=len(codes), n=n, soft_masked=soft_masked, iupac=iupac), foreign
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _encode(letters, codes, kinds):
     """Fill `codes` and count N codes, lower-case letters, IUPAC codes and letters not of DNA.
 
