@@ -9,11 +9,14 @@ BIN := $(CURDIR)/.venv/bin
 # Without a GPU its jobs are ordinary ones, as many at a time as there are cores.
 GPU_JOBS := $(shell command -v nvidia-smi >/dev/null && echo 1 || env -u OMP_NUM_THREADS nproc)
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --resources gpu=$(GPU_JOBS) downloads=4
-TESTS := $(BIN)/pytest -q --durations=10
+# Two files of tests at a time: the tests of one file share what its fixtures make. In the order of
+# names, so that the files that run the whole workflow come first and the short ones fill the end.
+TESTS := $(BIN)/pytest -q --durations=10 \
+	--numprocesses 2 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo real env test test-slow lint format bench
+.PHONY: demo real env test test-slow test-slurm lint format bench
 
 demo: env
 	$(SNAKEMAKE) --configfile tests/config.yaml
@@ -37,10 +40,14 @@ env: .venv/complete
 	touch $@
 
 test: env
-	$(TESTS) -m "not slow"
+	$(TESTS) -m "not slow and not slurm"
 
 test-slow: env
 	$(TESTS) -m slow
+
+# A Slurm of two nodes on this machine: about ten minutes. Skipped where no Slurm is installed.
+test-slurm: env
+	$(BIN)/pytest -q --durations=10 -m slurm tests/slurm
 
 lint: env
 	$(BIN)/ruff check .

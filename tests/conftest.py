@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# Several tests run at a time, one core each. Numpy and torch read it once, when they are loaded.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "envs", "resources", "profiles", "tests")
 
@@ -30,7 +33,6 @@ class Workflow:
         return subprocess.run(
             self.command(*arguments, profile=profile),
             cwd=self.folder,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
