@@ -86,12 +86,32 @@ def get_task_files(wildcards):
     }
 
 
+def get_weight_files(wildcards):
+    """Return the files of a model that is loaded, by the names that import_weights.py reads."""
+    found = weights.resolve_weights(config, wildcards.model.removesuffix(resolve.UNTRAINED))
+    return {
+        "weights": [locate(part) for part in found.parts],
+        "settings": locate(found.settings),
+        "vocabulary": locate(found.vocabulary),
+    }
+
+
+def get_weight_source(wildcards, output):
+    """Return where weights come from, and their licence.
+
+    As with `get_download`, Snakemake takes it as derived: a licence that is written down later does
+    not rerun all that was made of the weights. Reports and exports show it as it is now.
+    """
+    return weights.resolve_source(config, wildcards.model)
+
+
 def get_variants(wildcards):
     return locate(find_variants(config["panels"][wildcards.panel], wildcards.contig)[0])
 
 
 def get_indexed_variants(wildcards):
-    return locate(find_variants(config["panels"][wildcards.panel], "")[0])
+    panel = config["panels"][wildcards.panel]
+    return locate(find_variants(panel, panel["contigs"][0])[0])
 
 
 def get_populations(wildcards):

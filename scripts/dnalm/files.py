@@ -23,15 +23,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept at the end because many writers choose their format by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    _remove(temporary)  # of a process that was killed: in containers many have the same number
     try:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:

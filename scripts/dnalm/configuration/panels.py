@@ -22,18 +22,28 @@ def select_panels(config: Mapping[str, Any], corpora: Iterable[str]) -> list[str
 
 
 def find_variants(panel: Mapping[str, Any], contig: str) -> tuple[str, bool]:
-    """Return the path or address of a contig's variants, and whether they have a file alone."""
-    source = panel["path"] if "path" in panel else panel["url"]
-    if isinstance(source, Mapping):
-        source = source.get(contig, source.get(ANY, ""))
-    return source.format(contig=contig), len({*_list_files(panel)}) == len(panel["contigs"])
+    """Return the path or address of a contig's variants, and whether they have a file alone.
+
+    They have it where the contig is in the file's name or the file is that contig's own entry.
+    """
+    source, template = _source(panel), _template(panel, contig)
+    named = "{contig" in template or (isinstance(source, Mapping) and contig in source)
+    files = list(_list_files(panel))
+    return template.format(contig=contig), named and len(set(files)) == len(files)
+
+
+def _source(panel: Mapping[str, Any]) -> str | Mapping[str, str]:
+    return panel["path"] if "path" in panel else panel["url"]
+
+
+def _template(panel: Mapping[str, Any], contig: str) -> str:
+    source = _source(panel)
+    return source.get(contig, source.get(ANY, "")) if isinstance(source, Mapping) else source
 
 
 def _list_files(panel: Mapping[str, Any]) -> Iterator[str]:
-    source = panel["path"] if "path" in panel else panel["url"]
     for contig in panel["contigs"]:
-        text = source.get(contig, source.get(ANY, "")) if isinstance(source, Mapping) else source
-        yield text.format(contig=contig)
+        yield _template(panel, contig).format(contig=contig)
 
 
 def list_panel_downloads(config: Mapping[str, Any], panels: Iterable[str]) -> list[dict[str, Any]]:
@@ -55,15 +65,29 @@ def find_panel_errors(config: Mapping[str, Any]) -> Iterator[str]:
                 f"{key}.genome: '{panel['genome']}' is unknown"
                 f"{nearest(panel['genome'], config['genomes'])}"
             )
+        elif chosen := config["genomes"][panel["genome"]].get("contigs"):
+            names = list(chosen.values()) if isinstance(chosen, Mapping) else chosen
+            for contig in panel["contigs"]:
+                if contig not in names:
+                    yield (
+                        f"{key}.contigs: '{contig}' is not among the `contigs` of genome "
+                        f"'{panel['genome']}'{nearest(contig, names)}"
+                    )
         kind = "path" if "path" in panel else "url"
         try:
             files = list(_list_files(panel))
-        except (KeyError, IndexError, ValueError):
+        except (AttributeError, LookupError, TypeError, ValueError):
             yield f"{key}.{kind}: only {{contig}} may stand in braces; write others twice, {{{{."
             continue
         for contig, file in zip(panel["contigs"], files, strict=True):
             if not file:
                 yield f"{key}.{kind}: there is no file for {contig}; add a line for it or for '*'."
+        if 1 < len(set(files)) < len(files):
+            shared = next(file for file in files if files.count(file) > 1)
+            yield (
+                f"{key}.{kind}: {shared} is of several contigs but not of all; give one file of all"
+                " contigs, one of each, or a panel of its own for the others."
+            )
     for name, corpus in config["corpora"].items():
         if haplotypes := corpus.get("haplotypes"):
             yield from _use(f"corpora.{name}.haplotypes", haplotypes, corpus, config["panels"])

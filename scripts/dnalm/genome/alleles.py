@@ -12,6 +12,7 @@ from functools import lru_cache
 
 BASES = re.compile(r"[ACGTNRYSWKMBDHV]+")
 UNKNOWN_BASE = "N"
+DELETION = "<DEL>"
 
 
 class Ignored(StrEnum):
@@ -61,7 +62,7 @@ def read_allele(text: str, *, apply_deletions: bool) -> Allele:
         return Allele(None, Ignored.STAR)
     if text in ("<*>", "<NON_REF>", "."):
         return Allele(None, Ignored.REFERENCE_BLOCK)
-    if text.startswith("<DEL") and text.endswith(">"):
+    if text == DELETION:
         return Allele(
             "" if apply_deletions else None, None if apply_deletions else Ignored.DELETION
         )

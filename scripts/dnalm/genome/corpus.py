@@ -39,7 +39,7 @@ class CorpusConfig:
 
     windows: {length, stride, start_max}; split: see `assign_splits`; evaluation_windows: at most
     so many validation and as many test windows; min_kmers: what the trainer asks of a window;
-    haplotypes: {panel, genome, draw} or None for the genomes as they are.
+    haplotypes: {panel, genome, draw, contigs} or None for the genomes as they are.
     """
 
     genomes: Sequence[str]
@@ -50,7 +50,7 @@ class CorpusConfig:
     max_tokens: int
     min_kmers: int
     evaluation_windows: int
-    haplotypes: Mapping[str, str] | None
+    haplotypes: Mapping[str, Any] | None
 
 
 def build_corpus(
@@ -168,16 +168,16 @@ def describe_corpus(
 
 
 def _describe_haplotypes(
-    haplotypes: Mapping[str, str], panel: str | Path, genomes: Sequence[Mapping[str, Any]]
+    haplotypes: Mapping[str, Any], panel: str | Path, genomes: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the section of a manifest on haplotypes: their contigs with windows, by digest."""
     (genome,) = (entry for entry in genomes if entry["name"] == haplotypes["genome"])
     kept = ("digest", "samples", "haplotypes", "variants", "alleles")
     contigs = {}
+    # By the configuration, never by what is there: stores of contigs that left the panel remain.
     for contig in dict.fromkeys(contig["contig"] for contig in genome["contigs"]):
-        path = Path(panel) / contig / STORE_MANIFEST
-        if path.exists():
-            facts = read_json(path)
+        if contig in haplotypes["contigs"]:
+            facts = read_json(Path(panel) / contig / STORE_MANIFEST)
             contigs[contig] = {key: facts[key] for key in kept}
     return {**haplotypes, "contigs": contigs}
 

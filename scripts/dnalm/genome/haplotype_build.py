@@ -11,8 +11,8 @@ from tqdm import tqdm
 from dnalm.files import CHUNK_BYTES, atomic_path, sha256_of, write_json
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotype_store import ARRAYS, MANIFEST, SAMPLES, StoreWriter
-from dnalm.genome.pieces import ContigPieces
 from dnalm.genome.placing import PanelConfig, RecordPlacer
+from dnalm.genome.stored_contig import StoredContig
 from dnalm.genome.variants import Record, VariantReader
 
 REPORT_SECONDS = 60.0  # between two lines of the log
@@ -42,10 +42,10 @@ def build_haplotypes(
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         with StoreWriter(temporary, 2 * len(reader.samples)) as writer:
-            placer = RecordPlacer(config, reader, ContigPieces(genome, contig), writer)
+            placer = RecordPlacer(config, reader, StoredContig(genome, contig), writer)
             for record in _show_progress(reader, contig):
                 placer.add(record)
-            placer.check_mismatches(final=True)
+            placer.check(final=True)
         reader.close()
         placer.samples().to_csv(temporary / SAMPLES, sep="\t", index=False)
         facts = {

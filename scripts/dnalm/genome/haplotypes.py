@@ -159,9 +159,6 @@ def _fill(
                 edit_end = edit + np.int64(variants[variant, 1])
                 if edit_end <= start:
                     continue
-                if edit > stop:  # in another piece of the contig
-                    full = True
-                    break
                 letter = np.int64(variants[variant, 2])
                 letters_end = np.int64(variants[variant + 1, 2])
                 if edit < start:

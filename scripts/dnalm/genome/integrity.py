@@ -8,6 +8,8 @@ from isal import igzip
 from dnalm.files import CHUNK_BYTES
 from dnalm.genome.fasta import BGZIP_END, BGZIP_SUBFIELD, GZIP_MAGIC
 
+# A list of tokens begins with one of these, each alone on its line.
+TOKENS = (b"<unk>", b"<pad>", b"<mask>", b"<cls>", b"<bos>", b"<eos>")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BGZIP_HEADER_BYTES = 18
 
@@ -15,9 +17,10 @@ BGZIP_HEADER_BYTES = 18
 def is_page(start: bytes) -> bool:
     """Return whether a file's first bytes are those of a web page or an error in XML.
 
-    No sequence, table or archive begins with an angle bracket.
+    No sequence, table, archive or safetensors file begins with an angle bracket; a vocab.txt does.
     """
-    return start.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"<")
+    text = start.removeprefix(BYTE_ORDER_MARK).lstrip()
+    return text.startswith(b"<") and not text.startswith(TOKENS)
 
 
 def find_damage(path: str | Path) -> str | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dnalm.errors import InputError
 from dnalm.genome.alleles import (
+    DELETION,
     Allele,
     Edit,
     Ignored,
@@ -26,7 +27,7 @@ from dnalm.genome.alleles import (
 from dnalm.genome.haplotype_store import StoreWriter
 from dnalm.genome.kmers import to_codes
 from dnalm.genome.overlaps import Overlaps
-from dnalm.genome.pieces import ContigPieces
+from dnalm.genome.stored_contig import StoredContig
 from dnalm.genome.variants import Record, VariantReader
 
 TYPES = ("snvs", "insertions", "deletions", "others")
@@ -56,10 +57,11 @@ class RecordPlacer:
         self,
         config: PanelConfig,
         reader: VariantReader,
-        reference: ContigPieces,
+        reference: StoredContig,
         writer: StoreWriter,
     ) -> None:
         self._config, self._reader = config, reader
+        self._applies_deletions = config.symbolic_deletions == "apply"
         self._reference, self._writer = reference, writer
         haplotypes = 2 * len(reader.samples)
         self._overlaps = Overlaps(haplotypes)
@@ -76,11 +78,14 @@ class RecordPlacer:
         self._haploid[record.haploid] = True
         if not record.genotypes:
             return
-        inside = self._reference.piece(record.position, record.position + len(record.reference))
-        self._seen["outside" if inside is None else "inside"] += 1
+        end = record.position + len(record.reference)
+        if self._applies_deletions and DELETION in record.alternatives:
+            end = max(end, record.end)
+        inside = self._reference.touches(record.position, end)
+        self._seen["inside" if inside else "outside"] += 1
         carried = list(self._read_genotypes(record))
         alternatives = [
-            read_allele(text, apply_deletions=self._config.symbolic_deletions == "apply")
+            read_allele(text, apply_deletions=self._applies_deletions)
             for text in record.alternatives
         ]
         if inside and not self._reference.agrees(record.position, record.reference):
@@ -89,7 +94,9 @@ class RecordPlacer:
         alleles = [Allele(record.reference), *alternatives]
         for sequence, haplotypes in self._place(carried, alleles).items():
             chosen = np.sort(np.concatenate(haplotypes))
-            edit, applied = self._overlaps.apply(record, sequence, chosen, inside and inside[1])
+            edit, applied = self._overlaps.apply(
+                record, sequence, chosen, self._reference.stop if inside else None
+            )
             self._ignored[Ignored.OVERLAP] += len(chosen) - len(applied)
             if inside and len(applied):
                 self._store(edit, applied)
@@ -153,10 +160,18 @@ class RecordPlacer:
         self._seen["mismatches"] += 1
         if len(self._mismatches) < LISTED:
             self._mismatches.append(f"{record.position + 1}:{record.reference[:20]}")
-        self.check_mismatches(final=False)
+        self.check(final=False)
 
-    def check_mismatches(self, *, final: bool) -> None:
-        """Raise InputError when REF differs from the genome too often to be the same assembly."""
+    def check(self, *, final: bool) -> None:
+        """Raise InputError when REF differs from the genome too often to be the same assembly.
+
+        At the end, `final`, also when there was no record at all.
+        """
+        if final and not self._seen["records"]:
+            raise InputError(
+                f"{self._reader.path} has no record of {self._reader.contig}; correct the panel's "
+                "`path` or `url`, or take the contig out of its `contigs`."
+            )
         wrong, inside = self._seen["mismatches"], self._seen["inside"]
         if not final and (inside != FIRST_CHECK or 2 * wrong < inside):
             return

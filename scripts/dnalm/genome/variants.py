@@ -133,7 +133,7 @@ class VariantReader:
                     raise
                 raise InputError(
                     f"{self.path}: what follows {last} cannot be read, the file is damaged or that "
-                    f"line is malformed; get it again or mend the line ({error})."
+                    "line is malformed; get it again or mend the line."
                 ) from None
 
     def _read_genotypes(

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from dnalm.errors import InputError
+from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotype_store import BLOCK_VARIANTS, StoreWriter
 from dnalm.genome.haplotypes import HaplotypeStore
 from dnalm.genome.kmers import to_codes
+from dnalm.genome.stored_contig import StoredContig
 
 #           1234567890123456789012
 SEQUENCE = "ACGTACGTTTGGCCAATCGAGA"
@@ -323,6 +325,26 @@ def test_a_piece_of_a_contig_knows_the_records_that_reach_into_it(make_panel, bc
     assert part.sequence(0, 1) == "TTCCTGGCCAATCGA"
     assert bcftools(SEQUENCE, records[:3], 0, 2) == "ACGT" + "AAGTTCCTGGCCAATCGA" + "GA"
     assert part.sequence(0, 2) == "AAGTTCCTGGCCAATCGA"
+
+
+def test_a_symbolic_deletion_that_reaches_into_a_piece_is_applied(make_panel, bcftools):
+    records = [(2, "C", "<DEL>", "END=8", "1|0"), (6, "C", "A", ".", "1|1")]
+    part = make_panel(SEQUENCE[4:], records, "c:5-22", symbolic_deletions="apply")
+    for haplotype in (1, 2):
+        assert bcftools(SEQUENCE, records, 0, haplotype).endswith(part.sequence(0, haplotype))
+    assert part.sequence(0, 1) == SEQUENCE[8:]
+    assert part.sequence(0, 2) == SEQUENCE[4] + "A" + SEQUENCE[6:]
+
+
+def test_a_contig_in_several_pieces_is_refused(store, tmp_path):
+    genome = GenomeBases.of(store("g", {"c:1-4": "ACGT", "c:9-12": "CCGT"}))
+    with pytest.raises(InputError, match="2 pieces of contig c"):
+        StoredContig(genome, "c")
+
+
+def test_a_file_without_any_record_of_the_contig_is_refused(make_panel):
+    with pytest.raises(InputError, match="has no record of c; correct the panel's"):
+        make_panel(SEQUENCE, [])
 
 
 def test_far_neighbours_and_many_blocks_are_read_back(tmp_path):

@@ -7,9 +7,10 @@ import pytest
 
 from dnalm.errors import InputError
 from dnalm.files import read_json
-from dnalm.genome.corpus import CorpusConfig, build_corpus
+from dnalm.genome.corpus import CorpusConfig, build_corpus, describe_corpus
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 from dnalm.genome.panel import describe_panel, read_populations
+from dnalm.genome.reader import WindowReader
 from dnalm.genome.samples import TrainingWindows
 from dnalm.genome.shards import write_token_shards
 
@@ -32,6 +33,20 @@ def records(sequence):
     return found
 
 
+def make_config(**changes) -> CorpusConfig:
+    return CorpusConfig(
+        genomes=["g"],
+        windows={"length": 120, "stride": 80, "start_max": 20},
+        split={"by": "contig", "validation": ["v"], "test": ["t"]},
+        k=6,
+        vocabulary="v2",
+        max_tokens=TOKENS,
+        min_kmers=5,
+        evaluation_windows=5,
+        **changes,
+    )
+
+
 @pytest.fixture
 def corpus(tmp_path, store, make_panel, sequence, records):
     """Return a built corpus: its files, its genomes, and the panel with the same contig `c`."""
@@ -41,17 +56,8 @@ def corpus(tmp_path, store, make_panel, sequence, records):
     stores = tmp_path / "haplotypes/p/contigs"
     stores.mkdir(parents=True)
     (panel.folder / "store").rename(stores / "c")
-    config = CorpusConfig(
-        genomes=["g"],
-        windows={"length": 120, "stride": 80, "start_max": 20},
-        split={"by": "contig", "validation": ["v"], "test": ["t"]},
-        k=6,
-        vocabulary="v2",
-        max_tokens=TOKENS,
-        min_kmers=5,
-        evaluation_windows=5,
-        haplotypes={"panel": "p", "genome": "g", "draw": "random"},
-    )
+    settings = {"panel": "p", "genome": "g", "draw": "random", "contigs": ["c"]}
+    config = make_config(haplotypes=settings)
     files = {"manifest": "json", "validation": "npy", "test": "npy", "kmer_counts": "npy"}
     paths = {key: tmp_path / f"{key}.{kind}" for key, kind in files.items()}
     build_corpus(config, {"g": genome}, name="corpus", panel=stores, **paths)
@@ -111,6 +117,16 @@ def test_other_haplotypes_than_the_corpus_was_built_with_are_refused(corpus):
     path.write_text(json.dumps(read_json(path) | {"digest": "another"}))
     with pytest.raises(InputError, match="not the ones that the corpus was built with"):
         TrainingWindows(manifest, genomes, seed=5, panel=stores)
+
+
+def test_a_store_of_a_contig_that_left_the_panel_is_not_read(corpus):
+    _, genomes, stores, _ = corpus
+    settings = {"panel": "p", "genome": "g", "draw": "random", "contigs": []}
+    manifest = describe_corpus(
+        make_config(haplotypes=settings), genomes, name="corpus", panel=stores
+    )
+    assert manifest["haplotypes"]["contigs"] == {}
+    assert not WindowReader(manifest, genomes, "train", stores).has_haplotypes
 
 
 def test_a_panel_sums_its_contigs_and_knows_the_populations(corpus, tmp_path):
