@@ -10,7 +10,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-from dnalm.configuration import panels, references, resolve, schema
+from dnalm.configuration import panels, references, resolve, schema, weights
 from dnalm.errors import InputError
 from dnalm.genome.addresses import address_of
 from dnalm.genome.sheet import NAME, read_sheet
@@ -50,10 +50,24 @@ def collect_genomes():
     return corpora, {name: rows[name] for name in needed}
 
 
+def check_folders():
+    """Stop before any job where weights of the run are at hand, but not in a form we read."""
+    for model in [*PRETRAINED, *IMPORTED]:
+        if "weights" in config["models"][model]:
+            found = weights.resolve_weights(config, model)
+            weights.check_folder(found, workflow.pathvars.apply(found.folder))
+
+
 resolve.drop_removed(config)
 check_configuration()
 MODELS = config["run"]["models"]
-PRETRAINED = [*MODELS, *config["run"]["pretrain_only"]]
+PRETRAINED = [
+    model
+    for model in [*MODELS, *config["run"]["pretrain_only"]]
+    if "corpus" in config["models"][model]
+]
+IMPORTED = [model for model in MODELS if model not in PRETRAINED]
+LOADED = weights.list_loaded(config)  # of all models, those that rule import_weights makes
 TASKS = resolve.select_tasks(config)
 FINETUNES = [method for method in config["run"]["methods"] if method != "probe"]
 BASELINES = [name for name in config["run"]["baselines"] if name != "untrained"]
@@ -65,10 +79,13 @@ SUMMARIES = {
     if config["species"]["counts"][group]
 }
 try:
+    check_folders()
     CORPORA, GENOMES = collect_genomes()
     PANELS = panels.select_panels(config, CORPORA)
     DOWNLOADS = resolve.merge_downloads(
-        resolve.list_downloads(config, GENOMES, TASKS) + panels.list_panel_downloads(config, PANELS)
+        resolve.list_downloads(config, GENOMES, TASKS)
+        + panels.list_panel_downloads(config, PANELS)
+        + weights.list_weight_downloads(config, [*PRETRAINED, *IMPORTED])
     )
     # Kept apart: the target `downloads` has no use for what only draw_species reads.
     SUMMARY_DOWNLOADS = resolve.merge_downloads(
@@ -78,7 +95,9 @@ try:
     )
 except InputError as error:
     raise WorkflowError(str(error)) from None
-BENCHMARKED = dict.fromkeys(config["models"][model]["corpus"] for model in MODELS)
+BENCHMARKED = dict.fromkeys(
+    config["models"][model]["corpus"] for model in MODELS if model in PRETRAINED
+)
 LOCATED = [
     (corpus, task) for corpus in BENCHMARKED for task in TASKS if config["run"]["locate_tasks"]
 ]

@@ -48,8 +48,20 @@ def get_model_manifest(wildcards):
     return f"<results>/corpora/{get_corpus(wildcards.model)}/manifest.json"
 
 
+def get_initial_weights(wildcards):
+    """Return the file that training starts from; none for most models, which draw their weights."""
+    untrained = f"{wildcards.model}{resolve.UNTRAINED}"
+    return f"<results>/models/{untrained}/weights.safetensors" if untrained in LOADED else []
+
+
 def get_run(wildcards):
-    return resolve.resolve_run(config, wildcards.model)
+    initial = workflow.pathvars.apply(get_initial_weights(wildcards) or "")
+    return {**resolve.resolve_run(config, wildcards.model), "initial_weights": initial or None}
+
+
+def get_rights(wildcards):
+    """Return the source, licence and citation of a model's weights, each None where unknown."""
+    return weights.describe_rights(config, wildcards.model)
 
 
 def get_operation(wildcards):

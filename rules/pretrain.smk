@@ -6,6 +6,8 @@ rule describe_run:
         "<logs>/describe_run/{model}.log",
     benchmark:
         "<benchmarks>/describe_run/{model}.jsonl"
+    wildcard_constraints:
+        model="|".join(map(re.escape, weights.list_described(config))),
     priority: 1  # pretraining waits for it
     localrule: True
     conda:
@@ -44,10 +46,34 @@ rule initialise_model:
         "<logs>/initialise_model/{model}.log",
     benchmark:
         "<benchmarks>/initialise_model/{model}.jsonl"
+    wildcard_constraints:
+        model="|".join(
+            re.escape(model) for model in config["models"] if f"{model}.untrained" not in LOADED
+        ),
     conda:
         "../envs/torch.yaml"
     script:
         "../scripts/initialise_model.py"
+
+
+rule estimate_models:
+    """Tabulate the memory per GPU, the speed and the days that the models should take."""
+    input:
+        runs=expand("<results>/models/{model}/run.json", model=PRETRAINED),
+        operations=expand("<results>/models/{model}/operation.json", model=PRETRAINED),
+    output:
+        "<results>/estimates.tsv",
+    log:
+        "<logs>/estimate_models.log",
+    benchmark:
+        "<benchmarks>/estimate_models.jsonl"
+    localrule: True
+    conda:
+        "../envs/torch.yaml"
+    params:
+        corpora=[resolve.resolve_corpus(config, get_corpus(model), []) for model in PRETRAINED],
+    script:
+        "../scripts/estimate_models.py"
 
 
 rule pretrain:
@@ -64,6 +90,7 @@ rule pretrain:
         kmer_counts=get_kmer_counts,
         bases=get_model_bases,
         haplotypes=get_model_haplotypes,
+        initial_weights=get_initial_weights,
     output:
         weights="<results>/models/{model}/weights.safetensors",
         history="<results>/models/{model}/history.jsonl",
@@ -72,13 +99,19 @@ rule pretrain:
     benchmark:
         "<benchmarks>/pretrain/{model}.jsonl"
     wildcard_constraints:
-        model="|".join(map(re.escape, config["models"])),
+        model="|".join(
+            re.escape(name) for name, model in config["models"].items() if "corpus" in model
+        ),
     priority: 1  # everything waits for it
     conda:
         "../envs/torch.yaml"
     threads: get_training_threads
     resources:
         gpu=1,
+        # A profile for a cluster sets them; here: this machine, whatever it has, as long as it takes.
+        nodes=1,
+        gpus_per_node=0,
+        runtime=0,
     params:
         genomes=workflow.pathvars.apply("<results>/genomes"),
         panels=workflow.pathvars.apply("<results>/haplotypes"),
@@ -95,3 +128,6 @@ rule pretrain:
         " --weights {output.weights:q}"
         " --history {output.history:q}"
         " --log {log:q}"
+        " --nodes {resources.nodes}"
+        " --gpus-per-node {resources.gpus_per_node}"
+        " --runtime-minutes {resources.runtime}"

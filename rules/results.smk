@@ -27,7 +27,9 @@ def get_results(wildcards):
         "kmer_counts": expand("<results>/corpora/{corpus}/kmer_counts.npy", corpus=CORPORA),
         "panels": expand("<results>/haplotypes/{panel}/manifest.json", panel=panels),
         "panel_samples": expand("<results>/haplotypes/{panel}/samples.tsv", panel=panels),
-        "runs": expand("<results>/models/{model}/run.json", model=[*PRETRAINED, *UNTRAINED]),
+        "runs": expand(
+            "<results>/models/{model}/run.json", model=[*PRETRAINED, *IMPORTED, *UNTRAINED]
+        ),
         "histories": expand("<results>/models/{model}/history.jsonl", model=PRETRAINED),
         "locations": [f"<results>/locations/{corpus}/{task}.parquet" for corpus, task in LOCATED],
     }
@@ -42,13 +44,16 @@ def get_identities(wildcards):
     """Return what the names in the results mean, which no result file says."""
     models = {
         model: {"published_as": config["models"][model].get("published_as"), "untrained_of": None}
-        for model in PRETRAINED
+        for model in [*PRETRAINED, *IMPORTED]
     }
     for model in UNTRAINED:
         trained = model.removesuffix(resolve.UNTRAINED)
         models[model] = {"published_as": None, "untrained_of": trained}
     return {
-        "models": models,
+        "models": {
+            model: {**names, **weights.describe_rights(config, model)}
+            for model, names in models.items()
+        },
         "tasks": {
             task: {
                 "published_as": get_task_entry(task)["published_as"],

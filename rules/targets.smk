@@ -3,7 +3,9 @@ localrules:
     downloads,
     corpora,
     token_shards,
+    estimates,
     models,
+    exports,
     embeddings,
     probes,
     finetunes,
@@ -33,10 +35,22 @@ rule token_shards:
         expand("<results>/models/{model}/token_shards", model=PRETRAINED),
 
 
-rule models:
-    """Pretrain the models."""
+rule estimates:
+    """Tabulate what the models' training should take; no genome is needed."""
     input:
-        expand("<results>/models/{model}/weights.safetensors", model=PRETRAINED),
+        "<results>/estimates.tsv",
+
+
+rule models:
+    """Pretrain the models, or load those that have weights."""
+    input:
+        expand("<results>/models/{model}/weights.safetensors", model=[*PRETRAINED, *IMPORTED]),
+
+
+rule exports:
+    """Write the models as folders that `transformers` opens."""
+    input:
+        expand("<results>/models/{model}/export/README.md", model=[*PRETRAINED, *IMPORTED]),
 
 
 rule embeddings:

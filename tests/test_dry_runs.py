@@ -4,27 +4,31 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 DEMO = ("--configfile", "tests/config.yaml")
 REAL = ("--configfile", "tests/real.yaml")
+SLURM = ("--configfile", "tests/config.yaml", "tests/tiny.yaml", "tests/slurm/config.yaml")
 
 
 @pytest.mark.parametrize("profile", ["profiles/local", "profiles/slurm"])
-@pytest.mark.parametrize("overlay", [(), DEMO], ids=["paper", "demo"])
+@pytest.mark.parametrize("overlay", [(), DEMO, SLURM], ids=["paper", "demo", "slurm"])
 def test_every_profile_plans_every_configuration_down_to_the_report(workflow, profile, overlay):
     plan = workflow.plan(*overlay, profile=profile)
     stages = {"encode_genome", "build_corpus", "pretrain", "make_task", "embed_task"}
     assert stages <= plan.keys()
-    assert {"probe_task", "finetune_folds", "score_baseline", "make_report"} <= plan.keys()
+    assert {"probe_task", "score_baseline", "make_report"} <= plan.keys()
+    assert ("finetune_folds" in plan) == (overlay != SLURM)
     assert plan["pretrain"] == 1
 
 
-def test_the_real_configuration_plans_on_real_data(workflow, data_folder):
+@pytest.mark.parametrize("profile", ["profiles/local", "profiles/slurm"])
+def test_the_real_configuration_plans_on_real_data(workflow, data_folder, profile):
     data = ("--config", f'pathvars={{"data": "{data_folder}"}}')
-    assert workflow.plan(*REAL, *data)["make_task"] == 5
+    assert workflow.plan(*REAL, *data, profile=profile)["make_task"] == 5
     quick = (*REAL, "tests/real_quick.yaml", *data)
-    assert workflow.plan(*quick)["make_task"] == 2
+    assert workflow.plan(*quick, profile=profile)["make_task"] == 2
 
 
 def test_a_missing_source_file_is_found_before_any_job(workflow):
@@ -90,20 +94,52 @@ def test_a_wrong_configuration_stops_before_any_job_with_a_sentence(workflow, co
     assert "Traceback" not in done.stdout
 
 
-def test_a_gpu_job_asks_slurm_for_its_gpus_once(workflow):
-    done = workflow.run("--dry-run", profile="profiles/slurm")
-    asked = {}
-    for rule in ("pretrain", "embed_task", "finetune_folds"):
-        block = done.stdout.split(f"rule {rule}:")[1]
-        resources = re.search(r"resources: (.+)", block).group(1)
-        found = dict(entry.split("=") for entry in resources.split(", "))
-        job = SimpleNamespace(resources=Resources(gpu=int(found["gpu"]), gres=found.get("gres")))
-        asked[rule] = set_gres_string(job).split()
-    assert asked == {
-        "pretrain": ["--gpus=4"],
-        "embed_task": ["--gpus=1"],
-        "finetune_folds": ["--gpus=1"],
-    }
+def read_job(workflow, rule, *arguments):
+    """Return a job of a rule in a dry run for Slurm, as the Slurm plugin reads it."""
+    done = workflow.run("--dry-run", *arguments, profile="profiles/slurm")
+    assert done.returncode == 0, done.stdout
+    block = done.stdout.split(f"rule {rule}:")[1]
+    found = re.search(r"resources: (.+)", block).group(1)
+    pairs = (entry.split("=") for entry in found.split(", "))
+    resources = {key: int(value) if value.isdigit() else value for key, value in pairs}
+    return SimpleNamespace(resources=Resources(resources), threads=1)
+
+
+def asked_of_slurm(job):
+    """Return the options of `sbatch` on nodes, tasks, cores and GPUs."""
+    settings = ("account", "partition", "run_uuid", "slurm_logfile", "comment_str", "workdir")
+    command = get_submit_command(job, dict.fromkeys(settings, ""), settings=None)
+    options = re.findall(r"--(?:nodes|ntasks|cpus)\S+|--mem \S+|-t \S+", command)
+    return [*options, *set_gres_string(job).split()]
+
+
+@pytest.mark.parametrize("rule", ["embed_task", "finetune_folds"])
+def test_a_gpu_job_asks_slurm_for_its_gpu_once(workflow, rule):
+    assert [word for word in asked_of_slurm(read_job(workflow, rule)) if "gpu" in word] == [
+        "--gpus=1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "per_node"),
+    [
+        (
+            "2.5b-1000g",
+            "--mem 512000 --nodes=16 --ntasks-per-node=8 --cpus-per-task=8 --gpus=128",
+            8,
+        ),
+        ("500m-human-ref", "--mem 256000 --nodes=1 --cpus-per-task=64 --gpus=8", 8),
+        ("mine", "--mem 64000 --nodes=1 --cpus-per-task=8 --gpus=1", 1),
+    ],
+)
+def test_slurm_is_asked_for_what_the_size_of_a_model_needs(workflow, model, asked, per_node):
+    run = f'run={{"models": ["{model}"]}}'
+    mine = 'models={"mine": {"preset": "v1-500m", "corpus": "human-reference"}}'
+    job = read_job(workflow, "pretrain", "models", "--config", run, mine)
+    assert asked_of_slurm(job) == ["-t 2880", *re.findall(r"--mem \S+|\S+", asked)]
+    assert job.resources.gpus_per_node == per_node
+    # The executor would start a job with `mpi`, whatever its value, without a step of its own.
+    assert ("mpi" in job.resources) == (job.resources.nodes > 1)
 
 
 class Resources(dict):

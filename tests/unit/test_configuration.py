@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dnalm.configuration import references, resolve, schema
+from dnalm.configuration import panels, references, resolve, schema, weights
 from dnalm.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +16,7 @@ with open(ROOT / "resources/published_scores.tsv", newline="") as file:
     PUBLISHED = list(csv.DictReader(file, delimiter="\t"))
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
 
-PANEL = {"genome": "grch38", "path": {"c1": "c1.vcf.gz"}, "contigs": ["c1", "c2"]}
+PANEL = {"genome": "grch38", "path": {"chr1": "c1.vcf.gz"}, "contigs": ["chr1", "chr2"]}
 BUILT = {"kind": "binary", "classes": 2}
 ENHANCERS = {
     "genome": "g",
@@ -36,6 +36,9 @@ SITES = {
     "annotation": "x.gtf",
     "labels_by_kind": {"acceptor": 1},
 }
+LOADED = {"preset": "v2-50m", "weights": "./folder", "licence": "unknown"}
+INDEX, PART = "model.safetensors.index.json", "model-00001-of-00002.safetensors"
+OTHER_K, MISSPELT = {"path": "a", "k": 4}, {"hub": "a/b", "revison": "c"}
 FULL = {k: v for k, v in SHIPPED["finetune"]["methods"]["ia3"].items() if k != "seed"}
 
 
@@ -105,6 +108,11 @@ def test_every_schema_error_is_reported_not_only_the_first():
             ["tasks.mine.x.build.labels_by_name", "1 has the wrong type", "a text"],
         ),
         ({"models": {"a/b": {"preset": "v2-50m", "corpus": "c"}}}, ["models", "a/b"]),
+        ({"models": {"m": LOADED | {"weights": {}}}}, ["models.m.weights", "path, hub", "add"]),
+        ({"models": {"m": LOADED | {"weights": {"hub": "a"}}}}, ["m.weights.hub", "'a'", "form"]),
+        ({"models": {"m": LOADED | {"weights": MISSPELT}}}, ["'revison'", "mean 'revision'"]),
+        ({"models": {"m": LOADED | {"weights": 1}}}, ["models.m.weights", "a text or a mapping"]),
+        ({"models": {"m": LOADED | {"layer_norm_eps": 0}}}, ["models.m.layer_norm_eps", "more"]),
     ],
 )
 def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
@@ -131,7 +139,7 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         ),
         ({"panels": {"1000g": {"genome": "grch37"}}}, ["panels.1000g.genome", "'grch38'"]),
         ({"panels": {"1000g": {"url": {"*": "https://h.org/{sample}"}}}}, ["panels.1000g.url"]),
-        ({"panels": {"p": PANEL}}, ["panels.p.path", "no file for c2", "'*'"]),
+        ({"panels": {"p": PANEL}}, ["panels.p.path", "no file for chr2", "'*'"]),
         (
             {"models": {"500m-human-ref": {"published_as": "NT-HumanRef-500"}}},
             ["models.500m-human-ref.published_as", "did you mean 'NT-HumanRef-500M'"],
@@ -191,6 +199,49 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         (
             {"models": {"m": {"preset": "v1-500m", "corpus": "multispecies-12kb"}}},
             ["models.m", "vocabulary v1", "v2"],
+        ),
+        ({"models": {"m": {"preset": "v1-500m"}}}, ["models.m", "neither corpus nor weights"]),
+        (
+            {"run": {"pretrain_only": ["published.500m-1000g"]}},
+            ["run.pretrain_only", "'published.500m-1000g' has no corpus"],
+        ),
+        ({"models": {"m": LOADED | {"licence": None}}}, ["models.m.licence", "not given"]),
+        ({"models": {"m": LOADED | {"pretrain": {"seed": 1}}}}, ["models.m.pretrain", "remove"]),
+        (
+            {"models": {"m": LOADED | {"weights": {"path": "a", "files": ["pytorch_model.bin"]}}}},
+            ["models.m.weights.files: pytorch_model.bin is a pickle", "safetensors"],
+        ),
+        (
+            {"models": {"m": LOADED | {"weights": {"hub": "a/b", "files": ["a.txt"]}}}},
+            ["models.m.weights.files: a.txt does not end in"],
+        ),
+        (
+            {"models": {"m": LOADED | {"weights": {"hub": "a/b", "files": [INDEX]}}}},
+            ["models.m.weights.files", "an index alone"],
+        ),
+        (
+            {"models": {"m": LOADED | {"weights": {"path": "a", "revision": "b"}}}},
+            ["models.m.weights.revision", "no revision"],
+        ),
+        (
+            {"models": {"m": LOADED | {"weights": {"path": "a.safetensors", "files": [PART]}}}},
+            ["models.m.weights.files", "a file already"],
+        ),
+        (
+            {"models": {"m": LOADED | {"weights": {"hub": "a/b", "sha256": {"x": "0" * 64}}}}},
+            ["models.m.weights.sha256: x is not among the files model.safetensors, config.json"],
+        ),
+        (
+            {"models": {"m": LOADED | {"corpus": "multispecies-12kb", "weights": OTHER_K}}},
+            ["models.m.weights.k", "4-mers", "6-mers"],
+        ),
+        (
+            {
+                "models": {"m": LOADED | {"preset": "v1-500m"}},
+                "run": {"models": ["m"]},
+                "tasks": {"revised.promoter_all": {"length": 20000}},
+            },
+            ["tasks.revised.promoter_all", "20000 bases", "1000"],
         ),
         (
             {"tasks": {"promoters": {"path": "x", "kind": "binary", "classes": 2}}},
@@ -288,6 +339,90 @@ def test_the_published_name_of_a_model_is_no_part_of_what_decides_its_weights():
         assert resolve.resolve_run(renamed, model) == resolve.resolve_run(SHIPPED, model)
 
 
+def test_a_text_is_a_repository_unless_it_is_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here/model").mkdir(parents=True)
+    server = "https://huggingface.co"
+    for given, folder, files in (
+        ("lab/model", f"{server}/lab/model/resolve/main", ["model.safetensors"]),
+        ("here/model", "here/model", ["model.safetensors"]),
+        ("./lab/model", "./lab/model", ["model.safetensors"]),
+        ("folder", "folder", ["model.safetensors"]),
+        ("/deep/lab/model/", "/deep/lab/model", ["model.safetensors"]),
+        ("<data>/model", "<data>/model", ["model.safetensors"]),
+        ("lab/own.safetensors", "lab", ["own.safetensors"]),
+        ("own.safetensors", ".", ["own.safetensors"]),
+        ({"path": "lab/model"}, "lab/model", ["model.safetensors"]),
+        ({"hub": "here/model", "revision": "refs/pr/3"}, None, ["model.safetensors"]),
+        ({"hub": "a/b", "files": [INDEX, PART]}, f"{server}/a/b/resolve/main", [INDEX, PART]),
+    ):
+        config = overlay({"models": {"m": LOADED | {"weights": given}}})
+        assert schema.find_schema_errors(config, SCHEMA) == []
+        found = weights.resolve_weights(config, "m")
+        assert found.folder == (folder or f"{server}/here/model/resolve/refs%2Fpr%2F3")
+        assert found.files == files
+
+
+def test_the_papers_own_weights_are_eight_repositories_with_licence_and_citation():
+    names = [name for name in SHIPPED["models"] if name.startswith("published.")]
+    trained = [name for name in SHIPPED["models"] if name not in names]
+    assert sorted(names) == sorted(f"published.{name}" for name in trained)
+    for name in names:
+        source = weights.resolve_source(SHIPPED, name)
+        base = name.removeprefix("published.")
+        assert source["repository"] == f"InstaDeepAI/nucleotide-transformer-{base}"
+        assert source["licence"] == "CC BY-NC-SA 4.0"
+        assert "Nature Methods 22, 287-297" in source["citation"]
+        ours = SHIPPED["models"][base]
+        for key in ("preset", "published_as"):
+            assert SHIPPED["models"][name].get(key) == ours.get(key)
+
+
+def test_the_files_of_a_repository_are_downloads_with_their_sums():
+    hub = {"hub": "a/b", "sha256": {"vocab.txt": "0" * 64}}
+    config = overlay({"models": {"m": LOADED | {"weights": hub}, "n": LOADED}})
+    base = "https://huggingface.co/a/b/resolve/main"
+    assert weights.list_weight_downloads(config, ["m", "n", "500m-1000g"]) == [
+        wanted(f"{base}/model.safetensors"),
+        wanted(f"{base}/config.json"),
+        wanted(f"{base}/vocab.txt", sha256="0" * 64),
+    ]
+
+
+def test_a_loaded_model_has_no_training_and_its_untrained_twin_a_seed():
+    run = resolve.resolve_run(SHIPPED, "published.v2-50m-multi-species")
+    assert (run["pretrain"], run["corpus"], run["k"]) == (None, None, 6)
+    assert (run["vocabulary"], run["encoder"]["vocabulary_size"]) == ("v2", 4107)
+    untrained = resolve.resolve_run(SHIPPED, "published.v2-50m-multi-species.untrained")
+    assert untrained["encoder"] == run["encoder"]
+    assert untrained["pretrain"]["seed"] == SHIPPED["pretrain"]["seed"]
+
+
+def test_a_model_may_have_an_eps_of_its_own():
+    name = "published.v2-50m-multi-species"
+    run = resolve.resolve_run(overlay({"models": {name: {"layer_norm_eps": 1e-12}}}), name)
+    assert run["encoder"]["layer_norm_eps"] == 1e-12
+    other = resolve.resolve_run(SHIPPED, "published.v2-100m-multi-species")
+    assert other["encoder"]["layer_norm_eps"] == 1e-5
+
+
+def test_a_model_with_corpus_and_weights_is_loaded_before_its_first_step():
+    given = {"preset": "v2-50m", "weights": "lab/model", "licence": "CC0"}
+    models = {"given": given, "both": given | {"corpus": "multispecies-12kb"}}
+    config = overlay({"models": models})
+    assert references.find_reference_errors(config, PUBLISHED) == []
+    loaded = weights.list_loaded(config)
+    assert {"given", "both.untrained"} <= set(loaded)
+    assert not {"both", "given.untrained", "500m-1000g", "500m-1000g.untrained"} & set(loaded)
+    assert resolve.resolve_run(config, "both.untrained")["pretrain"] is None
+    assert resolve.resolve_run(config, "both")["pretrain"]["seed"] == 42
+    rights = {"source": "lab/model@main", "licence": "CC0", "citation": None}
+    for name in ("given", "both", "both.untrained"):
+        assert weights.describe_rights(config, name) == rights
+    for name in ("given.untrained", "500m-1000g", "500m-1000g.untrained"):
+        assert weights.describe_rights(config, name) == dict.fromkeys(rights)
+
+
 def wanted(*urls: str, sha256: str | None = None, md5: str | None = None) -> dict:
     return {"urls": list(urls), "sha256": sha256, "md5": md5}
 
@@ -324,3 +459,19 @@ def test_task_sources_fill_in_name_and_split():
     task = SHIPPED["tasks"]["revised.H3K4me3"]
     (url,) = resolve.list_sources(task, "revised.H3K4me3", "test")
     assert url.endswith("/H3K4me3/test.fna")
+
+
+@pytest.mark.parametrize(
+    ("panel", "alone"),
+    [
+        ({"path": "{contig}.bcf", "contigs": ["a", "b"]}, True),
+        ({"path": "{contig}.bcf", "contigs": ["a"]}, True),
+        ({"path": {"a": "x.bcf", "b": "y.bcf"}, "contigs": ["a", "b"]}, True),
+        ({"path": {"*": "{contig}.bcf", "b": "y.bcf"}, "contigs": ["a", "b"]}, True),
+        ({"path": "all.bcf", "contigs": ["a", "b"]}, False),
+        ({"path": "all.bcf", "contigs": ["a"]}, False),
+        ({"path": {"a": "all.bcf", "b": "all.bcf"}, "contigs": ["a", "b"]}, False),
+    ],
+)
+def test_a_file_of_one_contig_is_told_from_one_of_all_by_its_name(panel, alone):
+    assert panels.find_variants(panel, "a")[1] == alone

@@ -4,16 +4,15 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dnalm.configuration.weights import UNTRAINED, is_loaded, resolve_weights
 from dnalm.errors import InputError
 from dnalm.genome.addresses import address_of, web_url
 from dnalm.genome.kmers import Vocabulary
 
-UNTRAINED = ".untrained"
-
 
 def drop_removed(config: dict[str, Any]) -> None:
     """Take away, in place, the inherited keys of an entry that an overlay has set to null."""
-    for section in ("genomes", "corpora", "models", "tasks"):
+    for section in ("genomes", "panels", "corpora", "models", "tasks"):
         entries = config.get(section)
         for entry in entries.values() if isinstance(entries, dict) else ():
             if isinstance(entry, dict):  # whatever else it is, the schema will say
@@ -35,6 +34,12 @@ def resolve_preset(config: Mapping[str, Any], model: str) -> dict[str, Any]:
     return resolved
 
 
+def resolve_k(config: Mapping[str, Any], model: str) -> int:
+    """Return the length of a model's words: that of its corpus, or of its weights."""
+    corpus = config["models"][model].get("corpus")
+    return config["corpora"][corpus]["k"] if corpus else resolve_weights(config, model).k
+
+
 def resolve_corpus(config: Mapping[str, Any], name: str, genomes: list[str]) -> dict[str, Any]:
     """Return what decides a corpus: its genomes in order, window numbers, split and vocabulary."""
     corpus = config["corpora"][name]
@@ -50,37 +55,44 @@ def resolve_corpus(config: Mapping[str, Any], name: str, genomes: list[str]) -> 
 
 def _resolve_haplotypes(
     config: Mapping[str, Any], haplotypes: Mapping[str, str] | None
-) -> dict[str, str] | None:
-    """Return {panel, genome, draw} of a corpus, None for one without haplotypes."""
+) -> dict[str, Any] | None:
+    """Return {panel, genome, draw, contigs} of a corpus, None for one without haplotypes."""
     if not haplotypes:
         return None
-    genome = config["panels"][haplotypes["panel"]]["genome"]
-    return {"draw": config["panel"]["draw"], **haplotypes, "genome": genome}
+    panel = config["panels"][haplotypes["panel"]]
+    kept = {key: panel[key] for key in ("genome", "contigs")}
+    return {"draw": config["panel"]["draw"], **haplotypes, **kept}
 
 
 def resolve_run(config: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """Return what decides a model's weights; `<name>.untrained` trains for no step."""
+    """Return what decides a model's weights; `<name>.untrained` trains for no step.
+
+    One whose weights are loaded has no `pretrain`. Which weights training starts from, if they are
+    not drawn, is a path and left to the caller.
+    """
     trained = model.removesuffix(UNTRAINED)
     settings = config["models"][trained]
-    corpus = config["corpora"][settings["corpus"]]
     encoder = resolve_preset(config, trained)
-    vocabulary = Vocabulary(k=corpus["k"], version=encoder.pop("vocabulary"))
+    vocabulary = Vocabulary(k=resolve_k(config, trained), version=encoder.pop("vocabulary"))
     options = {key: value for key, value in config["model"].items() if not isinstance(value, dict)}
+    own = {key: settings[key] for key in options if key in settings}
     pretrain = merge(config["pretrain"], settings.get("pretrain", {}))
+    pretrain |= {"min_kmers": config["corpus"]["min_kmers"]}
     return {
         "model": model,
         "encoder": {
             **options,
+            **own,
             **encoder,
             "vocabulary_size": vocabulary.size,
             "pad_id": vocabulary.pad,
             "mask_id": vocabulary.mask,
         },
-        "corpus": settings["corpus"],
+        "corpus": settings.get("corpus"),
         "k": vocabulary.k,
         "vocabulary": vocabulary.version,
         "initial_weights": None,
-        "pretrain": {**pretrain, "min_kmers": config["corpus"]["min_kmers"]},
+        "pretrain": None if is_loaded(config, model) else pretrain,
     }
 
 

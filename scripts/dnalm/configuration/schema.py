@@ -67,6 +67,8 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
             return [f"{start} has the wrong type; give {words}{_hint(error.instance, wanted)}."]
         case "oneOf" | "anyOf" if "description" in error.schema:
             return [f"{start} is not allowed; give {error.schema['description']}."]
+        case "oneOf" | "anyOf" if not isinstance(error.instance, Mapping):
+            return []  # that its type is wrong is another error
         case "oneOf" | "anyOf":  # alternatives are keys of which one has to be there
             names = [name for choice in allowed for name in choice["required"]]
             given = [name for name in names if name in error.instance]

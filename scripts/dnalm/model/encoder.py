@@ -47,7 +47,7 @@ class Encoder(nn.Module):
             # Positions start one after the pad's row, which is `pad_id`: 1,002 rows for 1,000.
             self.positions = empty_table(config.max_tokens + config.pad_id + 1, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
+        self.norm = LayerNorm(config.width, eps=config.layer_norm_eps)
         self.head = MaskedLanguageHead(config)
 
     def forward(
@@ -130,9 +130,9 @@ class Block(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
+        self.attention_norm = LayerNorm(config.width, eps=config.layer_norm_eps)
         self.attention = Attention(config)
-        self.feed_forward_norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
+        self.feed_forward_norm = LayerNorm(config.width, eps=config.layer_norm_eps)
         self.feed_forward = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -182,13 +182,22 @@ class FeedForward(nn.Module):
         return self.output(functional.gelu(self.input(x)))
 
 
+class LayerNorm(nn.LayerNorm):
+    """In float32 where its input is, also with the bf16 weights of a block that is sharded."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        kind = torch.promote_types(x.dtype, self.weight.dtype)
+        weight, bias = self.weight.to(kind), self.bias.to(kind)
+        return functional.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+
+
 class MaskedLanguageHead(nn.Module):
     """Linear, GELU, LayerNorm, Linear to the vocabulary; its input has passed `Encoder.norm`."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.width, config.width)
-        self.norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
+        self.norm = LayerNorm(config.width, eps=config.layer_norm_eps)
         self.decoder = nn.Linear(config.width, config.vocabulary_size)
 
     def forward(self, states: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ OLD_SUFFIXES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerN
 UNUSED = re.compile(
     r"esm\.contact_head\.regression\..*"
     r"|esm\.embeddings\.position_ids"
-    r"|esm\.(encoder\.layer\.\d+\.attention\.self\.)?rotary_embeddings\.inv_freq"
+    r"|esm\.(encoder\.layer\.(\d+|\*)\.attention\.self\.)?rotary_embeddings\.inv_freq"
 )
 ROTARY_UNUSED = "esm.embeddings.position_embeddings.weight"
 # The share of masks that `EsmForMaskedLM` takes for granted when its token dropout is on.
@@ -74,16 +74,26 @@ def load_weights(config: EncoderConfig, path: str | Path) -> Encoder:
     Raises `InputError`, naming every kind of mismatch, unless the file holds exactly the tensors
     that `config` asks for. Tensors known to be unused are ignored.
     """
+    published = read_tensors(path)
     try:
-        published = load_file(path)
+        return encoder_of(published, config)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file; `InputError` when it is none or cut off."""
+    try:
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(
             f"{path} cannot be read as a safetensors file ({error}); give one that is complete."
         ) from error
-    try:
-        state = from_published(published, config)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+
+
+def encoder_of(published: Mapping[str, Tensor], config: EncoderConfig) -> Encoder:
+    """Return the encoder of `config` with published tensors; `InputError` as `from_published`."""
+    state = from_published(published, config)
     with torch.device("meta"):
         encoder = Encoder(config)
     encoder.load_state_dict(state, assign=True)
@@ -98,7 +108,8 @@ def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def from_published(published: Mapping[str, Tensor], config: EncoderConfig) -> dict[str, Tensor]:
     """Rename published tensors to ours, as float32.
 
-    Raises `InputError` when tensors are missing, not part of the model or of another shape.
+    Raises `InputError` when tensors are missing, not part of the model, of another shape or not of
+    floating-point numbers.
     """
     with torch.device("meta"):
         expected = {
@@ -121,6 +132,7 @@ def from_published(published: Mapping[str, Tensor], config: EncoderConfig) -> di
             ("missing", sorted(expected.keys() - given.keys())),
             ("not part of the model", sorted(given.keys() - expected.keys())),
             ("of another shape", sorted(reshaped)),
+            ("of whole numbers", sorted(n for n in given if not given[n].is_floating_point())),
         )
         if names
     ]
@@ -149,8 +161,8 @@ def published_config(config: EncoderConfig) -> dict[str, Any]:
     """
     if config.token_dropout not in (None, PUBLISHED_TOKEN_DROPOUT):
         raise InputError(
-            f"The model's token_dropout is {config.token_dropout}, but transformers knows only "
-            f"{PUBLISHED_TOKEN_DROPOUT} or none; a model with another one cannot be exported."
+            f"The model's token_dropout is {config.token_dropout}, but transformers and published "
+            f"weights know only {PUBLISHED_TOKEN_DROPOUT} or none; choose one of them."
         )
     gated = {"add_bias_fnn": config.ffn_bias} if config.feed_forward == "swiglu" else {}
     return {

@@ -7,6 +7,7 @@ import pandas as pd
 
 from dnalm.report.grids import MISSING, Grid, count, large, make_grid, percent
 
+UNKNOWN = "unknown"  # what a user writes who cannot tell the licence
 POOLINGS = {"mean": "whole sequence", "centre": "around the centre"}
 
 
@@ -18,6 +19,19 @@ def facts_grids(tables: Mapping[str, pd.DataFrame]) -> dict[str, Grid]:
         "tasks": _tasks(tables["tasks"]),
         "checksums": _checksums(tables),
     }
+
+
+def licence_notes(models: pd.DataFrame) -> list[str]:
+    """Return a sentence for each licence of weights that were not made here, and whose it is."""
+    sentences = []
+    for licence, own in models[models["source"] != ""].groupby("licence", sort=False):
+        names, sources = ", ".join(own["model"]), ", ".join(own["source"].unique())
+        if licence == UNKNOWN:
+            rest = "weights of unknown licence: ask before results made from them are shared"
+        else:
+            rest = f"weights {licence}: results made from them carry the licence"
+        sentences.append(f"{names}: {rest} ({sources}).")
+    return sentences
 
 
 def simulated_note(tables: Mapping[str, pd.DataFrame]) -> str:
@@ -63,25 +77,28 @@ def _genomes(genomes: pd.DataFrame) -> Grid:
 
 
 def _models(models: pd.DataFrame) -> Grid:
+    licensed = (models["licence"] != "").any()
     rows = [
         [
             *[row["model"], large(row["parameters"])],
             f"{row['layers']} layers, {row['width']} wide, {row['heads']} heads",
             f"{row['positions']} positions, {row['feed_forward']}",
-            *[row["initialisation"], row["corpus"] or MISSING],
+            *[row["source"] or row["initialisation"], row["corpus"] or MISSING],
             *[_training(row), row["published_as"] or MISSING],
+            *([row["licence"] or MISSING] if licensed else []),
         ]
         for row in models.to_dict("records")
     ]
     headings = ["model", "parameters", "size", "kind", "first weights", "corpus", "training"]
-    return make_grid([*headings, "published as"], rows, first=1, last=2)
+    headings += ["published as", *(["licence of the weights"] if licensed else [])]
+    return make_grid(headings, rows, first=1, last=2)
 
 
 def _training(model: Mapping) -> str:
+    if model["source"] and not model["steps"]:
+        return "weights as given"
     if model["untrained_of"]:
         return "none: initial weights"
-    if not model["steps"]:
-        return "weights as given"
     return f"{count(model['steps'])} steps, {large(model['training_tokens'])} tokens"
 
 

@@ -14,7 +14,7 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.report import figures
 from dnalm.report.corpus_card import LISTED, card_figures, corpus_cards
-from dnalm.report.facts import facts_grids, simulated_note, token_sizes
+from dnalm.report.facts import facts_grids, licence_notes, simulated_note, token_sizes
 from dnalm.report.findings import findings, kmers_win
 from dnalm.report.grids import (
     comparison_grid,
@@ -99,6 +99,7 @@ def make_page(
         cards=cards,
         listed=LISTED,
         facts=facts_grids(tables),
+        licences=licence_notes(models),
         tokens=token_sizes(tables["corpora"]),
         stages=stages_grid(stages),
         bundle=jinja2.filters.Markup(vl_convert.javascript_bundle()),

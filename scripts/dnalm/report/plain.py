@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from dnalm.report.comparison import HELD_OUT, USED
-from dnalm.report.facts import simulated_note
+from dnalm.report.facts import licence_notes, simulated_note
 from dnalm.report.grids import MISSING, Grid, count, large, make_grid, score, score_matrix
 from dnalm.report.series import add_labels, plan
 
@@ -37,6 +37,7 @@ def plain_summary(tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame) -> s
         ("Trained − untrained MCC by contigs of the test rows", _lift(named["lift"])),
     ]
     parts = [f"{note.upper()}\n"] if note else []
+    parts += [f"{textwrap.fill(sentence, WIDTH)}\n" for sentence in licence_notes(tables["models"])]
     for title, grid in sections:
         body = as_text(grid) if grid.rows else "Nothing to show."
         parts.append(f"{title}\n{'-' * len(title)}\n{body}\n")

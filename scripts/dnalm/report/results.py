@@ -35,7 +35,8 @@ class Record:
 class Identities:
     """What names mean: taken from the config, because no result file holds it.
 
-    models: {model: {"published_as": name or None, "untrained_of": model or None}}
+    models: {model: {"published_as": name or None, "untrained_of": model or None, "source" and
+        "licence" of its weights: words, None for weights made here}}
     tasks: {task: {"published_as": "<set>.<task>" or None, "pooling": "mean" or "centre"}}
     histories: the model of each history file, in their order
     locations: {"corpus", "task"} of each locations file, in their order
@@ -63,6 +64,14 @@ class Identities:
         """Return the model that holds the initial weights of `model`."""
         names = [name for name in self.models if self.untrained_of(name) == model]
         return names[0] if names else None
+
+    def source(self, model: str) -> str:
+        """Return where the weights of a model come from, '' for weights made here."""
+        return self.models.get(model, {}).get("source") or ""
+
+    def licence(self, model: str) -> str:
+        """Return the licence of a model's weights, '' where none was given."""
+        return self.models.get(model, {}).get("licence") or ""
 
     def published_task(self, task: str) -> str:
         """Return the key `<set>.<task>` under which a task's published values stand."""

@@ -24,7 +24,7 @@ COLUMNS = {
         *["heads", "positions", "feed_forward", "initialisation", "max_tokens"],
         *["steps", "training_tokens"],
         *["validation_loss", "validation_accuracy", "unigram_loss", "unigram_accuracy"],
-        *["test_loss", "test_accuracy", "weights_sha256"],
+        *["test_loss", "test_accuracy", "weights_sha256", "source", "licence"],
     ],
     "curves": ["model", "step", "tokens", "split", "positions", "loss", "accuracy"],
     "tasks": [
@@ -60,6 +60,8 @@ def models_table(
             "untrained_of": identities.untrained_of(name) or "",
             "published_as": identities.published_model(name) or "",
             "corpus": run.get("corpus") or "",
+            "source": identities.source(name),
+            "licence": identities.licence(name),
             "parameters": count_parameters(EncoderConfig(**encoder)),
             "weights_sha256": weights.get(name) or "",
             "steps": own["step"].max() if len(own) else 0,

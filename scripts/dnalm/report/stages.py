@@ -18,6 +18,8 @@ NAMES = {
     "describe_run": ["model"],
     "describe_operation": ["model"],
     "initialise_model": ["model"],
+    "import_weights": ["model"],
+    "export_model": ["model"],
     "pretrain": ["model"],
     "write_token_shards": ["model"],
     "embed_task": ["model", "task"],

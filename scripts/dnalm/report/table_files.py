@@ -12,7 +12,7 @@ TEXT = [
     *["method", "model", "task", "against", "reference", "verdict", "region", "reason"],
     *["published_model", "published_method", "published_data_set", "published_as"],
     *["genome", "genomes", "species", "accession", "source", "sources", "corpus", "split"],
-    "held_out",
+    *["held_out", "licence"],
     *["untrained_of", "sha256", "sources_sha256", "weights_sha256", "vocabulary", "feature"],
     *["kind", "pooling", "train_classes", "test_classes"],
     *["group", "corpora", "kmer", "panel", "draw", "sample", "population", "superpopulation"],

@@ -1,9 +1,11 @@
-"""The processes that train together, one or many."""
+"""The processes that train together, one or many, and how they are started."""
 
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,13 +17,19 @@ from dnalm.errors import InputError
 JOINING = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 FIRST_PORT = 20_000
 PORTS = 20_000
+SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+# What a stop may take: one step and one checkpoint of the largest model on a slow file system.
+STOP_SECONDS = 600
+# For the others once one process ended: an orderly stop takes less, and a crash would never end.
+WAIT_SECONDS = 60
 
 
 def find_environment(environ: Mapping[str, str]) -> dict[str, str] | None:
     """Return the variables by which this process joins others, or None when it is alone.
 
     They are those of `torchrun`, or made from those that `srun` gives to each of several tasks:
-    the first node of the step is where all meet, at a port that follows from the job's number.
+    all meet where `become_launcher` said, or else on the first node of the step, at a port that
+    follows from the job's number.
     """
     if "RANK" in environ and "WORLD_SIZE" in environ:
         return {name: environ[name] for name in JOINING if name in environ}
@@ -32,9 +40,55 @@ def find_environment(environ: Mapping[str, str]) -> dict[str, str] | None:
         "RANK": environ["SLURM_PROCID"],
         "WORLD_SIZE": environ["SLURM_STEP_NUM_TASKS"],
         "LOCAL_RANK": environ["SLURM_LOCALID"],
-        "MASTER_ADDR": "".join(part for part in first.groups() if part),
-        "MASTER_PORT": str(FIRST_PORT + int(environ["SLURM_JOB_ID"]) % PORTS),
+        "MASTER_ADDR": environ.get("MASTER_ADDR")
+        or "".join(part for part in first.groups() if part),
+        "MASTER_PORT": environ.get("MASTER_PORT")
+        or str(FIRST_PORT + int(environ["SLURM_JOB_ID"]) % PORTS),
     }
+
+
+def become_launcher(command: Sequence[str], *, nodes: int, processes: int, gpus: int) -> None:
+    """Replace this process by one that starts `command` (a script and its arguments) many times.
+
+    That is `torchrun` for several `processes` on this node, and `srun`, in the job that this
+    process belongs to, for several `nodes` with so many processes and, unless 0, `gpus` each.
+    Returns when one process is enough. Raises `InputError` where there is no job to use.
+    """
+    if nodes > 1:
+        if "SLURM_JOB_ID" not in os.environ or "SLURM_STEP_ID" in os.environ:
+            raise InputError(
+                f"Training on {nodes} nodes has to be started by a batch job of Slurm that has "
+                "them; set mpi to srun and tasks_per_node for rule pretrain as profiles/slurm does."
+            )
+        with socket.create_server(("", 0)) as server:
+            port = server.getsockname()[1]
+        # A batch job begins on the first of its nodes, where the first process will be.
+        os.environ.update(MASTER_ADDR=socket.gethostname(), MASTER_PORT=str(port))
+        launcher = [
+            "srun",
+            f"--nodes={nodes}",
+            f"--ntasks={nodes * processes}",
+            f"--ntasks-per-node={processes}",
+            *([f"--gpus-per-node={gpus}"] if gpus else []),
+            "--cpu-bind=none",  # or each process would have one core
+            "--kill-on-bad-exit=0",  # an orderly stop ends with 1: let all come to their end
+            f"--wait={WAIT_SECONDS}",
+            sys.executable,
+        ]
+    elif processes > 1:
+        launcher = [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            f"--nproc-per-node={processes}",
+            f"--signals-to-handle={SIGNALS}",
+            f"--shutdown-timeout={STOP_SECONDS}",
+            "--",  # or the launcher takes our --run for one of its own options
+        ]
+    else:
+        return
+    try:
+        os.execvp(launcher[0], [*launcher, *command])
+    except FileNotFoundError as error:
+        raise InputError(f"{launcher[0]} is not on the PATH of {socket.gethostname()}.") from error
 
 
 def count_processes(wanted: int | str) -> int:

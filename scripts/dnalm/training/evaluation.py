@@ -4,6 +4,7 @@ Shape letters: W windows of one split, T tokens, K selected tokens per window.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from dnalm.genome.kmers import Vocabulary
 from dnalm.genome.sampling import Stream
 from dnalm.training.batches import MicroBatch
 from dnalm.training.distributed import Group
-from dnalm.training.masking import Kind, mask
+from dnalm.training.masking import Kind, Masked, mask
 from dnalm.training.objective import describe, score, tally
 from dnalm.training.settings import PretrainConfig
 
@@ -48,10 +49,19 @@ class Evaluation:
         self._prefix, self._group = f"{split}_", group
         baseline = score_unigram(masked.targets[at_mask], kmer_counts, vocabulary)
         self._baseline = {f"{self._prefix}{key}": value for key, value in baseline.items()}
-        firsts = range(group.rank * micro_batch, len(windows), group.size * micro_batch)
+        # Sharded models compute together: every process makes as many passes as the first does.
+        firsts = range(0, len(windows), group.size * micro_batch)
         self._parts = [
-            MicroBatch.from_masked(masked, slice(first, first + micro_batch)) for first in firsts
+            self._cut(masked, first + group.rank * micro_batch, micro_batch) for first in firsts
         ]
+
+    @staticmethod
+    def _cut(masked: Masked, first: int, size: int) -> MicroBatch:
+        """Return `size` windows from `first` on, or one that weighs nothing where none is left."""
+        if first < len(masked.inputs):
+            return MicroBatch.from_masked(masked, slice(first, first + size))
+        filler = MicroBatch.from_masked(masked, slice(0, 1))
+        return replace(filler, weights=torch.zeros_like(filler.weights))
 
     def _on_device(self) -> Iterator[MicroBatch]:
         for part in self._parts:

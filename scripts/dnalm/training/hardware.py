@@ -1,11 +1,14 @@
 """What the machine under a run can do and how much of it is used."""
 
+import os
 import resource
 import sys
 
 import torch
 
+from dnalm.errors import InputError
 from dnalm.model.encoder import Encoder
+from dnalm.training.distributed import Group
 
 # Dense matrix products per second as the makers state them, without sparsity.
 PEAKS = {
@@ -37,13 +40,48 @@ def describe_use(
     flops_per_second: float, device: torch.device, precision: str, size: int
 ) -> dict[str, float | str] | None:
     """Return the share of the peak that is used and which peak it is; None where none is known."""
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        for (model, kind), peak in PEAKS.items():
-            if model in name and kind == precision:
-                stated = f"{size} × {model} {precision}, {peak / 1e12:g} TFLOP/s each"
-                return {"value": flops_per_second / (peak * size), "denominator": stated}
-    return None
+    model, peak = find_peak(device, precision)
+    if peak is None:
+        return None
+    stated = f"{size} × {model} {precision}, {peak / 1e12:g} TFLOP/s each"
+    return {"value": flops_per_second / (peak * size), "denominator": stated}
+
+
+def find_peak(device: torch.device, precision: str) -> tuple[str, float | None]:
+    """Return the name of a device and its floating-point operations per second, None if unknown."""
+    if device.type != "cuda":
+        return "CPU", None
+    name = torch.cuda.get_device_name(device)
+    for (model, kind), peak in PEAKS.items():
+        if model in name and kind == precision:
+            return model, peak
+    return name, None
+
+
+def count_memory(group: Group) -> int:
+    """Return the bytes that each process may use: of its GPU, or its part of the main memory.
+
+    The least of all processes, which have to call it together.
+    """
+    if group.device.type == "cuda":
+        own = torch.cuda.get_device_properties(group.device).total_memory
+    else:
+        own = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // group.size
+    return int(group.gather(torch.tensor([own])).min())
+
+
+def check_devices(local_ranks: list[int], devices: int) -> None:
+    """Raise `InputError` when a machine has fewer GPUs than processes; 0 `devices` are no fault.
+
+    `local_ranks` are those of all processes, each counted from 0 on its own machine.
+    """
+    wanted = max(local_ranks) + 1
+    if 0 < devices < wanted:
+        raise InputError(
+            f"operation.processes asks for {wanted} processes on a machine, each with a GPU of "
+            f"its own, but {devices} GPUs are visible; set it to {devices} or 'auto', or ask for "
+            f"{wanted} GPUs."
+        )
 
 
 def peak_memory(device: torch.device) -> int:

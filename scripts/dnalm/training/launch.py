@@ -10,7 +10,6 @@ there after the last step.
 import argparse
 import logging
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -30,19 +29,33 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.initialise import initialise
 from dnalm.model.weights import load_weights
+from dnalm.training.arguments import parse
 from dnalm.training.batches import Batches
-from dnalm.training.checkpoints import MODEL, find_checkpoint, read_progress, remove_unfinished
-from dnalm.training.distributed import Group, count_processes, find_environment
+from dnalm.training.checkpoints import (
+    export_weights,
+    find_checkpoint,
+    read_encoder,
+    read_progress,
+    remove_unfinished,
+)
+from dnalm.training.distributed import (
+    Group,
+    become_launcher,
+    count_processes,
+    find_environment,
+)
+from dnalm.training.estimates import plan_run
 from dnalm.training.evaluation import Evaluation
 from dnalm.training.history import History, export_history, is_measured
 from dnalm.training.interruption import Interruption
 from dnalm.training.lock import Lock
+from dnalm.training.preflight import examine, exchange
+from dnalm.training.requeue import Stop, find_job, find_limit, go_on
 from dnalm.training.scratch import copy_genomes, copy_panel
 from dnalm.training.settings import Operation, Run, name_windows, state_hash
 from dnalm.training.trainer import Trainer
 
 CHECKPOINTS, HISTORY, LOCK, BOARD = "checkpoints", "history.jsonl", "lock.json", "tensorboard"
-SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 
 logger = logging.getLogger(__name__)
 
@@ -50,56 +63,37 @@ logger = logging.getLogger(__name__)
 def main(command: Sequence[str]) -> None:
     """Pre-train as `command` (a script and its arguments) says; exit with 1 and a sentence if not.
 
-    Alone and asked for several processes, this one becomes `torchrun` with the same command.
+    Alone and asked for several processes, this one becomes `torchrun` or `srun` with the same
+    command.
     """
     started = time.monotonic()
     arguments = parse(command[1:])
     environment = find_environment(os.environ)
     if environment is None:
-        processes = count_processes(read_json(arguments.operation)["processes"])
-        if processes > 1:
-            launcher = ["-m", "torch.distributed.run", "--standalone"]
-            options = [f"--nproc-per-node={processes}", f"--signals-to-handle={SIGNALS}"]
-            # Without the dashes the launcher takes our --run for one of its own options.
-            os.execv(sys.executable, [sys.executable, *launcher, *options, "--", *command])
+        with job(arguments.log):
+            processes = count_processes(read_json(arguments.operation)["processes"])
+            wanted = {"nodes": arguments.nodes, "gpus": arguments.gpus_per_node}
+            become_launcher(command, processes=processes, **wanted)
     group = Group(environment)
     # The processes share one log, written by the first; the others repeat its errors.
     with job(arguments.log if group.first else os.devnull), closing(group):
-        reason = pretrain(arguments, group, started=started)
-        if reason:
+        stop = pretrain(arguments, group, started=started)
+        if stop:
+            wanted = {"job": find_job(os.environ), "scheduled": arguments.runtime_minutes > 0}
+            next_to_come = group.from_first(lambda: go_on(stop, **wanted))
             sentence = (
-                f"Pre-training was stopped by {reason} and has saved its state; run the same "
-                "command again to continue."
+                f"Pre-training was stopped by {stop.reason} and has saved its state; "
+                f"{next_to_come}."
             )
             logger.warning(sentence)
             sys.exit(sentence if group.first else 1)
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the command line's paths."""
-    parser = argparse.ArgumentParser(description="Pre-train one encoder.")
-    for name, help_text in (
-        ("run", "run.json: all that decides the weights"),
-        ("operation", "operation.json: how to carry it out"),
-        ("corpus", "manifest.json of the corpus"),
-        ("validation", "validation.npy of the corpus"),
-        ("test", "test.npy of the corpus"),
-        ("kmer-counts", "kmer_counts.npy of the corpus"),
-        ("genomes-folder", "folder with one folder of bases per genome"),
-        ("panels-folder", "folder with one folder of haplotypes per panel"),
-        ("weights", "where the final weights go (safetensors)"),
-        ("history", "where the final history goes (JSON lines)"),
-        ("log", "log file"),
-    ):
-        parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH", help=help_text)
-    return parser.parse_args(arguments)
-
-
-def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> str | None:
+def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> Stop | None:
     """Train, or continue, or find finished, and write weights and history.
 
     `paths` is what `parse` returns, `started` the `time.monotonic()` from which the time limit
-    counts. Returns None when both files are written, or what stopped training before. Raises
+    counts. Returns None when both files are written, or how training ended before. Raises
     `InputError`.
     """
     settings, manifest = read_json(paths.run), read_json(paths.corpus)
@@ -109,6 +103,8 @@ def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> str 
     state = paths.weights.parent / "state" / state_hash(settings, manifest, paths.kmer_counts)
     # What is held out decides no weight: other windows are measured by the same state.
     held_out = name_windows(paths.validation, paths.test)
+    asked = {"nodes": paths.nodes, "gpus": paths.gpus_per_node, "keep_last": operation.keep_last}
+    examine(group, state, EncoderConfig(**run.encoder), **asked)
     with ExitStack() as stack:
         lock = Lock(state / LOCK)
         group.from_first(lambda: stack.enter_context(lock) and None)
@@ -132,17 +128,19 @@ def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> str 
                         state / HISTORY, last_step=done, held_out=held_out, lock=lock, board=board
                     )
                 )
-            interruption = stack.enter_context(
-                Interruption(operation.runtime_minutes, started=started)
-            )
+            wanted = (operation.runtime_minutes, paths.runtime_minutes)
+            limit = group.from_first(lambda: find_limit(*wanted, started=started))
+            interruption = stack.enter_context(Interruption(limit, started=started))
             trainer = assemble(run, operation, manifest, paths, group, history, state, checkpoint)
             reason = trainer.train(interruption)
             if reason:
-                return reason
+                asked = tuple(exchange(group, interruption.reason))
+                gained = trainer.done["step"] - (done or 0)
+                return Stop(reason=reason, asked=asked, gained=gained)
             checkpoint = state / CHECKPOINTS / f"step-{steps:08d}"
         else:
             logger.info("%s: all %d steps were done before, nothing is trained.", run.model, steps)
-        group.from_first(lambda: export(checkpoint, state / HISTORY, held_out, paths))
+        group.from_first(lambda: export(run, checkpoint, state / HISTORY, held_out, paths))
     return None
 
 
@@ -163,20 +161,25 @@ def assemble(
         genomes = copy_genomes(genomes, operation.scratch, group)
         panel = panel and copy_panel(panel, manifest["haplotypes"], operation.scratch, group)
     vocabulary = Vocabulary(run.k, run.vocabulary)
-    weights = checkpoint / MODEL if checkpoint else run.initial_weights
+    batches = Batches(
+        TrainingWindows(manifest, genomes, run.pretrain.seed, panel=panel),
+        run.pretrain,
+        vocabulary,
+        micro_batch=operation.micro_batch,
+        rank=group.rank,
+        size=group.size,
+    )
     trainer = Trainer(
-        encoder=make_encoder(run, weights),
+        encoder=(
+            read_encoder(checkpoint, EncoderConfig(**run.encoder))
+            if checkpoint
+            else make_encoder(run, run.initial_weights)
+        ),
+        layout=plan_run(run, operation, batches, group),
         config=run.pretrain,
         operation=operation,
         steps=run.pretrain.count_steps(manifest["tokens"]),
-        batches=Batches(
-            TrainingWindows(manifest, genomes, run.pretrain.seed, panel=panel),
-            run.pretrain,
-            vocabulary,
-            micro_batch=operation.micro_batch,
-            rank=group.rank,
-            size=group.size,
-        ),
+        batches=batches,
         **{
             split: Evaluation(
                 np.load(windows),
@@ -223,11 +226,13 @@ def check_fit(run: Run, manifest: dict, paths: argparse.Namespace) -> None:
         )
 
 
-def export(checkpoint: Path, history: Path, held_out: str, paths: argparse.Namespace) -> None:
+def export(
+    run: Run, checkpoint: Path, history: Path, held_out: str, paths: argparse.Namespace
+) -> None:
     """Copy the results to where they are declared."""
     export_history(history, paths.history, held_out)
     with atomic_path(paths.weights) as temporary:
-        shutil.copyfile(checkpoint / MODEL, temporary)
+        export_weights(checkpoint, EncoderConfig(**run.encoder), temporary)
 
 
 def _text(path: Path | None) -> str | None:

@@ -7,23 +7,26 @@ from dnalm.model.encoder import Encoder
 from dnalm.training.distributed import Group
 from dnalm.training.schedule import learning_rate
 from dnalm.training.settings import PretrainConfig
+from dnalm.training.sharding import is_shard, part_of
 
 NORM_EPS = 1e-6
 
 
 class Optimizer:
-    """Moves an encoder's weights; gradients of all parameters are parts of one flat tensor.
+    """Moves an encoder's weights by the gradients that backward passes of summed losses add up.
 
-    Backward passes add summed losses' gradients to it; one exchange, one norm and one scaling then
-    serve all parameters.
+    Without shards all gradients are parts of one flat tensor: one exchange, one norm and one
+    scaling serve all parameters. With shards each process holds its part of every gradient, summed
+    over the processes as the backward pass goes.
     """
 
     def __init__(self, encoder: Encoder, config: PretrainConfig, group: Group) -> None:
-        parameters = list(encoder.parameters())
+        # Kept, because a gathered shard is another tensor under the same name.
+        self.parameters = dict(encoder.named_parameters())
         self.config = config
         self.gradient_norm = torch.zeros((), device=group.device)
         self.adam = torch.optim.AdamW(
-            parameters,
+            self.parameters.values(),
             lr=0.0,
             betas=(config.optimizer.beta1, config.optimizer.beta2),
             eps=config.optimizer.eps,
@@ -31,10 +34,35 @@ class Optimizer:
             fused=True,
         )
         self._group = group
+        self._sharded = any(map(is_shard, self.parameters.values()))
+        self._make_moments()
+        if not self._sharded:
+            self._make_gradients()
+
+    def _make_moments(self) -> None:
+        """Make what Adam would make at its first step, so that a checkpoint has where to go."""
+        for parameter in self.parameters.values():
+            self.adam.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter, requires_grad=False),
+                "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
+            }
+
+    def _make_gradients(self) -> None:
+        parameters = list(self.parameters.values())
         sizes = [parameter.numel() for parameter in parameters]
-        self._gradient = torch.zeros(sum(sizes), device=group.device)
-        for parameter, part in zip(parameters, self._gradient.split(sizes), strict=True):
+        self._flat = torch.zeros(sum(sizes), device=self._group.device)
+        for parameter, part in zip(parameters, self._flat.split(sizes), strict=True):
             parameter.grad = part.view_as(parameter)
+
+    @property
+    def moments(self) -> dict[str, Tensor]:
+        """Return {key.name: tensor} of Adam's state, by its own keys and the encoder's names."""
+        return {
+            f"{key}.{name}": value
+            for name, parameter in self.parameters.items()
+            for key, value in self.adam.state[parameter].items()
+        }
 
     def rate(self, step: int) -> float:
         """Return the learning rate of the update that ends step `step`, counted from 1."""
@@ -45,13 +73,25 @@ class Optimizer:
 
         `gradient_norm` is afterwards the norm of the mean gradient before it was bounded.
         """
-        self._group.sum(self._gradient)
+        gradients = self._reduce()
         # Divided before it is bounded: the bound is on the gradient of the mean loss.
-        self._gradient /= weight
-        self.gradient_norm: Tensor = torch.linalg.vector_norm(self._gradient)
+        torch._foreach_div_(gradients, weight)
+        self.gradient_norm: Tensor = self._norm(gradients)
         if self.config.gradient_clip is not None:
             bound = self.config.gradient_clip / (self.gradient_norm + NORM_EPS)
-            self._gradient *= bound.clamp(max=1.0)
+            torch._foreach_mul_(gradients, bound.clamp(max=1.0))
         self.adam.param_groups[0]["lr"] = self.rate(step)
         self.adam.step()
-        self._gradient.zero_()
+        torch._foreach_zero_(gradients)
+
+    def _reduce(self) -> list[Tensor]:
+        """Return what this process holds of the gradient that is summed over all processes."""
+        if self._sharded:
+            return [part_of(parameter.grad) for parameter in self.parameters.values()]
+        return [self._group.sum(self._flat)]
+
+    def _norm(self, gradients: list[Tensor]) -> Tensor:
+        if not self._sharded:
+            return torch.linalg.vector_norm(gradients[0])
+        squares = torch.stack(torch._foreach_norm(gradients)).square().sum()
+        return self._group.sum(squares).sqrt()

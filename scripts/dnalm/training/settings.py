@@ -102,9 +102,15 @@ class Run:
 class Operation:
     """How a run is carried out; none of it changes what is learned, up to rounding.
 
+    One exception: dropout above 0 is drawn anew for every pass, so that another number of
+    processes or another `micro_batch` draws another run.
+
     `processes` is a number or `auto` (one per visible GPU, at least one), `micro_batch` the most
     sequences of one forward pass, `threads` those of the arithmetic and `workers` those that make
-    batches ahead (0 for none), per process. Cadences count steps; the newest `keep_last`
+    batches ahead (0 for none), per process. `sharding` full cuts the weights into one shard per
+    process, none keeps them whole, auto shards where they do not fit; `activation_checkpointing`
+    makes a backward pass compute its block again instead of keeping all of it, auto where nothing
+    else fits. `compile` compiles each block. Cadences count steps; the newest `keep_last`
     checkpoints stay. With a `scratch` folder the genomes are read from a copy there. The trainer
     saves and stops by itself before `runtime_minutes` are over.
     """
@@ -114,6 +120,8 @@ class Operation:
     threads: int
     workers: int
     compile: bool
+    sharding: Literal["auto", "none", "full"]
+    activation_checkpointing: Literal["auto"] | bool
     log_every: int
     validate_every: int
     checkpoint_every: int
@@ -129,6 +137,15 @@ class Operation:
                 raise InputError(f"operation.{key} is {getattr(self, key)}; give 1 or more.")
         if self.processes != "auto" and int(self.processes) < 1:
             raise InputError(f"operation.processes is {self.processes}; give 1 or more or 'auto'.")
+        if self.sharding not in ("auto", "none", "full"):
+            raise InputError(
+                f"operation.sharding is {self.sharding!r}; give 'auto', 'none' or 'full'."
+            )
+        if self.activation_checkpointing not in ("auto", True, False):
+            raise InputError(
+                f"operation.activation_checkpointing is {self.activation_checkpointing!r}; give "
+                "'auto', true or false."
+            )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -199,7 +216,13 @@ def state_hash(run: Mapping[str, Any], manifest: Mapping[str, Any], kmer_counts:
         "kmer_counts": sha256_of(kmer_counts),
     }
     if haplotypes := manifest.get("haplotypes"):
-        used = {contig[0] for _, contigs in genomes for contig in contigs}
+        used = {
+            contig["contig"]
+            for genome in manifest["genomes"]
+            if genome["name"] == haplotypes["genome"]
+            for contig in genome["contigs"]
+            if contig["split"] == "train"
+        }
         decisive["haplotypes"] = {
             "draw": haplotypes["draw"],
             "contigs": {

@@ -1,11 +1,11 @@
-"""The training loop: replicated data parallel, the same result whatever the number of processes.
+"""The training loop: data parallel, the same result whatever the number of processes.
 
-Every process holds all weights and works on its part of each global batch. The loss is summed over
-selected tokens and divided by their number in the global batch; it is no mean of means.
+Every process holds all weights, or a shard of them, and works on its part of each global batch. The
+loss is summed over selected tokens and divided by their number in the global batch; it is no mean
+of means.
 """
 
 import logging
-import time
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
@@ -13,19 +13,23 @@ import torch
 
 from dnalm.genome.sampling import Stream, generator
 from dnalm.model.encoder import Encoder
+from dnalm.training.attention import prefer_kernels, time_kernels
 from dnalm.training.batches import Batches, MicroBatch, StepBatch
-from dnalm.training.checkpoints import load_optimizer, read_progress, save_checkpoint
+from dnalm.training.checkpoints import read_moments, read_progress
 from dnalm.training.distributed import Group
 from dnalm.training.evaluation import Evaluation
 from dnalm.training.hardware import count_flops, describe_use, peak_memory
 from dnalm.training.history import History
 from dnalm.training.interruption import Interruption
 from dnalm.training.masking import Kind
+from dnalm.training.memory import Layout, explain_shortage
 from dnalm.training.objective import describe, score, tally
 from dnalm.training.optimizer import Optimizer
 from dnalm.training.progress import Progress
 from dnalm.training.settings import Operation, PretrainConfig
+from dnalm.training.sharding import arrange
 from dnalm.training.trouble import Trouble
+from dnalm.training.writer import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +38,14 @@ class Trainer:
     """One process's share of training `encoder` for `steps` steps.
 
     Shapes of batches and tallies are those of `MicroBatch` and `tally`. `history` is None in
-    all processes but the first, which writes; `checkpoints` is a folder.
+    all processes but the first, which writes it; `checkpoints` is a folder.
     """
 
     def __init__(
         self,
         *,
         encoder: Encoder,
+        layout: Layout,
         config: PretrainConfig,
         operation: Operation,
         steps: int,
@@ -51,13 +56,18 @@ class Trainer:
         history: History | None,
         checkpoints: Path,
     ) -> None:
-        self.encoder = encoder.to(group.device).train()
-        self.model = torch.compile(self.encoder) if operation.compile else self.encoder
+        self.layout, self.group = layout, group
         self.config, self.operation, self.steps = config, operation, steps
-        self.batches, self.group = batches, group
+        with explain_shortage(operation, layout, group.size, passes=False):
+            options = {"precision": config.precision, "compiled": operation.compile}
+            self.encoder = arrange(encoder, layout, group, **options).train()
+            self.optimizer = Optimizer(self.encoder, config, group)
+        self.batches = batches
         self.validation, self.test = validation, test
-        self.history, self.checkpoints = history, checkpoints
-        self.optimizer = Optimizer(self.encoder, config, group)
+        self.history = history
+        self.writer = Writer(
+            checkpoints, group, keep_last=operation.keep_last, sharded=layout.shards > 1
+        )
         self.trouble = Trouble(batches, group)
         # Sums since the last history row, of this process.
         self.totals = torch.zeros(len(Kind), 3, dtype=torch.float64, device=group.device)
@@ -65,9 +75,9 @@ class Trainer:
 
     def resume(self, checkpoint: Path) -> None:
         """Continue from a checkpoint, whose weights `encoder` was made with."""
-        totals = load_optimizer(checkpoint, self.encoder, self.optimizer.adam)
-        if self.group.first:
-            self.totals.copy_(totals)
+        read_moments(checkpoint, self.optimizer.moments, self.totals)
+        if not self.group.first:  # they are those of all processes
+            self.totals.zero_()
         progress = read_progress(checkpoint)
         self.done = {key: progress[key] for key in self.done}
 
@@ -75,8 +85,17 @@ class Trainer:
         """Train to the last step and save; return None, or why it stopped before, saved as well.
 
         With no step left only what is held out is measured again. Raises `InputError` when a loss
-        or a gradient is not finite: it names the step and, of a loss, the window.
+        or a gradient is not finite: it names the step and, of a loss, the window; when the memory
+        or the disk is too small: it says what to change.
         """
+        with (
+            closing(self.writer),
+            explain_shortage(self.operation, self.layout, self.group.size, passes=True),
+            self._attention(),
+        ):
+            return self._train(interruption)
+
+    def _train(self, interruption: Interruption) -> str | None:
         first = self.done["step"]
         on_gpu = self.group.device.type == "cuda"
         ahead = self.batches.ahead(
@@ -88,9 +107,9 @@ class Trainer:
             tokens_per_step=self.batches.tokens_per_step,
             visible=self.group.first,
         )
+        reason = None
         if first in (0, self.steps):
             self._validate()
-        reason = None
         with closing(ahead), closing(progress):
             while self.done["step"] < self.steps and not reason:
                 with progress.waiting():
@@ -109,6 +128,7 @@ class Trainer:
                         self._validate()
         if self.steps == 0:
             self._save(interruption)
+        self.writer.wait()
         return reason if self.done["step"] < self.steps else None
 
     def _is_due(self, cadence: int) -> bool:
@@ -116,7 +136,7 @@ class Trainer:
 
     def _step(self, batch: StepBatch, interruption: Interruption) -> str | None:
         """Make one step; return why to stop when any process was asked to."""
-        asked = interruption.reason
+        asked = interruption.reason or ("a failure to save" if self.writer.has_failed else None)
         weight, thin, stop = self.group.sum_numbers(batch.weight, batch.thin, bool(asked))
         if weight:
             for index, part in enumerate(batch.parts):
@@ -137,7 +157,7 @@ class Trainer:
             seed = generator(self.config.seed, Stream.DROPOUT, sample).integers(2**63)
             torch.manual_seed(int(seed))
         with self._autocast():
-            losses, hits = score(self.model, part)
+            losses, hits = score(self.encoder, part)
         weighted = losses * part.weights
         weighted.sum().backward()
         self.totals += tally(losses, hits, part)
@@ -146,6 +166,19 @@ class Trainer:
     def _autocast(self) -> AbstractContextManager:
         bf16 = self.config.precision == "bf16"
         return torch.autocast(self.group.device.type, torch.bfloat16, enabled=bf16)
+
+    def _attention(self) -> AbstractContextManager:
+        """Measure on a GPU which attention kernel is the fastest, and prefer it in the context."""
+        if self.group.device.type != "cuda":
+            return prefer_kernels([])
+        config = self.encoder.config
+        head = config.width // config.heads
+        shape = (self.batches.rows, config.heads, self.batches.windows.tokens, head)
+        kind = torch.bfloat16 if self.config.precision == "bf16" else torch.float32
+        times = self.group.from_first(lambda: time_kernels(shape, kind, self.group.device))
+        logger.info("Seconds of attention kernels, the first is used where it can: %s", times)
+        torch.cuda.reset_peak_memory_stats(self.group.device)
+        return prefer_kernels(list(times))
 
     def _log(self, progress: Progress) -> None:
         """Write a history row on the steps since the last one."""
@@ -175,9 +208,9 @@ class Trainer:
         """Write a history row on the validation windows, after the last step on the test's too."""
         self.trouble.tell()
         with self._autocast():
-            measured = self.validation.measure(self.model)
+            measured = self.validation.measure(self.encoder)
             if self.done["step"] == self.steps:
-                measured |= self.test.measure(self.model)
+                measured |= self.test.measure(self.encoder)
         if self.history is not None:
             row = {"step": self.done["step"], "tokens": self.done["tokens"], **measured}
             row["held_out"] = self.history.held_out
@@ -185,19 +218,14 @@ class Trainer:
             logger.info("Validation: %s", row)
 
     def _save(self, interruption: Interruption) -> None:
-        """Write a checkpoint."""
+        """Begin to write a checkpoint; training goes on meanwhile."""
         self.trouble.tell()
-        begun = time.monotonic()
-        totals = self.group.sum(self.totals.clone())
-        if self.history is None:
-            return
-        self.history.sync()
-        save_checkpoint(
-            self.checkpoints,
-            encoder=self.encoder,
-            optimizer=self.optimizer.adam,
-            totals=totals,
+        if self.history is not None:
+            self.history.sync()
+        self.writer.save(
+            weights=self.optimizer.parameters,
+            moments=self.optimizer.moments,
+            totals=self.group.sum(self.totals.clone()),
             progress=self.done,
-            keep_last=self.operation.keep_last,
+            saved=interruption.note_checkpoint,
         )
-        interruption.note_checkpoint(time.monotonic() - begun)

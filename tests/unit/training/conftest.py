@@ -2,6 +2,8 @@
 
 import copy
 import json
+import multiprocessing
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from dnalm.training.history import read_history
 
 REPOSITORY = Path(__file__).parents[3]
 TRAINER = REPOSITORY / "scripts" / "pretrain.py"
+PATIENCE_SECONDS = 120
 
 RUN = {
     "model": "tiny",
@@ -68,6 +71,8 @@ OPERATION = {
     "threads": 1,
     "workers": 1,
     "compile": False,
+    "sharding": "auto",
+    "activation_checkpointing": "auto",
     "log_every": 1,
     "validate_every": 6,
     "checkpoint_every": 5,
@@ -175,7 +180,8 @@ class Job:
     def train(self) -> str | None:
         """Train in this process, without the launcher around; return why it stopped."""
         paths = launch.parse(self.command[2:])
-        return launch.pretrain(paths, Group(None), started=0.0)
+        stop = launch.pretrain(paths, Group(None), started=0.0)
+        return stop and stop.reason
 
     def history(self) -> list[dict[str, Any]]:
         return read_history(self.folder / "models" / "history.jsonl")
@@ -213,3 +219,57 @@ def make_job(tmp_path_factory, corpus):
         return Job(folder, [sys.executable, str(TRAINER), *pairs])
 
     return make
+
+
+@pytest.fixture
+def operation_settings() -> dict[str, Any]:
+    return copy.deepcopy(OPERATION)
+
+
+@pytest.fixture(scope="session")
+def start_together():
+    """Return a function that starts so many processes which train one job together.
+
+    They are forked from a server that has imported torch, as `torchrun` would start them.
+    """
+    context = multiprocessing.get_context("forkserver")
+    parts = ("fsdp", "checkpoint", "tensor", "device_mesh")
+    context.set_forkserver_preload(
+        ["dnalm.training.launch", "torch._dynamo", *(f"torch.distributed.{part}" for part in parts)]
+    )
+    train = "import os; os.environ.update(joining); import dnalm.training.launch as l; l.main(job)"
+
+    def start(job: Job, size: int) -> list[multiprocessing.Process]:
+        joining = {"MASTER_ADDR": "localhost", "WORLD_SIZE": str(size)}
+        with socket.create_server(("localhost", 0)) as server:
+            joining["MASTER_PORT"] = str(server.getsockname()[1])
+        processes = []
+        for rank in map(str, range(size)):
+            names = {"joining": joining | {"RANK": rank, "LOCAL_RANK": rank}}
+            values = names | {"job": job.command[1:]}
+            processes.append(context.Process(target=exec, args=(train, values), daemon=True))
+        with pytest.MonkeyPatch.context() as patched:  # the server starts with the first of all
+            patched.setenv("OMP_NUM_THREADS", "1")
+            patched.setenv("PYTHONPATH", str(REPOSITORY / "scripts"))
+            for process in processes:
+                process.start()
+        return processes
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def train_together(start_together):
+    """Return a function that waits for what `start_together` started to end well."""
+
+    def train(job: Job, size: int) -> Job:
+        processes = start_together(job, size)
+        for process in processes:
+            process.join(timeout=PATIENCE_SECONDS)
+        codes = [process.exitcode for process in processes]
+        for process in processes:
+            process.kill()
+        assert codes == [0] * size, (job.folder / "log").read_text()
+        return job
+
+    return train

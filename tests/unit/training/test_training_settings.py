@@ -76,6 +76,7 @@ def test_the_hash_changes_with_what_decides_and_not_with_names_or_the_order_of_k
 
 HAPLOTYPES = {
     "panel": "p",
+    "genome": "planted",
     "draw": "random",
     "contigs": {"train": {"digest": "a"}, "validation": {"digest": "b"}},
 }

@@ -1,0 +1,44 @@
+rule import_weights:
+    """Hold published weights against preset and vocabulary, and save them as ours."""
+    input:
+        unpack(get_weight_files),
+    output:
+        run="<results>/models/{model}/run.json",
+        weights="<results>/models/{model}/weights.safetensors",
+    log:
+        "<logs>/import_weights/{model}.log",
+    benchmark:
+        "<benchmarks>/import_weights/{model}.jsonl"
+    wildcard_constraints:
+        model="|".join(map(re.escape, LOADED)) or "-",
+    priority: 1  # everything waits for it
+    conda:
+        "../envs/torch.yaml"
+    params:
+        run=get_run,
+        source=get_weight_source,
+    script:
+        "../scripts/import_weights.py"
+
+
+rule export_model:
+    """Write a model as a folder that `transformers` opens."""
+    input:
+        run="<results>/models/{model}/run.json",
+        weights="<results>/models/{model}/weights.safetensors",
+    output:
+        weights="<results>/models/{model}/export/model.safetensors",
+        settings="<results>/models/{model}/export/config.json",
+        vocabulary="<results>/models/{model}/export/vocab.txt",
+        tokenizer="<results>/models/{model}/export/tokenizer_config.json",
+        card="<results>/models/{model}/export/README.md",
+    log:
+        "<logs>/export_model/{model}.log",
+    benchmark:
+        "<benchmarks>/export_model/{model}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    params:
+        rights=get_rights,
+    script:
+        "../scripts/export_model.py"

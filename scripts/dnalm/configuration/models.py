@@ -1,0 +1,101 @@
+"""What the schema cannot see in the models: names, sizes, and what would stop them late."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dnalm.configuration.resolve import UNTRAINED, resolve_k, resolve_preset, select_tasks
+from dnalm.configuration.schema import nearest
+from dnalm.configuration.weights import find_weight_errors
+
+
+def find_model_errors(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence per value of `models:` that does not fit the rest of the configuration."""
+    yield from _models(config)
+    yield from find_weight_errors(config)
+    yield from _selected_models(config)
+
+
+def find_unknown(key: str, name: str, known: Iterable[str]) -> Iterator[str]:
+    """Yield what to say of a name at `key` that is none of the `known` ones, if it is none."""
+    known = list(known)
+    if name not in known:
+        yield f"{key}: '{name}' is unknown{nearest(name, known)}"
+
+
+def _models(config: Mapping[str, Any]) -> Iterator[str]:
+    for name, model in config["models"].items():
+        key, corpus = f"models.{name}", model.get("corpus")
+        if name.endswith(UNTRAINED):
+            yield f"{key}: names ending in {UNTRAINED} are reserved; rename it."
+        unknown = [
+            *find_unknown(f"{key}.preset", model["preset"], config["model"]["presets"]),
+            *(find_unknown(f"{key}.corpus", corpus, config["corpora"]) if corpus else ()),
+        ]
+        yield from unknown or _misfits(config, name)
+        masking = config["pretrain"]["masking"] | model.get("pretrain", {}).get("masking", {})
+        if masking["masked"] + masking["random"] > 1:
+            yield (
+                f"{key}: pretrain.masking has masked {masking['masked']} and random"
+                f" {masking['random']}; their sum may be at most 1, the rest is kept."
+            )
+
+
+def _misfits(config: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Yield what does not fit between a model's preset and its corpus, or within the preset."""
+    key, preset = f"models.{name}", resolve_preset(config, name)
+    if "corpus" in config["models"][name]:
+        yield from _corpus_misfits(config, name, preset)
+    if preset["width"] % preset["heads"]:
+        yield (
+            f"{key}: width {preset['width']} is not a multiple of {preset['heads']} heads; change"
+            " one of them."
+        )
+    elif preset["positions"] == "rotary" and preset["width"] // preset["heads"] % 2:
+        yield (
+            f"{key}: heads are {preset['width'] // preset['heads']} wide, rotary positions need an"
+            " even number; change width or heads."
+        )
+
+
+def _corpus_misfits(
+    config: Mapping[str, Any], name: str, preset: Mapping[str, Any]
+) -> Iterator[str]:
+    key, corpus_name = f"models.{name}", config["models"][name]["corpus"]
+    corpus = config["corpora"][corpus_name]
+    if preset["vocabulary"] != corpus["vocabulary"]:
+        yield (
+            f"{key}: its preset reads vocabulary {preset['vocabulary']}, its corpus"
+            f" '{corpus_name}' holds {corpus['vocabulary']}; choose a corpus with the same one."
+        )
+    if preset["max_tokens"] < corpus["max_tokens"]:
+        yield (
+            f"{key}: its preset reads at most {preset['max_tokens']} tokens, its corpus"
+            f" '{corpus_name}' has windows of up to {corpus['max_tokens']}; lower corpora."
+            f"{corpus_name}.max_tokens."
+        )
+
+
+def _selected_models(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what would stop the selected models after their training, found before it."""
+    for name in config["run"]["models"]:
+        model = config["models"].get(name)
+        if not model or model["preset"] not in config["model"]["presets"]:
+            continue
+        if "corpus" in model and model["corpus"] not in config["corpora"]:
+            continue
+        if "corpus" not in model and "weights" not in model:
+            continue
+        preset, layers = resolve_preset(config, name), config["embed"]["layers"]
+        if isinstance(layers, list) and max(layers) > preset["layers"]:
+            yield (
+                f"embed.layers: {max(layers)} is asked for, the model '{name}' has"
+                f" {preset['layers']} layers; drop it."
+            )
+        for task in select_tasks(config):
+            length = config["tasks"][task].get("length")
+            tokens = 1 + sum(divmod(length, resolve_k(config, name))) if length else 0
+            if tokens > preset["max_tokens"]:
+                yield (
+                    f"tasks.{task}: sequences of {length} bases are {tokens} tokens, the model"
+                    f" '{name}' reads {preset['max_tokens']}; choose another model or task."
+                )

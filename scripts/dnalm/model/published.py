@@ -1,0 +1,161 @@
+"""A published model: weights, config.json and vocab.txt, held against what we take them for.
+
+The files are those of a `transformers` repository. No code of it is run, and no pickle is read.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from dnalm.errors import InputError
+from dnalm.files import read_json, sha256_of
+from dnalm.genome.kmers import Vocabulary
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import Encoder
+from dnalm.model.weights import encoder_of, published_config, read_tensors
+
+# What decides the forward pass, and what `transformers` assumes where config.json is silent.
+DECISIVE: dict[str, Any] = {
+    **dict.fromkeys(("num_hidden_layers", "num_attention_heads", "hidden_size")),
+    **dict.fromkeys(("intermediate_size", "vocab_size", "pad_token_id", "mask_token_id")),
+    "position_embedding_type": "absolute",
+    "max_position_embeddings": None,
+    "token_dropout": False,
+    "emb_layer_norm_before": False,
+    "add_bias_fnn": True,  # the published name; it is that of v2's own code
+}
+EPS = "layer_norm_eps"
+logger = logging.getLogger(__name__)
+
+
+def load_published(
+    run: Mapping[str, Any], *, weights: Sequence[str], settings: str, vocabulary: str
+) -> Encoder:
+    """Return the encoder that `run` describes with published weights, float32 on the CPU.
+
+    `run` has the encoder, k and vocabulary of a run.json. `weights` are safetensors files and maybe
+    their index, `settings` the config.json, `vocabulary` the vocab.txt. Raises `InputError` when
+    these are of another model than `run` describes, or do not fit together.
+    """
+    config = EncoderConfig(**run["encoder"])
+    check_settings(settings, config)
+    check_vocabulary(vocabulary, Vocabulary(run["k"], run["vocabulary"]))
+    tensors = read_parts(weights)
+    try:
+        return encoder_of(tensors, config)
+    except InputError as error:
+        where = weights[0] if len(weights) == 1 else Path(weights[0]).parent
+        raise InputError(f"{where}: {error}") from error
+
+
+def describe_source(
+    source: Mapping[str, Any], *, weights: Sequence[str], settings: str, vocabulary: str
+) -> dict[str, Any]:
+    """Return `source` with the sums of its files, and the eps that config.json names.
+
+    Raises `InputError` for a file whose sum is not the one that `source` expects of its name.
+    """
+    sums = {Path(path).name: sha256_of(path) for path in (*weights, settings, vocabulary)}
+    for name, expected in source["sha256"].items():
+        if sums[name] != expected:
+            raise InputError(
+                f"{source['name']}: the sha256 of {name} is {sums[name]}, expected {expected}; "
+                "correct the checksum in the configuration or get the file again."
+            )
+    return {**source, "sha256": sums, EPS: _read_settings(settings).get(EPS)}
+
+
+def check_settings(path: str | Path, config: EncoderConfig) -> None:
+    """Raise `InputError` with every difference between a config.json and the preset of a model.
+
+    LayerNorm's eps is none of them: published files and the code that trained them disagree.
+    """
+    theirs, ours = _read_settings(path), published_config(config)
+    ours.setdefault("add_bias_fnn", config.ffn_bias)
+    if config.positions == "rotary":  # positions are computed, a longer table is never used
+        ours.pop("max_position_embeddings")
+    differences = []
+    for key, silent in DECISIVE.items():
+        value = theirs.get(key)
+        value = silent if value is None else value
+        if key in ours and value != ours[key]:
+            differences.append(f"{key} is {_shown(value)} and not {_shown(ours[key])}")
+    if differences:
+        raise InputError(
+            f"{path} is not of the model's preset: {', '.join(differences)}; choose the preset "
+            "that these weights were trained with."
+        )
+    if EPS in theirs and theirs[EPS] != config.layer_norm_eps:
+        logger.warning(
+            "%s names a LayerNorm eps of %s; %s is used, set layer_norm_eps of the model to change "
+            "it.",
+            *(path, theirs[EPS], config.layer_norm_eps),
+        )
+
+
+def check_vocabulary(path: str | Path, vocabulary: Vocabulary) -> None:
+    """Raise `InputError` with the first id at which a vocab.txt has another token than we have.
+
+    Only ids with a row in the model count.
+    """
+    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    theirs = [line.strip() for line in text.splitlines()]
+    ours = vocabulary.tokens()
+    for i, token in enumerate(ours[: vocabulary.size]):
+        if i < len(theirs) and theirs[i] == token:
+            continue
+        found = f"id {i} is {theirs[i]}" if i < len(theirs) else f"there is no id {i}"
+        place = f" (which there is id {theirs.index(token)})" if token in theirs else ""
+        raise InputError(
+            f"{path}: {found}, but vocabulary {vocabulary.version} of {vocabulary.k}-mers has "
+            f"{token}{place}; choose the vocabulary and k that these weights were trained with."
+        )
+
+
+def read_parts(paths: Sequence[str | Path]) -> dict[str, Tensor]:
+    """Return the tensors of one or several safetensors files, held against their index if given.
+
+    Raises `InputError` when a file cannot be read, a tensor comes twice, or the index (a path that
+    ends in .json) disagrees.
+    """
+    parts = {Path(path).name: read_tensors(path) for path in paths if Path(path).suffix != ".json"}
+    tensors: dict[str, Tensor] = {}
+    where: dict[str, str] = {}
+    for file, part in parts.items():
+        for name in part:
+            if name in where:
+                raise InputError(
+                    f"{name} is both in {where[name]} and in {file}; name one of them."
+                )
+            where[name] = file
+        tensors |= part
+    for path in (path for path in paths if Path(path).suffix == ".json"):
+        if misplaced := list(_misplaced(path, where)):
+            raise InputError(f"{path} does not fit its parts: {misplaced[0]}; get all files again.")
+    return tensors
+
+
+def _misplaced(index: str | Path, where: Mapping[str, str]) -> Iterator[str]:
+    placed = _read_settings(index).get("weight_map", {})
+    for name in sorted(placed.keys() | where.keys()):
+        if placed.get(name) != where.get(name):
+            expected, found = placed.get(name, "none"), where.get(name, "none")
+            yield f"{name} should be in {expected} of the files and is in {found}"
+
+
+def _read_settings(path: str | Path) -> dict[str, Any]:
+    try:
+        settings = read_json(path)
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON file ({error}); get it again.") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{path} is no JSON object; get it again.")
+    return settings
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else json.dumps(value)

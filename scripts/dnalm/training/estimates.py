@@ -1,0 +1,133 @@
+"""What a training run is expected to take, before it is started: memory, speed, days."""
+
+import csv
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dnalm.files import atomic_path
+from dnalm.genome.windows import WindowRule, tokens_per_window
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import Encoder
+from dnalm.training.batches import Batches
+from dnalm.training.distributed import Group
+from dnalm.training.hardware import PEAKS, count_flops, count_memory, find_peak
+from dnalm.training.memory import GB, Layout, Load, choose_layout, estimate_memory
+from dnalm.training.settings import Operation, Run
+
+# Of a GPU's stated peak: what good trainers of encoders this size reach; a guess before the first
+# run, whose history says what it was.
+UTILISATION = 0.4
+# Of a node like the paper's, where operation.processes leaves the number to the machine.
+PROCESSES = 8
+SECONDS_PER_DAY = 86_400
+
+logger = logging.getLogger(__name__)
+
+
+def expected_speed(
+    encoder: Encoder, layout: Layout, load: Load, *, peak: float, processes: int
+) -> float:
+    """Return tokens per second of `processes` devices at `UTILISATION` of `peak` FLOP/s each.
+
+    A block that is computed a second time costs a third more: forward, forward, backward.
+    """
+    useful = count_flops(encoder, load.tokens, load.selected)
+    again = count_flops(encoder, load.tokens, 0) / 3 if layout.activation_checkpointing else 0.0
+    return UTILISATION * peak * processes * load.tokens / (useful + again)
+
+
+def plan_run(run: Run, operation: Operation, batches: Batches, group: Group) -> Layout:
+    """Return how the model of a run lies on the group's devices, and log what that should take.
+
+    Every process has to call it.
+    """
+    config = EncoderConfig(**run.encoder)
+    load = Load(
+        sequences=batches.rows,
+        tokens=batches.windows.tokens,
+        selected=batches.slots,
+        precision=run.pretrain.precision,
+    )
+    room = count_memory(group)
+    layout = choose_layout(config, operation, load, processes=group.size, device_bytes=room)
+    memory = estimate_memory(config, layout, load)
+    logger.info(
+        "Expected in each of %d processes: %s of %.2f GB, %s.",
+        *(group.size, memory, room / GB, layout),
+    )
+    device, peak = find_peak(group.device, load.precision)
+    if peak is not None:
+        with torch.device("meta"):
+            encoder = Encoder(config)
+        speed = expected_speed(encoder, layout, load, peak=peak, processes=group.size)
+        logger.info("Expected at %g of the peak of %s: %.0f tokens/s.", UTILISATION, device, speed)
+    return layout
+
+
+def estimate_run(run: Run, operation: Operation, tokens: int) -> Iterator[dict[str, Any]]:
+    """Yield one row per layout of a run on windows of `tokens` tokens with `<cls>`.
+
+    Memory is that of each GPU in GB; days are those of the whole run; columns of speed are named
+    by the GPU.
+    """
+    config = EncoderConfig(**run.encoder)
+    with torch.device("meta"):
+        encoder = Encoder(config)
+    processes = PROCESSES if operation.processes == "auto" else operation.processes
+    load = Load(
+        sequences=min(operation.micro_batch, -(-run.pretrain.batch_sequences // processes)),
+        tokens=tokens,
+        selected=run.pretrain.masking.count_slots(tokens),
+        precision=run.pretrain.precision,
+    )
+    total = run.pretrain.count_steps(tokens) * run.pretrain.batch_sequences * tokens
+    for shards in dict.fromkeys((1, processes)):
+        for again in (False, True):
+            layout = Layout(shards=shards, activation_checkpointing=again)
+            memory = estimate_memory(config, layout, load)
+            row = {
+                "model": run.model,
+                "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
+                "gpus": processes,
+                "sequences_per_gpu": load.sequences,
+                "tokens_per_sequence": tokens,
+                "precision": load.precision,
+                "sharding": "none" if shards == 1 else "full",
+                "activation_checkpointing": str(again).lower(),
+            }
+            parts = ("weights", "gradients", "adam", "activations", "logits", "total")
+            row |= {f"{part}_gb": f"{getattr(memory, part) / GB:.2f}" for part in parts}
+            for (name, precision), peak in PEAKS.items():
+                if precision == load.precision:
+                    options = {"peak": peak, "processes": processes}
+                    speed = expected_speed(encoder, layout, load, **options)
+                    row[f"tokens_per_second_{name}"] = f"{speed:.0f}"
+                    row[f"days_{name}"] = f"{total / speed / SECONDS_PER_DAY:.1f}"
+            row["assumed_utilisation"] = UTILISATION
+            yield row
+
+
+def write_estimates(
+    runs: Sequence[str | Path],
+    operations: Sequence[str | Path],
+    corpora: Sequence[Mapping[str, Any]],
+    path: str | Path,
+) -> None:
+    """Write a table of the runs that these files describe, each of the corpus in the same place.
+
+    Of a corpus `windows`, `k` and `max_tokens` count; neither it nor a genome needs to be there.
+    """
+    rows = []
+    for run, operation, corpus in zip(runs, operations, corpora, strict=True):
+        rule = WindowRule(**corpus["windows"])
+        tokens = tokens_per_window(rule, corpus["k"], corpus["max_tokens"])
+        rows += estimate_run(Run.read(run), Operation.read(operation), tokens)
+    columns = dict.fromkeys(key for row in rows for key in row)
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+        table = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)

@@ -1,0 +1,187 @@
+"""The memory that training takes on each device, estimated before it is asked for.
+
+Shape letters: B sequences of one forward pass, T tokens, S selected tokens per sequence, D width,
+F feed-forward width, H heads, V vocabulary, L layers.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+
+import torch
+
+from dnalm.errors import InputError
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import Encoder
+from dnalm.training.settings import Operation
+
+FLOAT, HALF = 4, 2  # bytes
+MOMENTS = 2
+GATHERED_BLOCKS = 2  # the one that computes and the one fetched ahead
+# Of a device's memory; the rest is for libraries, the driver and gaps between blocks.
+USABLE_SHARE = 0.9
+GB = 1e9
+# What torch says where an allocation fails and it has no class of its own for it.
+COMPLAINTS = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a model lies in memory: in so many `shards`, 1 for a whole copy in every process."""
+
+    shards: int
+    activation_checkpointing: bool
+
+    def __str__(self) -> str:
+        weights = "whole copies" if self.shards == 1 else f"{self.shards} shards"
+        kept = "with" if self.activation_checkpointing else "without"
+        return f"{weights} of the weights, {kept} activation checkpointing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What one forward and backward pass of a process works on, in numbers that decide memory."""
+
+    sequences: int
+    tokens: int  # of each sequence
+    selected: int  # of each sequence
+    precision: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes on one device, at the beginning of a backward pass, where they are most."""
+
+    weights: int
+    gradients: int
+    adam: int
+    activations: int
+    logits: int
+
+    @property
+    def total(self) -> int:
+        """Return the sum of all parts."""
+        return sum(getattr(self, field.name) for field in fields(self))
+
+    def fits(self, device_bytes: int) -> bool:
+        """Return whether a device of so many bytes has room for it."""
+        return self.total <= USABLE_SHARE * device_bytes
+
+    def __str__(self) -> str:
+        parts = ", ".join(
+            f"{field.name} {getattr(self, field.name) / GB:.2f}" for field in fields(self)
+        )
+        return f"{self.total / GB:.2f} GB ({parts})"
+
+
+def estimate_memory(config: EncoderConfig, layout: Layout, load: Load) -> Memory:
+    """Return what training the encoder of `config` takes on each of `layout.shards` devices.
+
+    Weights, gradients and Adam's two moments are float32; bf16 adds a copy of the weights for the
+    arithmetic. Activations are those that the backward pass needs.
+    """
+    with torch.device("meta"):
+        encoder = Encoder(config)
+    parameters = sum(parameter.numel() for parameter in encoder.parameters())
+    block = sum(parameter.numel() for parameter in encoder.blocks[0].parameters())
+    outside = parameters - config.layers * block
+    computing = _bytes_of(load.precision)
+    half = computing != FLOAT
+    if layout.shards == 1:
+        copies, whole_gradients = half * computing * parameters, 0
+    else:
+        copies = GATHERED_BLOCKS * computing * block + FLOAT * outside
+        whole_gradients = GATHERED_BLOCKS * (FLOAT + half * computing) * block
+    shard = -(-parameters // layout.shards)
+    return Memory(
+        weights=FLOAT * shard + copies,
+        gradients=FLOAT * shard + whole_gradients,
+        adam=MOMENTS * FLOAT * shard,
+        activations=_count_activations(config, layout, load),
+        logits=_count_logits(config, load),
+    )
+
+
+def choose_layout(
+    config: EncoderConfig, operation: Operation, load: Load, *, processes: int, device_bytes: int
+) -> Layout:
+    """Return the layout that `operation` names; what it leaves open follows from the estimate.
+
+    Shards are made by several processes on whose devices whole copies do not fit, and activations
+    are computed twice where nothing else makes a pass fit.
+    """
+    given = operation.activation_checkpointing
+    whole = Layout(shards=1, activation_checkpointing=given is True)
+    fits = estimate_memory(config, whole, load).fits(device_bytes)
+    wanted = operation.sharding == "full" or (operation.sharding == "auto" and not fits)
+    layout = Layout(
+        shards=processes if wanted else 1,
+        activation_checkpointing=whole.activation_checkpointing,
+    )
+    if given == "auto" and not estimate_memory(config, layout, load).fits(device_bytes):
+        return Layout(shards=layout.shards, activation_checkpointing=True)
+    return layout
+
+
+@contextmanager
+def explain_shortage(
+    operation: Operation, layout: Layout, processes: int, *, passes: bool
+) -> Iterator[None]:
+    """Raise `InputError` that says what to change where this block runs out of memory.
+
+    `passes` says whether it makes forward and backward passes or only holds the weights.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and not any(complaint in str(error) for complaint in COMPLAINTS):
+            raise
+        advice = _advise(operation, layout, processes, passes=passes)
+        raise InputError(
+            f"Training ran out of memory with micro_batch {operation.micro_batch} and {layout}; "
+            f"{advice}, then run again: it goes on from its last checkpoint."
+        ) from error
+
+
+def _advise(operation: Operation, layout: Layout, processes: int, *, passes: bool) -> str:
+    if passes and operation.micro_batch > 1:
+        return f"set operation.micro_batch to {operation.micro_batch // 2}"
+    if passes and not layout.activation_checkpointing:
+        return "set operation.activation_checkpointing to true"
+    if layout.shards == 1 and processes > 1:
+        return "set operation.sharding to full"
+    if layout.shards == 1:
+        return "give it several devices (operation.processes) with operation.sharding full"
+    return f"give it more than {processes} devices (operation.processes) or larger ones"
+
+
+def _bytes_of(precision: str) -> int:
+    return HALF if precision == "bf16" else FLOAT
+
+
+def _count_activations(config: EncoderConfig, layout: Layout, load: Load) -> int:
+    """Return the bytes that are kept for the backward pass, logits not counted."""
+    width, computing = config.width, _bytes_of(load.precision)
+    # The residual stream before both LayerNorms, and their means and deviations.
+    stream = 2 * FLOAT * width + 4 * FLOAT
+    # What both LayerNorms return, query, key, value and what attention makes of them.
+    attention = 6 * computing * width + FLOAT * config.heads
+    # GELU and what it returns; with a gate both halves, swish of one, and the product.
+    inner = (4 if config.feed_forward == "swiglu" else 2) * computing * config.ffn_width
+    block = stream + attention + inner
+    blocks = config.layers * block
+    if layout.activation_checkpointing:
+        blocks = config.layers * FLOAT * width + block
+    # The embedding or what the last block returns, and the last LayerNorm.
+    return load.sequences * load.tokens * (blocks + 2 * FLOAT * width)
+
+
+def _count_logits(config: EncoderConfig, load: Load) -> int:
+    """Return the bytes of the head: its states, and the logits three times over."""
+    computing = _bytes_of(load.precision)
+    half = computing != FLOAT
+    states = 4 * computing * config.width
+    # As the head makes them, in float32, as log-probabilities, and the gradient of one of these.
+    logits = (half * computing + 3 * FLOAT) * config.vocabulary_size
+    return load.sequences * load.selected * (states + logits)

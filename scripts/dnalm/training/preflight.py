@@ -1,0 +1,246 @@
+"""What is looked at before hours are spent: devices, versions, the network and the disk."""
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from dnalm.errors import InputError
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import Encoder
+from dnalm.training.distributed import Group
+from dnalm.training.hardware import check_devices
+
+LIBRARY = Path(__file__).parents[1]
+DIGITS = 12
+WIDTH = 2048  # bytes of what each process tells the others
+SECONDS = 300  # for one exchange: NCCL takes a minute to find its way through 16 nodes
+PATIENCE_SECONDS = 60  # parallel file systems show a new file late
+NUMBERS = 4  # a checkpoint of Adam: weights, two moments; and the weights once more, exported
+BYTES = 4  # of a float32
+GB = 1e9
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What one process tells the others; `fault` is a sentence where its folder takes no files."""
+
+    rank: int
+    host: str
+    local_rank: int
+    devices: int
+    python: str
+    torch: str
+    cuda: str
+    library: str
+    fault: str | None
+
+    def __str__(self) -> str:
+        return f"rank {self.rank} on {self.host}"
+
+
+def examine(
+    group: Group,
+    state: Path,
+    config: EncoderConfig,
+    *,
+    nodes: int,
+    gpus: int,
+    keep_last: int,
+    seconds: float = SECONDS,
+) -> None:
+    """Log in one line that the processes of `group` can train and save; raise `InputError` if not.
+
+    `gpus` is what was asked for on each of `nodes` nodes, 0 where nobody asked. Every process has
+    to call it; one that waits `seconds` for the others ends itself. `state` is where `keep_last`
+    checkpoints will be kept; it is made if missing.
+    """
+    host = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    own = Facts(
+        rank=group.rank,
+        host=host,
+        local_rank=group.local_rank,
+        devices=torch.cuda.device_count(),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        cuda=str(torch.version.cuda),
+        library=hash_library(LIBRARY),
+        fault=try_folder(state, f".preflight-{host}-{os.getpid()}"),
+    )
+    began = time.monotonic()
+    with time_limit(own, group.size, seconds):
+        facts = [Facts(**fact) for fact in exchange(group, asdict(own))]
+        on_device = torch.ones(1, device=group.device)
+        total = int(group.sum(on_device))  # on GPUs by NCCL, the exchange before went by gloo
+        took = time.monotonic() - began
+        check_together(facts, nodes=nodes, gpus=gpus)
+        if total != group.size:
+            raise InputError(
+                f"The sum of 1 over {group.size} processes is {total} for {own}; its network or "
+                "device computes wrongly, leave that node out."
+            )
+        check_shared(group, state, own)
+    needed, free = group.from_first(lambda: check_space(state, config, keep_last))
+    logger.info(
+        "Pre-flight: %d processes on %s, Python %s, torch %s, CUDA %s, library %s; %d GPUs visible "
+        "to each, %s asked for; %.2f GB free in %s, %.2f GB needed; one sum took %.2f s.",
+        *(group.size, ", ".join(sorted({fact.host for fact in facts}))),
+        *(own.python, own.torch, own.cuda, own.library, own.devices, gpus or "none"),
+        *(free / GB, state, needed / GB, took),
+    )
+
+
+def check_together(facts: Sequence[Facts], *, nodes: int, gpus: int) -> None:
+    """Raise `InputError` when a process lacks something, or two do not fit each other."""
+    for fact in facts:
+        if fact.fault:
+            raise InputError(f"{fact} {fact.fault}")
+        if gpus and fact.devices != gpus:
+            raise InputError(
+                f"{fact} sees {fact.devices} GPUs, but {gpus} were asked for on each node; look at "
+                "nvidia-smi and CUDA_VISIBLE_DEVICES there and at whether its torch has CUDA, or "
+                "ask for another number."
+            )
+        for key, what in (
+            ("python", "Python"),
+            ("torch", "torch"),
+            ("cuda", "the CUDA of torch"),
+            ("library", "the library scripts/dnalm"),
+        ):
+            mine, firsts = getattr(fact, key), getattr(facts[0], key)
+            if mine != firsts:
+                raise InputError(
+                    f"{fact} has {what} {mine}, but {facts[0]} has {firsts}; start all nodes in "
+                    "the same environment and the same copy of the workflow."
+                )
+    check_devices([fact.local_rank for fact in facts], min(fact.devices for fact in facts))
+    if gpus and len(facts) != nodes * gpus:
+        raise InputError(
+            f"{len(facts)} processes were started for {nodes * gpus} GPUs, each would need one; "
+            "set operation.processes to 'auto', or ask for as many GPUs."
+        )
+
+
+def check_shared(group: Group, state: Path, own: Facts) -> None:
+    """Raise `InputError` in all processes when one does not see what the first writes."""
+    name = group.from_first(lambda: f".preflight-{uuid.uuid4().hex}")
+    group.from_first(lambda: (state / name).write_text(name))
+    blind = exchange(group, None if sees(state / name) else str(own))
+    group.from_first(lambda: (state / name).unlink())
+    if any(blind):
+        raise InputError(
+            f"{next(filter(None, blind))} does not see what rank 0 writes in {state}; put the "
+            "results on a file system that all nodes share."
+        )
+
+
+def check_space(state: Path, config: EncoderConfig, keep_last: int) -> tuple[int, int]:
+    """Return the bytes that checkpoints may still need in `state`, and those that are free there.
+
+    Raises `InputError` when they are too few. A quota is not seen.
+    """
+    with torch.device("meta"):
+        weights = sum(parameter.numel() for parameter in Encoder(config).parameters())
+    checkpoint = NUMBERS * BYTES * weights
+    there = sum(map(size_of, state.rglob("*")))
+    # One more than are kept: an old one goes when the new one is complete.
+    needed = max(checkpoint, (keep_last + 1) * checkpoint - there)
+    free = shutil.disk_usage(state).free
+    if free < needed:
+        raise InputError(
+            f"{state} has {free / GB:.1f} GB free, but {keep_last + 1} checkpoints of {weights:,} "
+            f"weights take {needed / GB:.1f} GB more; make room or lower operation.keep_last."
+        )
+    return needed, free
+
+
+def size_of(path: Path) -> int:
+    """Return a file's bytes; 0 for a folder and for what another process has just removed."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
+
+
+def try_folder(folder: Path, name: str) -> str | None:
+    """Return why no file can be written and renamed in `folder`, after a host's name; else None."""
+    path, renamed = folder / name, folder / f"{name}.renamed"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+        os.replace(path, renamed)
+        if renamed.read_text() != name:
+            return f"reads other bytes than it wrote in {folder}; use another file system."
+        renamed.unlink()
+    except OSError as error:
+        return f"cannot write and rename a file in {folder}: {error.strerror}; use another folder."
+    return None
+
+
+def hash_library(folder: Path) -> str:
+    """Return 12 hexadecimal digits that change with any Python file below `folder`."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:DIGITS]
+
+
+def exchange(group: Group, value: object) -> list:
+    """Return every process's JSON-able `value`, in the order of ranks."""
+    text = json.dumps(value).encode()
+    row = torch.frombuffer(bytearray(text[:WIDTH].ljust(WIDTH)), dtype=torch.uint8)
+    return [json.loads(bytes(row.tolist())) for row in group.gather(row)]
+
+
+def sees(path: Path) -> bool:
+    """Return whether a file that was written elsewhere shows up in time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not path.exists():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+@contextmanager
+def time_limit(own: Facts, size: int, seconds: float) -> Iterator[None]:
+    """End this process with a sentence when what it does with others takes too long or breaks.
+
+    Nothing can be closed then: a collective that hangs also hangs whoever waits for its end.
+    """
+    sentence = (
+        f"{own} got no answer from all {size} processes within {seconds:g} s; see which of them is "
+        "missing, and whether the nodes reach each other (GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME)."
+    )
+
+    def give_up() -> None:
+        logger.error("%s", sentence)
+        sys.stderr.write(f"Error: {sentence}\n")
+        sys.stderr.flush()
+        os._exit(1)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"{own} lost the other processes: {reason}.") from error
+    finally:
+        timer.cancel()

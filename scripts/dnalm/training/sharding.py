@@ -1,0 +1,89 @@
+"""How an encoder lies on its devices: whole or in shards, recomputed or kept, compiled or not.
+
+A shard is a process's part of every parameter, cut along its first dimension.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from dnalm.model.encoder import Encoder
+from dnalm.training.distributed import Group
+from dnalm.training.memory import Layout
+
+
+def arrange(
+    encoder: Encoder, layout: Layout, group: Group, *, precision: str, compiled: bool
+) -> Encoder:
+    """Return `encoder` on the group's device as `layout` says; names of parameters stay.
+
+    Every process brings the same weights. Of several shards this process keeps its own, as
+    parameters that are `DTensor`s; blocks are gathered when they compute. A `compiled` block is
+    compiled as a whole.
+    """
+    for block in encoder.blocks:
+        # Of the instance, not by a wrapper: no parameter changes its name, and the hooks that
+        # gather a block stay outside of what is recomputed and compiled.
+        if layout.activation_checkpointing:
+            block.forward = _recomputed(block.forward, random=encoder.config.dropout > 0)
+        if compiled:
+            block.forward = torch.compile(block.forward)
+    if layout.shards == 1:
+        return encoder.to(group.device)
+    return _shard(encoder, group, precision)
+
+
+def part_of(tensor: Tensor) -> Tensor:
+    """Return what this process holds of a tensor, the memory itself."""
+    return tensor.to_local() if is_shard(tensor) else tensor
+
+
+def is_shard(tensor: Tensor) -> bool:
+    """Return whether a tensor is a `DTensor`, without the second that importing the class takes."""
+    return hasattr(tensor, "to_local")
+
+
+def fill(tensor: Tensor, whole: Tensor) -> None:
+    """Copy into `tensor` its part of `whole`, which every process brings."""
+    if is_shard(tensor):
+        from torch.distributed.tensor import distribute_tensor
+
+        options = {"device_mesh": tensor.device_mesh, "placements": tensor.placements}
+        # Without a source rank each process cuts its own copy; nothing is sent.
+        whole = distribute_tensor(whole.to(tensor.device), **options, src_data_rank=None)
+    part_of(tensor).copy_(part_of(whole))
+
+
+def _recomputed(forward: Callable[..., Tensor], *, random: bool) -> Callable[..., Tensor]:
+    def recompute(*inputs: Tensor | None) -> Tensor:
+        return checkpoint(forward, *inputs, use_reentrant=False, preserve_rng_state=random)
+
+    return recompute
+
+
+def _shard(encoder: Encoder, group: Group, precision: str) -> Encoder:
+    # Here, because the import takes longer than many a step of who does not shard.
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+    mesh = init_device_mesh(group.device.type, (group.size,))
+    whole = MixedPrecisionPolicy(reduce_dtype=torch.float32, cast_forward_inputs=False)
+    # Gathered in what they compute in: half the traffic, and no copies that a backward pass keeps.
+    # Inputs are not cast: the residual stream is float32, as it is without shards.
+    half = MixedPrecisionPolicy(
+        param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False
+    )
+    for block in encoder.blocks:
+        fully_shard(block, mesh=mesh, mp_policy=half if precision == "bf16" else whole)
+    fully_shard(encoder, mesh=mesh, mp_policy=whole)
+    for module in encoder.modules():
+        if isinstance(module, FSDPModule):
+            # Sums, no averages: `Optimizer` divides by the tokens of all processes.
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)
+    # Nobody writes into these outputs, which is what the warning is about.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
+    return encoder

@@ -1,0 +1,12 @@
+"""Tabulate the memory and the time that models are expected to take; no genome is read."""
+
+from dnalm.job import job
+from dnalm.training.estimates import write_estimates
+
+with job(snakemake.log[0]):
+    write_estimates(
+        snakemake.input.runs,
+        snakemake.input.operations,
+        snakemake.params.corpora,
+        snakemake.output[0],
+    )

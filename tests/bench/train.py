@@ -1,0 +1,126 @@
+"""One training step against `transformers.EsmForMaskedLM`: same weights, batch and optimiser.
+
+    python tests/bench/train.py --output results/bench/train.json
+
+Tokens per second of processor time of one CPU thread, the two sides in turns. A step is forward,
+masked loss, backward, the bound on the gradient's norm and fused Adam: ours as `Trainer` makes it,
+the peer's with labels of −100, `clip_grad_norm_` and `torch.optim.AdamW`. A case counts only if, in
+the same run, both sides have the same loss and gradients before their first update, and the same
+loss after their last.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import torch
+from comparison import Comparison, report, time_in_turns
+from esm_peer import (
+    OurStep,
+    PeerStep,
+    agree_all,
+    make_batch,
+    make_config,
+    make_encoder,
+    make_peer,
+    make_settings,
+)
+
+from dnalm.model.encoder import EncoderConfig
+from dnalm.training.distributed import Group
+from dnalm.training.optimizer import Optimizer
+
+# A model that a CPU trains in a day, and the one of tests/real.yaml.
+LARGE = {"layers": 6, "heads": 8, "width": 512, "ffn_width": 2048, "max_tokens": 256}
+SMALL = {"layers": 4, "heads": 4, "width": 128, "ffn_width": 512, "max_tokens": 128}
+LARGE_BATCH, SMALL_BATCH = 8, 16
+LARGE_ROUNDS, SMALL_ROUNDS = 5, 15
+# Beside the peer; and bf16 beside float32 where the processor multiplies bf16 by itself.
+LARGE_LIMIT, SMALL_LIMIT, BF16_LIMIT = 1.1, 1.5, 1.5
+TOLERANCE = 1e-4  # of the loss, and of the norm of a gradient
+BF16_TOLERANCE = 1e-2
+BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+
+
+def compare_step(case: str, config: EncoderConfig, sequences: int, rounds: int, limit: float):
+    """Return our tokens per CPU second beside the peer's, both in float32."""
+    ours = make_step(config, sequences, "float32")
+    state = {name: tensor.clone() for name, tensor in ours.encoder.state_dict().items()}
+    peer = PeerStep(make_peer(config, state), make_settings(sequences, "float32"), ours.batch)
+    correct = close(ours.backward(), peer.backward(), TOLERANCE)
+    correct &= agree_all(ours.gradients(), peer.gradients(), TOLERANCE)
+    forget(ours)
+    seconds = time_in_turns(ours, peer, rounds)
+    correct &= close(ours.backward(), peer.backward(), TOLERANCE)
+    return compared(case, sequences * config.max_tokens, seconds, correct, limit)
+
+
+def compare_precision(case: str, config: EncoderConfig, sequences: int, rounds: int, limit: float):
+    """Return our tokens per CPU second in bf16 beside ours in float32."""
+    half, whole = (make_step(config, sequences, precision) for precision in ("bf16", "float32"))
+    correct = close(half.backward(), whole.backward(), BF16_TOLERANCE)
+    forget(half)
+    forget(whole)
+    seconds = time_in_turns(half, whole, rounds)
+    correct &= close(half.backward(), whole.backward(), BF16_TOLERANCE)
+    return compared(case, sequences * config.max_tokens, seconds, correct, limit)
+
+
+def make_step(config: EncoderConfig, sequences: int, precision: str) -> OurStep:
+    encoder, settings = make_encoder(config), make_settings(sequences, precision)
+    batch = make_batch(config, settings, config.max_tokens)
+    return OurStep(encoder, settings, batch, Optimizer(encoder, settings, Group(None)))
+
+
+def forget(step: OurStep) -> None:
+    """Take the gradients back that only served to be compared."""
+    for parameter in step.encoder.parameters():
+        parameter.grad.zero_()
+
+
+def close(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float) -> bool:
+    return abs(float(ours) - float(theirs)) <= tolerance * float(theirs)
+
+
+def compared(
+    case: str, tokens: int, seconds: tuple[float, float], correct: bool, limit: float
+) -> Comparison:
+    return Comparison(
+        case=case,
+        ours=tokens / seconds[0],
+        peer=tokens / seconds[1],
+        unit="tokens per CPU second",
+        correct=correct,
+        limit=limit,
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True)
+    output = parser.parse_args().output
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    found = [name for name in BF16_INSTRUCTIONS if torch.cpu.get_capabilities().get(name)]
+    bf16_limit = BF16_LIMIT if found else 0.0
+    sys.stderr.write(f"bf16 instructions of this processor: {', '.join(found) or 'none'}\n")
+    rows = []
+    for form in ("v1", "v2"):
+        large, small = make_config(form, **LARGE), make_config(form, **SMALL)
+        rows += [
+            compare_step(f"{form} (6, 512)", large, LARGE_BATCH, LARGE_ROUNDS, LARGE_LIMIT),
+            compare_step(f"{form} (4, 128)", small, SMALL_BATCH, SMALL_ROUNDS, SMALL_LIMIT),
+            compare_precision(
+                f"{form} (6, 512), bf16 beside float32",
+                large,
+                LARGE_BATCH,
+                LARGE_ROUNDS,
+                bf16_limit,
+            ),
+        ]
+    return report(rows, output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

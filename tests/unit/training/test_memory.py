@@ -1,0 +1,167 @@
+"""Estimates of memory and speed, and what follows from them."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from dnalm.configuration.resolve import resolve_corpus, resolve_run
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import Encoder, count_parameters
+from dnalm.model.initialise import initialise
+from dnalm.training.distributed import Group
+from dnalm.training.estimates import UTILISATION, expected_speed, write_estimates
+from dnalm.training.memory import Layout, Load, choose_layout, estimate_memory
+from dnalm.training.settings import Operation, Run, write_settings
+from dnalm.training.sharding import arrange
+
+CONFIG = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text())
+MODELS = [name for name, model in CONFIG["models"].items() if "corpus" in model]
+GENERATIONS = {
+    "v1": {"positions": "learned", "feed_forward": "gelu", "ffn_bias": True, "token_dropout": 0.12},
+    "v2": {},
+}
+WHOLE = Layout(shards=1, activation_checkpointing=False)
+AGAIN = Layout(shards=1, activation_checkpointing=True)
+
+
+@pytest.fixture
+def wide(make_job):
+    """Return a function that makes the config of an encoder in which nothing small counts."""
+
+    def make(generation):
+        encoder = Run.read(make_job().folder / "run.json").encoder
+        return EncoderConfig(
+            **encoder
+            | {"layers": 6, "heads": 4, "width": 64, "ffn_width": 256, "max_tokens": 128}
+            | GENERATIONS[generation]
+        )
+
+    return make
+
+
+def count_kept(encoder, load):
+    """Return the bytes of all tensors that a forward pass keeps for its backward pass."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in encoder.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage  # held, so that no other one gets its address
+        return tensor
+
+    tokens = torch.randint(4, 75, (load.sequences, load.tokens))
+    selected = torch.arange(load.selected).expand(load.sequences, -1)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        logits = encoder(tokens, selected, padded=False).logits
+        logits.log_softmax(-1).sum()
+    return sum(storage.nbytes() for storage in kept.values())
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_activations_are_what_a_forward_pass_keeps(wide, generation):
+    config = wide(generation)
+    encoder = Encoder(config)
+    initialise(encoder, 1)
+    load = Load(sequences=8, tokens=100, selected=15, precision="float32")
+    estimate = estimate_memory(config, WHOLE, load)
+    kept = count_kept(encoder, load)
+    assert estimate.activations == pytest.approx(kept, rel=0.06)
+    arrange(encoder, AGAIN, Group(None), precision="float32", compiled=False)
+    once = estimate_memory(config, AGAIN, load).activations - kept / config.layers
+    assert once == pytest.approx(count_kept(encoder, load), rel=0.35)
+
+
+def test_weights_gradients_and_adam_take_sixteen_bytes_a_parameter_or_a_shard_of_them(wide):
+    config = wide("v2")
+    parameters = count_parameters(config)
+    load = Load(sequences=1, tokens=50, selected=7, precision="float32")
+    memory = estimate_memory(config, WHOLE, load)
+    assert (memory.weights, memory.gradients, memory.adam) == (
+        4 * parameters,
+        4 * parameters,
+        8 * parameters,
+    )
+    many = replace(WHOLE, shards=64)
+    sharded, half = (
+        estimate_memory(config, many, replace(load, precision=precision))
+        for precision in ("float32", "bf16")
+    )
+    assert sharded.adam == pytest.approx(8 * parameters / 64, rel=0.01)
+    assert sharded.total < memory.total
+    assert half.weights < sharded.weights
+    assert half.activations < sharded.activations
+
+
+@pytest.mark.parametrize(
+    ("settings", "gigabytes", "processes", "expected"),
+    [
+        ({}, 100, 8, WHOLE),
+        ({}, 0.0075, 8, Layout(shards=8, activation_checkpointing=False)),
+        ({}, 0.004, 8, Layout(shards=8, activation_checkpointing=True)),
+        ({}, 0.0075, 1, AGAIN),
+        ({"sharding": "none"}, 0.0075, 8, AGAIN),
+        ({"sharding": "none", "activation_checkpointing": False}, 0.0075, 8, WHOLE),
+        ({"sharding": "full"}, 100, 8, Layout(shards=8, activation_checkpointing=False)),
+        ({"sharding": "full"}, 100, 1, WHOLE),
+        ({"activation_checkpointing": True}, 100, 8, AGAIN),
+    ],
+)
+def test_what_is_left_to_the_machine_follows_from_its_memory(
+    wide, operation_settings, settings, gigabytes, processes, expected
+):
+    config = wide("v1")
+    load = Load(sequences=1, tokens=100, selected=15, precision="float32")
+    operation = Operation.from_dict(operation_settings | settings)
+    options = {"processes": processes, "device_bytes": int(gigabytes * 1e9)}
+    assert choose_layout(config, operation, load, **options) == expected
+
+
+def test_speed_is_the_assumed_share_of_the_peak_over_the_work_of_a_token(wide):
+    config = wide("v1")
+    with torch.device("meta"):
+        encoder = Encoder(config)
+    load = Load(sequences=1, tokens=100, selected=15, precision="bf16")
+    blocks = 6 * (4 * (64 * 64 + 64) + 2 * 64 * 256 + 256 + 64 + 4 * 64)
+    head = 64 * 64 + 64 + 2 * 64 + 65 * 75 - 75 + 75
+    work = 6 * blocks + 12 * 6 * 64 * 100 + 6 * 0.15 * head
+    speed = expected_speed(encoder, WHOLE, load, peak=1e12, processes=4)
+    assert speed == pytest.approx(4 * UTILISATION * 1e12 / work, rel=0.01)
+    again = expected_speed(encoder, AGAIN, load, peak=1e12, processes=4)
+    assert again == pytest.approx(speed * 3 / 4, rel=0.02)
+
+
+def test_all_models_of_the_paper_are_tabulated_without_a_genome(tmp_path):
+    """2.5 B parameters: 46 GB in whole copies, which 80 GB hold with two sequences."""
+    paths = {}
+    for name in MODELS:
+        paths[name] = tmp_path / f"{name}.run.json", tmp_path / f"{name}.operation.json"
+        model = CONFIG["models"][name]
+        write_settings(paths[name][0], resolve_run(CONFIG, name))
+        operation = CONFIG["operation"] | model.get("operation", {})
+        write_settings(paths[name][1], operation | {"scratch": None})
+    runs, operations = zip(*paths.values(), strict=True)
+    corpora = [resolve_corpus(CONFIG, CONFIG["models"][name]["corpus"], []) for name in MODELS]
+    write_estimates(runs, operations, corpora, tmp_path / "estimates.tsv")
+    with open(tmp_path / "estimates.tsv", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert len(MODELS) == 8
+    assert [row["model"] for row in rows[::4]] == MODELS
+    assert {int(row["tokens_per_sequence"]) for row in rows} == {1000, 2001}
+    by_layout = {
+        (row["sharding"], row["activation_checkpointing"]): row
+        for row in rows
+        if row["model"] == "2.5b-multi-species"
+    }
+    whole = by_layout["none", "false"]
+    assert int(whole["parameters"]) == 2_547_800_585
+    states = sum(float(whole[f"{part}_gb"]) for part in ("weights", "gradients", "adam"))
+    assert states == pytest.approx(18 * 2.5478, rel=0.001)  # with a copy in bf16
+    assert states < float(whole["total_gb"]) < 72
+    assert float(by_layout["full", "true"]["total_gb"]) < 0.25 * float(whole["total_gb"])
+    # 6 · N · 300 B tokens at 40 % of eight A100: what paper.md computes for v2-500m, scaled.
+    assert float(whole["days_A100"]) == pytest.approx(4.6e21 / (0.4 * 8 * 312e12) / 86_400, rel=0.1)
