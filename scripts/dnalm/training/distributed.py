@@ -1,11 +1,14 @@
 """The processes that train together, one or many, and how they are started."""
 
 import json
+import logging
 import os
 import re
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,6 +25,10 @@ SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 STOP_SECONDS = 600
 # For the others once one process ended: an orderly stop takes less, and a crash would never end.
 WAIT_SECONDS = 60
+# For all processes to load torch from a busy file system and meet.
+JOIN_SECONDS = 600
+
+logger = logging.getLogger(__name__)
 
 
 def find_environment(environ: Mapping[str, str]) -> dict[str, str] | None:
@@ -96,13 +103,51 @@ def count_processes(wanted: int | str) -> int:
     return max(1, torch.cuda.device_count()) if wanted == "auto" else int(wanted)
 
 
+def name_host() -> str:
+    """Return what this machine is called, by Slurm where it started us."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+@contextmanager
+def time_limit(failure: str, seconds: float) -> Iterator[None]:
+    """End this process with the sentence `failure` when what it does with others takes too long.
+
+    Nothing can be closed then: a collective that hangs also hangs whoever waits for its end. Where
+    the others are lost, `InputError` is raised.
+    """
+
+    def give_up() -> None:
+        sentence = (
+            f"{failure} within {seconds:g} s; see which of them is missing, and whether the nodes "
+            "know and reach each other (GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME)."
+        )
+        logger.error("%s", sentence)
+        sys.stderr.write(f"Error: {sentence}\n")
+        sys.stderr.flush()
+        os._exit(1)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"{failure}: {reason}.") from error
+    finally:
+        timer.cancel()
+
+
 class Group:
     """This process among `size` that train together; alone, every exchange is free.
 
     Tensors are exchanged by NCCL on GPUs and by gloo in the memory of the host.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None) -> None:
+    def __init__(
+        self, environment: Mapping[str, str] | None, *, seconds: float = JOIN_SECONDS
+    ) -> None:
+        """Join the others, or end within `seconds`; raise `InputError` where that fails."""
         self.rank = int(environment["RANK"]) if environment else 0
         self.size = int(environment["WORLD_SIZE"]) if environment else 1
         self.local_rank = int(environment.get("LOCAL_RANK", 0)) if environment else 0
@@ -113,7 +158,10 @@ class Group:
         if self.size > 1:
             os.environ.update(environment)
             on_gpu = self.device.type == "cuda"
-            torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+            place = ":".join(environment.get(name, "") for name in JOINING[-2:])
+            alone = f"rank {self.rank} on {name_host()} did not meet all {self.size} processes"
+            with time_limit(f"{alone} at {place}", seconds):
+                torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
 
     @property
     def first(self) -> bool:

@@ -53,7 +53,7 @@ from dnalm.training.preflight import examine, exchange
 from dnalm.training.requeue import Stop, find_job, find_limit, go_on
 from dnalm.training.scratch import copy_genomes, copy_panel
 from dnalm.training.settings import Operation, Run, name_windows, state_hash
-from dnalm.training.trainer import Trainer
+from dnalm.training.trainer import ELSEWHERE, Trainer
 
 CHECKPOINTS, HISTORY, LOCK, BOARD = "checkpoints", "history.jsonl", "lock.json", "tensorboard"
 
@@ -74,7 +74,8 @@ def main(command: Sequence[str]) -> None:
             processes = count_processes(read_json(arguments.operation)["processes"])
             wanted = {"nodes": arguments.nodes, "gpus": arguments.gpus_per_node}
             become_launcher(command, processes=processes, **wanted)
-    group = Group(environment)
+    with job(os.devnull):
+        group = Group(environment)
     # The processes share one log, written by the first; the others repeat its errors.
     with job(arguments.log if group.first else os.devnull), closing(group):
         stop = pretrain(arguments, group, started=started)
@@ -135,6 +136,8 @@ def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> Stop
             reason = trainer.train(interruption)
             if reason:
                 asked = tuple(exchange(group, interruption.reason))
+                if reason == ELSEWHERE:  # whoever noticed first
+                    reason = next(filter(None, asked), reason)
                 gained = trainer.done["step"] - (done or 0)
                 return Stop(reason=reason, asked=asked, gained=gained)
             checkpoint = state / CHECKPOINTS / f"step-{steps:08d}"

@@ -6,13 +6,9 @@ import logging
 import os
 import platform
 import shutil
-import socket
-import sys
-import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +17,7 @@ import torch
 from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
-from dnalm.training.distributed import Group
+from dnalm.training.distributed import Group, name_host, time_limit
 from dnalm.training.hardware import check_devices
 
 LIBRARY = Path(__file__).parents[1]
@@ -70,7 +66,7 @@ def examine(
     to call it; one that waits `seconds` for the others ends itself. `state` is where `keep_last`
     checkpoints will be kept; it is made if missing.
     """
-    host = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    host = name_host()
     own = Facts(
         rank=group.rank,
         host=host,
@@ -83,7 +79,7 @@ def examine(
         fault=try_folder(state, f".preflight-{host}-{os.getpid()}"),
     )
     began = time.monotonic()
-    with time_limit(own, group.size, seconds):
+    with time_limit(f"{own} got no answer from all {group.size} processes", seconds):
         facts = [Facts(**fact) for fact in exchange(group, asdict(own))]
         on_device = torch.ones(1, device=group.device)
         total = int(group.sum(on_device))  # on GPUs by NCCL, the exchange before went by gloo
@@ -215,32 +211,3 @@ def sees(path: Path) -> bool:
             return False
         time.sleep(0.2)
     return True
-
-
-@contextmanager
-def time_limit(own: Facts, size: int, seconds: float) -> Iterator[None]:
-    """End this process with a sentence when what it does with others takes too long or breaks.
-
-    Nothing can be closed then: a collective that hangs also hangs whoever waits for its end.
-    """
-    sentence = (
-        f"{own} got no answer from all {size} processes within {seconds:g} s; see which of them is "
-        "missing, and whether the nodes reach each other (GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME)."
-    )
-
-    def give_up() -> None:
-        logger.error("%s", sentence)
-        sys.stderr.write(f"Error: {sentence}\n")
-        sys.stderr.flush()
-        os._exit(1)
-
-    timer = threading.Timer(seconds, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except RuntimeError as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{own} lost the other processes: {reason}.") from error
-    finally:
-        timer.cancel()

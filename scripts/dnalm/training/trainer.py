@@ -31,6 +31,7 @@ from dnalm.training.sharding import arrange
 from dnalm.training.trouble import Trouble
 from dnalm.training.writer import Writer
 
+ELSEWHERE = "another process"  # a reason to stop that this process had not itself
 logger = logging.getLogger(__name__)
 
 
@@ -147,7 +148,7 @@ class Trainer:
         self.done["tokens"] += self.batches.tokens_per_step
         self.done["thin_windows"] += int(thin)
         self.done["skipped_steps"] += not weight
-        return (asked or "another process") if stop else None
+        return (asked or ELSEWHERE) if stop else None
 
     def _accumulate(self, part: MicroBatch, step: int, index: int) -> None:
         """Add the gradient of the summed loss of one pass."""

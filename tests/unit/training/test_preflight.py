@@ -236,7 +236,32 @@ def test_a_process_that_never_answers_ends_the_waiting_one_with_a_sentence(exami
 def test_a_process_that_dies_ends_the_other_with_a_sentence(examine_two):
     (text, code), (_, second) = examine_two("Group.sum = lambda *_: os._exit(9)")
     assert (code, second) == (1, 9)
-    assert re.search(r"^Error: rank 0 on \S+ lost the other processes: ", text, re.MULTILINE)
+    sentence = r"^Error: rank 0 on \S+ got no answer from all 2 processes: \S"
+    assert re.search(sentence, text, re.MULTILINE)
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_process_whose_others_never_start_ends_with_a_sentence(rank):
+    code = (
+        "import os\nfrom dnalm.training.distributed import Group\n"
+        "names = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')\n"
+        "Group({name: os.environ[name] for name in names}, seconds=2)"
+    )
+    with socket.create_server(("localhost", 0)) as server:
+        port = str(server.getsockname()[1])
+    joining = {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | joining | {"PYTHONPATH": str(SCRIPTS), "CUDA_VISIBLE_DEVICES": ""},
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    sentence = rf"Error: rank {rank} on \S+ did not meet all 2 processes at localhost:{port} "
+    assert re.match(sentence, done.stderr.split("\n")[-2]), done.stderr
 
 
 def test_a_whole_run_that_asked_for_a_gpu_it_does_not_see_trains_nothing(make_job):
