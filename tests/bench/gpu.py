@@ -23,7 +23,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -149,15 +149,21 @@ class Bench:
         return 6.0 * rows * inner * outer, self.time(multiply)
 
     def find_ceiling(self, config: EncoderConfig, sequences: int, selected: int) -> Ceiling:
-        """Return what one step of a model would take if nothing but its products ran."""
+        """Return what one step of a model would take if nothing but its products ran.
+
+        The last block has to make keys and values of all tokens, the rest of the selected ones.
+        """
         width, tokens = config.width, config.max_tokens
         inner = config.ffn_width * (2 if config.feed_forward == "swiglu" else 1)
         rows, head = sequences * tokens, sequences * selected
+        before = config.layers - 1
         shapes = {
-            (rows, width, width): 4 * config.layers,
-            (rows, width, inner): config.layers,
-            (rows, config.ffn_width, width): config.layers,
-            (head, width, width): 1,
+            (rows, width, width): 4 * before + 2,
+            (rows, width, inner): before,
+            (rows, config.ffn_width, width): before,
+            (head, width, width): 3,  # query and output of the last block, and the head's
+            (head, width, inner): 1,
+            (head, config.ffn_width, width): 1,
             (head, width, config.vocabulary_size): 1,
         }
         flops = seconds = 0.0
@@ -171,7 +177,7 @@ class Bench:
         taken = min(kernels.values())
         times = ", ".join(f"{name} {1e3 * value:.3g} ms" for name, value in kernels.items())
         sys.stderr.write(f"attention on {list(shape)}: {times}\n")
-        total = seconds + config.layers * taken
+        total = seconds + (before + selected / tokens) * taken
         return Ceiling(gemm=flops / seconds, attention=attention / taken, seconds=total)
 
     def make_ours(
@@ -220,11 +226,9 @@ class Bench:
             COMPILED: lambda: self.make_ours(config, state, sequences, True),
             PEER: lambda: self.make_theirs(config, state, sequences),
         }
-        on_gpu = self.device.type == "cuda"
         for side, make in sides.items():
-            # As `Trainer` does; the peer takes what torch chooses for it.
-            choice = prefer_kernels(list(best)) if on_gpu and side != PEER else nullcontext()
-            with choice:
+            # As `Trainer` does on a GPU; the peer takes what torch chooses for it.
+            with nullcontext() if side == PEER else prefer_kernels(list(best)):
                 measured = self.measure_step(make)
             self.tidy()
             yield side, measured
@@ -239,17 +243,17 @@ class Bench:
         """Yield the rows of one model, its ceilings first."""
         encoder = make_encoder(config)
         state = encoder.state_dict()
-        measured: dict[str, dict[str, float | None]] = {}
-        while not measured:
-            try:
+        while True:
+            with suppress(torch.OutOfMemoryError):
                 measured = dict(self.measure_sides(config, state, sequences))
-            except torch.OutOfMemoryError:
-                self.tidy()
-                if sequences == 1:
-                    sys.stderr.write(f"{name} does not fit, not even with one sequence\n")
-                    return
-                sequences //= 2
-                sys.stderr.write(f"{name}: out of memory, once more with B = {sequences}\n")
+                break
+            # Not before the error is forgotten, which keeps what ran alive.
+            self.tidy()
+            if sequences == 1:
+                sys.stderr.write(f"{name} does not fit, not even with one sequence\n")
+                return
+            sequences //= 2
+            sys.stderr.write(f"{name}: out of memory, once more with B = {sequences}\n")
         selected = make_settings(sequences, PRECISION).masking.count_slots(config.max_tokens)
         shape = {"sequences": sequences, "tokens": config.max_tokens}
         tokens = sequences * config.max_tokens

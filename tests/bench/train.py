@@ -43,7 +43,9 @@ BF16_TOLERANCE = 1e-2
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
 
-def compare_step(case: str, config: EncoderConfig, sequences: int, rounds: int, limit: float):
+def compare_step(
+    case: str, config: EncoderConfig, sequences: int, rounds: int, limit: float
+) -> Comparison:
     """Return our tokens per CPU second beside the peer's, both in float32."""
     ours = make_step(config, sequences, "float32")
     state = {name: tensor.clone() for name, tensor in ours.encoder.state_dict().items()}
@@ -56,7 +58,9 @@ def compare_step(case: str, config: EncoderConfig, sequences: int, rounds: int, 
     return compared(case, sequences * config.max_tokens, seconds, correct, limit)
 
 
-def compare_precision(case: str, config: EncoderConfig, sequences: int, rounds: int, limit: float):
+def compare_precision(
+    case: str, config: EncoderConfig, sequences: int, rounds: int, limit: float
+) -> Comparison:
     """Return our tokens per CPU second in bf16 beside ours in float32."""
     half, whole = (make_step(config, sequences, precision) for precision in ("bf16", "float32"))
     correct = close(half.backward(), whole.backward(), BF16_TOLERANCE)
