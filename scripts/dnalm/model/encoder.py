@@ -29,7 +29,9 @@ class Output(NamedTuple):
     """What a forward pass returns; rows that belong to pads hold nothing of meaning."""
 
     logits: Tensor  # [B, T, V], 0 at pads, or [B, S, V] at the selected positions
-    states: tuple[Tensor, ...]  # L + 1 of [B, T, D]: embedding, after block 1, …, the final one
+    # L + 1 of [B, T, D]: embedding, after block 1, …, the final one, of which only the selected
+    # positions [B, S, D] are computed where there are such.
+    states: tuple[Tensor, ...]
 
 
 class Encoder(nn.Module):
@@ -55,17 +57,14 @@ class Encoder(nn.Module):
     ) -> Output:
         """Return logits and every layer's states for `tokens` int64[B, T].
 
-        With `selected` int64[B, S] the head runs at these positions only, which is most of what
-        pre-training saves. `padded=False` promises that no token is a pad, so that attention needs
-        no mask and may use its fastest kernel. Raises `InputError` when T exceeds `max_tokens`.
+        With `selected` int64[B, S] the head runs at these positions only, and so does the last
+        block but for its keys and values: most of what pre-training saves. `padded=False` promises
+        that no token is a pad, so that attention needs no mask and may use its fastest kernel.
+        Raises `InputError` when T exceeds `max_tokens`.
         """
-        states = tuple(self._states(tokens, padded))
-        if selected is not None:
-            width = self.config.width
-            chosen = states[-1].gather(1, selected.unsqueeze(-1).expand(-1, -1, width))
-            return Output(self.head(chosen), states)
+        states = tuple(self._states(tokens, padded, selected))
         logits = self.head(states[-1])
-        if padded:
+        if padded and selected is None:
             logits = logits.masked_fill((tokens == self.config.pad_id).unsqueeze(-1), 0.0)
         return Output(logits, states)
 
@@ -85,8 +84,13 @@ class Encoder(nn.Module):
         needed = islice(self._states(tokens, padded), max(layers, default=-1) + 1)
         return {layer: states for layer, states in enumerate(needed) if layer in layers}
 
-    def _states(self, tokens: Tensor, padded: bool) -> Iterator[Tensor]:
-        """Yield the states of layers 0, 1, … L, each computed when it is asked for."""
+    def _states(
+        self, tokens: Tensor, padded: bool, selected: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Yield the states of layers 0, 1, … L, each computed when it is asked for.
+
+        Of the last, only the `selected` positions.
+        """
         config = self.config
         if tokens.shape[1] > config.max_tokens:
             raise InputError(
@@ -100,9 +104,9 @@ class Encoder(nn.Module):
         if config.positions == "rotary":
             rotary = rotary_table(tokens.shape[1], config.width // config.heads, tokens.device)
         x = self._embed(tokens, real)
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks, start=1):
             yield x
-            x = block(x, bias, rotary)
+            x = block(x, bias, rotary, selected if number == config.layers else None)
         yield self.norm(x)
 
     def _embed(self, tokens: Tensor, real: Tensor) -> Tensor:
@@ -126,7 +130,10 @@ class Encoder(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(LayerNorm(x)), then x + feed_forward(LayerNorm(x))."""
+    """x + attention(LayerNorm(x)), then x + feed_forward(LayerNorm(x)).
+
+    With `selected` [B, S] only these positions of it, [B, S, D].
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -136,13 +143,22 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, bias: Tensor | None, rotary: Tensor | None) -> Tensor:
-        x = x + self.dropout(self.attention(self.attention_norm(x), bias, rotary))
+    def forward(
+        self,
+        x: Tensor,
+        bias: Tensor | None,
+        rotary: Tensor | None,
+        selected: Tensor | None = None,
+    ) -> Tensor:
+        mixed = self.attention(self.attention_norm(x), bias, rotary, selected)
+        if selected is not None:
+            x = pick(x, selected)
+        x = x + self.dropout(mixed)
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
 
 
 class Attention(nn.Module):
-    """Softmax(q·k/√(D/H) + bias)·v over all tokens, in H heads."""
+    """Softmax(q·k/√(D/H) + bias)·v over all tokens, in H heads, asked by all or the selected."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -152,13 +168,21 @@ class Attention(nn.Module):
         self.value = nn.Linear(config.width, config.width)
         self.output = nn.Linear(config.width, config.width)
 
-    def forward(self, x: Tensor, bias: Tensor | None, rotary: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        bias: Tensor | None,
+        rotary: Tensor | None,
+        selected: Tensor | None = None,
+    ) -> Tensor:
+        asking = x if selected is None else pick(x, selected)
         query, key, value = (
-            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D/H]
-            for projection in (self.query, self.key, self.value)
+            projection(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D/H]
+            for projection, states in ((self.query, asking), (self.key, x), (self.value, x))
         )
         if rotary is not None:
-            query, key = rotate(query, rotary), rotate(key, rotary)
+            turns = rotary if selected is None else rotary[:, selected].unsqueeze(2)
+            query, key = rotate(query, turns), rotate(key, rotary)
         if bias is not None:
             bias = bias.to(query.dtype)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
@@ -212,6 +236,11 @@ def empty_table(rows: int, width: int) -> nn.Embedding:
     return nn.Embedding.from_pretrained(torch.zeros(rows, width), freeze=False)
 
 
+def pick(x: Tensor, selected: Tensor) -> Tensor:
+    """Return [B, S, D]: the positions `selected` [B, S] of x [B, T, D]."""
+    return x.gather(1, selected.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+
+
 def rotary_table(tokens: int, head_width: int, device: torch.device) -> Tensor:
     """Return cosines and sines float32[2, T, head_width / 2] of position · base^(−2i/head_width).
 
@@ -225,7 +254,7 @@ def rotary_table(tokens: int, head_width: int, device: torch.device) -> Tensor:
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Rotate x [B, H, T, h]: dimension i pairs with i + h/2."""
+    """Rotate x [B, H, T, h] by a table [2, T, h/2] or [2, B, 1, T, h/2]: i pairs with i + h/2."""
     cosine, sine = table
     first, second = x.chunk(2, dim=-1)
     parts = [first * cosine - second * sine, second * cosine + first * sine]

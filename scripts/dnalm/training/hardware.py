@@ -27,13 +27,19 @@ def count_flops(encoder: Encoder, tokens: int, selected: int) -> float:
     """Return the floating-point operations of one sequence, forward and backward.
 
     6 per weight of the blocks and token, 6 per weight of the head and selected token, 12 · width
-    per layer and pair of tokens; tables and recomputation count nothing.
+    per layer and pair of tokens; tables and recomputation count nothing. The last block computes
+    keys and values of all tokens, the rest of the selected ones.
     """
-    blocks = sum(parameter.numel() for parameter in encoder.blocks.parameters())
-    head = sum(parameter.numel() for parameter in encoder.head.parameters())
     config = encoder.config
-    attention = 12 * config.layers * config.width * tokens
-    return tokens * (6 * blocks + attention) + selected * 6 * head
+    block, head = (
+        sum(parameter.numel() for parameter in part.parameters())
+        for part in (encoder.blocks[-1], encoder.head)
+    )
+    everywhere = 2 * config.width * (config.width + 1)
+    whole, pair = (config.layers - 1) * block + everywhere, 12 * config.width * tokens
+    return tokens * (6 * whole + (config.layers - 1) * pair) + selected * (
+        6 * (block - everywhere + head) + pair
+    )
 
 
 def describe_use(

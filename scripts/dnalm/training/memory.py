@@ -170,11 +170,16 @@ def _count_activations(config: EncoderConfig, layout: Layout, load: Load) -> int
     # GELU and what it returns; with a gate both halves, swish of one, and the product.
     inner = (4 if config.feed_forward == "swiglu" else 2) * computing * config.ffn_width
     block = stream + attention + inner
-    blocks = config.layers * block
+    # The last block keeps of every token its first LayerNorm, key and value, and has the first
+    # LayerNorm's output of the selected ones a second time.
+    everywhere = FLOAT * width + 2 * FLOAT + 3 * computing * width
+    of_token = (config.layers - 1) * block + everywhere
+    of_selected = block - everywhere + computing * width
     if layout.activation_checkpointing:
-        blocks = config.layers * FLOAT * width + block
-    # The embedding or what the last block returns, and the last LayerNorm.
-    return load.sequences * load.tokens * (blocks + 2 * FLOAT * width)
+        of_token, of_selected = config.layers * FLOAT * width + block, 0
+    # The embedding; what the last block returns, and the last LayerNorm.
+    of_token, of_selected = of_token + FLOAT * width, of_selected + 2 * FLOAT * width
+    return load.sequences * (load.tokens * of_token + load.selected * of_selected)
 
 
 def _count_logits(config: EncoderConfig, load: Load) -> int:

@@ -222,3 +222,20 @@ def test_an_impossible_config_is_refused(config: EncoderConfig, change: dict, wo
 
 def assert_close(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_selected_positions_alone_have_the_logits_and_gradients_that_all_give(encoder, batch):
+    everywhere = encoder(batch.tokens).logits
+    width = everywhere.shape[-1]
+    chosen = everywhere.gather(1, batch.selected.unsqueeze(-1).expand(-1, -1, width))
+    alone = encoder(batch.tokens, batch.selected)
+    real = batch.real.gather(1, batch.selected)
+    assert_close(alone.logits[real], chosen[real])
+    assert alone.states[-1].shape == (*batch.selected.shape, encoder.config.width)
+
+    parameters = list(encoder.parameters())
+    ours = torch.autograd.grad(alone.logits[real].square().sum(), parameters, allow_unused=True)
+    theirs = torch.autograd.grad(chosen[real].square().sum(), parameters, allow_unused=True)
+    largest = max(float(gradient.abs().max()) for gradient in theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert_close(one / largest, other / largest)

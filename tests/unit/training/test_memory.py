@@ -126,9 +126,12 @@ def test_speed_is_the_assumed_share_of_the_peak_over_the_work_of_a_token(wide):
     with torch.device("meta"):
         encoder = Encoder(config)
     load = Load(sequences=1, tokens=100, selected=15, precision="bf16")
-    blocks = 6 * (4 * (64 * 64 + 64) + 2 * 64 * 256 + 256 + 64 + 4 * 64)
+    everywhere = 2 * (64 * 64 + 64)  # keys and values, all that the last block makes of all tokens
+    block = 2 * everywhere + 2 * 64 * 256 + 256 + 64 + 4 * 64
     head = 64 * 64 + 64 + 2 * 64 + 65 * 75 - 75 + 75
-    work = 6 * blocks + 12 * 6 * 64 * 100 + 6 * 0.15 * head
+    pairs = 12 * 64 * 100
+    work = 6 * (5 * block + everywhere) + 5 * pairs
+    work += 0.15 * (6 * (block - everywhere + head) + pairs)
     speed = expected_speed(encoder, WHOLE, load, peak=1e12, processes=4)
     assert speed == pytest.approx(4 * UTILISATION * 1e12 / work, rel=0.01)
     again = expected_speed(encoder, AGAIN, load, peak=1e12, processes=4)
