@@ -36,26 +36,6 @@ rule describe_operation:
         "../scripts/describe_operation.py"
 
 
-rule initialise_model:
-    """Write a model's weights as they are before the first step, the baseline `untrained`."""
-    input:
-        run="<results>/models/{model}.untrained/run.json",
-    output:
-        weights="<results>/models/{model}.untrained/weights.safetensors",
-    log:
-        "<logs>/initialise_model/{model}.log",
-    benchmark:
-        "<benchmarks>/initialise_model/{model}.jsonl"
-    wildcard_constraints:
-        model="|".join(
-            re.escape(model) for model in config["models"] if f"{model}.untrained" not in LOADED
-        ),
-    conda:
-        "../envs/torch.yaml"
-    script:
-        "../scripts/initialise_model.py"
-
-
 rule estimate_models:
     """Tabulate the memory per GPU, the speed and the days that the models should take."""
     input:

@@ -1,3 +1,23 @@
+rule initialise_model:
+    """Write a model's weights as they are before the first step, the baseline `untrained`."""
+    input:
+        run="<results>/models/{model}.untrained/run.json",
+    output:
+        weights="<results>/models/{model}.untrained/weights.safetensors",
+    log:
+        "<logs>/initialise_model/{model}.log",
+    benchmark:
+        "<benchmarks>/initialise_model/{model}.jsonl"
+    wildcard_constraints:
+        model="|".join(
+            re.escape(model) for model in config["models"] if f"{model}.untrained" not in LOADED
+        ),
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../scripts/initialise_model.py"
+
+
 rule import_weights:
     """Hold published weights against preset and vocabulary, and save them as ours."""
     input:

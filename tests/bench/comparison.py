@@ -1,5 +1,6 @@
 """What all benches share: timing two sides in turns, and the table and file of the outcome."""
 
+import argparse
 import json
 import statistics
 import sys
@@ -17,18 +18,26 @@ class Comparison:
     """One case: what each side reached (more is better) and whether their results agreed.
 
     `limit` is the ratio ours / peer below which one should stop and think; it decides nothing.
+    A `peer` of None was not to be had and did not run.
     """
 
     case: str
     ours: float
-    peer: float
+    peer: float | None
     unit: str
     correct: bool
     limit: float
 
     @property
-    def ratio(self) -> float:
-        return self.ours / self.peer
+    def ratio(self) -> float | None:
+        return None if self.peer is None else self.ours / self.peer
+
+
+def read_output(description: str) -> Path:
+    """Return the file that the command line of a bench names for its outcome."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True)
+    return parser.parse_args().output
 
 
 def time_in_turns(
@@ -52,8 +61,11 @@ def report(rows: Sequence[Comparison], output: Path) -> int:
     cells = [("case", "ours", "peer", "unit", "ratio", "limit", "results")]
     for row in rows:
         agreed = "agree" if row.correct else "DIFFER"
-        numbers = (f"{row.ours:,.4g}", f"{row.peer:,.4g}")
-        cells.append((row.case, *numbers, row.unit, f"{row.ratio:.2f}", f"{row.limit:g}", agreed))
+        theirs, ratio = f"{row.peer or 0:,.4g}", f"{row.ratio or 0:.2f}"
+        if row.peer is None:
+            theirs, ratio, agreed = "-", "-", "not run"
+        numbers = (f"{row.ours:,.4g}", theirs, row.unit, ratio, f"{row.limit:g}")
+        cells.append((row.case, *numbers, agreed))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))

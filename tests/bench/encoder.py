@@ -6,13 +6,11 @@ Tokens per second of processor time. The batch has pads. The two sides take turn
 only if all states agree. Training steps are train.py's.
 """
 
-import argparse
 import logging
 import sys
-from pathlib import Path
 
 import torch
-from comparison import Comparison, report, time_in_turns
+from comparison import Comparison, read_output, report, time_in_turns
 from esm_peer import agree, make_config, make_encoder, make_peer
 from torch import Tensor
 
@@ -62,9 +60,7 @@ def make_padded(config: EncoderConfig) -> Tensor:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True)
-    output = parser.parse_args().output
+    output = read_output(__doc__)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     forms = ("v1", "v2")

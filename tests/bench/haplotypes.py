@@ -18,7 +18,6 @@ it never applies the second one, where `bcftools` puts an indel behind the base 
 before it left; and it decides from the window's start on, not over the whole contig.
 """
 
-import argparse
 import gzip
 import itertools
 import json
@@ -37,7 +36,7 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pysam.bcftools
-from comparison import Comparison, report
+from comparison import Comparison, read_output, report
 from numpy.typing import NDArray
 
 from dnalm.genome.bases import GenomeBases, write_bases
@@ -477,7 +476,7 @@ def compare(panel: Panel, python: Path | None) -> list[Comparison]:
     ]
     if peer is None:
         case = f"{panel.name}, GenVarLoader (not run)"
-        return [*rows, row(case=case, ours=best["ours"], peer=np.nan, correct=True, limit=1.0)]
+        return [*rows, row(case=case, ours=best["ours"], peer=None, correct=True, limit=1.0)]
     correct = True
     for source in SOURCES:
         share, explained = compare_windows(panel, samples, windows, ours, peer, source)
@@ -505,9 +504,7 @@ def compare(panel: Panel, python: Path | None) -> list[Comparison]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True)
-    output = parser.parse_args().output
+    output = read_output(__doc__)
     folder = output.resolve().parent
     python = make_environment(folder / "genvarloader-venv")
     rows = []

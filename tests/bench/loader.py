@@ -16,7 +16,6 @@ authors advise, what `bcftools consensus` makes of the window's region and indiv
 The last rows are the start on 29 million windows, see startup.py.
 """
 
-import argparse
 import logging
 import sys
 import tempfile
@@ -28,7 +27,7 @@ import numpy as np
 import pyfaidx
 import pysam.bcftools
 import torch
-from comparison import Comparison, report, time_in_turns
+from comparison import Comparison, read_output, report, time_in_turns
 from startup import measure_start
 from tokens import make_esm, make_tokenizer
 from transformers import DataCollatorForLanguageModeling
@@ -344,9 +343,7 @@ def check(corpus: Corpus, windows: TrainingWindows, batches: Batches) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True)
-    output = parser.parse_args().output
+    output = read_output(__doc__)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:

@@ -14,7 +14,6 @@ same file, by isal, and throws the bytes away. What is stored is compared with t
 standard library's gzip reads. With DNALM_DATA set, the yeast genome there is a case too.
 """
 
-import argparse
 import gzip
 import hashlib
 import logging
@@ -29,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import pysam
-from comparison import Comparison, report, time_in_turns
+from comparison import Comparison, read_output, report, time_in_turns
 from isal import igzip
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import EsmTokenizer
@@ -216,9 +215,7 @@ def compare_stores(folder: Path) -> list[Comparison]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True)
-    output = parser.parse_args().output
+    output = read_output(__doc__)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     # More threads would only take more processor time for the same.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -9,13 +9,11 @@ the same run, both sides have the same loss and gradients before their first upd
 loss after their last.
 """
 
-import argparse
 import logging
 import sys
-from pathlib import Path
 
 import torch
-from comparison import Comparison, report, time_in_turns
+from comparison import Comparison, read_output, report, time_in_turns
 from esm_peer import (
     OurStep,
     PeerStep,
@@ -101,9 +99,7 @@ def compared(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True)
-    output = parser.parse_args().output
+    output = read_output(__doc__)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     found = [name for name in BF16_INSTRUCTIONS if torch.cpu.get_capabilities().get(name)]

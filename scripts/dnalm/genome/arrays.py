@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+WRITE_BYTES = 1 << 20
+
 
 class ArrayWriter:
     """Appends rows to a .npy file; its header is complete when the context ends.
@@ -17,7 +19,7 @@ class ArrayWriter:
     def __init__(self, path: Path, kind: DTypeLike, columns: int | None) -> None:
         self.rows = 0
         self._kind, self._columns = np.dtype(kind), columns
-        self._file = open(path, "wb")  # noqa: SIM115 - closed when the context ends
+        self._file = open(path, "wb", buffering=WRITE_BYTES)  # noqa: SIM115 - closed by the context
         self._write_header()
 
     def __enter__(self) -> "ArrayWriter":

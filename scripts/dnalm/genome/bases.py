@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, hash_of, write_json
+from dnalm.genome.arrays import ArrayWriter
 from dnalm.genome.kmers import to_sequence
 from dnalm.genome.letters import NO_COUNTS
 from dnalm.genome.selection import select_contigs
@@ -29,7 +30,6 @@ from dnalm.genome.sums import Sums, check_sums
 COLUMNS = ["contig", "start", "length", "offset"]
 LINE = 60
 BASES_AT_ONCE = 100_000 * LINE  # whole lines
-WRITE_BYTES = 1 << 20
 BASES, CONTIGS, MANIFEST = "bases.npy", "contigs.tsv", "manifest.json"
 
 
@@ -67,15 +67,12 @@ def write_bases(
         bases_temporary = stack.enter_context(atomic_path(bases))
         contigs_temporary = stack.enter_context(atomic_path(contigs))
         manifest_temporary = stack.enter_context(atomic_path(manifest))
-        with open(bases_temporary, "wb", buffering=WRITE_BYTES) as file:
-            _write_header(file, 0)
+        with ArrayWriter(bases_temporary, np.uint8, columns=None) as array:
             for contig, new_name in select_contigs(source, name, config.get("contigs")):
                 for codes in contig.blocks:
-                    file.write(codes)
+                    array.write(codes)
                 rows.append((new_name, contig.start, contig.counts.bases, total.bases))
                 total += contig.counts
-            file.seek(0)
-            _write_header(file, total.bases)
         _refuse_overlaps(source, rows)
         with open(contigs_temporary, "w", newline="") as file:
             csv.writer(file, delimiter="\t", lineterminator="\n").writerows([COLUMNS, *rows])
@@ -99,12 +96,6 @@ def _source_of(config: Mapping[str, Any], source: str | Path) -> str:
     given = config.get("url") or config.get("path") or source
     given = given if isinstance(given, str | Path) else given[0]
     return "simulated" if config.get("simulate") else str(given)
-
-
-def _write_header(file: Any, bases: int) -> None:
-    """Write the .npy header; numpy pads it so that it has one size whatever the array's length."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (bases,)}
-    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _refuse_overlaps(source: str | Path, rows: Sequence[tuple[str, int, int, int]]) -> None:

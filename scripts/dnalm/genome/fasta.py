@@ -1,6 +1,5 @@
 """Reading FASTA, plain or gzipped, block by block; memory does not grow with the contigs."""
 
-import io
 import re
 import zlib
 from collections.abc import Iterator
@@ -13,13 +12,11 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from dnalm.errors import InputError
+from dnalm.genome.bgzip import lacks_end
 from dnalm.genome.letters import IUPAC, NO_COUNTS, read_letters
 
 BLOCK_BYTES = 1 << 18  # small enough to stay in the processor's cache from step to step
 GZIP_MAGIC = b"\x1f\x8b"
-# bgzip marks its blocks in the gzip header and ends every complete file with one empty block.
-BGZIP_SUBFIELD = b"BC\x02\x00"
-BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 PIECE = re.compile(r"(.+):(\d+)-(\d+)")
 
 
@@ -133,8 +130,11 @@ def _whole_headers(path: str | Path) -> Iterator[bytes]:
     try:
         with open(path, "rb") as file:
             compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-            if compressed:
-                _refuse_cut_bgzip(path, file)
+            if compressed and lacks_end(path):
+                raise InputError(
+                    f"{path}: the end mark of bgzip is missing, the file is truncated; "
+                    "download the file again."
+                )
             file.seek(0)
             stream = igzip.open(file) if compressed else file
             while block := stream.read(BLOCK_BYTES):
@@ -150,18 +150,6 @@ def _whole_headers(path: str | Path) -> Iterator[bytes]:
         raise InputError(
             f"{path}: the gzip data is truncated or damaged ({error}); download the file again."
         ) from None
-
-
-def _refuse_cut_bgzip(path: str | Path, file: io.BufferedReader) -> None:
-    """Raise InputError for a bgzip file cut between two blocks, which gzip takes for complete."""
-    file.seek(0)
-    is_bgzip = file.read(18)[12:16] == BGZIP_SUBFIELD
-    file.seek(max(0, file.seek(0, io.SEEK_END) - len(BGZIP_END)))
-    if is_bgzip and file.read() != BGZIP_END:
-        raise InputError(
-            f"{path}: the end mark of bgzip is missing, the file is truncated; "
-            "download the file again."
-        )
 
 
 def _not_dna(path: str | Path, record: str, letter: str) -> str:

@@ -107,7 +107,7 @@ class StoreWriter:
 
 
 @compiled
-def _pack(carriers, numbers, haplotypes):  # pragma: no cover - compiled
+def _pack(carriers, numbers, haplotypes):
     """Return the runs of a block: where each begins, uint32[H + 1], and all their bytes.
 
     Variant `numbers[i]` of the block is carried by haplotype `carriers[i]`; numbers ascend.

@@ -4,7 +4,6 @@ Shapes: B windows, n bases. Coordinates are 0-based positions of the contig. Hap
 haplotype i (0 or 1) of sample s.
 """
 
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +53,6 @@ class HaplotypeStore:
         self.samples = counts.index.tolist()
         self.ploidies = counts.to_numpy(dtype=np.int64)
 
-    @cached_property
-    def haplotypes(self) -> int:
-        """Number of haplotypes, those that are never drawn included."""
-        return 2 * len(self.samples)
-
     def choose(self, draws: NDArray[np.float64], draw: str) -> NDArray[np.int64]:
         """Return the haplotypes int64[B] that uniform numbers float64[B, 2] in [0, 1) stand for.
 
@@ -96,7 +90,7 @@ class HaplotypeStore:
 
 
 @compiled
-def _find_first(variants, block, position):  # pragma: no cover - compiled
+def _find_first(variants, block, position):
     """Return a number within a block before which all edits begin at or before `position`.
 
     Edits are in order but for anchors that were left out, which put them one base further on.
@@ -113,7 +107,7 @@ def _find_first(variants, block, position):  # pragma: no cover - compiled
 
 
 @compiled
-def _copy(source, source_begin, target, target_begin, count):  # pragma: no cover - compiled
+def _copy(source, source_begin, target, target_begin, count):
     # Views first: counted from 0, the loop becomes one of whole machine words.
     read = source[source_begin : source_begin + count]
     written = target[target_begin : target_begin + count]
@@ -124,7 +118,7 @@ def _copy(source, source_begin, target, target_begin, count):  # pragma: no cove
 @compiled
 def _fill(
     codes, lengths, reference, first, haplotypes, starts, variants, letters, blocks, runs, carried
-):  # pragma: no cover - compiled
+):
     length = codes.shape[1]
     stop = first + len(reference)
     for row in range(len(starts)):

@@ -6,12 +6,12 @@ from pathlib import Path
 from isal import igzip
 
 from dnalm.files import CHUNK_BYTES
-from dnalm.genome.fasta import BGZIP_END, BGZIP_SUBFIELD, GZIP_MAGIC
+from dnalm.genome.bgzip import lacks_end
+from dnalm.genome.fasta import GZIP_MAGIC
 
 # A list of tokens begins with one of these, each alone on its line.
 TOKENS = (b"<unk>", b"<pad>", b"<mask>", b"<cls>", b"<bos>", b"<eos>")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-BGZIP_HEADER_BYTES = 18
 
 
 def is_page(start: bytes) -> bool:
@@ -29,10 +29,10 @@ def find_damage(path: str | Path) -> str | None:
     A gzip file is unpacked to its end, which takes a few seconds per gigabyte.
     """
     with open(path, "rb") as file:
-        start = file.read(BGZIP_HEADER_BYTES)
+        start = file.read(len(GZIP_MAGIC))
         if not start:
             return "it is empty"
-        if not start.startswith(GZIP_MAGIC):
+        if start != GZIP_MAGIC:
             return None
         file.seek(0)
         try:
@@ -41,9 +41,4 @@ def find_damage(path: str | Path) -> str | None:
                     pass
         except (EOFError, igzip.BadGzipFile, zlib.error, igzip.isal_zlib.error) as error:
             return f"its gzip data is cut off or damaged ({error})"
-        if start[12:16] == BGZIP_SUBFIELD:
-            # Cut between two of its blocks it is a complete gzip file, but without the end mark.
-            file.seek(-min(len(BGZIP_END), file.seek(0, 2)), 2)
-            if file.read() != BGZIP_END:
-                return "the end mark of bgzip is missing"
-    return None
+    return "the end mark of bgzip is missing" if lacks_end(path) else None

@@ -13,6 +13,7 @@ import pysam.bcftools
 from numpy.typing import NDArray
 
 from dnalm.errors import InputError
+from dnalm.genome.bgzip import lacks_end
 
 REFERENCE_GENOTYPES = frozenset(("0|0", "0/0", "0"))
 MITOCHONDRION = ("M", "MT")
@@ -21,9 +22,6 @@ LISTED = 8  # names that an error message spells out
 _WORD = 4
 _REFERENCE_WORD = np.frombuffer(b"0|0\t", dtype=np.uint32)[0]
 _SEPARATORS = np.frombuffer(b"|/", dtype=np.uint8)
-# Blocked gzip marks its blocks in their header and ends every complete file with an empty one.
-_BGZF_MARK = b"BC\x02\x00"
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +74,7 @@ class VariantReader:
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{path}: this is no VCF or BCF file that can be read ({error}); get it again or "
-                "correct the panel's `vcf`."
+                "correct the panel's `path` or `url`."
             ) from None
         self.contig = match_contig(
             contig, list(self._file.header.contigs), known_contigs, self.path
@@ -194,7 +192,7 @@ def match_contig(contig: str, present: Sequence[str], known: Sequence[str], path
         )
     raise InputError(
         f"{path}: there is no contig {contig}; it has {_list(present)}, the genome has "
-        f"{_list(known)}: correct the panel's `vcf` or `contigs`."
+        f"{_list(known)}: correct the panel's `path`, `url` or `contigs`."
     )
 
 
@@ -206,13 +204,10 @@ def _list(names: Sequence[str]) -> str:
 def refuse_cut_bgzf(path: str | Path) -> None:
     """Raise InputError for a missing file and for one of blocked gzip whose end is missing."""
     try:
-        with open(path, "rb") as file:
-            start = file.read(18)
-            file.seek(-min(len(_BGZF_END), Path(path).stat().st_size), 2)
-            end = file.read()
+        cut = lacks_end(path)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; correct the panel's `vcf`.") from None
-    if start[12:16] == _BGZF_MARK and end != _BGZF_END:
+        raise InputError(f"{path}: {error.strerror}; correct the panel's `path`.") from None
+    if cut:
         raise InputError(
             f"{path}: the end mark of bgzip is missing, the file is truncated; get it again."
         )

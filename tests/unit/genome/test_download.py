@@ -17,8 +17,8 @@ import pytest
 
 from dnalm.errors import InputError
 from dnalm.genome.addresses import address_of
+from dnalm.genome.bgzip import END
 from dnalm.genome.download import download
-from dnalm.genome.fasta import BGZIP_END
 from dnalm.genome.locks import hold
 from dnalm.genome.space import NoSpaceError
 from dnalm.genome.sums import check_downloaded
@@ -507,7 +507,7 @@ def test_a_bgzip_file_without_its_last_block_is_told(server, fetch, tmp_path):
     with pysam.BGZFile(str(tmp_path / "whole.gz"), "w") as file:
         file.write(DATA)
     whole = (tmp_path / "whole.gz").read_bytes()
-    server.data = whole.removesuffix(BGZIP_END)
+    server.data = whole.removesuffix(END)
     with pytest.raises(InputError, match="the end mark of bgzip is missing; get the file again"):
         fetch()
     server.data = whole
