@@ -188,6 +188,20 @@ def evenly_spaced(total: int, most: int) -> NDArray[np.int64]:
     return np.arange(chosen, dtype=np.int64) * total // max(chosen, 1)
 
 
+def evaluated_genomes(manifest: Mapping[str, Any], split: str) -> NDArray[np.str_]:
+    """Return the name of the genome of each fixed window of a split, in the order of its file."""
+    found = [
+        (genome["name"], contig["windows"])
+        for genome in manifest["genomes"]
+        for contig in genome["contigs"]
+        if contig["split"] == split
+    ]
+    names, windows = zip(*found, strict=True)
+    ends = np.cumsum(windows)
+    chosen = evenly_spaced(int(ends[-1]), manifest["splits"][split]["evaluated"])
+    return np.array(names)[np.searchsorted(ends, chosen, side="right")]
+
+
 def _count_training_kmers(
     manifest: Mapping[str, Any], genomes: Mapping[str, str | Path]
 ) -> NDArray[np.int64]:

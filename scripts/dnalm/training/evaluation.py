@@ -5,11 +5,12 @@ Shape letters: W windows of one split, T tokens, K selected tokens per window.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from dnalm.genome.kmers import Vocabulary
 from dnalm.genome.sampling import Stream
@@ -17,6 +18,12 @@ from dnalm.training.batches import MicroBatch
 from dnalm.training.distributed import Group
 from dnalm.training.masking import Kind, Masked, mask
 from dnalm.training.objective import describe, score, tally
+from dnalm.training.reconstruction import (
+    describe_genomes,
+    describe_windows,
+    score_unigram,
+    sum_windows,
+)
 from dnalm.training.settings import PretrainConfig
 
 STREAMS = {"validation": Stream.VALIDATION_MASK, "test": Stream.TEST_MASK}
@@ -27,8 +34,9 @@ class Evaluation:
 
     def __init__(
         self,
-        windows: np.ndarray,
-        kmer_counts: np.ndarray,
+        windows: NDArray[np.uint16],
+        genomes: NDArray[np.str_],
+        kmer_counts: NDArray[np.int64],
         config: PretrainConfig,
         vocabulary: Vocabulary,
         *,
@@ -36,6 +44,7 @@ class Evaluation:
         micro_batch: int,
         group: Group,
     ) -> None:
+        """Mask `windows`, each of the genome that `genomes` [W] names, and score the baseline."""
         masked = mask(
             windows,
             np.arange(len(windows)),
@@ -45,14 +54,17 @@ class Evaluation:
             seed=config.seed,
             stream=STREAMS[split],
         )
+        self._prefix, self._group, self._genomes = f"{split}_", group, genomes
         at_mask = (masked.weights > 0) & (masked.kinds == Kind.MASK)
-        self._prefix, self._group = f"{split}_", group
-        baseline = score_unigram(masked.targets[at_mask], kmer_counts, vocabulary)
-        self._baseline = {f"{self._prefix}{key}": value for key, value in baseline.items()}
+        first, choices = vocabulary.kmer_offset, vocabulary.maskable_stop - vocabulary.kmer_offset
+        unigram = score_unigram(masked.targets, kmer_counts, first, choices)
+        self._unigram = sum_windows(*unigram, at_mask.astype(np.float64))
+        self._shape = (len(windows), 3)
         # Sharded models compute together: every process makes as many passes as the first does.
         firsts = range(0, len(windows), group.size * micro_batch)
         self._parts = [
-            self._cut(masked, first + group.rank * micro_batch, micro_batch) for first in firsts
+            (first, self._cut(masked, first, micro_batch))
+            for first in (start + group.rank * micro_batch for start in firsts)
         ]
 
     @staticmethod
@@ -63,43 +75,48 @@ class Evaluation:
         filler = MicroBatch.from_masked(masked, slice(0, 1))
         return replace(filler, weights=torch.zeros_like(filler.weights))
 
-    def _on_device(self) -> Iterator[MicroBatch]:
-        for part in self._parts:
-            yield part.to(self._group.device)
+    def _on_device(self) -> Iterator[tuple[int, MicroBatch]]:
+        for first, part in self._parts:
+            yield first, part.to(self._group.device)
 
     @torch.no_grad()
-    def measure(self, model: nn.Module) -> dict[str, float | None]:
+    def measure(self, model: nn.Module) -> dict[str, Any]:
         """Return the values of a history row, each key beginning with the split's name and `_`.
 
-        Loss and accuracy as `describe` returns them, and those of k-mer frequencies alone at
-        <mask> positions, …_unigram_loss and …_unigram_accuracy. Every process of the group has to
-        call it.
+        Loss and accuracy as `describe` returns them, and at <mask> positions: those of k-mer
+        frequencies alone (unigram_loss, unigram_accuracy); the medians over windows, of the model
+        (window_accuracy, window_perplexity) and of frequencies alone (unigram_window_…); and
+        `genomes`, what `describe_genomes` returns. Every process of the group has to call it.
         """
         model.eval()
-        totals = torch.zeros(len(Kind), 3, dtype=torch.float64, device=self._group.device)
-        for part in self._on_device():
-            totals += tally(*score(model, part), part)
+        device = self._group.device
+        totals = torch.zeros(len(Kind), 3, dtype=torch.float64, device=device)
+        windows = torch.zeros(self._shape, dtype=torch.float64, device=device)
+        for first, part in self._on_device():
+            losses, hits = score(model, part)
+            totals += tally(losses, hits, part)
+            if first < len(windows):
+                windows[first : first + len(losses)] = _sum_masked(losses, hits, part)
         model.train()
-        return describe(self._group.sum(totals), self._prefix) | self._baseline
+        measured = describe(self._group.sum(totals))
+        measured |= self._describe_unigram()
+        sums = self._group.sum(windows).cpu().numpy()
+        measured |= describe_windows(sums, ("window_accuracy", "window_perplexity"))
+        measured["genomes"] = describe_genomes(sums, self._unigram, self._genomes)
+        return {f"{self._prefix}{key}": value for key, value in measured.items()}
+
+    def _describe_unigram(self) -> dict[str, float | None]:
+        loss, hits, count = self._unigram.sum(0).tolist()
+        names = ("unigram_window_accuracy", "unigram_window_perplexity")
+        return {
+            "unigram_loss": loss / count if count else None,
+            "unigram_accuracy": hits / count if count else None,
+            **describe_windows(self._unigram, names),
+        }
 
 
-def score_unigram(
-    targets: np.ndarray, kmer_counts: np.ndarray, vocabulary: Vocabulary
-) -> dict[str, float | None]:
-    """Return the scores of a model that knows only how often each k-mer occurs.
-
-    Keys: unigram_loss (nats) and unigram_accuracy, both None without a target. `targets` are the
-    tokens to guess, `kmer_counts` int64[4**k] those of the training contigs. Every maskable token
-    counts once more than it occurred (Laplace), single bases never occurred. The model always
-    guesses the commonest k-mer.
-    """
-    choices = vocabulary.maskable_stop - vocabulary.kmer_offset
-    counts = np.ones(choices)
-    counts[: len(kmer_counts)] += kmer_counts
-    chosen = targets - vocabulary.kmer_offset
-    if not len(chosen):
-        return {"unigram_loss": None, "unigram_accuracy": None}
-    return {
-        "unigram_loss": float(-np.log(counts / counts.sum())[chosen].mean()),
-        "unigram_accuracy": float((chosen == counts.argmax()).mean()),
-    }
+def _sum_masked(losses: Tensor, hits: Tensor, part: MicroBatch) -> Tensor:
+    """Return float64[B, 3]: the sums of loss, hits and weights at <mask> positions of each row."""
+    weights = (part.weights * (part.kinds == Kind.MASK)).double()
+    values = (losses * weights, hits * weights, weights)
+    return torch.stack([value.sum(1) for value in values], dim=1)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,8 +50,8 @@ class History:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
         if self._board is not None:
-            for key, value in row.items():
-                if isinstance(value, int | float) and key != "step":
+            for key, value in _numbers(row):
+                if key != "step":
                     self._board.add_scalar(key, value, row["step"])
 
     def sync(self) -> None:
@@ -66,6 +66,15 @@ class History:
         self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+def _numbers(row: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:
+    """Yield the numbers of a row; those of a part of it are named part/key."""
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}/{inner}", number) for inner, number in _numbers(value))
+        elif isinstance(value, int | float):
+            yield key, value
 
 
 def export_history(source: str | Path, destination: str | Path, held_out: str) -> None:

@@ -21,6 +21,7 @@ import torch
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json
+from dnalm.genome.corpus import evaluated_genomes
 from dnalm.genome.kmers import Vocabulary
 from dnalm.genome.personal import find_panel
 from dnalm.genome.samples import TrainingWindows
@@ -186,6 +187,7 @@ def assemble(
         **{
             split: Evaluation(
                 np.load(windows),
+                evaluated_genomes(manifest, split),
                 np.load(paths.kmer_counts),
                 run.pretrain,
                 vocabulary,

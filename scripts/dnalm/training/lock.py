@@ -22,10 +22,11 @@ logger = logging.getLogger(__name__)
 class Lock:
     """A file that names the process which writes beside it, and when it was last alive.
 
-    A holder on this machine is judged by its process, one elsewhere by its heartbeat. Use it as a
-    context; entering raises `InputError` that names a living holder, and takes over from one that
-    is gone. Call `check` before every write: it raises once somebody else took this lock over,
-    which happens to a process that was suspended for minutes.
+    A holder on this machine is judged by its process, one elsewhere by its heartbeat: where that
+    stopped only lately, as after the loss of a node, entering waits until it is old enough or heard
+    again. Use it as a context; entering raises `InputError` that names a living holder, and takes
+    over from one that is gone. Call `check` before every write: it raises once somebody else took
+    this lock over, which happens to a process that was suspended for minutes.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -80,6 +81,8 @@ class Lock:
         if holder is None:
             return
         if not is_gone(holder):
+            if self._falls_silent(holder):
+                return
             raise InputError(
                 f"{self.path.parent} is being written by {_name(holder)}; wait for it to end or "
                 "stop it, then run again."
@@ -96,6 +99,20 @@ class Lock:
             return
         aside.unlink()
         logger.info("Took over the lock of %s, which is gone.", _name(holder))
+
+    def _falls_silent(self, holder: dict[str, Any]) -> bool:
+        """Watch a holder elsewhere; return whether it is gone or left, False at a sign of life."""
+        if _is_here(holder):
+            return False
+        logger.info("Waiting for a sign of life of %s.", _name(holder))
+        while not is_gone(holder):
+            time.sleep(BEAT_SECONDS / 5)
+            now = self._read()
+            if now is None or now["token"] != holder["token"]:
+                return True
+            if now["heartbeat"] != holder["heartbeat"]:
+                return False
+        return True
 
     def _write(self) -> Path:
         temporary = self.path.with_name(f".{self.path.name}.{self._holder['token']}")
@@ -122,10 +139,14 @@ class Lock:
 
 def is_gone(holder: dict[str, Any]) -> bool:
     """Return whether the process that a lock file names no longer runs."""
-    here = holder["host"] == socket.gethostname() and holder["namespace"] == _namespace()
-    if here:
+    if _is_here(holder):
         return _start_of(holder["pid"]) != holder["started"]
     return time.time() - holder["heartbeat"] > STALE_SECONDS
+
+
+def _is_here(holder: dict[str, Any]) -> bool:
+    """Return whether a holder's process number is one of this machine, container and all."""
+    return holder["host"] == socket.gethostname() and holder["namespace"] == _namespace()
 
 
 def _name(holder: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from dnalm.training.batches import Batches, MicroBatch, StepBatch
 from dnalm.training.checkpoints import read_moments, read_progress
 from dnalm.training.distributed import Group
 from dnalm.training.evaluation import Evaluation
-from dnalm.training.hardware import count_flops, describe_use, peak_memory
+from dnalm.training.hardware import count_flops, describe_use, find_peak, peak_memory
 from dnalm.training.history import History
 from dnalm.training.interruption import Interruption
 from dnalm.training.masking import Kind
@@ -202,6 +202,8 @@ class Trainer:
                         flops, self.group.device, self.config.precision, self.group.size
                     ),
                     "peak_memory_bytes": peak_memory(self.group.device),
+                    "processes": self.group.size,
+                    "device": find_peak(self.group.device, self.config.precision)[0],
                 }
             )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.genome.corpus import CorpusConfig, build_corpus, evenly_spaced
+from dnalm.genome.corpus import CorpusConfig, build_corpus, evaluated_genomes, evenly_spaced
 from dnalm.genome.kmers import Vocabulary
 from dnalm.genome.reader import WindowReader
 from dnalm.genome.samples import TrainingWindows
@@ -101,6 +101,16 @@ def test_evaluation_tokens_are_those_of_evenly_spaced_windows(tmp_path, genomes,
         assert found.dtype == np.uint16
         pieces = [text[290 * window : 290 * window + 300] for window in windows]
         assert found.tolist() == [ids[:40] for ids in peer(pieces)["input_ids"]]
+
+
+def test_every_evaluated_window_is_traced_to_its_genome(tmp_path, genomes, texts, peer):
+    split = {"by": "contig", "validation": ["c4", "two:c1"], "test": ["c2"]}
+    paths, manifest = build(tmp_path, genomes, split=split)
+    # Six windows of c4 and three of two:c1; of these nine, numbers 0, 2, 4 and 6 are taken.
+    assert evaluated_genomes(manifest, "validation").tolist() == ["one", "one", "one", "two"]
+    assert set(evaluated_genomes(manifest, "test")) == {"one"}
+    found = np.load(paths["validation"])[3].tolist()
+    assert found == peer([texts["two"]["c1"][:300]])["input_ids"][0][:40]
 
 
 def test_kmers_are_counted_over_training_contigs_across_chunks(

@@ -3,6 +3,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -61,9 +62,8 @@ def test_a_number_given_to_another_process_since_is_no_holder(path):
             assert json.loads(path.read_text())["started"] != "1"
 
 
-@pytest.mark.parametrize(("age", "taken"), [(10, False), (10_000, True)])
-def test_a_holder_elsewhere_is_judged_by_its_heartbeat(path, age, taken):
-    path.parent.mkdir()
+def hold_elsewhere(path, age):
+    path.parent.mkdir(exist_ok=True)
     elsewhere = {
         "host": "elsewhere",
         "pid": os.getpid(),
@@ -73,13 +73,36 @@ def test_a_holder_elsewhere_is_judged_by_its_heartbeat(path, age, taken):
         "token": "other",
         "heartbeat": time.time() - age,
     }
-    path.write_text(json.dumps(elsewhere))
-    if taken:
-        with Lock(path):
-            assert json.loads(path.read_text())["host"] == socket.gethostname()
-    else:
-        with pytest.raises(InputError, match="on elsewhere"):
-            Lock(path).__enter__()
+    new = path.with_name("new")  # in one step, as a holder does
+    new.write_text(json.dumps(elsewhere))
+    new.replace(path)
+
+
+def test_a_holder_elsewhere_that_fell_silent_long_ago_is_replaced(path):
+    hold_elsewhere(path, age=10_000)
+    with Lock(path):
+        assert json.loads(path.read_text())["host"] == socket.gethostname()
+
+
+def test_a_holder_elsewhere_that_fell_silent_lately_is_waited_for(path, monkeypatch):
+    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(lock_module, "STALE_SECONDS", 5)
+    hold_elsewhere(path, age=4)
+    begun = time.time()
+    with Lock(path):
+        assert time.time() > begun + 1
+        assert json.loads(path.read_text())["host"] == socket.gethostname()
+
+
+def test_a_holder_elsewhere_is_refused_at_its_next_sign_of_life(path, monkeypatch):
+    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.1)
+    hold_elsewhere(path, age=10)
+    beat = threading.Timer(0.5, hold_elsewhere, [path, 0])
+    beat.start()
+    with pytest.raises(InputError, match=r"on elsewhere \(last sign of life .* s ago\); wait"):
+        Lock(path).__enter__()
+    beat.join()
+    assert json.loads(path.read_text())["host"] == "elsewhere"
 
 
 def test_the_heart_beats_and_notices_a_lost_lock(path, monkeypatch):

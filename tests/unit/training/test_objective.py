@@ -8,9 +8,10 @@ import torch
 from dnalm.training import launch
 from dnalm.training.batches import Batches, MicroBatch
 from dnalm.training.distributed import Group
-from dnalm.training.evaluation import Evaluation, score_unigram
+from dnalm.training.evaluation import Evaluation
 from dnalm.training.masking import Kind
 from dnalm.training.objective import describe, score, tally
+from dnalm.training.reconstruction import score_unigram
 from dnalm.training.settings import Run
 
 
@@ -81,23 +82,31 @@ def test_the_baseline_is_that_of_smoothed_kmer_frequencies(vocabulary):
     targets = vocabulary.kmer_offset + np.array([3, 3, 9, 0])
     targets = np.append(targets, vocabulary.base_offset + 1)
     expected = -(2 * math.log(0.901) + math.log(0.033) + 2 * math.log(0.001)) / 5
-    measured = score_unigram(targets, counts, vocabulary)
-    assert measured["unigram_loss"] == pytest.approx(expected, rel=1e-12)
-    assert measured["unigram_accuracy"] == pytest.approx(0.4)
+    losses, hits = score_unigram(targets, counts, vocabulary.kmer_offset, 68)
+    assert losses.mean() == pytest.approx(expected, rel=1e-12)
+    assert hits.tolist() == [True, True, False, False, False]
 
 
-def evaluate(corpus, run, vocabulary, encoder, *, split, file=None, size=6):
+def evaluate(corpus, run, vocabulary, encoder, *, split, file=None, size=6, genomes=("g",)):
     windows = np.load(corpus.folder / f"{file or split}.npy")
+    genomes = np.resize(genomes, len(windows))
     counts = np.load(corpus.folder / "kmer_counts.npy")
     options = {"split": split, "micro_batch": size, "group": Group(None)}
-    return Evaluation(windows, counts, run.pretrain, vocabulary, **options).measure(encoder)
+    evaluation = Evaluation(windows, genomes, counts, run.pretrain, vocabulary, **options)
+    measured = evaluation.measure(encoder)
+    return measured | flat(measured.pop(f"{split}_genomes"))
+
+
+def flat(genomes):
+    return {f"{name}/{key}": value for name, row in genomes.items() for key, value in row.items()}
 
 
 def test_evaluation_does_not_depend_on_its_batches_and_changes_nothing(corpus, run, vocabulary):
     encoder = launch.make_encoder(run, None).train()
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    genomes = ("one", "other", "other")
     measured = [
-        evaluate(corpus, run, vocabulary, encoder, split="validation", size=size)
+        evaluate(corpus, run, vocabulary, encoder, split="validation", size=size, genomes=genomes)
         for size in (1, 4, 1000)
     ]
     assert measured[1] == pytest.approx(measured[0], abs=1e-5)
@@ -109,6 +118,7 @@ def test_evaluation_does_not_depend_on_its_batches_and_changes_nothing(corpus, r
 def test_the_test_windows_are_scored_under_masks_of_their_own(corpus, run, vocabulary):
     encoder = launch.make_encoder(run, None)
     own = evaluate(corpus, run, vocabulary, encoder, split="test")
+    assert own["g/loss"] == pytest.approx(own["test_loss_mask"], rel=1e-6)
     same = evaluate(corpus, run, vocabulary, encoder, split="validation", file="test")
     assert {key.removeprefix("test_") for key in own} == {
         key.removeprefix("validation_") for key in same

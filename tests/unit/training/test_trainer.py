@@ -92,6 +92,10 @@ def test_a_history_row_holds_what_a_reader_needs(plain):
     ends = {key.removeprefix("validation_") for key in last if key.startswith("validation_")}
     assert ends >= {"loss", "loss_mask", "accuracy", "accuracy_mask", "unigram_loss"}
     assert all(last[f"test_{end}"] > 0 for end in ("loss", "loss_mask", "unigram_loss"))
+    for split in ("validation", "test"):
+        (genome,) = last[f"{split}_genomes"].values()
+        assert genome["loss"] == pytest.approx(last[f"{split}_loss_mask"], rel=1e-6)
+        assert genome["unigram_loss"] == pytest.approx(last[f"{split}_unigram_loss"], rel=1e-6)
     assert {f"test_{end}" for end in ends} <= last.keys()
 
 

@@ -57,7 +57,10 @@ def test_tensorboard_reads_the_same_values(tmp_path, lock):
     board = tmp_path / "tensorboard"
     with open_history(tmp_path / "history.jsonl", lock, None, board) as history:
         for step in (10, 20):
-            history.append({"step": step, "loss": step / 8, "mfu": None})
+            parts = {"genomes": {"yeast": {"loss": step / 4}}, "mfu": None}
+            history.append({"step": step, "loss": step / 8, **parts})
     events = EventAccumulator(str(board))
     events.Reload()
     assert [(e.step, e.value) for e in events.Scalars("loss")] == [(10, 1.25), (20, 2.5)]
+    parts = events.Scalars("genomes/yeast/loss")
+    assert [(e.step, e.value) for e in parts] == [(10, 2.5), (20, 5.0)]
