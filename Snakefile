@@ -37,4 +37,4 @@ rule all:
     """Everything that `run:` in the configuration asks for, ending in the report."""
     default_target: True
     input:
-        "<results>/report.html",
+        get_pages,

@@ -107,3 +107,44 @@ rule make_report:
         benchmarks=workflow.pathvars.apply("<benchmarks>"),
     script:
         "../scripts/make_report.py"
+
+
+rule summarise_pretraining:
+    """Draw the curves of all pretrained models and tabulate what they learned and took."""
+    input:
+        runs=expand("<results>/models/{model}/run.json", model=PRETRAINED),
+        histories=expand("<results>/models/{model}/history.jsonl", model=PRETRAINED),
+        corpora=expand("<results>/corpora/{corpus}/manifest.json", corpus=CORPORA),
+        published=workflow.source_path("../resources/published_scores.tsv"),
+    output:
+        held_out=report(
+            "<results>/tables/held_out.tsv",
+            caption="../resources/captions/held_out.rst",
+            category="Tables",
+        ),
+        progress=report(
+            "<results>/tables/progress.tsv",
+            caption="../resources/captions/progress.rst",
+            category="Tables",
+        ),
+        training=report(
+            "<results>/tables/training.tsv",
+            caption="../resources/captions/training.rst",
+            category="Tables",
+        ),
+        page=report(
+            "<results>/pretrain_summary.html",
+            caption="../resources/captions/pretrain_summary.rst",
+            category="Report",
+        ),
+    log:
+        "<logs>/summarise_pretraining.log",
+    benchmark:
+        "<benchmarks>/summarise_pretraining.jsonl"
+    conda:
+        "../envs/report.yaml"
+    params:
+        identities=get_identities,
+        title=lookup("report/title", within=config),
+    script:
+        "../scripts/summarise_pretraining.py"

@@ -40,6 +40,14 @@ def get_tables(wildcards):
     return dict(rules.make_tables.output.items())
 
 
+def get_pages(wildcards):
+    """Return the pages that people read; one on pretraining only where a model is pretrained."""
+    return [
+        "<results>/report.html",
+        *(["<results>/pretrain_summary.html"] if PRETRAINED else []),
+    ]
+
+
 def get_identities(wildcards):
     """Return what the names in the results mean, which no result file says."""
     models = {

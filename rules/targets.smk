@@ -5,6 +5,7 @@ localrules:
     token_shards,
     estimates,
     models,
+    pretrain_summary,
     exports,
     embeddings,
     probes,
@@ -12,9 +13,15 @@ localrules:
 
 
 rule report:
-    """The page of the default target, by its name."""
+    """The pages of the default target, by its name."""
     input:
-        "<results>/report.html",
+        get_pages,
+
+
+rule pretrain_summary:
+    """Curves, hidden tokens guessed, speed and memory of the pretrained models; no benchmark."""
+    input:
+        "<results>/pretrain_summary.html",
 
 
 rule downloads:

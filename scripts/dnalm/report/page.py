@@ -6,9 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
-import vl_convert
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
@@ -27,6 +25,7 @@ from dnalm.report.grids import (
 )
 from dnalm.report.leakage import duplicates_grid, lift_grid, overlaps_grid
 from dnalm.report.series import Series, add_labels, plan
+from dnalm.report.template import render
 
 TEMPLATE = "page.html.j2"
 STATISTICS = ("mean_2sd",)
@@ -67,14 +66,8 @@ def make_page(
     drawn = _figures(tables, series, note, config)
     cards = corpus_cards(tables)
     controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template(TEMPLATE).render(
+    return render(
+        TEMPLATE,
         title=config.title,
         note=note,
         level=f"{config.bootstrap['level']:.0%}".replace("%", " %"),
@@ -102,7 +95,6 @@ def make_page(
         licences=licence_notes(models),
         tokens=token_sizes(tables["corpora"]),
         stages=stages_grid(stages),
-        bundle=jinja2.filters.Markup(vl_convert.javascript_bundle()),
     )
 
 

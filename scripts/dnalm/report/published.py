@@ -38,6 +38,13 @@ def read_published(path: str | Path) -> pd.DataFrame:
     return table
 
 
+def read_reconstruction(path: str | Path) -> dict[str, float]:
+    """Return the published median accuracy of guessing hidden tokens, by the model's name."""
+    table = pd.read_csv(path, sep="\t")
+    own = table[(table["benchmark"] == "reconstruction") & (table["metric"] == "median accuracy")]
+    return dict(zip(own["model"], own["value"].astype(float), strict=True))
+
+
 def _one_sd(spread: float, definition: Any) -> float:
     """Return a spread as one standard deviation; a range over runs cannot be turned into one."""
     for start, deviations in SPREADS.items():

@@ -1,0 +1,29 @@
+"""Gather the histories of all pretrained models into tables and a page."""
+
+from dnalm.files import read_json
+from dnalm.job import job
+from dnalm.report.page import write_text
+from dnalm.report.pretraining import pretraining_tables
+from dnalm.report.pretraining_page import make_pretraining_page
+from dnalm.report.published import read_reconstruction
+from dnalm.report.results import Identities
+from dnalm.report.table_files import write_tables
+
+found, made = snakemake.input, dict(snakemake.output.items())
+
+with job(snakemake.log[0]):
+    corpora = list(map(read_json, found.corpora))
+    tables = pretraining_tables(
+        list(map(read_json, found.runs)),
+        found.histories,
+        corpora,
+        read_reconstruction(found.published),
+        Identities(**snakemake.params.identities),
+    )
+    page = make_pretraining_page(
+        tables,
+        title=snakemake.params.title,
+        simulated=any(corpus["simulated"] for corpus in corpora),
+    )
+    write_tables(tables, {name: made[name] for name in tables})
+    write_text(page, made["page"])
