@@ -90,6 +90,9 @@ def test_every_schema_error_is_reported_not_only_the_first():
         ({"finetune": {"methods": {"b": FULL}}}, ["finetune.methods.b", "'seed' is missing"]),
         ({"pretrain": {"precision": "fp8"}}, ["pretrain.precision", "'fp8'", "bf16"]),
         ({"pretrain": {"masking": {"selected": 1.5}}}, ["pretrain.masking.selected", "1.5"]),
+        ({"pretrain": {"masking": {"masked": 0}}}, ["pretrain.masking.masked", "0"]),
+        ({"pretrain": {"optimizer": {"beta1": 1.0}}}, ["pretrain.optimizer.beta1", "1.0"]),
+        ({"pretrain": {"seed": 2**70}}, ["pretrain.seed", str(2**70)]),
         (
             {"genomes": {"x": {"path": "a", "url": "b"}}},
             ["genomes.x", "exactly one", "drop", "null"],
@@ -223,6 +226,16 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
             {"models": {"m": LOADED | {"weights": {"path": "a", "revision": "b"}}}},
             ["models.m.weights.revision", "no revision"],
         ),
+        (
+            {"models": {"m": LOADED | {"weights": "a/pytorch_model.bin"}}},
+            ["m.weights", "pickle"],
+        ),
+        ({"models": {"m": LOADED | {"weights": "a/config.json"}}}, ["holds no weights", "folder"]),
+        (
+            {"corpus": {"min_kmers": 1000}},
+            ["at most 999 k-mers", "1000 count"],
+        ),
+        ({"pretrain": {"masking": {"selected": 0.0001}}}, ["of 999 tokens", "none to guess"]),
         (
             {"models": {"m": LOADED | {"weights": {"path": "a.safetensors", "files": [PART]}}}},
             ["models.m.weights.files", "a file already"],

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dnalm.configuration.resolve import UNTRAINED, resolve_k, resolve_preset, select_tasks
+from dnalm.configuration.resolve import UNTRAINED, merge, resolve_k, resolve_preset, select_tasks
 from dnalm.configuration.schema import nearest
 from dnalm.configuration.weights import find_weight_errors
 
@@ -72,6 +72,30 @@ def _corpus_misfits(
             f"{key}: its preset reads at most {preset['max_tokens']} tokens, its corpus"
             f" '{corpus_name}' has windows of up to {corpus['max_tokens']}; lower corpora."
             f"{corpus_name}.max_tokens."
+        )
+    yield from _weightless(config, name)
+
+
+def _weightless(config: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Yield why no window of a model's corpus could be learned from."""
+    corpus_name = config["models"][name]["corpus"]
+    corpus = config["corpora"][corpus_name]
+    rule = corpus["windows"]
+    rule = config["windows"].get(rule) if isinstance(rule, str) else rule
+    if rule is None:
+        return  # which is told elsewhere
+    kmers = min(corpus["max_tokens"] - 1, (rule["length"] - rule["start_max"]) // corpus["k"])
+    least = config["corpus"]["min_kmers"]
+    if kmers < least:
+        yield (
+            f"corpora.{corpus_name}: its windows hold at most {kmers} k-mers, but only those with"
+            f" {least} count; lower corpus.min_kmers or lengthen the windows."
+        )
+    masking = merge(config["pretrain"], config["models"][name].get("pretrain", {}))["masking"]
+    if kmers >= 1 and round(masking["selected"] * kmers) < 1:
+        yield (
+            f"models.{name}: of {kmers} tokens of a window, pretrain.masking.selected"
+            f" {masking['selected']:g} leaves none to guess; raise it."
         )
 
 

@@ -81,10 +81,11 @@ def resolve_weights(config: Mapping[str, Any], model: str) -> Weights:
 
 
 def _as_mapping(given: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return {path} or {hub} of a text: user/name is of a hub, unless there is such a file."""
+    """Return {path} or {hub} of a text: user/name is of a hub, unless there is a folder user."""
     if not isinstance(given, str):
         return given
-    is_path = given.endswith(WEIGHTS) or not REPOSITORY.fullmatch(given) or Path(given).exists()
+    is_name = REPOSITORY.fullmatch(given) and not given.endswith((WEIGHTS, ".json", *PICKLES))
+    is_path = not is_name or Path(given).parent.is_dir()
     return {"path": given} if is_path else {"hub": given}
 
 
@@ -213,6 +214,11 @@ def _given(key: str, config: Mapping[str, Any], name: str) -> Iterator[str]:
             yield f"{key}.files: {file} does not end in {WEIGHTS} or {INDEX}; correct it."
     if all(file.endswith(INDEX) for file in weights.files):
         yield f"{key}.files: an index alone holds no weights; name its parts beside it."
+    path = given.get("path", "")
+    if path.endswith(PICKLES):
+        yield f"{key}: {path} {NO_PICKLE}; name a folder, or a file that ends in {WEIGHTS}."
+    elif path.endswith(".json"):
+        yield f"{key}: {path} holds no weights; name the folder it is in."
     if "path" in given and "revision" in given:
         yield f"{key}.revision: a folder has no revision; remove it."
     if "files" in given and weights.files != given["files"]:

@@ -27,6 +27,7 @@ DECISIVE: dict[str, Any] = {
     "token_dropout": False,
     "emb_layer_norm_before": False,
     "add_bias_fnn": True,  # the published name; it is that of v2's own code
+    "is_decoder": False,
 }
 EPS = "layer_norm_eps"
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def check_settings(path: str | Path, config: EncoderConfig) -> None:
     LayerNorm's eps is none of them: published files and the code that trained them disagree.
     """
     theirs, ours = _read_settings(path), published_config(config)
-    ours.setdefault("add_bias_fnn", config.ffn_bias)
+    ours |= {"add_bias_fnn": config.ffn_bias, "is_decoder": False}
     if config.positions == "rotary":  # positions are computed, a longer table is never used
         ours.pop("max_position_embeddings")
     differences = []
@@ -140,7 +141,10 @@ def read_parts(paths: Sequence[str | Path]) -> dict[str, Tensor]:
 
 
 def _misplaced(index: str | Path, where: Mapping[str, str]) -> Iterator[str]:
-    placed = _read_settings(index).get("weight_map", {})
+    placed = _read_settings(index).get("weight_map")
+    if not isinstance(placed, dict):
+        yield "it has no weight_map that names a file for each tensor"
+        return
     for name in sorted(placed.keys() | where.keys()):
         if placed.get(name) != where.get(name):
             expected, found = placed.get(name, "none"), where.get(name, "none")

@@ -108,19 +108,17 @@ def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def from_published(published: Mapping[str, Tensor], config: EncoderConfig) -> dict[str, Tensor]:
     """Rename published tensors to ours, as float32.
 
-    Raises `InputError` when tensors are missing, not part of the model, of another shape or not of
-    floating-point numbers.
+    Raises `InputError` when tensors are missing, not part of the model, of another shape, not of
+    floating-point numbers, not finite, or given under the old name and the new.
     """
     with torch.device("meta"):
         expected = {
             published_name(name): (name, tensor.shape)
             for name, tensor in Encoder(config).state_dict().items()
         }
-    given = {
-        _without_old_suffix(name): tensor
-        for name, tensor in published.items()
-        if not _is_unused(name, config)
-    }
+    used = {name: tensor for name, tensor in published.items() if not _is_unused(name, config)}
+    given = {_without_old_suffix(name): tensor for name, tensor in used.items()}
+    twice = [name for name in used if name != _without_old_suffix(name) in used]
     reshaped = [
         f"{name} {list(tensor.shape)} instead of {list(expected[name][1])}"
         for name, tensor in given.items()
@@ -132,7 +130,9 @@ def from_published(published: Mapping[str, Tensor], config: EncoderConfig) -> di
             ("missing", sorted(expected.keys() - given.keys())),
             ("not part of the model", sorted(given.keys() - expected.keys())),
             ("of another shape", sorted(reshaped)),
-            ("of whole numbers", sorted(n for n in given if not given[n].is_floating_point())),
+            ("there under two names", sorted(twice)),
+            ("not of real numbers", sorted(n for n in given if not given[n].is_floating_point())),
+            ("not finite", sorted(n for n in given if not given[n].isfinite().all())),
         )
         if names
     ]

@@ -14,7 +14,8 @@ MEDIANS = [
     *["window_accuracy", "window_perplexity"],
     *["unigram_window_accuracy", "unigram_window_perplexity"],
 ]
-EVERY, NO_GROUP = "all", "other"  # all windows; genomes without a group where others have one
+# All windows; genomes without a group where others have one. Neither is a name that a user gives.
+EVERY, NO_GROUP = "", "(no group)"
 RATES = ["lr", "gradient_norm", "tokens_per_second", "data_wait_share"]
 COLUMNS = {
     "held_out": [
@@ -42,7 +43,7 @@ def pretraining_tables(
     """Return the tables held_out, progress and training.
 
     held_out: losses (nats) and accuracies at <mask> positions of each measurement, of all windows
-    of a split (group `all`, with the medians over windows) and by group of genomes. progress: the
+    of a split (group '', with the medians over windows) and by group of genomes. progress: the
     rates of each row of a history. training: one row per model.
     `runs`, `histories` are those of the pretrained models in their order, `corpora` the manifests
     by which an epoch is known, `published` the accuracies of `read_reconstruction`.
@@ -150,12 +151,18 @@ def _training(
             time * row.get("processes", 1) for time, row in zip(seconds, rows, strict=True)
         )
         / 3600,
-        "mfu": sum(row["mfu"]["value"] for row in used) / len(used) if used else None,
+        "mfu": _mean([row["mfu"]["value"] if row["mfu"] else None for row in rows], seconds),
         "mfu_denominator": used[-1]["mfu"]["denominator"] if used else "",
         "peak_memory_bytes": max(row["peak_memory_bytes"] for row in rows),
-        "data_wait_share": sum(
-            time * row["data_wait_share"] for time, row in zip(seconds, rows, strict=True)
-        )
-        / sum(seconds),
+        "data_wait_share": _mean([row["data_wait_share"] for row in rows], seconds),
         **{key: rows[-1][key] for key in ("skipped_steps", "thin_windows")},
     }
+
+
+def _mean(values: Sequence[float | None], seconds: Sequence[float]) -> float | None:
+    """Return the mean over time of what was known, None of nothing."""
+    known = [
+        (value, time) for value, time in zip(values, seconds, strict=True) if value is not None
+    ]
+    total = sum(time for _, time in known)
+    return sum(value * time for value, time in known) / total if known else None

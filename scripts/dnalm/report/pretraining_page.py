@@ -31,7 +31,9 @@ def make_pretraining_page(
     drawn: dict[str, list[dict[str, Any]]] = {"losses": [], "groups": [], "rates": []}
     if len(held_out):
         drawn["losses"].append(losses_figure(held_out, note))
-    drawn["groups"] = [groups_figure(held_out, model, note) for model in held_out["model"].unique()]
+    in_groups = (held_out["group"] != EVERY) & (held_out["split"] == "validation")
+    grouped = held_out.loc[in_groups, "model"].unique()
+    drawn["groups"] = [groups_figure(held_out, model, note) for model in grouped]
     drawn["rates"] = [
         rates_figure(progress, quantity, words, scale, numbers, note)
         for quantity, words, scale, numbers in RATES

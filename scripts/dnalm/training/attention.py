@@ -3,6 +3,7 @@
 Shape letters: B sequences, H heads, T tokens, h width of a head.
 """
 
+import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ KERNELS = ("FLASH_ATTENTION", "CUDNN_ATTENTION", "EFFICIENT_ATTENTION")
 # Plain matrix products: serve all inputs, hold T · T weights and are never the fastest.
 LAST_RESORT = "MATH"
 WARM_UPS, REPEATS = 2, 5
+
+logger = logging.getLogger(__name__)
 
 
 def time_kernels(
@@ -34,7 +37,9 @@ def time_kernels(
             warnings.simplefilter("ignore")
             with sdpa_kernel(SDPBackend.__members__[name]):
                 seconds[name] = _time(lambda: _pass(inputs), device)
-    return dict(sorted(seconds.items(), key=lambda entry: entry[1]))
+    ordered = dict(sorted(seconds.items(), key=lambda entry: entry[1]))
+    logger.info("Seconds of attention kernels, the first is used where it can: %s", ordered)
+    return ordered
 
 
 @contextmanager

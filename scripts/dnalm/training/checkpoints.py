@@ -30,6 +30,7 @@ SHARDS, OF_MODEL, OF_OPTIMIZER = "shards", "model.", "optimizer."
 NAME = re.compile(r"step-(\d{8,})")
 UNFINISHED = re.compile(rf"\.{NAME.pattern}\.\d+")
 TOTALS = "totals"
+COUNTS = ("step", "tokens", "thin_windows", "skipped_steps")  # what training has done so far
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,17 @@ def list_checkpoints(folder: Path) -> list[Path]:
         return []
     named = [(NAME.fullmatch(path.name), path) for path in folder.iterdir()]
     return [path for _, path in sorted((int(match[1]), path) for match, path in named if match)]
+
+
+def tidy_up(folder: Path) -> Path | None:
+    """Return the checkpoint from which to go on, None without one; nobody may be writing there.
+
+    What a killed process left is removed, and damaged checkpoints behind it are set aside.
+    """
+    remove_unfinished(folder)
+    newest = find_checkpoint(folder)
+    set_aside_newer(folder, newest)
+    return newest
 
 
 def find_checkpoint(folder: Path) -> Path | None:
@@ -55,12 +67,26 @@ def find_checkpoint(folder: Path) -> Path | None:
     return None
 
 
+def set_aside_newer(folder: Path, newest: Path | None) -> None:
+    """Rename the checkpoints behind `newest`, which are damaged: new ones will have their steps.
+
+    They keep their bytes, as damaged.step-…, for whoever wants to know why.
+    """
+    left = list_checkpoints(folder)
+    for path in left if newest is None else left[left.index(newest) + 1 :]:
+        aside = path.with_name(f"damaged.{path.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+        logger.warning("Renamed the damaged checkpoint to %s; nothing reads it any more.", aside)
+
+
 def find_fault(path: Path) -> str | None:
     """Return what is wrong with a checkpoint, to stand after its name, None when it is sound."""
     try:
         progress = read_progress(path)
         sizes, sums = progress["bytes"], progress.get("sha256", {})
-        if any((path / name).stat().st_size != size for name, size in sizes.items()):
+        found = {name: (path / name).stat().st_size for name in sizes}
+        if not sizes or found != sizes or any(key not in progress for key in COUNTS):
             return "is not complete"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "is not complete"

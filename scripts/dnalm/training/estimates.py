@@ -21,8 +21,8 @@ from dnalm.training.settings import Operation, Run
 # Of a GPU's stated peak: what good trainers of encoders this size reach; a guess before the first
 # run, whose history says what it was.
 UTILISATION = 0.4
-# Of a node like the paper's, where operation.processes leaves the number to the machine.
-PROCESSES = 8
+# A node like the paper's, and all of its 16, where operation.processes leaves it to the machine.
+PROCESSES = (8, 128)
 SECONDS_PER_DAY = 86_400
 
 logger = logging.getLogger(__name__)
@@ -69,15 +69,23 @@ def plan_run(run: Run, operation: Operation, batches: Batches, group: Group) -> 
 
 
 def estimate_run(run: Run, operation: Operation, tokens: int) -> Iterator[dict[str, Any]]:
-    """Yield one row per layout of a run on windows of `tokens` tokens with `<cls>`.
+    """Yield one row per number of GPUs and layout of a run on windows of `tokens` tokens.
 
-    Memory is that of each GPU in GB; days are those of the whole run; columns of speed are named
-    by the GPU.
+    `tokens` counts `<cls>`. Memory is that of each GPU in GB; days are those of the whole run;
+    columns of speed are named by the GPU.
     """
     config = EncoderConfig(**run.encoder)
     with torch.device("meta"):
         encoder = Encoder(config)
-    processes = PROCESSES if operation.processes == "auto" else operation.processes
+    numbers = PROCESSES if operation.processes == "auto" else (operation.processes,)
+    for processes in numbers:
+        yield from _estimate(run, operation, encoder, tokens=tokens, processes=processes)
+
+
+def _estimate(
+    run: Run, operation: Operation, encoder: Encoder, *, tokens: int, processes: int
+) -> Iterator[dict[str, Any]]:
+    config = encoder.config
     load = Load(
         sequences=min(operation.micro_batch, -(-run.pretrain.batch_sequences // processes)),
         tokens=tokens,

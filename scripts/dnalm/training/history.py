@@ -1,6 +1,7 @@
 """What was measured during training, one JSON object per line."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any, Self
 
 from dnalm.files import atomic_path
 from dnalm.training.lock import Lock
+
+logger = logging.getLogger(__name__)
 
 
 class History:
@@ -36,7 +39,8 @@ class History:
             kept = [row for row in read_history(self.path) if row["step"] <= last_step]
         _write(self.path, kept)
         self._lock = lock
-        self._file = self.path.open("a")
+        self._file = self.path.open("ab", buffering=0)
+        self._unwritten = b""
         self._board = None
         if board is not None:
             # Here, because it takes seconds that runs without it need not spend.
@@ -45,24 +49,44 @@ class History:
             self._board = SummaryWriter(str(board), purge_step=(last_step or -1) + 1)
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add a row, which has a `step`; readers of the file see it at once."""
+        """Add a row, which has a `step`; readers of the file see it at once.
+
+        On a full disk it waits for the next one to be written.
+        """
         self._lock.check()
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        self._unwritten += (json.dumps(row) + "\n").encode()
+        self._write()
         if self._board is not None:
-            for key, value in _numbers(row):
-                if key != "step":
-                    self._board.add_scalar(key, value, row["step"])
+            try:
+                for key, value in _numbers(row):
+                    if key != "step":
+                        self._board.add_scalar(key, value, row["step"])
+            except OSError as error:
+                logger.warning("TensorBoard's files get no more rows: %s.", error)
+                self._board = None
 
     def sync(self) -> None:
         """Return when every row would survive a power cut."""
         self._lock.check()
-        os.fsync(self._file.fileno())
+        self._write()
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            logger.warning("%s may lack its last rows: %s.", self.path, error)
+
+    def _write(self) -> None:
+        try:
+            while self._unwritten:
+                written = self._file.write(self._unwritten)
+                self._unwritten = self._unwritten[written:]
+        except OSError as error:
+            logger.warning("%s cannot be written (%s); its rows wait in memory.", self.path, error)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._write()
         self._file.close()
         if self._board is not None:
             self._board.close()
@@ -75,6 +99,11 @@ def _numbers(row: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:
             yield from ((f"{key}/{inner}", number) for inner, number in _numbers(value))
         elif isinstance(value, int | float):
             yield key, value
+
+
+def leave_genomes_out(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a row goes to a log: there may be hundreds of genomes."""
+    return {key: value for key, value in row.items() if not isinstance(value, Mapping)}
 
 
 def export_history(source: str | Path, destination: str | Path, held_out: str) -> None:
@@ -95,6 +124,15 @@ def is_measured(path: str | Path, step: int, held_out: str) -> bool:
 
 
 def read_history(path: str | Path) -> list[dict[str, Any]]:
-    """Return the rows of a history; an unfinished last line is left out."""
-    lines = Path(path).read_text().split("\n")[:-1]
-    return [json.loads(line) for line in lines]
+    """Return the rows of a history; an unfinished last line is left out.
+
+    What stands behind a line that a power cut or a full disk left unreadable is left out too.
+    """
+    rows = []
+    for number, line in enumerate(Path(path).read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            logger.warning("%s, line %d is damaged; no row from there on is used.", path, number)
+            break
+    return rows

@@ -7,7 +7,7 @@ from typing import Self
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 # Before the time is over, this share of it or this many seconds are kept for saving, whichever is
-# less, and three times what the slowest checkpoint took.
+# less, and three times what the slowest checkpoint took, and what the slowest evaluation took.
 SHARE = 0.05
 SECONDS = 120
 CHECKPOINTS = 3
@@ -18,7 +18,7 @@ class Interruption:
 
     def __init__(self, runtime_minutes: float | None, *, started: float) -> None:
         """`started` is the `time.monotonic()` from which `runtime_minutes` count."""
-        self._slowest_checkpoint = 0.0
+        self._slowest_checkpoint = self._slowest_evaluation = 0.0
         self._started = started
         self._seconds = None if runtime_minutes is None else 60 * runtime_minutes
         self._signal: str | None = None
@@ -32,6 +32,7 @@ class Interruption:
         if self._seconds is None:
             return None
         reserve = min(SHARE * self._seconds, SECONDS) + CHECKPOINTS * self._slowest_checkpoint
+        reserve += self._slowest_evaluation  # no request is looked at while one runs
         if time.monotonic() - self._started + reserve < self._seconds:
             return None
         return f"its time limit of {self._seconds / 60:g} minutes"
@@ -39,6 +40,10 @@ class Interruption:
     def note_checkpoint(self, seconds: float) -> None:
         """Take into account how long a checkpoint took."""
         self._slowest_checkpoint = max(self._slowest_checkpoint, seconds)
+
+    def note_evaluation(self, seconds: float) -> None:
+        """Take into account how long it took to measure what is held out."""
+        self._slowest_evaluation = max(self._slowest_evaluation, seconds)
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self._signal = signal.Signals(number).name

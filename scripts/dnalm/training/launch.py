@@ -34,10 +34,9 @@ from dnalm.training.arguments import parse
 from dnalm.training.batches import Batches
 from dnalm.training.checkpoints import (
     export_weights,
-    find_checkpoint,
     read_encoder,
     read_progress,
-    remove_unfinished,
+    tidy_up,
 )
 from dnalm.training.distributed import (
     Group,
@@ -47,13 +46,14 @@ from dnalm.training.distributed import (
 )
 from dnalm.training.estimates import plan_run
 from dnalm.training.evaluation import Evaluation
+from dnalm.training.fingerprints import name_windows, state_hash
 from dnalm.training.history import History, export_history, is_measured
 from dnalm.training.interruption import Interruption
 from dnalm.training.lock import Lock
 from dnalm.training.preflight import examine, exchange
 from dnalm.training.requeue import Stop, find_job, find_limit, go_on
 from dnalm.training.scratch import copy_genomes, copy_panel
-from dnalm.training.settings import Operation, Run, name_windows, state_hash
+from dnalm.training.settings import Operation, Run, find_weightless
 from dnalm.training.trainer import ELSEWHERE, Trainer
 
 CHECKPOINTS, HISTORY, LOCK, BOARD = "checkpoints", "history.jsonl", "lock.json", "tensorboard"
@@ -104,14 +104,13 @@ def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> Stop
     steps = run.pretrain.count_steps(manifest["tokens"])
     state = paths.weights.parent / "state" / state_hash(settings, manifest, paths.kmer_counts)
     # What is held out decides no weight: other windows are measured by the same state.
-    held_out = name_windows(paths.validation, paths.test)
+    held_out = name_windows(manifest, paths.validation, paths.test)
     asked = {"nodes": paths.nodes, "gpus": paths.gpus_per_node, "keep_last": operation.keep_last}
     examine(group, state, EncoderConfig(**run.encoder), **asked)
     with ExitStack() as stack:
         lock = Lock(state / LOCK)
         group.from_first(lambda: stack.enter_context(lock) and None)
-        group.from_first(lambda: remove_unfinished(state / CHECKPOINTS))
-        newest = group.from_first(lambda: _text(find_checkpoint(state / CHECKPOINTS)))
+        newest = group.from_first(lambda: _text(tidy_up(state / CHECKPOINTS)))
         checkpoint = Path(newest) if newest else None
         done = read_progress(checkpoint)["step"] if checkpoint else None
         finished = done == steps and group.from_first(
@@ -229,15 +228,23 @@ def check_fit(run: Run, manifest: dict, paths: argparse.Namespace) -> None:
             f"{paths.corpus} has windows of {manifest['tokens']} tokens, but model {run.model} "
             f"takes at most {run.encoder['max_tokens']}; lower the corpus's max_tokens."
         )
+    if fault := find_weightless(run.pretrain, manifest["tokens"]):
+        raise InputError(f"{paths.corpus}: {fault}")
 
 
 def export(
     run: Run, checkpoint: Path, history: Path, held_out: str, paths: argparse.Namespace
 ) -> None:
-    """Copy the results to where they are declared."""
-    export_history(history, paths.history, held_out)
-    with atomic_path(paths.weights) as temporary:
-        export_weights(checkpoint, EncoderConfig(**run.encoder), temporary)
+    """Copy the results to where they are declared; `InputError` where the disk is full."""
+    try:
+        export_history(history, paths.history, held_out)
+        with atomic_path(paths.weights) as temporary:
+            export_weights(checkpoint, EncoderConfig(**run.encoder), temporary)
+    except OSError as error:
+        raise InputError(
+            f"The trained weights cannot be copied to {paths.weights} ({error}); make room, then "
+            f"run again: training is done and kept in {checkpoint}."
+        ) from error
 
 
 def _text(path: Path | None) -> str | None:

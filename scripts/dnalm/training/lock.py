@@ -15,6 +15,7 @@ from dnalm.errors import InputError
 
 BEAT_SECONDS = 15
 STALE_SECONDS = 180  # twelve beats: more than a busy file system delays them
+MUTE_SECONDS = 120  # a holder that could not beat for so long gives up before others take over
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +32,13 @@ class Lock:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._lost = False
+        self._lost: str | None = None
         self._holder = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started": _start_of(os.getpid()),
             "namespace": _namespace(),
+            "boot": _boot(),
             "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
             "token": uuid.uuid4().hex,
         }
@@ -59,10 +61,7 @@ class Lock:
     def check(self) -> None:
         """Raise `InputError` when this lock is no longer ours."""
         if self._lost:
-            raise InputError(
-                f"{self.path.parent} was taken over by another process while this one was "
-                "suspended; nothing more is written, look at that process's log."
-            )
+            raise InputError(f"{self.path.parent} {self._lost}")
 
     def _claim(self) -> bool:
         """Put our lock file in place unless there is one; a link is atomic where O_EXCL is not."""
@@ -92,12 +91,12 @@ class Lock:
             os.rename(self.path, aside)
         except FileNotFoundError:
             return
-        taken = json.loads(aside.read_text())
-        if taken["token"] != holder["token"]:
+        taken = _parse(aside)
+        if taken is not None and taken["token"] != holder["token"]:
             # Between reading and renaming somebody else took over: give it back.
             os.rename(aside, self.path)
             return
-        aside.unlink()
+        aside.unlink(missing_ok=True)
         logger.info("Took over the lock of %s, which is gone.", _name(holder))
 
     def _falls_silent(self, holder: dict[str, Any]) -> bool:
@@ -120,21 +119,31 @@ class Lock:
         return temporary
 
     def _read(self) -> dict[str, Any] | None:
-        try:
-            return json.loads(self.path.read_text())
-        except FileNotFoundError:
-            return None
+        return _parse(self.path)
 
     def _is_ours(self) -> bool:
         holder = self._read()
         return holder is not None and holder["token"] == self._holder["token"]
 
     def _beat(self) -> None:
+        heard = time.monotonic()
         while not self._ended.wait(BEAT_SECONDS):
-            if not self._is_ours():
-                self._lost = True
-                return
-            os.replace(self._write(), self.path)
+            try:
+                if not self._is_ours():
+                    self._lost = (
+                        "was taken over by another process while this one was suspended; nothing "
+                        "more is written, look at that process's log."
+                    )
+                    return
+                os.replace(self._write(), self.path)
+                heard = time.monotonic()
+            except OSError as error:  # a full or absent disk may be back at the next beat
+                if time.monotonic() - heard > MUTE_SECONDS:
+                    self._lost = (
+                        f"could not be written for {MUTE_SECONDS} s ({error}), so that others may "
+                        "take it over; nothing more is written, run again when the disk is back."
+                    )
+                    return
 
 
 def is_gone(holder: dict[str, Any]) -> bool:
@@ -146,7 +155,9 @@ def is_gone(holder: dict[str, Any]) -> bool:
 
 def _is_here(holder: dict[str, Any]) -> bool:
     """Return whether a holder's process number is one of this machine, container and all."""
-    return holder["host"] == socket.gethostname() and holder["namespace"] == _namespace()
+    # Names are not unique, and every machine's first namespace has the same number.
+    here = {"host": socket.gethostname(), "namespace": _namespace(), "boot": _boot()}
+    return all(holder.get(key) == value for key, value in here.items())
 
 
 def _name(holder: dict[str, Any]) -> str:
@@ -176,6 +187,32 @@ def _start_of(pid: int) -> str | None:
     # The second field is the program's name in brackets and may itself hold spaces and brackets.
     state, *rest = re.sub(r"^.*\) ", "", stat, flags=re.DOTALL).split()
     return None if state in "ZX" else rest[18]
+
+
+def _parse(path: Path) -> dict[str, Any] | None:
+    """Return the holder that a lock file names; None without one.
+
+    Of a file that a power cut left unreadable nobody is known, only when it was written.
+    """
+    try:
+        text = path.read_text(errors="replace")
+        written = path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    unknown = {"host": "an unknown machine", "pid": "of unknown number", "started": None}
+    unknown |= {"namespace": None, "slurm_job_id": None, "token": None, "heartbeat": written}
+    try:
+        return {**unknown, **json.loads(text)}
+    except (ValueError, TypeError):
+        return unknown
+
+
+def _boot() -> str | None:
+    """Return what this machine drew when it was started; containers share it with their host."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
 
 
 def _namespace() -> str | None:

@@ -1,19 +1,16 @@
 """The two descriptions of a training run: what decides its result, and how it is carried out."""
 
-import hashlib
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from dnalm.errors import InputError
-from dnalm.files import atomic_path, read_json, sha256_of
+from dnalm.files import atomic_path, read_json
 from dnalm.training.masking import MaskingConfig
 from dnalm.training.schedule import ScheduleConfig
 
-DIGITS = 16
 T = TypeVar("T")
 
 
@@ -110,9 +107,10 @@ class Operation:
     batches ahead (0 for none), per process. `sharding` full cuts the weights into one shard per
     process, none keeps them whole, auto shards where they do not fit; `activation_checkpointing`
     makes a backward pass compute its block again instead of keeping all of it, auto where nothing
-    else fits. `compile` compiles each block. Cadences count steps; the newest `keep_last`
-    checkpoints stay. With a `scratch` folder the genomes are read from a copy there. The trainer
-    saves and stops by itself before `runtime_minutes` are over.
+    else fits. `compile` compiles each block. Cadences count steps, but a checkpoint is also made
+    when the last one is older than `checkpoint_minutes`; the newest `keep_last` checkpoints stay.
+    With a `scratch` folder the genomes are read from a copy there. The trainer saves and stops by
+    itself before `runtime_minutes` are over.
     """
 
     processes: int | Literal["auto"]
@@ -125,6 +123,7 @@ class Operation:
     log_every: int
     validate_every: int
     checkpoint_every: int
+    checkpoint_minutes: float | None
     keep_last: int
     tensorboard: bool
     scratch: str | None
@@ -180,64 +179,19 @@ def build(kind: type[T], values: dict[str, Any], where: str, **parts: type) -> T
     return kind(**{**values, **built})
 
 
-def state_hash(run: Mapping[str, Any], manifest: Mapping[str, Any], kmer_counts: str | Path) -> str:
-    """Return 16 hexadecimal digits that change with what decides the weights.
-
-    `run` is the content of run.json, `manifest` and `kmer_counts` are the corpus's: content and
-    file. What decides:
-
-    - run.json but for the names of model and corpus; of a file of initial weights the bytes count;
-    - how windows are cut and tokenised: k, vocabulary, windows, tokens (max_tokens decides by
-      tokens alone; min_kmers is that of run.json);
-    - which windows are number 0, 1, 2, …: genome after genome with contigs for training, the sum of
-      its file, and the name, start and length of these contigs, all in their order;
-    - the k-mer counts of these contigs: the same file, name, start and length may be another record
-      of the file, given that name by the genome's `contigs`;
-    - the haplotypes of these contigs, where the corpus has any, and how one is drawn.
-
-    The names of genomes, accessions, and what is held out for evaluation decide nothing.
-    """
-    start = run.get("initial_weights")
-    names = ("model", "corpus")
-    genomes = []
-    for genome in manifest["genomes"]:
-        contigs = [
-            [contig[key] for key in ("contig", "start", "length")]
-            for contig in genome["contigs"]
-            if contig["split"] == "train"
-        ]
-        if contigs:
-            genomes.append([genome["sha256"], contigs])
-    decisive = {
-        "run": {key: value for key, value in run.items() if key not in names}
-        | {"initial_weights": sha256_of(start) if start else None},
-        "corpus": {key: manifest[key] for key in ("k", "vocabulary", "windows", "tokens")},
-        "genomes": genomes,
-        "kmer_counts": sha256_of(kmer_counts),
-    }
-    if haplotypes := manifest.get("haplotypes"):
-        used = {
-            contig["contig"]
-            for genome in manifest["genomes"]
-            if genome["name"] == haplotypes["genome"]
-            for contig in genome["contigs"]
-            if contig["split"] == "train"
-        }
-        decisive["haplotypes"] = {
-            "draw": haplotypes["draw"],
-            "contigs": {
-                name: facts["digest"]
-                for name, facts in haplotypes["contigs"].items()
-                if name in used
-            },
-        }
-    canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:DIGITS]
-
-
-def name_windows(*files: str | Path) -> str:
-    """Return 16 hexadecimal digits that change with the content of any of these files."""
-    return hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()[:DIGITS]
+def find_weightless(pretrain: PretrainConfig, tokens: int) -> str | None:
+    """Return why windows of `tokens` tokens with `<cls>` teach nothing, None if they can."""
+    if tokens - 1 < pretrain.min_kmers:
+        return (
+            f"windows hold at most {tokens - 1} k-mers, but only those with {pretrain.min_kmers} "
+            "count; lower corpus.min_kmers or choose longer windows."
+        )
+    if not pretrain.masking.count_slots(tokens):
+        return (
+            f"of {tokens - 1} tokens of a window, {pretrain.masking.selected:g} are less than one "
+            "to guess; raise pretrain.masking.selected or choose longer windows."
+        )
+    return None
 
 
 def write_settings(path: str | Path, values: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ of means.
 """
 
 import logging
+import time
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from dnalm.genome.sampling import Stream, generator
 from dnalm.model.encoder import Encoder
 from dnalm.training.attention import prefer_kernels, time_kernels
 from dnalm.training.batches import Batches, MicroBatch, StepBatch
-from dnalm.training.checkpoints import read_moments, read_progress
+from dnalm.training.checkpoints import COUNTS, read_moments, read_progress
 from dnalm.training.distributed import Group
 from dnalm.training.evaluation import Evaluation
 from dnalm.training.hardware import count_flops, describe_use, find_peak, peak_memory
-from dnalm.training.history import History
+from dnalm.training.history import History, is_measured, leave_genomes_out
 from dnalm.training.interruption import Interruption
 from dnalm.training.masking import Kind
 from dnalm.training.memory import Layout, explain_shortage
@@ -28,7 +29,7 @@ from dnalm.training.optimizer import Optimizer
 from dnalm.training.progress import Progress
 from dnalm.training.settings import Operation, PretrainConfig
 from dnalm.training.sharding import arrange
-from dnalm.training.trouble import Trouble
+from dnalm.training.trouble import Trouble, refuse_empty_steps
 from dnalm.training.writer import Writer
 
 ELSEWHERE = "another process"  # a reason to stop that this process had not itself
@@ -72,7 +73,8 @@ class Trainer:
         self.trouble = Trouble(batches, group)
         # Sums since the last history row, of this process.
         self.totals = torch.zeros(len(Kind), 3, dtype=torch.float64, device=group.device)
-        self.done = {"step": 0, "tokens": 0, "thin_windows": 0, "skipped_steps": 0}
+        self.done = dict.fromkeys(COUNTS, 0)
+        self.saved_at, self.overdue = time.monotonic(), False
 
     def resume(self, checkpoint: Path) -> None:
         """Continue from a checkpoint, whose weights `encoder` was made with."""
@@ -86,8 +88,9 @@ class Trainer:
         """Train to the last step and save; return None, or why it stopped before, saved as well.
 
         With no step left only what is held out is measured again. Raises `InputError` when a loss
-        or a gradient is not finite: it names the step and, of a loss, the window; when the memory
-        or the disk is too small: it says what to change.
+        or a gradient is not finite: it names the step and, of a loss, the window; when no step so
+        far had a token to learn from; when the memory or the disk is too small: it says what to
+        change.
         """
         with (
             closing(self.writer),
@@ -109,8 +112,8 @@ class Trainer:
             visible=self.group.first,
         )
         reason = None
-        if first in (0, self.steps):
-            self._validate()
+        if first in (0, self.steps) or self._lacks_validation():
+            self._validate(interruption)
         with closing(ahead), closing(progress):
             while self.done["step"] < self.steps and not reason:
                 with progress.waiting():
@@ -120,13 +123,12 @@ class Trainer:
                 if self._is_due(self.operation.log_every):
                     self._log(progress)
                 with progress.paused():
-                    last = self.done["step"] == self.steps
-                    if not last and self._is_due(self.operation.validate_every):
-                        self._validate()
-                    if reason or self._is_due(self.operation.checkpoint_every):
+                    # Saved before it is measured: a kill from here on costs no step.
+                    if reason or self.overdue or self._is_due(self.operation.checkpoint_every):
                         self._save(interruption)
-                    if last:  # saved before: a kill from here on costs no step
-                        self._validate()
+                    last = self.done["step"] == self.steps
+                    if last or (not reason and self._is_due(self.operation.validate_every)):
+                        self._validate(interruption)
         if self.steps == 0:
             self._save(interruption)
         self.writer.wait()
@@ -135,10 +137,25 @@ class Trainer:
     def _is_due(self, cadence: int) -> bool:
         return self.done["step"] == self.steps or self.done["step"] % cadence == 0
 
+    def _is_overdue(self) -> bool:
+        """Return whether the first process, whose clock counts, saved too long ago."""
+        minutes = self.operation.checkpoint_minutes
+        late = minutes is not None and time.monotonic() - self.saved_at > 60 * minutes
+        return self.group.first and late
+
+    def _lacks_validation(self) -> bool:
+        """Return whether the last start was stopped between a checkpoint and its validation."""
+        return self._is_due(self.operation.validate_every) and self.group.from_first(
+            lambda: not is_measured(self.history.path, self.done["step"], self.history.held_out)
+        )
+
     def _step(self, batch: StepBatch, interruption: Interruption) -> str | None:
         """Make one step; return why to stop when any process was asked to."""
         asked = interruption.reason or ("a failure to save" if self.writer.has_failed else None)
-        weight, thin, stop = self.group.sum_numbers(batch.weight, batch.thin, bool(asked))
+        weight, thin, stop, overdue = self.group.sum_numbers(
+            batch.weight, batch.thin, bool(asked), self._is_overdue()
+        )
+        self.overdue = bool(overdue)
         if weight:
             for index, part in enumerate(batch.parts):
                 self._accumulate(part.to(self.group.device), batch.step, index)
@@ -177,13 +194,13 @@ class Trainer:
         shape = (self.batches.rows, config.heads, self.batches.windows.tokens, head)
         kind = torch.bfloat16 if self.config.precision == "bf16" else torch.float32
         times = self.group.from_first(lambda: time_kernels(shape, kind, self.group.device))
-        logger.info("Seconds of attention kernels, the first is used where it can: %s", times)
         torch.cuda.reset_peak_memory_stats(self.group.device)
         return prefer_kernels(list(times))
 
     def _log(self, progress: Progress) -> None:
         """Write a history row on the steps since the last one."""
         self.trouble.tell()
+        refuse_empty_steps(self.done, self.config.min_kmers)
         speed = progress.take_speed()
         tokens, slots = self.batches.windows.tokens, self.batches.slots
         flops = count_flops(self.encoder, tokens, slots) / tokens * speed["tokens_per_second"]
@@ -207,9 +224,10 @@ class Trainer:
                 }
             )
 
-    def _validate(self) -> None:
+    def _validate(self, interruption: Interruption) -> None:
         """Write a history row on the validation windows, after the last step on the test's too."""
         self.trouble.tell()
+        begun = time.monotonic()
         with self._autocast():
             measured = self.validation.measure(self.encoder)
             if self.done["step"] == self.steps:
@@ -218,7 +236,8 @@ class Trainer:
             row = {"step": self.done["step"], "tokens": self.done["tokens"], **measured}
             row["held_out"] = self.history.held_out
             self.history.append(row)
-            logger.info("Validation: %s", row)
+            logger.info("Validation: %s", leave_genomes_out(row))
+        interruption.note_evaluation(time.monotonic() - begun)
 
     def _save(self, interruption: Interruption) -> None:
         """Begin to write a checkpoint; training goes on meanwhile."""
@@ -232,3 +251,4 @@ class Trainer:
             progress=self.done,
             saved=interruption.note_checkpoint,
         )
+        self.saved_at = time.monotonic()

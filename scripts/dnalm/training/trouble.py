@@ -1,5 +1,7 @@
 """Losses and gradients that are not finite: noted on the device, told when it is waited for."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -60,6 +62,16 @@ class Trouble:
                 "pretrain.schedule.peak or, when it is only this window, look at its bases; then "
                 "run again, which starts a new state."
             )
+
+
+def refuse_empty_steps(done: Mapping[str, int], min_kmers: int) -> None:
+    """Raise `InputError` when no step of training so far, counted in `done`, had any weight."""
+    if done["skipped_steps"] == done["step"]:
+        raise InputError(
+            f"None of the first {done['step']} steps had a token to learn from: "
+            f"{done['thin_windows']} of their windows hold fewer than {min_kmers} k-mers; lower "
+            "corpus.min_kmers, raise pretrain.masking.selected, or look for N in the genomes."
+        )
 
 
 def _name(location: dict[str, str | int]) -> str:

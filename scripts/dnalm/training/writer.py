@@ -142,7 +142,8 @@ class Writer:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         for old in list_checkpoints(self._folder)[: -self._keep_last]:
-            shutil.rmtree(old)
+            if old != path:
+                shutil.rmtree(old)
         saved(time.monotonic() - begun)
         logger.info("Saved %s in %.1f s.", path, time.monotonic() - begun)
 

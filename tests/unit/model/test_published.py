@@ -146,6 +146,7 @@ def test_the_unused_tensors_of_v2_files_are_ignored(
         ({"emb_layer_norm_before": True}, "emb_layer_norm_before is true and not false"),
         ({"mask_token_id": 32}, "mask_token_id is 32 and not 2"),
         ({"hidden_size": None}, "hidden_size is not given and not 32"),
+        ({"is_decoder": True}, "is_decoder is true and not false"),
     ],
 )
 def test_settings_of_another_model_are_refused(repository: Repository, changes, said: str) -> None:
@@ -215,7 +216,7 @@ def test_tensors_that_misfit_are_listed(repository: Repository) -> None:
     assert "1 missing (lm_head.bias)" in sentence
     assert "1 not part of the model (esm.pooler.dense.weight)" in sentence
     assert "1 of another shape (lm_head.dense.weight [4, 5] instead of [32, 32])" in sentence
-    assert "1 of whole numbers (lm_head.dense.bias)" in sentence
+    assert "1 not of real numbers (lm_head.dense.bias)" in sentence
 
 
 def test_a_file_that_was_cut_off_is_refused(repository: Repository) -> None:

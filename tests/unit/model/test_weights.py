@@ -124,6 +124,17 @@ def test_every_mismatch_is_named_in_one_sentence(encoder: Encoder, tmp_path: Pat
     assert "\n" not in sentence
 
 
+def test_what_would_spoil_every_result_is_refused(encoder: Encoder) -> None:
+    published = to_published(encoder.state_dict())
+    broken = published["lm_head.bias"].clone()
+    broken[3] = torch.nan
+    with pytest.raises(InputError, match=r"1 not finite \(lm_head\.bias\)"):
+        from_published(published | {"lm_head.bias": broken}, encoder.config)
+    old = "esm.encoder.layer.0.LayerNorm.gamma"
+    with pytest.raises(InputError, match=rf"1 there under two names \({old}\)"):
+        from_published(published | {old: torch.ones(32)}, encoder.config)
+
+
 @pytest.mark.parametrize("generation", ["v1"], indirect=True)
 def test_a_missing_position_table_is_not_ignored_in_v1(encoder: Encoder) -> None:
     published = to_published(encoder.state_dict())

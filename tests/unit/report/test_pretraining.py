@@ -70,13 +70,13 @@ def make_tables(tmp_path):
 
 def test_groups_are_means_over_the_masked_tokens_of_their_genomes(make_tables):
     ends = last_measured(make_tables(one=HISTORY)["held_out"]).set_index("group")
-    assert list(ends.index) == ["all", "Bacteria", "Fungi", "other"]
+    assert list(ends.index) == ["", "(no group)", "Bacteria", "Fungi"]
     bacteria = ends.loc["Bacteria"]
     assert (bacteria["genomes"], bacteria["windows"], bacteria["masked"]) == (2, 3, 80)
     assert bacteria["loss"] == pytest.approx((20 * 7.0 + 60 * 6.0) / 80)
     assert bacteria["accuracy"] == pytest.approx((20 * 0.2 + 60 * 0.4) / 80)
-    assert ends.loc["all", ["loss", "masked", "window_perplexity"]].tolist() == [7.0, 100, 55.0]
-    assert groups_grid(ends.reset_index()).rows[0][-3:] == ["+1.750", "35.00%", "0.10%"]
+    assert ends.loc["", ["loss", "masked", "window_perplexity"]].tolist() == [7.0, 100, 55.0]
+    assert groups_grid(ends.reset_index()).rows[1][-3:] == ["+1.750", "35.00%", "0.10%"]
 
 
 def test_speed_is_tokens_by_time_and_device_time_counts_every_process(make_tables):
@@ -124,7 +124,7 @@ def test_a_history_of_before_genomes_were_counted_still_makes_a_page(make_tables
     kept += tuple(logged(1, 1.0, 0.0))
     old = [{key: row[key] for key in kept if key in row} for row in HISTORY]
     tables = make_tables(one=old)
-    assert set(tables["held_out"]["group"]) == {"all"}
+    assert set(tables["held_out"]["group"]) == {""}
     page = make_pretraining_page(tables, title="Old", simulated=True)
     assert "None of the genomes that are held out has a" in page
     assert "Simulated data" in page

@@ -76,6 +76,7 @@ OPERATION = {
     "log_every": 1,
     "validate_every": 6,
     "checkpoint_every": 5,
+    "checkpoint_minutes": None,
     "keep_last": 2,
     "tensorboard": False,
     "scratch": None,

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from dnalm.training.checkpoints import find_checkpoint, read_progress
+from dnalm.training.history import read_history
 
 
 def stop_after(steps):
@@ -22,6 +23,9 @@ def stop_after(steps):
             return "the test" if self.asked == steps else None
 
         def note_checkpoint(self, seconds):
+            pass
+
+        def note_evaluation(self, seconds):
             pass
 
         def __enter__(self):
@@ -82,6 +86,40 @@ def test_a_half_written_newest_checkpoint_is_passed_over(interrupted, file, dama
     assert job.train() is None
     assert same_weights(job, whole)
     assert job.curve() == whole.curve()
+
+
+def test_new_checkpoints_outlive_damaged_ones_of_later_steps(interrupted, monkeypatch):
+    """Both that are kept are damaged; a stop before their steps must not lose what was gained."""
+    job, whole = interrupted
+    for path in (job.state / "checkpoints").iterdir():
+        (path / "model.safetensors").write_bytes(b"damaged")
+    with monkeypatch.context() as patched:
+        patched.setattr("dnalm.training.launch.Interruption", lambda *_, **__: stop_after(4)())
+        assert job.train() == "the test"
+    left = ["damaged.step-00000005", "damaged.step-00000008", "step-00000004"]
+    assert steps_of(job) == left
+    assert job.train() is None
+    assert same_weights(job, whole)
+
+
+def test_a_validation_that_a_kill_prevented_is_made_at_the_next_start(make_job, whole, monkeypatch):
+    job = make_job(lambda run, operation: operation.update(checkpoint_every=6))
+    with monkeypatch.context() as patched:
+        patched.setattr("dnalm.training.launch.Interruption", lambda *_, **__: stop_after(6)())
+        assert job.train() == "the test"
+    steps = [row["step"] for row in read_history(job.state / "history.jsonl") if "lr" not in row]
+    assert steps == [0]  # whoever asked for an end does not wait for a validation
+    assert job.train() is None
+    assert job.curve() == whole.curve()
+
+
+def test_a_checkpoint_is_made_when_the_last_one_is_too_old(make_job):
+    def change(run, operation):
+        operation |= {"checkpoint_every": 100, "checkpoint_minutes": 1e-9, "keep_last": 100}
+
+    job = make_job(change)
+    job.train()
+    assert steps_of(job) == [f"step-{step:08d}" for step in range(1, 13)]
 
 
 def test_a_folder_without_its_final_name_is_no_checkpoint_and_is_removed(interrupted):

@@ -123,6 +123,47 @@ def test_the_heart_beats_and_notices_a_lost_lock(path, monkeypatch):
                 lock.check()
 
 
+def test_a_holder_that_cannot_beat_for_long_gives_up_before_it_is_taken_for_gone(path, monkeypatch):
+    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(lock_module, "MUTE_SECONDS", 0.5)
+    with Lock(path) as lock:
+        with monkeypatch.context() as patched:
+            patched.setattr(lock, "_write", full_disk)
+            time.sleep(0.1)
+        first = json.loads(path.read_text())["heartbeat"]
+        deadline = time.monotonic() + 20
+        while json.loads(path.read_text())["heartbeat"] == first:  # it outlived that
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        monkeypatch.setattr(lock, "_write", full_disk)
+        while not lock._lost:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with pytest.raises(InputError, match=r"could not be written for 0\.5 s .*No space left"):
+            lock.check()
+
+
+def full_disk():
+    with open("/dev/full", "w", buffering=1) as file:
+        file.write("\n")
+
+
+def test_a_lock_of_a_machine_of_the_same_name_is_judged_by_its_heartbeat(path):
+    with Lock(path):
+        rewrite(path, boot="another", token="other", started="1", heartbeat=time.time() - 10_000)
+        with Lock(path):
+            assert json.loads(path.read_text())["boot"] != "another"
+
+
+@pytest.mark.parametrize("text", ["", "\0\0\0", "{}", "[]"])
+def test_an_unreadable_lock_is_judged_by_when_it_was_written(path, text):
+    path.parent.mkdir()
+    path.write_text(text)
+    os.utime(path, (0, 0))
+    with Lock(path):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
 def test_of_many_who_want_a_stale_lock_one_gets_it(path):
     """Real processes start together on a lock whose holder is gone."""
     with Lock(path):

@@ -153,12 +153,13 @@ def test_all_models_of_the_paper_are_tabulated_without_a_genome(tmp_path):
     with open(tmp_path / "estimates.tsv", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert len(MODELS) == 8
-    assert [row["model"] for row in rows[::4]] == MODELS
+    assert [row["model"] for row in rows[::8]] == MODELS
+    assert [int(row["gpus"]) for row in rows[:8]] == [8] * 4 + [128] * 4
     assert {int(row["tokens_per_sequence"]) for row in rows} == {1000, 2001}
     by_layout = {
         (row["sharding"], row["activation_checkpointing"]): row
         for row in rows
-        if row["model"] == "2.5b-multi-species"
+        if row["model"] == "2.5b-multi-species" and row["gpus"] == "8"
     }
     whole = by_layout["none", "false"]
     assert int(whole["parameters"]) == 2_547_800_585

@@ -1,6 +1,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -111,17 +112,53 @@ def test_rows_over_several_steps_are_means_over_tokens(make_job, plain):
         assert least < row["loss"] < most
 
 
-def test_a_batch_without_any_weight_is_skipped_and_counted(make_job):
-    def change(run, operation):
-        run["pretrain"]["min_kmers"] = 10**6
+def random_bases(length):
+    return "".join(np.random.default_rng(length).choice(list("ACGT"), length))
 
-    job = make_job(change)
+
+@pytest.fixture
+def make_sparse(make_job, plant_corpus, tmp_path):
+    """Return a function that makes a job of one window a step, most of them of N alone."""
+
+    def make(bases):
+        contigs = {"train": bases + "N" * 2000}
+        contigs |= {split: random_bases(900) for split in ("validation", "test")}
+
+        def change(run, operation):
+            run["pretrain"] |= {"batch_sequences": 1, "min_kmers": 8}
+            operation |= {"log_every": 12}
+
+        return make_job(change, plant_corpus(tmp_path / "sparse", contigs))
+
+    return make
+
+
+def test_a_batch_without_any_weight_is_skipped_and_counted(make_sparse):
+    job = make_sparse(random_bases(1000))
     job.train()
     row = job.history()[-2]
-    assert (row["skipped_steps"], row["thin_windows"], row["loss"]) == (12, 72, None)
-    before = launch.make_encoder(Run.read(job.folder / "run.json"), None)
-    after = load_weights(before.config, job.weights).state_dict()
-    assert all(torch.equal(tensor, after[name]) for name, tensor in before.state_dict().items())
+    assert 0 < row["skipped_steps"] == row["thin_windows"] < 12
+    assert row["loss"] > 0
+
+
+def test_a_run_without_any_weight_is_ended_before_it_takes_days(make_sparse):
+    job = make_sparse("")
+    with pytest.raises(InputError, match="None of the first 12 steps had a token to learn"):
+        job.train()
+    assert not job.weights.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("min_kmers", 33, "windows hold at most 32 k-mers, but only those with 33 count"),
+        ("masking", {"selected": 0.01, "masked": 0.8, "random": 0.1}, "less than one to guess"),
+    ],
+)
+def test_windows_that_teach_nothing_are_refused(make_job, key, value, sentence):
+    job = make_job(lambda run, operation: run["pretrain"].update({key: value}))
+    with pytest.raises(InputError, match=sentence):
+        job.train()
 
 
 def test_a_loss_that_is_not_finite_names_step_and_window(make_job, corpus):
@@ -145,7 +182,7 @@ def test_the_window_of_a_single_bad_loss_is_the_one_named(make_job, corpus, voca
     once = [t for t in first.inputs.unique().tolist() if (first.inputs == t).any(1).sum() == 1]
     spoilt = once[-1]
     with torch.no_grad():
-        encoder.tokens.weight[spoilt] = math.inf
+        encoder.tokens.weight[spoilt] = 3e38  # finite, its sum is not
     row = int((first.inputs == spoilt).any(1).int().argmax())
     place = corpus.windows().locate(row)
     start = job.folder / "start.safetensors"

@@ -51,6 +51,29 @@ def test_rows_on_other_held_out_windows_are_kept_but_not_exported(tmp_path, lock
     assert not is_measured(path, 1, "a")
 
 
+def test_rows_wait_in_memory_while_the_disk_is_full(tmp_path, lock, caplog):
+    path = tmp_path / "history.jsonl"
+    with (
+        open_history(path, lock, None) as history,
+        open("/dev/full", "ab", buffering=0) as full,
+    ):
+        real, history._file = history._file, full
+        history.append({"step": 1})
+        assert "No space left on device" in caplog.text
+        history.sync()
+        history._file = real
+        history.append({"step": 2})
+    assert read_history(path) == [{"step": 1}, {"step": 2}]
+
+
+def test_a_history_that_a_power_cut_damaged_is_used_up_to_there(tmp_path, lock, caplog):
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(b'{"step": 1}\n\0\0\0\n{"step": 3}\n')
+    with open_history(path, lock, 3):
+        assert read_history(path) == [{"step": 1}]
+    assert "line 2 is damaged" in caplog.text
+
+
 def test_tensorboard_reads_the_same_values(tmp_path, lock):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

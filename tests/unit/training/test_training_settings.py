@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.training.settings import Operation, Run, state_hash, write_settings
+from dnalm.training.fingerprints import state_hash
+from dnalm.training.settings import Operation, Run, write_settings
 
 
 @pytest.fixture
