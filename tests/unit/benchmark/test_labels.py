@@ -1,0 +1,58 @@
+"""Labels of every kind as arrays, and the strata in which their rows are dealt to folds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dnalm.benchmark.labels import decide, label_array, strata, varying
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells", "expected", "number"),
+    [
+        ("binary", [0, 1, 1], [0, 1, 1], np.int64),
+        ("multiclass", [0, 2, 1], [0, 2, 1], np.int64),
+        ("multilabel", [[0, 1], [1, 1]], [[0, 1], [1, 1]], np.int64),
+        ("regression", [[0.5, 2.0], [1.0, -3.0]], [[0.5, 2.0], [1.0, -3.0]], np.float64),
+        ("regression", [0.5, 1.0], [[0.5], [1.0]], np.float64),
+        ("per_base", [[0, 1, 2], [1], []], [[0, 1, 2], [1, -1, -1], [-1, -1, -1]], np.int64),
+    ],
+)
+def test_labels_of_every_kind_have_their_shape_and_type(kind, cells, expected, number):
+    found = label_array(pd.DataFrame({"label": cells}), kind)
+    assert found.tolist() == expected
+    assert found.dtype == number
+
+
+def test_a_decision_has_the_shape_of_the_labels():
+    shares = np.array([[0.2, 0.8], [0.6, 0.4]])
+    assert decide(shares, "binary").tolist() == [1, 0]
+    assert decide(shares, "multilabel").tolist() == [[0, 1], [1, 0]]
+    assert decide(shares, "regression") is shares
+    assert decide(shares[None], "per_base").tolist() == [[1, 0]]
+
+
+def test_a_row_of_several_labels_stands_with_its_rarest():
+    labels = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0], [1, 0, 0]])
+    assert strata(labels, "multilabel").tolist() == [0, 1, 2, 3, 0]
+
+
+def test_strata_of_a_regression_are_tenths_of_the_first_target():
+    random = np.random.default_rng(0)
+    labels = np.stack([random.permutation(1000) * 1.0, random.random(1000)], axis=1)
+    found = strata(labels, "regression")
+    assert np.bincount(found).tolist() == [100] * 10
+    assert all(labels[found == i, 0].max() < labels[found == i + 1, 0].min() for i in range(9))
+    assert set(strata(np.ones((5, 1)), "regression")) == {9}
+
+
+def test_strata_of_bases_are_rows_with_and_without_a_labelled_one():
+    labels = np.array([[0, 0, -1], [0, 2, 0], [-1, -1, -1]])
+    assert strata(labels, "per_base").tolist() == [0, 1, 0]
+
+
+def test_what_differs_between_rows_is_told_apart():
+    assert varying(np.array([[1.0, 2.0], [1.0, 3.0]]), "regression").tolist() == [False, True]
+    assert varying(np.array([0, 0]), "binary").tolist() == [False]
+    assert varying(np.array([[0, -1], [0, 0]]), "per_base").tolist() == [False]
+    assert varying(np.array([[0, -1], [1, 0]]), "per_base").tolist() == [True]
