@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.inventory import SPLITS, name_files
+from dnalm.benchmark.inventory import SPLITS, Facts, name_files
 from dnalm.benchmark.labelled import refuse_folder
+from dnalm.benchmark.labels import CLASSES, NO_LABEL, label_array, varying
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 
@@ -33,26 +35,69 @@ def check_sums(files: Mapping[str, Sequence[str]], sums: Mapping[str, str], name
 def check_table(
     table: pd.DataFrame,
     name: str,
-    classes: int,
-    length: int | None,
+    facts: Facts,
     files: Mapping[str, Sequence[str]],
 ) -> None:
-    """Raise InputError unless each split has rows of every class; warn of other lengths."""
+    """Raise InputError unless each split has rows of every class; warn of other lengths.
+
+    Of a multilabel or regression task one label or target has to differ between the rows of each
+    split; the others are named in a warning.
+    """
     for split in SPLITS:
-        labels = table.loc[table["split"] == split, "label"]
+        rows = table[table["split"] == split]
         origin = name_files(files, split)
-        if labels.empty:
+        if rows.empty:
             raise InputError(
                 f"Task {name} has no {split} rows ({origin}): give it a {split} file with rows "
                 "or, for a task with `build:`, other test_contigs."
             )
-        if missing := sorted(set(range(classes)) - set(labels)):
-            raise InputError(
-                f"Task {name} has {classes} classes, but none of its {len(labels)} {split} rows "
-                f"({origin}) is of class {missing[0]}: add rows of it, lower `classes`, or "
-                "correct what gives the class numbers (`labels` or, for a task with `build:`, "
-                "labels_by_name, labels_by_kind or test_contigs)."
-            )
+        labels = label_array(rows, facts.kind)
+        if facts.kind in (*CLASSES, "per_base"):
+            _check_classes(labels, f"{split} rows ({origin})", name, facts)
+        else:
+            _check_values(labels, f"{split} rows ({origin})", name, facts)
+    _check_lengths(table, name, facts.length)
+
+
+def _check_classes(labels: np.ndarray, rows: str, name: str, facts: Facts) -> None:
+    missing = sorted(set(range(facts.classes)) - set(np.unique(labels[labels != NO_LABEL])))
+    if missing and facts.kind == "per_base":
+        raise InputError(
+            f"Task {name} has {facts.classes} classes, but no base of its {len(labels)} {rows} is "
+            f"of class {missing[0]}: add rows with such bases, lower `classes` or correct `labels`."
+        )
+    if missing:
+        raise InputError(
+            f"Task {name} has {facts.classes} classes, but none of its {len(labels)} {rows} "
+            f"is of class {missing[0]}: add rows of it, lower `classes`, or "
+            "correct what gives the class numbers (`labels` or, for a task with `build:`, "
+            "labels_by_name, labels_by_kind or test_contigs)."
+        )
+
+
+def _check_values(labels: np.ndarray, rows: str, name: str, facts: Facts) -> None:
+    constant = np.flatnonzero(~varying(labels, facts.kind))
+    what = "label" if facts.kind == "multilabel" else "target"
+    if len(constant) == labels.shape[1]:
+        raise InputError(
+            f"Task {name} has no {what} that differs between its {len(labels)} {rows}: "
+            "there is nothing to learn or to score; correct `label_column` or add rows."
+        )
+    if len(constant):
+        logger.warning(
+            "%d of %d %ss of %s are the same in all %d %s, the first is number %d; correlations "
+            "and areas leave them out.",
+            len(constant),
+            labels.shape[1],
+            what,
+            name,
+            len(labels),
+            rows,
+            constant[0],
+        )
+
+
+def _check_lengths(table: pd.DataFrame, name: str, length: int | None) -> None:
     if length is not None:
         other = table[table["sequence"].str.len() != length]
         if len(other):

@@ -31,12 +31,17 @@ def canonical(sequence: str) -> str:
 
 
 def assign_folds(
-    sequences: Sequence[str], labels: Sequence[int], config: CrossValidationConfig
+    sequences: Sequence[str],
+    labels: Sequence[int],
+    config: CrossValidationConfig,
+    *,
+    merge: bool = False,
 ) -> list[list[int]]:
     """Return for each row the sorted numbers of the splits in which it is validation.
 
     Sequences that are equal on either strand always share a split. Every class has the same share
-    in each split, as far as groups of equal sequences allow.
+    in each split, as far as groups of equal sequences allow. With `merge` the labels are no classes
+    but strata: those with fewer different sequences than splits are dealt together.
 
     Raises InputError when a class has too few different sequences for the splits asked for.
     """
@@ -47,6 +52,13 @@ def assign_folds(
     if config.splits < 2 and config.scheme == "kfold":
         raise InputError(f"cross_validation.splits is {config.splits}; k-fold needs at least 2.")
     by_class = _groups_by_class(sequences, labels)
+    if merge:
+        by_class = _merged(by_class, config.splits)
+        if (number := sum(map(len, by_class.values()))) < config.splits:
+            raise InputError(
+                f"there are {number} different training sequences, fewer than the "
+                f"{config.splits} splits of cross_validation: lower cross_validation.splits."
+            )
     folds: list[list[int]] = [[] for _ in sequences]
     if config.scheme == "kfold":
         _deal(folds, by_class, config)
@@ -67,6 +79,20 @@ def _groups_by_class(sequences: Sequence[str], labels: Sequence[int]) -> dict[in
     for rows in groups.values():
         by_class.setdefault(int(labels[rows[0]]), []).append(rows)
     return dict(sorted(by_class.items()))
+
+
+def _merged(by_class: dict[int, list[list[int]]], least: int) -> dict[int, list[list[int]]]:
+    """Return the classes, those of fewer than `least` groups put together.
+
+    Where even together they are too few, they join the class with the most groups.
+    """
+    rare = [label for label, groups in by_class.items() if len(groups) < least]
+    merged = {label: groups for label, groups in by_class.items() if label not in rare}
+    together = [rows for label in rare for rows in by_class[label]]
+    if len(together) >= least or not merged:
+        return merged | ({rare[0]: together} if rare else {})
+    largest = max(merged, key=lambda label: len(merged[label]))
+    return merged | {largest: merged[largest] + together}
 
 
 def _deal(

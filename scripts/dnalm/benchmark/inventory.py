@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from dnalm.benchmark.folds import canonical
+from dnalm.benchmark.labels import CLASSES, label_array
 from dnalm.files import sha256_of
 
 SPLITS = ("train", "test")
@@ -20,6 +21,7 @@ class Facts(Protocol):
     kind: str
     classes: int
     rows: Mapping[str, int] | None
+    length: int | None
     shuffle_labels: bool
 
 
@@ -41,6 +43,35 @@ def count_duplicates(table: pd.DataFrame) -> dict[str, int]:
         "within_test": int(test.duplicated().sum()),
         "across": int(test.isin(set(train)).sum()),
     }
+
+
+def count_labels(table: pd.DataFrame, facts: Facts) -> dict[str, Any]:
+    """Return, by split, one of three things, the others None.
+
+    `rows_per_class`: the rows of each class, or with each label (multilabel); `bases_per_class`
+    (per_base); `targets`: the least, mean and largest value of each target (regression).
+    """
+    counted: dict[str, Any] = dict.fromkeys(("rows_per_class", "bases_per_class", "targets"))
+    arrays = {split: label_array(table[table["split"] == split], facts.kind) for split in SPLITS}
+    if facts.kind == "regression":
+        counted["targets"] = {
+            split: [
+                {"min": float(own.min()), "mean": float(own.mean()), "max": float(own.max())}
+                for own in labels.T
+            ]
+            for split, labels in arrays.items()
+        }
+    elif facts.kind == "multilabel":
+        counted["rows_per_class"] = {
+            split: labels.sum(axis=0).tolist() for split, labels in arrays.items()
+        }
+    else:
+        key = "rows_per_class" if facts.kind in CLASSES else "bases_per_class"
+        counted[key] = {
+            split: [int((labels == label).sum()) for label in range(facts.classes)]
+            for split, labels in arrays.items()
+        }
+    return counted
 
 
 def summarise(
@@ -75,13 +106,7 @@ def summarise(
         "kind": facts.kind,
         "classes": facts.classes,
         "rows": counts,
-        "rows_per_class": {
-            split: [
-                int(((table["split"] == split) & (table["label"] == label)).sum())
-                for label in range(facts.classes)
-            ]
-            for split in SPLITS
-        },
+        **count_labels(table, facts),
         "lengths": {
             "min": int(lengths.min()),
             "median": float(lengths.median()),

@@ -4,11 +4,12 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -34,7 +35,7 @@ class Columns(Protocol):
 
     format: str
     sequence_column: str
-    label_column: str
+    label_column: str | Sequence[str]
     label_pattern: str | None
 
 
@@ -42,11 +43,12 @@ class Columns(Protocol):
 class LabelledRow:
     """One row as read: nothing cleaned, the label as text.
 
+    Where there are several label columns or the column holds lists, `label` is their values.
     `provenance` is the same on every machine: it names the file without its folder.
     """
 
     sequence: str
-    label: str
+    label: str | Sequence[Any]
     split: str
     provenance: str
     folder: str = ""
@@ -124,27 +126,41 @@ def _refuse_page(path: str | Path, kind: str) -> None:
         )
 
 
-def _read_parquet(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple[str, str]]:
+def _read_parquet(
+    path: str | Path, kind: str, columns: Columns
+) -> Iterator[tuple[str, str | Sequence[Any]]]:
     table = pq.read_table(path).to_pandas()
     _find_columns(path, list(table.columns), columns)
     sequences = table[columns.sequence_column].fillna("").astype(str)
-    yield from zip(sequences, table[columns.label_column].astype(str), strict=True)
+    if isinstance(columns.label_column, str):
+        labels = map(_parquet_cell, table[columns.label_column])
+    else:
+        labels = zip(*(table[column] for column in columns.label_column), strict=True)
+    yield from zip(sequences, labels, strict=True)
 
 
-def _read_text(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple[str, str]]:
+def _parquet_cell(value: Any) -> str | list[Any]:
+    return value.tolist() if isinstance(value, np.ndarray) else str(value)
+
+
+def _read_text(
+    path: str | Path, kind: str, columns: Columns
+) -> Iterator[tuple[str, str | Sequence[str]]]:
     # Text, not numbers: the label "1.5" has to be named as it stands in the file.
     with open_text(path) as file:
         lines = csv.reader(file, delimiter=SEPARATORS[kind], strict=True)
         try:
             header = next(filter(None, lines), [""])
-            sequence, label = _find_columns(path, header, columns, SEPARATORS[kind])
+            sequence, labels = _find_columns(path, header, columns, SEPARATORS[kind])
+            single = isinstance(columns.label_column, str)
             for cells in filter(None, lines):
                 if len(cells) != len(header):
                     raise InputError(
                         f"{path}, line {lines.line_num}: {len(cells)} cells under a header of "
                         f"{len(header)}: correct the line."
                     )
-                yield cells[sequence], cells[label]
+                found = [cells[label] for label in labels]
+                yield cells[sequence], found[0] if single else found
         except csv.Error as error:
             raise InputError(
                 f"{path}, line {lines.line_num}: the line cannot be read ({error}): correct it."
@@ -153,8 +169,8 @@ def _read_text(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple[
 
 def _find_columns(
     path: str | Path, header: list[str], columns: Columns, separator: str = ""
-) -> tuple[int, int]:
-    """Return the numbers of the sequence and the label column."""
+) -> tuple[int, list[int]]:
+    """Return the numbers of the sequence and the label columns."""
     other = next((mark for mark in OTHER_SEPARATORS if mark in header[0]), None)
     if separator and len(header) == 1 and other:
         kinds = [kind for kind, mark in SEPARATORS.items() if mark == other]
@@ -162,16 +178,18 @@ def _find_columns(
         raise InputError(
             f"{path}: its columns are separated by {other!r}, not by {separator!r}: {remedy}."
         )
+    labels = columns.label_column
+    labels = [labels] if isinstance(labels, str) else list(labels)
     for column, key in (
         (columns.sequence_column, "sequence_column"),
-        (columns.label_column, "label_column"),
+        *((label, "label_column") for label in labels),
     ):
         if column not in header:
             raise InputError(
                 f"{path} has no column {column!r}, its columns are "
                 f"{', '.join(map(repr, header))[:200]}: set `{key}` of the task."
             )
-    return header.index(columns.sequence_column), header.index(columns.label_column)
+    return header.index(columns.sequence_column), [header.index(label) for label in labels]
 
 
 def _read_fasta(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dnalm.benchmark.labels import CLASSES, label_array, varying
 from dnalm.errors import InputError
 
 
@@ -25,16 +26,20 @@ class Splits:
     """All splits of one task table (columns `label`, `split`, `folds`).
 
     `folds` lists, for a training row, the splits in which it is validation; so ten folds and ten
-    shuffles read alike. `labels` [rows] are those of all rows, `test` the positions of the test
-    rows, `classes` the number of classes counted over the whole table.
+    shuffles read alike. `labels` are those of all rows (`label_array`), `test` the positions of the
+    test rows, `classes` the number of classes counted over the whole table (multilabel, regression:
+    of labels or targets).
 
     Raises InputError when there is no test row, no split, or a split whose training part holds one
-    class only.
+    class only, or labels or targets none of which differs.
     """
 
-    def __init__(self, table: pd.DataFrame) -> None:
-        self.labels: np.ndarray = table["label"].to_numpy(dtype=np.int64)
-        self.classes = int(self.labels.max(initial=0)) + 1
+    def __init__(self, table: pd.DataFrame, kind: str = "multiclass") -> None:
+        self.labels = label_array(table, kind)
+        if kind in ("multilabel", "regression"):
+            self.classes = self.labels.shape[1]
+        else:
+            self.classes = int(self.labels.max(initial=0)) + 1
         split = table["split"].to_numpy()
         self.test: np.ndarray = np.flatnonzero(split == "test")
         train = np.flatnonzero(split == "train")
@@ -57,10 +62,11 @@ class Splits:
             for fold, rows in sorted(members.items())
         ]
         for one in self._splits:
-            if len(np.unique(self.labels[one.training])) < 2:
+            if not varying(self.labels[one.training], kind).any():
+                what = "class" if kind in (*CLASSES, "per_base") else "label"
                 raise InputError(
                     f"the training part of split {one.fold} holds {len(one.training)} rows of one "
-                    "class: give the task more rows or lower `cross_validation.splits`."
+                    f"{what}: give the task more rows or lower `cross_validation.splits`."
                 )
 
     def __iter__(self) -> Iterator[Split]:

@@ -1,6 +1,5 @@
 """A downstream task: labelled sequences of one or more files as one checked table."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,35 +14,43 @@ import pyarrow.parquet as pq
 from dnalm.benchmark.checks import check_sums, check_table
 from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
 from dnalm.benchmark.inventory import SPLITS, name_files, summarise
+from dnalm.benchmark.label_cells import read_label
 from dnalm.benchmark.labelled import LabelledRow, read_labelled
+from dnalm.benchmark.labels import CLASSES, KINDS, NO_LABEL, label_array, strata
 from dnalm.benchmark.recipes import cut_windows
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of, write_json
 
-KINDS = {"binary", "multiclass"}
 AMBIGUOUS = "RYSWKMBDHV"  # the IUPAC codes that stand for several bases
 TO_N = str.maketrans(AMBIGUOUS, "N" * len(AMBIGUOUS))
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("sequence", pa.string()),
-        ("label", pa.int64()),
-        ("split", pa.string()),
-        ("provenance", pa.string()),
-        ("folds", pa.list_(pa.int64())),
-    ]
-)
+LABEL_TYPES = dict.fromkeys(CLASSES, pa.int64()) | {
+    "multilabel": pa.list_(pa.int64()),
+    "regression": pa.list_(pa.float64()),
+    "per_base": pa.list_(pa.int64()),
+}
+COLUMN_TYPES = {
+    "id": pa.string(),
+    "sequence": pa.string(),
+    "label": None,  # by kind
+    "split": pa.string(),
+    "provenance": pa.string(),
+    "folds": pa.list_(pa.int64()),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskConfig:
-    """What the rows of a task mean; where they come from is given beside it."""
+    """What the rows of a task mean; where they come from is given beside it.
+
+    `classes` is the number of classes; of labels (multilabel) or targets (regression).
+    """
 
     kind: str
     classes: int
     format: str
     sequence_column: str
-    label_column: str
+    label_column: str | Sequence[str]
+    label_separator: str | None
     label_pattern: str | None
     labels: Mapping[Any, int] | None
     rows: Mapping[str, int] | None
@@ -54,7 +61,7 @@ class TaskConfig:
     @classmethod
     def of(cls, name: str, task: Mapping[str, Any]) -> "TaskConfig":
         """Read the keys of one entry of `tasks:`; keys that may be null may also be missing."""
-        nullable = {"label_pattern", "labels", "rows", "length"}
+        nullable = {"label_separator", "label_pattern", "labels", "rows", "length"}
         missing = [key for key in cls.__annotations__ if key not in task and key not in nullable]
         if missing:
             raise InputError(
@@ -78,9 +85,10 @@ def make_task(
     `sources` names the files: `train` and `test` for labelled rows, or `bases`, `contigs` and
     `genome` (its manifest) with `intervals` (BED) or `annotation` (GTF) for a task with `build:`,
     which is cut from a genome.
-    The table has the columns id, sequence (upper case, ACGTN), label (0 .. classes - 1), split
-    (train or test), provenance (file name and row, or contig:start-end(strand), 0-based
-    half-open) and folds (splits in which a training row is validation).
+    The table has the columns id, sequence (upper case, ACGTN), label (0 .. classes - 1, or several
+    numbers, see `read_label`), split (train or test), provenance (file name and row, or
+    contig:start-end(strand), 0-based half-open) and folds (splits in which a training row is
+    validation).
 
     Raises InputError, naming file and row, when the rows are not what the config says.
     """
@@ -108,18 +116,24 @@ def make_task(
         {
             "id": _ids(rows),
             "sequence": list(cleaned),
-            "label": [_label(row, config) for row in rows],
+            "label": [
+                read_label(row, sequence, config)
+                for row, sequence in zip(rows, cleaned, strict=True)
+            ],
             "split": [row.split for row in rows],
             "provenance": [row.provenance for row in rows],
         }
     )
-    check_table(table, name, config.classes, config.length, files)
+    check_table(table, name, config, files)
     folds = CrossValidationConfig(**cross_validation)
     if config.shuffle_labels:
-        table["label"] = _shuffled(table, config.seed)
+        table["label"] = _shuffled(table, config)
     train = table[table["split"] == "train"]
+    dealt = strata(label_array(train, config.kind), config.kind)
     try:
-        assigned = assign_folds(train["sequence"].tolist(), train["label"].tolist(), folds)
+        assigned = assign_folds(
+            train["sequence"].tolist(), dealt.tolist(), folds, merge=config.kind not in CLASSES
+        )
     except InputError as error:
         raise InputError(f"Task {name} ({name_files(files, 'train')}): {error}") from None
     # Training rows come first, so the test rows' empty lists follow.
@@ -153,37 +167,25 @@ def _clean(row: LabelledRow) -> tuple[str, int]:
     return cleaned, sum(map(sequence.count, AMBIGUOUS))
 
 
-def _label(row: LabelledRow, config: TaskConfig) -> int:
-    raw = str(row.label).strip()
-    if config.labels is not None:
-        known = {str(key): value for key, value in config.labels.items()}
-        if raw not in known:
-            raise InputError(
-                f"{row.place} has the label {raw!r}, which `labels` of the task does not "
-                f"list (it lists {', '.join(known)}): add it there."
-            )
-        raw = str(known[raw])
-    if not re.fullmatch(r"[+-]?[0-9]+", raw):
-        raise InputError(
-            f"{row.place} has the label {raw!r}, which is not an integer: "
-            "map it to a class number with `labels` in the task's config."
-        )
-    if not 0 <= int(raw) < config.classes:
-        raise InputError(
-            f"{row.place} has the label {raw}, but {config.classes} classes allow only "
-            f"0 to {config.classes - 1}: correct `classes` of the task or map it with `labels`."
-        )
-    return int(raw)
+def _shuffled(table: pd.DataFrame, config: TaskConfig) -> np.ndarray | list[np.ndarray]:
+    """Return the labels permuted within each split: what no method can learn.
 
-
-def _shuffled(table: pd.DataFrame, seed: int) -> np.ndarray:
-    """Return the labels permuted within each split: what no method can learn."""
-    random = np.random.default_rng(seed)
+    Labels of bases are permuted within each sequence.
+    """
+    random = np.random.default_rng(config.seed)
     labels = table["label"].to_numpy().copy()
+    if config.kind == "per_base":
+        return [_permuted(bases, random) for bases in labels]
     for split in SPLITS:
         rows = np.flatnonzero(table["split"] == split)
         labels[rows] = labels[random.permutation(rows)]
     return labels
+
+
+def _permuted(bases: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    shuffled, known = bases.copy(), bases != NO_LABEL
+    shuffled[known] = random.permutation(bases[known])
+    return shuffled
 
 
 def write_task(
@@ -191,12 +193,16 @@ def write_task(
 ) -> None:
     """Write the table as Parquet and the summary, with the table's sha256, as JSON."""
     with atomic_path(table_path) as temporary:
-        pq.write_table(pa.Table.from_pandas(table, SCHEMA, preserve_index=False), temporary)
+        schema = pa.schema(COLUMN_TYPES | {"label": LABEL_TYPES[summary["kind"]]})
+        pq.write_table(pa.Table.from_pandas(table, schema, preserve_index=False), temporary)
     write_json(summary_path, {**summary, "sha256": sha256_of(table_path)})
 
 
 def read_task(table_path: str) -> pd.DataFrame:
-    """Return a task's table as `make_task` made it; `folds` holds lists of int."""
+    """Return a task's table as `make_task` made it; `folds` holds lists of int.
+
+    Several labels of a row are an array.
+    """
     return (
         pq.read_table(table_path)
         .to_pandas()

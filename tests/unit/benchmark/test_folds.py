@@ -78,3 +78,21 @@ def test_too_few_sequences_of_a_class_is_one_sentence():
 def test_unknown_scheme_is_one_sentence():
     with pytest.raises(InputError, match="'leave-one-out'; it can be 'kfold' or 'shuffle'"):
         assign_folds(["A"], [0], config("leave-one-out"))
+
+
+@pytest.mark.parametrize("scheme", ["kfold", "shuffle"])
+def test_rare_strata_are_dealt_together_and_no_row_is_lost(scheme):
+    # Ten strata of three rows each, and one of seventy.
+    labels = [row // 3 if row < 30 else 10 for row in range(100)]
+    folds = assign_folds(random_sequences(100), labels, config(scheme, share=0.2), merge=True)
+    for fold in range(5):
+        rows = [row for row, held in enumerate(folds) if fold in held]
+        assert (sum(row < 30 for row in rows), sum(row >= 30 for row in rows)) == (6, 14)
+
+
+def test_a_few_rows_of_rare_strata_join_the_commonest():
+    labels = [0] * 20 + [1, 2]
+    folds = assign_folds(random_sequences(22), labels, config(), merge=True)
+    assert all(len(row) == 1 for row in folds)
+    with pytest.raises(InputError, match="there are 3 different training sequences, fewer than"):
+        assign_folds(random_sequences(3), [0, 1, 2], config(), merge=True)

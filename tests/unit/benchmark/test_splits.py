@@ -7,7 +7,7 @@ from dnalm.benchmark.splits import Splits
 from dnalm.errors import InputError
 
 
-def make_table(rows: list[tuple[int, str, list[int]]]) -> pd.DataFrame:
+def make_table(rows: list[tuple[object, str, list[int]]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["label", "split", "folds"])
 
 
@@ -47,3 +47,22 @@ def test_a_row_is_validation_in_the_splits_it_lists_and_training_in_all_others()
 def test_tables_that_cannot_be_probed_end_in_one_sentence(rows, message):
     with pytest.raises(InputError, match=message):
         Splits(make_table(rows))
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second", "classes"),
+    [
+        ("multilabel", [0, 1, 0], [0, 1, 1], 3),
+        ("regression", [0.5, 2.0], [0.5, 3.0], 2),
+        ("per_base", [0, 0, 2], [0], 3),
+    ],
+)
+def test_labels_of_several_numbers_are_one_array_and_have_to_differ(kind, first, second, classes):
+    folds = [(first, [0]), (second, [1]), (first, [1]), (second, [0])]
+    rows = [(labels, "train", held) for labels, held in folds]
+    table = make_table([*rows, (first, "test", [])])
+    splits = Splits(table, kind)
+    assert (splits.classes, len(splits.labels), splits.labels.ndim) == (classes, 5, 2)
+    table["label"] = [[0.0] * len(cell) for cell in table["label"]]
+    with pytest.raises(InputError, match="split 0 holds 2 rows of one"):
+        Splits(table, kind)
