@@ -281,6 +281,70 @@ def test_a_name_that_points_at_nothing_is_named_with_the_nearest_known(change, p
         assert part in errors[0]
 
 
+REGRESSION = {"kind": "regression", "classes": 2, "path": "{split}.csv"}
+LABELS = {"kind": "multilabel", "classes": 3, "path": "{split}.csv"}
+BASES = {"kind": "per_base", "classes": 3, "path": "{split}.csv"}
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "said"),
+    [
+        (REGRESSION, "", ""),
+        (REGRESSION | {"classes": 1}, "", ""),
+        (REGRESSION | {"label_column": ["a", "b"]}, "", ""),
+        (LABELS | {"labels": {"no": 0, "yes": 1}, "label_separator": " "}, "", ""),
+        (BASES, "", ""),
+        (LABELS | {"path": "{split}.fa.gz", "label_pattern": "([01]+)$"}, "", ""),
+        (REGRESSION | {"label_column": ["a"]}, "label_column", "1 columns are named, but the task"),
+        (REGRESSION | {"labels": {"a": 0}}, "labels", "are numbers, no classes; remove the key"),
+        (BASES | {"label_column": ["a", "b"]}, "label_column", "one label column; name one"),
+        (
+            BUILT | {"path": "{split}", "label_column": ["a"]},
+            "label_column",
+            "a binary task has one",
+        ),
+        (LABELS | {"labels": {"x": 2}}, "labels", "'x' is given the class 2, but 2 classes"),
+        (LABELS | {"path": "{split}.fna"}, "label_pattern", "finds one whole number"),
+        (
+            REGRESSION | {"format": "fasta"},
+            "label_pattern",
+            "all that is the label of a regression",
+        ),
+    ],
+)
+def test_a_task_is_held_to_its_kind(task, key, said):
+    config = overlay({"tasks": {"mine.x": task}})
+    assert schema.find_schema_errors(config, SCHEMA) == []
+    errors = references.find_reference_errors(config, PUBLISHED)
+    assert [error.startswith(f"tasks.mine.x.{key}: ") and said in error for error in errors] == (
+        [True] if key else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes"),
+    [("binary", 1), ("binary", 3), ("multiclass", 2), ("multilabel", 1), ("per_base", 1)],
+)
+def test_every_kind_has_its_least_number_of_classes(kind, classes):
+    task = {"path": "{split}.csv", "kind": kind, "classes": classes}
+    (error,) = references.find_reference_errors(overlay({"tasks": {"mine.x": task}}), PUBLISHED)
+    assert error.startswith(f"tasks.mine.x: kind is {kind} and classes {classes}")
+
+
+def test_windows_that_are_cut_from_a_genome_have_one_class():
+    task = {"kind": "regression", "classes": 1, "build": SITES}
+    errors = references.find_reference_errors(overlay({"tasks": {"mine.x": task}}), PUBLISHED)
+    assert any("`build` makes rows of one class" in error for error in errors)
+
+
+def test_a_per_base_task_needs_a_method_that_fine_tunes():
+    change = {"tasks": {"mine.x": BASES}, "run": {"tasks": ["mine.x"], "methods": ["probe"]}}
+    (error,) = references.find_reference_errors(overlay(change), PUBLISHED)
+    assert "probe cannot score the per-base task 'mine.x'" in error
+    change["run"]["methods"] = ["probe", "ia3"]
+    assert references.find_reference_errors(overlay(change), PUBLISHED) == []
+
+
 @pytest.mark.parametrize(
     ("change", "key", "said"),
     [

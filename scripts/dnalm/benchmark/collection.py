@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.metrics import score
-from dnalm.benchmark.results import Result
+from dnalm.benchmark.results import Result, prediction_arrays
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.model.tensors import read_arrays, save_arrays
-
-PROBABILITY = "probability."  # columns of the parts' predictions, one per class
 
 
 def collect(
@@ -58,15 +56,9 @@ def collect(
     identity = json.loads(first["identity"])
     table = pd.concat([pd.read_parquet(path) for path in predictions], ignore_index=True)
     table = table.sort_values("fold", kind="stable", ignore_index=True)
-    columns = [name for name in table if name.startswith(PROBABILITY)]
+    kind = identity["kind"]
     scores = [
-        {"fold": fold}
-        | score(
-            rows["label"].to_numpy(),
-            rows["prediction"].to_numpy(),
-            rows[columns].to_numpy(),
-            identity["kind"],
-        )
+        {"fold": fold} | score(*prediction_arrays(rows, kind), kind)
         for fold, rows in table.groupby("fold")
     ]
     last = int(history["step"].max())

@@ -1,9 +1,7 @@
-"""Fine-tuning: IA3 vectors and a linear head per split, the encoder frozen.
-
-Shapes: B batch, R rows, C classes.
-"""
+"""Fine-tuning: IA3 vectors and a linear head per split, the encoder frozen."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,25 +11,27 @@ from typing import Any
 import joblib
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from dnalm.benchmark.finetuned import (
+    Classifier,
     Fold,
+    build_classifier,
     classifier_state,
     load_classifier_state,
     predict,
 )
 from dnalm.benchmark.finetuning import Finetuning
-from dnalm.benchmark.metrics import single_score
+from dnalm.benchmark.labels import decide
+from dnalm.benchmark.metrics import headline, single_score
 from dnalm.benchmark.models import best_device, load_model
+from dnalm.benchmark.objectives import Scale, loss_of
 from dnalm.benchmark.splits import Split, Splits
 from dnalm.benchmark.tasks import read_task
 from dnalm.benchmark.tokens import TokenRows, name_rows
 from dnalm.errors import InputError
 from dnalm.model.adapters import add_ia3
-from dnalm.model.heads import PooledClassifier
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def finetune(
     by what decides the result, and is read from there the next time.
     """
     folder = Path(partial) / finetuning.identity()
-    folds = Splits(read_task(finetuning.table)).folds[part::parts]
+    folds = Splits(read_task(finetuning.table), finetuning.kind).folds[part::parts]
     paths = {fold: folder / f"fold-{fold:02d}.safetensors" for fold in folds}
     missing = [fold for fold, path in paths.items() if not path.exists()]
     if len(missing) < len(folds):
@@ -57,8 +57,9 @@ def finetune(
         backend="loky",
         return_as="generator_unordered",
     )(joblib.delayed(_train_and_save)(finetuning, fold, paths[fold]) for fold in missing)
-    for fold, seconds, mcc in tqdm(finished, total=len(missing), unit="fold", disable=None):
-        log.info("fold %d: validation MCC %.4f after %.1f s", fold, mcc, seconds)
+    metric = headline(finetuning.kind)
+    for fold, seconds, value in tqdm(finished, total=len(missing), unit="fold", disable=None):
+        log.info("fold %d: validation %s %.4f after %.1f s", fold, metric, value, seconds)
     return [Fold.load(path) for path in paths.values()]
 
 
@@ -67,7 +68,7 @@ def _train_and_save(finetuning: Finetuning, fold: int, path: Path) -> tuple[int,
         trained = train_fold(finetuning, fold)
     trained.save(path)
     kept = next(row for row in trained.history if row["step"] == trained.step)
-    return fold, trained.seconds, kept["validation_mcc"]
+    return fold, trained.seconds, kept[f"validation_{headline(finetuning.kind)}"]
 
 
 def train_fold(finetuning: Finetuning, fold: int) -> Fold:
@@ -79,8 +80,10 @@ def train_fold(finetuning: Finetuning, fold: int) -> Fold:
     started = time.monotonic()
     config = finetuning.config
     table = read_task(finetuning.table)
-    splits = Splits(table)
+    splits = Splits(table, finetuning.kind)
     split = splits[fold]
+    scale = Scale.of(splits.labels[split.training]) if finetuning.kind == "regression" else None
+    labels = scale.standardise(splits.labels) if scale else splits.labels
     encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
     rows = TokenRows(
         table["sequence"].tolist(), name_rows(table), vocabulary, encoder.config.max_tokens
@@ -88,9 +91,7 @@ def train_fold(finetuning: Finetuning, fold: int) -> Fold:
     random = np.random.default_rng([config.seed, fold])
     torch.manual_seed(int(random.integers(2**31)))
     vectors = add_ia3(encoder)
-    classifier = PooledClassifier(
-        encoder, finetuning.classes, finetuning.pooling, vocabulary, finetuning.centre_bases
-    ).to(best_device())
+    classifier = build_classifier(encoder, vocabulary, finetuning.head()).to(best_device())
     learned = [*vectors, *classifier.output.parameters()]
     optimizer = torch.optim.Adam(
         learned,
@@ -106,7 +107,7 @@ def train_fold(finetuning: Finetuning, fold: int) -> Fold:
     for step in range(1, config.steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * min(1.0, step / max(1, config.warmup_steps))
-        loss = _loss(classifier, rows, next(batches), splits.labels)
+        loss = _loss(classifier, rows, next(batches), labels, finetuning.kind)
         if not torch.isfinite(loss):
             raise InputError(
                 f"{finetuning.table}: the loss of fold {fold} is {loss.item()} at step {step}: "
@@ -119,20 +120,27 @@ def train_fold(finetuning: Finetuning, fold: int) -> Fold:
         optimizer.step()
         losses.append(loss.item())
         if step % config.evaluate_every == 0 or step == config.steps:
-            mcc = _validate(classifier, rows, split, splits.labels, finetuning)
+            value = _validate(classifier, rows, split, labels, finetuning)
             history.append(
-                {"step": step, "train_loss": float(np.mean(losses)), "validation_mcc": mcc}
+                {
+                    "step": step,
+                    "train_loss": float(np.mean(losses)),
+                    f"validation_{headline(finetuning.kind)}": value,
+                }
             )
             losses.clear()
-            if kept is None or config.keep == "last" or mcc > kept[0]:
-                kept = mcc, step, classifier_state(classifier)
+            # What cannot be scored (no label with both classes) is worse than any score.
+            value = -math.inf if math.isnan(value) else value
+            if kept is None or config.keep == "last" or value > kept[0]:
+                kept = value, step, classifier_state(classifier)
 
     _, step, tensors = kept
+    tensors = scale.undo(tensors) if scale else tensors
     load_classifier_state(classifier, tensors)
     return Fold(
         fold=fold,
         tensors=tensors,
-        probabilities=predict(classifier, rows, splits.test, finetuning.batch_tokens),
+        outputs=predict(classifier, rows, splits.test, finetuning.batch_tokens, finetuning.kind),
         history=history,
         step=step,
         seconds=round(time.monotonic() - started, 3),
@@ -140,29 +148,28 @@ def train_fold(finetuning: Finetuning, fold: int) -> Fold:
 
 
 def _loss(
-    classifier: PooledClassifier, rows: TokenRows, batch: np.ndarray, labels: np.ndarray
+    classifier: Classifier, rows: TokenRows, batch: np.ndarray, labels: np.ndarray, kind: str
 ) -> torch.Tensor:
     classifier.train()
     device = classifier.output.weight.device
     tokens, _ = rows.batch(batch)
-    return cross_entropy(classifier(tokens.to(device)), torch.from_numpy(labels[batch]).to(device))
+    return loss_of(classifier(tokens.to(device)), labels[batch], kind)
 
 
 def _validate(
-    classifier: PooledClassifier,
+    classifier: Classifier,
     rows: TokenRows,
     split: Split,
     labels: np.ndarray,
     finetuning: Finetuning,
 ) -> float:
-    probabilities = predict(classifier, rows, split.validation, finetuning.batch_tokens)
-    return single_score(
-        "mcc",
-        labels[split.validation],
-        probabilities.argmax(axis=1),
-        probabilities,
-        finetuning.kind,
-    )
+    """Return the first metric of the kind; that of a regression does not depend on the scale."""
+    kind = finetuning.kind
+    outputs = predict(classifier, rows, split.validation, finetuning.batch_tokens, kind)
+    truth = labels[split.validation]
+    if kind == "per_base":  # as wide as the longest of these rows
+        truth = truth[:, : outputs.shape[1]]
+    return single_score(headline(kind), truth, decide(outputs, kind), outputs, kind)
 
 
 @contextmanager

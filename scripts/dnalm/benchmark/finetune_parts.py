@@ -7,15 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.benchmark.collection import PROBABILITY
 from dnalm.benchmark.finetuned import Fold
 from dnalm.benchmark.finetuning import Finetuning
+from dnalm.benchmark.labels import decide
+from dnalm.benchmark.metrics import headline
 from dnalm.benchmark.results import prediction_rows
 from dnalm.benchmark.tasks import read_task
 from dnalm.files import atomic_path
 from dnalm.model.weights import save_tensors
-
-HISTORY_COLUMNS = ["fold", "step", "train_loss", "validation_mcc"]
 
 
 def write_folds(
@@ -29,19 +28,20 @@ def write_folds(
 ) -> None:
     """Write some folds of one fine-tuning: adapters, test predictions with probabilities, history.
 
+    A regression has no probabilities.
+
     `identity` is what their result's summary begins with. It travels in the metadata of `adapters`,
     beside what it takes to build the classifier again.
     """
     table = read_task(finetuning.table)
     test = table[table["split"] == "test"]
-    classifier = {
-        "classes": finetuning.classes,
-        "pooling": finetuning.pooling,
-        "centre_bases": finetuning.centre_bases,
-    }
+    kind = finetuning.kind
     frames = [
-        prediction_rows(test, fold.fold, fold.probabilities.argmax(axis=1)).assign(
-            **{f"{PROBABILITY}{c}": column for c, column in enumerate(fold.probabilities.T)}
+        prediction_rows(
+            test,
+            fold.fold,
+            decide(fold.outputs, kind),
+            None if kind == "regression" else fold.outputs,
         )
         for fold in folds
     ]
@@ -49,7 +49,7 @@ def write_folds(
         pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)
     rows = pd.DataFrame(
         [{"fold": fold.fold} | row for fold in folds for row in fold.history],
-        columns=HISTORY_COLUMNS,
+        columns=["fold", "step", "train_loss", f"validation_{headline(kind)}"],
     )
     with atomic_path(history) as temporary:
         rows.to_csv(temporary, sep="\t", index=False)
@@ -62,7 +62,7 @@ def write_folds(
         adapters,
         {
             "identity": json.dumps(identity),
-            "classifier": json.dumps(classifier),
+            "classifier": json.dumps(finetuning.head()),
             "folds": json.dumps([fold.fold for fold in folds]),
             "steps": json.dumps([fold.step for fold in folds]),
             "seconds": json.dumps([fold.seconds for fold in folds]),

@@ -1,7 +1,8 @@
 """Fine-tuned adapters and heads: saved by fold, loaded again, and used to predict.
 
 A fold's tensors are `adapter.<vector>` and `head.{weight,bias}`; in a file of several folds the
-names begin with `fold.<f>.`. Shapes: R test rows, C classes.
+names begin with `fold.<f>.`. Shapes: R rows, C classes (multilabel: labels, regression: targets),
+L bases of the longest row.
 """
 
 import json
@@ -15,25 +16,30 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from dnalm.benchmark.objectives import activate
 from dnalm.benchmark.tokens import TokenRows
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.adapters import adapter_state, load_adapter
 from dnalm.model.encoder import Encoder
-from dnalm.model.heads import PooledClassifier
+from dnalm.model.heads import BaseClassifier, PooledClassifier
 from dnalm.model.weights import save_tensors
+
+Classifier = PooledClassifier | BaseClassifier
+OUTPUTS = "probabilities"  # in files; what a regression puts there are values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """One finished fold: the kept adapter and head, the test probabilities [R, C] they give.
+    """One finished fold: the kept adapter and head, and what they give for the test rows.
 
-    `history` has one row per evaluation (step, train_loss, validation_mcc), `step` is the kept one.
+    `outputs` are those of `predict`. `history` has one row per evaluation (step, train_loss,
+    validation_<first metric of the kind>), `step` is the kept one.
     """
 
     fold: int
     tensors: dict[str, Tensor]
-    probabilities: np.ndarray
+    outputs: np.ndarray
     history: list[dict[str, Any]]
     step: int
     seconds: float
@@ -41,23 +47,34 @@ class Fold:
     def save(self, path: str | Path) -> None:
         """Write the fold as one safetensors file, complete or not at all."""
         facts = {"step": self.step, "seconds": self.seconds, "history": self.history}
-        tensors = self.tensors | {"probabilities": torch.from_numpy(self.probabilities)}
+        tensors = self.tensors | {OUTPUTS: torch.from_numpy(self.outputs)}
         save_tensors(tensors, path, {"fold": str(self.fold), "facts": json.dumps(facts)})
 
     @classmethod
     def load(cls, path: str | Path) -> "Fold":
         """Return a fold that `save` wrote."""
         tensors, metadata = read_tensors(path)
-        probabilities = tensors.pop("probabilities").numpy()
+        outputs = tensors.pop(OUTPUTS).numpy()
         return cls(
             fold=int(metadata["fold"]),
             tensors=tensors,
-            probabilities=probabilities,
+            outputs=outputs,
             **json.loads(metadata["facts"]),
         )
 
 
-def classifier_state(classifier: PooledClassifier) -> dict[str, Tensor]:
+def build_classifier(
+    encoder: Encoder, vocabulary: Vocabulary, facts: Mapping[str, Any]
+) -> Classifier:
+    """Return a new classifier; `facts` are kind, classes, pooling and centre_bases."""
+    if facts["kind"] == "per_base":
+        return BaseClassifier(encoder, facts["classes"], vocabulary)
+    return PooledClassifier(
+        encoder, facts["classes"], facts["pooling"], vocabulary, facts["centre_bases"]
+    )
+
+
+def classifier_state(classifier: Classifier) -> dict[str, Tensor]:
     """Return copies of what fine-tuning changes: the adapter's vectors and the head."""
     head = classifier.output.state_dict()
     return {
@@ -65,7 +82,7 @@ def classifier_state(classifier: PooledClassifier) -> dict[str, Tensor]:
     } | {f"head.{name}": tensor.detach().cpu().clone() for name, tensor in head.items()}
 
 
-def load_classifier_state(classifier: PooledClassifier, state: Mapping[str, Tensor]) -> None:
+def load_classifier_state(classifier: Classifier, state: Mapping[str, Tensor]) -> None:
     """Give a classifier the adapter and head of `classifier_state`."""
     load_adapter(classifier.encoder, _below("adapter.", state))
     classifier.output.load_state_dict(_below("head.", state))
@@ -73,7 +90,7 @@ def load_classifier_state(classifier: PooledClassifier, state: Mapping[str, Tens
 
 def load_classifier(
     encoder: Encoder, vocabulary: Vocabulary, adapters: str | Path, fold: int
-) -> PooledClassifier:
+) -> Classifier:
     """Return `encoder` with the adapter and head of one fold of an adapters file, to predict with.
 
     The encoder is changed in place. Raises InputError when the file has no such fold.
@@ -82,27 +99,38 @@ def load_classifier(
     state = _below(f"fold.{fold}.", tensors)
     if not state:
         raise InputError(f"{adapters} holds no fold {fold}: choose one of {metadata['folds']}.")
-    facts = json.loads(metadata["classifier"])
-    classifier = PooledClassifier(
-        encoder, facts["classes"], facts["pooling"], vocabulary, facts["centre_bases"]
-    )
+    classifier = build_classifier(encoder, vocabulary, json.loads(metadata["classifier"]))
     load_classifier_state(classifier, state)
     return classifier.eval()
 
 
 @torch.inference_mode()
 def predict(
-    classifier: PooledClassifier, rows: TokenRows, chosen: np.ndarray, batch_tokens: int
+    classifier: Classifier, rows: TokenRows, chosen: np.ndarray, batch_tokens: int, kind: str
 ) -> np.ndarray:
-    """Return class probabilities float64 [R, C] of the rows `chosen`, in their order."""
+    """Return probabilities float64 [R, C] of the rows `chosen`, in their order.
+
+    regression: the values [R, C]; per_base: float32 [R, L, C], where what stands behind the end of
+    a sequence means nothing.
+    """
     classifier.eval()
     device = classifier.output.weight.device
-    probabilities = np.empty((len(rows), classifier.output.out_features))
-    for batch in rows.by_length(chosen, batch_tokens):
-        tokens, _ = rows.batch(batch)
-        logits = classifier(tokens.to(device))
-        probabilities[batch] = logits.double().softmax(dim=-1).cpu().numpy()
-    return probabilities[chosen]
+    batches = list(rows.by_length(chosen, batch_tokens))
+    found = [
+        activate(classifier(rows.batch(batch)[0].to(device)), kind).cpu().numpy()
+        for batch in batches
+    ]
+    place = np.empty(len(rows), dtype=np.int64)
+    place[chosen] = np.arange(len(chosen))
+    if kind != "per_base":
+        outputs = np.empty((len(chosen), found[0].shape[1]))
+        outputs[place[np.concatenate(batches)]] = np.concatenate(found)
+        return outputs
+    longest = max(array.shape[1] for array in found)
+    outputs = np.zeros((len(chosen), longest, found[0].shape[2]), dtype=np.float32)
+    for batch, array in zip(batches, found, strict=True):
+        outputs[place[batch], : array.shape[1]] = array
+    return outputs
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -25,7 +25,8 @@ class FinetuneConfig:
     """How one fold is trained.
 
     `schedule` constant means `learning_rate`, after a linear rise over `warmup_steps`; `keep` best
-    is the evaluation with the best validation MCC (ties: the earlier one), else the last;
+    is the evaluation with the best validation score, the first metric of the task's kind (ties: the
+    earlier one), else the last;
     `optimizer` holds Adam's beta1, beta2 and eps; `gradient_clip` may be None.
     """
 
@@ -91,6 +92,15 @@ class Finetuning:
             centre_bases=embed["centre_bases"],
             batch_tokens=embed["batch_tokens"],
         )
+
+    def head(self) -> dict[str, Any]:
+        """Return what it takes to build the classifier again."""
+        return {
+            "kind": self.kind,
+            "classes": self.classes,
+            "pooling": self.pooling,
+            "centre_bases": self.centre_bases,
+        }
 
     def identity(self) -> str:
         """Return a hash of everything that decides the result of a fold."""

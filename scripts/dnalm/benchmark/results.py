@@ -7,11 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.metrics import METRICS
+from dnalm.benchmark.labels import pad, stack
+from dnalm.benchmark.metrics import METRICS_BY_KIND
 from dnalm.files import atomic_path, sha256_of, write_json
 
-SCORE_COLUMNS = ["fold", *METRICS]
 PREDICTION_COLUMNS = ["id", "fold", "label", "prediction"]
+PROBABILITY = "probability."  # columns of predictions, one per class or label
+RANKED = ("multilabel", "per_base")  # kinds whose first metric needs the probabilities
+
+
+def score_columns(kind: str) -> list[str]:
+    """Return the columns of a task's scores: the split and the metrics of its kind."""
+    return ["fold", *METRICS_BY_KIND[kind]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +27,9 @@ class Result:
 
     `selected` is the choice made on validation rows; `edge` is true when it lies on the border of
     what was searched, so that a wider search may do better; `grid` holds one row per candidate;
-    `scores` one row per split, on the test rows (columns `SCORE_COLUMNS`); `predictions` one row
-    per split and test row (columns `PREDICTION_COLUMNS`); `seconds` the time of the work;
+    `scores` one row per split, on the test rows (`score_columns`); `predictions` one row per split
+    and test row (columns `PREDICTION_COLUMNS`; of the kinds `RANKED` the probabilities too, see
+    `prediction_rows`); `seconds` the time of the work;
     `not_converged` the number of fits that met their iteration limit.
     """
 
@@ -54,16 +62,51 @@ def identify(
     }
 
 
-def prediction_rows(test: pd.DataFrame, fold: int, predictions: np.ndarray) -> pd.DataFrame:
-    """Return one split's part of a result's predictions; `test` holds the task's test rows."""
+def prediction_rows(
+    test: pd.DataFrame,
+    fold: int,
+    predictions: np.ndarray,
+    probabilities: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Return one split's part of a result's predictions; `test` holds the task's test rows.
+
+    `predictions` have the shape of the labels; several numbers of a row become a list, as long as
+    its label. `probabilities` [R, C] or per_base [R, L, C] become columns `probability.<class>`.
+    """
+    lengths = [np.size(label) for label in test["label"]]
+    columns = [] if probabilities is None else np.moveaxis(probabilities, -1, 0)
     return pd.DataFrame(
         {
             "id": test["id"].to_numpy(),
             "fold": fold,
             "label": test["label"].to_numpy(),
-            "prediction": predictions,
+            "prediction": _cells(predictions, lengths),
+            **{f"{PROBABILITY}{c}": _cells(column, lengths) for c, column in enumerate(columns)},
         }
     )
+
+
+def _cells(array: np.ndarray, lengths: list[int]) -> np.ndarray | list[np.ndarray]:
+    if array.ndim == 1:
+        return array
+    return [row[:length] for row, length in zip(array, lengths, strict=True)]
+
+
+def prediction_arrays(
+    rows: pd.DataFrame, kind: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return labels, predictions and probabilities of rows made by `prediction_rows`.
+
+    As `dnalm.benchmark.metrics.score` takes them; no probabilities where there are no columns.
+    """
+    columns = [name for name in rows if name.startswith(PROBABILITY)]
+    probabilities = None
+    if columns and kind == "per_base":
+        arrays = [pad(rows[name], np.float32, 0.0) for name in columns]
+        probabilities = np.stack(arrays, axis=-1)
+    elif columns:
+        probabilities = rows[columns].to_numpy(np.float64)
+    return stack(rows["label"], kind), stack(rows["prediction"], kind), probabilities
 
 
 def write_result(
@@ -76,9 +119,13 @@ def write_result(
 ) -> None:
     """Write a result: scores as TSV, predictions as Parquet, and, last, the summary as JSON."""
     with atomic_path(scores) as temporary:
-        result.scores[SCORE_COLUMNS].to_csv(temporary, sep="\t", index=False, na_rep="nan")
+        result.scores[score_columns(identity["kind"])].to_csv(
+            temporary, sep="\t", index=False, na_rep="nan"
+        )
     with atomic_path(predictions) as temporary:
-        result.predictions[PREDICTION_COLUMNS].to_parquet(temporary, index=False)
+        ranks = identity["kind"] in RANKED
+        kept = [c for c in result.predictions if ranks and c.startswith(PROBABILITY)]
+        result.predictions[[*PREDICTION_COLUMNS, *kept]].to_parquet(temporary, index=False)
     write_json(
         summary,
         identity

@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from dnalm.configuration.kinds import find_unscored
 from dnalm.configuration.models import find_model_errors, find_unknown
 from dnalm.configuration.panels import find_panel_errors
 from dnalm.configuration.schema import nearest
@@ -26,6 +27,7 @@ def find_reference_errors(
         _corpora,
         find_panel_errors,
         find_model_errors,
+        find_unscored,
     )
     sentences = [sentence for part in parts for sentence in part(config)]
     return sentences + list(_published(config, list(published)))

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping
 from string import Formatter
 from typing import Any
 
+from dnalm.configuration.kinds import find_kind_errors
 from dnalm.configuration.resolve import list_sources, resolve_task
 from dnalm.configuration.schema import nearest
 
 PLACEHOLDERS = {"name", "split"}
 # What says how to read files of rows, which a task that is cut from a genome has not.
-OF_FILES = ("sha256", "format", "sequence_column", "label_column", "label_pattern")
+OF_FILES = ("sha256", "format", "sequence_column", "label_column", "label_separator")
+OF_FILES += ("label_pattern",)
 
 
 def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
@@ -19,11 +21,7 @@ def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
         key, task = f"tasks.{name}", resolve_task(config, name)
         if "." not in name:
             yield f"{key}: a task is named <set>.<name>; write 'mine.{name}'."
-        if (task["kind"] == "binary") != (task["classes"] == 2):
-            yield (
-                f"{key}: kind is {task['kind']} and classes {task['classes']}; binary means 2"
-                " classes, multiclass 3 or more."
-            )
+        yield from find_kind_errors(key, name, entry, task)
         if "build" in entry:
             for unused in (unused for unused in OF_FILES if unused in entry):
                 yield f"{key}.{unused}: a task with `build:` reads no file of rows; remove the key."
@@ -75,10 +73,11 @@ def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Ite
         given = {"labels": entry.get("labels")}  # others' labels in a shared mapping do no harm
     for name, numbers in given.items():
         for label, number in (numbers or {}).items():
-            if number >= task["classes"]:
+            classes = 2 if task["kind"] == "multilabel" else task["classes"]
+            if number >= classes:
                 yield (
-                    f"{key}.{name}: '{label}' is given the class {number}, but {task['classes']}"
-                    f" classes are 0 to {task['classes'] - 1}; correct one of them."
+                    f"{key}.{name}: '{label}' is given the class {number}, but {classes}"
+                    f" classes are 0 to {classes - 1}; correct one of them."
                 )
 
 

@@ -84,3 +84,35 @@ class PooledClassifier(nn.Module):
         states = self.encoder.embed_states(tokens, [last])[last]
         pooled = pool(states, tokens, self.vocabulary, self.pooling, self.centre_bases)
         return self.output(pooled)
+
+
+class BaseClassifier(nn.Module):
+    """One linear layer on the last state of every token, which gives classes to all its bases.
+
+    A token of k bases uses all of the layer's k groups of classes, one of a single base (the end
+    of a piece, an N) the first. First weights as in `PooledClassifier`.
+    """
+
+    def __init__(self, encoder: Encoder, classes: int, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.classes = classes
+        self.vocabulary = vocabulary
+        self.output = nn.Linear(encoder.config.width, vocabulary.k * classes)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return logits [B, L, classes] for `tokens` int64[B, T], padded on the right.
+
+        L is the number of bases of the longest sequence; behind the end of a shorter one are zeros.
+        """
+        last = self.encoder.config.layers
+        states = self.encoder.embed_states(tokens, [last])[last]
+        logits = self.output(states).unflatten(-1, (self.vocabulary.k, self.classes))
+        table = bases_per_token(np.arange(self.vocabulary.size), self.vocabulary).astype(np.int64)
+        bases = torch.from_numpy(table).to(tokens.device)[tokens]
+        places = torch.arange(self.vocabulary.k, device=tokens.device) < bases.unsqueeze(-1)
+        lengths = bases.sum(1)
+        by_base = logits.new_zeros(len(tokens), int(lengths.max()), self.classes)
+        real = torch.arange(by_base.shape[1], device=tokens.device) < lengths.unsqueeze(-1)
+        by_base[real] = logits[places]  # both in the order of rows, then of bases
+        return by_base

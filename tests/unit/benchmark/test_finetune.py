@@ -24,11 +24,7 @@ from dnalm.benchmark.models import load_model
 from dnalm.benchmark.results import identify, write_result
 from dnalm.benchmark.tokens import TokenRows
 from dnalm.errors import InputError
-from dnalm.genome.kmers import Vocabulary
-from dnalm.model.config import EncoderConfig
-from dnalm.model.encoder import Encoder
-from dnalm.model.initialise import initialise
-from dnalm.model.weights import save_tensors, save_weights
+from dnalm.model.weights import save_tensors
 
 METHOD = {
     "adapter": "ia3",
@@ -69,35 +65,8 @@ def make_table(rows: int, test: int, splits: int, signal_share: float = 0.8) -> 
 
 
 @pytest.fixture
-def finetuning(tmp_path: Path) -> Finetuning:
-    vocabulary = Vocabulary(2, "v2")
-    config = EncoderConfig(
-        layers=2,
-        heads=2,
-        width=16,
-        ffn_width=24,
-        positions="rotary",
-        feed_forward="swiglu",
-        ffn_bias=False,
-        max_tokens=64,
-        vocabulary_size=vocabulary.size,
-        pad_id=vocabulary.pad,
-        mask_id=vocabulary.mask,
-        token_dropout=None,
-        dropout=0.0,
-        layer_norm_eps=1e-5,
-        initialisation="haiku",
-    )
-    encoder = Encoder(config)
-    initialise(encoder, 3)
-    files = {
-        "run": str(tmp_path / "run.json"),
-        "weights": str(tmp_path / "weights.safetensors"),
-        "table": str(tmp_path / "task.parquet"),
-    }
-    save_weights(encoder, files["weights"], {})
-    facts = {"model": "small", "encoder": vars(config), "k": 2, "vocabulary": "v2"}
-    Path(files["run"]).write_text(json.dumps(facts))
+def finetuning(small_model: dict[str, str], tmp_path: Path) -> Finetuning:
+    files = small_model | {"table": str(tmp_path / "task.parquet")}
     make_table(60, 40, 3).to_parquet(files["table"])
     return Finetuning.of(files, SUMMARY, {}, METHOD, EMBED)
 
@@ -110,9 +79,9 @@ def test_it_learns_a_planted_signal(finetuning):
     fold = train_fold(changed(finetuning, steps=120), 0)
     table = pd.read_parquet(finetuning.table)
     truth = table.loc[table["split"] == "test", "label"]
-    assert matthews_corrcoef(truth, fold.probabilities.argmax(axis=1)) > 0.6
+    assert matthews_corrcoef(truth, fold.outputs.argmax(axis=1)) > 0.6
     assert fold.history[-1]["train_loss"] < fold.history[0]["train_loss"]
-    np.testing.assert_allclose(fold.probabilities.sum(axis=1), 1.0)
+    np.testing.assert_allclose(fold.outputs.sum(axis=1), 1.0)
 
 
 def test_only_three_vectors_per_block_and_the_head_are_learned(finetuning):
@@ -154,8 +123,8 @@ def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
         classifier = load_classifier(encoder, vocabulary, paths["adapters"], fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
-        again = predict(classifier, rows, test, EMBED["batch_tokens"])
-        np.testing.assert_allclose(again, fold.probabilities, atol=1e-6)
+        again = predict(classifier, rows, test, EMBED["batch_tokens"], "binary")
+        np.testing.assert_allclose(again, fold.outputs, atol=1e-6)
         stored = pd.read_parquet(paths["predictions"]).query("fold == @fold.fold")
         assert stored["prediction"].tolist() == again.argmax(axis=1).tolist()
     with pytest.raises(InputError, match="holds no fold 7"):
@@ -224,7 +193,7 @@ def test_folds_of_several_jobs_join_to_the_result_of_one(finetuning, tmp_path):
     truth = table.loc[table["split"] == "test", "label"].to_numpy()
     for fold in range(3):
         alone = train_fold(finetuning, fold)
-        predictions = alone.probabilities.argmax(axis=1)
+        predictions = alone.outputs.argmax(axis=1)
         rows = result.predictions.query("fold == @fold")
         assert rows["prediction"].tolist() == predictions.tolist()
         assert result.scores["mcc"][fold] == pytest.approx(matthews_corrcoef(truth, predictions))
@@ -327,7 +296,7 @@ def test_a_killed_job_resumes_from_its_finished_folds(finetuning, tmp_path):
     whole = finetune(again, part=0, parts=1, partial=tmp_path / "other", threads=1)
     for resumed, one_go in zip(folds, whole, strict=True):
         assert resumed.step == one_go.step
-        assert resumed.probabilities.tolist() == one_go.probabilities.tolist()
+        assert resumed.outputs.tolist() == one_go.outputs.tolist()
 
 
 def test_other_settings_do_not_take_up_finished_folds(finetuning):
@@ -349,7 +318,7 @@ def test_parallel_processes_give_the_folds_of_one(finetuning, tmp_path):
     )
     for first, second in zip(one, two, strict=True):
         assert first.history == second.history
-        assert first.probabilities.tolist() == second.probabilities.tolist()
+        assert first.outputs.tolist() == second.outputs.tolist()
 
 
 def test_a_fold_reads_back_as_it_was_saved(finetuning, tmp_path):

@@ -7,7 +7,7 @@ from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 from dnalm.model.adapters import add_ia3
 from dnalm.model.encoder import Encoder
-from dnalm.model.heads import PooledClassifier, pool
+from dnalm.model.heads import BaseClassifier, PooledClassifier, pool
 
 
 def tokens_of(sequences: list[str], vocabulary: Vocabulary) -> torch.Tensor:
@@ -124,3 +124,36 @@ def test_ia3_and_the_layer_are_all_that_trains(
     classifier(batch.tokens).square().sum().backward()
     with_gradient = {id(p) for p in classifier.parameters() if p.grad is not None}
     assert with_gradient == {id(p) for p in [*vectors, *classifier.output.parameters()]}
+
+
+def test_every_base_takes_the_classes_of_its_place_in_its_token(
+    encoder: Encoder, sequences: list[str], vocabulary: Vocabulary
+) -> None:
+    classifier = BaseClassifier(encoder, 2, vocabulary)
+    tokens = tokens_of(sequences, vocabulary)
+    logits = classifier(tokens)
+    assert logits.shape == (3, 16, 2)
+    states = encoder(tokens).states[-1]
+    groups = states @ classifier.output.weight.T + classifier.output.bias
+    # (token, place in it) of every base: ACG TAC GTA C G N ATT T, ACG TAC G and A C.
+    words = [(token, place) for token in (1, 2, 3) for place in (0, 1, 2)]
+    places = [
+        [*words, (4, 0), (5, 0), (6, 0), (7, 0), (7, 1), (7, 2), (8, 0)],
+        [*words[:6], (3, 0)],
+        [(1, 0), (2, 0)],
+    ]
+    for row, expected in enumerate(places):
+        for base, (token, place) in enumerate(expected):
+            own = groups[row, token, 2 * place : 2 * place + 2]
+            torch.testing.assert_close(logits[row, base], own)
+        assert (logits[row, len(expected) :] == 0).all()
+
+
+def test_no_base_of_a_sequence_depends_on_what_it_shares_a_batch_with(
+    encoder: Encoder, sequences: list[str], vocabulary: Vocabulary
+) -> None:
+    classifier = BaseClassifier(encoder, 2, vocabulary)
+    together = classifier(tokens_of(sequences, vocabulary))
+    for row, sequence in enumerate(sequences):
+        alone = classifier(tokens_of([sequence], vocabulary))[0]
+        torch.testing.assert_close(together[row, : len(sequence)], alone)

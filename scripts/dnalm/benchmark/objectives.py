@@ -1,0 +1,69 @@
+"""What fine-tuning minimises for each kind of task, and what its logits mean.
+
+Shapes: B batch, N rows, C classes (multilabel: labels, regression: targets), L bases.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+
+from dnalm.benchmark.labels import NO_LABEL
+
+
+def loss_of(logits: Tensor, labels: np.ndarray, kind: str) -> Tensor:
+    """Return the mean loss of a batch, on the device of `logits`.
+
+    Cross entropy of classes; of 0 and 1 for each label (multilabel); squares (regression, targets
+    in the units of the logits); cross entropy over the labelled bases (per_base: logits [B, L, C],
+    `labels` [B, L or more]), 0 where there is none.
+    """
+    given = torch.from_numpy(labels).to(logits.device)
+    if kind == "multilabel":
+        return binary_cross_entropy_with_logits(logits, given.to(logits.dtype))
+    if kind == "regression":
+        return mse_loss(logits, given.to(logits.dtype))
+    if kind == "per_base":
+        given = given[:, : logits.shape[1]].flatten()
+        loss = cross_entropy(logits.flatten(0, 1), given, ignore_index=NO_LABEL, reduction="sum")
+        return loss / (given != NO_LABEL).sum().clamp(min=1)
+    return cross_entropy(logits, given)
+
+
+def activate(logits: Tensor, kind: str) -> Tensor:
+    """Return probabilities float64 of the shape of `logits`; of a regression the values."""
+    logits = logits.double()
+    if kind == "regression":
+        return logits
+    return logits.sigmoid() if kind == "multilabel" else logits.softmax(dim=-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Mean and standard deviation float64 [C] of the targets of a regression."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> "Scale":
+        """Return the scale of some rows' targets [N, C]; a constant target keeps its units."""
+        deviation = labels.std(axis=0)
+        return cls(mean=labels.mean(axis=0), deviation=np.where(deviation > 0, deviation, 1.0))
+
+    def standardise(self, labels: np.ndarray) -> np.ndarray:
+        """Return targets [N, C] in standard deviations from the mean."""
+        return (labels - self.mean) / self.deviation
+
+    def undo(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the state of a classifier of standardised targets as one of the targets."""
+        mean, deviation = map(torch.from_numpy, (self.mean, self.deviation))
+        weight, bias = state["head.weight"], state["head.bias"]
+        return {
+            **state,
+            "head.weight": (weight.double() * deviation[:, None]).to(weight.dtype),
+            "head.bias": (bias.double() * deviation + mean).to(bias.dtype),
+        }

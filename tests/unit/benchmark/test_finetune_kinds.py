@@ -1,0 +1,188 @@
+"""Fine-tuning of multilabel, regression and per-base tasks: learned, written, joined, scored."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import pearsonr
+from sklearn.metrics import roc_auc_score, root_mean_squared_error
+
+from dnalm.benchmark.collection import collect
+from dnalm.benchmark.finetune import finetune, train_fold
+from dnalm.benchmark.finetune_parts import write_folds
+from dnalm.benchmark.finetuned import Fold, load_classifier, predict
+from dnalm.benchmark.finetuning import Finetuning
+from dnalm.benchmark.labels import label_array
+from dnalm.benchmark.metrics import METRICS_BY_KIND, headline
+from dnalm.benchmark.models import load_model
+from dnalm.benchmark.results import identify, prediction_arrays, write_result
+from dnalm.benchmark.tokens import TokenRows
+
+METHOD = {
+    "adapter": "ia3",
+    "steps": 150,
+    "batch_size": 8,
+    "learning_rate": 1e-2,
+    "schedule": "constant",
+    "warmup_steps": 0,
+    "evaluate_every": 50,
+    "keep": "best",
+    "head": "linear",
+    "optimizer": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+    "gradient_clip": None,
+    "seed": 42,
+}
+EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+CLASSES = {"multilabel": 3, "regression": 2, "per_base": 2}
+TRAIN, TEST = 90, 50
+
+
+def label_of(sequence: str, kind: str) -> list:
+    """Plant what a sequence's bases say about it."""
+    share = {base: sequence.count(base) / len(sequence) for base in "ACGT"}
+    if kind == "regression":  # of unequal means and spreads
+        return [1000 + 50 * (share["C"] + share["G"]), share["A"]]
+    if kind == "multilabel":  # the third is in no row
+        return [int(share["C"] + share["G"] > 0.5), int(share["A"] + share["G"] > 0.5), 0]
+    return [-1 if base == "N" else int(base == "G") for base in sequence]
+
+
+def make_table(kind: str) -> pd.DataFrame:
+    """Random DNA of unequal lengths and composition, some with an N."""
+    random = np.random.default_rng(5)
+    sequences = []
+    for row in range(TRAIN + TEST):
+        shares = random.dirichlet([2, 2, 2, 2])
+        letters = random.choice(list("ACGT"), random.integers(30, 50), p=shares)
+        sequences.append("".join(letters) + "N" * (row % 2))
+    return pd.DataFrame(
+        {
+            "id": [f"row.{i}" for i in range(TRAIN + TEST)],
+            "sequence": sequences,
+            "label": [label_of(sequence, kind) for sequence in sequences],
+            "split": ["train"] * TRAIN + ["test"] * TEST,
+            "provenance": "planted",
+            "folds": [[i % 3] if i < TRAIN else [] for i in range(TRAIN + TEST)],
+        }
+    )
+
+
+def summary_of(kind: str) -> dict:
+    return {
+        "name": "mine.x",
+        "kind": kind,
+        "classes": CLASSES[kind],
+        "rows": {"train": TRAIN, "test": TEST},
+    }
+
+
+@pytest.fixture(params=list(CLASSES))
+def finetuning(small_model: dict[str, str], tmp_path: Path, request) -> Finetuning:
+    files = small_model | {"table": str(tmp_path / "task.parquet")}
+    make_table(request.param).to_parquet(files["table"])
+    return Finetuning.of(files, summary_of(request.param), {}, METHOD, EMBED)
+
+
+def test_every_kind_learns_what_was_planted(finetuning):
+    fold = train_fold(finetuning, 0)
+    table = pd.read_parquet(finetuning.table)
+    truth = label_array(table[table["split"] == "test"], finetuning.kind)
+    assert fold.history[-1]["train_loss"] < 0.9 * fold.history[0]["train_loss"]
+    if finetuning.kind == "regression":
+        assert all(pearsonr(truth[:, c], fold.outputs[:, c])[0] > 0.7 for c in range(2))
+        # In the units of each target: better than its mean.
+        errors = root_mean_squared_error(truth, fold.outputs, multioutput="raw_values")
+        assert (errors < 0.8 * truth.std(axis=0)).all()
+    elif finetuning.kind == "multilabel":
+        assert min(roc_auc_score(truth[:, c], fold.outputs[:, c]) for c in (0, 1)) > 0.8
+        assert fold.outputs[:, 2].max() < 0.5
+    else:
+        known = truth >= 0
+        assert fold.outputs.shape == (*truth.shape, 2)
+        assert roc_auc_score(truth[known], fold.outputs[..., 1][known]) > 0.9
+        sums = fold.outputs.sum(axis=-1)
+        lengths = table.loc[table["split"] == "test", "sequence"].str.len().to_numpy()
+        real = np.arange(sums.shape[1]) < lengths[:, None]
+        np.testing.assert_allclose(sums[real], 1, atol=1e-6)
+
+
+def test_the_evaluation_with_the_best_first_metric_is_kept(finetuning):
+    short = replace(finetuning, config=replace(finetuning.config, steps=40, evaluate_every=4))
+    fold = train_fold(short, 1)
+    values = [row[f"validation_{headline(short.kind)}"] for row in fold.history]
+    assert fold.step == fold.history[int(np.argmax(values))]["step"]
+
+
+def test_a_fold_of_every_kind_reads_back_as_it_was_saved(finetuning, tmp_path):
+    fold = train_fold(replace(finetuning, config=replace(finetuning.config, steps=2)), 2)
+    fold.save(tmp_path / "fold.safetensors")
+    found = Fold.load(tmp_path / "fold.safetensors")
+    assert found.outputs.dtype == fold.outputs.dtype
+    assert found.outputs.tolist() == fold.outputs.tolist()
+    assert all(torch.equal(found.tensors[name], fold.tensors[name]) for name in fold.tensors)
+
+
+def test_parts_of_every_kind_are_joined_scored_and_predict_again(finetuning, tmp_path):
+    finetuning = replace(finetuning, config=replace(finetuning.config, steps=30, evaluate_every=30))
+    kind, files = finetuning.kind, []
+    task = summary_of(kind)
+    identity = identify(
+        method="ia3", task=task, table_path=finetuning.table, model="small", weights_sha256="ab"
+    )
+    folds = []
+    for part in range(2):
+        own = finetune(finetuning, part=part, parts=2, partial=tmp_path / "p", threads=1)
+        names = ("adapters", "predictions", "history")
+        paths = {name: tmp_path / f"{name}.{part}" for name in names}
+        write_folds(own, finetuning, identity, **paths)
+        files.append(paths)
+        folds += own
+    result, _ = collect(
+        *([paths[name] for paths in files] for name in names),
+        keep="best",
+        merged_adapters=tmp_path / "adapters.safetensors",
+        merged_history=tmp_path / "history.tsv",
+    )
+    triple = {name: tmp_path / f"result.{name}" for name in ("scores", "summary", "predictions")}
+    write_result(result, identity, **triple)
+    scores = pd.read_csv(triple["scores"], sep="\t")
+    assert scores.columns.tolist() == ["fold", *METRICS_BY_KIND[kind]]
+
+    table = pd.read_parquet(finetuning.table)
+    test = np.flatnonzero(table["split"] == "test")
+    truth = label_array(table.iloc[test], kind)
+    written = pd.read_parquet(triple["predictions"])
+    probability = [f"probability.{c}" for c in range(CLASSES[kind])]
+    columns = ["id", "fold", "label", "prediction"]
+    columns += [] if kind == "regression" else probability
+    assert written.columns.tolist() == columns
+    for fold in folds:
+        encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
+        path = tmp_path / "adapters.safetensors"
+        classifier = load_classifier(encoder, vocabulary, path, fold.fold)
+        rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
+        again = predict(classifier, rows, test, EMBED["batch_tokens"], kind)
+        np.testing.assert_allclose(again, fold.outputs, rtol=1e-5, atol=1e-6)
+        labels, predictions, probabilities = prediction_arrays(
+            written[written["fold"] == fold.fold], kind
+        )
+        assert labels.tolist() == truth.tolist()
+        found = scores.set_index("fold").loc[fold.fold]
+        if kind == "regression":
+            assert probabilities is None
+            np.testing.assert_array_equal(predictions, fold.outputs)
+            expected = np.mean([pearsonr(truth[:, c], fold.outputs[:, c])[0] for c in range(2)])
+            assert found["pearson_mean"] == pytest.approx(expected)
+        elif kind == "multilabel":
+            np.testing.assert_array_equal(probabilities, fold.outputs)
+            expected = roc_auc_score(truth[:, :2], fold.outputs[:, :2])  # the third has one value
+            assert found["auc_mean"] == pytest.approx(expected)
+        else:
+            known = truth >= 0
+            np.testing.assert_array_equal(probabilities[known], fold.outputs[known])
+            assert (predictions[known] == fold.outputs.argmax(axis=-1)[known]).all()
+            expected = (predictions[known] == truth[known]).mean()
+            assert found["accuracy"] == pytest.approx(expected)

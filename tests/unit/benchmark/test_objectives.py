@@ -1,0 +1,59 @@
+"""Losses and outputs of every kind against values worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dnalm.benchmark.objectives import Scale, activate, loss_of
+
+
+def test_classes_have_the_cross_entropy_and_labels_that_of_each_by_itself():
+    logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]])
+    found = loss_of(logits, np.array([1, 0]), "binary")
+    assert found.item() == pytest.approx((-math.log(3 / 4) - math.log(1 / 2)) / 2)
+    found = loss_of(logits, np.array([[1, 1], [0, 0]]), "multilabel")
+    assert found.item() == pytest.approx((3 * math.log(2) - math.log(3 / 4)) / 4)
+
+
+def test_targets_have_the_mean_of_squares():
+    logits = torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+    assert loss_of(logits, np.array([[1.0, 1.0], [0.0, 0.5]]), "regression") == 5.25 / 4
+
+
+def test_bases_without_a_label_play_no_part_in_the_loss():
+    logits = torch.zeros(2, 3, 4)
+    logits[0, 2], logits[1, 1:] = 99.0, torch.tensor([0.0, 50.0, 0.0, 0.0])
+    labels = np.array([[0, 3, -1, -1], [2, -1, -1, -1]])
+    assert loss_of(logits, labels, "per_base").item() == pytest.approx(math.log(4))
+    nothing = torch.zeros(1, 3, 4, requires_grad=True)
+    loss = loss_of(nothing, np.full((1, 4), -1), "per_base")
+    loss.backward()
+    assert loss.item() == 0
+    assert (nothing.grad == 0).all()
+
+
+def test_probabilities_sum_to_one_over_classes_but_not_over_labels():
+    logits = torch.tensor([[0.0, math.log(3)]])
+    assert activate(logits, "multiclass").tolist()[0] == pytest.approx([1 / 4, 3 / 4])
+    assert activate(logits[None], "per_base").tolist()[0][0] == pytest.approx([1 / 4, 3 / 4])
+    assert activate(logits, "multilabel").tolist()[0] == pytest.approx([1 / 2, 3 / 4])
+    assert activate(logits, "regression").tolist() == logits.double().tolist()
+
+
+def test_a_head_of_standardised_targets_becomes_one_of_the_targets():
+    random = np.random.default_rng(0)
+    labels = random.normal(size=(50, 3)) * [1, 100, 0] + [0, 1000, 7]
+    scale = Scale.of(labels)
+    standard = scale.standardise(labels)
+    assert standard.mean(axis=0) == pytest.approx(0, abs=1e-12)
+    assert standard.std(axis=0) == pytest.approx([1, 1, 0])
+    weight, bias = torch.randn(3, 4), torch.randn(3)
+    state = scale.undo({"head.weight": weight, "head.bias": bias, "adapter.x": bias})
+    assert state["adapter.x"] is bias
+    inputs = torch.randn(5, 4)
+    outputs = inputs @ weight.T + bias
+    expected = outputs.numpy() * scale.deviation + scale.mean
+    found = inputs @ state["head.weight"].T + state["head.bias"]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
