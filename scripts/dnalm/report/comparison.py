@@ -1,16 +1,18 @@
 """Paired comparison of two methods on the same test rows.
 
-Letters in shapes: F folds, R test rows, C classes, N bootstrap draws.
+Letters in shapes: F folds, R test rows, C classes or the like, N bootstrap draws.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.results import PREDICTION_COLUMNS
+from dnalm.benchmark.metrics import headline
+from dnalm.benchmark.resampling import resampled_metric
+from dnalm.benchmark.results import PREDICTION_COLUMNS, RANKED, prediction_arrays
 from dnalm.errors import InputError
 
 # Resampled in chunks so that memory stays small on test sets of a hundred thousand rows.
@@ -36,19 +38,25 @@ class Predictions:
     """What F models of one method said about the same R test rows, sorted by id."""
 
     ids: np.ndarray  # [R]
-    labels: np.ndarray  # int64 [R]
-    classes: np.ndarray  # int64 [F, R], the predicted class
+    labels: np.ndarray  # [R] or [R, ...], by kind, see `label_array`
+    classes: np.ndarray  # [F, R] or [F, R, ...], what was predicted
+    probabilities: np.ndarray | None = None  # [F, R, ..., C], of the kinds that are scored by them
+    kind: str = "multiclass"
 
     def select(self, rows: np.ndarray) -> "Predictions":
         """Return the test rows of a bool mask or index array."""
-        return Predictions(
-            ids=self.ids[rows], labels=self.labels[rows], classes=self.classes[:, rows]
+        return replace(
+            self,
+            ids=self.ids[rows],
+            labels=self.labels[rows],
+            classes=self.classes[:, rows],
+            probabilities=None if self.probabilities is None else self.probabilities[:, rows],
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Mean MCC over folds of two methods, their difference and its interval."""
+    """Mean score over folds of two methods, their difference and its interval."""
 
     first: float
     second: float
@@ -58,12 +66,13 @@ class Difference:
     rows: int
 
 
-def read_predictions(path: str | Path) -> Predictions:
-    """Read a predictions.parquet (columns id, fold, label, prediction).
+def read_predictions(path: str | Path, kind: str = "multiclass") -> Predictions:
+    """Read a predictions.parquet: id, fold, label, prediction, of some kinds probabilities.
 
-    Raises InputError when a fold misses a test row or holds one twice.
+    Raises InputError when a fold misses a test row or holds one twice, and where probabilities are
+    missing that the kind of task is scored by.
     """
-    table = pd.read_parquet(path, columns=PREDICTION_COLUMNS)
+    table = pd.read_parquet(path, columns=None if kind in RANKED else PREDICTION_COLUMNS)
     table = table.sort_values(["fold", "id"], kind="stable")
     folds = table["fold"].nunique()
     ids = table["id"].unique()
@@ -72,29 +81,31 @@ def read_predictions(path: str | Path) -> Predictions:
             f"{path}: {len(table)} rows for {folds} folds and {len(ids)} test rows, while every "
             f"fold predicts every test row once; delete the file and run again."
         )
+    labels, predictions, probabilities = prediction_arrays(table, kind)
+    if probabilities is None and kind in RANKED:
+        raise InputError(
+            f"{path}: there are no probabilities, by which a {kind} task is scored "
+            f"({headline(kind)}); delete the file and run again."
+        )
     shape = (folds, len(ids))
     return Predictions(
         ids=table["id"].to_numpy()[: len(ids)],
-        labels=table["label"].to_numpy(np.int64)[: len(ids)],
-        classes=table["prediction"].to_numpy(np.int64).reshape(shape),
+        labels=labels[: len(ids)],
+        classes=predictions.reshape(shape + predictions.shape[1:]),
+        probabilities=None
+        if probabilities is None
+        else probabilities.reshape(shape + probabilities.shape[1:]),
+        kind=kind,
     )
-
-
-def matthews(confusion: np.ndarray) -> np.ndarray:
-    """Return the multi-class Matthews correlation of [..., C, C]; 0 if undefined."""
-    confusion = np.asarray(confusion, dtype=np.float64)
-    labels, predictions = confusion.sum(-1), confusion.sum(-2)
-    total = confusion.sum((-1, -2))
-    right = np.trace(confusion, axis1=-2, axis2=-1)
-    covariance = right * total - (labels * predictions).sum(-1)
-    spread = (total**2 - (labels**2).sum(-1)) * (total**2 - (predictions**2).sum(-1))
-    return np.divide(covariance, np.sqrt(spread), out=np.zeros_like(covariance), where=spread > 0)
 
 
 def paired_bootstrap(
     first: Predictions, second: Predictions, config: BootstrapConfig
 ) -> Difference:
-    """Return mean-over-folds MCC of `first` minus that of `second` with a percentile interval.
+    """Return mean-over-folds score of `first` minus that of `second` with a percentile interval.
+
+    The score is the first metric of the task's kind. A draw in which it is not defined (multilabel:
+    no label of which both classes were drawn) is left out.
 
     Every draw takes the same test rows for both methods and all folds. The interval covers the
     choice of test rows only, not other seeds of training. Raises InputError when the two were not
@@ -106,14 +117,17 @@ def paired_bootstrap(
             f"{len(second.ids)}); delete their results and run both again."
         )
     everything = np.ones((1, len(first.ids)), dtype=np.float32)
-    cells = [_cells(method, _classes(first, second)) for method in (first, second)]
-    whole = [_mean_mcc(everything, *cell)[0] for cell in cells]
-    drawn = [
-        _mean_mcc(weights, *cells[0]) - _mean_mcc(weights, *cells[1])
-        for weights in _draws(len(first.ids), config)
+    scores = [
+        resampled_metric(method.labels, method.classes, method.probabilities, method.kind)
+        for method in (first, second)
     ]
+    whole = [score(everything)[0] for score in scores]
+    drawn = np.concatenate(
+        [scores[0](weights) - scores[1](weights) for weights in _draws(len(first.ids), config)]
+    )
     tail = (1 - config.level) / 2
-    low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail])
+    known = drawn[~np.isnan(drawn)]
+    low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (np.nan, np.nan)
     return Difference(
         first=float(whole[0]),
         second=float(whole[1]),
@@ -162,20 +176,3 @@ def _draws(rows: int, config: BootstrapConfig) -> Iterator[np.ndarray]:
         drawn = generator.integers(rows, size=(size, rows)) + rows * np.arange(size)[:, None]
         times = np.bincount(drawn.ravel(), minlength=size * rows)
         yield times.reshape(size, rows).astype(np.float32)
-
-
-def _classes(*methods: Predictions) -> int:
-    return 1 + max(int(max(m.labels.max(), m.classes.max())) for m in methods)
-
-
-def _cells(predictions: Predictions, classes: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return one indicator column per fold and confusion cell, float32 [R, F*C*C], and (F, C)."""
-    cell = predictions.labels * classes + predictions.classes
-    indicator = cell.T[:, :, None] == np.arange(classes**2)
-    return indicator.reshape(len(cell.T), -1).astype(np.float32), (len(cell), classes)
-
-
-def _mean_mcc(weights: np.ndarray, indicator: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    folds, classes = shape
-    confusion = (weights @ indicator).reshape(len(weights), folds, classes, classes)
-    return matthews(confusion).mean(axis=1)

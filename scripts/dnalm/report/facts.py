@@ -8,6 +8,7 @@ import pandas as pd
 from dnalm.report.grids import MISSING, Grid, count, large, make_grid, percent
 
 UNKNOWN = "unknown"  # what a user writes who cannot tell the licence
+COUNTED = {"multilabel": "label", "regression": "target"}  # of other kinds classes
 POOLINGS = {"mean": "whole sequence", "centre": "around the centre"}
 
 
@@ -105,10 +106,12 @@ def _training(model: Mapping) -> str:
 def _tasks(tasks: pd.DataFrame) -> Grid:
     rows = [
         [
-            *[row["task"], f"{row['classes']} classes"],
+            *[row["task"], _kind(row)],
             *[count(row["train_rows"]), count(row["test_rows"])],
             *[row["train_classes"], row["test_classes"], _lengths(row)],
-            POOLINGS.get(row["pooling"], row["pooling"] or MISSING),
+            MISSING
+            if row["kind"] == "per_base"
+            else POOLINGS.get(row["pooling"], row["pooling"] or MISSING),
             *[row["sources"], row["sha256"][:12]],
         ]
         for row in tasks.to_dict("records")
@@ -116,6 +119,15 @@ def _tasks(tasks: pd.DataFrame) -> Grid:
     headings = ["task", "kind", "train rows", "test rows", "train rows per class"]
     headings += ["test rows per class", "bases", "pooling", "made from", "sha256 begins"]
     return make_grid(headings, rows, first=2, last=7)
+
+
+def _kind(task: Mapping) -> str:
+    """Return what a row of the task has, in words."""
+    what = COUNTED.get(task["kind"], "class")
+    plural = "" if task["classes"] == 1 else "es" if what == "class" else "s"
+    return f"{task['classes']} {what}{plural}" + (
+        " for each base" if task["kind"] == "per_base" else ""
+    )
 
 
 def _checksums(tables: Mapping[str, pd.DataFrame]) -> Grid:

@@ -7,6 +7,7 @@ import altair as alt
 import pandas as pd
 
 from dnalm.report.chart import INK, MUTED, PALE, finish, styles
+from dnalm.report.scoring import shared_name
 from dnalm.report.series import Series
 
 TRAIN, VALIDATION, UNIGRAM = "#56B4E9", "#0072B2", "#D55E00"
@@ -15,23 +16,26 @@ CURVE_POINTS = 400
 
 
 def scores_figure(summary: pd.DataFrame, plan: Sequence[Series], note: str) -> dict[str, Any]:
-    """Draw the test MCC of every task and series, mean ± 2 SD over splits; published: a bar.
+    """Draw the test score of every task and series, mean ± 2 SD over splits; published: a bar.
 
-    `summary` has series, task, mcc_mean, mcc_sd and the published columns.
+    `summary` has series, task, score_mean, score_sd, the published columns and one metric.
     """
+    metric = shared_name(summary["metric"])
     names = [series.label for series in plan]
     drawn = summary[summary["series"].isin(names)]
-    spread = 2 * drawn["mcc_sd"].fillna(0)
+    spread = 2 * drawn["score_sd"].fillna(0)
     name = _task_names(summary["task"])
     drawn = drawn.assign(task=drawn["task"].map(name))
-    columns = ["task", "series", "mcc_mean", "mcc_sd", "n"]
-    data = drawn[columns].assign(low=drawn["mcc_mean"] - spread, high=drawn["mcc_mean"] + spread)
+    columns = ["task", "series", "score_mean", "score_sd", "n"]
+    data = drawn[columns].assign(
+        low=drawn["score_mean"] - spread, high=drawn["score_mean"] + spread
+    )
     tasks = sorted(data["task"].unique())
     y = alt.Y("task:N", sort=tasks, title=None, scale=alt.Scale(paddingInner=GAP))
     y = y.axis(labelLimit=170, grid=False)
     offset = alt.YOffset("series:N", sort=names)
     limits = [min(-0.1, float(data["low"].min())), 1.0]
-    title = "MCC on test rows, mean ± 2 SD"
+    title = f"{metric[0].upper()}{metric[1:]} on test rows, mean ± 2 SD"
     scale = alt.Scale(domain=limits, nice=False)
     axis = alt.Axis(tickCount=8, format=".1f")
     channels = styles(plan)
@@ -41,13 +45,13 @@ def scores_figure(summary: pd.DataFrame, plan: Sequence[Series], note: str) -> d
         x=alt.X("low:Q", title=title, scale=scale, axis=axis), x2="high:Q", color=channels["color"]
     )
     points = base.mark_point(size=70, strokeWidth=1.6, opacity=1).encode(
-        x=alt.X("mcc_mean:Q", title=title),
+        x=alt.X("score_mean:Q", title=title),
         **channels,
         tooltip=[
             alt.Tooltip("task:N"),
             alt.Tooltip("series:N", title="method"),
-            alt.Tooltip("mcc_mean:Q", title="MCC, mean", format=".3f"),
-            alt.Tooltip("mcc_sd:Q", title="SD", format=".3f"),
+            alt.Tooltip("score_mean:Q", title=f"{metric}, mean", format=".3f"),
+            alt.Tooltip("score_sd:Q", title="SD", format=".3f"),
             alt.Tooltip("n:Q", title="splits"),
         ],
     )
@@ -67,7 +71,7 @@ def scores_figure(summary: pd.DataFrame, plan: Sequence[Series], note: str) -> d
                 tooltip=[
                     alt.Tooltip("task:N"),
                     alt.Tooltip("name:N", title="published"),
-                    alt.Tooltip("published:Q", title="MCC", format=".3f"),
+                    alt.Tooltip("published:Q", title=metric, format=".3f"),
                     alt.Tooltip("status:N", title="comparison"),
                 ],
             ),
@@ -102,8 +106,11 @@ def _published(summary: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
 def differences_figure(
     comparisons: pd.DataFrame, plan: Sequence[Series], title: str, level: str, note: str
 ) -> dict[str, Any]:
-    """Draw trained − reference per task with its interval of coverage `level`, such as 95 %."""
-    axis = f"Difference in MCC ({level} interval)"
+    """Draw trained − reference per task with its interval of coverage `level`, such as 95 %.
+
+    `comparisons` are of one metric.
+    """
+    axis = f"Difference in {shared_name(comparisons['metric'])} ({level} interval)"
     names = [s.label for s in plan if s.label in set(comparisons["series"])]
     own = [s for s in plan if s.label in names]
     columns = ["task", "series", "difference", "low", "high", "verdict"]
@@ -144,26 +151,31 @@ def layers_figure(
     task: str,
     note: str,
 ) -> dict[str, Any]:
-    """Draw validation MCC by layer for one task, without a legend: the panels share one.
+    """Draw validation score by layer for one task, without a legend: the panels share one.
 
     `kmers` is the value of the k-mer baseline, or None; `limits` of the axis are the same for
-    every task, so that noise does not look like a signal.
+    every task of a metric, so that noise does not look like a signal.
     """
     names = set(layers["series"])
     own = [s for s in plan if s.label in names]
-    columns = ["series", "layer", "validation_mcc", "chosen"]
+    columns = ["series", "layer", "validation_score", "chosen"]
     data = layers.loc[layers["series"].isin([s.label for s in own]), columns]
     channels = styles(own, legend=False)
     base = alt.Chart(data).encode(
         x=alt.X("layer:Q", title="Layer").axis(
             values=sorted(set(data["layer"])), format="d", grid=False
         ),
-        y=alt.Y("validation_mcc:Q", title="Validation MCC").scale(domain=limits),
+        y=alt.Y("validation_score:Q", title=f"Validation {shared_name(layers['metric'])}").scale(
+            domain=limits
+        ),
     )
     lines = base.mark_line(strokeWidth=2).encode(color=channels["color"])
     points = base.mark_point(size=60, opacity=1).encode(
         **channels,
-        tooltip=["series:N", "layer:Q", alt.Tooltip("validation_mcc:Q", format=".3f"), "chosen:N"],
+        tooltip=[
+            *["series:N", "layer:Q"],
+            *[alt.Tooltip("validation_score:Q", format=".3f"), "chosen:N"],
+        ],
     )
     layered = [lines, points]
     if kmers is not None:

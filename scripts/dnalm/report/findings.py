@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
+from dnalm.report.scoring import CHANCE
 from dnalm.report.series import label
 
-# An MCC of unrelated labels and predictions varies by about 1 / sqrt(rows) around 0.
+# A correlation of unrelated labels and predictions varies by about 1 / sqrt(rows) around 0.
 CHANCE_SDS = 2
 
 
@@ -80,16 +81,32 @@ def _against_unigrams(model: pd.Series) -> str:
 
 def _control(task: str, summary: pd.DataFrame, tasks: pd.DataFrame) -> str:
     own = summary[summary["task"] == task]
-    rows = int(tasks.loc[tasks["task"] == task, "test_rows"].iloc[0])
-    band = CHANCE_SDS * (own["mcc_sd"].fillna(0) ** 2 + 1 / rows) ** 0.5
-    loud = own[own["mcc_mean"].abs() > band]
+    metric = own["metric"].iloc[0] if len(own) else ""
+    if metric not in CHANCE:
+        return ""
+    chance = CHANCE[metric]
+    facts = tasks[tasks["task"] == task].iloc[0]
+    band = CHANCE_SDS * (own["score_sd"].fillna(0) ** 2 + _variance(metric, facts)) ** 0.5
+    loud = own[(own["score_mean"] - chance).abs() > band]
     if loud.empty:
-        return f"On the control {task}, whose labels are shuffled, all score 0 within chance."
+        return (
+            f"On the control {task}, whose labels are shuffled, all score {chance:g} within chance."
+        )
     names = [label(*pair) for pair in zip(loud["method"], loud["model"], strict=True)]
     return (
         f"Caution: on the control {task}, whose labels are shuffled, {_list(names)} "
-        f"scored further from 0 than two standard deviations of chance."
+        f"scored further from {chance:g} than two standard deviations of chance."
     )
+
+
+def _variance(metric: str, task: pd.Series) -> float:
+    """Return the variance of a score of unrelated labels and predictions."""
+    rows = int(task["test_rows"])
+    if metric != "auc_mean":
+        return 1 / rows
+    # Of a rank sum; the mean over labels varies no more than that of the rarest one.
+    fewest = min(min(n, rows - n) for n in map(int, task["test_classes"].split(" / ")))
+    return (1 / max(fewest, 1) + 1 / max(rows - fewest, 1)) / 12
 
 
 def _published(summary: pd.DataFrame) -> str:
@@ -101,7 +118,7 @@ def _published(summary: pd.DataFrame) -> str:
             "No score here may be compared directly with a published one; published values are "
             "shown in grey, with the reason."
         )
-    gap = comparable["published"] - comparable["mcc_mean"]
+    gap = comparable["published"] - comparable["score_mean"]
     few = "1 score" if len(comparable) == 1 else f"{len(comparable)} scores"
     return (
         f"{few} may be compared with published ones (same model, same row counts): "

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.benchmark.metrics import METRICS_BY_KIND
+from dnalm.report.scoring import name_of, shared_name
 from dnalm.report.series import Series
 
 MISSING = "–"
@@ -70,34 +72,48 @@ def duration(seconds: float) -> str:
 def score_matrix(
     summary: pd.DataFrame, series: Sequence[Series], controls: Collection[str]
 ) -> Grid:
-    """Return MCC mean ± 2 SD, a row per task and a column per drawn series.
+    """Return mean ± 2 SD of each task's metric, a row per task and a column per drawn series.
 
-    The best of a task is marked; of `controls`, tasks with shuffled labels, none is.
+    Where metrics differ, a column says which. The best of a task is marked; of `controls`, tasks
+    with shuffled labels, none is.
     """
     names = [s.label for s in series]
     cells = summary.set_index(["task", "series"])
+    mixed = summary["metric"].nunique() > 1
+    headings = ["task", *(["metric"] if mixed else [])]
     rows, best = [], set()
     for i, (task, own) in enumerate(summary[summary["series"].isin(names)].groupby("task")):
-        row = [str(task)]
-        for j, name in enumerate(names, start=1):
+        row = [str(task), *([name_of(own["metric"].iloc[0])] if mixed else [])]
+        for j, name in enumerate(names, start=len(headings)):
             if (task, name) not in cells.index:
                 row.append(MISSING)
                 continue
             cell = cells.loc[(task, name)]
-            row.append(f"{score(cell['mcc_mean'])} ± {score(2 * cell['mcc_sd'])}")
-            if cell["mcc_mean"] == own["mcc_mean"].max() and task not in controls:
+            row.append(f"{score(cell['score_mean'])} ± {score(2 * cell['score_sd'])}")
+            if cell["score_mean"] == own["score_mean"].max() and task not in controls:
                 best.add((i, j))
         rows.append(row)
-    return make_grid(["task", *names], rows, first=1, best=best)
+    return make_grid([*headings, *names], rows, first=len(headings), best=best)
 
 
-def scores_grid(summary: pd.DataFrame) -> Grid:
-    """Return every method and task with all metrics and what validation chose."""
-    headings = ["task", "method", "splits", "MCC", "SD", "accuracy", "F1", "AUC", "chosen"]
+def scores_grids(summary: pd.DataFrame) -> dict[str, Grid]:
+    """Return {metric: every method and task that it compares, with all metrics}, MCC first."""
+    return {
+        name_of(metric): _scores_grid(summary[summary["metric"] == metric])
+        for metric in dict.fromkeys(METRICS_BY_KIND[kind][0] for kind in METRICS_BY_KIND)
+        if metric in set(summary["metric"])
+    }
+
+
+def _scores_grid(summary: pd.DataFrame) -> Grid:
+    """Return the scores of tasks of one metric and what validation chose."""
+    first, *others = METRICS_BY_KIND[summary["kind"].iloc[0]]
+    headings = ["task", "method", "splits", name_of(first), "SD", *map(name_of, others), "chosen"]
     rows = [
         [
-            *[row["task"], row["series"], count(row["n"]), score(row["mcc_mean"])],
-            *[score(row[key]) for key in ("mcc_sd", "accuracy_mean", "f1_mean", "auc_mean")],
+            *[row["task"], row["series"], count(row["n"])],
+            *[score(row["score_mean"]), score(row["score_sd"])],
+            *[score(row[f"{metric}_mean"]) for metric in others],
             _chosen(row),
         ]
         for row in summary.to_dict("records")
@@ -124,7 +140,7 @@ def published_grid(summary: pd.DataFrame, tasks: pd.DataFrame) -> Grid:
                 *[
                     row["task"],
                     row["series"],
-                    f"{score(row['mcc_mean'])} ± {score(2 * row['mcc_sd'])}",
+                    f"{score(row['score_mean'])} ± {score(2 * row['score_sd'])}",
                 ],
                 score(row["published"]) + spread,
                 f"{row['published_model']}, {row['published_method']}, "
@@ -143,28 +159,30 @@ def comparison_grid(comparisons: pd.DataFrame, against: str) -> Grid:
     """Return the paired differences from `against` (untrained or k-mers)."""
     rows = [
         [
-            *[row["task"], row["series"], score(row["mcc"]), score(row["reference_mcc"])],
+            *[row["task"], row["series"], score(row["score"]), score(row["reference_score"])],
             score(row["difference"], sign=True),
             f"{score(row['low'], sign=True)} … {score(row['high'], sign=True)}",
             *[count(row["rows"]), row["verdict"]],
         ]
         for row in comparisons[comparisons["against"] == against].to_dict("records")
     ]
-    headings = ["task", "method", "MCC", f"MCC, {against}", "difference", "interval"]
+    name = shared_name(comparisons["metric"])
+    headings = ["task", "method", name, f"{name}, {against}", "difference", "interval"]
     return make_grid([*headings, "test rows", "verdict"], rows, first=2, last=7)
 
 
 def layers_grid(layers: pd.DataFrame) -> Grid:
-    """Return the validation MCC of every feature set at its best penalty."""
+    """Return the validation score of every feature set at its best penalty."""
     rows = [
         [
             *[row["task"], row["series"], row["feature"], f"{row['penalty']:g}"],
-            *[score(row["validation_mcc"]), score(row["validation_mcc_sd"])],
+            *[score(row["validation_score"]), score(row["validation_score_sd"])],
             "chosen" if row["chosen"] else "",
         ]
         for row in layers.to_dict("records")
     ]
-    headings = ["task", "method", "features", "penalty C", "validation MCC", "SD", ""]
+    name = f"validation {shared_name(layers['metric'])}"
+    headings = ["task", "method", "features", "penalty C", name, "SD", ""]
     return make_grid(headings, rows, first=3, last=6)
 
 

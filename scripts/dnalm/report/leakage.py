@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from dnalm.report.grids import Grid, count, make_grid, score
+from dnalm.report.scoring import shared_name
 
 NOT_SEARCHED = "not looked for"
 SPLITS = ("train", "test")
@@ -54,10 +55,11 @@ def lift_grid(lift: pd.DataFrame) -> Grid:
     rows = [
         [
             *[row["task"], row["series"], row["region"], count(row["rows"])],
-            *[score(row["mcc"]), score(row["untrained_mcc"]), score(row["lift"], sign=True)],
+            *[score(row["score"]), score(row["untrained_score"]), score(row["lift"], sign=True)],
             f"{score(row['low'], sign=True)} … {score(row['high'], sign=True)}",
         ]
         for row in lift.to_dict("records")
     ]
-    headings = ["task", "method", "test rows that are", "rows", "MCC", "MCC, untrained"]
+    name = shared_name(lift["metric"])
+    headings = ["task", "method", "test rows that are", "rows", name, f"{name}, untrained"]
     return make_grid([*headings, "trained − untrained", "interval"], rows, first=3)

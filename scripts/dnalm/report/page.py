@@ -20,10 +20,11 @@ from dnalm.report.grids import (
     layers_grid,
     published_grid,
     score_matrix,
-    scores_grid,
+    scores_grids,
     stages_grid,
 )
 from dnalm.report.leakage import duplicates_grid, lift_grid, overlaps_grid
+from dnalm.report.scoring import describe, shared_name
 from dnalm.report.series import Series, add_labels, plan
 from dnalm.report.template import render
 
@@ -79,7 +80,9 @@ def make_page(
         drawn_series=len(series),
         all_series=tables["summary"]["series"].nunique(),
         matrix=score_matrix(tables["summary"], series, controls),
-        scores=scores_grid(tables["summary"]),
+        scores=scores_grids(tables["summary"]),
+        metric=shared_name(tables["summary"]["metric"]),
+        metrics=describe(tables["summary"]["metric"]),
         published=published_grid(tables["summary"], tables["tasks"]),
         untrained=comparison_grid(tables["comparisons"], "untrained"),
         against_kmers=comparison_grid(tables["comparisons"], "k-mers"),
@@ -113,15 +116,15 @@ def _figures(
     drawn: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("scores", "untrained", "kmers", "layers", "curves")
     }
-    if len(summary):
-        drawn["scores"].append(figures.scores_figure(summary, series, note))
+    for _, own in summary.groupby("metric", sort=False):
+        drawn["scores"].append(figures.scores_figure(own, series, note))
     for name, against, title in (
         ("untrained", "untrained", "Trained − untrained"),
         ("kmers", "k-mers", "Trained model − k-mer counts"),
     ):
         pairs = comparisons[comparisons["against"] == against]
-        if len(pairs):
-            drawn[name].append(figures.differences_figure(pairs, series, title, level, note))
+        for _, own in pairs.groupby("metric", sort=False):
+            drawn[name].append(figures.differences_figure(own, series, title, level, note))
     drawn["layers"] = _layer_figures(tables["layers"], series, note)
     for model in tables["curves"]["model"].unique():
         drawn["curves"].append(figures.curves_figure(tables["curves"], model, note))
@@ -139,13 +142,16 @@ def _of_layers(series: list[Series], layers: pd.DataFrame) -> list[Series]:
 
 def _layer_figures(layers: pd.DataFrame, series: list[Series], note: str) -> list[dict[str, Any]]:
     charts = []
-    scores = layers.loc[layers["layer"].notna() | (layers["model"] == "kmers"), "validation_mcc"]
-    limits = (min(0.0, float(scores.min())), float(scores.max()) * 1.08)
+    shown = layers[layers["layer"].notna() | (layers["model"] == "kmers")]
+    scores = shown.groupby("metric")["validation_score"]
+    lows, highs = scores.min(), scores.max()
     for task, own in layers.groupby("task", sort=True):
         by_layer = own[own["layer"].notna()]
         if by_layer.empty:
             continue
-        kmers = own.loc[own["model"] == "kmers", "validation_mcc"].max()
+        kmers = own.loc[own["model"] == "kmers", "validation_score"].max()
         line = None if pd.isna(kmers) else float(kmers)
+        metric = own["metric"].iloc[0]
+        limits = (min(0.0, float(lows[metric])), float(highs[metric]) * 1.08)
         charts.append(figures.layers_figure(by_layer, line, series, limits, task, note))
     return charts

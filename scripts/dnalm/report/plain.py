@@ -8,6 +8,7 @@ import pandas as pd
 from dnalm.report.comparison import HELD_OUT, USED
 from dnalm.report.facts import licence_notes, simulated_note
 from dnalm.report.grids import MISSING, Grid, count, large, make_grid, score, score_matrix
+from dnalm.report.scoring import shared_name
 from dnalm.report.series import add_labels, plan
 
 WIDTH = 100
@@ -25,16 +26,17 @@ def plain_summary(tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame) -> s
     named = {name: add_labels(tables[name]) for name in ("summary", "comparisons", "lift")}
     summary, note = named["summary"], simulated_note(tables)
     splits = ", ".join(map(str, sorted(set(summary["n"])))) or "none"
+    name = shared_name(summary["metric"])
     sections = [
         (MODELS, _models(tables["models"])),
         ("Time (of the last attempt of each job)", _stages(stages)),
-        (f"Test MCC, mean ± 2 SD over splits (splits: {splits})", _scores(summary, tables)),
+        (f"Test {name}, mean ± 2 SD over splits (splits: {splits})", _scores(summary, tables)),
         ("Published MCC of these tasks", _published(summary)),
         (
-            "Trained − untrained MCC, paired over test rows",
+            f"Trained − untrained {name}, paired over test rows",
             _differences(named["comparisons"]),
         ),
-        ("Trained − untrained MCC by contigs of the test rows", _lift(named["lift"])),
+        (f"Trained − untrained {name} by contigs of the test rows", _lift(named["lift"])),
     ]
     parts = [f"{note.upper()}\n"] if note else []
     parts += [f"{textwrap.fill(sentence, WIDTH)}\n" for sentence in licence_notes(tables["models"])]

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.benchmark.results import SCORE_COLUMNS
+from dnalm.benchmark.metrics import headline
+from dnalm.benchmark.results import score_columns
 from dnalm.errors import InputError
 from dnalm.files import read_json
 
@@ -21,9 +22,19 @@ class Record:
     method: str  # probe, ia3, ... or baseline
     model: str  # a model's name, or the baseline's
     task: str
-    scores: pd.DataFrame  # columns SCORE_COLUMNS, one row per fold
+    scores: pd.DataFrame  # columns of `score_columns`, one row per fold
     summary: dict[str, Any]
     predictions: Path
+
+    @property
+    def kind(self) -> str:
+        """The kind of the task."""
+        return self.summary["kind"]
+
+    @property
+    def metric(self) -> str:
+        """The metric by which methods are compared on the task."""
+        return headline(self.kind)
 
     @property
     def is_baseline(self) -> bool:
@@ -107,13 +118,13 @@ def read_results(
 
 def _record(scores: str, summary: str, predictions: Path) -> Record:
     table = pd.read_csv(scores, sep="\t")
-    missing = [column for column in SCORE_COLUMNS if column not in table]
+    facts = read_json(summary)
+    missing = [column for column in score_columns(facts["kind"]) if column not in table]
     if missing:
         raise InputError(
             f"{scores}: the column {missing[0]} is missing; "
             f"delete the file and run again to have it rebuilt."
         )
-    facts = read_json(summary)
     model = facts.get("model")
     return Record(
         method=facts["method"] if model else BASELINE,

@@ -158,4 +158,8 @@ def _located(counts: Mapping[str, int]) -> int:
 
 
 def _counts(task: Mapping[str, Any], split: str) -> str:
-    return " / ".join(str(count) for count in task["rows_per_class"][split])
+    """Return the rows (per_base: bases) of each class or label, or the range of each target."""
+    if task.get("targets"):
+        return " / ".join(f"{own['min']:.3g} … {own['max']:.3g}" for own in task["targets"][split])
+    counts = task["rows_per_class"] or task["bases_per_class"]
+    return " / ".join(map(str, counts[split]))

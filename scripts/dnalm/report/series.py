@@ -46,12 +46,12 @@ def add_labels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def plan(table: pd.DataFrame, untrained: dict[str, str]) -> list[Series]:
-    """Return the series of a table with method, model and mcc_mean: baselines, then models.
+    """Return the series of a table with method, model and score_mean: baselines, then models.
 
     `untrained` names the trained model of each untrained one. Of more than ten series those with
     the best mean are drawn (all stand in the table).
     """
-    means = table.groupby(["method", "model"], sort=False)["mcc_mean"].mean()
+    means = table.groupby(["method", "model"], sort=False)["score_mean"].mean()
     pairs = list(means.sort_values(ascending=False).index[:LARGEST])
     models = sorted(
         {untrained.get(model, model) for method, model in pairs if method != "baseline"}

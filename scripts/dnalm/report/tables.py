@@ -1,12 +1,11 @@
 """The tables behind the report: every number of the page stands in one of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from dnalm.benchmark.metrics import METRICS
-from dnalm.benchmark.results import SCORE_COLUMNS
+from dnalm.benchmark.metrics import METRICS, METRICS_BY_KIND
 from dnalm.report.comparison import (
     BootstrapConfig,
     paired_bootstrap,
@@ -18,37 +17,43 @@ from dnalm.report.published import published_beside
 from dnalm.report.results import Identities, Record
 
 COLUMNS = {
-    "scores": ["method", "model", "task", *SCORE_COLUMNS],
+    "scores": ["method", "model", "task", "fold"],  # and the metrics
     "summary": [
-        *["method", "model", "task", "n"],
-        *[f"{metric}_{part}" for metric in METRICS for part in ("mean", "sd")],
+        *["method", "model", "task", "kind", "n", "metric", "score_mean", "score_sd"],
         *["chosen", "edge", "not_converged", "seconds"],
         *["published", "published_sd", "published_model", "published_method"],
         *["published_data_set", "comparable", "reason"],
     ],
     "layers": [
         *["method", "model", "task", "feature", "layer", "penalty"],
-        *["validation_mcc", "validation_mcc_sd", "chosen"],
+        *["metric", "validation_score", "validation_score_sd", "chosen"],
     ],
     "comparisons": [
-        *["method", "model", "task", "against", "reference", "mcc", "reference_mcc"],
-        *["difference", "low", "high", "rows", "verdict"],
+        *["method", "model", "task", "against", "reference", "metric", "score"],
+        *["reference_score", "difference", "low", "high", "rows", "verdict"],
     ],
     "lift": [
-        *["method", "model", "task", "corpus", "region", "rows", "mcc", "untrained_mcc"],
-        *["lift", "low", "high"],
+        *["method", "model", "task", "corpus", "region", "rows", "metric", "score"],
+        *["untrained_score", "lift", "low", "high"],
     ],
 }
 
 
+def list_metrics(kinds: Collection[str]) -> list[str]:
+    """Return the metrics of these kinds of tasks, those of classes always and first."""
+    own = [metric for kind, names in METRICS_BY_KIND.items() if kind in kinds for metric in names]
+    return list(dict.fromkeys([*METRICS, *own]))
+
+
 def scores_table(results: Sequence[Record]) -> pd.DataFrame:
-    """Return the test scores of every fold."""
+    """Return the test scores of every fold; a metric that a task's kind has not is missing."""
+    columns = [*COLUMNS["scores"], *list_metrics({result.kind for result in results})]
     rows = [
         {"method": r.method, "model": r.model, "task": r.task, **row}
         for r in results
         for row in r.scores.to_dict("records")
     ]
-    return pd.DataFrame(rows, columns=COLUMNS["scores"])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def summary_table(
@@ -59,23 +64,30 @@ def summary_table(
 ) -> pd.DataFrame:
     """Return mean and SD (n − 1) over folds, what validation chose, and the published value.
 
-    `tasks` are the contents of the tasks' JSON files.
+    `tasks` are the contents of the tasks' JSON files. `metric` is the one by which methods are
+    compared on the task, `score_mean` and `score_sd` are its; every metric has columns of its own.
     """
     facts = {task["name"]: task for task in tasks}
+    at = COLUMNS["summary"].index("score_sd") + 1
+    metrics = list_metrics({result.kind for result in results})
+    parts = [f"{metric}_{part}" for metric in metrics for part in ("mean", "sd")]
+    columns = [*COLUMNS["summary"][:at], *parts, *COLUMNS["summary"][at:]]
     rows = []
     for result in results:
         row = {"method": result.method, "model": result.model, "task": result.task}
-        row["n"] = len(result.scores)
-        for metric in METRICS:
+        row |= {"kind": result.kind, "n": len(result.scores), "metric": result.metric}
+        for metric in METRICS_BY_KIND[result.kind]:
             row[f"{metric}_mean"] = result.scores[metric].mean()
             row[f"{metric}_sd"] = result.scores[metric].std(ddof=1)
+        row |= {f"score_{part}": row[f"{result.metric}_{part}"] for part in ("mean", "sd")}
         row["chosen"] = _chosen(result.summary.get("selected") or {})
         row["edge"] = bool(result.summary.get("edge"))
         row["not_converged"] = result.summary.get("not_converged")
         row["seconds"] = result.summary.get("seconds")
         beside = published_beside(
             published,
-            key=identities.published_task(result.task),
+            # Published values are MCCs.
+            key=identities.published_task(result.task) if result.metric == "mcc" else None,
             method=identities.adapter(result.method),
             model=identities.published_model(result.model),
             trained=not result.is_baseline and identities.untrained_of(result.model) is None,
@@ -83,7 +95,7 @@ def summary_table(
             published_rows=facts[result.task].get("published_rows"),
         )
         rows.append(row | beside)
-    return pd.DataFrame(rows, columns=COLUMNS["summary"])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _chosen(selected: dict[str, Any]) -> str:
@@ -100,15 +112,20 @@ def _short(value: Any) -> str:
 
 
 def layers_table(results: Sequence[Record]) -> pd.DataFrame:
-    """Return the validation MCC of each feature set at its best penalty; no test score decides."""
+    """Return the validation score of each feature set at its best penalty; no test score decides.
+
+    `metric` is the one that the probe chose by.
+    """
     rows = []
     for result in results:
         grid = pd.DataFrame(result.summary.get("grid") or [])
         if grid.empty or "feature" not in grid:
             continue
+        mean = next(c for c in grid if c.startswith("validation_") and c.endswith("_mean"))
+        metric = mean.removeprefix("validation_").removesuffix("_mean")
         # A penalty without a score (nothing to choose from) cannot be the best one.
-        grid = grid.dropna(subset="validation_mcc_mean")
-        best = grid.loc[grid.groupby("feature", sort=False)["validation_mcc_mean"].idxmax()]
+        grid = grid.dropna(subset=mean)
+        best = grid.loc[grid.groupby("feature", sort=False)[mean].idxmax()]
         selected = (result.summary.get("selected") or {}).get("feature")
         for row in best.to_dict("records"):
             rows.append(
@@ -119,8 +136,9 @@ def layers_table(results: Sequence[Record]) -> pd.DataFrame:
                     "feature": row["feature"],
                     "layer": _layer(row["feature"]),
                     "penalty": row["penalty"],
-                    "validation_mcc": row["validation_mcc_mean"],
-                    "validation_mcc_sd": row["validation_mcc_sd"],
+                    "metric": metric,
+                    "validation_score": row[mean],
+                    "validation_score_sd": row[f"validation_{metric}_sd"],
                     "chosen": row["feature"] == selected,
                 }
             )
@@ -140,7 +158,9 @@ def comparisons_table(
     rows = []
     for result, reference, against in _pairs(results, identities):
         found = paired_bootstrap(
-            read_predictions(result.predictions), read_predictions(reference.predictions), config
+            read_predictions(result.predictions, result.kind),
+            read_predictions(reference.predictions, result.kind),
+            config,
         )
         rows.append(
             {
@@ -149,8 +169,9 @@ def comparisons_table(
                 "task": result.task,
                 "against": against,
                 "reference": reference.model,
-                "mcc": found.first,
-                "reference_mcc": found.second,
+                "metric": result.metric,
+                "score": found.first,
+                "reference_score": found.second,
                 "difference": found.difference,
                 "low": found.low,
                 "high": found.high,
@@ -196,8 +217,8 @@ def lift_table(
         path = paths.get((corpora.get(result.model), result.task))
         if against != "untrained" or path is None:
             continue
-        trained = read_predictions(result.predictions)
-        untrained = read_predictions(reference.predictions)
+        trained = read_predictions(result.predictions, result.kind)
+        untrained = read_predictions(reference.predictions, result.kind)
         for region, mask in regions(trained, pd.read_parquet(path)).items():
             if not mask.any():
                 continue
@@ -210,8 +231,9 @@ def lift_table(
                     "corpus": corpora[result.model],
                     "region": region,
                     "rows": found.rows,
-                    "mcc": found.first,
-                    "untrained_mcc": found.second,
+                    "metric": result.metric,
+                    "score": found.first,
+                    "untrained_score": found.second,
                     "lift": found.difference,
                     "low": found.low,
                     "high": found.high,

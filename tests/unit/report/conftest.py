@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.metrics import METRICS, score
-from dnalm.benchmark.results import Result, write_result
+from dnalm.benchmark.labels import decide
+from dnalm.benchmark.metrics import score
+from dnalm.benchmark.results import Result, prediction_rows, write_result
 from dnalm.report.assembly import Sources, make_tables
 from dnalm.report.comparison import BootstrapConfig
 from dnalm.report.published import read_published
@@ -69,15 +70,22 @@ class Run:
         shuffled=False,
         simulated=True,
         pooling="mean",
+        kind="binary",
+        classes=2,
+        counts=None,
     ):
+        """Plant a task; `counts` are what its JSON holds for labels that are no classes of rows."""
         self.names[name] = {"published_as": published_as, "pooling": pooling}
         halves = {split: [n // 2, n - n // 2] for split, n in rows.items()}
         self.tasks[name] = {
             "name": name,
-            "kind": "binary",
-            "classes": 2,
+            "kind": kind,
+            "classes": classes,
             "rows": rows,
             "rows_per_class": halves,
+            "bases_per_class": None,
+            "targets": None,
+            **(counts or {}),
             "lengths": {"min": 300, "median": 300.0, "max": 300},
             "duplicates": {"within_train": 3, "within_test": 1, "across": 2},
             "iupac_replaced": 0,
@@ -93,17 +101,24 @@ class Run:
     def add_result(self, method, model, task, accuracies, seed=0, grid=None):
         """Plant a share of right predictions per fold; wrong ones are drawn at random rows."""
         rows, random = self.tasks[task]["rows"]["test"], np.random.default_rng(seed)
-        labels = np.arange(rows) % 2
-        frames, scores = [], []
-        for fold, accuracy in enumerate(accuracies):
+        labels, outputs = np.arange(rows) % 2, []
+        for accuracy in accuracies:
             wrong = random.random(rows) >= accuracy
             predicted = np.where(wrong, 1 - labels, labels)
-            shares = np.stack([1 - predicted, predicted], axis=1) * 0.8 + 0.1
-            scores.append({"fold": fold, **score(labels, predicted, shares, "binary")})
-            ids = [f"test.{i}" for i in range(rows)]
-            frames.append(
-                pd.DataFrame({"id": ids, "fold": fold, "label": labels, "prediction": predicted})
-            )
+            outputs.append(np.stack([1 - predicted, predicted], axis=1) * 0.8 + 0.1)
+        self.add_outputs(method, model, task, labels, outputs, grid)
+
+    def add_outputs(self, method, model, task, labels, outputs, grid=None):
+        """Plant what each fold gives for the test rows, as `predict` returns it."""
+        task_kind = self.tasks[task]["kind"]
+        cells = list(labels) if labels.ndim > 1 else labels
+        test = pd.DataFrame({"id": [f"test.{i}" for i in range(len(labels))], "label": cells})
+        frames, scores = [], []
+        for fold, output in enumerate(outputs):
+            predicted = decide(output, task_kind)
+            shares = None if task_kind == "regression" else output
+            scores.append({"fold": fold, **score(labels, predicted, shares, task_kind)})
+            frames.append(prediction_rows(test, fold, predicted, shares))
         stem = self.folder / f"{method}-{model}-{task}"
         paths = {
             "scores": f"{stem}.tsv",
@@ -111,13 +126,13 @@ class Run:
             "predictions": f"{stem}.parquet",
         }
         kind = "baseline" if method == "baseline" else "model"
-        identity = {"method": method, kind: model, "task": task, "kind": "binary"}
+        identity = {"method": method, kind: model, "task": task, "kind": task_kind}
         identity |= {"task_sha256": "b" * 64, "weights_sha256": "c" * 64}
         result = Result(
             selected={"feature": "layer.2", "penalty": 0.01},
             edge=False,
             grid=grid if grid is not None else [],
-            scores=pd.DataFrame(scores)[["fold", *METRICS]],
+            scores=pd.DataFrame(scores),
             predictions=pd.concat(frames),
             seconds=1.5,
             not_converged=0,

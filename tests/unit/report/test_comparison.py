@@ -3,11 +3,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
+from dnalm.benchmark.resampling import matthews
 from dnalm.errors import InputError
 from dnalm.report.comparison import (
     BootstrapConfig,
     Predictions,
-    matthews,
     paired_bootstrap,
     read_predictions,
     regions,

@@ -115,9 +115,9 @@ def test_every_number_of_the_tables_stands_on_the_page(shared_tables, page):
     words = page.words.replace("−", "-")
     for name, columns in {
         "summary": ["mcc_mean", "mcc_sd", "accuracy_mean", "f1_mean", "auc_mean"],
-        "comparisons": ["mcc", "reference_mcc", "difference", "low", "high"],
-        "lift": ["mcc", "untrained_mcc", "lift", "low", "high"],
-        "layers": ["validation_mcc", "validation_mcc_sd"],
+        "comparisons": ["score", "reference_score", "difference", "low", "high"],
+        "lift": ["score", "untrained_score", "lift", "low", "high"],
+        "layers": ["validation_score", "validation_score_sd"],
         "models": ["validation_loss", "test_loss", "unigram_loss"],
     }.items():
         for column in columns:

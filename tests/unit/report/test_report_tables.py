@@ -32,6 +32,8 @@ def test_mean_and_sd_are_those_of_the_folds_with_n_minus_one(new_run):
     assert found["mcc_mean"] == pytest.approx(0.3)
     assert found["mcc_sd"] == pytest.approx(np.sqrt((0.04 + 0.01 + 0.09) / 2))
     assert found["method"] == "baseline"
+    assert (found["kind"], found["metric"]) == ("binary", "mcc")
+    assert (found["score_mean"], found["score_sd"]) == (found["mcc_mean"], found["mcc_sd"])
     assert tables["scores"]["mcc"].tolist() == [0.1, 0.2, 0.6]
 
 
@@ -71,7 +73,8 @@ def test_layers_show_the_best_penalty_of_each_and_mark_the_chosen_one(shared_tab
     layers = shared_tables["layers"]
     own = layers[(layers["model"] == "small") & (layers["task"] == "simulated.promoters")]
     assert own["layer"].tolist() == [1, 2, 3, 4]
-    assert own["validation_mcc"].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert own["validation_score"].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert set(own["metric"]) == {"mcc"}
     assert set(own["penalty"]) == {0.01}
     assert own["chosen"].tolist() == [False, True, False, False]
 
@@ -101,7 +104,8 @@ def test_lift_is_given_for_each_region_with_its_rows(shared_tables):
         "found, not overlapping a training row": 280,
     }
     assert (lift["low"] <= lift["lift"]).all()
-    assert lift["lift"].tolist() == pytest.approx((lift["mcc"] - lift["untrained_mcc"]).tolist())
+    differences = lift["score"] - lift["untrained_score"]
+    assert lift["lift"].tolist() == pytest.approx(differences.tolist())
 
 
 def test_curves_keep_each_kind_of_position_apart_and_end_in_the_models_table(shared_tables):

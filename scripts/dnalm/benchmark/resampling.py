@@ -1,0 +1,147 @@
+"""The first metric of a kind on rows that are drawn again, many draws at a time.
+
+Equal to `dnalm.benchmark.metrics` on rows repeated as often as they were drawn.
+Shapes: N draws, F folds, R rows, C classes (multilabel: labels, regression: targets), L bases.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from dnalm.benchmark.labels import CLASSES, NO_LABEL
+
+# How often each row was drawn, float [N, R] -> the mean over folds of the metric, float64 [N].
+Resampled = Callable[[np.ndarray], np.ndarray]
+# A variance this far below that of all rows is rounding.
+ROUNDING = 1e-12
+
+
+def resampled_metric(
+    labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray | None, kind: str
+) -> Resampled:
+    """Return a function of draws that gives `headline(kind)`, averaged over folds.
+
+    `labels` are those of R rows as `label_array` gives them, `predictions` and `probabilities` as
+    in `metrics.score` with the folds before. A draw gives nan where the metric is not defined.
+    """
+    if kind in CLASSES:
+        return _matthews_of_folds(labels, predictions)
+    if kind == "regression":
+        folds = [_correlations(labels, fold) for fold in predictions]
+    elif kind == "multilabel":
+        folds = [_areas(labels, fold) for fold in probabilities]
+    else:
+        folds = [_top_shares(labels, fold) for fold in probabilities]
+    return lambda draws: np.mean([_mean(part(draws) for part in fold) for fold in folds], axis=0)
+
+
+def matthews(confusion: np.ndarray) -> np.ndarray:
+    """Return the multi-class Matthews correlation of [..., C, C]; 0 if undefined."""
+    confusion = np.asarray(confusion, dtype=np.float64)
+    labels, predictions = confusion.sum(-1), confusion.sum(-2)
+    total = confusion.sum((-1, -2))
+    right = np.trace(confusion, axis1=-2, axis2=-1)
+    covariance = right * total - (labels * predictions).sum(-1)
+    spread = (total**2 - (labels**2).sum(-1)) * (total**2 - (predictions**2).sum(-1))
+    return np.divide(covariance, np.sqrt(spread), out=np.zeros_like(covariance), where=spread > 0)
+
+
+def _matthews_of_folds(labels: np.ndarray, predictions: np.ndarray) -> Resampled:
+    classes = 1 + int(max(labels.max(), predictions.max()))
+    cells = labels * classes + predictions  # of the confusion matrix, [F, R]
+    indicator = (cells.T[:, :, None] == np.arange(classes**2)).reshape(len(labels), -1)
+    indicator = indicator.astype(np.float32)
+
+    def mean_mcc(draws: np.ndarray) -> np.ndarray:
+        confusion = (draws.astype(np.float32) @ indicator).reshape(
+            len(draws), len(cells), classes, classes
+        )
+        return matthews(confusion).mean(axis=1)
+
+    return mean_mcc
+
+
+def _mean(values: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the mean [N] over what is not nan, nan where nothing is left."""
+    stacked = np.stack(list(values))
+    known = ~np.isnan(stacked)
+    count = known.sum(axis=0)
+    total = np.where(known, stacked, 0.0).sum(axis=0)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+
+
+def _correlations(labels: np.ndarray, predictions: np.ndarray) -> list[Resampled]:
+    pairs = zip(labels.T, predictions.T, strict=True)
+    return [_correlation(truth - truth.mean(), found - found.mean()) for truth, found in pairs]
+
+
+def _correlation(truth: np.ndarray, found: np.ndarray) -> Resampled:
+    """Return the Pearson correlation; 0 with a constant prediction, nan with a constant truth."""
+    products = np.stack([truth, found, truth * truth, found * found, truth * found], axis=1)
+    least = ROUNDING * products[:, 2:4].mean(axis=0)
+
+    def correlation(draws: np.ndarray) -> np.ndarray:
+        moments = draws @ products / draws.sum(axis=1, keepdims=True)
+        x, y, xx, yy, xy = moments.T
+        spreads = np.stack([xx - x * x, yy - y * y], axis=1)
+        varies = spreads > least
+        spread = np.sqrt(np.where(varies, spreads, 0.0).prod(axis=1))
+        values = np.divide(xy - x * y, spread, out=np.zeros(len(draws)), where=spread > 0)
+        return np.where(varies[:, 0], values, np.nan)
+
+    return correlation
+
+
+def _areas(labels: np.ndarray, probabilities: np.ndarray) -> list[Resampled]:
+    return [_area(*pair) for pair in zip(labels.T, probabilities.T, strict=True)]
+
+
+def _area(truth: np.ndarray, probability: np.ndarray) -> Resampled:
+    """Return the area under the ROC curve; nan where one of both classes was not drawn."""
+    order = np.argsort(probability, kind="stable")
+    ranked, positive = probability[order], truth[order] == 1
+    first = np.searchsorted(ranked, ranked[positive], side="left")
+    behind = np.searchsorted(ranked, ranked[positive], side="right")
+
+    def area(draws: np.ndarray) -> np.ndarray:
+        drawn = draws[:, order].astype(np.float64)
+        own = drawn[:, positive]
+        # Negatives among the first n rows by rank, n = 0 .. R.
+        negatives = np.zeros((len(draws), len(order) + 1))
+        np.cumsum(np.where(positive, 0.0, drawn), axis=1, out=negatives[:, 1:])
+        below = (negatives[:, first] + negatives[:, behind]) / 2  # of equal ones half
+        pairs = own.sum(axis=1) * negatives[:, -1]
+        won = (own * below).sum(axis=1)
+        return np.divide(won, pairs, out=np.full(len(draws), np.nan), where=pairs > 0)
+
+    return area
+
+
+def _top_shares(labels: np.ndarray, probabilities: np.ndarray) -> list[Resampled]:
+    classes = range(1, probabilities.shape[-1])
+    return [_top_share(labels, probabilities[..., c], c) for c in classes]
+
+
+def _top_share(labels: np.ndarray, probability: np.ndarray, number: int) -> Resampled:
+    """Return the top-k accuracy of one class; nan where none of its bases was drawn."""
+    rows, bases = np.nonzero(labels != NO_LABEL)
+    order = np.argsort(-probability[rows, bases], kind="stable")
+    rows, truth = rows[order], (labels[rows, bases] == number)[order]
+    own = np.bincount(rows[truth], minlength=len(labels)).astype(np.float64)
+
+    def share(draws: np.ndarray) -> np.ndarray:
+        draws = draws.astype(np.float64)
+        wanted = draws @ own
+        # So many of the best bases are enough for the k best of every draw.
+        size = 2 * int(wanted.max()) + 1
+        while True:
+            drawn = draws[:, rows[:size]]
+            upto = drawn.cumsum(axis=1)
+            if size >= len(rows) or (upto[:, -1] >= wanted).all():
+                break
+            size *= 2
+        taken = np.clip(wanted[:, None] - (upto - drawn), 0.0, drawn)
+        found = taken[:, truth[:size]].sum(axis=1)
+        return np.divide(found, wanted, out=np.full(len(draws), np.nan), where=wanted > 0)
+
+    return share

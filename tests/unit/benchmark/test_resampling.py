@@ -1,0 +1,82 @@
+"""Scores of drawn rows against scikit-learn's on rows that are repeated as often."""
+
+import numpy as np
+import pytest
+
+from dnalm.benchmark.labels import decide
+from dnalm.benchmark.metrics import headline, single_score
+from dnalm.benchmark.resampling import resampled_metric
+
+FOLDS, ROWS, CLASSES, BASES = 3, 40, 4, 25
+
+
+def planted(kind, random):
+    """Return labels and outputs of several folds, many of them equal."""
+    if kind == "regression":
+        labels = random.normal(size=(ROWS, CLASSES)) * 10 + 500
+        return labels, labels + random.normal(size=(FOLDS, ROWS, CLASSES)) * 10
+    if kind == "multilabel":
+        labels = random.integers(2, size=(ROWS, CLASSES))
+        return labels, (labels + random.integers(3, size=(FOLDS, ROWS, CLASSES))) / 4
+    if kind == "per_base":
+        labels = random.integers(-1, CLASSES, size=(ROWS, BASES))
+        labels[random.random((ROWS, BASES)) < 0.8] = 0
+        right = labels[..., None] == np.arange(CLASSES)
+        return labels, random.random((FOLDS, ROWS, BASES, CLASSES)) + 0.4 * right
+    labels = random.integers(CLASSES, size=ROWS)
+    return labels, random.random((FOLDS, ROWS, CLASSES))
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression", "per_base"])
+def test_a_draw_scores_as_its_rows_do_when_they_are_repeated(kind):
+    random = np.random.default_rng(1)
+    labels, outputs = planted(kind, random)
+    predictions = decide(outputs, kind)
+    given = None if kind == "regression" else outputs
+    score = resampled_metric(labels, predictions, given, kind)
+    draws = np.stack(
+        [np.bincount(d, minlength=ROWS) for d in random.integers(ROWS, size=(20, ROWS))]
+    )
+    draws = np.concatenate([np.ones((1, ROWS), int), draws])
+    expected = [
+        np.mean(
+            [
+                single_score(
+                    headline(kind), labels[rows], predictions[f][rows], outputs[f][rows], kind
+                )
+                for f in range(FOLDS)
+            ]
+        )
+        for rows in (np.repeat(np.arange(ROWS), draw) for draw in draws)
+    ]
+    assert score(draws.astype(np.float32)) == pytest.approx(np.array(expected), abs=1e-6)
+    assert np.std(expected) > 0.01
+
+
+def test_what_a_draw_does_not_hold_is_left_out_or_nan():
+    labels = np.array([[0, 0], [0, 1], [1, 1]])
+    probabilities = np.array([[[0.1, 0.3], [0.2, 0.2], [0.3, 0.4]]])
+    score = resampled_metric(labels, labels[None], probabilities, "multilabel")
+    draws = np.array([[1, 1, 1], [0, 1, 1], [0, 0, 3]])
+    np.testing.assert_allclose(score(draws), [(1 + 1 / 2) / 2, 1, np.nan])
+
+
+def test_a_constant_prediction_correlates_with_nothing_and_nothing_with_a_constant_truth():
+    labels, constant = np.array([[1.0], [2.0], [4.0]]), np.full((1, 3, 1), 1e9)
+    draws = np.array([[1, 1, 1], [3, 0, 0]])
+    score = resampled_metric(labels, constant, None, "regression")
+    np.testing.assert_allclose(score(draws), [0, np.nan])
+
+
+def test_the_best_bases_of_a_draw_are_found_where_few_of_them_were_drawn():
+    # The best bases all lie in a row that is not drawn.
+    labels = np.zeros((3, 200), dtype=int)
+    labels[1, 0] = labels[2, :2] = 1
+    probability = np.linspace(0.9, 0.1, 600).reshape(1, 3, 200)
+    probability[0, 2, 0] = 0.6
+    outputs = np.stack([1 - probability, probability], axis=-1)
+    score = resampled_metric(labels, decide(outputs, "per_base"), outputs, "per_base")
+    # Two copies of row 2: its four true bases; at 0.6 stands one, the next best is its base 1.
+    # Row 1 alone: its first base is its best. All rows: none of the three best is true.
+    draws = np.array([[0, 0, 2], [0, 1, 0], [1, 1, 1]])
+    assert score(draws).tolist() == [1.0, 1.0, 0.0]
