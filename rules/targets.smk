@@ -61,15 +61,15 @@ rule exports:
 
 
 rule embeddings:
-    """Embed every task with every model."""
+    """Embed every task with every model, but for tasks of bases."""
     input:
-        expand("<results>/embeddings/{model}/{task}.safetensors", model=PROBED, task=TASKS),
+        expand("<results>/embeddings/{model}/{task}.safetensors", model=PROBED, task=POOLED),
 
 
 rule probes:
-    """Probe every layer of every model on every task."""
+    """Probe every layer of every model on every task, but for tasks of bases."""
     input:
-        expand("<results>/probes/{model}/{task}.tsv", model=PROBED, task=TASKS),
+        expand("<results>/probes/{model}/{task}.tsv", model=PROBED, task=POOLED),
 
 
 rule finetunes:

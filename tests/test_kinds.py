@@ -1,0 +1,100 @@
+"""Tasks of several labels, of numbers and of bases through the whole chain, by the real rules."""
+
+import random
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from dnalm.benchmark.metrics import METRICS_BY_KIND
+
+KINDS = ("--configfile", "tests/config.yaml", "tests/tiny.yaml", "tests/kinds.yaml")
+RESULTS = "results/kinds"
+TASKS = {"strengths": "regression", "marks": "multilabel", "sites": "per_base"}
+ROWS = {"train": 90, "test": 60}
+SPLITS = 3
+
+
+def plant(folder):
+    """Write the three tasks: random DNA, about which the labels say what is in it."""
+    draw = random.Random(5)
+    folder.mkdir()
+    for split, rows in ROWS.items():
+        sequences = []
+        for _ in range(rows):
+            weights = [draw.random() + 0.1 for _ in "ACGT"]
+            sequences.append("".join(draw.choices("ACGT", weights, k=draw.randrange(50, 80))))
+        table = pd.DataFrame({"sequence": sequences})
+        share = {
+            base: table["sequence"].str.count(base) / table["sequence"].str.len() for base in "ACGT"
+        }
+        cg = share["C"] + share["G"]
+        numbers = table.assign(cg=1000 + 50 * cg, a=share["A"])
+        numbers.to_csv(folder / f"strengths.{split}.csv", index=False)
+        marks = [cg, share["A"] + share["G"], share["A"] + share["C"]]
+        flags = pd.concat(marks, axis=1).gt(0.5).astype(int).astype(str).agg(" ".join, axis=1)
+        table.assign(label=flags).to_csv(folder / f"marks.{split}.tsv", sep="\t", index=False)
+        bases = [[int(base == "G") for base in sequence] for sequence in sequences]
+        table.assign(label=bases).to_parquet(folder / f"sites.{split}.parquet")
+
+
+@pytest.fixture(scope="module")
+def planned(make_workflow):
+    """A copy of the workflow with the files of the three tasks."""
+    workflow = make_workflow()
+    plant(workflow.folder / "planted")
+    return workflow
+
+
+@pytest.fixture(scope="module")
+def finished(planned):
+    """The same after its run to the report."""
+    done = planned.run(*KINDS)
+    assert done.returncode == 0, done.stdout
+    return planned
+
+
+def test_tasks_of_bases_are_fine_tuned_and_neither_probed_nor_counted(planned):
+    change = planned.folder / "change.yaml"
+    change.write_text("run: {methods: [probe, ia3], baselines: [kmers]}")
+    plan = planned.plan(*KINDS, str(change))
+    assert (plan["embed_task"], plan["probe_task"], plan["score_baseline"]) == (2, 2, 2)
+    assert (plan["make_task"], plan["collect_finetune"]) == (3, 3)
+    assert planned.plan("embeddings", *KINDS, str(change))["embed_task"] == 2
+    assert planned.plan("probes", *KINDS, str(change))["probe_task"] == 2
+
+
+def test_a_run_that_scores_no_base_stops_before_any_job(planned):
+    change = planned.folder / "probe.yaml"
+    change.write_text("run: {methods: [probe]}")
+    done = planned.run("--dry-run", *KINDS, str(change))
+    assert done.returncode != 0
+    assert "probe cannot score the per-base task 'planted.sites'" in done.stdout
+
+
+@pytest.mark.parametrize(("task", "kind"), TASKS.items())
+def test_every_kind_is_scored_by_its_metrics_and_learned(finished, task, kind):
+    folder = finished.folder / RESULTS / "finetunes/ia3/tiny" / f"planted.{task}"
+    scores = pd.read_csv(folder / "scores.tsv", sep="\t")
+    assert scores.columns.tolist() == ["fold", *METRICS_BY_KIND[kind]]
+    assert len(scores) == SPLITS
+    chance = {"regression": 0.0, "multilabel": 0.5, "per_base": 0.3}[kind]
+    assert scores[METRICS_BY_KIND[kind][0]].min() > chance + 0.1
+    history = pd.read_csv(folder / "history.tsv", sep="\t")
+    assert history.columns[-1] == f"validation_{METRICS_BY_KIND[kind][0]}"
+    predictions = pq.read_table(folder / "predictions.parquet").to_pandas()
+    assert len(predictions) == SPLITS * ROWS["test"]
+    assert predictions["prediction"].map(len).tolist() == predictions["label"].map(len).tolist()
+
+
+def test_the_tables_and_the_page_hold_all_three(finished):
+    folder = finished.folder / RESULTS
+    summary = pd.read_csv(folder / "tables/summary.tsv", sep="\t").set_index("task")
+    for task, kind in TASKS.items():
+        row = summary.loc[f"planted.{task}"]
+        assert (row["kind"], row["metric"]) == (kind, METRICS_BY_KIND[kind][0])
+        assert row["score_mean"] == row[f"{row['metric']}_mean"]
+    page = (folder / "report.html").read_text()
+    for words in ("Mean Pearson r on test rows", "Mean AUC on test rows", "Top-k accuracy on test"):
+        assert words in page
+    assert "planted.sites" in (folder / "summary.txt").read_text()
