@@ -60,7 +60,7 @@ def find_unscored(config: Mapping[str, Any]) -> Iterator[str]:
     if set(config["run"]["methods"]) - {"probe"}:
         return
     for name in select_tasks(config):
-        if config["tasks"][name]["kind"] == "per_base":
+        if config["tasks"][name].get("kind") == "per_base":
             yield (
                 f"run.methods: probe cannot score the per-base task '{name}'; add a method of"
                 " finetune.methods, or drop the task."
