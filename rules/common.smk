@@ -10,7 +10,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-from dnalm.configuration import panels, references, resolve, schema, weights
+from dnalm.configuration import panels, references, resolve, schema, task_sheet, weights
 from dnalm.errors import InputError
 from dnalm.genome.addresses import address_of
 from dnalm.genome.sheet import NAME, read_sheet
@@ -18,6 +18,15 @@ from dnalm.genome.splits import assign_splits
 
 # The trainer is started as `python`: it has to be the one that runs this, activated or not.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]))
+
+
+def add_tasks():
+    """Put the tasks of the sheets, ours and the user's, below those of `tasks:`."""
+    sheets = [workflow.source_path("../resources/tasks.tsv"), *task_sheet.list_sheets(config)]
+    try:
+        task_sheet.add_sheets(config, sheets)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def check_configuration():
@@ -58,6 +67,7 @@ def check_folders():
             weights.check_folder(found, workflow.pathvars.apply(found.folder))
 
 
+add_tasks()
 resolve.drop_removed(config)
 check_configuration()
 MODELS = config["run"]["models"]

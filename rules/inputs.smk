@@ -94,8 +94,7 @@ def get_task_entry(task):
 
 
 def get_task(wildcards):
-    """Return what decides a task's table; a published name does not."""
-    return {**get_task_entry(wildcards.task), "published_as": None}
+    return resolve.describe_rows(config, wildcards.task)
 
 
 def get_pooling(wildcards):

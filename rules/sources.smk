@@ -1,5 +1,6 @@
 """Which files come from outside, and where a download of them lies."""
 
+from dnalm.configuration.builds import list_build_files
 from dnalm.configuration.panels import find_variants
 from dnalm.genome.addresses import list_unmirrored
 from dnalm.genome.sums import check_downloaded
@@ -70,7 +71,7 @@ def get_simulation(wildcards):
 
 def get_task_files(wildcards):
     """Return the source files of a task, by the names that make_task.py reads."""
-    task = config["tasks"][wildcards.task]
+    task = get_task_entry(wildcards.task)
     if "build" in task:
         build = task["build"]
         genome = f"<results>/genomes/{build['genome']}"
@@ -79,7 +80,8 @@ def get_task_files(wildcards):
             "contigs": f"{genome}/contigs.tsv",
             "genome": f"{genome}/manifest.json",
         }
-        return {**files, **{key: build[key] for key in ("intervals", "annotation") if key in build}}
+        own = list_build_files(build)
+        return {**files, **{key: list(map(locate, sources)) for key, sources in own.items()}}
     return {
         split: [locate(source) for source in resolve.list_sources(task, wildcards.task, split)]
         for split in ("train", "test")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dnalm.configuration import panels, references, resolve, schema, weights
+from dnalm.configuration import panels, references, resolve, schema, task_sheet, weights
 from dnalm.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +15,7 @@ SCHEMA = yaml.safe_load((ROOT / "resources/schemas/config.schema.yaml").read_tex
 with open(ROOT / "resources/published_scores.tsv", newline="") as file:
     PUBLISHED = list(csv.DictReader(file, delimiter="\t"))
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
+task_sheet.add_sheets(SHIPPED, [ROOT / "resources/tasks.tsv"])
 
 PANEL = {"genome": "grch38", "path": {"chr1": "c1.vcf.gz"}, "contigs": ["chr1", "chr2"]}
 BUILT = {"kind": "binary", "classes": 2}
@@ -97,10 +98,15 @@ def test_every_schema_error_is_reported_not_only_the_first():
             {"genomes": {"x": {"path": "a", "url": "b"}}},
             ["genomes.x", "exactly one", "drop", "null"],
         ),
-        ({"tasks": {"mine.x": {"path": "a", "kind": "binary"}}}, ["tasks.mine.x", "'classes'"]),
         (
-            {"tasks": {"mine.x": BUILT | {"build": ENHANCERS | {"upstream": 1}}}},
-            ["tasks.mine.x.build.upstream", "remove it"],
+            {"tasks": {"mine.x": {"path": "a", "hub": "a/b"}}},
+            ["tasks.mine.x", "exactly one of path, url, hub, build"],
+        ),
+        ({"tasks": {"mine.x": {"hub": "data"}}}, ["tasks.mine.x.hub", "'data'", "form"]),
+        ({"task_sheet": 1}, ["task_sheet", "a path, a list of paths, or null"]),
+        (
+            {"tasks": {"mine.x": {"build": {"genome": "grch38", "recipe": "promoter"}}}},
+            ["tasks.mine.x.build.recipe", "'promoter'", "promoters, splice_sites"],
         ),
         (
             {"tasks": {"mine.x": BUILT | {"build": SITES | {"labels_by_kind": {"aceptor": 1}}}}},
@@ -368,6 +374,31 @@ def test_a_per_base_task_needs_a_method_that_fine_tunes():
             "label 0, which has no class",
         ),
         ({"build": ENHANCERS | {"decoys": "dinucleotide"}}, "build.decoys", "splice_sites alone"),
+        ({"build": ENHANCERS | {"length": None}}, "build.length", "or decoys: none"),
+        ({"build": ENHANCERS | {"upstream": 1}}, "build.upstream", "with `placement: tss` alone"),
+        ({"build": ENHANCERS | {"placement": "tss"}}, "build.placement", "promoters alone"),
+        ({"build": ENHANCERS | {"annotation": "a"}}, "build.annotation", "does not read it"),
+        ({"build": ENHANCERS | {"exclude_levels": [3]}}, "build.exclude_levels", "does not read"),
+        ({"build": ENHANCERS | {"motifs": "a"}}, "build.motifs", "does not read it"),
+        ({"build": ENHANCERS | {"labels_by_name": {"x": 0}}}, "build", "set decoys: none"),
+        ({"build": ENHANCERS | {"types": "a"}}, "build.types_label", "is given the class 2"),
+        (
+            {"build": ENHANCERS | {"intervals": ["a", "b"], "sha256": {"intervals": "0" * 64}}},
+            "build.sha256.intervals",
+            "one file",
+        ),
+        (
+            {"build": {"recipe": "promoters", "genome": "g"}},
+            "build.intervals",
+            "needs a BED file",
+        ),
+        (
+            {"build": ENHANCERS | {"recipe": "promoters", "placement": "tss"}},
+            "build.length",
+            "upstream + downstream; remove it",
+        ),
+        ({"build": {"placement": "centre"}}, "build.placement", "read from transcripts"),
+        ({"files": "x"}, "files", "with `hub:` alone"),
     ],
 )
 def test_a_task_with_build_is_held_to_what_it_reads_and_to_its_classes(change, key, said):

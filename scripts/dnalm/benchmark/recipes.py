@@ -1,228 +1,231 @@
-"""Task rows cut from a genome and its annotation: promoters, splice sites, enhancers.
+"""Task rows cut from a genome and its annotation: promoters, splice sites, enhancers, peaks.
 
 Coordinates are absolute (those of the annotation), 0-based and half-open.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
-from dnalm.benchmark.elements import RECIPES, Elements, Window
+from dnalm.benchmark.elements import Elements, Files, find_elements
 from dnalm.benchmark.inventory import SPLITS
 from dnalm.benchmark.labelled import LabelledRow
+from dnalm.benchmark.places import Places, Window
 from dnalm.errors import InputError
 from dnalm.genome.bases import GenomeBases
-from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
+from dnalm.genome.kmers import to_sequence
 
-N = int(to_codes("N")[0])
-DONOR, ACCEPTOR = to_codes("GT"), to_codes("AG")
+SHOWN = 200  # characters of a list of contigs in a message
+
+logger = logging.getLogger(__name__)
 
 
 def cut_windows(
-    build: Mapping[str, Any], name: str, files: Mapping[str, str]
+    build: Mapping[str, Any], name: str, files: Files
 ) -> tuple[list[LabelledRow], dict[str, Any]]:
     """Return the rows of a task, training rows first, and how they came about.
 
     Positives of label 1 and up are windows around the elements, in their direction; negatives
     (label 0) are windows of the same length and of either strand that overlap neither an element
-    nor each other. No window holds an N. On each contig there are as many negatives as rows of a
-    positive class, on average.
-    `files` holds bases, contigs and what the recipe reads: intervals (BED) or annotation (GTF).
-    Raises InputError for an unknown recipe or contig, and when there is no room for negatives.
+    nor each other, unless `decoys` is none and the elements themselves have label 0.
+    `build` has all keys of the section of that name in the configuration; `files` holds bases and
+    contigs of the genome and what the recipe reads: intervals, annotation, motifs, types.
+
+    Raises InputError for an unknown contig, for elements that are not of this genome, when a
+    split keeps no element, and when there is no room for negatives.
     """
-    if build["recipe"] not in RECIPES:
-        raise InputError(
-            f"Task {name} asks for the recipe {build['recipe']!r}; "
-            f"known recipes: {', '.join(RECIPES)}."
-        )
-    find, key = RECIPES[build["recipe"]]
-    if key not in files:
-        raise InputError(
-            f"Task {name}: the recipe {build['recipe']} needs build.{key}, the path of its "
-            f"{'BED' if key == 'intervals' else 'GTF'} file: add it."
-        )
-    with closing(GenomeBases(files["bases"], files["contigs"])) as genome:
-        cutter = _Cutter(genome, find(build, name, files[key]))
-        unknown = [contig for contig in build["test_contigs"] if contig not in cutter.pieces]
-        if unknown:
+    random = np.random.default_rng(build["seed"])
+    with closing(GenomeBases(files["bases"][0], files["contigs"][0])) as genome:
+        contigs = _contigs(build, name, list(dict.fromkeys(genome.contigs["contig"])))
+        elements = find_elements(build, name, files, random)
+        places = Places(genome, contigs, elements.avoided, build["gaps"])
+        facts = _check_records(elements, places, build, files)
+        windows = elements.windows
+        inside = places.is_inside(windows)
+        has_gap = places.has_gap(windows) & inside
+        facts |= {
+            "elements": len(windows) + elements.longer,
+            "dropped_longer": elements.longer,
+            "dropped_at_ends": int((~inside).sum()),
+            "dropped_with_n": int(has_gap.sum()),
+        }
+        rows = []
+        for split in SPLITS:
+            held = [c for c in contigs if (c in build["test_contigs"]) == (split == "test")]
+            here = windows["contig"].isin(held).to_numpy()
+            _check_split(split, held, here, inside, has_gap, name)
+            kept = windows[here & inside & ~has_gap]
+            rows += _rows(places, kept, set(windows["label"]), held, split, build, name, random)
+    return rows, {"genome": build["genome"], "recipe": build["recipe"], **facts}
+
+
+def _contigs(build: Mapping[str, Any], name: str, known: Sequence[str]) -> list[str]:
+    """Return the contigs to use, in the genome's order."""
+    wanted = known if build["contigs"] is None else build["contigs"]
+    for key, contigs in (("contigs", wanted), ("test_contigs", build["test_contigs"])):
+        if unknown := [contig for contig in contigs if contig not in known]:
             raise InputError(
-                f"Task {name} asks for the test contig {unknown[0]!r}, which genome "
-                f"{build['genome']} does not hold; it holds {', '.join(cutter.pieces)[:200]}."
+                f"Task {name} asks for {unknown[0]!r} in build.{key}, which genome "
+                f"{build['genome']} does not hold; it holds {', '.join(known)[:SHOWN]}."
             )
-        positives = cutter.positives()
-        if not positives:
-            raise InputError(
-                f"{files[key]} names no element inside genome {build['genome']}, whose "
-                f"contigs are {', '.join(cutter.pieces)[:200]}: give both the same contig names."
-            )
-        rows = _rows(cutter, positives, build, name)
-    found = len(cutter.elements.positives)
-    return rows, {
-        "genome": build["genome"],
-        "recipe": build["recipe"],
-        "elements": found,
-        "dropped_at_ends_or_n": found - len(positives),
-    }
+    if unused := [contig for contig in build["test_contigs"] if contig not in wanted]:
+        raise InputError(
+            f"Task {name} has the test contig {unused[0]!r}, which is not among its "
+            "build.contigs: add it there or drop it."
+        )
+    return [contig for contig in known if contig in wanted]
+
+
+def _check_records(
+    elements: Elements, places: Places, build: Mapping[str, Any], files: Files
+) -> dict[str, Any]:
+    """Return how many records there are, and how many on contigs that are not used.
+
+    Raises InputError when none is on a contig of the genome, or one reaches over a contig's end.
+    """
+    records = elements.records
+    source = ", ".join(map(str, files.get("intervals", files.get("annotation", []))))
+    used = records["contig"].isin(places.pieces)
+    if not used.any():
+        raise InputError(
+            f"{source} names no element inside genome {build['genome']}: its {len(records):,} "
+            f"records are on {', '.join(records['contig'].unique())[:SHOWN]}, the genome's contigs "
+            f"are {', '.join(places.pieces)[:SHOWN]}: give both the same names (`contigs` of the "
+            "genome renames its records)."
+        )
+    if not used.all():
+        logger.warning(
+            "%s: %d of %d records are on contigs that genome %s does not hold or the task does not "
+            "use, as %s; they are left out.",
+            source,
+            (~used).sum(),
+            len(records),
+            build["genome"],
+            records.loc[~used, "contig"].iloc[0],
+        )
+    # A stored piece that begins elsewhere has its elements outside rightly, a whole contig has not.
+    whole = {c: max(last for _, last in p) for c, p in places.pieces.items() if p[0][0] == 0}
+    beyond = records[records["end"] > records["contig"].map(whole).fillna(np.inf)]
+    if len(beyond) and build["outside"] == "refuse":
+        first = beyond.iloc[0]
+        raise InputError(
+            f"{source}: {len(beyond):,} of {len(records):,} records reach over the end of their "
+            f"contig in genome {build['genome']}, the first is {first['contig']}:{first['start']}-"
+            f"{first['end']} of {whole[first['contig']]:,} bases: give the file of this assembly, "
+            "or set build.outside: drop if only a part of the contig is stored."
+        )
+    return {"records": len(records), "records_on_other_contigs": int((~used).sum())}
+
+
+def _check_split(
+    split: str,
+    contigs: Sequence[str],
+    here: np.ndarray,
+    inside: np.ndarray,
+    has_gap: np.ndarray,
+    name: str,
+) -> None:
+    """Raise InputError for a split with contigs and without a window."""
+    if contigs and not (here & inside & ~has_gap).any():
+        raise InputError(
+            f"Task {name} has no {split} rows: of the {int(here.sum()):,} elements with a label on "
+            f"{', '.join(contigs)[:SHOWN]}, {int((here & ~inside).sum()):,} reach over an end and "
+            f"{int((here & has_gap).sum()):,} hold an N: choose other build.test_contigs or "
+            "build.contigs."
+        )
 
 
 def _rows(
-    cutter: "_Cutter", positives: Sequence[Window], build: Mapping[str, Any], name: str
+    places: Places,
+    windows: pd.DataFrame,
+    labels: set[int],
+    contigs: Sequence[str],
+    split: str,
+    build: Mapping[str, Any],
+    name: str,
+    random: np.random.Generator,
 ) -> list[LabelledRow]:
-    """Return the rows of both splits, each in random order."""
-    random = np.random.default_rng(build["seed"])
-    labels = cutter.elements.positives
-    kinds = sorted(build["labels_by_kind"]) if build["decoys"] == "dinucleotide" else []
-    rows = []
-    for split in SPLITS:
-        contigs = [c for c in cutter.pieces if (c in build["test_contigs"]) == (split == "test")]
-        inside = [window for window in positives if window.contig in contigs]
-        chosen = _capped(inside, labels, build["maximum"][split], random)
-        labelled = [(window, labels[window]) for window in chosen]
-        for contig in contigs:
-            wanted = sum(window.contig == contig for window in chosen) // len(set(labels.values()))
-            negatives = cutter.negatives(contig, wanted, kinds, random)
-            if len(negatives) < wanted:
-                raise InputError(
-                    f"Task {name}: on contig {contig} {len(negatives)} windows of "
-                    f"{cutter.elements.length} bases were found that hold no element and no N, but "
-                    f"{wanted} are needed: lower build.maximum or the windows' length"
-                    f"{', or use decoys: genome' if kinds else ''}."
-                )
-            labelled += [(window, 0) for window in negatives]
-        for i in random.permutation(len(labelled)):
-            window, label = labelled[i]
-            rows.append(
-                LabelledRow(
-                    sequence=to_sequence(cutter.codes(window)),
-                    label=str(label),
-                    split=split,
-                    provenance=f"{window.contig}:{window.start}-{window.end}({window.strand})",
-                )
-            )
-    return rows
+    """Return the rows of one split in random order."""
+    negatives = build["decoys"] != "none"
+    chosen = _capped(windows, len(labels) + negatives, build, build["maximum"][split], random)
+    parts = [chosen]
+    if negatives and len(chosen):
+        # On each contig as many as rows of a positive class, on average.
+        counts = chosen.groupby("contig").size().reindex(contigs, fill_value=0)
+        groups = [list(contigs)] if build["negatives"] == "split" else [[c] for c in contigs]
+        wanted = _shares([int(counts[group].sum()) for group in groups], len(labels))
+        for group, number in zip(groups, wanted, strict=True):
+            parts.append(_negatives(places, group, number, build, name, random))
+    table = pd.concat(parts, ignore_index=True)
+    table = table.iloc[random.permutation(len(table))]
+    return [_row(places, Window(*place), label, split) for *place, label in table.to_numpy(object)]
+
+
+def _row(places: Places, window: Window, label: int, split: str) -> LabelledRow:
+    return LabelledRow(
+        sequence=to_sequence(places.codes(window)),
+        label=str(label),
+        split=split,
+        provenance=f"{window.contig}:{window.start}-{window.end}({window.strand})",
+    )
 
 
 def _capped(
-    windows: Sequence[Window],
-    labels: Mapping[Window, int],
+    windows: pd.DataFrame,
+    classes: int,
+    build: Mapping[str, Any],
     maximum: int | None,
     random: np.random.Generator,
-) -> list[Window]:
-    """Draw at most the same number of windows per class, so that all rows stay below `maximum`."""
-    by_label: dict[int, list[Window]] = defaultdict(list)
-    for window in windows:
-        by_label[labels[window]].append(window)
-    classes = len(set(labels.values())) + 1
-    share = None if maximum is None else maximum // classes
-    return [
-        by_label[label][i]
-        for label in sorted(by_label)
-        for i in sorted(random.permutation(len(by_label[label]))[:share])
+) -> pd.DataFrame:
+    """Draw windows of each class, so that with negatives all rows stay below `maximum`.
+
+    With `balance: equal` there are as many of each class as of the rarest.
+    """
+    sizes = windows["label"].value_counts()
+    share = len(windows) if maximum is None else maximum // classes
+    if build["balance"] == "equal" and len(sizes):
+        share = min(share, int(sizes.min()))
+    drawn = [
+        rows.iloc[np.sort(random.permutation(len(rows))[:share])]
+        for _, rows in windows.groupby("label")
     ]
+    return pd.concat([windows.iloc[:0], *drawn])
 
 
-class _Cutter:
-    """Reads windows of one genome and finds places for those that touch no element."""
-
-    def __init__(self, genome: GenomeBases, elements: Elements) -> None:
-        self.genome, self.elements = genome, elements
-        self.pieces: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for row in genome.contigs.itertuples():
-            self.pieces[row.contig].append((int(row.start), int(row.start + row.length)))
-        self.avoided = {contig: _merged(spans) for contig, spans in elements.avoided.items()}
-
-    def codes(self, window: Window) -> NDArray[np.uint8] | None:
-        """Return the window's codes in its own direction; None outside the genome or with an N."""
-        pieces = self.pieces.get(window.contig, [])
-        if not any(first <= window.start and window.end <= last for first, last in pieces):
-            return None
-        codes = self.genome.read_absolute(window.contig, window.start, window.end)
-        if (codes == N).any():
-            return None
-        return reverse_complement(codes) if window.strand == "-" else codes
-
-    def positives(self) -> list[Window]:
-        """Return the windows of the elements that can be read, sorted by place."""
-        windows = sorted(self.elements.positives, key=lambda w: (w.contig, w.start, w.strand))
-        return [window for window in windows if self.codes(window) is not None]
-
-    def negatives(
-        self, contig: str, wanted: int, kinds: Sequence[str], random: np.random.Generator
-    ) -> list[Window]:
-        """Draw up to `wanted` windows of one contig that overlap neither each other nor `avoided`.
-
-        Candidates are the cells of a grid with a random phase, taken in random order, so that the
-        search ends. With `kinds` of splice sites a cell is moved so that a random GT (`donor`) or
-        AG (`acceptor`) of it takes the place that a site has in the positives, one for which
-        there is room; a cell without such a one is passed over.
-        """
-        length = self.elements.length
-        phase = int(random.integers(length))
-        starts = [
-            start
-            for first, last in self.pieces[contig]
-            for start in range(first + phase, last - length + 1, length)
-        ]
-        drawn: dict[int, Window] = {}  # by start // length: two in one place would overlap
-        for cell in random.permutation(len(starts)):
-            if len(drawn) == wanted:
-                break
-            start = starts[cell]
-            strand = "+-"[int(random.integers(2))]
-            window = Window(contig=contig, start=start, end=start + length, strand=strand)
-            moved = self._on_dinucleotides(window, kinds, random) if kinds else [window]
-            found = next((place for place in moved if self._has_room(place, drawn)), None)
-            if found is not None:
-                drawn[found.start // length] = found
-        return list(drawn.values())
-
-    def _on_dinucleotides(
-        self, window: Window, kinds: Sequence[str], random: np.random.Generator
-    ) -> Iterator[Window]:
-        """Yield the window moved onto its GTs or AGs, as one of `kinds` of sites, shuffled."""
-        codes = self.codes(window)
-        if codes is None:
-            return
-        donor = kinds[random.integers(len(kinds))] == "donor"
-        first, second = DONOR if donor else ACCEPTOR
-        offsets = np.flatnonzero((codes[:-1] == first) & (codes[1:] == second))
-        for offset in random.permutation(offsets):
-            # The border of exon and intron lies before a GT and behind an AG, as it is read.
-            shift = int(offset) + (0 if donor else 2) - len(codes) // 2
-            start = window.start + (shift if window.strand == "+" else -shift)
-            yield Window(
-                contig=window.contig, start=start, end=start + len(codes), strand=window.strand
-            )
-
-    def _has_room(self, window: Window, drawn: Mapping[int, Window]) -> bool:
-        """Say whether the window overlaps nothing drawn or avoided, no N and no end."""
-        length = self.elements.length
-        cell = window.start // length
-        near = [drawn[place] for place in (cell - 1, cell, cell + 1) if place in drawn]
-        if any(abs(other.start - window.start) < length for other in near):
-            return False
-        return not self._touches(window) and self.codes(window) is not None
-
-    def _touches(self, window: Window) -> bool:
-        """Say whether the window shares a base with something avoided."""
-        if window.contig not in self.avoided:
-            return False
-        starts, ends = self.avoided[window.contig]
-        following = int(np.searchsorted(ends, window.start, side="right"))
-        return following < len(starts) and bool(starts[following] < window.end)
+def _shares(counts: Sequence[int], divisor: int) -> list[int]:
+    """Return each count over a divisor as whole numbers whose sum is that of all, rounded down."""
+    shares = [count // divisor for count in counts]
+    rest = sum(counts) // divisor - sum(shares)
+    largest = sorted(range(len(counts)), key=lambda i: (-(counts[i] % divisor), i))
+    for i in largest[:rest]:
+        shares[i] += 1
+    return shares
 
 
-def _merged(intervals: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the starts and ends of the disjoint intervals that cover the same bases, sorted."""
-    merged: list[list[int]] = []
-    for start, end in sorted(intervals):
-        if merged and start <= merged[-1][1]:
-            merged[-1][1] = max(merged[-1][1], end)
-        else:
-            merged.append([start, end])
-    array = np.array(merged, dtype=np.int64).reshape(-1, 2)
-    return array[:, 0], array[:, 1]
+def _negatives(
+    places: Places,
+    contigs: Sequence[str],
+    wanted: int,
+    build: Mapping[str, Any],
+    name: str,
+    random: np.random.Generator,
+) -> pd.DataFrame:
+    length, kinds = build["length"], []
+    if build["decoys"] == "dinucleotide":
+        kinds = sorted(build["labels_by_kind"])
+        found = places.draw_on_dinucleotides(contigs, length, wanted, random, kinds)
+    else:
+        found = places.draw(contigs, length, wanted, random)
+    if len(found) < wanted:
+        where = f"contig {contigs[0]}" if len(contigs) == 1 else f"{len(contigs)} contigs"
+        raise InputError(
+            f"Task {name}: on {where} {len(found):,} windows of {length} bases were found that "
+            f"hold no element and no N, but {wanted:,} are needed: lower build.maximum or length"
+            f"{', set build.negatives: split' if build['negatives'] == 'contig' else ''}"
+            f"{', or use decoys: genome' if kinds else ''}."
+        )
+    return found.assign(label=0)

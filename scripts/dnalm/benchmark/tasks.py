@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from dnalm.benchmark.checks import check_sums, check_table
 from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
+from dnalm.benchmark.guesses import guess_meaning
 from dnalm.benchmark.inventory import SPLITS, name_files, summarise
 from dnalm.benchmark.label_cells import read_label
 from dnalm.benchmark.labelled import LabelledRow, read_labelled
@@ -43,10 +44,12 @@ class TaskConfig:
     """What the rows of a task mean; where they come from is given beside it.
 
     `classes` is the number of classes; of labels (multilabel) or targets (regression).
+
+    `kind` and `classes` are None where the rows are to say them.
     """
 
-    kind: str
-    classes: int
+    kind: str | None
+    classes: int | None
     format: str
     sequence_column: str
     label_column: str | Sequence[str]
@@ -61,13 +64,14 @@ class TaskConfig:
     @classmethod
     def of(cls, name: str, task: Mapping[str, Any]) -> "TaskConfig":
         """Read the keys of one entry of `tasks:`; keys that may be null may also be missing."""
-        nullable = {"label_separator", "label_pattern", "labels", "rows", "length"}
+        nullable = {"kind", "classes", "label_separator", "label_pattern", "labels", "rows"}
+        nullable |= {"length"}
         missing = [key for key in cls.__annotations__ if key not in task and key not in nullable]
         if missing:
             raise InputError(
                 f"Task {name} lacks the key `{missing[0]}`; add it to its entry in the config."
             )
-        if task["kind"] not in KINDS:
+        if task.get("kind") not in {*KINDS, None}:
             raise InputError(
                 f"Task {name} has kind {task['kind']!r}; known kinds: {', '.join(sorted(KINDS))}."
             )
@@ -83,8 +87,8 @@ def make_task(
     """Return a task's table and its summary.
 
     `sources` names the files: `train` and `test` for labelled rows, or `bases`, `contigs` and
-    `genome` (its manifest) with `intervals` (BED) or `annotation` (GTF) for a task with `build:`,
-    which is cut from a genome.
+    `genome` (its manifest) with `intervals` (BED) or `annotation` (GTF), `motifs` and `types` for
+    a task with `build:`, which is cut from a genome.
     The table has the columns id, sequence (upper case, ACGTN), label (0 .. classes - 1, or several
     numbers, see `read_label`), split (train or test), provenance (file name and row, or
     contig:start-end(strand), 0-based half-open) and folds (splits in which a training row is
@@ -99,9 +103,7 @@ def make_task(
     }
     simulated, built = False, None
     if task.get("build"):
-        rows, built = cut_windows(
-            task["build"], name, {key: paths[0] for key, paths in files.items()}
-        )
+        rows, built = cut_windows(task["build"], name, files)
         simulated = bool(read_json(files["genome"][0])["simulated"])
     else:
         check_sums(files, task.get("sha256") or {}, name)
@@ -111,6 +113,7 @@ def make_task(
             for path in files[split]
             for row in read_labelled(path, split, config)
         ]
+    config = replace(config, **guess_meaning(rows, config, name))
     cleaned, replaced = zip(*map(_clean, rows), strict=True) if rows else ((), ())
     table = pd.DataFrame(
         {

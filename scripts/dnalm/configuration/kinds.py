@@ -27,8 +27,13 @@ def find_kind_errors(
     `entry` is what stands in the config, `task` the same with defaults filled in.
     """
     kind, classes = task["kind"], task["classes"]
+    if kind is None:  # its rows will tell, which are then of classes
+        kind = "binary" if classes in (None, 2) else "multiclass"
     least, what = COUNTS[kind]
-    if classes < least or (kind == "binary" and classes != least):
+    if classes is None and kind not in ONE_CLASS:
+        yield f"{key}.classes: how many {what} a {kind} task has cannot be guessed; write it."
+        return
+    if classes is not None and (classes < least or (kind == "binary" and classes != least)):
         yield (
             f"{key}: kind is {kind} and classes {classes}; binary means 2 classes, multiclass 3 or"
             " more, multilabel 2 labels or more, per_base 2 classes or more."

@@ -3,11 +3,18 @@
 import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
+from dnalm.configuration.builds import list_build_downloads, resolve_build
 from dnalm.configuration.weights import UNTRAINED, is_loaded, resolve_weights
 from dnalm.errors import InputError
 from dnalm.genome.addresses import address_of, web_url
 from dnalm.genome.kmers import Vocabulary
+
+# What the entry of a task need not have, and no section gives.
+OPTIONAL = dict.fromkeys(("kind", "classes", "length", "rows", "pooling", "published_as"))
+# What says where a task's files are: they are inputs, and a moved file makes no other table.
+NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "published_as")
 
 
 def drop_removed(config: dict[str, Any]) -> None:
@@ -97,13 +104,44 @@ def resolve_run(config: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 
 def resolve_task(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a task's settings with everything its entry leaves out filled in."""
-    optional = {"length": None, "rows": None, "pooling": None, "published_as": None}
-    return {**optional, **config["task"], **config["tasks"][name]}
+    """Return a task's settings with everything its entry leaves out filled in.
+
+    A data set of a hub becomes the `url` of its files.
+    """
+    entry = config["tasks"][name]
+    resolved = {**OPTIONAL, **config["task"], **entry}
+    if "build" in entry:
+        resolved["build"] = resolve_build(config, entry["build"])
+    if "hub" in entry:
+        resolved["url"] = _hub_files(config["hub"], entry)
+    return resolved
+
+
+def _hub_files(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> Any:
+    """Return the addresses of the files of a hub's data set, shaped as its `files` are.
+
+    Without `files` they are those into which the hub has converted the data set.
+    """
+    given = {**(defaults if "files" in entry else defaults["converted"]), **entry}
+    revision = quote(given["revision"], safe="")
+    folder = f"{defaults['server']}/datasets/{entry['hub']}/resolve/{revision}"
+
+    def address(files: Any) -> Any:
+        if isinstance(files, Mapping):
+            return {split: address(part) for split, part in files.items()}
+        return f"{folder}/{files}" if isinstance(files, str) else [*map(address, files)]
+
+    return address(given["files"])
+
+
+def describe_rows(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what decides a task's table beside its files; its name in reports does not."""
+    task = resolve_task(config, name)
+    return {key: value for key, value in task.items() if key not in NOT_OF_ROWS}
 
 
 def list_sources(entry: Mapping[str, Any], task: str, split: str) -> list[str]:
-    """Return the paths or addresses of one split of a task, {name} and {split} filled in."""
+    """Return the paths or addresses of a split of a resolved task, {name} and {split} filled in."""
     sources = entry["path"] if "path" in entry else entry["url"]
     sources = sources[split] if isinstance(sources, Mapping) else sources
     sources = [sources] if isinstance(sources, str) else sources
@@ -122,7 +160,8 @@ def list_downloads(
             sums = {key: genome.get(key) for key in ("sha256", "md5")}
             downloads.append({"urls": urls, **sums})
     for name in tasks:
-        task = config["tasks"][name]
+        task = resolve_task(config, name)
+        downloads += list_build_downloads(task["build"]) if "build" in task else []
         for split in ("train", "test") if "url" in task else ():
             sha256 = task.get("sha256", {}).get(split)
             for url in list_sources(task, name, split):

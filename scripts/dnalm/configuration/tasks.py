@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from string import Formatter
 from typing import Any
 
+from dnalm.configuration.builds import find_build_errors, find_pattern_error, list_labels
 from dnalm.configuration.kinds import find_kind_errors
 from dnalm.configuration.resolve import list_sources, resolve_task
-from dnalm.configuration.schema import nearest
 
 PLACEHOLDERS = {"name", "split"}
 # What says how to read files of rows, which a task that is cut from a genome has not.
@@ -25,31 +25,18 @@ def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
         if "build" in entry:
             for unused in (unused for unused in OF_FILES if unused in entry):
                 yield f"{key}.{unused}: a task with `build:` reads no file of rows; remove the key."
-            yield from _build(f"{key}.build", task["build"], config["genomes"])
+            yield from find_build_errors(f"{key}.build", config, entry["build"])
         else:
             yield from _label_pattern(f"{key}.label_pattern", task["label_pattern"])
-            yield from _sources(key, entry, name)
+            yield from _sources(key, task, name)
+        if "hub" not in entry:
+            for unused in (unused for unused in ("files", "revision") if unused in entry):
+                yield f"{key}.{unused}: it is read with `hub:` alone; remove it."
         yield from _classes(key, entry, task)
 
 
-def _build(key: str, build: Mapping[str, Any], genomes: Mapping[str, Any]) -> Iterator[str]:
-    if build["genome"] not in genomes:
-        yield f"{key}.genome: '{build['genome']}' is unknown{nearest(build['genome'], genomes)}"
-    if build["decoys"] == "dinucleotide" and build["recipe"] != "splice_sites":
-        yield f"{key}.decoys: dinucleotide is for splice_sites alone; write genome."
-    for pattern in build.get("labels_by_name", {}):
-        yield from _pattern(f"{key}.labels_by_name", pattern)
-
-
-def _pattern(key: str, pattern: str) -> Iterator[str]:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        yield f"{key}: '{pattern}' is no regular expression ({error}); correct it."
-
-
 def _label_pattern(key: str, pattern: str) -> Iterator[str]:
-    wrong = list(_pattern(key, pattern))
+    wrong = list(find_pattern_error(key, pattern))
     if not wrong and not re.compile(pattern).groups:
         yield f"{key}: '{pattern}' has no group; put the label in parentheses."
     yield from wrong
@@ -60,10 +47,10 @@ def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Ite
 
     Where `labels` translates them, the numbers of `build` are not the classes.
     """
-    build = entry.get("build", {})
-    given = {f"build.{by}": build.get(by) for by in ("labels_by_name", "labels_by_kind")}
+    build = list_labels(task["build"]) if "build" in entry else {}
+    given = {f"build.{by}": numbers for by, numbers in build.items()}
     if task["labels"] is not None:
-        made = {0}.union(*(numbers.values() for numbers in given.values() if numbers))
+        made = {0}.union(*(numbers.values() for numbers in given.values()))
         missing = sorted(made - {int(label) for label in task["labels"] if str(label).isdigit()})
         if build and missing:
             yield (
@@ -71,10 +58,11 @@ def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Ite
                 " there; add it (0 are the negatives)."
             )
         given = {"labels": entry.get("labels")}  # others' labels in a shared mapping do no harm
+    # The labels of a multilabel task are flags.
+    classes = 2 if task["kind"] in ("binary", "multilabel") else task["classes"]
     for name, numbers in given.items():
         for label, number in (numbers or {}).items():
-            classes = 2 if task["kind"] == "multilabel" else task["classes"]
-            if number >= classes:
+            if classes is not None and number >= classes:
                 yield (
                     f"{key}.{name}: '{label}' is given the class {number}, but {classes}"
                     f" classes are 0 to {classes - 1}; correct one of them."

@@ -1,4 +1,4 @@
-"""Annotation of a genome: BED intervals, GTF transcripts and their splice sites.
+"""Annotation of a genome: the transcripts of GTF and GFF3 files and their splice sites.
 
 All coordinates in Python are 0-based and half-open; GTF text is 1-based and closed.
 """
@@ -10,49 +10,39 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+import numpy as np
+import pandas as pd
 from isal import igzip
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.genome.fasta import GZIP_MAGIC
 
-STRANDS = ("+", "-", ".")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """One BED record, 0-based half-open; strand is '+', '-' or '.'."""
-
-    contig: str
-    start: int
-    end: int
-    name: str
-    strand: str
+PARTS = ("exon", "CDS")
+TRANSCRIPT = re.compile(r'transcript_id "([^"]+)"')
+PARENTS = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
+GENE = re.compile(r'gene_id(?: "|=)([^";]+)')
+LEVEL = re.compile(r'(?:^|;)\s*level(?: |=)"?(\d+)')
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transcript:
-    """One transcript: exons and coding parts as (start, end), 0-based half-open, ascending."""
+    """One transcript: exons and coding parts as (start, end), 0-based half-open, ascending.
+
+    `level` is GENCODE's: 1 validated, 2 annotated by hand, 3 by a program; None: none is given.
+    """
 
     contig: str
     strand: str
     gene: str
     name: str
+    level: int | None
     exons: tuple[tuple[int, int], ...]
     coding: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class SpliceSite:
-    """One intron end: `position` is the first (donor) or last (acceptor) intron base, 0-based."""
-
-    contig: str
-    position: int
-    strand: str
-    kind: str
 
 
 @contextmanager
@@ -76,13 +66,14 @@ def write_text(path: str | Path) -> Iterator[TextIO]:
         yield stack.enter_context(io.TextIOWrapper(raw, encoding="utf-8"))
 
 
-def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
+def lines(path: str | Path, comment: str | None = "#") -> Iterator[tuple[int, str]]:
     """Yield (line number, line) of what is neither empty nor a comment or a track line."""
+    skipped = ("track", "browser") if comment is None else (comment, "track", "browser")
     try:
         with open_text(path) as file:
             for number, line in enumerate(file, start=1):
                 line = line.rstrip("\r\n")
-                if line and not line.startswith(("#", "track", "browser")):
+                if line and not line.startswith(skipped):
                     yield number, line
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(
@@ -90,8 +81,11 @@ def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
         ) from error
 
 
-def _span(path: str | Path, number: int, start: str, end: str, first: int) -> tuple[int, int]:
-    """Return (start, end), 0-based half-open, of two text fields counted from `first`."""
+def span(path: str | Path, number: int, start: str, end: str, first: int) -> tuple[int, int]:
+    """Return (start, end), 0-based half-open, of two text fields counted from `first`.
+
+    Raises InputError, naming the line, where they are no interval.
+    """
     if not (start.isdigit() and end.isdigit()) or not 0 <= int(start) - first < int(end):
         raise InputError(
             f"{path}:{number}: {start[:20]!r} to {end[:20]!r} is not an interval: "
@@ -100,101 +94,87 @@ def _span(path: str | Path, number: int, start: str, end: str, first: int) -> tu
     return int(start) - first, int(end)
 
 
-def read_bed(path: str | Path) -> list[Interval]:
-    """Return the records of a BED file with three or more columns, in file order.
-
-    Raises InputError with file and line for anything else, and for a file without records.
-    """
-    intervals = []
-    for number, line in _lines(path):
-        fields = line.split("\t") if "\t" in line else line.split()
-        if len(fields) < 3:
-            raise InputError(
-                f"{path}:{number}: a BED line needs contig, start and end, "
-                f"found {line[:60]!r}: correct the line."
-            )
-        start, end = _span(path, number, fields[1], fields[2], 0)
-        strand = fields[5] if len(fields) > 5 else "."
-        if strand not in STRANDS:
-            raise InputError(f"{path}:{number}: the strand is {strand!r}: write '+', '-' or '.'.")
-        name = fields[3] if len(fields) > 3 else f"{fields[0]}:{start}-{end}"
-        intervals.append(Interval(contig=fields[0], start=start, end=end, name=name, strand=strand))
-    if not intervals:
-        raise InputError(f"{path} holds no interval: give a BED file with at least one line.")
-    return intervals
-
-
 def read_gtf(path: str | Path) -> list[Transcript]:
-    """Return the transcripts of a GTF file, built from its exon and CDS lines, in file order.
+    """Return the transcripts of a GTF or GFF3 file, made of its exon and CDS lines, in file order.
 
-    Raises InputError with file and line for a line that is no GTF, and for a file without exons.
+    A line belongs to the transcript that its attribute transcript_id names, in GFF3 to its Parents.
+
+    Raises InputError with file and line for a line that is neither, and for a file without exons.
     """
-    parts: dict[tuple[str, str, str, str], dict[str, list[tuple[int, int]]]] = {}
-    for number, line in _lines(path):
+    parts: dict[tuple[str, ...], dict[str, list[tuple[int, int]]]] = {}
+    levels: dict[tuple[str, ...], str] = {}
+    for number, line in lines(path):
         fields = line.split("\t")
         if len(fields) != 9:
             raise InputError(
-                f"{path}:{number}: a GTF line has 9 columns between tabs, this one has "
-                f"{len(fields)}: correct the line or give a GTF file."
+                f"{path}:{number}: a GTF or GFF3 line has 9 columns between tabs, this one has "
+                f"{len(fields)}: correct the line or give such a file."
             )
-        if fields[2] not in ("exon", "CDS"):
+        if fields[2] not in PARTS:
             continue
-        found = dict(re.findall(r'(\w+) "([^"]*)"', fields[8]))
-        if "transcript_id" not in found or fields[6] not in ("+", "-"):
+        names = _names(fields[8])
+        if not names or fields[6] not in ("+", "-"):
             raise InputError(
                 f"{path}:{number}: an {fields[2]} line needs a strand and an attribute "
-                'transcript_id "...": correct the line or give a GTF file (GFF3 is not read).'
+                'transcript_id "..." (GTF) or Parent=... (GFF3): correct the line.'
             )
-        # A transcript id may stand on several contigs (chrX and chrY of the human genome).
-        key = (fields[0], fields[6], found.get("gene_id", ""), found["transcript_id"])
-        span = _span(path, number, fields[3], fields[4], 1)
-        parts.setdefault(key, {"exon": [], "CDS": []})[fields[2]].append(span)
+        place = span(path, number, fields[3], fields[4], 1)
+        gene, level = GENE.search(fields[8]), LEVEL.search(fields[8])
+        for name in names:
+            # A transcript id may stand on several contigs (chrX and chrY of the human genome).
+            key = (fields[0], fields[6], gene[1] if gene else "", name)
+            parts.setdefault(key, {part: [] for part in PARTS})[fields[2]].append(place)
+            if level:
+                levels[key] = level[1]
     transcripts = [
         Transcript(
-            contig=contig,
-            strand=strand,
-            gene=gene,
-            name=name,
+            contig=key[0],
+            strand=key[1],
+            gene=key[2],
+            name=key[3],
+            level=int(levels[key]) if key in levels else None,
             exons=tuple(sorted(spans["exon"])),
             coding=tuple(sorted(spans["CDS"])),
         )
-        for (contig, strand, gene, name), spans in parts.items()
+        for key, spans in parts.items()
         if spans["exon"]
     ]
     if not transcripts:
-        raise InputError(f"{path} holds no exon line: give a GTF file with transcripts.")
+        raise InputError(f"{path} holds no exon line: give a GTF or GFF3 file with transcripts.")
     return transcripts
 
 
-def splice_sites(transcripts: Iterable[Transcript]) -> list[SpliceSite]:
-    """Return every different splice site of the transcripts, sorted.
+def _names(attributes: str) -> list[str]:
+    """Return the transcripts that a line belongs to."""
+    if found := TRANSCRIPT.search(attributes):
+        return [found[1]]
+    found = PARENTS.search(attributes)
+    return found[1].split(",") if found else []
 
-    On the minus strand the intron's right end is its donor and its left end its acceptor.
+
+def splice_sites(transcripts: Iterable[Transcript]) -> pd.DataFrame:
+    """Return every different splice site: contig, position, strand, kind; sorted.
+
+    `position` is the first (kind donor) or last (acceptor) base of an intron, 0-based. On the minus
+    strand the intron's right end is its donor and its left end its acceptor.
     """
-    sites = set()
+    rows: dict[str, list[Any]] = {key: [] for key in ("contig", "strand", "left", "right")}
     for transcript in transcripts:
-        for (_, left), (right, _) in zip(transcript.exons, transcript.exons[1:], strict=False):
-            if right <= left:
-                continue
-            ends = (left, right - 1) if transcript.strand == "+" else (right - 1, left)
-            for kind, position in zip(("donor", "acceptor"), ends, strict=True):
-                sites.add(
-                    SpliceSite(
-                        contig=transcript.contig,
-                        position=position,
-                        strand=transcript.strand,
-                        kind=kind,
-                    )
-                )
-    return sorted(sites)
-
-
-def write_bed(intervals: Iterable[Interval], path: str | Path) -> None:
-    """Write six-column BED, score 0, in the order given."""
-    with write_text(path) as file:
-        for interval in intervals:
-            fields = (interval.contig, interval.start, interval.end, interval.name, 0)
-            file.write("\t".join(map(str, (*fields, interval.strand))) + "\n")
+        for (_, left), (right, _) in pairwise(transcript.exons):
+            if left < right:
+                rows["contig"].append(transcript.contig)
+                rows["strand"].append(transcript.strand)
+                rows["left"].append(left)
+                rows["right"].append(right - 1)
+    introns = pd.DataFrame(rows).drop_duplicates()
+    forward = introns["strand"] == "+"
+    ends = [
+        introns.assign(position=introns["left"].where(towards, introns["right"]), kind=kind)
+        for kind, towards in (("donor", forward), ("acceptor", ~forward))
+    ]
+    columns = ["contig", "position", "strand", "kind"]
+    sites = pd.concat(ends)[columns].drop_duplicates().astype({"position": np.int64})
+    return sites.sort_values(columns, ignore_index=True)
 
 
 def write_gtf(transcripts: Iterable[Transcript], source: str, path: str | Path) -> None:

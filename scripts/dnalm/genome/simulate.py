@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from dnalm.errors import InputError
-from dnalm.genome.annotation import Interval, Transcript, write_bed, write_gtf, write_text
+from dnalm.genome.annotation import Transcript, write_gtf, write_text
 from dnalm.genome.grammar import ENHANCER_BASES, UPSTREAM, Codes, Grammar
+from dnalm.genome.intervals import Interval, write_bed
 from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
 
 N = int(to_codes("N")[0])
@@ -202,6 +203,7 @@ def _note_gene(genome: Simulated, contig: str, gene: Any, at: int, size: int, st
             strand=strand,
             gene=name,
             name=f"{name}.1",
+            level=None,
             exons=placed(gene.exons),
             coding=placed(gene.coding),
         )

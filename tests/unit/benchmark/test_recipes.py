@@ -3,13 +3,16 @@
 import gzip
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from pyfaidx import Fasta
 
 from dnalm.benchmark.recipes import cut_windows
 from dnalm.benchmark.tasks import make_task
+from dnalm.configuration.builds import resolve_build
 from dnalm.errors import InputError
 from dnalm.genome.bases import write_bases
 
@@ -17,22 +20,29 @@ HUMAN = "human_grch38_chr21_25-26Mb"
 PLACE = re.compile(r"(.+):(-?\d+)-(\d+)\(([+-])\)")
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 MAXIMUM = {"train": None, "test": None}
-COMMON = {"genome": "g", "seed": 42, "maximum": MAXIMUM, "decoys": "genome"}
+SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text())
+COMMON = {"genome": "g", "maximum": MAXIMUM, "avoid": "windows"}
 PROMOTERS = {
     **COMMON,
     "recipe": "promoters",
+    "placement": "tss",
     "upstream": 8,
     "downstream": 4,
     "tss_offset": 0,
-    "labels_by_name": {"": 1},
 }
 SITES = {
     **COMMON,
     "recipe": "splice_sites",
     "length": 12,
-    "labels_by_kind": {"acceptor": 1, "donor": 2},
+    "avoid": "elements",
 }
-ENHANCERS = {**COMMON, "recipe": "enhancers", "length": 10, "labels_by_name": {"": 1}}
+ENHANCERS = {**COMMON, "recipe": "enhancers", "length": 10, "longer": "centre"}
+
+
+def cut(build, name, files):
+    """Return what `cut_windows` does with a build's defaults filled in, one file per key."""
+    listed = {key: path if isinstance(path, list) else [path] for key, path in files.items()}
+    return cut_windows(resolve_build(SHIPPED, build), name, listed)
 
 
 def random_text(length, seed):
@@ -90,9 +100,7 @@ def test_promoter_windows_hold_the_start_at_offset_upstream_on_both_strands(geno
         ("a", 200, 201, "m", 0, "-"),
         ("b", 300, 301, "q", 0, "+"),
     )
-    rows, facts = cut_windows(
-        {**PROMOTERS, "test_contigs": ["b"]}, "t", {**files, "intervals": path}
-    )
+    rows, facts = cut({**PROMOTERS, "test_contigs": ["b"]}, "t", {**files, "intervals": path})
     assert sorted(places(rows, 1)) == [
         ("a", 92, 104, "+"),
         ("a", 197, 209, "-"),
@@ -113,7 +121,7 @@ def test_offset_places_the_start_inside_an_interval_on_both_strands(genome, tmp_
     # 60 bases, the 50th in reading direction is the start: EPDnew's own convention.
     path = bed(tmp_path, ("a", 100, 160, "p", 0, "+"), ("b", 100, 160, "m", 0, "-"))
     build = {**PROMOTERS, "tss_offset": 49, "test_contigs": ["b"]}
-    rows, _ = cut_windows(build, "t", {**files, "intervals": path})
+    rows, _ = cut(build, "t", {**files, "intervals": path})
     assert sorted(places(rows, 1)) == [("a", 141, 153, "+"), ("b", 107, 119, "-")]
 
 
@@ -124,7 +132,7 @@ def test_names_choose_the_class_and_unnamed_elements_are_only_avoided(genome, tm
     ]
     path = bed(tmp_path, *lines, ("b", 100, 101, "y_TATA", 0, "+"))
     build = {**PROMOTERS, "test_contigs": ["b"], "labels_by_name": {"_TATA$": 1}}
-    rows, _ = cut_windows(build, "t", {**files, "intervals": path})
+    rows, _ = cut(build, "t", {**files, "intervals": path})
     starts = {start + 8 for contig, start, _, _ in places(rows, 1) if contig == "a"}
     assert starts == {line[1] for line in lines if line[3] == "x_TATA"}
     for contig, start, end, _ in places(rows, 0):
@@ -137,7 +145,7 @@ def test_negatives_are_as_many_touch_nothing_and_hold_no_n(genome, tmp_path):
     lines = [("a", i, i + 6, f"e{i}") for i in range(30, 560, 40)]
     lines += [("b", i, i + 6, f"f{i}") for i in range(30, 860, 60)]
     path = bed(tmp_path, *lines)
-    rows, _ = cut_windows({**ENHANCERS, "test_contigs": ["b"]}, "t", {**files, "intervals": path})
+    rows, _ = cut({**ENHANCERS, "test_contigs": ["b"]}, "t", {**files, "intervals": path})
     for contig in "ab":
         positives = [p for p in places(rows, 1) if p[0] == contig]
         negatives = [p for p in places(rows, 0) if p[0] == contig]
@@ -172,7 +180,7 @@ def test_splice_windows_have_the_border_of_exon_and_intron_in_the_middle(genome,
         ("a", "-", ((300, 330), (400, 450))),
         ("b", "+", ((100, 120), (200, 230))),
     )
-    rows, _ = cut_windows({**SITES, "test_contigs": ["b"]}, "t", {**files, "annotation": path})
+    rows, _ = cut({**SITES, "test_contigs": ["b"]}, "t", {**files, "annotation": path})
     on_a = {label: sorted(p for p in places(rows, label) if p[0] == "a") for label in (1, 2)}
     assert on_a[2] == [("a", 114, 126, "+"), ("a", 394, 406, "-")]
     assert on_a[1] == [("a", 194, 206, "+"), ("a", 324, 336, "-")]
@@ -197,7 +205,7 @@ def test_dinucleotide_decoys_carry_gt_or_ag_where_the_sites_of_the_task_have_it(
         ("b", "-", ((100, 120), (200, 230))),
     )
     build = {**SITES, "labels_by_kind": classes, "decoys": "dinucleotide", "test_contigs": ["b"]}
-    rows, _ = cut_windows(build, "t", {**files, "annotation": path})
+    rows, _ = cut(build, "t", {**files, "annotation": path})
     negatives = [row for row in rows if row.label == "0"]
     assert len(negatives) == 9
     for row in negatives:
@@ -211,7 +219,7 @@ def test_what_is_only_avoided_needs_no_strand(genome, tmp_path):
     _, files = genome
     lines = [("a", 100, 101, "e", 0, "+"), ("b", 100, 101, "e", 0, "-"), ("a", 300, 301, "other")]
     build = {**PROMOTERS, "labels_by_name": {"^e$": 1}, "test_contigs": ["b"]}
-    rows, _ = cut_windows(build, "t", {**files, "intervals": bed(tmp_path, *lines)})
+    rows, _ = cut(build, "t", {**files, "intervals": bed(tmp_path, *lines)})
     assert len(places(rows, 1)) == 2
 
 
@@ -225,7 +233,7 @@ def test_dinucleotide_decoys_do_not_overlap_and_are_found_for_most_of_a_contig(t
     )
     build = {**SITES, "length": 120, "decoys": "dinucleotide", "test_contigs": ["2"]}
     build["labels_by_kind"] = {"acceptor": 1, "donor": 1}
-    rows, _ = cut_windows(build, "t", {**store(tmp_path, source), "annotation": path})
+    rows, _ = cut(build, "t", {**store(tmp_path, source), "annotation": path})
     taken = sorted((start, end) for contig, start, end, _ in places(rows, 0) if contig == "1")
     # As many as there are sites, of 333 windows that would fit side by side.
     assert len(taken) == 196
@@ -236,7 +244,7 @@ def test_maximum_caps_the_rows_of_a_split_and_keeps_the_classes_equal(genome, tm
     _, files = genome
     lines = [(c, i, i + 6, "e") for c in "ab" for i in range(30, 560, 40)]
     build = {**ENHANCERS, "test_contigs": ["b"], "maximum": {"train": 8, "test": 5}}
-    rows, _ = cut_windows(build, "t", {**files, "intervals": bed(tmp_path, *lines)})
+    rows, _ = cut(build, "t", {**files, "intervals": bed(tmp_path, *lines)})
     counts = {
         (s, label): sum(r.split == s and r.label == label for r in rows)
         for s in ("train", "test")
@@ -250,8 +258,7 @@ def test_the_seed_decides_the_rows(genome, tmp_path):
     path = bed(tmp_path, *[(c, i, i + 6, "e") for c in "ab" for i in range(30, 560, 80)])
     build = {**ENHANCERS, "test_contigs": ["b"]}
     first, again, other = (
-        cut_windows({**build, "seed": seed}, "t", {**files, "intervals": path})[0]
-        for seed in (1, 1, 2)
+        cut({**build, "seed": seed}, "t", {**files, "intervals": path})[0] for seed in (1, 1, 2)
     )
     assert first == again != other
 
@@ -266,11 +273,10 @@ def test_windows_over_an_end_or_an_n_are_dropped_and_counted(genome, tmp_path):
         ("b", 898, 900, "end"),
         ("b", 50, 60, "good"),
     )
-    rows, facts = cut_windows(
-        {**ENHANCERS, "test_contigs": ["b"]}, "t", {**files, "intervals": path}
-    )
+    rows, facts = cut({**ENHANCERS, "test_contigs": ["b"]}, "t", {**files, "intervals": path})
     assert sorted(places(rows, 1)) == [("a", 100, 110, "+"), ("b", 50, 60, "+")]
-    assert facts["dropped_at_ends_or_n"] == 3
+    assert (facts["records"], facts["elements"]) == (5, 5)
+    assert (facts["dropped_at_ends"], facts["dropped_with_n"]) == (2, 1)
 
 
 def test_bad_recipes_are_one_sentence(genome, tmp_path):
@@ -281,35 +287,35 @@ def test_bad_recipes_are_one_sentence(genome, tmp_path):
 
     def fails(sentence, changes, given=given):
         with pytest.raises(InputError, match=sentence):
-            cut_windows({**build, **changes}, "mine.x", given)
+            cut({**build, **changes}, "mine.x", given)
 
-    fails(r"recipe 'genes'; known recipes: promoters, splice_sites, enhancers", {"recipe": "genes"})
     fails(
-        r"test contig 'chr9', which genome g does not hold; it holds a, b",
+        r"asks for 'chr9' in build.test_contigs, which genome g does not hold; it holds a, b",
         {"test_contigs": ["chr9"]},
     )
-    fails(r"needs build.intervals, the path of its BED file", {}, files)
-    fails(r"needs build.annotation, the path of its GTF file", {**SITES}, given)
-    fails(r"names no element that gets a label", {"labels_by_name": {"^z": 1}})
+    fails(r"asks for 'c' in build.contigs", {"contigs": ["a", "c"]})
+    fails(r"test contig 'b', which is not among its build.contigs", {"contigs": ["a"]})
+    fails(r"names no element that gets a label, among 2 records", {"labels_by_name": {"^z": 1}})
+    fails(r"all 2 elements are longer than the windows of 8", {"length": 8, "longer": "drop"})
     fails(
         r"length 13; splice sites need an even length",
         {**SITES, "length": 13},
         {**files, "annotation": gtf(tmp_path, ("a", "+", ((100, 120), (200, 230))))},
     )
     fails(
-        r"x\.bed: the interval b:100-110 has no strand, .* write '\+' or '-'",
+        r"x\.bed: 1 of 2 intervals have no strand, the first is b:100-110, .* write '\+' or '-'",
         {**PROMOTERS},
         {**files, "intervals": bed(tmp_path, ("a", 1, 2, "e", 0, "+"), ("b", 100, 110, "e"))},
     )
     other = bed(tmp_path, ("chr1", 100, 110, "e"))
     fails(
-        r"x.bed names no element inside genome g, whose contigs are a, b",
+        r"x.bed names no element .* its 1 records are on chr1, the genome's contigs are a, b",
         {},
         {**files, "intervals": other},
     )
     full = bed(tmp_path, *[("a", i, i + 10, "e") for i in range(0, 1240, 12)], ("b", 50, 60, "e"))
     fails(
-        r"on contig a \d+ windows of 10 bases were found .* lower build.maximum",
+        r"on contig a \d+ windows of 10 bases were found .* but 99 are needed: lower build.max",
         {},
         {**files, "intervals": full},
     )
@@ -318,9 +324,7 @@ def test_bad_recipes_are_one_sentence(genome, tmp_path):
         make_task(
             {**files, "intervals": bed(tmp_path, ("a", 100, 110, "e"), ("a", 200, 210, "e"))},
             {
-                "build": {**build, "test_contigs": []},
-                "kind": "binary",
-                "classes": 2,
+                "build": resolve_build(SHIPPED, {**build, "test_contigs": []}),
                 "format": "auto",
                 "sequence_column": "s",
                 "label_column": "l",
@@ -349,7 +353,7 @@ def test_real_promoters_equal_pyfaidx_at_the_starts_of_the_bed_file(human):
     folder, files, read = human
     build = {**PROMOTERS, "upstream": 249, "downstream": 51, "test_contigs": []}
     path = str(folder / "epdnew_promoters.bed.gz")
-    rows, _ = cut_windows(build, "t", {**files, "intervals": path})
+    rows, _ = cut(build, "t", {**files, "intervals": path})
     assert len(places(rows, 1)) == 9
     for row in rows:
         (place,) = places([row])
@@ -364,7 +368,7 @@ def test_real_enhancers_equal_pyfaidx_around_their_middles(human):
     folder, files, read = human
     path = str(folder / "fantom5_enhancers.bed.gz")
     build = {**ENHANCERS, "length": 200, "test_contigs": []}
-    rows, _ = cut_windows(build, "t", {**files, "intervals": path})
+    rows, _ = cut(build, "t", {**files, "intervals": path})
     assert len(places(rows, 1)) == len(places(rows, 0)) == 29
     assert ("21", 25329353 - 100, 25329353 + 100, "+") in places(rows, 1)
     assert all(row.sequence == expected_text(read, places([row])[0]) for row in rows)
@@ -374,7 +378,7 @@ def test_real_splice_windows_have_gt_and_ag_at_their_middle(human):
     folder, files, read = human
     path = str(folder / "refGene.21_24985581-26000306.gtf.gz")
     build = {**SITES, "length": 400, "test_contigs": []}
-    rows, _ = cut_windows(build, "t", {**files, "annotation": path})
+    rows, _ = cut(build, "t", {**files, "annotation": path})
     assert all(row.sequence == expected_text(read, places([row])[0]) for row in rows)
     donors = [row.sequence[200:202] for row in rows if row.label == "2"]
     acceptors = [row.sequence[198:200] for row in rows if row.label == "1"]

@@ -1,40 +1,16 @@
-"""BED and GTF files: coordinates, splice sites on both strands, and lines that are refused."""
+"""GTF and GFF3 files: coordinates, splice sites on both strands, and lines that are refused."""
 
 import gzip
 
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.genome.annotation import (
-    Interval,
-    SpliceSite,
-    Transcript,
-    read_bed,
-    read_gtf,
-    splice_sites,
-    write_bed,
-    write_gtf,
-)
+from dnalm.genome.annotation import Transcript, read_gtf, splice_sites, write_gtf
 
 
 def gtf_line(feature, start, end, strand="+", name="t1", contig="c"):
     attributes = f'gene_id "g"; transcript_id "{name}"; exon_number "1";'
     return "\t".join([contig, "x", feature, str(start), str(end), ".", strand, ".", attributes])
-
-
-def test_bed_is_read_as_it_stands_with_three_to_six_columns(tmp_path):
-    path = tmp_path / "x.bed"
-    path.write_text(
-        "#c\ntrack name=x\nc\t0\t10\nc\t5\t6\tone\nd 7 9 two 0 -\n\nc\t1\t2\tz\t.\t+\tmore\n"
-    )
-    read = read_bed(path)
-    assert read[0] == Interval(contig="c", start=0, end=10, name="c:0-10", strand=".")
-    assert read[1].name == "one"
-    assert read[2] == Interval(contig="d", start=7, end=9, name="two", strand="-")
-    assert read[3].strand == "+"
-    packed = tmp_path / "x.bed.gz"
-    packed.write_bytes(gzip.compress(path.read_bytes()))
-    assert read_bed(packed) == read
 
 
 def test_gtf_becomes_0_based_transcripts_with_sorted_exons(tmp_path):
@@ -49,40 +25,68 @@ def test_gtf_becomes_0_based_transcripts_with_sorted_exons(tmp_path):
     path.write_text("\n".join(lines) + "\n")
     first, second = read_gtf(path)
     assert first == Transcript(
-        contig="c", strand="-", gene="g", name="t1", exons=((10, 20), (40, 60)), coding=((14, 20),)
+        contig="c",
+        strand="-",
+        gene="g",
+        name="t1",
+        level=None,
+        exons=((10, 20), (40, 60)),
+        coding=((14, 20),),
     )
     assert second.contig == "d"
 
 
+def test_gff3_says_the_same_as_gtf_of_several_parents_and_levels(tmp_path):
+    gtf, gff3 = tmp_path / "x.gtf", tmp_path / "x.gff3"
+    rows = [("c", 11, 20), ("c", 41, 60)]
+    gtf.write_text(
+        "".join(
+            f"{c}\tx\texon\t{start}\t{end}\t.\t-\t.\t"
+            f'gene_id "g"; transcript_id "{name}"; level 2;\n'
+            for c, start, end in rows
+            for name in ("t1", "t2")
+        )
+    )
+    gff3.write_text(
+        "##gff-version 3\nc\tx\tmRNA\t11\t60\t.\t-\t.\tID=t1\n"
+        + "".join(
+            f"{c}\tx\texon\t{start}\t{end}\t.\t-\t.\tID=e{start};Parent=t1,t2;gene_id=g;level=2\n"
+            for c, start, end in rows
+        )
+    )
+    assert read_gtf(gff3) == read_gtf(gtf)
+    assert [found.level for found in read_gtf(gtf)] == [2, 2]
+
+
 def transcript(strand, exons=((10, 20), (40, 60), (60, 70)), name="t"):
-    return Transcript(contig="c", strand=strand, gene="g", name=name, exons=exons, coding=())
+    return Transcript(
+        contig="c", strand=strand, gene="g", name=name, level=None, exons=exons, coding=()
+    )
 
 
 def test_donor_is_the_first_and_acceptor_the_last_intron_base_in_reading_direction():
-    def site(position, strand, kind):
-        return SpliceSite(contig="c", position=position, strand=strand, kind=kind)
+    def sites(strand):
+        return splice_sites([transcript(strand)]).to_numpy().tolist()
 
     # The intron is 20 .. 39; exons that touch have none between them.
-    assert splice_sites([transcript("+")]) == [site(20, "+", "donor"), site(39, "+", "acceptor")]
-    assert splice_sites([transcript("-")]) == [site(20, "-", "acceptor"), site(39, "-", "donor")]
+    assert sites("+") == [["c", 20, "+", "donor"], ["c", 39, "+", "acceptor"]]
+    assert sites("-") == [["c", 20, "-", "acceptor"], ["c", 39, "-", "donor"]]
 
 
 def test_sites_of_several_transcripts_are_listed_once():
     again = transcript("+", name="u")
     other = transcript("+", exons=((10, 20), (45, 60)), name="v")
-    assert [s.position for s in splice_sites([transcript("+"), again, other])] == [20, 39, 44]
+    assert list(splice_sites([transcript("+"), again, other])["position"]) == [20, 39, 44]
 
 
 def test_what_is_written_reads_back_equal(tmp_path):
-    intervals = [Interval(contig="c", start=3, end=9, name="n", strand=s) for s in "+-."]
-    write_bed(intervals, tmp_path / "x.bed.gz")
-    assert read_bed(tmp_path / "x.bed.gz") == intervals
     made = [
         Transcript(
             contig="c",
             strand=s,
             gene=f"g{s}",
             name=f"t{s}",
+            level=None,
             exons=((10, 20), (40, 60)),
             coding=((15, 20), (40, 50)),
         )
@@ -97,30 +101,15 @@ def test_what_is_written_reads_back_equal(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("c\t5\n", r"x.bed:1: a BED line needs contig, start and end"),
-        ("c\t1\t2\nc\tone\t9\n", r"x.bed:2: 'one' to '9' is not an interval"),
-        ("c\t9\t9\n", r"x.bed:1: '9' to '9' is not an interval"),
-        ("c\t1\t9\tn\t0\tplus\n", r"x.bed:1: the strand is 'plus'"),
-        ("#only\n", r"x.bed holds no interval"),
-        ("<html>\n", r"x.bed:1: a BED line needs"),
-    ],
-)
-def test_a_bad_bed_line_is_named(tmp_path, text, sentence):
-    path = tmp_path / "x.bed"
-    path.write_text(text)
-    with pytest.raises(InputError, match=sentence):
-        read_bed(path)
-
-
-@pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("c\tx\texon\t1\t9", r"x.gtf:2: a GTF line has 9 columns between tabs, this one has 5"),
+        (
+            "c\tx\texon\t1\t9",
+            r"x.gtf:2: a GTF or GFF3 line has 9 columns .* has 5",
+        ),
         (gtf_line("exon", 0, 9), r"x.gtf:2: '0' to '9' is not an interval"),
         (gtf_line("exon", 1, 9, "."), r"x.gtf:2: an exon line needs a strand"),
-        ("c\tx\texon\t1\t9\t.\t+\t.\tID=e;Parent=t", r"x.gtf:2: .* \(GFF3 is not read\)"),
+        ("c\tx\texon\t1\t9\t.\t+\t.\tID=e", r'x.gtf:2: .* transcript_id "..." \(GTF\) or Parent='),
         (gtf_line("gene", 1, 9), r"x.gtf holds no exon line"),
     ],
 )
@@ -132,7 +121,7 @@ def test_a_bad_gtf_line_is_named(tmp_path, line, sentence):
 
 
 def test_truncated_gzip_is_named(tmp_path):
-    path = tmp_path / "x.bed.gz"
-    path.write_bytes(gzip.compress(b"c\t1\t2\n" * 10_000)[:-30])
-    with pytest.raises(InputError, match=r"x.bed.gz cannot be read \(.*\): fetch the file again"):
-        read_bed(path)
+    path = tmp_path / "x.gtf.gz"
+    path.write_bytes(gzip.compress((gtf_line("exon", 1, 9) + "\n").encode() * 10_000)[:-30])
+    with pytest.raises(InputError, match=r"x.gtf.gz cannot be read \(.*\): fetch the file again"):
+        read_gtf(path)

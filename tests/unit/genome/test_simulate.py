@@ -2,9 +2,11 @@
 
 import gzip
 from itertools import pairwise, product
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from pysam import FastxFile
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -13,11 +15,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dnalm.benchmark.tasks import make_task
+from dnalm.configuration.builds import resolve_build
 from dnalm.errors import InputError
-from dnalm.genome.annotation import read_bed, read_gtf, splice_sites
+from dnalm.genome.annotation import read_gtf, splice_sites
 from dnalm.genome.bases import write_bases
+from dnalm.genome.intervals import Interval, read_bed
 from dnalm.genome.simulate import SimulateConfig, simulate_genome, write_simulated
 
+ROOT = Path(__file__).parents[3]
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 SETTINGS = {
     "contigs": {"one": 800_000, "two": 800_000, "three": 400_000, "four": 600_000},
@@ -64,6 +69,11 @@ def test_equal_configs_give_equal_genomes_and_files(tmp_path):
         assert path.read_bytes() == (tmp_path / "1" / path.name).read_bytes()
 
 
+def intervals(path):
+    rows = read_bed(path).drop(columns="summit").to_dict("records")
+    return [Interval(**row) for row in rows]
+
+
 def test_files_read_back_as_the_genome(tmp_path):
     genome = small(3)
     paths = [tmp_path / name for name in ("g.fa.gz", "a.gtf.gz", "p.bed", "e.bed")]
@@ -73,8 +83,8 @@ def test_files_read_back_as_the_genome(tmp_path):
     with gzip.open(paths[0], "rt") as file:
         assert max(map(len, file)) == 61
     assert read_gtf(paths[1]) == genome.transcripts
-    assert read_bed(paths[2]) == genome.promoters
-    assert read_bed(paths[3]) == genome.enhancers
+    assert intervals(paths[2]) == genome.promoters
+    assert intervals(paths[3]) == genome.enhancers
 
 
 def test_contigs_have_their_lengths_n_runs_and_soft_masked_repeats(simulated):
@@ -98,7 +108,7 @@ def test_elements_do_not_overlap_and_hold_no_n(simulated):
 
 
 def test_every_intron_begins_with_gt_and_ends_with_ag_on_both_strands(simulated):
-    sites = splice_sites(simulated.transcripts)
+    sites = list(splice_sites(simulated.transcripts).itertuples())
     assert {site.strand for site in sites} == {"+", "-"}
     for site in sites:
         # The two intron bases lie from the site inwards.
@@ -110,7 +120,9 @@ def test_every_intron_begins_with_gt_and_ends_with_ag_on_both_strands(simulated)
 
 def test_donor_consensus_is_noisy(simulated):
     donors = [
-        s for s in splice_sites(simulated.transcripts) if (s.kind, s.strand) == ("donor", "+")
+        site
+        for site in splice_sites(simulated.transcripts).itertuples()
+        if (site.kind, site.strand) == ("donor", "+")
     ]
     after = [read(simulated, s.contig, s.position + 2, s.position + 6) for s in donors]
     share = np.mean([[a == b for a, b in zip(text, "AAGT", strict=True)] for text in after], axis=0)
@@ -188,10 +200,10 @@ def sources(simulated, tmp_path_factory):
 TASKS = {
     "promoters": (
         "promoters",
-        {"upstream": 150, "downstream": 50, "tss_offset": 0, "labels_by_name": {"": 1}},
+        {"placement": "tss", "upstream": 150, "downstream": 50, "tss_offset": 0},
     ),
-    "splice_sites": ("annotation", {"length": 120, "labels_by_kind": {"acceptor": 1, "donor": 2}}),
-    "enhancers": ("enhancers", {"length": 200, "labels_by_name": {"": 1}}),
+    "splice_sites": ("annotation", {"length": 120}),
+    "enhancers": ("enhancers", {"length": 200, "longer": "centre"}),
 }
 
 
@@ -202,9 +214,8 @@ def best_kmer_mcc(name, sources, shuffle_labels=False):
         "genome": "s",
         "recipe": name,
         "test_contigs": ["four"],
-        "seed": 42,
-        "decoys": "genome",
         "maximum": {"train": 1600, "test": 600},
+        "avoid": "elements" if name == "splice_sites" else "windows",
         **keys,
     }
     files = {
@@ -214,9 +225,7 @@ def best_kmer_mcc(name, sources, shuffle_labels=False):
         "annotation" if source == "annotation" else "intervals": str(sources[source]),
     }
     task = {
-        "build": build,
-        "kind": "multiclass",
-        "classes": 3 if source == "annotation" else 2,
+        "build": resolve_build(yaml.safe_load((ROOT / "config.yaml").read_text()), build),
         "format": "auto",
         "sequence_column": "s",
         "label_column": "l",

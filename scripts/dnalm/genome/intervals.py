@@ -1,0 +1,158 @@
+"""Intervals of a genome: BED files, narrowPeak files, and tables of the same columns with a header.
+
+All coordinates are 0-based and half-open.
+"""
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dnalm.errors import InputError
+from dnalm.genome.annotation import lines, span, write_text
+
+STRANDS = ("+", "-", ".")
+HEADERS = ({"start", "end"}, {"chromstart", "chromend"}, {"chrom_start", "chrom_end"})
+NAME, STRAND = 4, 6  # columns of a BED file, from 1
+MISSING = (("name", NAME), ("strand", STRAND))  # what a short BED line may lack
+NO_SUMMIT = -1
+
+Spans = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """One BED record, 0-based half-open; strand is '+', '-' or '.'."""
+
+    contig: str
+    start: int
+    end: int
+    name: str
+    strand: str
+
+
+def read_bed(
+    path: str | Path,
+    *,
+    name: int | str | None = NAME,
+    strand: int | str | None = STRAND,
+    summit: int | str | None = None,
+) -> pd.DataFrame:
+    """Return the records of a BED file in file order: contig, start, end, name, strand, summit.
+
+    `name`, `strand` and `summit` say which column holds them, by its number from 1 or by its name
+    in the file's header; None: none does. A BED file may end before its name (then "") and its
+    strand (then "."). `summit` is an offset from the start as in narrowPeak files, -1 where there
+    is none.
+
+    Raises InputError with file and line for anything else, and for a file without records.
+    """
+    wanted = {"name": name, "strand": strand, "summit": summit}
+    places: dict[str, int | None] | None = None
+    starts, ends, summits = array("q"), array("q"), array("q")
+    contigs: list[str] = []
+    names: list[str] = []
+    strands: list[str] = []
+    kept: dict[str, str] = {}  # one object of equal texts: files repeat contigs and types
+    for number, line in lines(path):
+        fields = line.split("\t") if "\t" in line else line.split()
+        if len(fields) < 3:
+            raise InputError(
+                f"{path}:{number}: a BED line needs contig, start and end, "
+                f"found {line[:60]!r}: correct the line."
+            )
+        if places is None:
+            header = fields if {field.lower() for field in fields[1:3]} in HEADERS else []
+            places = {key: _place(path, key, column, header) for key, column in wanted.items()}
+            if header:
+                continue
+        start, end = span(path, number, fields[1], fields[2], 0)
+        found = {key: _cell(path, number, fields, key, place) for key, place in places.items()}
+        if found["strand"] not in STRANDS:
+            raise InputError(
+                f"{path}:{number}: the strand is {found['strand']!r}: write '+', '-' or '.', or "
+                "name another column."
+            )
+        starts.append(start)
+        ends.append(end)
+        contigs.append(kept.setdefault(fields[0], fields[0]))
+        names.append(kept.setdefault(found["name"], found["name"]))
+        strands.append(kept.setdefault(found["strand"], found["strand"]))
+        summits.append(_summit(path, number, found["summit"], end - start))
+    if not contigs:
+        raise InputError(f"{path} holds no interval: give a BED file with at least one line.")
+    return pd.DataFrame(
+        {
+            "contig": pd.Series(contigs, dtype=object),
+            "start": np.asarray(starts, dtype=np.int64),
+            "end": np.asarray(ends, dtype=np.int64),
+            "name": pd.Series(names, dtype=object),
+            "strand": pd.Series(strands, dtype=object),
+            "summit": np.asarray(summits, dtype=np.int64),
+        }
+    )
+
+
+def _place(path: str | Path, key: str, column: int | str | None, header: list[str]) -> int | None:
+    """Return where in a line a column is, from 0."""
+    if column is None or isinstance(column, int):
+        return None if column is None else column - 1
+    if column not in header:
+        said = f"its columns are {', '.join(header)[:200]}" if header else "it has no header"
+        raise InputError(f"{path} has no column {column!r} for the {key}; {said}: correct it.")
+    return header.index(column)
+
+
+def _cell(path: str | Path, number: int, fields: list[str], key: str, place: int | None) -> str:
+    if place is not None and place < len(fields):
+        return fields[place]
+    if place is None or (key, place + 1) in MISSING:
+        return "." if key == "strand" else ""
+    raise InputError(
+        f"{path}:{number}: the line has {len(fields)} columns, but column {place + 1} is to hold "
+        f"the {key}: name another column."
+    )
+
+
+def _summit(path: str | Path, number: int, text: str, length: int) -> int:
+    if text in ("", ".", str(NO_SUMMIT)):
+        return NO_SUMMIT
+    if not text.isdigit() or int(text) >= length:
+        raise InputError(
+            f"{path}:{number}: {text[:20]!r} is no summit inside the interval's {length} bases: "
+            "name another column or correct the line."
+        )
+    return int(text)
+
+
+def write_bed(intervals: Iterable[Interval], path: str | Path) -> None:
+    """Write six-column BED, score 0, in the order given."""
+    with write_text(path) as file:
+        for interval in intervals:
+            fields = (interval.contig, interval.start, interval.end, interval.name, 0)
+            file.write("\t".join(map(str, (*fields, interval.strand))) + "\n")
+
+
+def merge_spans(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Spans:
+    """Return the starts and ends of the disjoint spans that cover the same bases, sorted."""
+    if not len(starts):
+        return starts, ends
+    order = np.argsort(starts, kind="stable")
+    starts, reach = starts[order], np.maximum.accumulate(ends[order])
+    first = np.concatenate([[True], starts[1:] > reach[:-1]])
+    last = np.concatenate([first[1:], [True]])
+    return starts[first], reach[last]
+
+
+def touch(starts: NDArray[np.int64], ends: NDArray[np.int64], spans: Spans) -> NDArray[np.bool_]:
+    """Say of each interval whether it shares a base with one of `spans`, as `merge_spans` has them.
+
+    An interval without bases, which only an insertion could have, touches nothing.
+    """
+    found = np.searchsorted(spans[1], starts, side="right")
+    reached = np.append(spans[0], np.iinfo(np.int64).max)[found]
+    return (reached < ends) & (starts < ends)

@@ -1,0 +1,116 @@
+"""BED files and the like: columns, headers, lines that are refused, and spans that touch."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dnalm.errors import InputError
+from dnalm.genome.intervals import Interval, merge_spans, read_bed, touch, write_bed
+
+
+def rows_of(path, **columns):
+    return read_bed(path, **columns).to_numpy(object).tolist()
+
+
+def test_bed_is_read_as_it_stands_with_three_to_six_columns(tmp_path):
+    path = tmp_path / "x.bed"
+    path.write_text(
+        "#c\ntrack name=x\nc\t0\t10\nc\t5\t6\tone\nd 7 9 two 0 -\n\nc\t1\t2\tz\t.\t+\tmore\n"
+    )
+    assert rows_of(path) == [
+        ["c", 0, 10, "", ".", -1],
+        ["c", 5, 6, "one", ".", -1],
+        ["d", 7, 9, "two", "-", -1],
+        ["c", 1, 2, "z", "+", -1],
+    ]
+    packed = tmp_path / "x.bed.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert rows_of(packed) == rows_of(path)
+
+
+def test_what_is_written_reads_back_equal(tmp_path):
+    intervals = [Interval(contig="c", start=3, end=9, name="n", strand=s) for s in "+-."]
+    write_bed(intervals, tmp_path / "x.bed.gz")
+    assert rows_of(tmp_path / "x.bed.gz") == [["c", 3, 9, "n", strand, -1] for strand in "+-."]
+
+
+def test_columns_are_chosen_by_number_or_by_the_name_in_a_header(tmp_path):
+    peaks = tmp_path / "x.narrowPeak"
+    peaks.write_text("c\t10\t30\tp\t9\t.\t1.5\t2\t3\t12\nc\t40\t50\tq\t9\t.\t1\t2\t3\t-1\n")
+    assert [row[5] for row in rows_of(peaks, summit=10)] == [12, -1]
+    # The columns of the DHS vocabulary.
+    table = tmp_path / "x.txt"
+    table.write_text(
+        "seqname\tstart\tend\tidentifier\tcomponent\nchr1\t5\t9\t1.1\tTissue invariant\n"
+    )
+    assert rows_of(table, name="component", strand=None)[0][3:5] == ["Tissue invariant", "."]
+    # SCREEN's sixth column is no strand, but the type.
+    elements = tmp_path / "y.bed"
+    elements.write_text("chr1\t5\t9\tEH38D1\tEH38E1\tpELS\n")
+    assert rows_of(elements, name=6, strand=None)[0][3] == "pELS"
+    with pytest.raises(
+        InputError, match=r"x.txt has no column 'type' for the name; its columns are"
+    ):
+        read_bed(table, name="type")
+    with pytest.raises(
+        InputError, match=r"y.bed has no column 'type' for the name; it has no header"
+    ):
+        read_bed(elements, name="type", strand=None)
+    with pytest.raises(
+        InputError, match=r"y.bed:1: the line has 6 columns, but column 10 is to hold"
+    ):
+        read_bed(elements, strand=None, summit=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("c\t5\n", r"x.bed:1: a BED line needs contig, start and end"),
+        ("c\t1\t2\nc\tone\t9\n", r"x.bed:2: 'one' to '9' is not an interval"),
+        ("c\t9\t9\n", r"x.bed:1: '9' to '9' is not an interval"),
+        ("c\t1\t9\tn\t0\tplus\n", r"x.bed:1: the strand is 'plus'"),
+        ("#only\n", r"x.bed holds no interval"),
+        ("<html>\n", r"x.bed:1: a BED line needs"),
+    ],
+)
+def test_a_bad_bed_line_is_named(tmp_path, text, sentence):
+    path = tmp_path / "x.bed"
+    path.write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        read_bed(path)
+
+
+def test_a_summit_outside_of_its_peak_is_named(tmp_path):
+    path = tmp_path / "x.narrowPeak"
+    path.write_text("c\t10\t30\tp\t9\t.\t1\t2\t3\t20\n")
+    with pytest.raises(InputError, match=r"x.narrowPeak:1: '20' is no summit inside .* 20 bases"):
+        read_bed(path, summit=10)
+
+
+def test_truncated_gzip_is_named(tmp_path):
+    path = tmp_path / "x.bed.gz"
+    path.write_bytes(gzip.compress(b"c\t1\t2\n" * 10_000)[:-30])
+    with pytest.raises(InputError, match=r"x.bed.gz cannot be read \(.*\): fetch the file again"):
+        read_bed(path)
+
+
+def test_merged_spans_cover_the_same_bases_and_touch_what_pandas_says_overlaps():
+    random = np.random.default_rng(3)
+    for _ in range(50):
+        starts = random.integers(0, 200, 30)
+        ends = starts + random.integers(1, 12, 30)
+        covered = np.zeros(220, dtype=bool)
+        for start, end in zip(starts, ends, strict=True):
+            covered[start:end] = True
+        spans = merge_spans(starts, ends)
+        merged = np.zeros(220, dtype=bool)
+        for start, end in zip(*spans, strict=True):
+            assert not merged[start:end].any()
+            merged[start:end] = True
+        assert (merged == covered).all()
+        asked = random.integers(0, 200, 40)
+        known = pd.IntervalIndex.from_arrays(starts, ends, closed="left")
+        expected = [known.overlaps(pd.Interval(q, q + 7, closed="left")).any() for q in asked]
+        assert touch(asked, asked + 7, spans).tolist() == expected
