@@ -90,7 +90,7 @@ def test_a_sheet_of_ones_own_may_be_of_tabs_or_commas(tmp_path):
         tmp_path / "a.tsv",
         "# a note",
         "task\tpath\tclasses\ttrain_rows\ttest_rows\ttest_sha256\tlabels\tbuild\tsource",
-        "mine.a\t{split}.csv\t3\t20\t10\tab\t{"0": 0, a: 1}\t\tours",
+        "mine.a\t{split}.csv\t3\t20\t10\tab\t{'0': 0, a: 1}\t\tours",
         f"mine.b\t\t\t\t\t\t\t{build}",
     )
     assert read_task_sheet(tabs) == {
@@ -133,9 +133,7 @@ def test_a_bad_sheet_is_one_sentence(tmp_path, lines, sentence):
 
 
 def test_a_missing_sheet_and_a_task_of_two_sheets_are_one_sentence(tmp_path):
-    with pytest.raises(
-        InputError, match=r"nowhere.tsv: the task sheet cannot be read .*_sheet"
-    ):
+    with pytest.raises(InputError, match=r"nowhere.tsv: the task sheet cannot be read .*_sheet"):
         read_task_sheet(tmp_path / "nowhere.tsv")
     again = write(tmp_path / "x.tsv", "task\tpath", "original.H3\tmine.csv")
     with pytest.raises(InputError, match=r"x.tsv: 'original.H3' is also in another task sheet"):

@@ -114,10 +114,10 @@ def list_labels(build: Mapping[str, Any]) -> dict[str, dict[Any, int]]:
     """Return {key: {what: label}} of all that gives labels in a resolved `build:`."""
     if build["recipe"] == "splice_sites":
         by = "labels_by_kind"
-    else:  # a table of motifs decides instead of the names
-        by = (
-            "labels_by_motif" if {"motifs", "labels_by_motif"} <= build.keys() else "labels_by_name"
-        )
+    elif {"motifs", "labels_by_motif"} <= build.keys():
+        by = "labels_by_motif"  # it decides instead of the names
+    else:
+        by = "labels_by_name"
     labels = {by: dict(build[by])}
     if "types" in build:
         labels["types_label"] = {build["types_pattern"]: build["types_label"]}
