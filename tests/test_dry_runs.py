@@ -76,6 +76,13 @@ def test_the_target_downloads_asks_for_the_sources_alone(workflow):
     assert plan == {"download_file": 37, "downloads": 1, "total": 38}
 
 
+def test_rebuilt_tasks_are_planned_from_their_primary_sources(workflow):
+    rebuilt = ("--config", 'run={"tasks": ["rebuilt.*"]}')
+    # The genome, ten files of peaks, promoters and their motifs, transcripts, two of enhancers, DHS.
+    assert workflow.plan("downloads", *rebuilt)["download_file"] == 1 + 10 + 2 + 1 + 2 + 1
+    assert workflow.plan(*rebuilt)["make_task"] == 18
+
+
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [

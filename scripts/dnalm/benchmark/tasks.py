@@ -43,9 +43,8 @@ COLUMN_TYPES = {
 class TaskConfig:
     """What the rows of a task mean; where they come from is given beside it.
 
-    `classes` is the number of classes; of labels (multilabel) or targets (regression).
-
-    `kind` and `classes` are None where the rows are to say them.
+    `classes` is the number of classes; of labels (multilabel) or targets (regression). It and
+    `kind` are None where the rows are to say them.
     """
 
     kind: str | None
