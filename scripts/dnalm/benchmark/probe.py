@@ -5,38 +5,48 @@ Shapes: N rows of the task table, F features, P penalties.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from dnalm.benchmark.metrics import score, single_score
 from dnalm.benchmark.partial import Partial, hash_array
-from dnalm.benchmark.regression import TOLERANCE, Fit, fit_path, standardise
+from dnalm.benchmark.regression import TOLERANCE
 from dnalm.benchmark.results import Result, prediction_rows
-from dnalm.benchmark.splits import Split, Splits
+from dnalm.benchmark.solver import Outcome, SolverConfig, solve
+from dnalm.benchmark.splits import Splits
 from dnalm.errors import InputError
 
-# (validation score, converged) per penalty, the strongest penalty first.
-Walk = Sequence[tuple[float, bool]]
+# score, converged, iterations and gap of one fit.
+Walked = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """`penalties` are scikit-learn's C (inverse strengths); `metric` picks on validation rows."""
+    """`penalties` are scikit-learn's C (inverse strengths); `metric` picks on validation rows.
+
+    For the other keys see `SolverConfig`.
+    """
 
     penalties: Sequence[float]
     max_iterations: int
     solver: str
+    device: str
     metric: str
+
+    @property
+    def solving(self) -> SolverConfig:
+        """What the solver reads."""
+        return SolverConfig(
+            solver=self.solver, max_iterations=self.max_iterations, device=self.device
+        )
 
 
 def probe(
@@ -57,9 +67,10 @@ def probe(
     zero, see the test rows. `edge` says that the choice is the weakest or strongest penalty of a
     grid on which the penalty matters.
 
-    Splits are spread over `threads` processes. The validation scores of a finished feature set are
-    kept below the folder `partial` and read from there by the next call on the same. Raises
-    InputError when a feature set does not fit the table or holds numbers that are not finite.
+    `threads` are those of the batched solver, or processes that share the splits among them. The
+    validation scores of a finished feature set are kept below the folder `partial` and read from
+    there by the next call on the same. Raises InputError when a feature set does not fit the table
+    or holds numbers that are not finite.
     """
     started = time.monotonic()
     splits = Splits(table)
@@ -72,17 +83,22 @@ def probe(
     grid = _grid(walks, penalties, config.metric)
     best = max(grid, key=lambda row: (row[f"validation_{config.metric}_mean"], -row["penalty"]))
 
-    chosen = features[best["feature"]]
-    fitted = list(
-        _parallel(
-            threads,
-            (
-                joblib.delayed(_test)(chosen, splits, split, best["penalty"], kind, config)
-                for split in splits
-            ),
-        )
+    final = solve(
+        features[best["feature"]],
+        splits.labels,
+        [(split.training, splits.test) for split in splits],
+        [best["penalty"]],
+        splits.classes,
+        config.solving,
+        threads,
     )
+    truth = splits.labels[splits.test]
+    fitted = [
+        (split.fold, outcome.probabilities) for split, (outcome,) in zip(splits, final, strict=True)
+    ]
     not_converged = sum(row["not_converged"] for row in grid)
+    if not all(outcome.converged for (outcome,) in final):
+        log.warning("models of the choice itself did not converge: raise probe.max_iterations")
     if not_converged:
         log.warning(
             "%d of %d fits did not converge within probe.max_iterations = %d",
@@ -96,14 +112,14 @@ def probe(
         grid=grid,
         scores=pd.DataFrame(
             [
-                {"fold": split.fold} | scores
-                for split, (scores, _) in zip(splits, fitted, strict=True)
+                {"fold": fold} | score(truth, probabilities.argmax(axis=1), probabilities, kind)
+                for fold, probabilities in fitted
             ]
         ),
         predictions=pd.concat(
             [
-                prediction_rows(table.iloc[splits.test], split.fold, predictions)
-                for split, (_, predictions) in zip(splits, fitted, strict=True)
+                prediction_rows(table.iloc[splits.test], fold, probabilities.argmax(axis=1))
+                for fold, probabilities in fitted
             ],
             ignore_index=True,
         ),
@@ -138,12 +154,6 @@ def _facts(
     }
 
 
-def _parallel(threads: int, jobs: Iterator[Any]) -> Iterator[Any]:
-    # loky starts fresh interpreters that never import the calling script again, and hands large
-    # arrays over as memory maps, so all processes share one copy of the features.
-    return joblib.Parallel(n_jobs=threads, backend="loky", return_as="generator")(jobs)
-
-
 def _walk_all(
     features: Mapping[str, np.ndarray],
     splits: Splits,
@@ -152,89 +162,67 @@ def _walk_all(
     config: ProbeConfig,
     threads: int,
     kept: Partial,
-) -> dict[str, list[Walk]]:
-    """Return what `_walk` returns for every split of every feature set; keep each finished set."""
+) -> dict[str, list[list[Walked]]]:
+    """Return what every fit scored on its validation rows: by feature set, split and penalty.
+
+    Each finished feature set is kept.
+    """
     walks = kept.read()
     if walks:
         log.info("%d of %d feature sets were finished before", len(walks), len(features))
-    cells = [(name, split) for name in features if name not in walks for split in splits]
-    walked = _parallel(
-        threads,
-        (
-            joblib.delayed(_walk)(features[name], splits.labels, split, penalties, kind, config)
-            for name, split in cells
-        ),
-    )
-    for (name, _), walk in zip(cells, walked, strict=True):
-        walks.setdefault(name, []).append(walk)
-        if len(walks[name]) == len(splits):
+    for name in features:
+        if name not in walks:
+            parts = [(split.training, split.validation) for split in splits]
+            outcomes = solve(
+                features[name],
+                splits.labels,
+                parts,
+                penalties,
+                splits.classes,
+                config.solving,
+                threads,
+            )
+            walks[name] = [
+                [_walked(splits.labels[split.validation], one, kind, config) for one in path]
+                for split, path in zip(splits, outcomes, strict=True)
+            ]
             kept.write(name, walks[name])
     return {name: walks[name] for name in features}
 
 
-def _walk(
-    features: np.ndarray,
-    labels: np.ndarray,
-    split: Split,
-    penalties: list[float],
-    kind: str,
-    config: ProbeConfig,
-) -> Walk:
-    """Return the scores of one split's fits on its validation rows."""
-    with threadpool_limits(1):
-        training, validation = standardise(features, split.training, split.validation)
-        truth = labels[split.validation]
-        classes = int(labels.max()) + 1
-        rows = []
-        for fit in _fits(training, labels[split.training], penalties, config):
-            probabilities = fit.probabilities(validation, classes)
-            value = single_score(
-                config.metric, truth, probabilities.argmax(axis=1), probabilities, kind
-            )
-            rows.append((value, fit.converged))
-        return rows
-
-
-def _test(
-    features: np.ndarray,
-    splits: Splits,
-    split: Split,
-    penalty: float,
-    kind: str,
-    config: ProbeConfig,
-) -> tuple[dict[str, float], np.ndarray]:
-    """Return the test scores and predictions of one split's model, fitted from zero."""
-    with threadpool_limits(1):
-        training, test = standardise(features, split.training, splits.test)
-        (fit,) = _fits(training, splits.labels[split.training], [penalty], config)
-        probabilities = fit.probabilities(test, splits.classes)
-        predictions = probabilities.argmax(axis=1)
-        truth = splits.labels[splits.test]
-        return score(truth, predictions, probabilities, kind), predictions
-
-
-def _fits(
-    features: np.ndarray, labels: np.ndarray, penalties: list[float], config: ProbeConfig
-) -> Iterator[Fit]:
-    options = {"solver": config.solver, "max_iterations": config.max_iterations}
-    return fit_path(features, labels, penalties, **options)
+def _walked(truth: np.ndarray, outcome: Outcome, kind: str, config: ProbeConfig) -> Walked:
+    probabilities = outcome.probabilities
+    predictions = probabilities.argmax(axis=1)
+    return {
+        "score": single_score(config.metric, truth, predictions, probabilities, kind),
+        "converged": outcome.converged,
+        "iterations": outcome.iterations,
+        "gap": outcome.gap,
+    }
 
 
 def _grid(
-    walks: Mapping[str, list[Walk]], penalties: list[float], metric: str
+    walks: Mapping[str, list[list[Walked]]], penalties: list[float], metric: str
 ) -> list[dict[str, Any]]:
-    """Return one row per (feature set, penalty): mean and SD (n − 1) over the splits."""
+    """Return one row per (feature set, penalty): mean and SD (n − 1) over the splits.
+
+    How each fit ended stands in three lists in the order of the splits: `converged`, `iterations`
+    and `gaps` (see `Outcome`), for which `not_converged` is a count.
+    """
     grid = []
     for name, walked in walks.items():
         for penalty, cells in zip(penalties, zip(*walked, strict=True), strict=True):
-            values = [value for value, _ in cells]
+            values = [cell["score"] for cell in cells]
             grid.append(
                 {
                     "feature": name,
                     "penalty": penalty,
                     f"validation_{metric}_mean": fmean(values),
                     f"validation_{metric}_sd": stdev(values) if len(values) > 1 else 0.0,
-                    "not_converged": sum(not converged for _, converged in cells),
+                    "not_converged": sum(not cell["converged"] for cell in cells),
+                    "converged": [cell["converged"] for cell in cells],
+                    "iterations": [cell["iterations"] for cell in cells],
+                    "gaps": [cell["gap"] for cell in cells],
                 }
             )
     return grid

@@ -24,6 +24,11 @@ class Fit:
     classifier: LogisticRegression
     converged: bool
 
+    @property
+    def iterations(self) -> int:
+        """How many steps the solver took."""
+        return int(np.max(self.classifier.n_iter_))
+
     def probabilities(self, features: np.ndarray, classes: int) -> np.ndarray:
         """Return the probability of each class float64 [rows, classes]."""
         # A training part may lack a rare class; its column then stays 0.

@@ -68,6 +68,8 @@ def test_on_real_h3_a_strong_penalty_beats_the_default_of_one():
     features = baseline_features("kmers", {"kmers": {"k": [5]}}, table["sequence"])
     scores = {}
     for penalty in (1e-3, 1.0):
-        config = ProbeConfig(penalties=[penalty], max_iterations=2000, solver="lbfgs", metric="mcc")
+        config = ProbeConfig(
+            penalties=[penalty], max_iterations=2000, solver="lbfgs", device="cpu", metric="mcc"
+        )
         scores[penalty] = probe(features, table, "binary", config, threads=1).scores["mcc"].mean()
     assert scores[1e-3] > scores[1.0] + 0.05

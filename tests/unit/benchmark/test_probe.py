@@ -18,6 +18,7 @@ CONFIG = ProbeConfig(
     penalties=[1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10],
     max_iterations=5000,
     solver="lbfgs",
+    device="cpu",
     metric="mcc",
 )
 
@@ -176,6 +177,9 @@ def test_fits_that_do_not_converge_are_counted():
     result = probe(features, table, "binary", replace(CONFIG, max_iterations=2), threads=1)
     assert result.not_converged > 0
     assert result.not_converged == sum(row["not_converged"] for row in result.grid)
+    for row in result.grid:
+        assert row["converged"].count(False) == row["not_converged"]
+        assert len(row["converged"]) == len(row["iterations"]) == len(row["gaps"]) == 2
 
 
 def test_a_constant_feature_predicts_the_majority_of_the_training_part():
@@ -222,7 +226,8 @@ def test_feature_sets_that_were_finished_before_are_not_fitted_again(tmp_path):
     # A job killed after the second set, whose scores are planted: 0.99 at the fourth penalty.
     (folder,) = tmp_path.iterdir()
     (folder / "layer.1.json").unlink()
-    planted = [[[0.99 if i == 3 else 0.0, True] for i in range(7)] for _ in range(2)]
+    facts = {"converged": True, "iterations": 1, "gap": None}
+    planted = [[{"score": 0.99 if i == 3 else 0.0, **facts} for i in range(7)] for _ in range(2)]
     write_json(folder / "layer.2.json", planted)
 
     def selected(**changes):

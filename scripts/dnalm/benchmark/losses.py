@@ -1,0 +1,110 @@
+"""Losses of many classification problems at once, as functions of their margins.
+
+Shapes: N rows, B problems, K outputs of a problem (1 for two classes, else one for each class).
+Rows outside a problem's training part count nothing.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+class Loss(Protocol):
+    """The sum over rows of a convex function of margins [B, K, N]."""
+
+    def take(self, kept: Tensor) -> "Loss":
+        """Return the loss of some of the problems, by their positions."""
+
+    def to(self, dtype: torch.dtype) -> "Loss":
+        """Return the same in another floating-point type."""
+
+    def values(self, margins: Tensor) -> Tensor:
+        """Return the loss of each problem [B]."""
+
+    def residuals(self, margins: Tensor) -> Tensor:
+        """Return the derivatives by the margins [B, K, N]."""
+
+    def along(self, margins: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the first and second derivative along a change of the margins, both [B]."""
+
+    def curvatures(self, margins: Tensor) -> Tensor:
+        """Return the sums of the second derivatives by each of the margins [B, K]."""
+
+    def intercept_hessians(self, margins: Tensor) -> Tensor:
+        """Return the second derivatives by the K intercepts [B, K, K]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryLoss:
+    """-log p of two classes; `signs` [B, 1, N] are 1, -1, or 0 outside the training part."""
+
+    signs: Tensor
+
+    def take(self, kept: Tensor) -> "BinaryLoss":
+        return BinaryLoss(signs=self.signs[kept])
+
+    def to(self, dtype: torch.dtype) -> "BinaryLoss":
+        return BinaryLoss(signs=self.signs.to(dtype))
+
+    def values(self, margins: Tensor) -> Tensor:
+        outside = (self.signs == 0).sum(dim=(1, 2))
+        return softplus(-self.signs * margins).sum(dim=(1, 2)) - outside * math.log(2)
+
+    def residuals(self, margins: Tensor) -> Tensor:
+        return -self.signs * torch.sigmoid(-self.signs * margins)
+
+    def along(self, margins: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        wrong = torch.sigmoid(-self.signs * margins)
+        change = self.signs * direction
+        first = -(wrong * change).sum(dim=(1, 2))
+        return first, (wrong * (1 - wrong) * change.square()).sum(dim=(1, 2))
+
+    def curvatures(self, margins: Tensor) -> Tensor:
+        wrong = torch.sigmoid(-self.signs * margins)
+        return (wrong * (1 - wrong) * self.signs.square()).sum(dim=2)
+
+    def intercept_hessians(self, margins: Tensor) -> Tensor:
+        return self.curvatures(margins)[:, :, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultinomialLoss:
+    """-log p of K classes; `truth` [K, N] is 1 at a row's class, `masks` [B, 1, N] 1 inside."""
+
+    truth: Tensor
+    masks: Tensor
+
+    def take(self, kept: Tensor) -> "MultinomialLoss":
+        return MultinomialLoss(truth=self.truth, masks=self.masks[kept])
+
+    def to(self, dtype: torch.dtype) -> "MultinomialLoss":
+        return MultinomialLoss(truth=self.truth.to(dtype), masks=self.masks.to(dtype))
+
+    def values(self, margins: Tensor) -> Tensor:
+        own = (margins * self.truth).sum(dim=1, keepdim=True)
+        return ((margins.logsumexp(dim=1, keepdim=True) - own) * self.masks).sum(dim=(1, 2))
+
+    def residuals(self, margins: Tensor) -> Tensor:
+        return (margins.softmax(dim=1) - self.truth) * self.masks
+
+    def along(self, margins: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        probabilities = margins.softmax(dim=1)
+        first = (((probabilities - self.truth) * self.masks) * direction).sum(dim=(1, 2))
+        expected = (probabilities * direction).sum(dim=1, keepdim=True)
+        spread = (probabilities * (direction - expected).square()).sum(dim=1, keepdim=True)
+        return first, (spread * self.masks).sum(dim=(1, 2))
+
+    def curvatures(self, margins: Tensor) -> Tensor:
+        probabilities = margins.softmax(dim=1)
+        return (probabilities * (1 - probabilities) * self.masks).sum(dim=2)
+
+    def intercept_hessians(self, margins: Tensor) -> Tensor:
+        probabilities = margins.softmax(dim=1) * self.masks
+        diagonal = probabilities.sum(dim=2)
+        products = probabilities @ probabilities.transpose(1, 2)
+        # A number added to all intercepts changes nothing: any curvature in that direction will do.
+        return torch.diag_embed(diagonal) - products + diagonal.mean(dim=1)[:, None, None]

@@ -1,0 +1,232 @@
+"""The logistic-regression grid of one layer beside scikit-learn's: same rows, splits and penalties.
+
+    python tests/bench/probe.py --output results/bench/probe.json
+
+Fits per second of processor time of one CPU thread, all that they need included: standardising each
+split, fitting, and for ours the certificates. Ten splits of N = 12,000 rows with D = 1,280 features
+at five penalties, twice: features whose variances fall as a power, which share a few directions
+with the labels, and layer 0 of an untrained encoder, a mean of random vectors of 6-mers. Ours runs
+before and after every peer. A case counts only if, in the same run, every fit of ours is certified,
+and on one split its objective lies within 1e-4 of scikit-learn's optimum (newton-cholesky, run to
+the end) and its validation accuracy within 0.4 points, at every penalty. How far the peers' own
+scores lie from ours stands on stderr: at their defaults not all of them converge.
+"""
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from comparison import Comparison, read_output, report
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.model_selection import PredefinedSplit, StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from dnalm.benchmark.baselines import kmer_counts
+from dnalm.benchmark.batched import Coefficients, fit_grid
+
+ROWS, WIDTH, SPLITS = 12_000, 1280, 10
+PENALTIES = [1e-3, 1e-2, 1e-1, 1.0, 10.0]
+BASES, WORD = 300, 6
+DEFAULT_LIMIT, BEST_LIMIT = 15.0, 5.0
+GAP, POINTS = 1e-4, 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """Features [N, D], labels [N], and the split in which each row is validation."""
+
+    features: np.ndarray
+    labels: np.ndarray
+    split: np.ndarray
+
+    def rows(self, split: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the training and the validation rows of a split."""
+        return np.flatnonzero(self.split != split), np.flatnonzero(self.split == split)
+
+
+def make_layer(features: np.ndarray, labels: np.ndarray) -> Layer:
+    split = np.zeros(len(labels), dtype=int)
+    folds = StratifiedKFold(SPLITS, shuffle=True, random_state=0).split(features, labels)
+    for number, (_, others) in enumerate(folds):
+        split[others] = number
+    return Layer(features=features.astype(np.float32), labels=labels, split=split)
+
+
+def make_powers(rows: int, width: int, classes: int) -> Layer:
+    """Gaussian features, the i-th direction with an SD of i**-0.7; scales and means unlike."""
+    generator = np.random.default_rng(0)
+    latent = generator.normal(size=(rows, width))
+    directions, _ = np.linalg.qr(generator.normal(size=(width, width)))
+    order = 1 + np.arange(width)
+    features = (latent * order**-0.7) @ directions
+    features = features * np.exp(generator.normal(size=width)) + 3 * generator.normal(size=width)
+    signal = generator.normal(size=(width, classes)) * (order**-0.3)[:, None]
+    scores = latent @ signal
+    scores = 2 * scores / scores.std(axis=0) + generator.gumbel(size=scores.shape)
+    return make_layer(features, scores.argmax(axis=1))
+
+
+def make_words(rows: int, width: int) -> Layer:
+    """Means of random vectors of 6-mers over sequences whose composition tells their class."""
+    generator = np.random.default_rng(1)
+    labels = np.arange(rows) % 2
+    shares = np.array([[0.26, 0.24, 0.24, 0.26], [0.24, 0.26, 0.26, 0.24]])
+    sequences = [
+        "".join(generator.choice(list("ACGT"), BASES, p=shares[label])) for label in labels
+    ]
+    vectors = generator.normal(size=(4**WORD, width)).astype(np.float32)
+    return make_layer(kmer_counts(sequences, WORD) @ vectors / (BASES - WORD + 1), labels)
+
+
+def fit_ours(layer: Layer) -> Coefficients:
+    trainings = [layer.rows(split)[0] for split in range(SPLITS)]
+    return fit_grid(
+        layer.features, layer.labels, trainings, PENALTIES, max_iterations=1000, device="cpu"
+    )
+
+
+def fit_one_by_one(layer: Layer, dtype: type) -> np.ndarray:
+    """Return the predictions [P, N] for validation rows of scikit-learn's defaults."""
+    predictions = np.zeros((len(PENALTIES), len(layer.labels)), dtype=int)
+    features = layer.features.astype(dtype)
+    for split in range(SPLITS):
+        training, others = layer.rows(split)
+        scaler = StandardScaler().fit(features[training])
+        fitted, predicted = scaler.transform(features[training]), scaler.transform(features[others])
+        for number, penalty in enumerate(PENALTIES):
+            model = LogisticRegression(C=penalty).fit(fitted, layer.labels[training])
+            predictions[number, others] = model.predict(predicted)
+    return predictions
+
+
+def fit_by_path(layer: Layer) -> np.ndarray:
+    """Return the scores [S, P] of `LogisticRegressionCV`, whose features are standardised once."""
+    features = StandardScaler().fit_transform(layer.features.astype(np.float64))
+    folds = PredefinedSplit(layer.split)
+    model = LogisticRegressionCV(
+        Cs=PENALTIES,
+        l1_ratios=(0,),
+        cv=folds,
+        refit=False,
+        scoring="accuracy",
+        use_legacy_attributes=True,
+    )
+    model.fit(features, layer.labels)
+    return np.asarray(next(iter(model.scores_.values())))
+
+
+def accuracies(layer: Layer, predictions: np.ndarray) -> np.ndarray:
+    """Return [S, P] in points."""
+    right = predictions == layer.labels
+    return 100 * np.stack([right[:, layer.split == split].mean(axis=1) for split in range(SPLITS)])
+
+
+def predict_ours(layer: Layer, fits: Coefficients) -> np.ndarray:
+    predictions = np.zeros((len(PENALTIES), len(layer.labels)), dtype=int)
+    for split in range(SPLITS):
+        _, others = layer.rows(split)
+        predictions[:, others] = fits.probabilities(layer.features[others], split).argmax(axis=2)
+    return predictions
+
+
+def check(layer: Layer, fits: Coefficients, ours: np.ndarray) -> bool:
+    """Return whether the fits are optimal: all by certificate, one split beside scikit-learn."""
+    training, others = layer.rows(0)
+    scaler = StandardScaler().fit(layer.features[training].astype(np.float64))
+    values = scaler.transform(layer.features[training].astype(np.float64))
+    predicted = scaler.transform(layer.features[others].astype(np.float64))
+    truth, worst_gap, worst_points = layer.labels[training], 0.0, 0.0
+    for number, penalty in enumerate(PENALTIES):
+        model = LogisticRegression(C=penalty, solver="newton-cholesky", tol=1e-10, max_iter=1000)
+        model.fit(values, truth)
+        best = objective(values, truth, model.coef_, model.intercept_, penalty)
+        weights = fits.weights[0, number] * scaler.scale_
+        intercepts = fits.intercepts[0, number] + fits.weights[0, number] @ scaler.mean_
+        found = objective(values, truth, weights, intercepts, penalty)
+        worst_gap = max(worst_gap, abs(found / best - 1))
+        points = 100 * np.mean(model.predict(predicted) == layer.labels[others])
+        worst_points = max(worst_points, abs(points - ours[0, number]))
+    sys.stderr.write(
+        f"  beside scikit-learn's optimum: objective {worst_gap:.1e} of it away, validation "
+        f"accuracy {worst_points:.2f} points; all certified: {bool(fits.certified.all())}, "
+        f"gap at most {fits.gaps.max():.1e}, steps {fits.steps.mean(axis=0).round(1).tolist()}\n"
+    )
+    return bool(fits.certified.all() and worst_gap <= GAP and worst_points <= POINTS)
+
+
+def objective(
+    values: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    intercepts: np.ndarray,
+    penalty: float,
+) -> float:
+    margins = values @ weights.T + intercepts
+    if margins.shape[1] == 1:
+        margins = np.concatenate([np.zeros_like(margins), margins], axis=1)
+    logs = np.logaddexp.reduce(margins, axis=1)
+    return float(
+        (logs - margins[np.arange(len(labels)), labels]).sum() + (weights**2).sum() / 2 / penalty
+    )
+
+
+def seconds(call: Callable[[], object]) -> tuple[float, object]:
+    start = time.process_time()
+    found = call()
+    return time.process_time() - start, found
+
+
+def compare(case: str, layer: Layer, peers: dict[str, tuple[Callable, float]]) -> list[Comparison]:
+    sys.stderr.write(f"{case}\n")
+    fits = fit_ours(layer)
+    ours = accuracies(layer, predict_ours(layer, fits))
+    correct = check(layer, fits, ours)
+    count, rows = SPLITS * len(PENALTIES), []
+    before, _ = seconds(lambda: fit_ours(layer))
+    for name, (peer, limit) in peers.items():
+        theirs, found = seconds(lambda peer=peer: peer(layer))
+        after, _ = seconds(lambda: fit_ours(layer))
+        scores = 100 * found if found.shape == ours.shape else accuracies(layer, found)
+        sys.stderr.write(
+            f"  {name}: {theirs:.1f} s, ours {before:.2f} and {after:.2f} s; validation accuracy "
+            f"up to {np.abs(scores - ours).max():.2f} points apart\n"
+        )
+        rows.append(
+            Comparison(
+                case=f"{case}, {name}",
+                ours=2 * count / (before + after),
+                peer=count / theirs,
+                unit="fits per CPU second",
+                correct=correct,
+                limit=limit,
+            )
+        )
+        before = after
+    return rows
+
+
+def main() -> int:
+    output = read_output(__doc__)
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    torch.set_num_threads(1)
+    peers = {
+        "LogisticRegression": (lambda layer: fit_one_by_one(layer, np.float64), DEFAULT_LIMIT),
+        "the same in float32": (lambda layer: fit_one_by_one(layer, np.float32), BEST_LIMIT),
+        "LogisticRegressionCV": (fit_by_path, BEST_LIMIT),
+    }
+    with threadpool_limits(1):
+        rows = compare("power-law spectrum", make_powers(ROWS, WIDTH, 2), peers)
+        rows += compare("untrained layer 0", make_words(ROWS, WIDTH), peers)
+        three = make_powers(ROWS // 2, WIDTH // 2, 3)
+        rows += compare("three classes, half of N and D", three, peers)
+    return report(rows, output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""The batched solver against scikit-learn's, on the objective and on what the fits say."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from dnalm.benchmark import solver as solvers
+from dnalm.benchmark.batched import CERTIFIED, fit_grid
+from dnalm.benchmark.solver import SolverConfig, solve
+
+PENALTIES = [1e-4, 1e-2, 1.0, 100.0]
+BATCHED = SolverConfig(solver="batched", max_iterations=500, device="cpu")
+
+
+def make_rows(rows: int, width: int, classes: int, seed: int = 0, decay: float = 0.8):
+    """Correlated features whose variances fall as a power, of very unlike scales, with a signal."""
+    generator = np.random.default_rng(seed)
+    mixing = generator.normal(size=(width, width)) * (1 + np.arange(width))[:, None] ** -decay
+    latent = generator.normal(size=(rows, width))
+    scores = 2 * latent[:, :classes] + generator.gumbel(size=(rows, classes))
+    scales = 10.0 ** generator.uniform(-2, 2, width)
+    features = ((latent @ mixing) * scales + 3 * scales).astype(np.float32)
+    return features, scores.argmax(axis=1)
+
+
+def make_parts(rows: int, splits: int):
+    """Training rows and validation rows by turns."""
+    number = np.arange(rows)
+    return [
+        (number[number % splits != split], number[number % splits == split])
+        for split in range(splits)
+    ]
+
+
+def objective(features, labels, training, penalty, weights, intercepts):
+    """Return scikit-learn's objective from its definition; weights on standardised features."""
+    margins = StandardScaler().fit_transform(features[training].astype(np.float64)) @ weights.T
+    margins = margins + intercepts
+    if margins.shape[1] == 1:
+        margins = np.concatenate([np.zeros_like(margins), margins], axis=1)
+    peak = margins.max(axis=1, keepdims=True)
+    logs = np.log(np.exp(margins - peak).sum(axis=1)) + peak[:, 0]
+    own = margins[np.arange(len(training)), labels[training]]
+    return (logs - own).sum() + (weights**2).sum() / 2 / penalty
+
+
+def optimum(features, labels, training, penalty):
+    values = StandardScaler().fit_transform(features[training].astype(np.float64))
+    model = LogisticRegression(C=penalty, solver="newton-cholesky", tol=1e-12, max_iter=1000)
+    model.fit(values, labels[training])
+    found = objective(features, labels, training, penalty, model.coef_, model.intercept_)
+    return found, model, StandardScaler().fit(features[training].astype(np.float64))
+
+
+CASES = {
+    "binary": {"rows": 600, "width": 40, "classes": 2},
+    "three classes": {"rows": 600, "width": 30, "classes": 3},
+    "seven classes": {"rows": 700, "width": 20, "classes": 7},
+    "fewer rows than features": {"rows": 120, "width": 200, "classes": 2},
+    "a spectrum that falls fast": {"rows": 600, "width": 60, "classes": 2, "decay": 3.0},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_objective_is_that_of_scikit_learns_exact_optimum(case):
+    features, labels = make_rows(**CASES[case])
+    parts = make_parts(len(labels), 3)
+    fits = fit_grid(
+        features, labels, [one for one, _ in parts], PENALTIES, max_iterations=500, device="cpu"
+    )
+    assert fits.certified.all()
+    for split, (training, others) in enumerate(parts):
+        for number, penalty in enumerate(PENALTIES):
+            best, model, scaler = optimum(features, labels, training, penalty)
+            weights = fits.weights[split, number] * scaler.scale_
+            intercepts = fits.intercepts[split, number] + fits.weights[split, number] @ scaler.mean_
+            ours = objective(features, labels, training, penalty, weights, intercepts)
+            assert -1e-9 <= ours / best - 1 <= CERTIFIED
+            # The certificate is a bound (up to the optimum's own rounding).
+            assert ours / best - 1 <= fits.gaps[split, number] + 1e-9
+            theirs = model.predict_proba(scaler.transform(features[others].astype(np.float64)))
+            given = fits.probabilities(features[others], split)[number]
+            np.testing.assert_allclose(given, theirs, atol=3e-3)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_splits_that_overlap_or_see_a_constant_feature_are_fitted_as_by_scikit_learn(classes):
+    features, labels = make_rows(400, 15, classes)
+    generator = np.random.default_rng(5)
+    parts = []
+    for split in range(4):
+        others = generator.choice(400, 40, replace=False)
+        parts.append((np.setdiff1d(np.arange(400), others), others))
+        features[:, split] = 7.0  # constant but on the rows that this split does not train on
+        features[others, split] = generator.normal(size=40)
+    features[:, 6] = 3.0
+    features[:, 7] = features[:, 8]
+    for config in (BATCHED, SolverConfig(solver="lbfgs", max_iterations=9999, device="cpu")):
+        outcomes = solve(features, labels, parts, [1e-2, 1.0], classes, config, threads=1)
+        assert all((one.gap is not None) == (config is BATCHED) for row in outcomes for one in row)
+        for (training, others), path in zip(parts, outcomes, strict=True):
+            for penalty, outcome in zip([1e-2, 1.0], path, strict=True):
+                _, model, scaler = optimum(features, labels, training, penalty)
+                theirs = model.predict_proba(scaler.transform(features[others].astype(np.float64)))
+                np.testing.assert_allclose(outcome.probabilities, theirs, atol=3e-3)
+                assert outcome.converged
+
+
+def test_one_row_in_a_hundred_and_a_penalty_too_weak_for_float32_are_fitted_too():
+    features, labels = make_rows(2000, 30, 2)
+    labels = np.where(np.arange(2000) % 100 == 0, labels, 0)
+    parts = make_parts(2000, 3)
+    fits = fit_grid(
+        features, labels, [one for one, _ in parts], [1.0, 1e6], max_iterations=500, device="cpu"
+    )
+    assert fits.certified.all()
+    for split, (training, _) in enumerate(parts):
+        best, _, scaler = optimum(features, labels, training, 1e6)
+        weights = fits.weights[split, 1] * scaler.scale_
+        intercepts = fits.intercepts[split, 1] + fits.weights[split, 1] @ scaler.mean_
+        ours = objective(features, labels, training, 1e6, weights, intercepts)
+        assert abs(ours / best - 1) <= CERTIFIED
+
+
+def test_a_split_that_lacks_a_class_is_left_to_scikit_learn(caplog):
+    features, labels = make_rows(300, 10, 3)
+    whole, others = make_parts(300, 3)[0]
+    lacking = whole[labels[whole] != 2]
+    outcomes = solve(
+        features, labels, [(whole, others), (lacking, others)], PENALTIES, 3, BATCHED, threads=1
+    )
+    assert [one.gap is None for one in outcomes[0]] == [False] * 4
+    assert [one.gap is None for one in outcomes[1]] == [True] * 4
+    assert "4 of 8 fits are left to scikit-learn" in caplog.text
+    _, model, scaler = optimum(features, labels, lacking, 1.0)
+    theirs = model.predict_proba(scaler.transform(features[others].astype(np.float64)))
+    np.testing.assert_allclose(outcomes[1][2].probabilities[:, :2], theirs, atol=1e-6)
+    assert (outcomes[1][2].probabilities[:, 2] == 0).all()
+
+
+def test_what_is_not_certified_is_fitted_again_and_what_fails_twice_is_told():
+    features, labels = make_rows(600, 40, 2)
+    parts = make_parts(600, 2)
+    few = SolverConfig(solver="batched", max_iterations=6, device="cpu")
+    outcomes = [
+        one for path in solve(features, labels, parts, PENALTIES, 2, few, 1) for one in path
+    ]
+    certified = [one.gap is not None for one in outcomes]
+    assert any(certified)
+    assert not all(certified)
+    assert all(one.converged for one in outcomes if one.gap is not None)
+    assert not all(one.converged for one in outcomes)
+    assert all(one.iterations <= 12 for one in outcomes)
+
+
+def test_auto_takes_the_batched_solver_where_there_is_work_for_it(monkeypatch):
+    features, labels = make_rows(300, 30, 2)
+    parts = make_parts(300, 2)
+    auto = SolverConfig(solver="auto", max_iterations=500, device="cpu")
+    (few, _), _ = solve(features, labels, parts, [0.1, 1.0], 2, auto, threads=1)
+    monkeypatch.setattr(solvers, "SMALL", 1e3)
+    (many, _), _ = solve(features, labels, parts, [0.1, 1.0], 2, auto, threads=1)
+    assert few.gap is None
+    assert many.gap <= CERTIFIED
+    np.testing.assert_allclose(few.probabilities, many.probabilities, atol=3e-3)
