@@ -87,7 +87,13 @@ def make_words(rows: int, width: int) -> Layer:
 def fit_ours(layer: Layer) -> Coefficients:
     trainings = [layer.rows(split)[0] for split in range(SPLITS)]
     return fit_grid(
-        layer.features, layer.labels, trainings, PENALTIES, max_iterations=1000, device="cpu"
+        layer.features,
+        layer.labels,
+        trainings,
+        PENALTIES,
+        kind="multiclass",
+        max_iterations=1000,
+        device="cpu",
     )
 
 
@@ -131,7 +137,7 @@ def predict_ours(layer: Layer, fits: Coefficients) -> np.ndarray:
     predictions = np.zeros((len(PENALTIES), len(layer.labels)), dtype=int)
     for split in range(SPLITS):
         _, others = layer.rows(split)
-        predictions[:, others] = fits.probabilities(layer.features[others], split).argmax(axis=2)
+        predictions[:, others] = fits.outputs(layer.features[others], split).argmax(axis=2)
     return predictions
 
 

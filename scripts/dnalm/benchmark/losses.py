@@ -1,6 +1,6 @@
-"""Losses of many classification problems at once, as functions of their margins.
+"""Losses of many problems at once, as functions of their margins.
 
-Shapes: N rows, B problems, K outputs of a problem (1 for two classes, else one for each class).
+Shapes: N rows, B problems, K outputs of a problem (more than 1 for three classes or more).
 Rows outside a problem's training part count nothing.
 """
 
@@ -108,3 +108,33 @@ class MultinomialLoss:
         products = probabilities @ probabilities.transpose(1, 2)
         # A number added to all intercepts changes nothing: any curvature in that direction will do.
         return torch.diag_embed(diagonal) - products + diagonal.mean(dim=1)[:, None, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredLoss:
+    """Half the sum of squares; `targets` [B, 1, N], `masks` [B, 1, N] 1 in the training part."""
+
+    targets: Tensor
+    masks: Tensor
+
+    def take(self, kept: Tensor) -> "SquaredLoss":
+        return SquaredLoss(targets=self.targets[kept], masks=self.masks[kept])
+
+    def to(self, dtype: torch.dtype) -> "SquaredLoss":
+        return SquaredLoss(targets=self.targets.to(dtype), masks=self.masks.to(dtype))
+
+    def values(self, margins: Tensor) -> Tensor:
+        return self.residuals(margins).square().sum(dim=(1, 2)) / 2
+
+    def residuals(self, margins: Tensor) -> Tensor:
+        return (margins - self.targets) * self.masks
+
+    def along(self, margins: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        first = (self.residuals(margins) * direction).sum(dim=(1, 2))
+        return first, (direction.square() * self.masks).sum(dim=(1, 2))
+
+    def curvatures(self, margins: Tensor) -> Tensor:
+        return self.masks.sum(dim=2)
+
+    def intercept_hessians(self, margins: Tensor) -> Tensor:
+        return self.curvatures(margins)[:, :, None]

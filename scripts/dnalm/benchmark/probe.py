@@ -1,4 +1,4 @@
-"""The probe: logistic regression on fixed features, its feature set and penalty chosen on splits.
+"""The probe: a linear model on fixed features, its feature set and penalty chosen on splits.
 
 Shapes: N rows of the task table, F features, P penalties.
 """
@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.metrics import score, single_score
+from dnalm.benchmark.labels import CLASSES, decide
+from dnalm.benchmark.metrics import headline, score, single_score
 from dnalm.benchmark.partial import Partial, hash_array
 from dnalm.benchmark.regression import TOLERANCE
-from dnalm.benchmark.results import Result, prediction_rows
+from dnalm.benchmark.results import RANKED, Result, prediction_rows
 from dnalm.benchmark.solver import Outcome, SolverConfig, solve
 from dnalm.benchmark.splits import Splits
 from dnalm.errors import InputError
@@ -30,16 +31,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """`penalties` are scikit-learn's C (inverse strengths); `metric` picks on validation rows.
+    """`penalties` are scikit-learn's C (inverse strengths). For the solver see `SolverConfig`.
 
-    For the other keys see `SolverConfig`.
+    `metric` picks on validation rows of classes; None, and all other kinds: the kind's first.
     """
 
     penalties: Sequence[float]
     max_iterations: int
     solver: str
     device: str
-    metric: str
+    metric: str | None
+
+    def metric_of(self, kind: str) -> str:
+        """Return the metric that picks for a kind of task."""
+        return self.metric if self.metric and kind in CLASSES else headline(kind)
 
     @property
     def solving(self) -> SolverConfig:
@@ -61,11 +66,11 @@ def probe(
 
     `features` maps a name, such as a layer's, to an array [N, F] in the order of `table` (columns
     id, label, split, folds). In every split the features are standardised by the mean and SD of
-    that split's training rows, and a logistic regression with an L2 penalty is fitted on these
-    rows. The pair with the best mean validation score over all splits is kept (ties: the stronger
-    penalty, then the earlier feature set); only its models, one per split and fitted again from
-    zero, see the test rows. `edge` says that the choice is the weakest or strongest penalty of a
-    grid on which the penalty matters.
+    that split's training rows, and a linear model with an L2 penalty is fitted on these rows
+    (`solve`). The pair with the best mean validation score over all splits is kept (ties: the
+    stronger penalty, then the earlier feature set); only its models, one per split and fitted again
+    from zero, see the test rows. `edge` says that the choice is the weakest or strongest penalty of
+    a grid on which the penalty matters.
 
     `threads` are those of the batched solver, or processes that share the splits among them. The
     validation scores of a finished feature set are kept below the folder `partial` and read from
@@ -73,28 +78,37 @@ def probe(
     or holds numbers that are not finite.
     """
     started = time.monotonic()
-    splits = Splits(table)
+    splits, metric = Splits(table, kind), config.metric_of(kind)
     penalties = sorted(float(penalty) for penalty in config.penalties)
     for name, array in features.items():
         _check(name, array, len(table))
 
     kept = Partial(partial, _facts(features, splits, kind, config))
-    walks = _walk_all(features, splits, penalties, kind, config, threads, kept)
-    grid = _grid(walks, penalties, config.metric)
-    best = max(grid, key=lambda row: (row[f"validation_{config.metric}_mean"], -row["penalty"]))
+    walks = _walk_all(features, splits, penalties, kind, metric, config, threads, kept)
+    grid = _grid(walks, penalties, metric)
+    # What cannot be scored (no label with both classes) is worse than any score.
+    best = max(
+        grid,
+        key=lambda row: (
+            np.nan_to_num(row[f"validation_{metric}_mean"], nan=-np.inf),
+            -row["penalty"],
+        ),
+    )
 
     final = solve(
         features[best["feature"]],
         splits.labels,
         [(split.training, splits.test) for split in splits],
         [best["penalty"]],
+        kind,
         splits.classes,
         config.solving,
         threads,
     )
     truth = splits.labels[splits.test]
     fitted = [
-        (split.fold, outcome.probabilities) for split, (outcome,) in zip(splits, final, strict=True)
+        (split.fold, outcome.outputs, decide(outcome.outputs, kind))
+        for split, (outcome,) in zip(splits, final, strict=True)
     ]
     not_converged = sum(row["not_converged"] for row in grid)
     if not all(outcome.converged for (outcome,) in final):
@@ -108,18 +122,23 @@ def probe(
         )
     return Result(
         selected={"feature": best["feature"], "penalty": best["penalty"]},
-        edge=_on_edge(best, grid, config.metric),
+        edge=_on_edge(best, grid, metric),
         grid=grid,
         scores=pd.DataFrame(
             [
-                {"fold": fold} | score(truth, probabilities.argmax(axis=1), probabilities, kind)
-                for fold, probabilities in fitted
+                {"fold": fold} | score(truth, predictions, outputs, kind)
+                for fold, outputs, predictions in fitted
             ]
         ),
         predictions=pd.concat(
             [
-                prediction_rows(table.iloc[splits.test], fold, probabilities.argmax(axis=1))
-                for fold, probabilities in fitted
+                prediction_rows(
+                    table.iloc[splits.test],
+                    fold,
+                    predictions,
+                    outputs if kind in RANKED else None,
+                )
+                for fold, outputs, predictions in fitted
             ],
             ignore_index=True,
         ),
@@ -159,6 +178,7 @@ def _walk_all(
     splits: Splits,
     penalties: list[float],
     kind: str,
+    metric: str,
     config: ProbeConfig,
     threads: int,
     kept: Partial,
@@ -178,23 +198,23 @@ def _walk_all(
                 splits.labels,
                 parts,
                 penalties,
+                kind,
                 splits.classes,
                 config.solving,
                 threads,
             )
             walks[name] = [
-                [_walked(splits.labels[split.validation], one, kind, config) for one in path]
+                [_walked(splits.labels[split.validation], one, kind, metric) for one in path]
                 for split, path in zip(splits, outcomes, strict=True)
             ]
             kept.write(name, walks[name])
     return {name: walks[name] for name in features}
 
 
-def _walked(truth: np.ndarray, outcome: Outcome, kind: str, config: ProbeConfig) -> Walked:
-    probabilities = outcome.probabilities
-    predictions = probabilities.argmax(axis=1)
+def _walked(truth: np.ndarray, outcome: Outcome, kind: str, metric: str) -> Walked:
+    predictions = decide(outcome.outputs, kind)
     return {
-        "score": single_score(config.metric, truth, predictions, probabilities, kind),
+        "score": single_score(metric, truth, predictions, outcome.outputs, kind),
         "converged": outcome.converged,
         "iterations": outcome.iterations,
         "gap": outcome.gap,

@@ -1,4 +1,8 @@
-"""Logistic regressions on standardised features, one per penalty."""
+"""Linear models on standardised features by scikit-learn: what the batched solver is held against.
+
+Logistic regression for classes, one for each label of several, ridge regression for numbers.
+Shapes: N rows, F features, C classes (multilabel: labels, regression: targets).
+"""
 
 import warnings
 from collections.abc import Iterable, Iterator
@@ -6,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 # Largest gradient component at which a fit ends. scikit-learn's own 1e-4 leaves strongly fitted
@@ -19,22 +23,14 @@ MOST_FOR_NEWTON = 512
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """A model fitted on one split's training rows, and its view of other rows."""
+    """What a model fitted on one split's training rows says about other rows.
 
-    classifier: LogisticRegression
+    `outputs` float64 [rows, C] are probabilities, or the values of a regression.
+    """
+
+    outputs: np.ndarray
     converged: bool
-
-    @property
-    def iterations(self) -> int:
-        """How many steps the solver took."""
-        return int(np.max(self.classifier.n_iter_))
-
-    def probabilities(self, features: np.ndarray, classes: int) -> np.ndarray:
-        """Return the probability of each class float64 [rows, classes]."""
-        # A training part may lack a rare class; its column then stays 0.
-        probabilities = np.zeros((len(features), classes))
-        probabilities[:, self.classifier.classes_] = self.classifier.predict_proba(features)
-        return probabilities
+    iterations: int
 
 
 def standardise(
@@ -50,27 +46,75 @@ def standardise(
 def fit_path(
     features: np.ndarray,
     labels: np.ndarray,
+    others: np.ndarray,
     penalties: Iterable[float],
     *,
+    kind: str,
+    classes: int,
     solver: str,
     max_iterations: int,
 ) -> Iterator[Fit]:
-    """Yield a fit per penalty; each starts at the one before, which saves two iterations of three.
+    """Yield, for each penalty, a fit of `features` and `labels`, and what it says about `others`.
 
-    The problem is strictly convex, so the start changes the way and not the end, and so does the
-    solver: one of scikit-learn's, or `auto` for the faster of newton-cholesky and lbfgs. All fits
-    are one object: use each before asking for the next.
+    Each starts at the one before, which saves two iterations of three. The problem is strictly
+    convex, so the start changes the way and not the end, and so does the solver: one of
+    scikit-learn's, or `auto` for the faster of newton-cholesky and lbfgs. A regression has a closed
+    form; its targets are standardised, and half the sum of squares stands where the others' loss
+    does, so that `penalties` are C there too.
     """
+    if kind == "regression":
+        yield from _ridge_path(features, labels, others, penalties)
+        return
+    outputs = features.shape[1] * (classes if kind != "multilabel" and classes > 2 else 1)
     if solver == "auto":
-        classes = len(np.unique(labels))
-        coefficients = features.shape[1] * (classes if classes > 2 else 1)
-        solver = "newton-cholesky" if coefficients <= MOST_FOR_NEWTON else "lbfgs"
-    classifier = LogisticRegression(
-        solver=solver, max_iter=max_iterations, tol=TOLERANCE, warm_start=True
-    )
+        solver = "newton-cholesky" if outputs <= MOST_FOR_NEWTON else "lbfgs"
+    columns = labels.T if kind == "multilabel" else [labels]
+    models = [
+        LogisticRegression(solver=solver, max_iter=max_iterations, tol=TOLERANCE, warm_start=True)
+        for _ in columns
+    ]
     for penalty in penalties:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            classifier.set_params(C=penalty).fit(features, labels)
-        limited = any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-        yield Fit(classifier=classifier, converged=not limited)
+        fits = [
+            _fit(model.set_params(C=penalty), features, column, others, classes)
+            for model, column in zip(models, columns, strict=True)
+        ]
+        if kind == "multilabel":
+            probabilities = np.stack([fit.outputs[:, 1] for fit in fits], axis=1)
+        else:
+            probabilities = fits[0].outputs
+        yield Fit(
+            outputs=probabilities,
+            converged=all(fit.converged for fit in fits),
+            iterations=max(fit.iterations for fit in fits),
+        )
+
+
+def _fit(
+    model: LogisticRegression,
+    features: np.ndarray,
+    labels: np.ndarray,
+    others: np.ndarray,
+    classes: int,
+) -> Fit:
+    # A training part may lack a rare class; its column then stays 0.
+    probabilities = np.zeros((len(others), max(2, classes)))
+    if len(present := np.unique(labels)) == 1:
+        probabilities[:, present] = 1
+        return Fit(outputs=probabilities, converged=True, iterations=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(features, labels)
+    limited = any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+    probabilities[:, model.classes_] = model.predict_proba(others)
+    iterations = int(np.max(model.n_iter_))
+    return Fit(outputs=probabilities, converged=not limited, iterations=iterations)
+
+
+def _ridge_path(
+    features: np.ndarray, labels: np.ndarray, others: np.ndarray, penalties: Iterable[float]
+) -> Iterator[Fit]:
+    scaler = StandardScaler().fit(labels)
+    for penalty in penalties:
+        model = Ridge(alpha=1 / penalty).fit(features, scaler.transform(labels))
+        values = model.predict(others).reshape(len(others), -1)
+        yield Fit(outputs=scaler.inverse_transform(values), converged=True, iterations=0)

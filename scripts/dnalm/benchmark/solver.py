@@ -32,13 +32,13 @@ class SolverConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One fit and the probabilities [rows, C] that it gives to other rows.
+    """One fit and what it says about other rows [rows, C]: probabilities, or numbers.
 
     `gap` bounds (objective - optimum) / objective where the batched solver ended within it; None
     says that scikit-learn made the fit.
     """
 
-    probabilities: np.ndarray
+    outputs: np.ndarray
     converged: bool
     iterations: int
     gap: float | None
@@ -49,6 +49,7 @@ def solve(
     labels: np.ndarray,
     parts: Sequence[tuple[np.ndarray, np.ndarray]],
     penalties: Sequence[float],
+    kind: str,
     classes: int,
     config: SolverConfig,
     threads: int,
@@ -56,15 +57,16 @@ def solve(
     """Fit every split at every penalty (ascending) and return [S][P] outcomes.
 
     `parts` holds, for every split, the positions of its training rows and of the rows to be
-    predicted. Features are standardised by the training rows' mean and SD; the penalty is L2 with
-    scikit-learn's C, the intercept has none. Whatever the batched solver cannot certify,
-    scikit-learn fits again.
+    predicted; `classes` counts classes, labels or targets. Features are standardised by the
+    training rows' mean and SD; the penalty is L2 with scikit-learn's C, the intercept has none.
+    Several labels have a logistic regression each; targets a ridge regression, standardised, with
+    alpha 1/C. Whatever the batched solver cannot certify, scikit-learn fits again.
     """
-    if _choose(config, features, parts, penalties) != "batched":
+    if _choose(config, features, parts, penalties, classes) != "batched":
         return _reference_all(
-            features, labels, parts, [penalties] * len(parts), classes, config, threads
+            features, labels, parts, [penalties] * len(parts), kind, classes, config, threads
         )
-    outcomes, missing = _batched(features, labels, parts, penalties, classes, config, threads)
+    outcomes, missing = _batched(features, labels, parts, penalties, kind, classes, config, threads)
     if any(missing):
         log.warning(
             "%d of %d fits are left to scikit-learn: the batched solver ended too far from the "
@@ -72,7 +74,7 @@ def solve(
             sum(map(len, missing)),
             len(parts) * len(penalties),
         )
-    again = _reference_all(features, labels, parts, missing, classes, config, threads)
+    again = _reference_all(features, labels, parts, missing, kind, classes, config, threads)
     for split, found in enumerate(again):
         for penalty, outcome in zip(missing[split], found, strict=True):
             outcomes[split][penalties.index(penalty)] = outcome
@@ -84,11 +86,12 @@ def _choose(
     features: np.ndarray,
     parts: Sequence[tuple[np.ndarray, np.ndarray]],
     penalties: Sequence[float],
+    outputs: int,
 ) -> str:
     if config.solver != "auto":
         return config.solver
     rows, width = features.shape
-    fits = len(parts) * len(penalties)
+    fits = len(parts) * len(penalties) * outputs
     suited = width <= MOST_FEATURES and fits * rows * width**2 > SMALL
     return "batched" if suited else "auto"
 
@@ -98,6 +101,7 @@ def _batched(
     labels: np.ndarray,
     parts: Sequence[tuple[np.ndarray, np.ndarray]],
     penalties: Sequence[float],
+    kind: str,
     classes: int,
     config: SolverConfig,
     threads: int,
@@ -115,6 +119,7 @@ def _batched(
             labels,
             [training for training, _ in parts],
             penalties,
+            kind=kind,
             max_iterations=config.max_iterations,
             device=config.device,
         )
@@ -123,11 +128,13 @@ def _batched(
     outcomes, missing = [], []
     for split, (_, others) in enumerate(parts):
         certified = fits.certified[split]
-        probabilities = fits.probabilities(features[others], split)
+        outputs = fits.outputs(features[others], split)
+        # A class that no training row has gets a column of 0.
+        outputs = np.pad(outputs, ((0, 0), (0, 0), (0, max(0, classes - outputs.shape[2]))))
         outcomes.append(
             [
                 Outcome(
-                    probabilities=probabilities[number],
+                    outputs=outputs[number],
                     converged=True,
                     iterations=int(fits.steps[split, number]),
                     gap=float(fits.gaps[split, number]),
@@ -146,6 +153,7 @@ def _reference_all(
     labels: np.ndarray,
     parts: Sequence[tuple[np.ndarray, np.ndarray]],
     penalties: Sequence[Sequence[float]],
+    kind: str,
     classes: int,
     config: SolverConfig,
     threads: int,
@@ -154,7 +162,7 @@ def _reference_all(
     # loky starts fresh interpreters that never import the calling script again, and hands large
     # arrays over as memory maps, so all processes share one copy of the features.
     jobs = (
-        joblib.delayed(_reference)(features, labels, training, others, own, classes, config)
+        joblib.delayed(_reference)(features, labels, training, others, own, kind, classes, config)
         for (training, others), own in zip(parts, penalties, strict=True)
     )
     if not any(penalties):
@@ -168,6 +176,7 @@ def _reference(
     training: np.ndarray,
     others: np.ndarray,
     penalties: Sequence[float],
+    kind: str,
     classes: int,
     config: SolverConfig,
 ) -> list[Outcome]:
@@ -179,13 +188,16 @@ def _reference(
         path = fit_path(
             fitted,
             labels[training],
+            predicted,
             penalties,
+            kind=kind,
+            classes=classes,
             solver=solver,
             max_iterations=config.max_iterations,
         )
         return [
             Outcome(
-                probabilities=fit.probabilities(predicted, classes),
+                outputs=fit.outputs,
                 converged=fit.converged,
                 iterations=fit.iterations,
                 gap=None,

@@ -1,8 +1,13 @@
 """The batched solver against scikit-learn's, on the objective and on what the fits say."""
 
+import warnings
+
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dnalm.benchmark import solver as solvers
@@ -67,7 +72,13 @@ def test_every_objective_is_that_of_scikit_learns_exact_optimum(case):
     features, labels = make_rows(**CASES[case])
     parts = make_parts(len(labels), 3)
     fits = fit_grid(
-        features, labels, [one for one, _ in parts], PENALTIES, max_iterations=500, device="cpu"
+        features,
+        labels,
+        [one for one, _ in parts],
+        PENALTIES,
+        max_iterations=500,
+        kind="multiclass",
+        device="cpu",
     )
     assert fits.certified.all()
     for split, (training, others) in enumerate(parts):
@@ -80,7 +91,7 @@ def test_every_objective_is_that_of_scikit_learns_exact_optimum(case):
             # The certificate is a bound (up to the optimum's own rounding).
             assert ours / best - 1 <= fits.gaps[split, number] + 1e-9
             theirs = model.predict_proba(scaler.transform(features[others].astype(np.float64)))
-            given = fits.probabilities(features[others], split)[number]
+            given = fits.outputs(features[others], split)[number]
             np.testing.assert_allclose(given, theirs, atol=3e-3)
 
 
@@ -97,13 +108,15 @@ def test_splits_that_overlap_or_see_a_constant_feature_are_fitted_as_by_scikit_l
     features[:, 6] = 3.0
     features[:, 7] = features[:, 8]
     for config in (BATCHED, SolverConfig(solver="lbfgs", max_iterations=9999, device="cpu")):
-        outcomes = solve(features, labels, parts, [1e-2, 1.0], classes, config, threads=1)
+        outcomes = solve(
+            features, labels, parts, [1e-2, 1.0], "multiclass", classes, config, threads=1
+        )
         assert all((one.gap is not None) == (config is BATCHED) for row in outcomes for one in row)
         for (training, others), path in zip(parts, outcomes, strict=True):
             for penalty, outcome in zip([1e-2, 1.0], path, strict=True):
                 _, model, scaler = optimum(features, labels, training, penalty)
                 theirs = model.predict_proba(scaler.transform(features[others].astype(np.float64)))
-                np.testing.assert_allclose(outcome.probabilities, theirs, atol=3e-3)
+                np.testing.assert_allclose(outcome.outputs, theirs, atol=3e-3)
                 assert outcome.converged
 
 
@@ -112,7 +125,13 @@ def test_one_row_in_a_hundred_and_a_penalty_too_weak_for_float32_are_fitted_too(
     labels = np.where(np.arange(2000) % 100 == 0, labels, 0)
     parts = make_parts(2000, 3)
     fits = fit_grid(
-        features, labels, [one for one, _ in parts], [1.0, 1e6], max_iterations=500, device="cpu"
+        features,
+        labels,
+        [one for one, _ in parts],
+        [1.0, 1e6],
+        max_iterations=500,
+        kind="multiclass",
+        device="cpu",
     )
     assert fits.certified.all()
     for split, (training, _) in enumerate(parts):
@@ -128,15 +147,22 @@ def test_a_split_that_lacks_a_class_is_left_to_scikit_learn(caplog):
     whole, others = make_parts(300, 3)[0]
     lacking = whole[labels[whole] != 2]
     outcomes = solve(
-        features, labels, [(whole, others), (lacking, others)], PENALTIES, 3, BATCHED, threads=1
+        features,
+        labels,
+        [(whole, others), (lacking, others)],
+        PENALTIES,
+        "multiclass",
+        3,
+        BATCHED,
+        threads=1,
     )
     assert [one.gap is None for one in outcomes[0]] == [False] * 4
     assert [one.gap is None for one in outcomes[1]] == [True] * 4
     assert "4 of 8 fits are left to scikit-learn" in caplog.text
     _, model, scaler = optimum(features, labels, lacking, 1.0)
     theirs = model.predict_proba(scaler.transform(features[others].astype(np.float64)))
-    np.testing.assert_allclose(outcomes[1][2].probabilities[:, :2], theirs, atol=1e-6)
-    assert (outcomes[1][2].probabilities[:, 2] == 0).all()
+    np.testing.assert_allclose(outcomes[1][2].outputs[:, :2], theirs, atol=1e-6)
+    assert (outcomes[1][2].outputs[:, 2] == 0).all()
 
 
 def test_what_is_not_certified_is_fitted_again_and_what_fails_twice_is_told():
@@ -144,7 +170,9 @@ def test_what_is_not_certified_is_fitted_again_and_what_fails_twice_is_told():
     parts = make_parts(600, 2)
     few = SolverConfig(solver="batched", max_iterations=6, device="cpu")
     outcomes = [
-        one for path in solve(features, labels, parts, PENALTIES, 2, few, 1) for one in path
+        one
+        for path in solve(features, labels, parts, PENALTIES, "binary", 2, few, 1)
+        for one in path
     ]
     certified = [one.gap is not None for one in outcomes]
     assert any(certified)
@@ -158,9 +186,67 @@ def test_auto_takes_the_batched_solver_where_there_is_work_for_it(monkeypatch):
     features, labels = make_rows(300, 30, 2)
     parts = make_parts(300, 2)
     auto = SolverConfig(solver="auto", max_iterations=500, device="cpu")
-    (few, _), _ = solve(features, labels, parts, [0.1, 1.0], 2, auto, threads=1)
+    (few, _), _ = solve(features, labels, parts, [0.1, 1.0], "binary", 2, auto, threads=1)
     monkeypatch.setattr(solvers, "SMALL", 1e3)
-    (many, _), _ = solve(features, labels, parts, [0.1, 1.0], 2, auto, threads=1)
+    (many, _), _ = solve(features, labels, parts, [0.1, 1.0], "binary", 2, auto, threads=1)
     assert few.gap is None
     assert many.gap <= CERTIFIED
-    np.testing.assert_allclose(few.probabilities, many.probabilities, atol=3e-3)
+    np.testing.assert_allclose(few.outputs, many.outputs, atol=3e-3)
+
+
+def test_every_label_of_several_is_a_logistic_regression_of_its_own():
+    features, _ = make_rows(500, 25, 2)
+    generator = np.random.default_rng(3)
+    scores = StandardScaler().fit_transform(features) @ generator.normal(size=(25, 4))
+    labels = (scores + generator.logistic(size=scores.shape) > [0, 0, 4, 1]).astype(int)
+    parts = make_parts(500, 3)
+    labels[parts[1][0], 3] = 0  # in one training part this label is never given
+    reference = SolverConfig(solver="newton-cholesky", max_iterations=500, device="cpu")
+    batched, single = (
+        solve(features, labels, parts, PENALTIES, "multilabel", 4, config, threads=1)
+        for config in (BATCHED, reference)
+    )
+    for split, (training, others) in enumerate(parts):
+        scaler = StandardScaler().fit(features[training].astype(np.float64))
+        fitted, predicted = (
+            scaler.transform(features[rows].astype(np.float64)) for rows in (training, others)
+        )
+        for number, penalty in enumerate(PENALTIES):
+            model = OneVsRestClassifier(
+                LogisticRegression(C=penalty, solver="newton-cholesky", tol=1e-10, max_iter=500)
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of the label that is never given
+                expected = model.fit(fitted, labels[training]).predict_proba(predicted)
+            assert batched[split][number].gap <= CERTIFIED
+            assert single[split][number].gap is None
+            np.testing.assert_allclose(batched[split][number].outputs, expected, atol=3e-3)
+            np.testing.assert_allclose(single[split][number].outputs, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+def test_numbers_are_fitted_as_by_ridge_on_standardised_targets(targets):
+    features, _ = make_rows(400, 30, 2)
+    generator = np.random.default_rng(4)
+    signal = StandardScaler().fit_transform(features) @ generator.normal(size=(30, targets))
+    labels = 1e3 * signal + 1e3 * generator.normal(size=signal.shape) + [5e4]
+    parts = make_parts(400, 3)
+    reference = SolverConfig(solver="auto", max_iterations=500, device="cpu")
+    batched, single = (
+        solve(features, labels, parts, PENALTIES, "regression", targets, config, threads=1)
+        for config in (BATCHED, reference)
+    )
+    for split, (training, others) in enumerate(parts):
+        for number, penalty in enumerate(PENALTIES):
+            model = TransformedTargetRegressor(
+                make_pipeline(StandardScaler(), Ridge(alpha=1 / penalty)),
+                transformer=StandardScaler(),
+            ).fit(features[training].astype(np.float64), labels[training])
+            expected = model.predict(features[others].astype(np.float64))
+            assert batched[split][number].gap <= CERTIFIED
+            assert single[split][number].gap is None
+            for outcomes in (batched, single):
+                assert outcomes[split][number].outputs.shape == (len(others), targets)
+            spread = labels.std()
+            np.testing.assert_allclose(batched[split][number].outputs, expected, atol=3e-3 * spread)
+            np.testing.assert_allclose(single[split][number].outputs, expected, atol=1e-8 * spread)
