@@ -81,10 +81,11 @@ LOADED = weights.list_loaded(config)  # of all models, those that rule import_we
 TASKS = resolve.select_tasks(config)
 # Probes and baselines see one vector for each sequence, so a task of bases is fine-tuned alone.
 POOLED = [task for task in TASKS if config["tasks"][task].get("kind") != "per_base"]
-FINETUNES = [method for method in config["run"]["methods"] if method != "probe"]
+FINETUNES = [method for method in config["run"]["methods"] if method not in ("probe", "mlp")]
 BASELINES = [name for name in config["run"]["baselines"] if name != "untrained"]
 UNTRAINED = [f"{model}.untrained" for model in MODELS if "untrained" in config["run"]["baselines"]]
 PROBED = [*MODELS, *UNTRAINED] if "probe" in config["run"]["methods"] else []
+MLP_PROBED = [*MODELS, *UNTRAINED] if "mlp" in config["run"]["methods"] else []
 SUMMARIES = {
     group: source
     for group, source in config["species"]["summaries"].items()

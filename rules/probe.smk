@@ -21,6 +21,31 @@ rule probe_task:
         "../scripts/probe_task.py"
 
 
+rule probe_mlp:
+    """Train small networks on every layer, choose one on validation, score the test set."""
+    input:
+        embeddings="<results>/embeddings/{model}/{task}.safetensors",
+        table="<results>/tasks/{task}.parquet",
+        summary="<results>/tasks/{task}.json",
+    output:
+        scores="<results>/mlp_probes/{model}/{task}.tsv",
+        summary="<results>/mlp_probes/{model}/{task}.json",
+        predictions="<results>/mlp_probes/{model}/{task}.predictions.parquet",
+    log:
+        "<logs>/probe_mlp/{model}/{task}.log",
+    benchmark:
+        "<benchmarks>/probe_mlp/{model}/{task}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        mlp=lookup("mlp", within=config),
+    script:
+        "../scripts/probe_mlp.py"
+
+
 rule score_baseline:
     """Score what needs no language model: the majority class, GC content, k-mer counts."""
     input:

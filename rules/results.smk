@@ -9,8 +9,9 @@ def get_panel(corpus):
 def get_results(wildcards):
     """Return every result of the run, by the names that make_tables.py reads."""
     probes = expand("probes/{model}/{task}", model=PROBED, task=POOLED)
+    networks = expand("mlp_probes/{model}/{task}", model=MLP_PROBED, task=POOLED)
     baselines = expand("baselines/{baseline}/{task}", baseline=BASELINES, task=POOLED)
-    flat = [f"<results>/{path}" for path in (*probes, *baselines)]
+    flat = [f"<results>/{path}" for path in (*probes, *networks, *baselines)]
     nested = expand(
         "<results>/finetunes/{method}/{model}/{task}", method=FINETUNES, model=MODELS, task=TASKS
     )

@@ -63,13 +63,18 @@ rule exports:
 rule embeddings:
     """Embed every task with every model, but for tasks of bases."""
     input:
-        expand("<results>/embeddings/{model}/{task}.safetensors", model=PROBED, task=POOLED),
+        expand(
+            "<results>/embeddings/{model}/{task}.safetensors",
+            model=PROBED or MLP_PROBED,
+            task=POOLED,
+        ),
 
 
 rule probes:
     """Probe every layer of every model on every task, but for tasks of bases."""
     input:
         expand("<results>/probes/{model}/{task}.tsv", model=PROBED, task=POOLED),
+        expand("<results>/mlp_probes/{model}/{task}.tsv", model=MLP_PROBED, task=POOLED),
 
 
 rule finetunes:

@@ -37,7 +37,7 @@ def test_the_chain_ends_in_a_report_with_every_method(finished):
     ran = set(scores["method"] + " " + scores["model"])
     assert ran == {
         *(f"baseline {name}" for name in ("majority", "gc_content", "kmers")),
-        *(f"probe {name}" for name in (MODEL, f"{MODEL}.untrained")),
+        *(f"{kind} {name}" for kind in ("probe", "mlp") for name in (MODEL, f"{MODEL}.untrained")),
         f"ia3 {MODEL}",
     }
 
@@ -53,7 +53,8 @@ def test_a_second_run_has_nothing_to_do(finished):
     [
         ("report: {title: Another}", {"make_report"}),
         ("probe: {penalties: [0.01]}", {"probe_task", "score_baseline", "make_tables"}),
-        ("embed: {layers: [1]}", {"embed_task", "probe_task"}),
+        ("embed: {layers: [1]}", {"embed_task", "probe_task", "probe_mlp"}),
+        ("mlp: {trials: 3}", {"probe_mlp", "make_tables"}),
         ("operation: {workers: 2, validate_every: 3}", {"describe_operation"}),
         ("finetune: {methods: {ia3: {steps: 3}}}", {"finetune_folds", "collect_finetune"}),
         (

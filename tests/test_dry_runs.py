@@ -78,7 +78,7 @@ def test_the_target_downloads_asks_for_the_sources_alone(workflow):
 
 def test_rebuilt_tasks_are_planned_from_their_primary_sources(workflow):
     rebuilt = ("--config", 'run={"tasks": ["rebuilt.*"]}')
-    # The genome, ten files of peaks, promoters and their motifs, transcripts, two of enhancers, DHS.
+    # The genome, ten files of peaks, promoters, their motifs, transcripts, two of enhancers, DHS.
     assert workflow.plan("downloads", *rebuilt)["download_file"] == 1 + 10 + 2 + 1 + 2 + 1
     assert workflow.plan(*rebuilt)["make_task"] == 18
 
@@ -120,11 +120,19 @@ def asked_of_slurm(job):
     return [*options, *set_gres_string(job).split()]
 
 
-@pytest.mark.parametrize("rule", ["embed_task", "finetune_folds"])
+@pytest.mark.parametrize("rule", ["embed_task", "finetune_folds", "probe_mlp"])
 def test_a_gpu_job_asks_slurm_for_its_gpu_once(workflow, rule):
-    assert [word for word in asked_of_slurm(read_job(workflow, rule)) if "gpu" in word] == [
-        "--gpus=1"
-    ]
+    methods = ("--config", 'run={"methods": ["probe", "mlp", "ia3"]}')
+    job = read_job(workflow, rule, *methods)
+    assert [word for word in asked_of_slurm(job) if "gpu" in word] == ["--gpus=1"]
+
+
+def test_networks_are_planned_beside_the_probes_or_alone(workflow):
+    both = workflow.plan("--config", 'run={"methods": ["probe", "mlp"]}')
+    assert both["probe_mlp"] == both["probe_task"] == both["embed_task"] == 36
+    alone = workflow.plan("probes", "--config", 'run={"methods": ["mlp"]}')
+    assert (alone["probe_mlp"], alone["embed_task"]) == (36, 36)
+    assert "probe_task" not in alone
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         ({"run": {"models": ["500m-human"]}}, ["run.models", "500m-human", "500m-human-ref"]),
         ({"run": {"tasks": ["revised.H3K4m3"]}}, ["run.tasks", "revised.H3K4me3"]),
         ({"run": {"methods": ["ia4"]}}, ["run.methods", "ia4", "ia3"]),
+        ({"mlp": {"units": [64, 32]}}, ["mlp.units", "64 to 32"]),
         ({"run": {"pretrain_only": ["500m-1000"]}}, ["run.pretrain_only", "'500m-1000g'"]),
         ({"run": {"pretrain_only": ["500m-human-ref"]}}, ["among run.models too"]),
         (

@@ -81,7 +81,7 @@ def probe(
     splits, metric = Splits(table, kind), config.metric_of(kind)
     penalties = sorted(float(penalty) for penalty in config.penalties)
     for name, array in features.items():
-        _check(name, array, len(table))
+        check_features(name, array, len(table))
 
     kept = Partial(partial, _facts(features, splits, kind, config))
     walks = _walk_all(features, splits, penalties, kind, metric, config, threads, kept)
@@ -147,7 +147,8 @@ def probe(
     )
 
 
-def _check(name: str, array: np.ndarray, rows: int) -> None:
+def check_features(name: str, array: np.ndarray, rows: int) -> None:
+    """Raise InputError when a feature set does not fit a table of so many rows."""
     if array.ndim != 2 or len(array) != rows:
         raise InputError(
             f"the features {name} have shape {array.shape} but the task table has {rows} rows: "

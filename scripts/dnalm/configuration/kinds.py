@@ -62,7 +62,7 @@ def find_kind_errors(
 
 def find_unscored(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence per selected task that none of the run's methods can score."""
-    if set(config["run"]["methods"]) - {"probe"}:
+    if set(config["run"]["methods"]) - {"probe", "mlp"}:
         return
     for name in select_tasks(config):
         if config["tasks"][name].get("kind") == "per_base":

@@ -23,6 +23,7 @@ def find_reference_errors(
     parts = (
         _run,
         _pathvars,
+        _mlp,
         find_task_errors,
         _corpora,
         find_panel_errors,
@@ -47,9 +48,18 @@ def _run(config: Mapping[str, Any]) -> Iterator[str]:
         if not fnmatch.filter(config["tasks"], pattern):
             yield from find_unknown("run.tasks", pattern, config["tasks"])
     for method in run["methods"]:
-        yield from find_unknown("run.methods", method, ["probe", *config["finetune"]["methods"]])
+        yield from find_unknown(
+            "run.methods", method, ["probe", "mlp", *config["finetune"]["methods"]]
+        )
     for baseline in run["baselines"]:
         yield from find_unknown("run.baselines", baseline, ["untrained", *config["baselines"]])
+
+
+def _mlp(config: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("units", "learning_rate"):
+        first, last = config["mlp"][key]
+        if first > last:
+            yield f"mlp.{key}: {first:g} to {last:g} runs downwards; write the smaller first."
 
 
 def _published(

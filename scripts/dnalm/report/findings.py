@@ -139,9 +139,16 @@ def _edges(summary: pd.DataFrame) -> str:
 
 def _converged(summary: pd.DataFrame) -> str:
     count = pd.to_numeric(summary["not_converged"], errors="coerce").fillna(0)
-    if not count.sum():
-        return ""
-    return f"{int(count.sum())} fits stopped at their iteration limit; raise probe.max_iterations."
+    networks = summary["method"] == "mlp"
+    limited, diverged = int(count[~networks].sum()), int(count[networks].sum())
+    sentences = []
+    if limited:
+        sentences.append(
+            f"{limited} fits stopped at their iteration limit; raise probe.max_iterations."
+        )
+    if diverged:
+        sentences.append(f"{diverged} trials of networks diverged and were not chosen from.")
+    return " ".join(sentences)
 
 
 def _tasks(count: int) -> str:

@@ -175,7 +175,8 @@ def layers_grid(layers: pd.DataFrame) -> Grid:
     """Return the validation score of every feature set at its best penalty."""
     rows = [
         [
-            *[row["task"], row["series"], row["feature"], f"{row['penalty']:g}"],
+            *[row["task"], row["series"], row["feature"]],
+            "" if pd.isna(row["penalty"]) else f"{row['penalty']:g}",
             *[score(row["validation_score"]), score(row["validation_score_sd"])],
             "chosen" if row["chosen"] else "",
         ]

@@ -13,7 +13,7 @@ DATA_SETS = {
     "revised": ("revised",),
 }
 # By adapter, since the name of a fine-tuning method is the user's choice.
-METHODS = {"probe": "probing", "ia3": "fine-tune IA3"}
+METHODS = {"probe": "probing", "mlp": "probing", "ia3": "fine-tune IA3"}
 COLUMNS = ["benchmark", "task", "model", "method", "metric", "value", "spread", "spread_definition"]
 SPREADS = {"one SD": 1.0, "2 SD": 2.0}
 BASELINE = "a comparison of ours, not a model of the paper"

@@ -11,14 +11,14 @@ import pandas as pd
 GREYS = {"majority": "#a6a6a6", "gc_content": "#737373", "kmers": "#000000"}
 MODEL_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 OTHER_GREY = "#8c8c8c"
-SHAPES = {"baseline": "triangle-up", "probe": "circle", "ia3": "square"}
+SHAPES = {"baseline": "triangle-up", "probe": "circle", "mlp": "diamond", "ia3": "square"}
 OTHER_SHAPE = "diamond"
 BASELINE_NAMES = {
     "majority": "most frequent class",
     "gc_content": "GC content",
     "kmers": "k-mer counts",
 }
-METHOD_NAMES = {"probe": "probe", "ia3": "IA3 fine-tuning"}
+METHOD_NAMES = {"probe": "probe", "mlp": "network probe", "ia3": "IA3 fine-tuning"}
 LARGEST = 10
 
 

@@ -24,6 +24,7 @@ NAMES = {
     "write_token_shards": ["model"],
     "embed_task": ["model", "task"],
     "probe_task": ["model", "task"],
+    "probe_mlp": ["model", "task"],
     "score_baseline": ["baseline", "task"],
     "finetune_folds": ["method", "model", "task"],
     "collect_finetune": ["method", "model", "task"],

@@ -1,0 +1,179 @@
+"""The probe by a small network, its features and hyper-parameters chosen on splits."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from dnalm.benchmark.labels import CLASSES, decide
+from dnalm.benchmark.metrics import headline, score
+from dnalm.benchmark.networks import Design
+from dnalm.benchmark.partial import Partial, hash_array
+from dnalm.benchmark.probe import check_features
+from dnalm.benchmark.results import RANKED, Result, prediction_rows
+from dnalm.benchmark.search import (
+    MlpConfig,
+    Trial,
+    make_networks,
+    predict_seconds,
+    search,
+    train_epoch,
+)
+from dnalm.benchmark.split_rows import SplitRows
+from dnalm.benchmark.splits import Splits
+
+BORDER = 1.05  # within this factor of an end of its range a choice lies on the border
+
+log = logging.getLogger(__name__)
+
+
+def mlp_probe(
+    features: Mapping[str, np.ndarray],
+    table: pd.DataFrame,
+    kind: str,
+    config: MlpConfig,
+    threads: int,
+    partial: str | Path | None = None,
+) -> Result:
+    """Choose feature set, network and epoch on the validation rows, then score the test rows once.
+
+    `features` and `table` are as for `probe`. Every feature set has its own trials; each trial
+    trains one network for every split, on features standardised by the split's training rows. The
+    trial and epoch with the best mean validation score are kept; their networks, trained again from
+    the same start, see the test rows. `not_converged` counts trials whose loss was no number. The
+    trials of a finished feature set are kept below the folder `partial`. Raises InputError as
+    `probe` does.
+    """
+    started = time.monotonic()
+    splits = Splits(table, kind)
+    metric = config.metric if config.metric and kind in CLASSES else headline(kind)
+    for name, array in features.items():
+        check_features(name, array, len(table))
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(threads)
+
+    kept = Partial(partial, _facts(features, splits, kind, config))
+    grid = _search_all(features, splits, kind, metric, config, device, kept)
+    key = f"validation_{metric}_mean"
+    best = max(grid, key=lambda row: np.nan_to_num(row[key], nan=-np.inf))
+
+    rows = SplitRows(features[best["feature"]], splits, kind, device)
+    trial = Trial(number=best["trial"], design=_design(best), scores=[], spreads=[])
+    networks = make_networks([trial], rows, config)
+    for epoch in range(1, best["epochs"] + 1):
+        train_epoch(networks, rows, config, epoch)
+    logits = networks.predict(rows.rows(rows.places([splits.test] * len(splits))))[:, 0]
+    truth, scores, predictions = splits.labels[splits.test], [], []
+    for number, fold in enumerate(splits.folds):
+        outputs = rows.outputs(logits[number], number, len(splits.test))
+        decided = decide(outputs, kind)
+        scores.append({"fold": fold} | score(truth, decided, outputs, kind))
+        ranked = outputs if kind in RANKED else None
+        predictions.append(prediction_rows(table.iloc[splits.test], fold, decided, ranked))
+    chosen = ("feature", "layers", "units", "activation", "learning_rate", "epochs")
+    return Result(
+        selected={name: best[name] for name in chosen},
+        edge=_on_edge(best, config),
+        grid=grid,
+        scores=pd.DataFrame(scores),
+        predictions=pd.concat(predictions, ignore_index=True),
+        seconds=time.monotonic() - started,
+        not_converged=sum(row["state"] == "diverged" for row in grid),
+    )
+
+
+def _facts(
+    features: Mapping[str, np.ndarray], splits: Splits, kind: str, config: MlpConfig
+) -> dict[str, Any]:
+    """Return all that decides the trials."""
+    return {
+        "features": {name: hash_array(array) for name, array in features.items()},
+        "labels": hash_array(splits.labels),
+        "splits": [(hash_array(split.training), hash_array(split.validation)) for split in splits],
+        "kind": kind,
+        "config": asdict(config),
+    }
+
+
+def _search_all(
+    features: Mapping[str, np.ndarray],
+    splits: Splits,
+    kind: str,
+    metric: str,
+    config: MlpConfig,
+    device: str,
+    kept: Partial,
+) -> list[dict[str, Any]]:
+    """Return one row per feature set and trial; each finished feature set is kept."""
+    found, left = kept.read(), [name for name in features if name not in kept.read()]
+    if found:
+        log.info("%d of %d feature sets were finished before", len(found), len(features))
+    for number, name in enumerate(left):
+        rows = SplitRows(features[name], splits, kind, device)
+        if number == 0:
+            expected = predict_seconds(rows, config) * len(left) / 60
+            log.info(
+                "%d feature sets of %d splits on %s: about %.1f minutes if no trial is pruned",
+                len(left),
+                len(splits),
+                device,
+                expected,
+            )
+        started = time.monotonic()
+        found[name] = [_row(trial, metric) for trial in search(rows, config, metric)]
+        states = [row["state"] for row in found[name]]
+        log.info(
+            "%s: %d trials in %.1f minutes, %d pruned, %d diverged",
+            name,
+            len(states),
+            (time.monotonic() - started) / 60,
+            states.count("pruned"),
+            states.count("diverged"),
+        )
+        kept.write(name, found[name])
+    return [{"feature": name, **row} for name in features for row in found[name]]
+
+
+def _row(trial: Trial, metric: str) -> dict[str, Any]:
+    epoch = trial.best
+    return {
+        "trial": trial.number,
+        "layers": len(trial.design.units),
+        "units": list(trial.design.units),
+        "activation": trial.design.activation,
+        "learning_rate": trial.design.learning_rate,
+        "epochs": epoch,
+        "state": trial.state,
+        f"validation_{metric}_mean": trial.scores[epoch - 1] if epoch else float("nan"),
+        f"validation_{metric}_sd": trial.spreads[epoch - 1] if epoch else float("nan"),
+    }
+
+
+def _design(row: Mapping[str, Any]) -> Design:
+    return Design(
+        units=tuple(row["units"]),
+        activation=row["activation"],
+        learning_rate=row["learning_rate"],
+    )
+
+
+def _on_edge(best: Mapping[str, Any], config: MlpConfig) -> bool:
+    """Return whether the last epoch, or a border of what was searched, was chosen."""
+
+    def border(value: float, span: Sequence[float]) -> bool:
+        low, high = span[0], span[-1]
+        return low < high and not low * BORDER < value < high / BORDER
+
+    return (
+        best["epochs"] == config.epochs
+        or border(best["learning_rate"], config.learning_rate)
+        or any(border(units, config.units) for units in best["units"])
+    )

@@ -1,0 +1,146 @@
+"""Small networks of several trials and all splits, trained at once: one batched product a layer.
+
+Shapes: S splits, T trials, D features, U units of the widest trial, C outputs, R rows of a batch.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's own
+CHUNK = 512  # rows whose outputs are computed at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """The hyper-parameters of one trial: units of its one or two hidden layers, and the rest."""
+
+    units: tuple[int, ...]
+    activation: str
+    learning_rate: float
+
+
+class Networks:
+    """Multilayer perceptrons: every trial has one for each split.
+
+    Trials are padded to the widest and to two hidden layers where any has two. A padded unit has
+    weights of 0 on both sides, so its output and its gradients are 0 and it stays as it is.
+    """
+
+    def __init__(
+        self,
+        designs: Sequence[Design],
+        seeds: Sequence[int],
+        splits: int,
+        width: int,
+        outputs: int,
+        device: str,
+    ) -> None:
+        most = max(max(design.units) for design in designs)
+        deep = any(len(design.units) == 2 for design in designs)
+        shapes = [(most, width), *([(most, most)] if deep else []), (outputs, most)]
+        self.weights = [torch.zeros(splits, len(designs), *shape) for shape in shapes]
+        self.biases = [torch.zeros(splits, len(designs), shape[0], 1) for shape in shapes]
+        for trial, (design, seed) in enumerate(zip(designs, seeds, strict=True)):
+            generator = torch.Generator().manual_seed(seed)
+            sizes = [width, *design.units, outputs]
+            layers = range(len(sizes) - 1)
+            # A trial of one hidden layer leaves the second alone.
+            places = [*layers[:-1], len(shapes) - 1]
+            for place, fan_in, fan_out in zip(places, sizes, sizes[1:], strict=False):
+                bound = 1 / math.sqrt(fan_in)  # as torch.nn.Linear
+                weight = torch.empty(splits, fan_out, fan_in).uniform_(
+                    -bound, bound, generator=generator
+                )
+                bias = torch.empty(splits, fan_out).uniform_(-bound, bound, generator=generator)
+                self.weights[place][:, trial, :fan_out, :fan_in] = weight
+                self.biases[place][:, trial, :fan_out, 0] = bias
+
+        def of_trials(values: list[float]) -> Tensor:
+            return torch.tensor(values, device=device)[None, :, None, None]
+
+        self.weights, self.biases = (
+            [array.to(device) for array in arrays] for arrays in (self.weights, self.biases)
+        )
+        self.rates = of_trials([design.learning_rate for design in designs])
+        self.bent = of_trials([design.activation == "tanh" for design in designs])
+        self.deep = of_trials([len(design.units) == 2 for design in designs])
+        self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
+        self.steps = 0
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All weights and biases, [S, T, ...] each."""
+        return [*self.weights, *self.biases]
+
+    def take(self, kept: list[int]) -> None:
+        """Go on with some of the trials, by their positions."""
+        self.weights, self.biases = (
+            [array[:, kept] for array in arrays] for arrays in (self.weights, self.biases)
+        )
+        self.moments = [(first[:, kept], second[:, kept]) for first, second in self.moments]
+        self.rates, self.bent, self.deep = (
+            values[:, kept] for values in (self.rates, self.bent, self.deep)
+        )
+
+    def logits(self, rows: Tensor) -> Tensor:
+        """Return [S, T, C, R] for the rows [S, R, D] of each split, standardised."""
+        first, second, last = self.weights[0], self.weights[1:-1], self.weights[-1]
+        # All trials of a split see the same rows: one product for them together.
+        states = first.flatten(1, 2) @ rows.transpose(1, 2)
+        states = self._activate(states.unflatten(1, first.shape[1:3]) + self.biases[0])
+        for weights, biases in zip(second, self.biases[1:-1], strict=True):
+            states = torch.where(self.deep, self._activate(weights @ states + biases), states)
+        return last @ states + self.biases[-1]
+
+    def _activate(self, values: Tensor) -> Tensor:
+        if self.bent.all():
+            return values.tanh()
+        if not self.bent.any():
+            return values.relu()
+        return torch.where(self.bent, values.tanh(), values.relu())
+
+    def predict(self, rows: Tensor) -> Tensor:
+        """Return the logits [S, T, R, C] of many rows."""
+        with torch.no_grad():
+            parts = [self.logits(part) for part in rows.split(CHUNK, dim=1)]
+        return torch.cat(parts, dim=3).transpose(2, 3)
+
+    def step(self, rows: Tensor, labels: Tensor, counted: Tensor, kind: str) -> None:
+        """Take a step of Adam on a batch; labels and `counted` (0 or 1) [S, R] or [S, R, C]."""
+        parameters = self.parameters
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        losses = losses_of(self.logits(rows), labels, kind)
+        shares = counted / counted.sum(dim=1, keepdim=True)
+        # The networks share nothing, so the gradient of the sum holds each one's own.
+        gradients = torch.autograd.grad((losses * shares[:, None]).sum(), parameters)
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        self.steps += 1
+        rates = self.rates / (1 - BETA1**self.steps)
+        for parameter, gradient, (first, second) in zip(
+            parameters, gradients, self.moments, strict=True
+        ):
+            first.lerp_(gradient, 1 - BETA1)
+            second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+            size = (second / (1 - BETA2**self.steps)).sqrt_().add_(EPSILON)
+            parameter.sub_((first / size).mul_(rates))
+
+
+def losses_of(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
+    """Return the loss of every row [S, T, R]; of several labels or targets their mean.
+
+    `logits` are [S, T, C, R]; `labels` class numbers [S, R], or 0 and 1 (multilabel) or
+    standardised targets [S, R, C].
+    """
+    if kind == "multilabel":
+        truth = labels.transpose(1, 2)[:, None]
+        return (torch.nn.functional.softplus(logits) - truth * logits).mean(dim=2)
+    if kind == "regression":
+        return (logits - labels.transpose(1, 2)[:, None]).square().mean(dim=2)
+    places = labels[:, None, None].expand(-1, logits.shape[1], 1, -1)
+    return logits.logsumexp(dim=2) - logits.gather(2, places)[:, :, 0]

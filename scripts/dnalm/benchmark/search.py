@@ -1,0 +1,236 @@
+"""The search for a network's hyper-parameters on the validation rows of all splits."""
+
+import itertools
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+
+from dnalm.benchmark.labels import decide
+from dnalm.benchmark.metrics import single_score
+from dnalm.benchmark.networks import Design, Networks
+from dnalm.benchmark.split_rows import SplitRows
+
+STARTUP = 10  # trials before a trial may be pruned or a sampler learns from the others
+NUMBERS = 1 << 28  # weights that are trained at once; more trials than that take turns
+TIMED = 3  # steps that the prediction of the time is made from
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpConfig:
+    """What is searched, each range from its first to its last value, and how a trial is trained."""
+
+    layers: Sequence[int]
+    units: Sequence[int]
+    activations: Sequence[str]
+    learning_rate: Sequence[float]
+    sampler: str
+    points: int
+    trials: int
+    together: int
+    epochs: int
+    batch_size: int
+    prune_after: int | None
+    metric: str | None
+    device: str
+    seed: int
+
+
+@dataclass(kw_only=True)
+class Trial:
+    """One design and its mean validation score after each epoch; `spreads` are their SDs."""
+
+    number: int
+    design: Design
+    scores: list[float]
+    spreads: list[float]
+    state: str = "complete"  # or pruned, or diverged
+
+    @property
+    def best(self) -> int:
+        """The epoch with the best score, counted from 1; 0 where no epoch has one."""
+        known = [-np.inf if np.isnan(score) else score for score in self.scores]
+        return 1 + int(np.argmax(known)) if known else 0
+
+
+def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
+    """Return the trials of one feature set, by TPE (seeded) or all points of the grid.
+
+    `config.together` trials are drawn at once and those of similar width trained at once. After
+    `prune_after` epochs a trial whose best score so far is below the median that earlier trials
+    had by then is given up.
+    """
+    import optuna  # here alone: no other method needs it
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(
+            seed=config.seed, n_startup_trials=STARTUP, constant_liar=True
+        ),
+        pruner=optuna.pruners.NopPruner()
+        if config.prune_after is None
+        else optuna.pruners.MedianPruner(
+            n_startup_trials=STARTUP, n_warmup_steps=config.prune_after
+        ),
+    )
+    trials = config.trials
+    if config.sampler == "grid":
+        points = list(_grid(config))
+        for point in points:
+            study.enqueue_trial(point)
+        trials = len(points)
+    finished: list[Trial] = []
+    states = optuna.trial.TrialState
+    while len(finished) < trials:
+        asked = [study.ask() for _ in range(min(config.together, trials - len(finished)))]
+        drawn = [
+            Trial(number=one.number, design=_design(one, config), scores=[], spreads=[])
+            for one in asked
+        ]
+        reports = {one.number: one for one in asked}
+        for group in _groups(drawn, rows):
+            _train(group, rows, config, metric, reports)
+        for one, trial in zip(asked, drawn, strict=True):
+            value = trial.scores[trial.best - 1] if trial.state == "complete" else np.nan
+            if trial.state == "pruned":
+                study.tell(one, state=states.PRUNED)
+            elif np.isnan(value):  # diverged, or nothing that could be scored
+                study.tell(one, state=states.FAIL)
+            else:
+                study.tell(one, value)
+        finished += drawn
+    return finished
+
+
+def _design(trial: Any, config: MlpConfig) -> Design:
+    """Return what the sampler suggests; it is asked for the second layer's units only with one."""
+    layers = trial.suggest_categorical("layers", list(config.layers))
+    low, high = config.units[0], config.units[-1]
+    units = [trial.suggest_int(f"units_{i}", low, high, log=True) for i in range(1, layers + 1)]
+    low, high = config.learning_rate[0], config.learning_rate[-1]
+    return Design(
+        units=tuple(units),
+        activation=trial.suggest_categorical("activation", list(config.activations)),
+        learning_rate=trial.suggest_float("learning_rate", low, high, log=True),
+    )
+
+
+def _grid(config: MlpConfig) -> Iterator[dict[str, Any]]:
+    """Yield all points of the grid: `points` of every range, evenly spaced in its logarithm."""
+    units, rates = (
+        np.geomspace(span[0], span[-1], config.points if span[0] < span[-1] else 1)
+        for span in (config.units, config.learning_rate)
+    )
+    units = [round(value) for value in units]
+    rates = [
+        float(min(max(value, config.learning_rate[0]), config.learning_rate[-1])) for value in rates
+    ]
+    for layers, activation, rate in itertools.product(config.layers, config.activations, rates):
+        for widths in itertools.product(units, repeat=layers):
+            named = {f"units_{i}": width for i, width in enumerate(widths, start=1)}
+            yield {"layers": layers, "activation": activation, "learning_rate": rate, **named}
+
+
+def _groups(trials: Sequence[Trial], rows: SplitRows) -> Iterator[list[Trial]]:
+    """Yield trials that are trained at once: widths within a factor of 2, equally deep."""
+
+    def size(trial: Trial) -> tuple[int, int]:
+        return len(trial.design.units), (max(trial.design.units) - 1).bit_length()
+
+    for (_, bits), same in itertools.groupby(sorted(trials, key=size), key=size):
+        members = list(same)
+        weights = len(rows.splits) * 2**bits * max(rows.values.shape[1], 2**bits)
+        most = max(1, NUMBERS // weights)
+        yield from (members[at : at + most] for at in range(0, len(members), most))
+
+
+def make_networks(trials: Sequence[Trial], rows: SplitRows, config: MlpConfig) -> Networks:
+    """Return the trials' networks before their first step; they depend on seed and number alone."""
+    seeds = [int(np.random.default_rng([config.seed, t.number]).integers(2**62)) for t in trials]
+    designs = [trial.design for trial in trials]
+    width = rows.values.shape[1]
+    return Networks(designs, seeds, len(rows.splits), width, rows.classes, rows.device)
+
+
+def train_epoch(networks: Networks, rows: SplitRows, config: MlpConfig, epoch: int) -> None:
+    """Take every training row of every split once; the order depends on seed and epoch alone."""
+    random = np.random.default_rng([config.seed, epoch])
+    for values, labels, counted in rows.batches(config.batch_size, random):
+        networks.step(values, labels, counted, rows.kind)
+
+
+def _train(
+    trials: list[Trial], rows: SplitRows, config: MlpConfig, metric: str, reports: dict[int, Any]
+) -> None:
+    networks = make_networks(trials, rows, config)
+    validation = [split.validation for split in rows.splits]
+    places = rows.places(validation)
+    for epoch in range(1, config.epochs + 1):
+        train_epoch(networks, rows, config, epoch)
+        logits = networks.predict(rows.rows(places))
+        kept = []
+        for position, trial in enumerate(trials):
+            own = logits[:, position]
+            if not torch.isfinite(own).all():
+                trial.state = "diverged"
+                continue
+            scores = [
+                _score(rows, own[i], i, validation[i], metric) for i in range(len(validation))
+            ]
+            trial.scores.append(fmean(scores))
+            trial.spreads.append(stdev(scores) if len(scores) > 1 else 0.0)
+            report = reports[trial.number]
+            report.report(trial.scores[-1], epoch)
+            if epoch < config.epochs and report.should_prune():
+                trial.state = "pruned"
+                continue
+            kept.append(position)
+        if len(kept) < len(trials):
+            trials = [trials[position] for position in kept]
+            networks.take(kept)
+        if not trials:
+            return
+
+
+def _score(
+    rows: SplitRows, logits: torch.Tensor, split: int, places: np.ndarray, metric: str
+) -> float:
+    outputs = rows.outputs(logits, split, len(places))
+    return single_score(metric, rows.truth[places], decide(outputs, rows.kind), outputs, rows.kind)
+
+
+def predict_seconds(rows: SplitRows, config: MlpConfig) -> float:
+    """Return how long the trials of one feature set would take without pruning, measured in steps.
+
+    By trials in the middle of the ranges; validation comes on top.
+    """
+    middle = round((config.units[0] * config.units[-1]) ** 0.5)
+    design = Design(
+        units=(middle,) * max(config.layers),
+        activation=config.activations[0],
+        learning_rate=config.learning_rate[0],
+    )
+    trials = [Trial(number=i, design=design, scores=[], spreads=[]) for i in range(config.together)]
+    networks = make_networks(trials, rows, config)
+    batches = list(
+        itertools.islice(rows.batches(config.batch_size, np.random.default_rng(0)), 1 + TIMED)
+    )
+    started = time.monotonic()
+    for number, (values, labels, counted) in enumerate(batches):
+        if number == 1 and len(batches) > 1:  # the first also loads libraries and kernels
+            started = time.monotonic()
+        networks.step(values, labels, counted, rows.kind)
+    if rows.values.is_cuda:
+        torch.cuda.synchronize()
+    a_step = (time.monotonic() - started) / max(1, len(batches) - 1)
+    steps = -(-max(len(split.training) for split in rows.splits) // config.batch_size)
+    count = len(list(_grid(config))) if config.sampler == "grid" else config.trials
+    return a_step * steps * config.epochs * count / config.together

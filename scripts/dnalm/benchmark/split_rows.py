@@ -1,0 +1,95 @@
+"""The rows of one layer as every split sees them, for networks that train on all splits at once.
+
+Shapes: N rows, D features, S splits, R rows of a batch, C labels or targets.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from dnalm.benchmark.labels import CLASSES
+from dnalm.benchmark.objectives import Scale, activate
+from dnalm.benchmark.splits import Splits
+
+
+class SplitRows:
+    """Features [N, D] and labels on a device; each split has its own mean, SD and targets' scale.
+
+    `classes` counts classes, labels or targets.
+    """
+
+    def __init__(self, features: np.ndarray, splits: Splits, kind: str, device: str) -> None:
+        self.kind, self.splits, self.classes, self.device = (
+            kind,
+            list(splits),
+            splits.classes,
+            device,
+        )
+        self.scales: list[Scale] = []
+        means, deviations = [], []
+        for split in self.splits:
+            scaler = StandardScaler().fit(features[split.training].astype(np.float64))
+            means.append(scaler.mean_)
+            deviations.append(scaler.scale_)
+            if kind == "regression":
+                self.scales.append(Scale.of(splits.labels[split.training]))
+        # Centred on the first split before they are rounded to float32.
+        self.values = self._tensor(features - means[0])
+        self.means = self._tensor(np.stack(means) - means[0])
+        self.inverse = self._tensor(1 / np.stack(deviations))
+        self.truth = labels = splits.labels
+        if kind == "regression":
+            labels = np.stack([scale.standardise(labels) for scale in self.scales])
+        self.labels = torch.from_numpy(labels).to(device)
+        if kind not in CLASSES:
+            self.labels = self.labels.to(torch.float32)
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array.astype(np.float32)).to(self.device)
+
+    def batches(
+        self, size: int, random: np.random.Generator
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the training rows of one epoch: [S, R, D], their labels, and what counts [S, R].
+
+        Every split has its own order. The last batches are filled up with rows that count nothing.
+        """
+        orders = [random.permutation(split.training) for split in self.splits]
+        batches = -(-max(map(len, orders)) // size)
+        # Evenly, so that the last batch of no split is nearly empty.
+        size = -(-max(map(len, orders)) // batches)
+        places, counted = _pad(orders, batches * size)
+        for at in range(0, batches * size, size):
+            part = torch.from_numpy(places[:, at : at + size]).to(self.device)
+            counts = self._tensor(counted[:, at : at + size])
+            yield self.rows(part), self._labels(part), counts
+
+    def rows(self, places: Tensor) -> Tensor:
+        """Return the standardised features [S, R, D] of rows int64 [S, R] of each split."""
+        return (self.values[places] - self.means[:, None]) * self.inverse[:, None]
+
+    def _labels(self, places: Tensor) -> Tensor:
+        if self.kind == "regression":
+            return self.labels[torch.arange(len(places), device=self.device)[:, None], places]
+        return self.labels[places]
+
+    def places(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """Return int64 [S, R] of each split's own rows, padded."""
+        return torch.from_numpy(_pad(rows, max(map(len, rows)))[0]).to(self.device)
+
+    def outputs(self, logits: Tensor, split: int, count: int) -> np.ndarray:
+        """Return float64 [count, C] of one split's logits [R, C]: probabilities, or values."""
+        found = activate(logits[:count], self.kind).cpu().numpy()
+        if self.kind == "regression":
+            return found * self.scales[split].deviation + self.scales[split].mean
+        return found
+
+
+def _pad(rows: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return int64 [S, length], each row filled up with its first entry, and which are its own."""
+    places = np.stack([np.concatenate([r, np.full(length - len(r), r[0])]) for r in rows])
+    counted = np.arange(length) < np.array([[len(r)] for r in rows])
+    return places, counted

@@ -1,0 +1,28 @@
+"""Train small networks on every layer, choose one on validation, score the test set."""
+
+from pathlib import Path
+
+from dnalm.benchmark.embed import read_embeddings
+from dnalm.benchmark.mlp import mlp_probe
+from dnalm.benchmark.results import identify, write_result
+from dnalm.benchmark.search import MlpConfig
+from dnalm.benchmark.tasks import read_task
+from dnalm.files import read_json
+from dnalm.job import job
+
+with job(snakemake.log[0]):
+    source = snakemake.input
+    features, metadata = read_embeddings(source.embeddings, source.table)
+    task = read_json(source.summary)
+    config = MlpConfig(**snakemake.params.mlp)
+    table = read_task(source.table)
+    partial = Path(snakemake.output.scores).parent / "partial" / snakemake.wildcards.task
+    result = mlp_probe(features, table, task["kind"], config, snakemake.threads, partial)
+    identity = identify(
+        method="mlp",
+        task=task,
+        table_path=source.table,
+        model=snakemake.wildcards.model,
+        weights_sha256=metadata["weights_sha256"],
+    )
+    write_result(result, identity, **snakemake.output)

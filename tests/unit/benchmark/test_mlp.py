@@ -1,0 +1,254 @@
+"""The network probe against plain PyTorch, planted signals, and what a killed job leaves."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import matthews_corrcoef
+from sklearn.preprocessing import StandardScaler
+
+from dnalm.benchmark.mlp import mlp_probe
+from dnalm.benchmark.networks import Design, Networks
+from dnalm.benchmark.search import MlpConfig, Trial, make_networks, search, train_epoch
+from dnalm.benchmark.split_rows import SplitRows
+from dnalm.benchmark.splits import Splits
+from dnalm.files import write_json
+
+CONFIG = MlpConfig(
+    layers=[1, 2],
+    units=[8, 32],
+    activations=["relu", "tanh"],
+    learning_rate=[1e-3, 1e-1],
+    sampler="tpe",
+    points=2,
+    trials=12,
+    together=4,
+    epochs=8,
+    batch_size=50,
+    prune_after=None,
+    metric=None,
+    device="cpu",
+    seed=1,
+)
+DESIGNS = [
+    Design(units=(16,), activation="relu", learning_rate=1e-2),
+    Design(units=(9, 12), activation="tanh", learning_rate=3e-3),
+    Design(units=(5, 16), activation="relu", learning_rate=3e-2),
+]
+
+
+def make_table(labels, test: int, splits: int) -> pd.DataFrame:
+    """The last `test` rows are test rows; row i is validation in split i % splits."""
+    rows, number = len(labels) - test, np.arange(len(labels))
+    return pd.DataFrame(
+        {
+            "id": [f"row.{i}" for i in number],
+            "label": list(labels),
+            "split": np.where(number < rows, "train", "test"),
+            "folds": [[i % splits] if i < rows else [] for i in number],
+        }
+    )
+
+
+def make_checkerboard(rows: int, seed: int = 0):
+    """The class is whether two features have the same sign, which no line can tell."""
+    values = np.random.default_rng(seed).normal(size=(rows, 6)).astype(np.float32)
+    return values * [1, 1, 10, 0.1, 1, 1] + 3, ((values[:, 0] > 0) == (values[:, 1] > 0)).astype(
+        int
+    )
+
+
+def plain(networks: Networks, split: int, trial: int, design: Design) -> torch.nn.Sequential:
+    """Return the same network as PyTorch's own layers."""
+    places = [0, len(networks.weights) - 1] if len(design.units) == 1 else [0, 1, 2]
+    sizes = [networks.weights[0].shape[-1], *design.units, networks.weights[-1].shape[2]]
+    layers = []
+    for number, place in enumerate(places):
+        linear = torch.nn.Linear(sizes[number], sizes[number + 1])
+        with torch.no_grad():
+            weight = networks.weights[place][split, trial]
+            linear.weight.copy_(weight[: sizes[number + 1], : sizes[number]])
+            linear.bias.copy_(networks.biases[place][split, trial, : sizes[number + 1], 0])
+        layers += [linear, torch.nn.ReLU() if design.activation == "relu" else torch.nn.Tanh()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+LOSSES = {
+    "multiclass": torch.nn.CrossEntropyLoss(),
+    "multilabel": torch.nn.BCEWithLogitsLoss(),
+    "regression": torch.nn.MSELoss(),
+}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_stacked_networks_train_as_each_alone_does_in_plain_pytorch(kind):
+    generator = np.random.default_rng(2)
+    features = (generator.normal(size=(130, 7)) * 10.0 ** np.arange(-3, 4)).astype(np.float32)
+    labels = {
+        "multiclass": np.arange(130) % 3,
+        "multilabel": generator.integers(0, 2, size=(130, 3)),
+        "regression": generator.normal(size=(130, 3)) * [1, 100, 0.1] + 50,
+    }[kind]
+    splits = Splits(make_table(labels, 10, 3), kind)
+    rows = SplitRows(features, splits, kind, "cpu")
+    networks = Networks(DESIGNS, [1, 2, 3], 3, 7, 3, "cpu")
+    alone = {
+        (s, t): plain(networks, s, t, design) for s in range(3) for t, design in enumerate(DESIGNS)
+    }
+    optimizers = {
+        key: torch.optim.Adam(module.parameters(), lr=DESIGNS[key[1]].learning_rate)
+        for key, module in alone.items()
+    }
+    config = replace(CONFIG, batch_size=33)
+    for epoch in range(3):
+        train_epoch(networks, rows, config, epoch)
+        random = np.random.default_rng([config.seed, epoch])
+        orders = [random.permutation(split.training) for split in splits]
+        for (s, t), module in alone.items():
+            training = splits[s].training
+            scaler = StandardScaler().fit(features[training].astype(np.float64))
+            values = torch.from_numpy(scaler.transform(features.astype(np.float64))).float()
+            truth = torch.from_numpy(labels)
+            if kind == "regression":
+                targets = StandardScaler().fit(labels[training])
+                truth = torch.from_numpy(targets.transform(labels)).float()
+            elif kind == "multilabel":
+                truth = truth.float()
+            # 80 rows make three batches of at most 33, as even as can be.
+            for part in np.split(orders[s], [27, 54]):
+                optimizers[s, t].zero_grad()
+                LOSSES[kind](module(values[part]), truth[part]).backward()
+                optimizers[s, t].step()
+    for (s, t), module in alone.items():
+        scaler = StandardScaler().fit(features[splits[s].training].astype(np.float64))
+        values = torch.from_numpy(scaler.transform(features.astype(np.float64))).float()
+        with torch.no_grad():
+            expected = module(values)
+        found = networks.predict(rows.rows(rows.places([np.arange(130)] * 3)))[s, t]
+        torch.testing.assert_close(found, expected, atol=2e-4, rtol=2e-4)
+
+
+def test_a_trial_does_not_depend_on_the_trials_beside_it():
+    features, labels = make_checkerboard(200)
+    rows = SplitRows(features, Splits(make_table(labels, 40, 2), "binary"), "binary", "cpu")
+    trials = [Trial(number=i, design=d, scores=[], spreads=[]) for i, d in enumerate(DESIGNS)]
+    together, alone = (make_networks(some, rows, CONFIG) for some in (trials, trials[1:2]))
+    for epoch in range(3):
+        train_epoch(together, rows, CONFIG, epoch)
+        if epoch == 1:
+            together.take([1, 2])
+        train_epoch(alone, rows, CONFIG, epoch)
+    places = rows.places([np.arange(50)] * 2)
+    found, expected = (net.predict(rows.rows(places))[:, 0] for net in (together, alone))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_signal_that_no_line_can_tell_is_found_in_the_layer_that_holds_it():
+    values, labels = make_checkerboard(600)
+    table = make_table(labels, 200, 4)
+    noise = np.random.default_rng(9).normal(size=values.shape).astype(np.float32)
+    features = {"layer.1": noise, "layer.2": values}
+    result = mlp_probe(features, table, "binary", replace(CONFIG, epochs=15), threads=1)
+    assert result.selected["feature"] == "layer.2"
+    assert result.scores["mcc"].min() > 0.6
+    assert result.scores["fold"].tolist() == [0, 1, 2, 3]
+    first = result.predictions.query("fold == 0")
+    mcc = matthews_corrcoef(first["label"], first["prediction"])
+    assert result.scores["mcc"][0] == pytest.approx(mcc)
+    assert len(result.grid) == 2 * CONFIG.trials
+    assert [row["trial"] for row in result.grid] == 2 * list(range(CONFIG.trials))
+    best = max(result.grid, key=lambda row: row["validation_mcc_mean"])
+    assert all(best[key] == value for key, value in result.selected.items())
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "regression"])
+def test_labels_of_several_and_numbers_are_learned_too(kind):
+    generator = np.random.default_rng(4)
+    values = generator.normal(size=(400, 5)).astype(np.float32)
+    hidden = np.abs(values[:, :2]) - 0.7
+    labels = (hidden > 0).astype(int) if kind == "multilabel" else 40 + 1000 * hidden
+    config = replace(CONFIG, epochs=20, trials=6)
+    result = mlp_probe({"layer.1": values}, make_table(labels, 100, 3), kind, config, threads=1)
+    metric = {"multilabel": "auc_mean", "regression": "pearson_mean"}[kind]
+    assert result.scores[metric].min() > 0.8
+    if kind == "regression":
+        assert result.scores["rmse_mean"].max() < 400
+    assert len(result.predictions["prediction"].iloc[0]) == 2
+
+
+def test_neither_the_choice_nor_the_networks_see_the_test_rows():
+    values, labels = make_checkerboard(300)
+    table = make_table(labels, 100, 3)
+    config = replace(CONFIG, trials=4)
+    before = mlp_probe({"layer.1": values}, table, "binary", config, threads=1)
+    wild = values.copy()
+    wild[250:] *= 1e4
+    after = mlp_probe({"layer.1": wild}, table, "binary", config, threads=1)
+    assert before.grid == after.grid
+    kept = before.predictions["id"].isin([f"row.{i}" for i in range(200, 250)])
+    pd.testing.assert_frame_equal(before.predictions[kept], after.predictions[kept])
+
+
+def test_the_search_learns_from_its_trials_and_gives_bad_ones_up():
+    values, labels = make_checkerboard(300)
+    rows = SplitRows(values, Splits(make_table(labels, 60, 2), "binary"), "binary", "cpu")
+    config = replace(CONFIG, trials=40, learning_rate=[1e-6, 1e-1], prune_after=2)
+    trials = search(rows, config, "mcc")
+    assert trials == search(rows, config, "mcc")
+    assert len(trials) == 40
+    pruned = [trial for trial in trials if trial.state == "pruned"]
+    assert pruned
+    assert all(2 <= len(trial.scores) < config.epochs for trial in pruned)
+    rates = [trial.design.learning_rate for trial in trials]
+    # Steps of 1e-6 lead nowhere: once it has learned that, the sampler looks at the other end.
+    assert np.median(rates[20:]) > 3 * np.median(rates[:10])
+    for trial in trials:
+        assert all(8 <= units <= 32 for units in trial.design.units)
+
+
+def test_a_grid_holds_every_combination_once():
+    values, labels = make_checkerboard(120)
+    rows = SplitRows(values, Splits(make_table(labels, 20, 2), "binary"), "binary", "cpu")
+    trials = search(rows, replace(CONFIG, sampler="grid", epochs=1), "mcc")
+    designs = {trial.design for trial in trials}
+    assert len(trials) == len(designs) == 2 * 2 * (2 + 4)
+    assert {unit for design in designs for unit in design.units} == {8, 32}
+    assert {design.learning_rate for design in designs} == {1e-3, 1e-1}
+
+
+def test_a_trial_that_diverges_is_told_and_never_chosen():
+    values, labels = make_checkerboard(200)
+    config = replace(CONFIG, learning_rate=[1e-2, 1e30], trials=10, epochs=4)
+    table = make_table(labels, 40, 2)
+    result = mlp_probe({"layer.1": values}, table, "binary", config, threads=1)
+    states = [row["state"] for row in result.grid]
+    assert result.not_converged == states.count("diverged") > 0
+    assert result.selected["learning_rate"] < 1e20
+
+
+def test_feature_sets_that_were_finished_before_are_not_searched_again(tmp_path, caplog):
+    values, labels = make_checkerboard(200)
+    table = make_table(labels, 40, 2)
+    features = {"layer.1": values, "layer.2": values[:, 2:]}
+    config = replace(CONFIG, trials=3, epochs=3)
+
+    def run():
+        return mlp_probe(features, table, "binary", config, threads=1, partial=tmp_path)
+
+    caplog.set_level(logging.INFO)
+    first = run()
+    assert "2 feature sets of 2 splits on cpu: about" in caplog.text
+    assert run().grid == first.grid
+    (folder,) = tmp_path.iterdir()
+    (folder / "layer.1.json").unlink()
+    planted = [
+        {**row, "validation_mcc_mean": 0.99 if row["trial"] == 1 else 0.0}
+        for row in ({k: v for k, v in row.items() if k != "feature"} for row in first.grid[3:])
+    ]
+    write_json(folder / "layer.2.json", planted)
+    chosen = run()
+    assert chosen.selected["feature"] == "layer.2"
+    assert chosen.grid[:3] == first.grid[:3]
