@@ -121,10 +121,10 @@ def fit_by_path(layer: Layer) -> np.ndarray:
         cv=folds,
         refit=False,
         scoring="accuracy",
-        use_legacy_attributes=True,
+        use_legacy_attributes=False,
     )
     model.fit(features, layer.labels)
-    return np.asarray(next(iter(model.scores_.values())))
+    return model.scores_.reshape(SPLITS, len(PENALTIES))
 
 
 def accuracies(layer: Layer, predictions: np.ndarray) -> np.ndarray:
