@@ -1,0 +1,135 @@
+"""What makes a task easier than it looks: rows that share bases, and labels that follow from GC.
+
+Nothing is removed. The report shows what is found beside every score, and scores the test rows that
+share nothing with training rows on their own.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dnalm.benchmark.confounding import confounding
+from dnalm.benchmark.levels import NEAR, RELATIONS
+from dnalm.benchmark.likeness import LikenessConfig
+from dnalm.benchmark.contigs import find_contigs, share_contigs
+from dnalm.benchmark.relations import COLUMNS, Relations
+from dnalm.files import atomic_path, write_json
+
+ROW_COLUMNS = ["id", *COLUMNS]
+PAIR_COLUMNS = ["first", "second", "relation", "overlap", "identity"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig(LikenessConfig):
+    """How alike sequences are found (`LikenessConfig`) and named.
+
+    near_share: share of the shorter sequence from which on a pair is a near duplicate.
+    largest_pairs: so many pairs are written at most, the closest ones.
+    """
+
+    near_share: float
+    largest_pairs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What `audit_task` finds.
+
+    rows: a row per row of the task: id, relation (one of RELATIONS), partner (an id), overlap
+        (bases), identity and strand. Test rows are related to training rows, training rows to
+        those of other folds.
+    pairs: the closest pairs of alike sequences, whatever their splits, by the first row of each.
+    """
+
+    summary: dict[str, Any]
+    rows: pd.DataFrame
+    pairs: pd.DataFrame
+
+
+def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
+    """Return how the rows of a task are related and what their labels go with.
+
+    `table` has the columns id, sequence, label, split, provenance and folds. The summary counts, by
+    relation: `test_in_train` test rows by their closest training row, `train_in_other_folds`
+    training rows by the closest one that is validation in other splits, `within_train` and
+    `within_test` rows by the closest other row of their split. `other_labels` are rows whose
+    sequence, or nearly so, stands in the task with another label too.
+    """
+    started = time.monotonic()
+    likeness = {name: getattr(config, name) for name in LikenessConfig.__annotations__}
+    relations = Relations(table["sequence"], LikenessConfig(**likeness), config.near_share)
+    train, test = ((table["split"] == name).to_numpy() for name in ("train", "test"))
+    folds, _ = pd.factorize(table["folds"].map(tuple))
+    in_train = relations.closest(test, train)
+    in_folds = relations.closest(train, train, folds)
+    ids = table["id"].to_numpy()
+    rows = pd.concat([in_train.table(ids)[test], in_folds.table(ids)[train]]).sort_index()
+    rows.insert(0, "id", ids)
+    summary = {
+        "rows": {"train": int(train.sum()), "test": int(test.sum())},
+        "test_in_train": _counts(in_train.levels[test]),
+        "train_in_other_folds": _counts(in_folds.levels[train]),
+        "within_train": _counts(relations.within(train)[train]),
+        "within_test": _counts(relations.within(test)[test]),
+        "other_labels": _conflicts(relations, table["label"]),
+        "pairs": len(relations.likeness.pairs),
+        "seeds": relations.likeness.seeds,
+        "repeats_not_followed": relations.likeness.repeats,
+        "confounding": confounding(table, kind),
+        "contigs": share_contigs(find_contigs(table["provenance"]), table["split"]),
+        "settings": asdict(config),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    return Audit(summary=summary, rows=rows, pairs=_pairs(relations, ids, config.largest_pairs))
+
+
+def write_audit(
+    audit: Audit, task: Mapping[str, Any], *, summary: str, rows: str, pairs: str
+) -> None:
+    """Write rows as Parquet, pairs as TSV and, last, the summary as JSON.
+
+    `task` is the content of the task's JSON, of which name and sha256 are kept.
+    """
+    with atomic_path(rows) as temporary:
+        audit.rows.to_parquet(temporary, index=False)
+    with atomic_path(pairs) as temporary:
+        audit.pairs.to_csv(temporary, sep="\t", index=False, float_format="%.4f")
+    write_json(summary, {"task": task["name"], "task_sha256": task["sha256"], **audit.summary})
+
+
+def _counts(levels: np.ndarray) -> dict[str, int]:
+    """Return the rows of each relation but none, the closest one first."""
+    counts = np.bincount(levels, minlength=len(RELATIONS))
+    return {RELATIONS[level]: int(counts[level]) for level in range(len(counts) - 1, 0, -1)}
+
+
+def _conflicts(relations: Relations, labels: pd.Series) -> int:
+    """Return how many rows stand in the task, identical or near, with another label too."""
+    texts = labels.map(lambda label: str(np.asarray(label).tolist()))
+    codes, _ = pd.factorize(texts)
+    held = pd.DataFrame({"group": relations.groups, "label": codes}).drop_duplicates()
+    close = relations.level >= NEAR
+    pairs = pd.DataFrame({"group": relations.first[close], "other": relations.second[close]})
+    met = pairs.merge(held.rename(columns={"group": "other"}), on="other")
+    differing = met.drop_duplicates(["group", "label"]).groupby("group").size() > 1
+    return int(pd.Series(relations.groups).isin(differing.index[differing]).sum())
+
+
+def _pairs(relations: Relations, ids: np.ndarray, largest: int) -> pd.DataFrame:
+    first_rows = pd.Series(ids).groupby(relations.groups).first().to_numpy()
+    count = len(relations.likeness.pairs)
+    order = np.lexsort((-relations.overlap[:count], -relations.level[:count]))[:largest]
+    return pd.DataFrame(
+        {
+            "first": first_rows[relations.first[order]],
+            "second": first_rows[relations.second[order]],
+            "relation": np.array(RELATIONS)[relations.level[order]],
+            "overlap": relations.overlap[order],
+            "identity": relations.identity[order],
+        },
+        columns=PAIR_COLUMNS,
+    )

@@ -1,0 +1,12 @@
+"""How closely a row of a task is related to others, in words and in order."""
+
+import pandas as pd
+
+# From distant to close; a row's relation to a set of rows is its closest one.
+RELATIONS = ("none", "overlap", "near", "identical")
+NONE, OVERLAP, NEAR, IDENTICAL = range(4)
+
+
+def at_least(relation: pd.Series, least: str) -> pd.Series:
+    """Return whether relations are as close as `least`, one of RELATIONS, or closer."""
+    return relation.map(RELATIONS.index) >= RELATIONS.index(least)

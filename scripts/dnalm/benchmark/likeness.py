@@ -1,0 +1,93 @@
+"""Pairs of sequences that are near duplicates or overlapping windows of one place, either strand.
+
+Two sequences are laid over each other where they share a least hash. They are alike when the whole
+part in which both lie agrees: two windows of one place do so, two windows that hold copies of one
+repeat do not, because their flanks differ.
+
+Shapes: R sequences, S seeds, K different seeds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dnalm.benchmark.minhash import Seeds, Sequences, find_seeds
+from dnalm.benchmark.overlay import Index, compare
+
+ROWS_AT_ONCE = 4096
+COLUMNS = {
+    "first": "int32",
+    "second": "int32",
+    "overlap": "int32",
+    "identity": "float32",
+    "flipped": "bool",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikenessConfig:
+    """What counts as alike, and how candidates are found.
+
+    k, window: of the seeds (`find_seeds`); a stretch of k + window − 1 equal bases is always found.
+    most_places: a seed at more places than this is a repeat, which is not followed.
+    min_identity: share of columns that agree in the part where both sequences lie.
+    min_overlap: bases of that part; of shorter sequences all bases.
+    """
+
+    k: int
+    window: int
+    most_places: int
+    min_identity: float
+    min_overlap: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """Pairs (columns `COLUMNS`), and how many different seeds there were and were not followed."""
+
+    pairs: pd.DataFrame
+    seeds: int
+    repeats: int
+
+
+def find_alike(sequences: Sequence[str], config: LikenessConfig) -> Likeness:
+    """Return the pairs of sequences that overlap and agree.
+
+    Of a pair, `first` < `second` are positions in `sequences`, `overlap` the columns of the
+    alignment of the part in which both lie, `identity` the share of columns that agree, `flipped`
+    whether one of the two is to be read on the other strand. Insertions and deletions of up to
+    ten bases in all are followed where seeds lie on either side of them. Pairs come in order.
+    """
+    packed = Sequences.of(sequences)
+    index = _index(find_seeds(packed, config.k, config.window), len(sequences), config.most_places)
+    parts = [
+        compare(
+            *(start, min(start + ROWS_AT_ONCE, len(sequences)), packed.codes, packed.starts),
+            *(index, config.k, config.min_identity, config.min_overlap),
+        )
+        for start in range(0, len(sequences), ROWS_AT_ONCE)
+    ]
+    columns = zip(*parts, strict=True) if parts else [[] for _ in COLUMNS]
+    pairs = pd.DataFrame(
+        {
+            name: np.concatenate([np.empty(0, dtype=kind), *values]).astype(kind)
+            for (name, kind), values in zip(COLUMNS.items(), columns, strict=True)
+        }
+    )
+    return Likeness(pairs=pairs, seeds=len(index.followed), repeats=int((~index.followed).sum()))
+
+
+def _index(seeds: Seeds, rows: int, most_places: int) -> Index:
+    _, numbers, counts = np.unique(seeds.kmers, return_inverse=True, return_counts=True)
+    return Index(
+        rows=seeds.rows,
+        places=seeds.places,
+        flipped=seeds.flipped,
+        limits=np.searchsorted(seeds.rows, np.arange(rows + 1)),
+        numbers=numbers,
+        order=np.argsort(numbers, kind="stable"),
+        begins=np.concatenate(([0], np.cumsum(counts))),
+        followed=counts <= most_places,
+    )

@@ -1,0 +1,203 @@
+"""Sequences laid over each other where they share seeds: the loops behind `likeness`.
+
+They stand in one file: code that is kept on disk notices only changes of its own file.
+
+Letters: n bases of one sequence, m of the other. On diagonal d base i of the one lies beside base
+i + d of the other, which is read on its other strand when it is `turned`. A hit is a diagonal where
+both hold the same seed. Shapes: R sequences, S seeds, K different seeds.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dnalm.compiled import compiled
+
+BAND = 10  # bases that insertions and deletions may shift, in all
+UNKNOWN = 4  # N agrees with nothing
+MIDDLE = 1 << 31
+NOWHERE = 1 << 40
+
+
+class Index(NamedTuple):
+    """The seeds of all sequences, and where else each one is."""
+
+    rows: np.ndarray  # [S], as in Seeds
+    places: np.ndarray  # [S]
+    flipped: np.ndarray  # [S]
+    limits: np.ndarray  # [R + 1], the seeds of each sequence
+    numbers: np.ndarray  # [S], the number of each seed among the different ones
+    order: np.ndarray  # [S], seeds by their numbers
+    begins: np.ndarray  # [K + 1], of each number in `order`
+    followed: np.ndarray  # bool [K]
+
+
+@compiled
+def compare(start, stop, codes, starts, index, k, min_identity, min_overlap):
+    """Return the columns of the pairs whose first sequence is in start ... stop − 1."""
+    size, found = 1024, 0
+    firsts, seconds = np.empty(size, np.int32), np.empty(size, np.int32)
+    overlaps, identities = np.empty(size, np.int32), np.empty(size, np.float32)
+    flips = np.empty(size, np.bool_)
+    for row in range(start, stop):
+        hits = _hits(row, starts, index, k)
+        end = 0
+        while end < len(hits):
+            begin = end
+            while end < len(hits) and hits[end] >> 32 == hits[begin] >> 32:
+                end += 1
+            other, turned = hits[begin] >> 33, (hits[begin] >> 32) & 1 == 1
+            one = codes[starts[row] : starts[row + 1]]
+            two = codes[starts[other] : starts[other + 1]]
+            diagonals = (hits[begin:end] & 0xFFFFFFFF) - MIDDLE
+            overlap, equal = _best(one, two, turned, diagonals, min_identity, min_overlap)
+            if not overlap:
+                continue
+            if found and firsts[found - 1] == row and seconds[found - 1] == other:
+                # Alike on both strands: the better one is kept.
+                if equal <= identities[found - 1] * overlaps[found - 1]:
+                    continue
+                found -= 1
+            if found == size:
+                size *= 2
+                firsts, seconds, flips = _grow(firsts), _grow(seconds), _grow(flips)
+                overlaps, identities = _grow(overlaps), _grow(identities)
+            firsts[found], seconds[found], flips[found] = row, other, turned
+            overlaps[found], identities[found] = overlap, equal / overlap
+            found += 1
+    return firsts[:found], seconds[:found], overlaps[:found], identities[:found], flips[:found]
+
+
+@compiled
+def _grow(array):
+    larger = np.empty(2 * len(array), array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
+@compiled
+def _hits(row, starts, index, k):
+    """Return where later sequences share seeds with one, sorted: sequence, strand, diagonal.
+
+    Each as one number: 31 bits, one bit, and the diagonal + MIDDLE in 32 bits.
+    """
+    begins, total = index.begins, 0
+    first, last = index.limits[row], index.limits[row + 1]
+    for number in index.numbers[first:last]:
+        if index.followed[number]:
+            total += begins[number + 1] - begins[number]
+    hits, n = np.empty(total, np.int64), 0
+    for seed in range(first, last):
+        number = index.numbers[seed]
+        if not index.followed[number]:
+            continue
+        for other in index.order[begins[number] : begins[number + 1]]:
+            owner = np.int64(index.rows[other])
+            if owner <= row:
+                continue
+            place = np.int64(index.places[other])
+            turned = np.int64(index.flipped[seed] != index.flipped[other])
+            if turned:
+                place = starts[owner + 1] - starts[owner] - k - place
+            diagonal = place - index.places[seed] + MIDDLE
+            hits[n] = (owner << 33) | (turned << 32) | diagonal
+            n += 1
+    hits = hits[:n]
+    hits.sort()
+    return hits
+
+
+@compiled
+def _best(one, two, turned, diagonals, min_identity, min_overlap):
+    """Return columns and equal columns of the best of some diagonals, sorted; 0, 0 if none agrees.
+
+    Agreeing is an identity of `min_identity` over `min_overlap` columns, or over the whole of a
+    shorter sequence. Where no diagonal does, one alignment with gaps is tried.
+    """
+    least = min(min_overlap, len(one), len(two))
+    best, best_equal = 0, 0
+    for i in range(len(diagonals)):
+        diagonal = diagonals[i]
+        if i and diagonal == diagonals[i - 1]:
+            continue
+        first, stop = max(0, -diagonal), min(len(one), len(two) - diagonal)
+        columns, equal = stop - first, 0
+        if columns >= least and columns > best:
+            allowed = columns - int(np.ceil(min_identity * columns - 1e-9))
+            equal = _agree(one, two, turned, first, stop, diagonal, allowed)
+            if equal > best_equal:
+                best, best_equal = columns, equal
+    if not best and diagonals[-1] > diagonals[0]:
+        diagonal = _densest(diagonals)
+        if diagonal != NOWHERE:
+            columns, equal = _align(one, two, turned, diagonal)
+            if columns >= least and equal >= min_identity * columns:
+                best, best_equal = columns, equal
+    return best, best_equal
+
+
+@compiled
+def _densest(diagonals):
+    """Return the middle of the most hits within BAND; NOWHERE if they lie on one diagonal.
+
+    Several diagonals close by: something was inserted or deleted between their seeds.
+    """
+    most, middle, first = 0, NOWHERE, 0
+    for last in range(len(diagonals)):
+        while diagonals[last] - diagonals[first] > BAND:
+            first += 1
+        if last - first > most and diagonals[last] > diagonals[first]:
+            most, middle = last - first, (diagonals[first] + diagonals[last]) // 2
+    return middle
+
+
+@compiled
+def _agree(one, two, turned, first, stop, diagonal, allowed):
+    """Return the bases that agree on a diagonal; 0 when more than `allowed` do not."""
+    wrong = 0
+    end = len(two) - 1
+    for i in range(first, stop):
+        other = two[end - i - diagonal] ^ 1 if turned else two[i + diagonal]
+        if one[i] != other or one[i] >= UNKNOWN:
+            wrong += 1
+            if wrong > allowed:
+                return 0
+    return stop - first - wrong
+
+
+@compiled
+def _align(one, two, turned, diagonal):
+    """Return columns and equal columns of the best alignment near a diagonal, end gaps free.
+
+    A column that agrees gives 1, one that does not takes 1, an inserted or deleted base 2.
+    """
+    width, n, m = 2 * BAND + 1, len(one), len(two)
+    lowest = -(1 << 30)
+    scores = np.zeros((2, width), np.int64)
+    columns = np.zeros((2, width), np.int64)
+    equals = np.zeros((2, width), np.int64)
+    best, best_columns, best_equal = 0, 0, 0
+    for i in range(n + 1):
+        now, before = i & 1, (i & 1) ^ 1
+        for o in range(width):
+            j = i + diagonal + o - BAND
+            if j < 0 or j > m:
+                scores[now, o] = lowest
+                continue
+            if i == 0 or j == 0:
+                scores[now, o], columns[now, o], equals[now, o] = 0, 0, 0
+                continue
+            other = two[m - j] ^ 1 if turned else two[j - 1]
+            same = 1 if one[i - 1] == other and other < UNKNOWN else 0
+            score = scores[before, o] + 2 * same - 1
+            column, equal = columns[before, o] + 1, equals[before, o] + same
+            if o > 0 and scores[now, o - 1] - 2 > score:
+                score = scores[now, o - 1] - 2
+                column, equal = columns[now, o - 1] + 1, equals[now, o - 1]
+            if o + 1 < width and scores[before, o + 1] - 2 > score:
+                score = scores[before, o + 1] - 2
+                column, equal = columns[before, o + 1] + 1, equals[before, o + 1]
+            scores[now, o], columns[now, o], equals[now, o] = score, column, equal
+            if (i == n or j == m) and score > best:
+                best, best_columns, best_equal = score, column, equal
+    return best_columns, best_equal

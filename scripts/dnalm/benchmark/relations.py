@@ -1,0 +1,115 @@
+"""How the rows of a task are related: which repeat, nearly repeat or overlap which others.
+
+Shapes: N rows of a task, G groups of rows whose sequences are equal on either strand.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dnalm.benchmark.folds import canonical
+from dnalm.benchmark.levels import IDENTICAL, NEAR, NONE, OVERLAP, RELATIONS
+from dnalm.benchmark.likeness import LikenessConfig, find_alike
+
+COLUMNS = ["relation", "partner", "overlap", "identity", "strand"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closest:
+    """The closest relation of each row to the rows it is compared with."""
+
+    levels: np.ndarray  # int8 [N], positions in RELATIONS
+    partners: np.ndarray  # int64 [N], positions of rows; −1 for none
+    overlaps: np.ndarray  # int64 [N], bases that both share; 0 for none
+    identities: np.ndarray  # float64 [N]; nan for none
+    flipped: np.ndarray  # bool [N], whether the partner is to be read on the other strand
+
+    def table(self, ids: np.ndarray) -> pd.DataFrame:
+        """Return the columns COLUMNS; `ids` are those of the rows."""
+        found = self.partners >= 0
+        return pd.DataFrame(
+            {
+                "relation": np.array(RELATIONS)[self.levels],
+                "partner": np.where(found, ids[self.partners], None),
+                "overlap": self.overlaps,
+                "identity": self.identities,
+                "strand": np.where(found, np.where(self.flipped, "-", "+"), None),
+            }
+        )
+
+
+class Relations:
+    """The pairs of alike sequences among the N rows of a task.
+
+    `near_share`: the share of the shorter sequence in which both lie from which on a pair counts as
+    near duplicates, and below as overlapping windows.
+    """
+
+    def __init__(self, sequences: pd.Series, config: LikenessConfig, near_share: float) -> None:
+        texts = sequences.map(canonical)
+        self.turned = (texts != sequences).to_numpy()  # read on the other strand by `canonical`
+        self.groups, unique = pd.factorize(texts)
+        self.likeness = find_alike(list(unique), config)
+        lengths = np.array([len(text) for text in unique])
+        pairs = self.likeness.pairs
+        one, two = (pairs[name].to_numpy() for name in ("first", "second"))
+        share = pairs["overlap"].to_numpy() / np.minimum(lengths[one], lengths[two])
+        level = np.where(share >= near_share, NEAR, OVERLAP)
+        # Every pair from both sides, and every group beside itself.
+        itself = np.arange(len(unique))
+        self.first = np.concatenate([one, two, itself])
+        self.second = np.concatenate([two, one, itself])
+        self.level = np.concatenate([level, level, np.full(len(unique), IDENTICAL)])
+        self.overlap = np.concatenate([pairs["overlap"], pairs["overlap"], lengths])
+        self.identity = np.concatenate([pairs["identity"], pairs["identity"], np.ones(len(unique))])
+        self.flipped = np.concatenate(
+            [pairs["flipped"], pairs["flipped"], np.zeros(len(unique), dtype=bool)]
+        )
+
+    def closest(
+        self, mine: np.ndarray, others: np.ndarray, parts: np.ndarray | None = None
+    ) -> Closest:
+        """Return how each row of the mask `mine` [N] is related to the rows of the mask `others`.
+
+        With `parts` [N], which equal sequences share, only rows of different parts are compared.
+        Rows outside of `mine` are related to nothing.
+        """
+        asked, offered = self._first_rows(mine), self._first_rows(others)
+        keep = (asked[self.first] >= 0) & (offered[self.second] >= 0)
+        if parts is not None:
+            keep &= parts[asked[self.first]] != parts[offered[self.second]]
+        pairs = np.flatnonzero(keep)
+        # The best pair of a group comes first: the closest level, then the most equal bases.
+        equal = self.overlap[pairs] * self.identity[pairs]
+        pairs = pairs[np.lexsort((-equal, -self.level[pairs], self.first[pairs]))]
+        groups, first = np.unique(self.first[pairs], return_index=True)
+        best = np.full(len(asked), -1)
+        best[groups] = pairs[first]
+
+        pair = np.where(mine, best[self.groups], -1)
+        found = pair >= 0
+        partners = np.where(found, offered[self.second[pair]], -1)
+        return Closest(
+            levels=np.where(found, self.level[pair], NONE).astype(np.int8),
+            partners=partners,
+            overlaps=np.where(found, self.overlap[pair], 0).astype(np.int64),
+            identities=np.where(found, self.identity[pair], np.nan),
+            flipped=found & (self.flipped[pair] ^ self.turned ^ self.turned[partners]),
+        )
+
+    def within(self, mask: np.ndarray) -> np.ndarray:
+        """Return the level [N] of each row of the mask to the other rows of it; 0 for the rest."""
+        sizes = np.bincount(self.groups[mask], minlength=self.groups.max(initial=-1) + 1)
+        levels = np.where(sizes > 1, IDENTICAL, NONE)
+        keep = (self.level < IDENTICAL) & (sizes[self.first] > 0) & (sizes[self.second] > 0)
+        np.maximum.at(levels, self.first[keep], self.level[keep])
+        return np.where(mask, levels[self.groups], NONE)
+
+    def _first_rows(self, mask: np.ndarray) -> np.ndarray:
+        """Return the first row of each group that the mask holds [G], −1 for none."""
+        rows = np.flatnonzero(mask)
+        groups, first = np.unique(self.groups[rows], return_index=True)
+        result = np.full(self.groups.max(initial=-1) + 1, -1)
+        result[groups] = rows[first]
+        return result

@@ -1,0 +1,219 @@
+"""The audit of a task, on planted rows and on real files whose repeats are known."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyfaidx import Fasta
+from scipy.stats import mannwhitneyu, spearmanr
+
+from dnalm.benchmark.audit import AuditConfig, audit_task, write_audit
+from dnalm.benchmark.confounding import confounding
+from dnalm.benchmark.levels import at_least
+from dnalm.benchmark.contigs import find_contigs, share_contigs
+
+CONFIG = AuditConfig(
+    k=15,
+    window=16,
+    most_places=500,
+    min_identity=0.9,
+    min_overlap=50,
+    near_share=0.9,
+    largest_pairs=1000,
+)
+COMPLEMENT = str.maketrans("ACGT", "TGCA")
+
+
+def draw(generator, length, gc=0.5):
+    shares = [(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2]
+    return "".join(generator.choice(list("ACGT"), length, p=shares))
+
+
+def reverse(sequence):
+    return sequence.translate(COMPLEMENT)[::-1]
+
+
+def table_of(train, test, folds=None, labels=None):
+    rows = [("train", s) for s in train] + [("test", s) for s in test]
+    splits, sequences = zip(*rows, strict=True)
+    return pd.DataFrame(
+        {
+            "id": [f"train.{i}" for i in range(len(train))]
+            + [f"test.{i}" for i in range(len(test))],
+            "sequence": sequences,
+            "label": labels or [0] * len(rows),
+            "split": splits,
+            "provenance": [f"file.csv, row {i}" for i in range(len(rows))],
+            "folds": [
+                *(folds or [[i % 2] for i in range(len(train))]),
+                *([] for _ in test),
+            ],
+        }
+    )
+
+
+def test_test_rows_are_named_by_their_closest_training_row():
+    generator = np.random.default_rng(0)
+    place = draw(generator, 1000)
+    train = [place[:500], draw(generator, 500), place[300:800]]
+    test = [
+        place[:500],  # identical to train.0, which is closer than the overlap with train.2
+        reverse(train[1]),  # identical on the other strand
+        reverse(place[20:520]),  # 480 of 500 bases of train.0
+        place[450:950],  # 350 of train.2, 50 of train.0
+        draw(generator, 500),
+    ]
+    audit = audit_task(table_of(train, test), "binary", CONFIG)
+    rows = audit.rows.set_index("id").loc[[f"test.{i}" for i in range(5)]]
+    assert rows["relation"].tolist() == ["identical", "identical", "near", "overlap", "none"]
+    assert rows["partner"].tolist()[:4] == ["train.0", "train.1", "train.0", "train.2"]
+    assert rows["partner"].isna().tolist()[4]
+    assert rows["overlap"].tolist() == [500, 500, 480, 350, 0]
+    assert rows["strand"].tolist()[:4] == ["+", "-", "-", "+"]
+    counts = audit.summary["test_in_train"]
+    assert counts == {"identical": 2, "near": 1, "overlap": 1}
+    assert at_least(rows["relation"], "near").tolist() == [True, True, True, False, False]
+
+
+def test_training_rows_are_compared_with_those_of_other_folds_only():
+    generator = np.random.default_rng(1)
+    place = draw(generator, 900)
+    train = [place[:500], place[100:600], place[200:700], draw(generator, 500)]
+    table = table_of(train, [draw(generator, 500)], folds=[[0], [0], [1], [1]])
+    audit = audit_task(table, "binary", CONFIG)
+    assert audit.summary["train_in_other_folds"] == {"identical": 0, "near": 0, "overlap": 3}
+    rows = audit.rows.set_index("id")
+    assert rows.loc["train.0", "partner"] == "train.2"  # train.1 is closer, but of the same fold
+    assert rows.loc["train.0", "overlap"] == 300
+    assert audit.summary["within_train"] == {"identical": 0, "near": 0, "overlap": 3}
+    assert audit.summary["within_test"] == {"identical": 0, "near": 0, "overlap": 0}
+
+
+def test_rows_with_the_same_sequence_and_another_label_are_counted():
+    generator = np.random.default_rng(2)
+    one, two, three = (draw(generator, 300) for _ in range(3))
+    near = one[:290] + draw(generator, 10)
+    table = table_of([one, two, three], [reverse(one), near, two], labels=[0, 0, 1, 1, 0, 0])
+    audit = audit_task(table, "binary", CONFIG)
+    # `one` on both strands has two labels, and `near` stands beside them.
+    assert audit.summary["other_labels"] == 3
+
+
+def test_pairs_are_listed_closest_first_up_to_the_limit():
+    generator = np.random.default_rng(3)
+    place = draw(generator, 800)
+    train = [place[:300], place[20:320], place[150:450]]
+    config = AuditConfig(**{**CONFIG.__dict__, "largest_pairs": 2})
+    pairs = audit_task(table_of(train, [draw(generator, 300)]), "binary", config).pairs
+    found = list(zip(pairs["first"], pairs["second"], pairs["overlap"], strict=True))
+    assert found == [("train.0", "train.1", 280), ("train.1", "train.2", 170)]
+    assert pairs["relation"].tolist() == ["near", "overlap"]
+
+
+def test_overlaps_found_in_sequences_are_those_of_their_coordinates(tmp_path):
+    generator = np.random.default_rng(4)
+    lines = [f">{name}\n{draw(generator, 20_000)}\n" for name in ("one", "two")]
+    (tmp_path / "genome.fa").write_text("".join(lines))
+    genome = Fasta(str(tmp_path / "genome.fa"))
+    windows = [
+        (str(generator.choice(["one", "two"])), int(generator.integers(0, 19_600)))
+        for _ in range(120)
+    ]
+    sequences = []
+    for contig, start in windows:
+        record = genome[contig][start : start + 400]
+        sequences.append((-record if generator.random() < 0.5 else record).seq)
+    table = table_of(sequences[:80], sequences[80:])
+    rows = audit_task(table, "binary", CONFIG).rows.set_index("id")
+    for i, (contig, start) in enumerate(windows[80:]):
+        overlaps = [400 - abs(start - at) for name, at in windows[:80] if name == contig]
+        expected = max([o for o in overlaps if o >= 50], default=0)
+        assert rows.loc[f"test.{i}", "overlap"] == expected
+    assert (rows.loc["test.0":, "overlap"] > 0).sum() > 20
+
+
+def test_contigs_are_read_from_places_and_shared_ones_are_counted():
+    provenance = ["chr1:10-20(+)", "HLA:A*01:5-9(-)", "rows.csv, row 7", "chr2:0-5(+)"]
+    contig = find_contigs(provenance)
+    assert contig.tolist() == ["chr1", "HLA:A*01", None, "chr2"]
+    split = pd.Series(["train", "train", "test", "test"])
+    assert share_contigs(contig, split) == {
+        "placed": {"train": 2, "test": 1},
+        "shared": [],
+        "test_rows_shared": 0,
+    }
+    assert share_contigs(contig, split[::-1])["test_rows_shared"] == 0
+    again = share_contigs(pd.Series(["chr1", "chr2", "chr1"]), pd.Series(["train", "test", "test"]))
+    assert (again["shared"], again["test_rows_shared"]) == (["chr1"], 1)
+    assert share_contigs(find_contigs(["rows.csv, row 7"]), split[:1]) is None
+
+
+def test_gc_that_decides_the_label_has_a_strength_of_one_and_unrelated_gc_of_about_zero():
+    generator = np.random.default_rng(5)
+    rich = [draw(generator, 200, gc=0.8) for _ in range(100)]
+    poor = [draw(generator, 200 + i % 7, gc=0.2) for i in range(100)]
+    table = pd.DataFrame({"sequence": rich + poor, "label": [0] * 100 + [1] * 100})
+    found = confounding(table, "binary")
+    assert found["gc"]["strength"] == 1
+    assert found["gc"]["mean_per_class"] == pytest.approx([0.8, 0.2], abs=0.02)
+    length = table["sequence"].str.len()
+    u = mannwhitneyu(length[100:], length[:100]).statistic
+    assert found["length"]["strength"] == pytest.approx(abs(2 * u / 100**2 - 1))
+    shuffled = table.assign(label=generator.permutation(table["label"]))
+    assert confounding(shuffled, "binary")["gc"]["strength"] < 0.25
+
+
+def test_strengths_of_other_kinds_are_means_over_labels_or_targets():
+    generator = np.random.default_rng(6)
+    sequences = [draw(generator, 100, gc) for gc in generator.random(60)]
+    gc = np.array([sum(letter in "GC" for letter in s) / 100 for s in sequences])
+    targets = np.stack([gc, generator.random(60)], axis=1)
+    table = pd.DataFrame({"sequence": sequences, "label": list(targets)})
+    expected = (1 + abs(spearmanr(gc, targets[:, 1]).statistic)) / 2
+    found = confounding(table, "regression")
+    assert found["gc"]["strength"] == pytest.approx(expected)
+    assert found["gc"]["mean_per_class"] is None
+    assert found["length"]["strength"] == 0  # all are 100 bases long
+    labels = [[int(value > np.median(gc)), 1] for value in gc]  # the second one never varies
+    table = table.assign(label=labels)
+    assert confounding(table, "multilabel")["gc"]["strength"] == pytest.approx(1, abs=0.05)
+    table = table.assign(label=[[1] * int(100 * v) + [0] * (100 - int(100 * v)) for v in gc])
+    assert confounding(table, "per_base")["gc"]["strength"] > 0.99
+
+
+def test_an_audit_is_written_and_read_back(tmp_path):
+    generator = np.random.default_rng(7)
+    sequence = draw(generator, 300)
+    audit = audit_task(table_of([sequence], [sequence]), "binary", CONFIG)
+    paths = {name: str(tmp_path / name) for name in ("summary", "rows", "pairs")}
+    write_audit(audit, {"name": "mine.x", "sha256": "a" * 64}, **paths)
+    summary = json.loads((tmp_path / "summary").read_text())
+    assert (summary["task"], summary["test_in_train"]["identical"]) == ("mine.x", 1)
+    rows = pd.read_parquet(paths["rows"])
+    assert rows["relation"].tolist() == ["none", "identical"]
+    assert pd.read_csv(paths["pairs"], sep="\t").empty
+
+
+# Different sequences that stand, as written, in both files (the data's README).
+REPEATS = {
+    ("promoter_tata", "train", "dev"): 14,
+    ("promoter_tata", "train", "test"): 6,
+    ("promoter_no_tata", "dev", "test"): 3,
+    ("promoter_all", "dev", "test"): 1,
+    ("splice_sites_all", "dev", "test"): 30,
+}
+
+
+@pytest.mark.parametrize(("files", "repeats"), REPEATS.items(), ids=lambda value: str(value))
+def test_repeats_of_real_files_are_those_that_are_known(data_folder, files, repeats):
+    name, *splits = files
+    tables = [pd.read_csv(data_folder / f"tasks/{name}/{split}.csv.gz") for split in splits]
+    train, test = (table["sequence"].str.upper().tolist() for table in tables)
+    audit = audit_task(table_of(train, test), "binary", CONFIG)
+    rows = audit.rows[len(train) :]
+    identical = rows[rows["relation"] == "identical"]
+    assert len(set(train) & set(test)) == repeats
+    # Equal sequences are all found, with those that are equal on the other strand.
+    both = set(train) | {sequence.translate(COMPLEMENT)[::-1] for sequence in train}
+    assert len(identical) == sum(sequence in both for sequence in test) >= repeats

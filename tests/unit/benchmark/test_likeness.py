@@ -1,0 +1,157 @@
+"""Pairs that share bases: planted ones, those of windows with known places, and brute force."""
+
+import itertools
+import resource
+import time
+
+import numpy as np
+import pytest
+
+from dnalm.benchmark.likeness import LikenessConfig, find_alike
+
+CONFIG = LikenessConfig(k=15, window=16, most_places=500, min_identity=0.9, min_overlap=50)
+COMPLEMENT = str.maketrans("ACGT", "TGCA")
+LETTERS = np.array(list("ACGT"))
+
+
+def draw(generator, length):
+    return "".join(LETTERS[generator.integers(4, size=length)])
+
+
+def reverse(sequence):
+    return sequence.translate(COMPLEMENT)[::-1]
+
+
+def mutate(generator, sequence, rate):
+    """Return the sequence with this share of its bases, to the nearest base, replaced by others."""
+    places = generator.permutation(len(sequence))[: round(rate * len(sequence))]
+    letters = list(sequence)
+    for place in places:
+        others = [letter for letter in "ACGT" if letter != letters[place]]
+        letters[place] = others[generator.integers(3)]
+    return "".join(letters)
+
+
+def pairs_of(sequences, config=CONFIG):
+    table = find_alike(sequences, config).pairs
+    return {(row.first, row.second): row for row in table.itertuples()}
+
+
+def canonical_kmers(sequence, k):
+    kmers = (sequence[i : i + k] for i in range(len(sequence) - k + 1))
+    return {min(kmer, reverse(kmer)) for kmer in kmers}
+
+
+def test_random_sequences_are_not_alike():
+    generator = np.random.default_rng(0)
+    assert not pairs_of([draw(generator, 1000) for _ in range(2000)])
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("shift", [0, 1, 100, 250, 400, 450, 451, 480])
+def test_shifted_windows_of_one_place_are_found_with_their_overlap(shift, flipped):
+    generator = np.random.default_rng(shift)
+    places = [draw(generator, 500 + shift) for _ in range(50)]
+    others = [place[shift:] for place in places]
+    sequences = [place[:500] for place in places]
+    sequences += [reverse(other) if flipped else other for other in others]
+    found = pairs_of(sequences)
+    if 500 - shift < CONFIG.min_overlap:
+        assert not found
+        return
+    assert set(found) == {(i, i + 50) for i in range(50)}
+    assert {row.overlap for row in found.values()} == {500 - shift}
+    assert {row.identity for row in found.values()} == {1.0}
+    assert {row.flipped for row in found.values()} == {flipped}
+
+
+@pytest.mark.parametrize(("rate", "recall"), [(0.01, 1.0), (0.05, 0.99), (0.09, 0.9)])
+def test_mutated_copies_are_found_on_both_strands_with_their_identity(rate, recall):
+    generator = np.random.default_rng(int(1000 * rate))
+    originals = [draw(generator, 300) for _ in range(200)]
+    copies = [mutate(generator, original, rate) for original in originals]
+    copies = [reverse(copy) if i % 2 else copy for i, copy in enumerate(copies)]
+    found = pairs_of(originals + copies)
+    assert set(found) <= {(i, i + 200) for i in range(200)}
+    assert len(found) >= recall * 200
+    for (first, _), row in found.items():
+        assert row.identity == pytest.approx(1 - round(rate * 300) / 300, abs=1e-6)
+        assert (row.overlap, row.flipped) == (300, bool(first % 2))
+
+
+def test_copies_below_the_identity_do_not_count():
+    generator = np.random.default_rng(1)
+    originals = [draw(generator, 300) for _ in range(100)]
+    assert not pairs_of([*originals, *(mutate(generator, s, 0.11) for s in originals)])
+
+
+@pytest.mark.parametrize("gap", [-10, -3, -1, 1, 4, 10])
+def test_an_insertion_or_deletion_is_followed(gap):
+    generator = np.random.default_rng(abs(gap))
+    place = draw(generator, 600)
+    inserted = draw(generator, max(gap, 0))
+    other = place[50:300] + inserted + place[300 + max(-gap, 0) :]
+    ((_, row),) = pairs_of([place[:550], reverse(other)]).items()
+    assert row.flipped
+    assert row.overlap == pytest.approx(500 + max(gap, 0), abs=2)
+    assert row.identity == pytest.approx(1 - abs(gap) / row.overlap, abs=0.01)
+
+
+def test_a_repeat_between_other_flanks_does_not_count_but_whole_copies_of_it_do():
+    generator = np.random.default_rng(2)
+    repeat = draw(generator, 300)
+    inside = [draw(generator, 100) + repeat + draw(generator, 100) for _ in range(20)]
+    assert not pairs_of(inside)
+    assert set(pairs_of([repeat, *inside])) == {(0, i) for i in range(1, 21)}
+
+
+def test_seeds_at_many_places_are_not_followed_and_are_counted():
+    sequences = [draw(np.random.default_rng(3), 300)] * 30
+    shared = {"k": 15, "window": 16, "min_identity": 0.9, "min_overlap": 50}
+    found = find_alike(sequences, LikenessConfig(most_places=29, **shared))
+    assert not len(found.pairs)
+    assert found.repeats == found.seeds > 10
+    found = find_alike(sequences, LikenessConfig(most_places=30, **shared))
+    assert (len(found.pairs), found.repeats) == (30 * 29 / 2, 0)
+
+
+def test_short_and_unknown_sequences_are_compared_as_far_as_they_go():
+    generator = np.random.default_rng(4)
+    short = draw(generator, 40)
+    sequences = ["", "ACG", "N" * 100, "N" * 100, short, draw(generator, 30) + short]
+    assert set(pairs_of(sequences)) == {(4, 5)}
+
+
+def test_pairs_are_those_of_a_brute_force_jaccard_of_all_kmers():
+    generator = np.random.default_rng(5)
+    # Windows at random places of short genomes: overlaps of any length, on either strand.
+    sequences = []
+    for _ in range(6):
+        genome = draw(generator, 4000)
+        starts = generator.integers(0, 3700, size=40)
+        windows = [genome[start : start + 300] for start in starts]
+        sequences += [reverse(w) if generator.random() < 0.5 else w for w in windows]
+    kmers = [canonical_kmers(sequence, 15) for sequence in sequences]
+    least = (50 - 14) / (2 * 286 - 36)  # the Jaccard index of an overlap of 50 bases
+    expected = {}
+    for i, j in itertools.combinations(range(len(sequences)), 2):
+        shared = len(kmers[i] & kmers[j])
+        if shared and shared / len(kmers[i] | kmers[j]) >= least - 1e-9:
+            expected[i, j] = shared + 14
+    assert len(expected) > 300
+    assert {pair: row.overlap for pair, row in pairs_of(sequences).items()} == expected
+
+
+@pytest.mark.slow
+def test_sixty_thousand_sequences_of_a_thousand_bases_take_minutes_and_less_than_two_gigabytes():
+    generator = np.random.default_rng(6)
+    genome = draw(generator, 12_000_000)
+    starts = generator.integers(0, len(genome) - 1000, size=60_000)
+    sequences = [genome[start : start + 1000] for start in starts]
+    started = time.process_time()
+    table = find_alike(sequences, CONFIG).pairs
+    assert time.process_time() - started < 120
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2_000_000
+    ordered = np.sort(starts)
+    expected = np.searchsorted(ordered, ordered + 950, side="right") - np.arange(60_000) - 1
+    assert len(table) == expected.sum()
