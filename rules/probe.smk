@@ -47,7 +47,7 @@ rule probe_mlp:
 
 
 rule score_baseline:
-    """Score what needs no language model: the majority class, GC content, k-mer counts."""
+    """Score what needs no language model: the majority class, GC content, k-mers, bases, ids."""
     input:
         table="<results>/tasks/{task}.parquet",
         summary="<results>/tasks/{task}.json",

@@ -1,4 +1,4 @@
-"""Score what needs no language model: the majority class, GC content, k-mer counts."""
+"""Score what needs no language model: the majority class, GC content, k-mers, bases, ids."""
 
 from pathlib import Path
 

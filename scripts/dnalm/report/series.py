@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-GREYS = {"majority": "#a6a6a6", "gc_content": "#737373", "kmers": "#000000"}
+GREYS = {
+    "majority": "#a6a6a6",
+    "gc_content": "#737373",
+    "token_ids": "#c2a878",
+    "one_hot": "#7a5c2e",
+    "kmers": "#000000",
+}
 MODEL_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 OTHER_GREY = "#8c8c8c"
 SHAPES = {"baseline": "triangle-up", "probe": "circle", "mlp": "diamond", "ia3": "square"}
@@ -17,6 +23,8 @@ BASELINE_NAMES = {
     "majority": "most frequent class",
     "gc_content": "GC content",
     "kmers": "k-mer counts",
+    "one_hot": "one-hot bases",
+    "token_ids": "token ids as numbers",
 }
 METHOD_NAMES = {"probe": "probe", "mlp": "network probe", "ia3": "IA3 fine-tuning"}
 LARGEST = 10

@@ -8,11 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.preprocessing import OneHotEncoder
+from transformers import EsmTokenizer
 
-from dnalm.benchmark.baselines import baseline_features, gc_content, kmer_counts
+from dnalm.benchmark.baselines import (
+    baseline_features,
+    gc_content,
+    kmer_counts,
+    one_hot,
+    token_ids,
+)
 from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
 from dnalm.benchmark.probe import ProbeConfig, probe
 from dnalm.errors import InputError
+from dnalm.genome.kmers import Vocabulary
 
 
 def test_counts_of_a_short_sequence_equal_those_counted_by_hand():
@@ -47,6 +56,41 @@ def test_each_k_is_a_feature_set_of_its_own():
         "k=2": (2, 16),
         "k=3": (2, 64),
     }
+
+
+def test_one_hot_of_a_short_sequence_is_that_written_by_hand():
+    found = one_hot(["aTN", "CGTA"], None)
+    # Four columns a base, letters A T C G; an N and what is missing are zeros.
+    assert found[0].tolist() == [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert found[1].tolist() == [0, 0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 0]
+    assert one_hot(["aTN", "CGTA"], 1).tolist() == [[1, 0, 0, 0], [0, 0, 1, 0]]
+    assert one_hot(["AT"], 3)[0].tolist() == [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+
+
+def test_one_hot_equals_that_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    letters = generator.choice(list("ACGTN"), (50, 30), p=[0.3, 0.2, 0.2, 0.25, 0.05])
+    encoder = OneHotEncoder(
+        categories=[list("ATCG")] * 30, handle_unknown="ignore", sparse_output=False
+    )
+    expected = encoder.fit_transform(letters)
+    features = baseline_features("one_hot", {"one_hot": {"bases": None}}, map("".join, letters))
+    np.testing.assert_array_equal(features["one_hot"], expected)
+
+
+def test_token_ids_equal_those_of_transformers_padded(tmp_path):
+    generator = np.random.default_rng(1)
+    sequences = ["".join(generator.choice(list("ACGT"), n)) for n in (60, 47, 5)]
+    sequences += [sequences[0][:20] + "N" + sequences[0][20:]]
+    for version in ("v1", "v2"):
+        path = tmp_path / f"{version}.txt"
+        path.write_text("\n".join(Vocabulary(6, version).tokens()))
+        tokenizer = EsmTokenizer(str(path), eos_token=None)
+        expected = tokenizer(sequences, padding=True, return_tensors="np")["input_ids"]
+        config = {"token_ids": {"k": 6, "vocabulary": version}}
+        found = baseline_features("token_ids", config, sequences)["token_ids"]
+        np.testing.assert_array_equal(found, expected)
+    assert token_ids(["ATN"], Vocabulary(2, "v1"))[0].tolist() == [3, 5, 24]
 
 
 def test_an_unknown_baseline_is_named():
