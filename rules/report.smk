@@ -29,6 +29,16 @@ rule make_tables:
             caption="../resources/captions/lift.rst",
             category="Tables",
         ),
+        audits=report(
+            "<results>/tables/audits.tsv",
+            caption="../resources/captions/audits.rst",
+            category="Tables",
+        ),
+        exposure=report(
+            "<results>/tables/exposure.tsv",
+            caption="../resources/captions/exposure.rst",
+            category="Tables",
+        ),
         curves=report(
             "<results>/tables/curves.tsv",
             caption="../resources/captions/curves.rst",
@@ -83,6 +93,8 @@ rule make_tables:
     params:
         identities=get_identities,
         bootstrap=lookup("report/bootstrap", within=config),
+        correction=lookup("report/correction", within=config),
+        leak=lookup("report/leak", within=config),
     script:
         "../scripts/make_tables.py"
 

@@ -23,6 +23,8 @@ def get_results(wildcards):
         "predictions": [f"{path}.predictions.parquet" for path in flat]
         + [f"{path}/predictions.parquet" for path in nested],
         "tasks": expand("<results>/tasks/{task}.json", task=TASKS),
+        "audits": expand("<results>/audits/{task}.json", task=TASKS),
+        "audit_rows": expand("<results>/audits/{task}.rows.parquet", task=TASKS),
         "genomes": expand("<results>/genomes/{genome}/manifest.json", genome=GENOMES),
         "corpora": expand("<results>/corpora/{corpus}/manifest.json", corpus=CORPORA),
         "kmer_counts": expand("<results>/corpora/{corpus}/kmer_counts.npy", corpus=CORPORA),

@@ -6,6 +6,7 @@ from dnalm.report.assembly import Sources, make_tables
 from dnalm.report.comparison import BootstrapConfig
 from dnalm.report.published import read_published
 from dnalm.report.results import Identities, read_results
+from dnalm.report.scored import Statistics
 from dnalm.report.table_files import write_tables
 
 found = snakemake.input
@@ -15,6 +16,8 @@ with job(snakemake.log[0]):
         read_results(found.scores, found.summaries, found.predictions),
         Sources(
             tasks=list(map(read_json, found.tasks)),
+            audits=list(map(read_json, found.audits)),
+            audit_rows=found.audit_rows,
             genomes=list(map(read_json, found.genomes)),
             corpora=list(map(read_json, found.corpora)),
             kmer_counts=found.kmer_counts,
@@ -26,6 +29,10 @@ with job(snakemake.log[0]):
         ),
         read_published(found.published),
         Identities(**snakemake.params.identities),
-        BootstrapConfig(**snakemake.params.bootstrap),
+        Statistics(
+            bootstrap=BootstrapConfig(**snakemake.params.bootstrap),
+            correction=snakemake.params.correction,
+            leak=snakemake.params.leak,
+        ),
     )
     write_tables(tables, dict(snakemake.output.items()))

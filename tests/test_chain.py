@@ -36,7 +36,10 @@ def test_the_chain_ends_in_a_report_with_every_method(finished):
     scores = pd.read_csv(finished.folder / RESULTS / "tables/scores.tsv", sep="\t")
     ran = set(scores["method"] + " " + scores["model"])
     assert ran == {
-        *(f"baseline {name}" for name in ("majority", "gc_content", "kmers")),
+        *(
+            f"baseline {name}"
+            for name in ("majority", "gc_content", "kmers", "one_hot", "token_ids")
+        ),
         *(f"{kind} {name}" for kind in ("probe", "mlp") for name in (MODEL, f"{MODEL}.untrained")),
         f"ia3 {MODEL}",
     }

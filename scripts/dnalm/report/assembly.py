@@ -6,28 +6,27 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.report.comparison import BootstrapConfig
+from dnalm.report.audits import audits_table, exposure_table
 from dnalm.report.corpora import corpora_table, genomes_table, groups_table, kmers_table
+from dnalm.report.pairs import comparisons_table, lift_table
 from dnalm.report.panels import haplotypes_table, panels_table
 from dnalm.report.results import Identities, Record
 from dnalm.report.runs import curves_table, models_table, tasks_table
-from dnalm.report.tables import (
-    comparisons_table,
-    layers_table,
-    lift_table,
-    scores_table,
-    summary_table,
-)
+from dnalm.report.scored import Statistics, draw_results
+from dnalm.report.tables import layers_table, scores_table, summary_table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
     """What a run left besides scores: contents of JSON files, paths of the larger ones.
 
-    `kmer_counts` are in the order of `corpora`, `panel_samples` in that of `panels`.
+    `kmer_counts` are in the order of `corpora`, `panel_samples` in that of `panels`, `audits` and
+    `audit_rows` in that of `tasks`.
     """
 
     tasks: Sequence[dict[str, Any]]
+    audits: Sequence[dict[str, Any]]
+    audit_rows: Sequence[str]
     genomes: Sequence[dict[str, Any]]
     corpora: Sequence[dict[str, Any]]
     kmer_counts: Sequence[str]
@@ -43,18 +42,25 @@ def make_tables(
     sources: Sources,
     published: pd.DataFrame,
     identities: Identities,
-    bootstrap: BootstrapConfig,
+    statistics: Statistics,
 ) -> dict[str, pd.DataFrame]:
-    """Return the tables scores, summary, layers, comparisons, lift, curves, genomes, corpora,
-    groups, kmers, panels, haplotypes, models and tasks."""
+    """Return the tables scores, summary, layers, comparisons, lift, audits, exposure, curves,
+    genomes, corpora, groups, kmers, panels, haplotypes, models and tasks."""
     curves = curves_table(sources.histories, identities)
     corpora = {run["model"]: run.get("corpus") for run in sources.runs}
+    names = [task["name"] for task in sources.tasks]
+    draws = draw_results(results, dict(zip(names, sources.audit_rows, strict=True)), statistics)
+    bootstrap = statistics.bootstrap
     return {
         "scores": scores_table(results),
-        "summary": summary_table(results, sources.tasks, published, identities),
+        "summary": summary_table(
+            results, sources.tasks, published, identities, draws, bootstrap.level
+        ),
         "layers": layers_table(results),
-        "comparisons": comparisons_table(results, identities, bootstrap),
+        "comparisons": comparisons_table(results, identities, draws, statistics),
         "lift": lift_table(results, identities, sources.locations, corpora, bootstrap),
+        "audits": audits_table(sources.audits, identities, sources.locations),
+        "exposure": exposure_table(identities, sources.locations, corpora),
         "curves": curves,
         "genomes": genomes_table(sources.genomes, sources.corpora, identities),
         "corpora": corpora_table(sources.corpora),

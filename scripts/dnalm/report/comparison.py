@@ -1,14 +1,15 @@
-"""Paired comparison of two methods on the same test rows.
+"""Scores of several methods on the same test rows, drawn again, and their paired differences.
 
 Letters in shapes: F folds, R test rows, C classes or the like, N bootstrap draws.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from dnalm.benchmark.metrics import headline
 from dnalm.benchmark.resampling import resampled_metric
@@ -55,14 +56,28 @@ class Predictions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Resampled:
+    """The score of one method on R test rows, mean over folds, and on rows that are drawn again."""
+
+    score: float
+    drawn: np.ndarray  # float64 [N]; nan in a draw in which the score is not defined
+    rows: int
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return the percentile interval of this coverage."""
+        return interval(self.drawn, level)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Mean score over folds of two methods, their difference and its interval."""
+    """Mean score over folds of two methods, their difference, its interval and its p-value."""
 
     first: float
     second: float
     difference: float
     low: float
     high: float
+    p_value: float
     rows: int
 
 
@@ -99,61 +114,103 @@ def read_predictions(path: str | Path, kind: str = "multiclass") -> Predictions:
     )
 
 
+def bootstrap(methods: Sequence[Predictions], config: BootstrapConfig) -> list[Resampled]:
+    """Return the score of each method, the first metric of the task's kind, on rows drawn again.
+
+    Every draw takes the same test rows for all methods and folds. It covers the choice of test rows
+    only, not other seeds of training. Raises InputError when the methods were not scored on the
+    same rows.
+    """
+    first = methods[0]
+    for other in methods[1:]:
+        if not np.array_equal(first.ids, other.ids) or not np.array_equal(
+            first.labels, other.labels
+        ):
+            raise InputError(
+                f"The two methods were scored on different test rows ({len(first.ids)} and "
+                f"{len(other.ids)}); delete their results and run both again."
+            )
+    scores = [
+        resampled_metric(method.labels, method.classes, method.probabilities, method.kind)
+        for method in methods
+    ]
+    everything = np.ones((1, len(first.ids)), dtype=np.float32)
+    drawn = [[score(weights) for score in scores] for weights in _draws(len(first.ids), config)]
+    return [
+        Resampled(score=float(score(everything)[0]), drawn=np.concatenate(own), rows=len(first.ids))
+        for score, own in zip(scores, zip(*drawn, strict=True), strict=True)
+    ]
+
+
+def subtract(first: Resampled, second: Resampled, level: float) -> Difference:
+    """Return the score of `first` minus that of `second`, both of one call of `bootstrap`.
+
+    The p-value is two-sided, of a normal distribution with the draws' standard deviation: shares of
+    draws could not become small enough to be corrected for many comparisons.
+    """
+    drawn = first.drawn - second.drawn
+    difference = first.score - second.score
+    low, high = interval(drawn, level)
+    known = drawn[~np.isnan(drawn)]
+    return Difference(
+        first=first.score,
+        second=second.score,
+        difference=difference,
+        low=low,
+        high=high,
+        p_value=_p_value(difference, known.std(ddof=1) if len(known) > 1 else np.nan),
+        rows=first.rows,
+    )
+
+
+def _p_value(difference: float, deviation: float) -> float:
+    if np.isnan(difference) or np.isnan(deviation):
+        return float("nan")
+    if deviation == 0:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * norm.sf(abs(difference) / deviation))
+
+
 def paired_bootstrap(
     first: Predictions, second: Predictions, config: BootstrapConfig
 ) -> Difference:
-    """Return mean-over-folds score of `first` minus that of `second` with a percentile interval.
+    """Return mean-over-folds score of `first` minus that of `second` on the same test rows."""
+    return subtract(*bootstrap([first, second], config), config.level)
 
-    The score is the first metric of the task's kind. A draw in which it is not defined (multilabel:
-    no label of which both classes were drawn) is left out.
 
-    Every draw takes the same test rows for both methods and all folds. The interval covers the
-    choice of test rows only, not other seeds of training. Raises InputError when the two were not
-    scored on the same rows.
-    """
-    if not np.array_equal(first.ids, second.ids) or not np.array_equal(first.labels, second.labels):
-        raise InputError(
-            f"The two methods were scored on different test rows ({len(first.ids)} and "
-            f"{len(second.ids)}); delete their results and run both again."
-        )
-    everything = np.ones((1, len(first.ids)), dtype=np.float32)
-    scores = [
-        resampled_metric(method.labels, method.classes, method.probabilities, method.kind)
-        for method in (first, second)
-    ]
-    whole = [score(everything)[0] for score in scores]
-    drawn = np.concatenate(
-        [scores[0](weights) - scores[1](weights) for weights in _draws(len(first.ids), config)]
-    )
-    tail = (1 - config.level) / 2
+def interval(drawn: np.ndarray, level: float) -> tuple[float, float]:
+    """Return the percentile interval of the draws that are defined; nan, nan without any."""
     known = drawn[~np.isnan(drawn)]
-    low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (np.nan, np.nan)
-    return Difference(
-        first=float(whole[0]),
-        second=float(whole[1]),
-        difference=float(whole[0] - whole[1]),
-        low=float(low),
-        high=float(high),
-        rows=len(first.ids),
-    )
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
-def verdict(low: float, high: float) -> str:
-    """Return what an interval of a difference says: better, worse or no clear difference."""
-    if low > 0:
-        return "better"
-    return "worse" if high < 0 else "no clear difference"
+def verdict(difference: float, p_value: float, level: float) -> str:
+    """Return what a difference says at this level: better, worse or no clear difference.
+
+    `p_value` is the corrected one; one that is missing says nothing.
+    """
+    if not p_value < 1 - level:
+        return "no clear difference"
+    return "better" if difference > 0 else "worse"
 
 
 def regions(predictions: Predictions, locations: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return bool masks [R] of the test rows by where they lie in the pretraining genomes.
+    """Return bool masks [R] of the test rows by where they lie in the pretraining genomes."""
+    return region_masks(predictions.ids, locations)
+
+
+def region_masks(ids: np.ndarray, locations: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return bool masks [R] of rows, named by their ids, by where they lie.
 
     `locations` has the columns id, genome (missing when the sequence was not found),
     pretraining_split (train, validation or test: the part of the corpus to which its contig
     belongs; missing for a contig of no part) and overlaps_train (it shares a base with a training
     row of the task). Of a row that was not found nobody knows whether it overlaps one.
     """
-    known = locations.drop_duplicates("id").set_index("id").reindex(predictions.ids)
+    known = locations.drop_duplicates("id").set_index("id").reindex(ids)
     found = known["genome"].notna().to_numpy()
     split = known["pretraining_split"].fillna("").to_numpy(dtype=str)
     overlaps = known["overlaps_train"].fillna(False).to_numpy(dtype=bool)

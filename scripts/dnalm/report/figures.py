@@ -24,7 +24,7 @@ def scores_figure(summary: pd.DataFrame, plan: Sequence[Series], note: str) -> d
     names = [series.label for series in plan]
     drawn = summary[summary["series"].isin(names)]
     spread = 2 * drawn["score_sd"].fillna(0)
-    name = _task_names(summary["task"])
+    name = _task_names(summary)
     drawn = drawn.assign(task=drawn["task"].map(name))
     columns = ["task", "series", "score_mean", "score_sd", "n"]
     data = drawn[columns].assign(
@@ -81,10 +81,17 @@ def scores_figure(summary: pd.DataFrame, plan: Sequence[Series], note: str) -> d
     return finish(alt.layer(*layers), "Test score by task and method", note, height, text, 2)
 
 
-def _task_names(tasks: pd.Series) -> dict[str, str]:
-    """Return what stands beside the axis: the name without its set when all share one set."""
-    sets = {task.partition(".")[0] for task in tasks}
-    return {task: task.partition(".")[2] if len(sets) == 1 else task for task in tasks}
+def _task_names(table: pd.DataFrame) -> dict[str, str]:
+    """Return what stands beside the axis: the name without its set when all share one set.
+
+    With the task's mark, where the table has a column `mark`.
+    """
+    sets = {task.partition(".")[0] for task in table["task"]}
+    marks = dict(zip(table["task"], table["mark"], strict=True)) if "mark" in table else {}
+    return {
+        task: f"{task.partition('.')[2] if len(sets) == 1 else task} {marks.get(task, '')}".strip()
+        for task in table["task"].unique()
+    }
 
 
 def _published(summary: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
@@ -115,7 +122,7 @@ def differences_figure(
     own = [s for s in plan if s.label in names]
     columns = ["task", "series", "difference", "low", "high", "verdict"]
     data = comparisons.loc[comparisons["series"].isin(names), columns]
-    data = data.assign(task=data["task"].map(_task_names(data["task"])))
+    data = data.assign(task=data["task"].map(_task_names(comparisons)))
     tasks = sorted(data["task"].unique())
     y = alt.Y("task:N", sort=tasks, title=None, scale=alt.Scale(paddingInner=GAP))
     base = alt.Chart(data).encode(

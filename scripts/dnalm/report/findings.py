@@ -9,6 +9,7 @@ from dnalm.report.series import label
 
 # A correlation of unrelated labels and predictions varies by about 1 / sqrt(rows) around 0.
 CHANCE_SDS = 2
+LEAKING = 0.01  # share of test rows that resemble training rows, from which on it is said
 
 
 def findings(
@@ -27,7 +28,7 @@ def findings(
             sentences.append(_verdicts(label(method, model), against, pairs))
     sentences += [_against_unigrams(row) for _, row in models.iterrows()]
     sentences += [_control(task, summary, tasks) for task in sorted(controls)]
-    sentences += [_published(summary), _edges(summary), _converged(summary)]
+    sentences += [_leaks(summary), _published(summary), _edges(summary), _converged(summary)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -107,6 +108,25 @@ def _variance(metric: str, task: pd.Series) -> float:
     # Of a rank sum; the mean over labels varies no more than that of the rarest one.
     fewest = min(min(n, rows - n) for n in map(int, task["test_classes"].split(" / ")))
     return (1 / max(fewest, 1) + 1 / max(rows - fewest, 1)) / 12
+
+
+def _leaks(summary: pd.DataFrame) -> str:
+    shares = summary.groupby("task")["leaking_share"].first()
+    leaking = shares[shares >= LEAKING]
+    if leaking.empty:
+        return f"On no task {LEAKING:.0%} or more of the test rows resemble training rows."
+    own = summary[summary["task"].isin(leaking.index) & summary["clean_score"].notna()]
+    changes = own["clean_score"] - own["score_mean"]
+    most = f"{leaking.max():.0%}" if len(leaking) == 1 else f"up to {leaking.max():.0%}"
+    sentence = (
+        f"On {len(leaking)} of {_tasks(len(shares))} {LEAKING:.0%} or more of the test rows "
+        f"resemble training rows ({most} on {leaking.idxmax()})"
+    )
+    if changes.notna().any():
+        sentence += (
+            f"; without these rows scores change by {changes.min():+.3f} to {changes.max():+.3f}"
+        )
+    return sentence.replace("-", "−") + "."
 
 
 def _published(summary: pd.DataFrame) -> str:

@@ -1,6 +1,6 @@
 """The tables of the page as text: rounded, in words, in the order in which people read them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,16 @@ def score(value: Any, sign: bool = False) -> str:
         return MISSING
     text = f"{value:+.3f}" if sign else f"{value:.3f}"
     return text.replace("-", "−")
+
+
+def interval(low: Any, high: Any, sign: bool = False) -> str:
+    """Return an interval of scores."""
+    return MISSING if pd.isna(low) else f"{score(low, sign)} … {score(high, sign)}"
+
+
+def marked(row: Mapping[str, Any], text: str) -> str:
+    """Return a score's text with the mark of its task, where one was added to the row."""
+    return f"{text} {row['mark']}" if row.get("mark") else text
 
 
 def count(value: Any) -> str:
@@ -89,7 +99,7 @@ def score_matrix(
                 row.append(MISSING)
                 continue
             cell = cells.loc[(task, name)]
-            row.append(f"{score(cell['score_mean'])} ± {score(2 * cell['score_sd'])}")
+            row.append(marked(cell, f"{score(cell['score_mean'])} ± {score(2 * cell['score_sd'])}"))
             if cell["score_mean"] == own["score_mean"].max() and task not in controls:
                 best.add((i, j))
         rows.append(row)
@@ -108,17 +118,19 @@ def scores_grids(summary: pd.DataFrame) -> dict[str, Grid]:
 def _scores_grid(summary: pd.DataFrame) -> Grid:
     """Return the scores of tasks of one metric and what validation chose."""
     first, *others = METRICS_BY_KIND[summary["kind"].iloc[0]]
-    headings = ["task", "method", "splits", name_of(first), "SD", *map(name_of, others), "chosen"]
+    headings = ["task", "method", "splits", name_of(first), "SD", "interval"]
+    headings += [*map(name_of, others), "chosen"]
     rows = [
         [
             *[row["task"], row["series"], count(row["n"])],
-            *[score(row["score_mean"]), score(row["score_sd"])],
+            *[marked(row, score(row["score_mean"])), score(row["score_sd"])],
+            interval(row["low"], row["high"]),
             *[score(row[f"{metric}_mean"]) for metric in others],
             _chosen(row),
         ]
         for row in summary.to_dict("records")
     ]
-    return make_grid(headings, rows, first=2, last=8)
+    return make_grid(headings, rows, first=2, last=len(headings) - 1)
 
 
 def _chosen(row: dict[str, Any]) -> str:
@@ -140,7 +152,7 @@ def published_grid(summary: pd.DataFrame, tasks: pd.DataFrame) -> Grid:
                 *[
                     row["task"],
                     row["series"],
-                    f"{score(row['score_mean'])} ± {score(2 * row['score_sd'])}",
+                    marked(row, f"{score(row['score_mean'])} ± {score(2 * row['score_sd'])}"),
                 ],
                 score(row["published"]) + spread,
                 f"{row['published_model']}, {row['published_method']}, "
@@ -153,22 +165,6 @@ def published_grid(summary: pd.DataFrame, tasks: pd.DataFrame) -> Grid:
     headings = ["task", "ours", "MCC here", "MCC published", "published model, method, data"]
     headings += ["train / test rows here", "train / test rows published", "comparable"]
     return make_grid(headings, rows, first=2, last=4, grey=grey)
-
-
-def comparison_grid(comparisons: pd.DataFrame, against: str) -> Grid:
-    """Return the paired differences from `against` (untrained or k-mers)."""
-    rows = [
-        [
-            *[row["task"], row["series"], score(row["score"]), score(row["reference_score"])],
-            score(row["difference"], sign=True),
-            f"{score(row['low'], sign=True)} … {score(row['high'], sign=True)}",
-            *[count(row["rows"]), row["verdict"]],
-        ]
-        for row in comparisons[comparisons["against"] == against].to_dict("records")
-    ]
-    name = shared_name(comparisons["metric"])
-    headings = ["task", "method", name, f"{name}, {against}", "difference", "interval"]
-    return make_grid([*headings, "test rows", "verdict"], rows, first=2, last=7)
 
 
 def layers_grid(layers: pd.DataFrame) -> Grid:

@@ -11,11 +11,11 @@ import pandas as pd
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.report import figures
+from dnalm.report.comparison_grids import comparison_grid
 from dnalm.report.corpus_card import LISTED, card_figures, corpus_cards
 from dnalm.report.facts import facts_grids, licence_notes, simulated_note, token_sizes
 from dnalm.report.findings import findings, kmers_win
 from dnalm.report.grids import (
-    comparison_grid,
     curve_grid,
     layers_grid,
     published_grid,
@@ -23,22 +23,42 @@ from dnalm.report.grids import (
     scores_grids,
     stages_grid,
 )
-from dnalm.report.leakage import duplicates_grid, lift_grid, overlaps_grid
+from dnalm.report.leakage import (
+    add_marks,
+    clean_grid,
+    confounding_grid,
+    exposure_grid,
+    identity_grid,
+    lift_grid,
+    overlaps_grid,
+)
 from dnalm.report.scoring import describe, shared_name
 from dnalm.report.series import Series, add_labels, plan
 from dnalm.report.template import render
 
 TEMPLATE = "page.html.j2"
 STATISTICS = ("mean_2sd",)
+CORRECTIONS = {
+    "holm": "corrected by Holm's method",
+    "benjamini_hochberg": "corrected by Benjamini and Hochberg's method",
+    "none": "not corrected",
+}
+LEAKS = {
+    "overlap": "is identical to a training row, a near duplicate of one or overlaps one",
+    "near": "is identical to a training row or a near duplicate of one",
+    "identical": "is identical to a training row",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """Title, how scores are summarised (`mean_2sd`), and the bootstrap of the comparisons."""
+    """Title, how scores are summarised (`mean_2sd`) and compared, and what counts as leaking."""
 
     title: str
     statistic: str
     bootstrap: Mapping[str, Any]
+    correction: str
+    leak: str
 
 
 def make_page(
@@ -56,6 +76,8 @@ def make_page(
     tables = dict(tables)
     for name in ("summary", "layers", "comparisons", "lift"):
         tables[name] = add_labels(tables[name])
+    for name in ("summary", "comparisons"):
+        tables[name] = add_marks(tables[name], tables["summary"])
     models = tables["models"]
     untrained = {
         row["model"]: row["untrained_of"]
@@ -89,7 +111,13 @@ def make_page(
         layers=layers_grid(tables["layers"]),
         layer_legend=_of_layers(series, tables["layers"]),
         curves=curve_grid(models),
-        duplicates=duplicates_grid(tables["tasks"]),
+        among_methods=comparison_grid(tables["comparisons"], "another"),
+        correction=CORRECTIONS[config.correction],
+        leak=LEAKS[config.leak],
+        identity=identity_grid(tables["audits"]),
+        clean=clean_grid(tables["summary"]),
+        confounding=confounding_grid(tables["audits"]),
+        exposure=exposure_grid(tables["exposure"]),
         overlaps=overlaps_grid(tables["tasks"]),
         lift=lift_grid(tables["lift"]),
         cards=cards,

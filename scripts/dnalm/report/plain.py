@@ -5,9 +5,20 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from dnalm.report.audits import RELATED
 from dnalm.report.comparison import HELD_OUT, USED
 from dnalm.report.facts import licence_notes, simulated_note
-from dnalm.report.grids import MISSING, Grid, count, large, make_grid, score, score_matrix
+from dnalm.report.grids import (
+    MISSING,
+    Grid,
+    count,
+    interval,
+    large,
+    make_grid,
+    score,
+    score_matrix,
+)
+from dnalm.report.leakage import add_marks
 from dnalm.report.scoring import shared_name
 from dnalm.report.series import add_labels, plan
 
@@ -24,6 +35,7 @@ def plain_summary(tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame) -> s
     `tables` are those of make_tables by name, `stages` the time per stage.
     """
     named = {name: add_labels(tables[name]) for name in ("summary", "comparisons", "lift")}
+    named["summary"] = add_marks(named["summary"], tables["summary"])
     summary, note = named["summary"], simulated_note(tables)
     splits = ", ".join(map(str, sorted(set(summary["n"])))) or "none"
     name = shared_name(summary["metric"])
@@ -31,6 +43,8 @@ def plain_summary(tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame) -> s
         (MODELS, _models(tables["models"])),
         ("Time (of the last attempt of each job)", _stages(stages)),
         (f"Test {name}, mean ± 2 SD over splits (splits: {splits})", _scores(summary, tables)),
+        ("Test rows that resemble training rows († at least 1 %, ‡ 10 %)", _leaks(tables)),
+        (f"Test {name} on all and on clean test rows", _clean(summary)),
         ("Published MCC of these tasks", _published(summary)),
         (
             f"Trained − untrained {name}, paired over test rows",
@@ -139,6 +153,34 @@ def _scores(summary: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> Grid:
     return score_matrix(summary, series, controls=())
 
 
+def _leaks(tables: Mapping[str, pd.DataFrame]) -> Grid:
+    shares = tables["summary"].groupby("task")["leaking_share"].first()
+    rows = [
+        [
+            *[row["task"], count(row["test_rows"])],
+            *[count(row[f"test_in_train_{relation}"]) for relation in RELATED],
+            MISSING if row["task"] not in shares else f"{shares[row['task']]:.1%}",
+            *[score(row["gc_strength"]), score(row["length_strength"])],
+        ]
+        for row in tables["audits"].to_dict("records")
+    ]
+    headings = ["task", "test rows", "identical", "near", "overlap", "leaking"]
+    return make_grid([*headings, "label by GC", "by length"], rows, first=1)
+
+
+def _clean(summary: pd.DataFrame) -> Grid:
+    rows = [
+        [
+            *[row["task"], row["series"], score(row["score_mean"]), _interval(row, sign=False)],
+            *[count(row["clean_rows"]), score(row["clean_score"])],
+            interval(row["clean_low"], row["clean_high"]),
+        ]
+        for row in summary.to_dict("records")
+    ]
+    headings = ["task", "method", "all", "interval", "clean rows", "clean", "interval"]
+    return make_grid(headings, rows, first=2)
+
+
 def _published(summary: pd.DataFrame) -> Grid:
     """Return the published values of each task once, those that may be compared first."""
     known = summary[summary["published"].notna()]
@@ -180,5 +222,5 @@ def _lift(lift: pd.DataFrame) -> Grid:
     return make_grid(headings, rows, first=3)
 
 
-def _interval(row: Mapping) -> str:
-    return f"{score(row['low'], sign=True)} … {score(row['high'], sign=True)}"
+def _interval(row: Mapping, sign: bool = True) -> str:
+    return interval(row["low"], row["high"], sign)

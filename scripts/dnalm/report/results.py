@@ -27,6 +27,11 @@ class Record:
     predictions: Path
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """What names the result."""
+        return self.method, self.model, self.task
+
+    @property
     def kind(self) -> str:
         """The kind of the task."""
         return self.summary["kind"]
@@ -109,7 +114,7 @@ def read_results(
     ]
     seen = set()
     for result, path in zip(results, scores, strict=True):
-        name = (result.method, result.model, result.task)
+        name = result.key
         if name in seen:
             raise InputError(f"{path}: {' / '.join(name)} is already given by another file.")
         seen.add(name)

@@ -48,9 +48,20 @@ def label(method: str, model: str) -> str:
 
 
 def add_labels(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with a column `series` made of its method and model."""
-    names = [label(*pair) for pair in zip(table["method"], table["model"], strict=True)]
-    return table.assign(series=pd.Series(names, index=table.index, dtype=object))
+    """Return the table with a column `series` made of its method and model.
+
+    Where it names references, with a column `reference_series` too.
+    """
+    columns = {"series": ("method", "model")}
+    if "reference_method" in table:
+        columns["reference_series"] = ("reference_method", "reference")
+    names = {
+        name: [label(*pair) for pair in zip(*(table[key] for key in keys), strict=True)]
+        for name, keys in columns.items()
+    }
+    return table.assign(
+        **{name: pd.Series(own, index=table.index, dtype=object) for name, own in names.items()}
+    )
 
 
 def plan(table: pd.DataFrame, untrained: dict[str, str]) -> list[Series]:

@@ -14,6 +14,7 @@ NAMES = {
     "write_fasta": ["genome"],
     "build_corpus": ["corpus"],
     "make_task": ["task"],
+    "audit_task": ["task"],
     "locate_task": ["corpus", "task"],
     "describe_run": ["model"],
     "describe_operation": ["model"],

@@ -10,6 +10,7 @@ from dnalm.files import atomic_path
 # Read as text: a contig may be named 20, and a column may be empty in every row.
 TEXT = [
     *["method", "model", "task", "against", "reference", "verdict", "region", "reason"],
+    *["reference_method", "contigs_from", "models"],
     *["published_model", "published_method", "published_data_set", "published_as"],
     *["genome", "genomes", "species", "accession", "source", "sources", "corpus", "split"],
     *["held_out", "licence"],

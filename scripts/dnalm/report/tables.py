@@ -1,40 +1,27 @@
 """The tables behind the report: every number of the page stands in one of them."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from dnalm.benchmark.metrics import METRICS, METRICS_BY_KIND
-from dnalm.report.comparison import (
-    BootstrapConfig,
-    paired_bootstrap,
-    read_predictions,
-    regions,
-    verdict,
-)
 from dnalm.report.published import published_beside
 from dnalm.report.results import Identities, Record
+from dnalm.report.scored import Draws
 
 COLUMNS = {
     "scores": ["method", "model", "task", "fold"],  # and the metrics
     "summary": [
         *["method", "model", "task", "kind", "n", "metric", "score_mean", "score_sd"],
-        *["chosen", "edge", "not_converged", "seconds"],
+        *["low", "high", "rows", "leaking_share", "clean_rows"],
+        *["clean_score", "clean_low", "clean_high", "chosen", "edge", "not_converged", "seconds"],
         *["published", "published_sd", "published_model", "published_method"],
         *["published_data_set", "comparable", "reason"],
     ],
     "layers": [
         *["method", "model", "task", "feature", "layer", "penalty"],
         *["metric", "validation_score", "validation_score_sd", "chosen"],
-    ],
-    "comparisons": [
-        *["method", "model", "task", "against", "reference", "metric", "score"],
-        *["reference_score", "difference", "low", "high", "rows", "verdict"],
-    ],
-    "lift": [
-        *["method", "model", "task", "corpus", "region", "rows", "metric", "score"],
-        *["untrained_score", "lift", "low", "high"],
     ],
 }
 
@@ -61,11 +48,15 @@ def summary_table(
     tasks: Sequence[dict[str, Any]],
     published: pd.DataFrame,
     identities: Identities,
+    draws: Mapping[tuple[str, str, str], Draws],
+    level: float,
 ) -> pd.DataFrame:
     """Return mean and SD (n − 1) over folds, what validation chose, and the published value.
 
-    `tasks` are the contents of the tasks' JSON files. `metric` is the one by which methods are
-    compared on the task, `score_mean` and `score_sd` are its; every metric has columns of its own.
+    Intervals of coverage `level` are those of `draws` over test rows, on all of them and on the
+    clean ones. `tasks` are the contents of the tasks' JSON files. `metric` is the one by which
+    methods are compared on the task, `score_mean` and `score_sd` are its; every metric has columns
+    of its own.
     """
     facts = {task["name"]: task for task in tasks}
     at = COLUMNS["summary"].index("score_sd") + 1
@@ -80,6 +71,7 @@ def summary_table(
             row[f"{metric}_mean"] = result.scores[metric].mean()
             row[f"{metric}_sd"] = result.scores[metric].std(ddof=1)
         row |= {f"score_{part}": row[f"{result.metric}_{part}"] for part in ("mean", "sd")}
+        row |= draws[result.key].describe(level)
         row["chosen"] = _chosen(result.summary.get("selected") or {})
         row["edge"] = bool(result.summary.get("edge"))
         row["not_converged"] = result.summary.get("not_converged")
@@ -149,94 +141,3 @@ def _layer(feature: str) -> int | None:
     """Return the number of a feature named `layer.<i>`, None for k-mers and the like."""
     name, _, number = str(feature).partition(".")
     return int(number) if name == "layer" else None
-
-
-def comparisons_table(
-    results: Sequence[Record], identities: Identities, config: BootstrapConfig
-) -> pd.DataFrame:
-    """Return each trained model against its untrained self and against each k-mer baseline."""
-    rows = []
-    for result, reference, against in _pairs(results, identities):
-        found = paired_bootstrap(
-            read_predictions(result.predictions, result.kind),
-            read_predictions(reference.predictions, result.kind),
-            config,
-        )
-        rows.append(
-            {
-                "method": result.method,
-                "model": result.model,
-                "task": result.task,
-                "against": against,
-                "reference": reference.model,
-                "metric": result.metric,
-                "score": found.first,
-                "reference_score": found.second,
-                "difference": found.difference,
-                "low": found.low,
-                "high": found.high,
-                "rows": found.rows,
-                "verdict": verdict(found.low, found.high),
-            }
-        )
-    return pd.DataFrame(rows, columns=COLUMNS["comparisons"])
-
-
-def _pairs(
-    results: Sequence[Record], identities: Identities
-) -> Iterator[tuple[Record, Record, str]]:
-    """Yield (a trained model's result, what it is compared with on that task, in which sense)."""
-    by_name = {(r.method, r.model, r.task): r for r in results}
-    for result in results:
-        if result.is_baseline or identities.untrained_of(result.model) is not None:
-            continue
-        untrained = identities.untrained(result.model)
-        if reference := by_name.get((result.method, untrained, result.task)):
-            yield result, reference, "untrained"
-        if reference := by_name.get(("baseline", "kmers", result.task)):
-            yield result, reference, "k-mers"
-
-
-def lift_table(
-    results: Sequence[Record],
-    identities: Identities,
-    locations: Sequence[str],
-    corpora: Mapping[str, str],
-    config: BootstrapConfig,
-) -> pd.DataFrame:
-    """Return trained − untrained by where the test rows lie in the pretraining genomes.
-
-    `locations` are the files named by `identities.locations`; `corpora` names each model's.
-    """
-    paths = {
-        (where["corpus"], where["task"]): path
-        for where, path in zip(identities.locations, locations, strict=True)
-    }
-    rows = []
-    for result, reference, against in _pairs(results, identities):
-        path = paths.get((corpora.get(result.model), result.task))
-        if against != "untrained" or path is None:
-            continue
-        trained = read_predictions(result.predictions, result.kind)
-        untrained = read_predictions(reference.predictions, result.kind)
-        for region, mask in regions(trained, pd.read_parquet(path)).items():
-            if not mask.any():
-                continue
-            found = paired_bootstrap(trained.select(mask), untrained.select(mask), config)
-            rows.append(
-                {
-                    "method": result.method,
-                    "model": result.model,
-                    "task": result.task,
-                    "corpus": corpora[result.model],
-                    "region": region,
-                    "rows": found.rows,
-                    "metric": result.metric,
-                    "score": found.first,
-                    "untrained_score": found.second,
-                    "lift": found.difference,
-                    "low": found.low,
-                    "high": found.high,
-                }
-            )
-    return pd.DataFrame(rows, columns=COLUMNS["lift"])

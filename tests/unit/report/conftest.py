@@ -15,9 +15,12 @@ from dnalm.report.assembly import Sources, make_tables
 from dnalm.report.comparison import BootstrapConfig
 from dnalm.report.published import read_published
 from dnalm.report.results import Identities, read_results
+from dnalm.report.scored import Statistics
 
 PUBLISHED = Path(__file__).parents[3] / "resources" / "published_scores.tsv"
-BOOTSTRAP = BootstrapConfig(draws=200, seed=1, level=0.95)
+STATISTICS = Statistics(
+    bootstrap=BootstrapConfig(draws=200, seed=1, level=0.95), correction="holm", leak="overlap"
+)
 LAYERS = 4
 ENCODER = {
     "layers": LAYERS,
@@ -60,6 +63,7 @@ class Run:
     names: dict = field(default_factory=dict)
     located: list = field(default_factory=list)
     methods: dict = field(default_factory=dict)
+    audits: dict = field(default_factory=dict)
 
     def add_task(
         self,
@@ -234,6 +238,34 @@ class Run:
         self.locations.append(str(path))
         self.located.append({"corpus": "toy", "task": task})
 
+    def add_audit(self, task, relations=None, contigs=None, other_labels=0):
+        """Plant the relations of test rows to training rows; none if not given."""
+        tests = self.tasks[task]["rows"]["test"]
+        relations = [*(relations or []), *["none"] * (tests - len(relations or []))]
+        ids = [f"test.{i}" for i in range(tests)] + ["train.0"]
+        path = self.folder / f"{task}.rows.parquet"
+        rows = pd.DataFrame({"id": ids, "relation": [*relations, "identical"]})
+        rows.assign(partner=None, overlap=0, identity=0.0, strand=None).to_parquet(path)
+        related = ("identical", "near", "overlap")
+        others = dict.fromkeys(related, 0)
+        strengths = {"gc": 0.25, "length": 0.125}
+        summary = {
+            "task": task,
+            "rows": self.tasks[task]["rows"],
+            "test_in_train": {name: relations.count(name) for name in related},
+            "train_in_other_folds": others | {"near": 9},
+            "within_train": others | {"identical": 18},
+            "within_test": others,
+            "other_labels": other_labels,
+            "repeats_not_followed": 0,
+            "confounding": {
+                name: {"strength": value, "mean_per_class": None}
+                for name, value in strengths.items()
+            },
+            "contigs": contigs,
+        }
+        self.audits[task] = (summary, str(path))
+
     def identities(self):
         return Identities(
             models=self.models,
@@ -245,9 +277,14 @@ class Run:
             groups=self.groups,
         )
 
-    def tables(self, bootstrap=BOOTSTRAP):
+    def tables(self, statistics=STATISTICS):
+        for task in self.tasks.keys() - self.audits.keys():
+            self.add_audit(task)
+        audits = [self.audits[task] for task in self.tasks]
         sources = Sources(
             tasks=list(self.tasks.values()),
+            audits=[summary for summary, _ in audits],
+            audit_rows=[path for _, path in audits],
             genomes=self.genomes,
             corpora=self.corpora,
             kmer_counts=self.kmer_counts,
@@ -259,7 +296,7 @@ class Run:
         )
         results = read_results(self.scores, self.summaries, self.predictions)
         published = read_published(PUBLISHED)
-        return make_tables(results, sources, published, self.identities(), bootstrap)
+        return make_tables(results, sources, published, self.identities(), statistics)
 
 
 def history(steps=60, every=10):

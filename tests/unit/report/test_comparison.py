@@ -1,13 +1,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from sklearn.metrics import matthews_corrcoef
 
+from dnalm.benchmark.metrics import score
 from dnalm.benchmark.resampling import matthews
 from dnalm.errors import InputError
 from dnalm.report.comparison import (
     BootstrapConfig,
     Predictions,
+    bootstrap,
     paired_bootstrap,
     read_predictions,
     regions,
@@ -52,7 +55,7 @@ def test_difference_is_that_of_the_mean_scores_over_folds():
     assert found.first == pytest.approx(means[0], abs=1e-6)
     assert found.difference == pytest.approx(means[0] - means[1], abs=1e-6)
     assert found.low < found.difference < found.high
-    assert verdict(found.low, found.high) == "better"
+    assert verdict(found.difference, found.p_value, 0.95) == "better"
 
 
 def test_interval_covers_the_planted_difference_about_as_often_as_it_says():
@@ -90,7 +93,81 @@ def test_pairing_makes_the_interval_of_equal_predictions_zero_wide():
     same = predictions(flip(labels, 0.8, np.random.default_rng(0), folds=3), labels)
     found = paired_bootstrap(same, same, BootstrapConfig(draws=50, seed=0, level=0.95))
     assert (found.low, found.difference, found.high) == (0, 0, 0)
-    assert verdict(found.low, found.high) == "no clear difference"
+    assert found.p_value == 1
+    assert verdict(found.difference, found.p_value, 0.95) == "no clear difference"
+
+
+def test_the_score_of_a_constant_predictor_is_zero_in_every_draw():
+    labels = np.arange(90) % 3
+    constant = predictions(np.zeros((4, 90), dtype=int), labels)
+    (found,) = bootstrap([constant], BootstrapConfig(draws=100, seed=0, level=0.95))
+    assert (found.score, found.interval(0.95)) == (0, (0, 0))
+    assert not found.drawn.any()
+    guesses = {"labels": labels, "predictions": np.zeros(90, dtype=int)}
+    assert score(**guesses, probabilities=np.eye(3)[[0] * 90], kind="multiclass")["mcc"] == 0
+
+
+def test_interval_of_a_score_is_that_of_scipy():
+    random = np.random.default_rng(7)
+    labels = np.arange(200) % 2
+    guesses = flip(labels, 0.8, random)
+    (found,) = bootstrap(
+        [predictions(guesses, labels)], BootstrapConfig(draws=4000, seed=0, level=0.9)
+    )
+    expected = scipy.stats.bootstrap(
+        (labels, guesses[0]),
+        matthews_corrcoef,
+        paired=True,
+        vectorized=False,
+        n_resamples=2000,
+        confidence_level=0.9,
+        method="percentile",
+        rng=random,
+    ).confidence_interval
+    assert found.interval(0.9) == pytest.approx(tuple(expected), abs=0.015)
+
+
+def test_p_value_is_about_that_of_a_permutation_test_of_scipy():
+    random = np.random.default_rng(2)
+    labels = np.arange(300) % 2
+    first, second = flip(labels, 0.8, random), flip(labels, 0.76, random)
+    found = paired_bootstrap(
+        predictions(first, labels),
+        predictions(second, labels),
+        BootstrapConfig(draws=4000, seed=0, level=0.95),
+    )
+
+    def difference(one, other):
+        return matthews_corrcoef(labels, one) - matthews_corrcoef(labels, other)
+
+    expected = scipy.stats.permutation_test(
+        (first[0], second[0]),
+        difference,
+        permutation_type="samples",
+        vectorized=False,
+        n_resamples=2000,
+        rng=random,
+    ).pvalue
+    assert 0.01 < expected < 0.3
+    assert found.p_value == pytest.approx(expected, rel=0.25)
+
+
+def test_methods_that_are_equally_good_are_called_different_as_often_as_the_level_says():
+    config, called, trials = BootstrapConfig(draws=200, seed=3, level=0.95), 0, 200
+    for seed in range(trials):
+        random = np.random.default_rng(seed)
+        labels = np.arange(300) % 2
+        methods = [predictions(flip(labels, 0.75, random), labels) for _ in range(2)]
+        found = paired_bootstrap(*methods, config)
+        called += verdict(found.difference, found.p_value, 0.95) != "no clear difference"
+    # 0.05 of 200 trials, with four standard errors to either side.
+    assert called / trials <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / trials)
+
+
+def test_a_p_value_that_is_missing_or_not_small_is_no_clear_difference():
+    assert verdict(0.1, 0.04, 0.95) == "better"
+    assert verdict(-0.1, 0.04, 0.95) == "worse"
+    assert verdict(0.1, 0.06, 0.95) == verdict(0.1, np.nan, 0.95) == "no clear difference"
 
 
 def test_methods_scored_on_other_rows_are_refused():

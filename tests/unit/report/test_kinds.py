@@ -17,7 +17,11 @@ from dnalm.report.stages import stages_table
 from dnalm.report.table_files import read_tables, write_tables
 
 CONFIG = ReportConfig(
-    title="Kinds", statistic="mean_2sd", bootstrap={"draws": 200, "seed": 1, "level": 0.95}
+    title="Kinds",
+    statistic="mean_2sd",
+    bootstrap={"draws": 200, "seed": 1, "level": 0.95},
+    correction="holm",
+    leak="overlap",
 )
 ROWS, BASES, FOLDS = 120, 30, 2
 TARGETS = [{"min": -1.5, "mean": 0.0, "max": 2.25}, {"min": 0.0, "mean": 1.0, "max": 2.0}]

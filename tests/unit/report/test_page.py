@@ -1,6 +1,7 @@
 import html.parser
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,8 @@ CONFIG = ReportConfig(
     title="A <benchmark>",
     statistic="mean_2sd",
     bootstrap={"draws": 200, "seed": 1, "level": 0.95},
+    correction="holm",
+    leak="overlap",
 )
 LIMIT_BYTES = 3_000_000
 
@@ -229,6 +232,6 @@ def test_a_run_of_baselines_alone_has_a_page(new_run, tmp_path):
 
 
 def test_an_unknown_statistic_is_refused(shared_tables):
-    config = ReportConfig(title="x", statistic="median", bootstrap=CONFIG.bootstrap)
+    config = replace(CONFIG, statistic="median")
     with pytest.raises(InputError, match=r"report\.statistic is 'median'"):
         make_page(shared_tables, None, config)

@@ -1,0 +1,124 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import matthews_corrcoef
+
+from dnalm.report.comparison import BootstrapConfig
+from dnalm.report.leakage import add_marks, clean_grid, mark
+from dnalm.report.scored import Statistics
+from dnalm.report.series import add_labels
+
+TASK = "simulated.promoters"
+BOOTSTRAP = BootstrapConfig(draws=200, seed=1, level=0.95)
+
+
+def row(table, **wanted):
+    for column, value in wanted.items():
+        table = table[table[column] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def clean_scores(run, task, leaking):
+    """Return {(method, model): MCC over folds on the rows that do not leak} by scikit-learn."""
+    scores = {}
+    for path in run.predictions:
+        if not path.endswith(f"-{task}.parquet"):
+            continue
+        table = pd.read_parquet(path)
+        table = table[~table["id"].isin(leaking)]
+        folds = [matthews_corrcoef(f["label"], f["prediction"]) for _, f in table.groupby("fold")]
+        method, model = path.rpartition("/")[2].removesuffix(f"-{task}.parquet").split("-")
+        scores[method, model] = np.mean(folds)
+    return scores
+
+
+def test_clean_scores_are_those_of_the_rows_that_do_not_leak(run):
+    relations = ["identical"] * 30 + ["near"] * 20 + ["overlap"] * 50
+    run.add_audit(TASK, relations)
+    summary = run.tables()["summary"]
+    own = summary[summary["task"] == TASK]
+    assert set(own["clean_rows"]) == {300}
+    assert own["leaking_share"].tolist() == pytest.approx([0.25] * len(own))
+    expected = clean_scores(run, TASK, [f"test.{i}" for i in range(100)])
+    for key, value in expected.items():
+        found = row(own, method=key[0], model=key[1])
+        assert found["clean_score"] == pytest.approx(value, abs=1e-6)
+        assert found["clean_low"] < found["clean_score"] < found["clean_high"]
+        assert found["low"] < found["score_mean"] < found["high"]
+    other = summary[summary["task"] == "simulated.enhancers"]
+    assert (other["clean_rows"] == other["rows"]).all()
+    assert other["clean_score"].tolist() == pytest.approx(other["score_mean"].tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("leak", "clean"), [("overlap", 300), ("near", 350), ("identical", 370)])
+def test_what_counts_as_leaking_is_a_choice(run, leak, clean):
+    run.add_audit(TASK, ["identical"] * 30 + ["near"] * 20 + ["overlap"] * 50)
+    statistics = Statistics(bootstrap=BOOTSTRAP, correction="none", leak=leak)
+    summary = run.tables(statistics)["summary"]
+    assert set(summary.loc[summary["task"] == TASK, "clean_rows"]) == {clean}
+
+
+def test_a_task_of_which_all_test_rows_leak_has_no_clean_score(run):
+    run.add_audit(TASK, ["near"] * 400)
+    summary = run.tables()["summary"]
+    own = summary[summary["task"] == TASK]
+    assert set(own["clean_rows"]) == {0}
+    assert own["clean_score"].isna().all()
+    grid = clean_grid(add_labels(summary))
+    assert {cells[0] for cells in grid.rows} == {TASK}
+    assert all(cells[5:] == ["0", "–", "–", "–"] for cells in grid.rows)
+
+
+def test_scores_are_marked_by_the_share_of_leaking_rows():
+    assert [mark(share) for share in (0, 0.009, 0.01, 0.099, 0.1, 1)] == ["", "", *"††‡‡"]
+    summary = pd.DataFrame({"task": ["a.a", "b.b"], "leaking_share": [0.5, 0.0]})
+    other = pd.DataFrame({"task": ["b.b", "a.a", "c.c"]})
+    assert add_marks(other, summary)["mark"].tolist() == ["", "‡", ""]
+
+
+def test_the_audits_table_holds_counts_strengths_and_contigs(run):
+    contigs = {"placed": {"train": 900, "test": 400}, "shared": ["chr1"], "test_rows_shared": 40}
+    run.add_audit("simulated.enhancers", ["near"] * 7, contigs=contigs, other_labels=5)
+    tables = run.tables()
+    own = row(tables["audits"], task="simulated.enhancers")
+    assert (own["test_in_train_near"], own["other_labels"]) == (7, 5)
+    assert (own["train_in_other_folds_near"], own["within_train_identical"]) == (9, 18)
+    assert (own["gc_strength"], own["length_strength"]) == (0.25, 0.125)
+    assert (own["contigs_from"], own["shared_contigs"], own["test_rows_shared"]) == (
+        "the task",
+        1,
+        40,
+    )
+    # Where rows do not say where they were cut, those that were found in a genome do.
+    located = row(tables["audits"], task=TASK)
+    assert (located["contigs_from"], located["train_placed"], located["test_placed"]) == (
+        "toy",
+        300,
+        320,
+    )
+    assert (located["shared_contigs"], located["test_rows_shared"]) == (1, 320)
+    assert row(tables["audits"], task="simulated.shuffled")["contigs_from"] == ""
+
+
+def test_exposure_says_where_test_rows_lie_for_the_models_of_a_corpus(run):
+    found = row(run.tables()["exposure"], task=TASK)
+    assert (found["corpus"], found["models"], found["rows"]) == ("toy", "small", 400)
+    parts = found[["on_used", "on_held_out", "on_neither", "nowhere"]]
+    assert parts.tolist() == [200, 100, 20, 80]
+
+
+def test_comparisons_are_corrected_among_those_of_one_sort(run):
+    corrected = run.tables()["comparisons"]
+    plain = run.tables(Statistics(bootstrap=BOOTSTRAP, correction="none", leak="overlap"))[
+        "comparisons"
+    ]
+    assert plain["p_adjusted"].tolist() == plain["p_value"].tolist()
+    for against, own in corrected.groupby("against"):
+        smallest = own["p_value"].min()
+        first = own.loc[own["p_value"].idxmin(), "p_adjusted"]
+        assert first == pytest.approx(min(1, smallest * len(own))), against
+    others = corrected[corrected["against"] == "another"]
+    # Two methods of one model on three tasks.
+    assert sorted(others["task"]) == ["simulated.enhancers", TASK, "simulated.shuffled"]
+    assert set(others["reference_method"]) | set(others["method"]) == {"probe", "ia3"}
