@@ -113,20 +113,20 @@ def _variance(metric: str, task: pd.Series) -> float:
 def _leaks(summary: pd.DataFrame) -> str:
     shares = summary.groupby("task")["leaking_share"].first()
     leaking = shares[shares >= LEAKING]
+    rows = f"{LEAKING * 100:g} % or more of the test rows resemble training rows"
     if leaking.empty:
-        return f"On no task {LEAKING:.0%} or more of the test rows resemble training rows."
-    own = summary[summary["task"].isin(leaking.index) & summary["clean_score"].notna()]
-    changes = own["clean_score"] - own["score_mean"]
-    most = f"{leaking.max():.0%}" if len(leaking) == 1 else f"up to {leaking.max():.0%}"
-    sentence = (
-        f"On {len(leaking)} of {_tasks(len(shares))} {LEAKING:.0%} or more of the test rows "
-        f"resemble training rows ({most} on {leaking.idxmax()})"
-    )
-    if changes.notna().any():
-        sentence += (
-            f"; without these rows scores change by {changes.min():+.3f} to {changes.max():+.3f}"
+        return f"On no task {rows}."
+    own = summary[summary["task"].isin(leaking.index)]
+    changes = (own["clean_score"] - own["score_mean"]).dropna()
+    most = "" if len(leaking) == 1 else "up to "
+    sentence = f"On {len(leaking)} of {_tasks(len(shares))} {rows} ({most}"
+    sentence += f"{100 * leaking.max():.0f} % on {leaking.idxmax()})"
+    if len(changes):
+        low, high = (
+            f"{change:+.3f}".replace("-", "−") for change in (changes.min(), changes.max())
         )
-    return sentence.replace("-", "−") + "."
+        sentence += f"; without these rows scores change by {low} to {high}"
+    return sentence + "."
 
 
 def _published(summary: pd.DataFrame) -> str:

@@ -34,7 +34,7 @@ def identity_grid(audits: pd.DataFrame) -> Grid:
     ]
     headings = ["task", "test rows", "identical to a training row", "near duplicate of one"]
     headings += ["overlapping one", "training rows related to one of another fold"]
-    headings += ["to another training row", "test rows related to another test row"]
+    headings += ["training rows related to another", "test rows related to another"]
     return make_grid([*headings, "rows with a twin of another label"], rows, first=1)
 
 

@@ -5,8 +5,12 @@ from sklearn.metrics import matthews_corrcoef
 
 from dnalm.report.comparison import BootstrapConfig
 from dnalm.report.leakage import add_marks, clean_grid, mark
+from dnalm.report.page import ReportConfig, make_page
+from dnalm.report.plain import plain_summary
 from dnalm.report.scored import Statistics
 from dnalm.report.series import add_labels
+from dnalm.report.stages import stages_table
+from dnalm.report.table_files import read_tables, write_tables
 
 TASK = "simulated.promoters"
 BOOTSTRAP = BootstrapConfig(draws=200, seed=1, level=0.95)
@@ -122,3 +126,37 @@ def test_comparisons_are_corrected_among_those_of_one_sort(run):
     # Two methods of one model on three tasks.
     assert sorted(others["task"]) == ["simulated.enhancers", TASK, "simulated.shuffled"]
     assert set(others["reference_method"]) | set(others["method"]) == {"probe", "ia3"}
+
+
+def test_the_page_marks_scores_of_leaking_tasks_and_shows_the_clean_ones(run, tmp_path):
+    run.add_audit(TASK, ["identical"] * 30 + ["overlap"] * 50)
+    run.add_audit("simulated.enhancers", ["near"] * 5)
+    tables = run.tables()
+    paths = {name: str(tmp_path / f"{name}.tsv") for name in tables}
+    write_tables(tables, paths)
+    tables = read_tables(paths)
+    stages = stages_table(tmp_path / "none", tables)
+    config = ReportConfig(
+        title="x",
+        statistic="mean_2sd",
+        bootstrap={"draws": 200, "seed": 1, "level": 0.95},
+        correction="holm",
+        leak="overlap",
+    )
+    page = make_page(tables, stages, config)
+    text = plain_summary(tables, stages)
+    for entry in tables["summary"].to_dict("records"):
+        cell = f"{entry['score_mean']:.3f} ± {2 * entry['score_sd']:.3f}".replace("-", "−")
+        sign = {TASK: " ‡", "simulated.enhancers": " †"}.get(entry["task"], "")
+        assert f">{cell}{sign}</td>" in page
+        if sign:
+            for column in ("clean_score", "clean_low", "clean_high"):
+                assert f"{entry[column]:.3f}".replace("-", "−") in page
+                assert f"{entry[column]:.3f}".replace("-", "−") in text
+    sentence = (
+        "On 2 of 3 tasks 1 % or more of the test rows resemble training rows "
+        "(up to 20 % on simulated.promoters); without these rows scores change by"
+    )
+    assert sentence in page
+    changes = tables["summary"]["clean_score"] - tables["summary"]["score_mean"]
+    assert f"{changes.min():+.3f} to {changes.max():+.3f}.".replace("-", "−") in page

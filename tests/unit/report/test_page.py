@@ -117,7 +117,7 @@ def test_every_number_of_the_tables_stands_on_the_page(shared_tables, page):
     tables = shared_tables
     words = page.words.replace("−", "-")
     for name, columns in {
-        "summary": ["mcc_mean", "mcc_sd", "accuracy_mean", "f1_mean", "auc_mean"],
+        "summary": ["mcc_mean", "mcc_sd", "accuracy_mean", "f1_mean", "auc_mean", "low", "high"],
         "comparisons": ["score", "reference_score", "difference", "low", "high"],
         "lift": ["score", "untrained_score", "lift", "low", "high"],
         "layers": ["validation_score", "validation_score_sd"],

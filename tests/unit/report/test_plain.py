@@ -82,7 +82,7 @@ def test_a_run_without_models_and_times_is_summarised(new_run, tmp_path):
     new_run.add_task("mine.x", {"train": 90, "test": 100}, simulated=False)
     new_run.add_result("baseline", "kmers", "mine.x", [0.7, 0.8])
     found = summarise(new_run.tables(), tmp_path, STAGES[:0])
-    assert found.count("Nothing to show.") == 5
+    assert found.count("Nothing to show.") == 6
     assert "mine.x" in found
 
 
