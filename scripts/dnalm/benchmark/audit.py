@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.confounding import confounding
+from dnalm.benchmark.contigs import find_contigs, share_contigs
 from dnalm.benchmark.levels import NEAR, RELATIONS
 from dnalm.benchmark.likeness import LikenessConfig
-from dnalm.benchmark.contigs import find_contigs, share_contigs
 from dnalm.benchmark.relations import COLUMNS, Relations
 from dnalm.files import atomic_path, write_json
 

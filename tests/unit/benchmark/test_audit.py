@@ -10,8 +10,8 @@ from scipy.stats import mannwhitneyu, spearmanr
 
 from dnalm.benchmark.audit import AuditConfig, audit_task, write_audit
 from dnalm.benchmark.confounding import confounding
-from dnalm.benchmark.levels import at_least
 from dnalm.benchmark.contigs import find_contigs, share_contigs
+from dnalm.benchmark.levels import at_least
 
 CONFIG = AuditConfig(
     k=15,
