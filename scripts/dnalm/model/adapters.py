@@ -11,22 +11,21 @@ from torch import Tensor, nn
 
 from dnalm.errors import InputError
 from dnalm.model.encoder import Encoder
+from dnalm.model.linear import Linear
 
 
-class Scaled(nn.Linear):
+class Scaled(Linear):
     """A linear layer that shares another one's weights and has a vector `scale`, at first all 1."""
 
-    def __init__(self, linear: nn.Linear, length: int) -> None:
+    def __init__(self, linear: Linear, length: int) -> None:
         bias = linear.bias is not None
         super().__init__(linear.in_features, linear.out_features, bias, device="meta")
         self.weight, self.bias = linear.weight, linear.bias
         self.scale = nn.Parameter(torch.ones(length, device=linear.weight.device))
 
-    def unscaled(self) -> nn.Linear:
+    def unscaled(self) -> Linear:
         """Return a plain linear layer with the same weights."""
-        linear = nn.Linear(
-            self.in_features, self.out_features, self.bias is not None, device="meta"
-        )
+        linear = Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
         linear.weight, linear.bias = self.weight, self.bias
         return linear
 
@@ -34,7 +33,7 @@ class Scaled(nn.Linear):
 class ScaledOutput(Scaled):
     """l ⊙ (W·x + b)."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: Linear) -> None:
         super().__init__(linear, linear.out_features)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,7 +43,7 @@ class ScaledOutput(Scaled):
 class ScaledInput(Scaled):
     """W·(l ⊙ x) + b."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: Linear) -> None:
         super().__init__(linear, linear.in_features)
 
     def forward(self, x: Tensor) -> Tensor:

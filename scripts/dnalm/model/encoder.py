@@ -18,8 +18,9 @@ from torch.nn import functional
 
 from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig
+from dnalm.model.linear import Linear
+from dnalm.model.rotary import rotary_table, rotate
 
-ROTARY_BASE = 10_000.0
 # What a pad key gets before the softmax. Finite, so that a row of nothing but pads, which
 # fills up a batch, yields numbers and not NaN.
 PAD_BIAS = -1e30
@@ -75,6 +76,12 @@ class Encoder(nn.Module):
 
         Layers 1 … L − 1 are the raw residual stream, layer L has passed the final LayerNorm.
         """
+        return dict(self.walk_states(tokens, layers, padded=padded))
+
+    def walk_states(
+        self, tokens: Tensor, layers: Collection[int], *, padded: bool = True
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield what `embed_states` returns layer by layer, so that one at a time is in memory."""
         wrong = sorted(layer for layer in layers if not 0 <= layer <= self.config.layers)
         if wrong:
             raise InputError(
@@ -82,7 +89,7 @@ class Encoder(nn.Module):
                 f"{self.config.layers}; name layers in this range."
             )
         needed = islice(self._states(tokens, padded), max(layers, default=-1) + 1)
-        return {layer: states for layer, states in enumerate(needed) if layer in layers}
+        return ((layer, states) for layer, states in enumerate(needed) if layer in layers)
 
     def _states(
         self, tokens: Tensor, padded: bool, selected: Tensor | None = None
@@ -163,10 +170,10 @@ class Attention(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.heads = config.heads
-        self.query = nn.Linear(config.width, config.width)
-        self.key = nn.Linear(config.width, config.width)
-        self.value = nn.Linear(config.width, config.width)
-        self.output = nn.Linear(config.width, config.width)
+        self.query = Linear(config.width, config.width)
+        self.key = Linear(config.width, config.width)
+        self.value = Linear(config.width, config.width)
+        self.output = Linear(config.width, config.width)
 
     def forward(
         self,
@@ -196,8 +203,8 @@ class FeedForward(nn.Module):
         super().__init__()
         self.gated = config.feed_forward == "swiglu"
         inner = 2 * config.ffn_width if self.gated else config.ffn_width
-        self.input = nn.Linear(config.width, inner, bias=config.ffn_bias)
-        self.output = nn.Linear(config.ffn_width, config.width, bias=config.ffn_bias)
+        self.input = Linear(config.width, inner, bias=config.ffn_bias)
+        self.output = Linear(config.ffn_width, config.width, bias=config.ffn_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.gated:
@@ -220,9 +227,9 @@ class MaskedLanguageHead(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.width, config.width)
+        self.dense = Linear(config.width, config.width)
         self.norm = LayerNorm(config.width, eps=config.layer_norm_eps)
-        self.decoder = nn.Linear(config.width, config.vocabulary_size)
+        self.decoder = Linear(config.width, config.vocabulary_size)
 
     def forward(self, states: Tensor) -> Tensor:
         return self.decoder(self.norm(functional.gelu(self.dense(states))))
@@ -239,26 +246,6 @@ def empty_table(rows: int, width: int) -> nn.Embedding:
 def pick(x: Tensor, selected: Tensor) -> Tensor:
     """Return [B, S, D]: the positions `selected` [B, S] of x [B, T, D]."""
     return x.gather(1, selected.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
-
-
-def rotary_table(tokens: int, head_width: int, device: torch.device) -> Tensor:
-    """Return cosines and sines float32[2, T, head_width / 2] of position · base^(−2i/head_width).
-
-    Positions count from 0 at `<cls>`. Made anew in each pass: it costs next to nothing, and a
-    module without buffers can be built on the meta device.
-    """
-    exponents = torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width
-    positions = torch.arange(tokens, device=device, dtype=torch.float32)
-    angles = positions[:, None] / ROTARY_BASE**exponents
-    return torch.stack([angles.cos(), angles.sin()])
-
-
-def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Rotate x [B, H, T, h] by a table [2, T, h/2] or [2, B, 1, T, h/2]: i pairs with i + h/2."""
-    cosine, sine = table
-    first, second = x.chunk(2, dim=-1)
-    parts = [first * cosine - second * sine, second * cosine + first * sine]
-    return torch.cat(parts, dim=-1).type_as(x)
 
 
 def count_parameters(config: EncoderConfig) -> int:

@@ -1,0 +1,100 @@
+"""Matrix products and their gradients against float64, at sizes at which oneDNN computes them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from dnalm.model.encoder import Encoder, EncoderConfig
+from dnalm.model.linear import FEWEST_PRODUCTS, Linear
+
+LARGE = (4, 33, 128, 384)  # B, T, columns in, columns out
+SMALL = (1, 3, 16, 8)
+
+
+def make(shape: tuple[int, ...], bias: bool, kind: torch.dtype = torch.float32):
+    """Return a layer, an input, and the same two in float64."""
+    torch.manual_seed(0)
+    *outer, width, out = shape
+    layer, x = Linear(width, out, bias=bias).to(kind), torch.randn(*outer, width).to(kind)
+    exact = nn.Linear(width, out, bias=bias).double()
+    exact.load_state_dict(layer.state_dict())
+    return layer, x.requires_grad_(), exact, x.detach().double().requires_grad_()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [LARGE, LARGE[1:], SMALL])
+def test_products_and_gradients_equal_float64(shape: tuple[int, ...], bias: bool) -> None:
+    layer, x, exact, x_exact = make(shape, bias)
+    ours, theirs = layer(x), exact(x_exact)
+    ours.square().sum().backward()
+    theirs.square().sum().backward()
+    pairs = [(ours, theirs), (x.grad, x_exact.grad)]
+    pairs += zip(layer.parameters(), exact.parameters(), strict=True)
+    pairs += [(p.grad, q.grad) for p, q in zip(layer.parameters(), exact.parameters(), strict=True)]
+    for one, other in pairs:
+        assert one.dtype == torch.float32
+        assert (one - other).norm() <= 1e-6 * other.norm()
+    with torch.inference_mode():
+        torch.testing.assert_close(layer(x), ours.detach(), atol=0, rtol=0)
+
+
+def test_the_large_case_is_large_and_the_small_one_small() -> None:
+    batch, tokens, width, out = LARGE
+    assert tokens * width * out >= FEWEST_PRODUCTS
+    batch, tokens, width, out = SMALL
+    assert batch * tokens * width * out < FEWEST_PRODUCTS
+
+
+def test_only_what_is_asked_for_gets_a_gradient() -> None:
+    layer, x, exact, x_exact = make(LARGE, bias=True)
+    layer.requires_grad_(False)
+    layer(x).sum().backward()
+    exact(x_exact).sum().backward()
+    assert all(parameter.grad is None for parameter in layer.parameters())
+    assert (x.grad - x_exact.grad).norm() <= 1e-6 * x_exact.grad.norm()
+    layer.requires_grad_(True)
+    layer(x.detach()).sum().backward()
+    assert layer.weight.grad is not None
+
+
+def test_what_does_not_lie_in_one_piece_is_computed_as_well() -> None:
+    layer, x, exact, _ = make(LARGE, bias=True)
+    turned = x.detach().transpose(0, 1)
+    error = layer(turned) - exact(turned.double())
+    assert error.norm() <= 1e-6 * exact(turned.double()).norm()
+
+
+def test_other_types_and_autocast_are_left_to_torch() -> None:
+    layer, x, *_ = make(LARGE, bias=True)
+    plain = nn.Linear(*layer.weight.shape[::-1])
+    plain.load_state_dict(layer.state_dict())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+        assert torch.equal(layer(x), plain(x))
+    layer, x, exact, x_exact = make(LARGE, bias=True, kind=torch.float64)
+    assert torch.equal(layer(x), exact(x_exact))
+
+
+def test_an_encoder_of_usual_width_equals_transformers_in_every_layer(
+    config: EncoderConfig, make_reference: Callable
+) -> None:
+    encoder = Encoder(replace(config, width=128, ffn_width=256, max_tokens=64)).eval()
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for name, parameter in encoder.named_parameters():
+            centre = 1.0 if "norm." in name and name.endswith("weight") else 0.0
+            parameter.normal_(centre, 0.05, generator=generator)
+    tokens = torch.randint(6, config.vocabulary_size, (8, 64), generator=generator)
+    tokens[:4, 40:] = config.pad_id
+    real = tokens != config.pad_id
+    with torch.no_grad():
+        ours = encoder(tokens)
+        theirs = make_reference(encoder)(
+            tokens, attention_mask=real.long(), output_hidden_states=True
+        )
+    for state, hidden in zip(ours.states, theirs.hidden_states, strict=True):
+        torch.testing.assert_close(state[real], hidden[real], atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours.logits[real], theirs.logits[real], atol=1e-5, rtol=0)
