@@ -1,5 +1,5 @@
 rule embed_task:
-    """Pool every requested layer of one model over one task's sequences."""
+    """Pool every requested layer of one model; finished shards are kept in partial/."""
     input:
         run="<results>/models/{model}/run.json",
         weights="<results>/models/{model}/weights.safetensors",
@@ -14,7 +14,7 @@ rule embed_task:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=1,  # at least: one process per visible GPU shares the shards
     params:
         embed=lookup("embed", within=config),
         task=get_pooling,

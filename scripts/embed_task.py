@@ -1,18 +1,20 @@
 """Pool every requested layer of one model over one task's sequences."""
 
-from dnalm.benchmark.embed import choose_pooling, embed_table, write_embeddings
-from dnalm.benchmark.models import load_model
-from dnalm.benchmark.tasks import read_task
+from pathlib import Path
+
+from dnalm.benchmark.embed import EmbedConfig
+from dnalm.benchmark.embed_shards import Embedding, embed_task
+from dnalm.benchmark.models import visible_devices
 from dnalm.job import job
 
 with job(snakemake.log[0]):
-    source, params = snakemake.input, snakemake.params
-    encoder, vocabulary = load_model(source.run, source.weights)
-    table = read_task(source.table)
-    write_embeddings(
-        embed_table(encoder, vocabulary, table, params.embed, params.task),
-        snakemake.output.embeddings,
+    source, params, output = snakemake.input, snakemake.params, snakemake.output.embeddings
+    embedding = Embedding(
+        run=source.run,
         weights=source.weights,
         table=source.table,
-        pooling=choose_pooling(params.task, params.embed["pooling"]),
+        config=EmbedConfig.for_task(params.embed, params.task),
+        threads=snakemake.threads,
     )
+    partial = Path(output).parent / "partial" / snakemake.wildcards.task
+    embed_task(embedding, output, partial, visible_devices())

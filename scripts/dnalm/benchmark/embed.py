@@ -1,29 +1,74 @@
-"""Embeddings of a task's sequences: every requested layer, pooled, from one forward pass.
+"""Embeddings of a task's sequences: every requested layer, pooled, from one forward pass a strand.
 
-Shapes: N sequences, B batch, T tokens, D width, L layers of the encoder.
+Shapes: N sequences, B batch, T tokens, D width, L requested layers.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
-from tqdm import tqdm
+from torch import Tensor
 
-from dnalm.benchmark.models import best_device
-from dnalm.benchmark.tokens import TokenRows, name_rows
+from dnalm.benchmark.tokens import TokenRows
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
-from dnalm.genome.kmers import Vocabulary
+from dnalm.genome.kmers import Vocabulary, reverse_complement, to_codes, to_sequence
 from dnalm.model.encoder import Encoder
-from dnalm.model.heads import Pooling, pool
-from dnalm.model.weights import save_tensors
+from dnalm.model.heads import Pooling, pooling_weights, weigh
+from dnalm.model.tensors import read_arrays
+
+Layers = Literal["all"] | int | Sequence[int]
+Strands = Literal["forward", "both"]
+Precision = Literal["float32", "bf16"]
+StoredType = Literal["float32", "float16"]
+CHOICES = {"pooling": Pooling, "strands": Strands, "precision": Precision, "dtype": StoredType}
+# What a batch of more tokens computes falls out of a processor's cache (docs/performance.md).
+CPU_BATCH_TOKENS = 2048
+LAYER = "layer."  # what the name of a layer's array begins with; its number follows
+IDS = "ids"
 
 
-def choose_layers(layers: Literal["all"] | int | Sequence[int], total: int) -> list[int]:
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig:
+    """The section `embed` of the config.
+
+    `precision` is that of the forward pass, `dtype` that of the file, which is made in shards of
+    `shard_rows` rows; `centre_bases` is for the pooling centre.
+    """
+
+    layers: Layers
+    pooling: Pooling
+    centre_bases: int
+    strands: Strands
+    precision: Precision
+    dtype: StoredType
+    batch_tokens: int
+    shard_rows: int
+
+    def __post_init__(self) -> None:
+        for key, kind in CHOICES.items():
+            if getattr(self, key) not in get_args(kind):
+                raise InputError(
+                    f"embed.{key} is {getattr(self, key)!r}; use {' or '.join(get_args(kind))}."
+                )
+
+    @classmethod
+    def for_task(cls, embed: Mapping[str, Any], task: Mapping[str, Any]) -> "EmbedConfig":
+        """Return the settings of the section `embed`; the task's own pooling goes first."""
+        return cls(**{**embed, "pooling": choose_pooling(task, embed["pooling"])})
+
+
+def choose_pooling(task: Mapping[str, Any], default: Pooling) -> Pooling:
+    """Return the pooling that a task's config asks for, else `default`."""
+    return task.get("pooling") or default
+
+
+def choose_layers(layers: Layers, total: int) -> list[int]:
     """Return the layers to embed, ascending, counted from 1 to `total`.
 
     `"all"`: every one. A number n: n evenly spaced ones, the first and the last included (all if
@@ -47,89 +92,61 @@ def choose_layers(layers: Literal["all"] | int | Sequence[int], total: int) -> l
     return sorted(set(layers))
 
 
-def choose_pooling(task: Mapping[str, Any], default: Pooling) -> Pooling:
-    """Return the pooling that a task's config asks for, else `default`."""
-    return task.get("pooling") or default
-
-
 @torch.inference_mode()
 def embed(
     encoder: Encoder,
-    sequences: Sequence[str],
-    layers: Sequence[int],
-    pooling: Pooling,
-    centre_bases: int,
     vocabulary: Vocabulary,
-    batch_tokens: int,
-    names: Sequence[str] | None = None,
-) -> dict[int, np.ndarray]:
-    """Return {layer: float32 [N, D]}: pooled states, rows in the order of `sequences`.
+    sequences: Sequence[str],
+    names: Sequence[str],
+    layers: Sequence[int],
+    config: EmbedConfig,
+    tick: Callable[[int], object] = lambda rows: None,
+) -> np.ndarray:
+    """Return the pooled states float32 [L, N, D] of `layers`, ascending, for N `sequences`.
 
-    Pooling is over the tokens of real bases (`dnalm.model.heads.pool`). Sequences of like length
-    share a batch of at most `batch_tokens` tokens; the numbers do not depend on it but for
-    rounding. `names` name rows in errors (default: their numbers from 0). The encoder is moved to
-    the best device. Raises InputError for a sequence longer than the model's context.
+    Pooling is that of `dnalm.model.heads.pooling_weights`; with `strands` both, it is the mean of
+    the vectors of a sequence and of its reverse complement. Sequences of like length share a batch
+    of at most `batch_tokens` tokens, on a CPU of no more than fit its cache; the numbers do not
+    depend on it but for rounding. The encoder is to be in evaluation mode, on whatever device.
+    `names` name rows in errors; `tick` is told each batch's number of rows, for every strand.
+    Raises InputError for a sequence longer than the model's context.
     """
-    names = range(len(sequences)) if names is None else names
-    rows = TokenRows(sequences, names, vocabulary, encoder.config.max_tokens)
-    device = best_device()
-    encoder = encoder.to(device).eval()
-    pooled = {
-        layer: np.empty((len(rows), encoder.config.width), dtype=np.float32) for layer in layers
-    }
-    with tqdm(total=len(rows), desc="embed", unit="row", disable=None) as progress:
-        for chosen in rows.by_length(np.arange(len(rows)), batch_tokens):
+    strands = [sequences]
+    if config.strands == "both":
+        strands.append([_other_strand(sequence) for sequence in sequences])
+    device = encoder.tokens.weight.device
+    most = config.batch_tokens
+    if device.type == "cpu":
+        most = min(most, CPU_BATCH_TOKENS)
+    pooled = np.zeros((len(layers), len(sequences), encoder.config.width), dtype=np.float32)
+    for strand in strands:
+        rows = TokenRows(strand, names, vocabulary, encoder.config.max_tokens)
+        for chosen in rows.by_length(np.arange(len(rows)), most):
             tokens, padded = rows.batch(chosen)
-            tokens = tokens.to(device)
-            states = encoder.embed_states(tokens, layers, padded=padded)
-            for layer in layers:
-                vectors = pool(states[layer], tokens, vocabulary, pooling, centre_bases)
-                pooled[layer][chosen] = vectors.float().cpu().numpy()
-            progress.update(len(chosen))
+            vectors = _pool_batch(encoder, vocabulary, tokens.to(device), padded, layers, config)
+            pooled[:, chosen] += vectors.cpu().numpy() / len(strands)
+            tick(len(chosen))
     return pooled
 
 
-def embed_table(
+def _pool_batch(
     encoder: Encoder,
     vocabulary: Vocabulary,
-    table: pd.DataFrame,
-    config: Mapping[str, Any],
-    task: Mapping[str, Any],
-) -> dict[int, np.ndarray]:
-    """Return the embeddings of a task table by the section `embed` of the config.
-
-    Its keys are layers, pooling, centre_bases and batch_tokens; the task's own pooling goes first.
-    """
-    return embed(
-        encoder,
-        table["sequence"].tolist(),
-        choose_layers(config["layers"], encoder.config.layers),
-        choose_pooling(task, config["pooling"]),
-        config["centre_bases"],
-        vocabulary,
-        config["batch_tokens"],
-        name_rows(table),
-    )
+    tokens: Tensor,
+    padded: bool,
+    layers: Sequence[int],
+    config: EmbedConfig,
+) -> Tensor:
+    """Return float32 [L, B, D]. Each layer is pooled before the next one is computed."""
+    weights = pooling_weights(tokens, vocabulary, config.pooling, config.centre_bases)
+    bf16 = config.precision == "bf16"
+    with torch.autocast(tokens.device.type, torch.bfloat16, enabled=bf16):
+        walked = encoder.walk_states(tokens, layers, padded=padded)
+        return torch.stack([weigh(states, weights) for _, states in walked])
 
 
-def write_embeddings(
-    embeddings: Mapping[int, np.ndarray],
-    path: str | Path,
-    *,
-    weights: str | Path,
-    table: str | Path,
-    pooling: str,
-) -> None:
-    """Write tensors `layer.<i>`; the metadata holds the hashes of `weights` and `table`."""
-    save_tensors(
-        {f"layer.{layer}": torch.from_numpy(array) for layer, array in embeddings.items()},
-        path,
-        {
-            "weights_sha256": sha256_of(weights),
-            "task_sha256": sha256_of(table),
-            "pooling": pooling,
-        },
-    )
+def _other_strand(sequence: str) -> str:
+    return to_sequence(reverse_complement(to_codes(sequence)))
 
 
 def read_embeddings(
@@ -137,14 +154,19 @@ def read_embeddings(
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return {"layer.<i>": float32 [N, D]} by ascending layer, and the metadata.
 
-    Raises InputError when the embeddings were made from another table than `table`.
+    Raises InputError when the embeddings were made from another table than `table`, by its sha256
+    or by the ids of its rows.
     """
-    with safe_open(path, framework="numpy") as file:
-        metadata = file.metadata()
-        names = sorted(file.keys(), key=lambda name: int(name.removeprefix("layer.")))
-        features = {name: file.get_tensor(name) for name in names}
-    if metadata["task_sha256"] != sha256_of(table):
+    arrays, metadata = read_arrays(path)
+    ids = json.loads(arrays.pop(IDS).tobytes())
+    if metadata["task_sha256"] != sha256_of(table) or ids != row_ids(table):
         raise InputError(
             f"{path} was made from other rows than {table} holds: delete it and run again."
         )
-    return features, metadata
+    names = sorted(arrays, key=lambda name: int(name.removeprefix(LAYER)))
+    return {name: arrays[name].astype(np.float32, copy=False) for name in names}, metadata
+
+
+def row_ids(table: str | Path) -> list[str]:
+    """Return the ids of a task table's rows, in their order."""
+    return pd.read_parquet(table, columns=["id"])["id"].tolist()

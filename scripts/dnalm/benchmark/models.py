@@ -18,6 +18,12 @@ def load_model(run: str | Path, weights: str | Path) -> tuple[Encoder, Vocabular
     The encoder is float32, on the CPU and in evaluation mode. Raises InputError when the run's
     vocabulary has another size than its encoder, or the weights do not fit.
     """
+    config, vocabulary = read_run(run)
+    return load_weights(config, weights).eval(), vocabulary
+
+
+def read_run(run: str | Path) -> tuple[EncoderConfig, Vocabulary]:
+    """Return the encoder's configuration and the vocabulary; raise InputError if they differ."""
     facts = read_json(run)
     config = EncoderConfig(**facts["encoder"])
     vocabulary = Vocabulary(facts["k"], facts["vocabulary"])
@@ -26,9 +32,14 @@ def load_model(run: str | Path, weights: str | Path) -> tuple[Encoder, Vocabular
             f"{run}: encoder.vocabulary_size is {config.vocabulary_size}, but k = {vocabulary.k} "
             f"and vocabulary {vocabulary.version} make {vocabulary.size} tokens: correct one."
         )
-    return load_weights(config, weights).eval(), vocabulary
+    return config, vocabulary
 
 
 def best_device() -> torch.device:
     """Return the first CUDA device, or the CPU where there is none."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def visible_devices() -> list[str]:
+    """Return all visible CUDA devices by name, or the CPU where there is none."""
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())] or ["cpu"]

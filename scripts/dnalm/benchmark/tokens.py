@@ -57,12 +57,16 @@ class TokenRows:
             tokens[place, : self.lengths[row]] = self._rows[row]
         return torch.from_numpy(tokens), bool((self.lengths[rows] < width).any())
 
+    def longest_first(self, rows: np.ndarray) -> np.ndarray:
+        """Return `rows` by falling number of tokens, rows of equal length in the order given."""
+        return rows[np.argsort(-self.lengths[rows], kind="stable")]
+
     def by_length(self, rows: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
         """Yield all of `rows` once, longest first, in batches of at most `batch_tokens` tokens.
 
         Pads count as tokens; a sequence longer than `batch_tokens` makes a batch of its own.
         """
-        ordered = rows[np.argsort(-self.lengths[rows], kind="stable")]
+        ordered = self.longest_first(rows)
         start = 0
         while start < len(ordered):
             size = max(1, batch_tokens // int(self.lengths[ordered[start]]))

@@ -13,7 +13,7 @@ from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, bases_per_token
 from dnalm.model.encoder import Encoder
 
-Pooling = Literal["mean", "centre"]
+Pooling = Literal["mean", "cls", "centre"]
 
 
 def pool(
@@ -23,15 +23,32 @@ def pool(
     pooling: Pooling,
     centre_bases: int | None = None,
 ) -> Tensor:
-    """Return the mean state [B, D] over tokens of real bases, so without <cls>, pads and N.
+    """Return a vector [B, D] per sequence from states [B, T, D], as `pooling_weights` says."""
+    return weigh(states, pooling_weights(tokens, vocabulary, pooling, centre_bases))
 
-    `states` is [B, T, D], `tokens` int64[B, T]. `mean` takes all such tokens with equal weight.
-    `centre` takes those that overlap the middle `centre_bases` bases of their own sequence, that
-    is bases [s, s + centre_bases) with s = ⌊(bases − centre_bases) / 2⌋, 0-based, where an N is
-    one base like any other; a shorter sequence is taken whole. Where nothing but N is left, the
-    mean is over these N; a sequence without bases gives zeros. Raises `InputError` for another
-    pooling or no centre.
+
+def weigh(states: Tensor, weights: Tensor) -> Tensor:
+    """Return the float32 sums [B, D] over tokens of `states` [B, T, D] times `weights` [B, T]."""
+    # A product of matrices reads the states once. In bf16 it would be a mean of rounded numbers.
+    with torch.autocast(states.device.type, enabled=False):
+        return torch.bmm(weights.unsqueeze(1), states.float()).squeeze(1)
+
+
+def pooling_weights(
+    tokens: Tensor, vocabulary: Vocabulary, pooling: Pooling, centre_bases: int | None = None
+) -> Tensor:
+    """Return what each token weighs in its sequence's vector, float32 [B, T], in all 1.
+
+    `tokens` is int64[B, T]. `mean` and `centre` take tokens of real bases alone, so no <cls>, pads
+    and N, with equal weight: `mean` all such tokens, `centre` those that overlap the middle
+    `centre_bases` bases of their own sequence, that is bases [s, s + centre_bases) with
+    s = ⌊(bases − centre_bases) / 2⌋, 0-based, where an N is one base like any other; a shorter
+    sequence is taken whole. Where nothing but N is left, the mean is over these N; a sequence
+    without bases weighs 0. `cls` takes <cls>, the first token, alone. Raises `InputError` for
+    another pooling or no centre.
     """
+    if pooling == "cls":
+        return (tokens == vocabulary.cls).float()
     table = bases_per_token(np.arange(vocabulary.size), vocabulary).astype(np.int64)
     bases = torch.from_numpy(table).to(tokens.device)[tokens]
     if pooling == "mean":
@@ -41,12 +58,11 @@ def pool(
     else:
         raise InputError(
             f"The pooling is {pooling!r} with centre_bases {centre_bases}; "
-            "give mean, or centre with a positive number of bases."
+            "give mean, cls, or centre with a positive number of bases."
         )
     known = chosen & (tokens != vocabulary.n_id)
     chosen = torch.where(known.any(1, keepdim=True), known, chosen)
-    count = chosen.sum(1, keepdim=True).clamp(min=1)
-    return (states * chosen.unsqueeze(-1)).sum(1) / count
+    return chosen / chosen.sum(1, keepdim=True).clamp(min=1)
 
 
 def _overlaps_centre(bases: Tensor, centre_bases: int) -> Tensor:

@@ -1,7 +1,8 @@
 """Safetensors files as numpy arrays, without torch, and with bytes that depend on content alone."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from dnalm.files import atomic_path
 
 # Older readers of `transformers` insist on the key `format`, and on this value.
 FORMAT = {"format": "pt"}
+TYPE_NAMES = {"float32": "F32", "float16": "F16", "uint8": "U8"}
+ALIGNMENT = 8
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -27,6 +30,35 @@ def save_arrays(
     with atomic_path(path) as temporary:
         save_file(dict(arrays), temporary, metadata={**metadata, **FORMAT})
         sort_metadata(temporary)
+
+
+def stream_arrays(
+    arrays: Iterable[tuple[str, np.ndarray]],
+    shapes: Mapping[str, tuple[int, ...]],
+    types: Mapping[str, str],
+    path: str | Path,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write what `save_arrays` would, one array after the other, so that one at a time is made.
+
+    `shapes` and `types` (float32, float16 or uint8) tell of all `arrays` beforehand and in their
+    order. Raises ValueError when an array is not the one that was announced.
+    """
+    header: dict[str, object] = {"__metadata__": dict(sorted({**metadata, **FORMAT}.items()))}
+    end = 0
+    for name, shape in shapes.items():
+        start, end = end, end + math.prod(shape) * np.dtype(types[name]).itemsize
+        entry = {"dtype": TYPE_NAMES[types[name]], "shape": shape, "data_offsets": [start, end]}
+        header[name] = entry
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text = text.ljust(-(-len(text) // ALIGNMENT) * ALIGNMENT)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for (name, array), announced in zip(arrays, shapes, strict=True):
+            found = (name, array.shape, array.dtype)
+            if found != (announced, shapes[announced], np.dtype(types[announced])):
+                raise ValueError(f"{path}: {announced} was announced, but {found} came")
+            np.ascontiguousarray(array).tofile(file)
 
 
 def sort_metadata(path: Path) -> None:

@@ -9,7 +9,7 @@ from dnalm.report.grids import MISSING, Grid, count, large, make_grid, percent
 
 UNKNOWN = "unknown"  # what a user writes who cannot tell the licence
 COUNTED = {"multilabel": "label", "regression": "target"}  # of other kinds classes
-POOLINGS = {"mean": "whole sequence", "centre": "around the centre"}
+POOLINGS = {"mean": "whole sequence", "centre": "around the centre", "cls": "first token"}
 
 
 def facts_grids(tables: Mapping[str, pd.DataFrame]) -> dict[str, Grid]:

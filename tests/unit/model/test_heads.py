@@ -97,15 +97,22 @@ def test_a_sequence_without_bases_pools_to_zeros(vocabulary: Vocabulary) -> None
         assert (pool(torch.ones(1, 2, 4), tokens, vocabulary, pooling, 3) == 0).all()
 
 
+def test_cls_is_the_first_token_alone(
+    sequences: list[str], states: torch.Tensor, vocabulary: Vocabulary
+) -> None:
+    tokens = tokens_of(sequences, vocabulary)
+    torch.testing.assert_close(pool(states, tokens, vocabulary, "cls"), states[:, 0])
+
+
 @pytest.mark.parametrize(("pooling", "centre_bases"), [("max", 3), ("centre", None), ("centre", 0)])
 def test_an_unknown_pooling_is_refused(
     vocabulary: Vocabulary, pooling: str, centre_bases: int | None
 ) -> None:
-    with pytest.raises(InputError, match="give mean, or centre"):
+    with pytest.raises(InputError, match="give mean, cls, or centre"):
         pool(torch.ones(1, 1, 4), torch.tensor([[3]]), vocabulary, pooling, centre_bases)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "centre"])
+@pytest.mark.parametrize("pooling", ["mean", "centre", "cls"])
 def test_the_classifier_is_a_linear_layer_on_the_pooled_last_state(
     encoder: Encoder, batch, vocabulary: Vocabulary, pooling: str
 ) -> None:

@@ -1,0 +1,196 @@
+"""A task's embeddings in shards that outlive a killed job, made by one process per device.
+
+Shapes: N rows of the task table, S rows of a shard, D width, L layers.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from dnalm.benchmark.embed import (
+    IDS,
+    LAYER,
+    EmbedConfig,
+    choose_layers,
+    embed,
+    row_ids,
+)
+from dnalm.benchmark.models import load_model, read_run
+from dnalm.benchmark.partial import Partial
+from dnalm.benchmark.tasks import read_task
+from dnalm.benchmark.tokens import TokenRows, name_rows
+from dnalm.errors import InputError
+from dnalm.files import atomic_path, read_json, sha256_of
+from dnalm.model.tensors import stream_arrays
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """All that a process needs to embed any shard: files by path, the rest by value.
+
+    `run`, `weights` and `table` are the files of the model and of the task, `threads` those of each
+    process.
+    """
+
+    run: str
+    weights: str
+    table: str
+    config: EmbedConfig
+    threads: int
+
+    def metadata(self) -> dict[str, str]:
+        """Return what the file says about itself."""
+        config = self.config
+        return {
+            "weights_sha256": sha256_of(self.weights),
+            "task_sha256": sha256_of(self.table),
+            "layers": json.dumps(self.layers()),
+            "pooling": config.pooling,
+            "centre_bases": str(config.centre_bases),
+            "strands": config.strands,
+            "precision": config.precision,
+            "dtype": config.dtype,
+        }
+
+    def layers(self) -> list[int]:
+        return choose_layers(self.config.layers, read_run(self.run)[0].layers)
+
+    def width(self) -> int:
+        return read_run(self.run)[0].width
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Some rows of the task table, and the file [L, S, D] of their vectors."""
+
+    rows: np.ndarray
+    path: Path
+
+    def finished(self, shape: tuple[int, ...], kind: str) -> bool:
+        """Return whether the file is there and holds what was asked for."""
+        try:
+            found = np.load(self.path, mmap_mode="r")
+        except (OSError, ValueError):  # none, or cut off when the machine went down
+            return False
+        return found.shape == shape and found.dtype == kind
+
+
+def embed_task(
+    embedding: Embedding, path: str | Path, partial: str | Path, devices: Sequence[str]
+) -> None:
+    """Write a task's embeddings, a safetensors file; one process per entry of `devices`.
+
+    It holds `layer.<i>` [N, D] for every layer asked for, the table's rows in their order, `ids`,
+    uint8, the JSON list of the rows' ids in UTF-8, and the metadata of `Embedding.metadata`.
+    Finished shards lie in a folder below `partial`, named by all that decides their numbers, from
+    which the next call on the same goes on; `partial` is removed in the end. Equal calls on a CPU
+    give equal bytes, however many processes share the work. Raises InputError for a sequence
+    longer than the model's context, and for a layer whose numbers the file's type cannot hold.
+    """
+    metadata, config = embedding.metadata(), embedding.config
+    folder = Partial(partial, _facts(embedding, metadata)).folder
+    shards = _cut(embedding, folder)
+    layers, width = embedding.layers(), embedding.width()
+    missing = [
+        shard
+        for shard in shards
+        if not shard.finished((len(layers), len(shard.rows), width), config.dtype)
+    ]
+    log.info(
+        "%d of %d shards to make, on %s", len(missing), len(shards), ", ".join(map(str, devices))
+    )
+    # loky starts fresh interpreters that never import the calling script again.
+    joblib.Parallel(n_jobs=len(devices), backend="loky")(
+        joblib.delayed(_make)(embedding, missing[place :: len(devices)], device)
+        for place, device in enumerate(devices)
+        if missing[place :: len(devices)]
+    )
+    _assemble(embedding, shards, path, metadata)
+    shutil.rmtree(partial)
+
+
+def _facts(embedding: Embedding, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return all that decides the numbers."""
+    run = read_json(embedding.run)
+    model = {key: run[key] for key in ("encoder", "k", "vocabulary")}
+    return {"model": model, "config": asdict(embedding.config), **metadata}
+
+
+def _cut(embedding: Embedding, folder: Path) -> list[Shard]:
+    """Return shards of rows of like length, the longest first, so that batches hold few pads."""
+    encoder, vocabulary = read_run(embedding.run)
+    table = read_task(embedding.table)
+    rows = TokenRows(table["sequence"].tolist(), name_rows(table), vocabulary, encoder.max_tokens)
+    ordered, size = rows.longest_first(np.arange(len(rows))), embedding.config.shard_rows
+    return [
+        Shard(rows=ordered[start : start + size], path=folder / f"{start:08d}.npy")
+        for start in range(0, len(ordered), size)
+    ]
+
+
+def _make(embedding: Embedding, shards: Sequence[Shard], device: str) -> None:
+    """Make the files of some shards."""
+    torch.set_num_threads(embedding.threads)
+    encoder, vocabulary = load_model(embedding.run, embedding.weights)
+    encoder = encoder.to(device)
+    table = read_task(embedding.table)
+    sequences, names = table["sequence"].to_numpy(), np.array(name_rows(table), dtype=object)
+    config, layers = embedding.config, embedding.layers()
+    strands = 2 if config.strands == "both" else 1
+    total = strands * sum(len(shard.rows) for shard in shards)
+    with tqdm(total=total, desc=f"embed on {device}", unit="row", disable=None) as progress:
+        for shard in shards:
+            chosen = sequences[shard.rows], names[shard.rows]
+            pooled = embed(encoder, vocabulary, *chosen, layers, config, progress.update)
+            stored = _narrow(pooled, config.dtype, layers, embedding.weights)
+            with atomic_path(shard.path) as temporary:
+                np.save(temporary, stored)
+
+
+def _narrow(pooled: np.ndarray, kind: str, layers: Sequence[int], weights: str) -> np.ndarray:
+    """Return the numbers as `kind`; InputError where it cannot hold one that float32 can."""
+    with np.errstate(over="ignore"):
+        stored = pooled.astype(kind)
+    lost = np.isinf(stored) & np.isfinite(pooled)
+    if lost.any():
+        layer = int(np.flatnonzero(lost.any(axis=(1, 2)))[0])
+        largest = np.abs(pooled[layer]).max(initial=0, where=np.isfinite(pooled[layer]))
+        raise InputError(
+            f"embed.dtype is {kind}, which ends at {np.finfo(kind).max:,.0f}, but layer "
+            f"{layers[layer]} of {weights} has {largest:,.0f}: set it to float32."
+        )
+    return stored
+
+
+def _assemble(
+    embedding: Embedding, shards: Sequence[Shard], path: str | Path, metadata: Mapping[str, str]
+) -> None:
+    """Write the file with no more than one layer in memory."""
+    layers, kind = embedding.layers(), embedding.config.dtype
+    ids = row_ids(embedding.table)
+    text = np.frombuffer(json.dumps(ids, ensure_ascii=False).encode(), dtype=np.uint8)
+    shape = (len(ids), embedding.width())
+    names = [f"{LAYER}{layer}" for layer in layers]
+
+    def arrays() -> Iterator[tuple[str, np.ndarray]]:
+        for place, name in enumerate(names):
+            whole = np.empty(shape, dtype=kind)
+            for shard in shards:
+                whole[shard.rows] = np.load(shard.path, mmap_mode="r")[place]
+            yield name, whole
+        yield IDS, text
+
+    shapes = {**dict.fromkeys(names, shape), IDS: text.shape}
+    types = {**dict.fromkeys(names, kind), IDS: "uint8"}
+    stream_arrays(arrays(), shapes, types, path, metadata)

@@ -1,0 +1,263 @@
+"""The file of embeddings, made in shards: what it says, and what it survives."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+
+from dnalm.benchmark.embed import EmbedConfig, embed, read_embeddings
+from dnalm.benchmark.embed_shards import Embedding, embed_task
+from dnalm.benchmark.models import load_model
+from dnalm.errors import InputError
+from dnalm.files import sha256_of, write_json
+from dnalm.genome.kmers import Vocabulary
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import Encoder
+from dnalm.model.initialise import initialise
+from dnalm.model.weights import save_weights
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "scripts")}
+MARK = 123.0
+ROWS, LAYERS, WIDTH = 50, 3, 16
+PROGRAM = """
+import json, sys
+from dnalm.benchmark.embed import EmbedConfig
+from dnalm.benchmark.embed_shards import Embedding, embed_task
+
+arguments = json.loads(sys.argv[1])
+embedding = Embedding(config=EmbedConfig(**arguments.pop("config")), **arguments)
+embed_task(embedding, sys.argv[2], sys.argv[3], ["cpu"])
+"""
+
+
+@pytest.fixture
+def embedding(tmp_path) -> Embedding:
+    """Return a model and a task of 50 rows of 4 to 89 bases, in files, and settings for them."""
+    vocabulary = Vocabulary(3, "v2")
+    config = EncoderConfig(
+        layers=LAYERS,
+        heads=2,
+        width=WIDTH,
+        ffn_width=32,
+        positions="rotary",
+        feed_forward="swiglu",
+        ffn_bias=False,
+        max_tokens=64,
+        vocabulary_size=vocabulary.size,
+        pad_id=vocabulary.pad,
+        mask_id=vocabulary.mask,
+        token_dropout=None,
+        dropout=0.0,
+        layer_norm_eps=1e-5,
+        initialisation="haiku",
+    )
+    encoder = Encoder(config)
+    initialise(encoder, 1)
+    run, weights, table = (str(tmp_path / name) for name in ("run.json", "weights", "task"))
+    save_weights(encoder, weights, {})
+    write_json(run, {"encoder": vars(config), "k": 3, "vocabulary": "v2"})
+    write_table(table)
+    settings = EmbedConfig(
+        layers="all",
+        pooling="mean",
+        centre_bases=6,
+        strands="forward",
+        precision="float32",
+        dtype="float32",
+        batch_tokens=256,
+        shard_rows=8,
+    )
+    return Embedding(run=run, weights=weights, table=table, config=settings, threads=1)
+
+
+def write_table(path: str, rows: int = ROWS, prefix: str = "train") -> None:
+    generator = np.random.default_rng(0)
+    sizes = generator.integers(4, 90, rows)
+    table = {
+        "id": [f"{prefix}.{row}" for row in range(rows)],
+        "sequence": ["".join(generator.choice(list("ACGT"), size)) for size in sizes],
+        "label": [row % 2 for row in range(rows)],
+        "split": ["train"] * rows,
+        "provenance": [f"mine.csv, row {row}" for row in range(rows)],
+        "folds": [[0]] * rows,
+    }
+    pd.DataFrame(table).to_parquet(path)
+
+
+def changed(embedding: Embedding, **changes) -> Embedding:
+    return replace(embedding, config=replace(embedding.config, **changes))
+
+
+def test_the_file_holds_every_layer_in_the_order_of_the_table_and_says_what_it_is(
+    embedding, tmp_path
+):
+    path = tmp_path / "out.safetensors"
+    embed_task(changed(embedding, layers=[3, 1]), path, tmp_path / "partial", ["cpu"])
+    found, metadata = read_embeddings(path, embedding.table)
+    table = pd.read_parquet(embedding.table)
+    encoder, vocabulary = load_model(embedding.run, embedding.weights)
+    # One row at a time, without shards or pads.
+    for row, (name, sequence) in enumerate(zip(table["id"], table["sequence"], strict=True)):
+        alone = embed(encoder, vocabulary, [sequence], [name], [1, 3], embedding.config)
+        for place, layer in enumerate(("layer.1", "layer.3")):
+            np.testing.assert_allclose(found[layer][row], alone[place, 0], atol=1e-5)
+    assert list(found) == ["layer.1", "layer.3"]
+    assert metadata == {
+        "format": "pt",
+        "weights_sha256": sha256_of(embedding.weights),
+        "task_sha256": sha256_of(embedding.table),
+        "layers": "[1, 3]",
+        "pooling": "mean",
+        "centre_bases": "6",
+        "strands": "forward",
+        "precision": "float32",
+        "dtype": "float32",
+    }
+    with safe_open(path, framework="pt") as file:
+        assert json.loads(bytes(file.get_tensor("ids").tolist())) == table["id"].tolist()
+    assert not (tmp_path / "partial").exists()
+
+
+def test_two_processes_write_the_same_bytes_as_one(embedding, tmp_path):
+    paths = [tmp_path / f"{name}.safetensors" for name in ("one", "two", "whole")]
+    embed_task(embedding, paths[0], tmp_path / "partial", ["cpu"])
+    embed_task(embedding, paths[1], tmp_path / "partial", ["cpu", "cpu"])
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    embed_task(changed(embedding, shard_rows=1000), paths[2], tmp_path / "partial", ["cpu"])
+    one, whole = (read_embeddings(path, embedding.table)[0] for path in (paths[0], paths[2]))
+    for layer in one:
+        np.testing.assert_allclose(whole[layer], one[layer], atol=1e-5)
+
+
+def kill_half_way(embedding: Embedding, path: Path, partial: Path) -> list[Path]:
+    """Embed in a process of its own, kill it by force, and return the shards that it leaves."""
+    arguments = json.dumps({**vars(embedding), "config": vars(embedding.config)})
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, arguments, str(path), str(partial)], env=ENVIRONMENT
+    )
+    deadline = time.monotonic() + 120
+    while len(list(partial.glob("*/*.npy"))) < 5:
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline, "it made no shard"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return sorted(partial.glob("*/[!.]*.npy"))
+
+
+def test_a_killed_job_goes_on_from_its_shards_and_ends_in_the_same_bytes(embedding, tmp_path):
+    write_table(embedding.table, rows=400)
+    embedding, partial = changed(embedding, shard_rows=1), tmp_path / "partial"
+    undisturbed, path = tmp_path / "undisturbed.safetensors", tmp_path / "killed.safetensors"
+    embed_task(embedding, undisturbed, partial, ["cpu"])
+
+    kept = kill_half_way(embedding, path, partial)
+    assert 4 <= len(kept) < 400
+    assert not path.exists()
+    again = tmp_path / "again"
+    shutil.copytree(partial, again)
+    embed_task(embedding, path, partial, ["cpu"])
+    assert path.read_bytes() == undisturbed.read_bytes()
+
+    # A finished shard is read and not made again, a torn one is made again.
+    torn, finished = (again / file.relative_to(partial) for file in kept[:2])
+    torn.write_bytes(torn.read_bytes()[:-1])
+    np.save(finished, np.full_like(np.load(finished), MARK))
+    embed_task(embedding, path, again, ["cpu"])
+    found, expected = (read_embeddings(file, embedding.table)[0] for file in (path, undisturbed))
+    for layer in found:
+        marked = (found[layer] == MARK).all(axis=1)
+        assert marked.sum() == 1
+        np.testing.assert_array_equal(found[layer][~marked], expected[layer][~marked])
+
+
+def test_shards_of_other_settings_are_not_taken(embedding, tmp_path):
+    write_table(embedding.table, rows=400)
+    embedding, partial = changed(embedding, shard_rows=1), tmp_path / "partial"
+    path = tmp_path / "out.safetensors"
+    for shard in kill_half_way(embedding, path, partial):
+        np.save(shard, np.full_like(np.load(shard), MARK))
+    embed_task(changed(embedding, pooling="cls"), path, partial, ["cpu"])
+    found = read_embeddings(path, embedding.table)[0]
+    assert all((array != MARK).all() for array in found.values())
+
+
+def test_float16_halves_the_file_and_keeps_eleven_bits(embedding, tmp_path):
+    paths = {kind: tmp_path / f"{kind}.safetensors" for kind in ("float32", "float16")}
+    for kind, path in paths.items():
+        embed_task(changed(embedding, dtype=kind), path, tmp_path / "partial", ["cpu"])
+    full, half = (read_embeddings(path, embedding.table) for path in paths.values())
+    assert half[1]["dtype"] == "float16"
+    for layer, array in half[0].items():
+        assert array.dtype == np.float32
+        np.testing.assert_allclose(array, full[0][layer], rtol=2**-11, atol=1e-7)
+    with safe_open(paths["float16"], framework="pt") as file:
+        assert file.get_tensor("layer.1").dtype == torch.float16
+    saved = paths["float32"].stat().st_size - paths["float16"].stat().st_size
+    assert abs(saved - 2 * ROWS * LAYERS * WIDTH) < 64
+
+
+def test_a_number_too_large_for_float16_names_the_layer(embedding, tmp_path):
+    encoder, _ = load_model(embedding.run, embedding.weights)
+    with torch.no_grad():
+        encoder.blocks[1].feed_forward.output.weight.mul_(1e6)
+    save_weights(encoder, embedding.weights, {})
+    call = changed(embedding, dtype="float16"), tmp_path / "out", tmp_path / "partial", ["cpu"]
+    with pytest.raises(InputError, match=r"float16, which ends at 65,504, but layer 2 of "):
+        embed_task(*call)
+    embed_task(embedding, *call[1:])
+
+
+def test_embeddings_of_other_rows_are_refused(embedding, tmp_path):
+    path = tmp_path / "out.safetensors"
+    embed_task(embedding, path, tmp_path / "partial", ["cpu"])
+    write_table(embedding.table, prefix="test")
+    with pytest.raises(InputError, match="made from other rows"):
+        read_embeddings(path, embedding.table)
+
+
+def test_a_sequence_too_long_names_the_row_of_the_users_file(embedding, tmp_path):
+    table = pd.read_parquet(embedding.table)
+    table.loc[7, "sequence"] = "ACG" * 64
+    table.to_parquet(embedding.table)
+    with pytest.raises(InputError, match=r"row train\.7 \(mine\.csv, row 7\) .* 65 tokens"):
+        embed_task(embedding, tmp_path / "out", tmp_path / "partial", ["cpu"])
+
+
+def test_a_large_file_is_written_one_layer_at_a_time(tmp_path):
+    # 24 layers of 4 MB: memory grows by far less than the 96 MB of the file.
+    program = """
+import resource, sys
+import numpy as np
+from dnalm.model.tensors import stream_arrays
+
+shape, names = (4096, 256), [str(layer) for layer in range(24)]
+arrays = ((name, np.full(shape, float(name), dtype=np.float32)) for name in names)
+shapes, types = dict.fromkeys(names, shape), dict.fromkeys(names, "float32")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+stream_arrays(arrays, shapes, types, sys.argv[1], {})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    path = tmp_path / "big.safetensors"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) < 24_000  # kB
+    with safe_open(path, framework="numpy") as file:
+        assert len(list(file.keys())) == 24
+        assert (file.get_tensor("23") == 23).all()
