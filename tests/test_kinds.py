@@ -11,7 +11,7 @@ from dnalm.benchmark.metrics import METRICS_BY_KIND
 KINDS = ("--configfile", "tests/config.yaml", "tests/tiny.yaml", "tests/kinds.yaml")
 RESULTS = "results/kinds"
 TASKS = {"strengths": "regression", "marks": "multilabel", "sites": "per_base"}
-ROWS = {"train": 90, "test": 60}
+ROWS = {"train": 240, "test": 60}
 SPLITS = 3
 
 
@@ -78,8 +78,9 @@ def test_every_kind_is_scored_by_its_metrics_and_learned(finished, task, kind):
     scores = pd.read_csv(folder / "scores.tsv", sep="\t")
     assert scores.columns.tolist() == ["fold", *METRICS_BY_KIND[kind]]
     assert len(scores) == SPLITS
-    chance = {"regression": 0.0, "multilabel": 0.5, "per_base": 0.3}[kind]
-    assert scores[METRICS_BY_KIND[kind][0]].min() > chance + 0.1
+    # Guessing scores 0, 0.5 and 0.25.
+    least = {"regression": 0.3, "multilabel": 0.65, "per_base": 0.45}[kind]
+    assert scores[METRICS_BY_KIND[kind][0]].min() > least
     history = pd.read_csv(folder / "history.tsv", sep="\t")
     assert history.columns[-1] == f"validation_{METRICS_BY_KIND[kind][0]}"
     predictions = pq.read_table(folder / "predictions.parquet").to_pandas()
