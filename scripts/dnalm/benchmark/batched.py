@@ -20,7 +20,7 @@ from dnalm.benchmark.stacking import Stack
 # which it counts as one. Predictions then are those of the exact optimum but for a row or two.
 TOLERANCE = 1e-7
 CERTIFIED = 1e-6
-PATIENCE = 20  # steps without a better bound after which float32 has given what it can
+PATIENCE = 10  # steps without a better bound after which float32 has given what it can
 NUMBERS = 1 << 25  # of one array of margins; more problems than that are fitted in turns
 
 

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from dnalm.benchmark.losses import Loss
-from dnalm.benchmark.shared import Preconditioner, SharedFeatures
+from dnalm.benchmark.shared import Coordinates, Preconditioner, SharedFeatures
 
 MEMORY = 8  # steps that L-BFGS remembers
 TRIALS = 8  # points that are looked at along a step, at most
 SLOPE = 0.1  # share of the slope at its start with which a search along a step is content
 FALLEN = 0.5  # share of the curvature it was made for, below which the preconditioner is renewed
-LEAST = 1e-3  # rows' worth of curvature that it takes at least
 LEAVE = 0.15  # share of problems that have to be done before the others are moved together
 
 
@@ -84,10 +83,10 @@ class Memory:
         inverse = torch.where(sound, 1 / torch.where(sound, product, 1.0), 0.0)
         self.pairs = [*self.pairs[1 - MEMORY :], (change, difference, inverse)]
 
-    def rescale(self, factor: Tensor) -> None:
-        """Take the pairs to other coordinates, in which every step is `factor` times as long."""
+    def move(self, old: Coordinates, new: Coordinates) -> None:
+        """Take the pairs to new coordinates."""
         self.pairs = [
-            (change * factor, difference / factor, inverse)
+            (new.step_from(old, change), new.gradient_from(old, difference), inverse)
             for change, difference, inverse in self.pairs
         ]
 
@@ -132,17 +131,17 @@ def descend(
     active = torch.arange(len(problems), device=start.weights.device)
     weights, intercepts = start.weights.clone(), start.intercepts.clone()
     margins = shared.margins(weights, intercepts, problems.splits)
-    used = problems.loss.curvatures(margins)
-    scales = _scales(shared, preconditioner, problems, used)
+    made_for = problems.loss.hessians(margins)
+    at = preconditioner.coordinates(made_for, problems.inverse_penalties)
     memory, last = Memory(), None
     before = start.steps.clone()
     best = torch.full_like(problems.inverse_penalties, torch.inf)
     best_step = torch.zeros_like(problems.splits)
     for step in range(most + 1):
         gradient, by_intercepts = penalised_gradients(shared, problems, weights, margins)
-        inner = preconditioner.inner(gradient, by_intercepts, scales)
+        inner = preconditioner.inner(gradient, by_intercepts, at)
         bound = gradient.square().sum(dim=(1, 2)) / problems.inverse_penalties / 2
-        bound += by_intercepts.square().sum(dim=1) / (scales[:, :, -1] ** 2).amin(dim=1)
+        bound += by_intercepts.square().sum(dim=1) / at.scales[:, 0, -1].square()
         objective = problems.loss.values(margins) + penalty(problems, weights)
         better = bound < best
         best, best_step = torch.where(better, bound, best), torch.where(better, step, best_step)
@@ -150,38 +149,33 @@ def descend(
         going = ~(bound <= tolerance * objective) & (step - best_step < patience) & (step < most)
         if last is not None:
             memory.add(last[0], inner - last[1])
-        curvatures = problems.loss.curvatures(margins)
-        if (fallen := (curvatures < FALLEN * used).any(dim=1)).any():
-            used = torch.where(fallen[:, None], curvatures, used)
-            factor = _scales(shared, preconditioner, problems, used) / scales
-            scales, inner = scales * factor, inner / factor
-            memory.rescale(factor)
+        hessians = problems.loss.hessians(margins)
+        fallen = _trace(hessians) < FALLEN * _trace(made_for)
+        if fallen.any():
+            made_for = torch.where(_wide(fallen), hessians, made_for)
+            new = preconditioner.coordinates(made_for, problems.inverse_penalties)
+            memory.move(at, new)
+            at, inner = new, new.gradient_from(at, inner)
         kept = going.nonzero()[:, 0]
         if len(kept) <= (1 - LEAVE) * len(active) or not len(kept):
             start.weights[active], start.intercepts[active] = weights, intercepts
             start.steps[active] = before[active] + step
             if not len(kept):
                 return
-            active, problems, scales = active[kept], problems.take(kept), scales[kept]
+            active, problems, at = active[kept], problems.take(kept), at.take(kept)
             weights, intercepts, margins = weights[kept], intercepts[kept], margins[kept]
             best, best_step, inner = best[kept], best_step[kept], inner[kept]
-            used = used[kept]
+            made_for = made_for[kept]
             memory.take(kept)
 
         direction = memory.direction(inner)
-        by_weights, shift = preconditioner.outer(direction, scales)
+        by_weights, shift = preconditioner.outer(direction, at)
         change = shared.margins(by_weights, shift, problems.splits)
         length = _search(problems, weights, by_weights, margins, change)
         weights = weights + _wide(length) * by_weights
         intercepts = intercepts + length[:, None] * shift
         margins = margins + _wide(length) * change
         last = (_wide(length) * direction, inner)
-
-
-def _scales(
-    shared: SharedFeatures, preconditioner: Preconditioner, problems: Problems, curvatures: Tensor
-) -> Tensor:
-    return preconditioner.scales(curvatures.clamp_min(LEAST), problems.inverse_penalties)
 
 
 def penalised_gradients(
@@ -227,6 +221,10 @@ def _search(
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:
     return (one * other).sum(dim=(1, 2))
+
+
+def _trace(matrices: Tensor) -> Tensor:
+    return matrices.diagonal(dim1=1, dim2=2).sum(dim=1)
 
 
 def _wide(values: Tensor) -> Tensor:

@@ -31,11 +31,8 @@ class Loss(Protocol):
     def along(self, margins: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         """Return the first and second derivative along a change of the margins, both [B]."""
 
-    def curvatures(self, margins: Tensor) -> Tensor:
-        """Return the sums of the second derivatives by each of the margins [B, K]."""
-
-    def intercept_hessians(self, margins: Tensor) -> Tensor:
-        """Return the second derivatives by the K intercepts [B, K, K]."""
+    def hessians(self, margins: Tensor) -> Tensor:
+        """Return the sums over rows of the second derivatives by the K margins [B, K, K]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +60,9 @@ class BinaryLoss:
         first = -(wrong * change).sum(dim=(1, 2))
         return first, (wrong * (1 - wrong) * change.square()).sum(dim=(1, 2))
 
-    def curvatures(self, margins: Tensor) -> Tensor:
+    def hessians(self, margins: Tensor) -> Tensor:
         wrong = torch.sigmoid(-self.signs * margins)
-        return (wrong * (1 - wrong) * self.signs.square()).sum(dim=2)
-
-    def intercept_hessians(self, margins: Tensor) -> Tensor:
-        return self.curvatures(margins)[:, :, None]
+        return (wrong * (1 - wrong) * self.signs.square()).sum(dim=2, keepdim=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,16 +92,10 @@ class MultinomialLoss:
         spread = (probabilities * (direction - expected).square()).sum(dim=1, keepdim=True)
         return first, (spread * self.masks).sum(dim=(1, 2))
 
-    def curvatures(self, margins: Tensor) -> Tensor:
+    def hessians(self, margins: Tensor) -> Tensor:
         probabilities = margins.softmax(dim=1)
-        return (probabilities * (1 - probabilities) * self.masks).sum(dim=2)
-
-    def intercept_hessians(self, margins: Tensor) -> Tensor:
-        probabilities = margins.softmax(dim=1) * self.masks
-        diagonal = probabilities.sum(dim=2)
-        products = probabilities @ probabilities.transpose(1, 2)
-        # A number added to all intercepts changes nothing: any curvature in that direction will do.
-        return torch.diag_embed(diagonal) - products + diagonal.mean(dim=1)[:, None, None]
+        inside = probabilities * self.masks
+        return torch.diag_embed(inside.sum(dim=2)) - inside @ probabilities.transpose(1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +121,5 @@ class SquaredLoss:
         first = (self.residuals(margins) * direction).sum(dim=(1, 2))
         return first, (direction.square() * self.masks).sum(dim=(1, 2))
 
-    def curvatures(self, margins: Tensor) -> Tensor:
-        return self.masks.sum(dim=2)
-
-    def intercept_hessians(self, margins: Tensor) -> Tensor:
-        return self.curvatures(margins)[:, :, None]
+    def hessians(self, margins: Tensor) -> Tensor:
+        return self.masks.sum(dim=2, keepdim=True)

@@ -6,6 +6,7 @@ problem (1 for two classes, else one for each class).
 
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 BLOCK = 4096  # rows that are looked at in float64 at once
 BLOCKS = 8  # parts of the columns of the Gram matrix, which is symmetric
+LEAST = 1e-3  # rows' worth of curvature that no output has less of
 CONSTANT = 1e-10  # share of its variance over all rows below which a feature is constant in a split
 
 
@@ -100,12 +102,35 @@ class SharedFeatures:
             yield at, self.values[at : at + size].to(dtype)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Coordinates:
+    """Of B problems: the `rotation` [B, K, K] of their outputs and the `scales` [B, K, D + 1]."""
+
+    rotation: Tensor
+    scales: Tensor
+
+    def take(self, kept: Tensor) -> "Coordinates":
+        """Return those of some problems."""
+        return Coordinates(rotation=self.rotation[kept], scales=self.scales[kept])
+
+    def step_from(self, other: "Coordinates", step: Tensor) -> Tensor:
+        """Return a step [B, K, D + 1] that was given in other coordinates."""
+        turn = self.rotation.transpose(1, 2) @ other.rotation
+        return turn @ (step / other.scales) * self.scales
+
+    def gradient_from(self, other: "Coordinates", gradient: Tensor) -> Tensor:
+        """Return a gradient [B, K, D + 1] that was given in other coordinates."""
+        turn = self.rotation.transpose(1, 2) @ other.rotation
+        return turn @ (gradient * other.scales) / self.scales
+
+
 class Preconditioner:
     """The eigenvectors of the features' second moments: one matrix that suits all fits.
 
-    Where all weights are 0, every row has the same curvature p (1 - p), p the share of its class:
-    there the Hessian is this matrix times a number, plus the penalty on its diagonal. In the
-    coordinates `inner` it is the identity, whatever the penalty.
+    Where all weights are 0, every row has the same second derivatives by its K margins. There the
+    Hessian is their matrix times the features' moments, plus the penalty on its diagonal: in the
+    coordinates of both matrices' eigenvectors, divided by the roots of its eigenvalues, it is the
+    identity, whatever the penalty. Later it is nearly so with the sum of all rows' matrices.
     """
 
     def __init__(self, values: Tensor) -> None:
@@ -125,21 +150,23 @@ class Preconditioner:
         other.eigenvectors = self.eigenvectors.to(dtype)
         return other
 
-    def scales(self, curvatures: Tensor, inverse_penalties: Tensor) -> Tensor:
-        """Return [B, K, D + 1]: the square roots of the Hessian's eigenvalues, intercept last.
+    def coordinates(self, hessians: Tensor, inverse_penalties: Tensor) -> Coordinates:
+        """Return the coordinates for sums of rows' second derivatives [B, K, K] and 1/C [B]."""
+        curvatures, rotation = torch.linalg.eigh(hessians)
+        curvatures = curvatures.clamp_min(LEAST)[:, :, None]
+        weights = curvatures * self.eigenvalues + inverse_penalties[:, None, None]
+        if rotation.shape[1] > 1:
+            # Equal intercepts of all classes change nothing: their curvature is what one likes.
+            curvatures = torch.cat([curvatures[:, -1:], curvatures[:, 1:]], dim=1)
+        scales = torch.cat([weights, curvatures], dim=2).sqrt()
+        return Coordinates(rotation=rotation, scales=scales)
 
-        `curvatures` [B, K] are the sums over rows, `inverse_penalties` [B] 1/C.
-        """
-        weights = curvatures[:, :, None]
-        parts = weights * self.eigenvalues + inverse_penalties[:, None, None]
-        return torch.cat([parts, weights], dim=2).sqrt()
-
-    def inner(self, by_weights: Tensor, by_intercepts: Tensor, scales: Tensor) -> Tensor:
+    def inner(self, by_weights: Tensor, by_intercepts: Tensor, at: Coordinates) -> Tensor:
         """Return a gradient [B, K, D] and [B, K] in the inner coordinates [B, K, D + 1]."""
-        rotated = by_weights @ self.eigenvectors
-        return torch.cat([rotated, by_intercepts[:, :, None]], dim=2) / scales
+        rotated = torch.cat([by_weights @ self.eigenvectors, by_intercepts[:, :, None]], dim=2)
+        return at.rotation.transpose(1, 2) @ rotated / at.scales
 
-    def outer(self, step: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+    def outer(self, step: Tensor, at: Coordinates) -> tuple[Tensor, Tensor]:
         """Return a step in the inner coordinates as one of weights and intercepts."""
-        scaled = step / scales
-        return scaled[:, :, :-1] @ self.eigenvectors.T, scaled[:, :, -1]
+        rotated = at.rotation @ (step / at.scales)
+        return rotated[:, :, :-1] @ self.eigenvectors.T, rotated[:, :, -1]
