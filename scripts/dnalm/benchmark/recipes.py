@@ -44,7 +44,7 @@ def cut_windows(
         elements = find_elements(build, name, files, random)
         places = Places(genome, contigs, elements.avoided, build["gaps"])
         facts = _check_records(elements, places, build, files)
-        windows = elements.windows
+        windows = elements.windows[elements.windows["contig"].isin(contigs)]
         inside = places.is_inside(windows)
         has_gap = places.has_gap(windows) & inside
         facts |= {
