@@ -81,7 +81,7 @@ class Shard:
         """Return whether the file is there and holds what was asked for."""
         try:
             found = np.load(self.path, mmap_mode="r")
-        except (OSError, ValueError):  # none, or cut off when the machine went down
+        except (OSError, EOFError, ValueError):  # none, or cut off as the machine went down
             return False
         return found.shape == shape and found.dtype == kind
 
