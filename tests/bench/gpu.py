@@ -191,7 +191,8 @@ class Bench:
         options = {"precision": PRECISION, "compiled": compiled}
         encoder = arrange(encoder, layout, self.group, **options)
         batch = make_batch(config, settings, config.max_tokens).to(self.device)
-        return OurStep(encoder, settings, batch, Optimizer(encoder, settings, self.group))
+        optimizer = Optimizer(encoder, settings, self.group, steps=1)
+        return OurStep(encoder, settings, batch, optimizer)
 
     def make_theirs(
         self, config: EncoderConfig, state: dict[str, Tensor], sequences: int

@@ -17,13 +17,15 @@ class Optimizer:
 
     Without shards all gradients are parts of one flat tensor: one exchange, one norm and one
     scaling serve all parameters. With shards each process holds its part of every gradient, summed
-    over the processes as the backward pass goes.
+    over the processes as the backward pass goes. The learning rate may fall to the last of `steps`.
     """
 
-    def __init__(self, encoder: Encoder, config: PretrainConfig, group: Group) -> None:
+    def __init__(
+        self, encoder: Encoder, config: PretrainConfig, group: Group, *, steps: int
+    ) -> None:
         # Kept, because a gathered shard is another tensor under the same name.
         self.parameters = dict(encoder.named_parameters())
-        self.config = config
+        self.config, self.steps = config, steps
         self.gradient_norm = torch.zeros((), device=group.device)
         self.adam = torch.optim.AdamW(
             self.parameters.values(),
@@ -66,7 +68,7 @@ class Optimizer:
 
     def rate(self, step: int) -> float:
         """Return the learning rate of the update that ends step `step`, counted from 1."""
-        return learning_rate(step, self.config.schedule)
+        return learning_rate(step, self.config.schedule, self.steps)
 
     def update(self, weight: float, step: int) -> None:
         """Take the summed gradient of `weight` tokens in all processes, update and forget it.

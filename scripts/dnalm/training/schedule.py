@@ -1,29 +1,39 @@
 """The learning rate of each step."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from dnalm.errors import InputError
+
+# What is left of the peak, by the share of the steps after the warm-up that are done.
+TO_THE_LAST_STEP: dict[str, Callable[[float], float]] = {
+    "linear": lambda done: 1.0 - done,
+    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
+}
+DECAYS = ("inverse_sqrt", *TO_THE_LAST_STEP, "constant")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
     """Linear from `initial` to `peak` within `warmup_steps`, then `decay`.
 
-    `inverse_sqrt` is the decay of the paper, as far as its words decide it;
-    `constant` keeps the peak.
+    `inverse_sqrt` is the decay of the paper, as far as its words decide it; `linear` and `cosine`
+    fall to 0 with the last step, so that another number of steps is another run from its first
+    step on; `constant` keeps the peak.
     """
 
     initial: float
     peak: float
     warmup_steps: int
-    decay: Literal["inverse_sqrt", "constant"]
+    decay: Literal["inverse_sqrt", "linear", "cosine", "constant"]
 
     def __post_init__(self) -> None:
-        if self.decay not in ("inverse_sqrt", "constant"):
+        if self.decay not in DECAYS:
+            allowed = ", ".join(map(repr, DECAYS[:-1]))
             raise InputError(
-                f"pretrain.schedule.decay is {self.decay!r}; give 'inverse_sqrt' or 'constant'."
+                f"pretrain.schedule.decay is {self.decay!r}; give {allowed} or {DECAYS[-1]!r}."
             )
         if self.warmup_steps < 1:
             raise InputError(
@@ -32,13 +42,17 @@ class ScheduleConfig:
             )
 
 
-def learning_rate(step: int, config: ScheduleConfig) -> float:
-    """Return the learning rate of update `step`, which counts from 1.
+def learning_rate(step: int, config: ScheduleConfig, steps: int) -> float:
+    """Return the learning rate of update `step` of `steps`, counted from 1.
 
-    initial + (peak − initial)·t/warmup until t = warmup, then peak·√(warmup/t).
+    initial + (peak − initial)·t/w until t = w, the warm-up; then peak·√(w/t), or, with the share
+    s = (t − w)/(steps − w), peak·(1 − s) or peak·(1 + cos πs)/2.
     """
-    if step <= config.warmup_steps:
-        return config.initial + (config.peak - config.initial) * step / config.warmup_steps
+    warmup = config.warmup_steps
+    if step <= warmup:
+        return config.initial + (config.peak - config.initial) * step / warmup
     if config.decay == "constant":
         return config.peak
-    return config.peak * math.sqrt(config.warmup_steps / step)
+    if config.decay == "inverse_sqrt":
+        return config.peak * math.sqrt(warmup / step)
+    return config.peak * TO_THE_LAST_STEP[config.decay]((step - warmup) / (steps - warmup))

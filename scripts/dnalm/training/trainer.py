@@ -63,7 +63,7 @@ class Trainer:
         with explain_shortage(operation, layout, group.size, passes=False):
             options = {"precision": config.precision, "compiled": operation.compile}
             self.encoder = arrange(encoder, layout, group, **options).train()
-            self.optimizer = Optimizer(self.encoder, config, group)
+            self.optimizer = Optimizer(self.encoder, config, group, steps=steps)
         self.batches = batches
         self.validation, self.test = validation, test
         self.history = history

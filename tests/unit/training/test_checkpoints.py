@@ -73,6 +73,24 @@ def test_a_stopped_run_continues_to_the_same_weights_and_history(interrupted):
     assert job.curve() == whole.curve()
 
 
+@pytest.mark.parametrize("decay", ["linear", "cosine"])
+def test_a_rate_that_falls_to_the_last_step_goes_on_where_it_was(make_job, monkeypatch, decay):
+    def change(run, operation):
+        run["pretrain"]["schedule"]["decay"] = decay
+
+    job, whole = make_job(change), make_job(change)
+    whole.train()
+    with monkeypatch.context() as patched:
+        patched.setattr("dnalm.training.launch.Interruption", lambda *_, **__: stop_after(8)())
+        assert job.train() == "the test"
+    assert job.train() is None
+    assert same_weights(job, whole)
+    assert job.curve() == whole.curve()
+    rates = [[row["lr"] for row in each.history() if "lr" in row] for each in (job, whole)]
+    assert rates[0] == rates[1]
+    assert (len(rates[0]), rates[0][4], rates[0][-1]) == (12, 1e-3, 0.0)
+
+
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors", "progress.json"])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_half_written_newest_checkpoint_is_passed_over(interrupted, file, damage):

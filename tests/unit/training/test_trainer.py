@@ -59,7 +59,7 @@ def test_the_loop_is_adam_on_the_mean_loss_with_bounded_norm(make_job, corpus, v
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(encoder.parameters(), 0.05)
         assert norm > 0.05
-        adam.param_groups[0]["lr"] = learning_rate(step + 1, config.schedule)
+        adam.param_groups[0]["lr"] = learning_rate(step + 1, config.schedule, 6)
         adam.step()
         losses.append(float(loss.detach()))
     rows = [row for row in job.history() if "lr" in row]

@@ -75,6 +75,17 @@ def test_the_hash_changes_with_what_decides_and_not_with_names_or_the_order_of_k
     assert state_hash(run, manifest, tmp_path / "counts.npy") != first
 
 
+@pytest.mark.parametrize("key", ["tokens", "steps"])
+def test_a_run_of_another_length_has_another_hash_as_its_rate_may_fall_otherwise(
+    settings, corpus, key
+):
+    run, _ = settings
+    longer = copy.deepcopy(run)
+    longer["pretrain"][key] += 1
+    counts = corpus.folder / "kmer_counts.npy"
+    assert state_hash(longer, corpus.manifest, counts) != state_hash(run, corpus.manifest, counts)
+
+
 HAPLOTYPES = {
     "panel": "p",
     "genome": "planted",
