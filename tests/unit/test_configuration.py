@@ -50,9 +50,15 @@ def overlay(*changes: dict) -> dict:
     return config
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "tiny.yaml", "real.yaml", "real_quick.yaml"])
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "tiny.yaml", "real.yaml", "real_quick.yaml", "real_tasks.yaml"]
+)
 def test_overlays_are_valid_on_top_of_the_shipped_configuration(name):
-    below = {"real_quick.yaml": ["real.yaml"], "tiny.yaml": ["config.yaml"]}
+    below = {
+        "real_quick.yaml": ["real.yaml"],
+        "real_tasks.yaml": ["real.yaml"],
+        "tiny.yaml": ["config.yaml"],
+    }
     layers = [*below.get(name, []), name]
     config = overlay(*(yaml.safe_load((ROOT / "tests" / layer).read_text()) for layer in layers))
     assert schema.find_schema_errors(config, SCHEMA) == []
@@ -270,6 +276,19 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         (
             {"tasks": {"mine.x": {"path": "{split}", "kind": "binary", "classes": 3}}},
             ["tasks.mine.x", "classes 3"],
+        ),
+        (
+            {"tasks": {"mine.x": BUILT | {"path": "{split}.csv", "test_share": 0.1}}},
+            ["tasks.mine.x.test_share", "one file of all rows"],
+        ),
+        (
+            {
+                "tasks": {
+                    "mine.x": BUILT
+                    | {"path": "a.csv", "test_share": 0.1, "sha256": {"test": "0" * 64}}
+                }
+            },
+            ["tasks.mine.x.sha256", "no test file"],
         ),
         (
             {"tasks": {"mine.x": BUILT | {"build": ENHANCERS}}},

@@ -1,7 +1,7 @@
 """A downstream task: labelled sequences of one or more files as one checked table."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from dnalm.benchmark.checks import check_sums, check_table
 from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
 from dnalm.benchmark.guesses import guess_meaning
+from dnalm.benchmark.held_out import hold_out
 from dnalm.benchmark.inventory import SPLITS, name_files, summarise
 from dnalm.benchmark.label_cells import read_label
 from dnalm.benchmark.labelled import LabelledRow, read_labelled
@@ -57,6 +58,7 @@ class TaskConfig:
     labels: Mapping[Any, int] | None
     rows: Mapping[str, int] | None
     length: int | None
+    test_share: float | None
     shuffle_labels: bool
     seed: int
 
@@ -64,7 +66,7 @@ class TaskConfig:
     def of(cls, name: str, task: Mapping[str, Any]) -> "TaskConfig":
         """Read the keys of one entry of `tasks:`; keys that may be null may also be missing."""
         nullable = {"kind", "classes", "label_separator", "label_pattern", "labels", "rows"}
-        nullable |= {"length"}
+        nullable |= {"length", "test_share"}
         missing = [key for key in cls.__annotations__ if key not in task and key not in nullable]
         if missing:
             raise InputError(
@@ -116,7 +118,7 @@ def make_task(
     cleaned, replaced = zip(*map(_clean, rows), strict=True) if rows else ((), ())
     table = pd.DataFrame(
         {
-            "id": _ids(rows),
+            "id": "",
             "sequence": list(cleaned),
             "label": [
                 read_label(row, sequence, config)
@@ -126,6 +128,12 @@ def make_task(
             "provenance": [row.provenance for row in rows],
         }
     )
+    if config.test_share is not None:
+        try:
+            table = hold_out(table, config.kind, config.test_share, config.seed)
+        except InputError as error:
+            raise InputError(f"Task {name} ({name_files(files, 'train')}): {error}") from None
+    table["id"] = _ids(table["split"])
     check_table(table, name, config, files)
     folds = CrossValidationConfig(**cross_validation)
     if config.shuffle_labels:
@@ -145,12 +153,12 @@ def make_task(
     )
 
 
-def _ids(rows: Sequence[LabelledRow]) -> list[str]:
+def _ids(splits: Iterable[str]) -> list[str]:
     counts: Counter[str] = Counter()
     ids = []
-    for row in rows:
-        ids.append(f"{row.split}.{counts[row.split]}")
-        counts[row.split] += 1
+    for split in splits:
+        ids.append(f"{split}.{counts[split]}")
+        counts[split] += 1
     return ids
 
 

@@ -141,7 +141,12 @@ def describe_rows(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def list_sources(entry: Mapping[str, Any], task: str, split: str) -> list[str]:
-    """Return the paths or addresses of a split of a resolved task, {name} and {split} filled in."""
+    """Return the paths or addresses of a split of a resolved task, {name} and {split} filled in.
+
+    Where test rows are drawn by `test_share`, all files are those of the split train.
+    """
+    if entry.get("test_share") is not None and split == "test":
+        return []
     sources = entry["path"] if "path" in entry else entry["url"]
     sources = sources[split] if isinstance(sources, Mapping) else sources
     sources = [sources] if isinstance(sources, str) else sources

@@ -12,7 +12,7 @@ from dnalm.configuration.resolve import list_sources, resolve_task
 PLACEHOLDERS = {"name", "split"}
 # What says how to read files of rows, which a task that is cut from a genome has not.
 OF_FILES = ("sha256", "format", "sequence_column", "label_column", "label_separator")
-OF_FILES += ("label_pattern",)
+OF_FILES += ("label_pattern", "test_share")
 
 
 def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
@@ -74,6 +74,13 @@ def _sources(key: str, task: Mapping[str, Any], name: str) -> Iterator[str]:
     parts = [raw] if isinstance(raw, str) else raw.values()
     texts = [text for part in parts for text in ([part] if isinstance(part, str) else part)]
     wrong = [sentence for text in texts for sentence in _placeholders(key, text)]
+    if task["test_share"] is not None:
+        if not isinstance(raw, str) or "{split}" in raw:
+            wrong.append(
+                f"{key}.test_share: it is for one file of all rows; name one, or remove it."
+            )
+        elif "test" in task.get("sha256", {}):
+            wrong.append(f"{key}.sha256: with test_share there is no test file; give train alone.")
     yield from wrong
     if wrong or "." not in name:  # without a dot there is nothing to fill in for {name}
         return

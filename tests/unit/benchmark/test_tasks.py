@@ -367,3 +367,31 @@ def test_real_tasks_have_the_counts_that_their_readme_gives(data_folder):
     held = table.loc[table["split"] == "train", "folds"].str[0].value_counts()
     assert held.sum() == 4904
     assert held.max() - held.min() <= 3
+
+
+def test_test_rows_are_drawn_class_by_class_from_one_file_and_twins_stay_together(tmp_path):
+    rows = rows_of(40, 3)
+    twin = rows[0][0].translate(str.maketrans("ACGT", "TGCA"))[::-1]
+    path = write_csv(tmp_path / "all.csv", [*rows, (twin, rows[0][1])])
+    table, summary = make({"train": [path], "test": []}, test_share=0.25)
+    assert summary["rows_per_class"]["test"] == [5, 5]
+    assert summary["rows"] == {"train": 31, "test": 10}
+    assert list(table["split"]) == ["train"] * 31 + ["test"] * 10
+    assert table["id"].iloc[[0, 30, 31, 40]].tolist() == ["train.0", "train.30", "test.0", "test.9"]
+    assert sorted(zip(table["sequence"], table["label"], strict=True)) == sorted(
+        [*rows, (twin, rows[0][1])]
+    )
+    splits = table.set_index("sequence")["split"]
+    assert splits[twin] == splits[rows[0][0]]
+    again, _ = make({"train": [path], "test": []}, test_share=0.25)
+    other, _ = make({"train": [path], "test": []}, test_share=0.25, seed=1)
+    assert again.equals(table)
+    assert list(other["sequence"]) != list(table["sequence"])
+
+
+def test_too_few_rows_to_draw_test_rows_from_are_refused_with_the_file(tmp_path):
+    path = write_csv(
+        tmp_path / "all.csv", [("ACGTACGTAA", 0), ("ACGTACCTAA", 0), ("CCGTACGTAA", 1)]
+    )
+    with pytest.raises(InputError, match=r"mine.x \(.*all\.csv\): Class 1 has 1 different"):
+        make({"train": [path], "test": []}, test_share=0.2)
