@@ -95,16 +95,10 @@ def probe(
         ),
     )
 
-    final = solve(
-        features[best["feature"]],
-        splits.labels,
-        [(split.training, splits.test) for split in splits],
-        [best["penalty"]],
-        kind,
-        splits.classes,
-        config.solving,
-        threads,
-    )
+    tested = [(split.training, splits.test) for split in splits]
+    chosen, penalty = features[best["feature"]], [best["penalty"]]
+    solving = (kind, splits.classes, config.solving, threads)
+    final = solve(chosen, splits.labels, tested, penalty, *solving)
     truth = splits.labels[splits.test]
     fitted = [
         (split.fold, outcome.outputs, decide(outcome.outputs, kind))

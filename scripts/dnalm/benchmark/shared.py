@@ -139,7 +139,7 @@ class Preconditioner:
         edges = [width * part // BLOCKS for part in range(BLOCKS + 1)]
         for start, stop in pairwise(edges):
             moments[start:stop, start:] = values[:, start:stop].T @ values[:, start:]
-            moments[start:, start:stop] = moments[start:stop, start:].T
+            moments[stop:, start:stop] = moments[start:stop, stop:].T
         eigenvalues, self.eigenvectors = torch.linalg.eigh(moments)
         self.eigenvalues = eigenvalues.clamp_min(0) / count
 

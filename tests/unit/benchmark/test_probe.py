@@ -254,3 +254,45 @@ def test_features_of_another_table_or_with_nan_are_refused():
     features["layer.1"][3, 2] = np.nan
     with pytest.raises(InputError, match="not finite"):
         probe(features, table, "binary", CONFIG, threads=1)
+
+
+def test_both_solvers_choose_and_score_alike():
+    table = make_table(900, 500, 5, classes=3)
+    features = make_features(table, {"layer.1": 0.2, "layer.2": 0.5}, width=40)
+    batched, reference = (
+        probe(features, table, "multiclass", replace(CONFIG, solver=solver), threads=1)
+        for solver in ("batched", "newton-cholesky")
+    )
+    assert batched.selected == reference.selected
+    assert (batched.scores["mcc"] - reference.scores["mcc"]).abs().max() <= 0.004
+    for ours, theirs in zip(batched.grid, reference.grid, strict=True):
+        assert max(ours["gaps"]) <= 1e-6
+        assert theirs["gaps"] == [None] * 5
+        mean = "validation_mcc_mean"
+        assert ours[mean] == pytest.approx(theirs[mean], abs=0.004)
+
+
+@pytest.mark.parametrize("solver", ["auto", "batched"])
+@pytest.mark.parametrize("kind", ["multilabel", "regression"])
+def test_labels_of_several_and_numbers_are_probed_by_their_own_metrics(kind, solver):
+    table = make_table(400, 200, 4)
+    generator = np.random.default_rng(6)
+    signal = generator.normal(size=(600, 2))
+    labels = 10 * signal + 70 if kind == "regression" else (signal > 0.5).astype(int)
+    table["label"] = list(labels)
+    noise = generator.normal(size=(600, 6)).astype(np.float32)
+    told = np.concatenate([signal + 0.5 * noise[:, :2], noise], axis=1).astype(np.float32)
+    config = replace(CONFIG, solver=solver)
+    result = probe({"layer.1": noise, "layer.2": told}, table, kind, config, threads=1)
+    metric = {"multilabel": "auc_mean", "regression": "pearson_mean"}[kind]
+    assert result.selected["feature"] == "layer.2"
+    assert f"validation_{metric}_mean" in result.grid[0]
+    assert result.scores[metric].min() > 0.8
+    first = result.predictions.query("fold == 0")
+    predictions = np.stack(first["prediction"])
+    if kind == "regression":
+        found = [np.corrcoef(predictions[:, c], labels[400:, c])[0, 1] for c in range(2)]
+    else:
+        columns = [first[f"probability.{c}"] for c in range(2)]
+        found = [roc_auc_score(labels[400:, c], columns[c]) for c in range(2)]
+    assert result.scores[metric][0] == pytest.approx(np.mean(found))
