@@ -22,7 +22,7 @@ from dnalm.training.history import read_history
 
 REPOSITORY = Path(__file__).parents[3]
 TRAINER = REPOSITORY / "scripts" / "pretrain.py"
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 600
 
 RUN = {
     "model": "tiny",

@@ -16,7 +16,7 @@ from dnalm.training.hardware import check_devices
 from dnalm.training.memory import Layout, explain_shortage
 from dnalm.training.settings import Operation
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 600
 STEPS, CADENCE = 60, 10
 
 

@@ -15,7 +15,7 @@ from dnalm.errors import InputError
 from dnalm.training.lock import Lock
 
 TIMINGS = {"tokens_per_second", "data_wait_share", "peak_memory_bytes"}
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 600
 
 
 def launch(job, **options):

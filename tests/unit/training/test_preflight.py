@@ -25,7 +25,7 @@ from dnalm.training.preflight import (
 )
 from dnalm.training.settings import Run
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 600
 SCRIPTS = LIBRARY.parent
 
 

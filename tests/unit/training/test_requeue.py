@@ -13,7 +13,7 @@ import pytest
 
 from dnalm.training.requeue import AGAIN, Stop, ask_seconds_left, find_job, find_limit, go_on
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 600
 
 
 @pytest.fixture
