@@ -14,7 +14,7 @@ import torch
 from dnalm.benchmark.labels import CLASSES, decide
 from dnalm.benchmark.metrics import headline, score
 from dnalm.benchmark.networks import Design
-from dnalm.benchmark.partial import Partial, hash_array
+from dnalm.benchmark.partial import Partial, choice_facts
 from dnalm.benchmark.probe import check_features
 from dnalm.benchmark.results import RANKED, Result, prediction_rows
 from dnalm.benchmark.search import (
@@ -60,7 +60,7 @@ def mlp_probe(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(threads)
 
-    kept = Partial(partial, _facts(features, splits, kind, config))
+    kept = Partial(partial, choice_facts(features, splits, kind, asdict(config)))
     grid = _search_all(features, splits, kind, metric, config, device, kept)
     key = f"validation_{metric}_mean"
     best = max(grid, key=lambda row: np.nan_to_num(row[key], nan=-np.inf))
@@ -88,19 +88,6 @@ def mlp_probe(
         seconds=time.monotonic() - started,
         not_converged=sum(row["state"] == "diverged" for row in grid),
     )
-
-
-def _facts(
-    features: Mapping[str, np.ndarray], splits: Splits, kind: str, config: MlpConfig
-) -> dict[str, Any]:
-    """Return all that decides the trials."""
-    return {
-        "features": {name: hash_array(array) for name, array in features.items()},
-        "labels": hash_array(splits.labels),
-        "splits": [(hash_array(split.training), hash_array(split.validation)) for split in splits],
-        "kind": kind,
-        "config": asdict(config),
-    }
 
 
 def _search_all(

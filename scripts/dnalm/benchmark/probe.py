@@ -16,7 +16,7 @@ import pandas as pd
 
 from dnalm.benchmark.labels import CLASSES, decide
 from dnalm.benchmark.metrics import headline, score, single_score
-from dnalm.benchmark.partial import Partial, hash_array
+from dnalm.benchmark.partial import Partial, choice_facts
 from dnalm.benchmark.regression import TOLERANCE
 from dnalm.benchmark.results import RANKED, Result, prediction_rows
 from dnalm.benchmark.solver import Outcome, SolverConfig, solve
@@ -83,7 +83,8 @@ def probe(
     for name, array in features.items():
         check_features(name, array, len(table))
 
-    kept = Partial(partial, _facts(features, splits, kind, config))
+    facts = choice_facts(features, splits, kind, asdict(config))
+    kept = Partial(partial, {**facts, "tolerance": TOLERANCE})
     walks = _walk_all(features, splits, penalties, kind, metric, config, threads, kept)
     grid = _grid(walks, penalties, metric)
     # What cannot be scored (no label with both classes) is worse than any score.
@@ -152,20 +153,6 @@ def check_features(name: str, array: np.ndarray, rows: int) -> None:
         raise InputError(
             f"the features {name} hold numbers that are not finite: check the model's weights."
         )
-
-
-def _facts(
-    features: Mapping[str, np.ndarray], splits: Splits, kind: str, config: ProbeConfig
-) -> dict[str, Any]:
-    """Return all that decides the validation scores."""
-    return {
-        "features": {name: hash_array(array) for name, array in features.items()},
-        "labels": hash_array(splits.labels),
-        "splits": [(hash_array(split.training), hash_array(split.validation)) for split in splits],
-        "kind": kind,
-        "config": asdict(config),
-        "tolerance": TOLERANCE,
-    }
 
 
 def _walk_all(

@@ -20,11 +20,7 @@ from dnalm.benchmark.embed import EmbedConfig, embed, read_embeddings
 from dnalm.benchmark.embed_shards import Embedding, embed_task
 from dnalm.benchmark.models import load_model
 from dnalm.errors import InputError
-from dnalm.files import sha256_of, write_json
-from dnalm.genome.kmers import Vocabulary
-from dnalm.model.config import EncoderConfig
-from dnalm.model.encoder import Encoder
-from dnalm.model.initialise import initialise
+from dnalm.files import sha256_of
 from dnalm.model.weights import save_weights
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "scripts")}
@@ -42,31 +38,9 @@ embed_task(embedding, sys.argv[2], sys.argv[3], ["cpu"])
 
 
 @pytest.fixture
-def embedding(tmp_path) -> Embedding:
+def embedding(tmp_path, draw_model) -> Embedding:
     """Return a model and a task of 50 rows of 4 to 89 bases, in files, and settings for them."""
-    vocabulary = Vocabulary(3, "v2")
-    config = EncoderConfig(
-        layers=LAYERS,
-        heads=2,
-        width=WIDTH,
-        ffn_width=32,
-        positions="rotary",
-        feed_forward="swiglu",
-        ffn_bias=False,
-        max_tokens=64,
-        vocabulary_size=vocabulary.size,
-        pad_id=vocabulary.pad,
-        mask_id=vocabulary.mask,
-        token_dropout=None,
-        dropout=0.0,
-        layer_norm_eps=1e-5,
-        initialisation="haiku",
-    )
-    encoder = Encoder(config)
-    initialise(encoder, 1)
-    run, weights, table = (str(tmp_path / name) for name in ("run.json", "weights", "task"))
-    save_weights(encoder, weights, {})
-    write_json(run, {"encoder": vars(config), "k": 3, "vocabulary": "v2"})
+    model, table = draw_model(k=3, layers=LAYERS, seed=1), str(tmp_path / "task")
     write_table(table)
     settings = EmbedConfig(
         layers="all",
@@ -78,7 +52,7 @@ def embedding(tmp_path) -> Embedding:
         batch_tokens=256,
         shard_rows=8,
     )
-    return Embedding(run=run, weights=weights, table=table, config=settings, threads=1)
+    return Embedding(**model, table=table, config=settings, threads=1)
 
 
 def write_table(path: str, rows: int = ROWS, prefix: str = "train") -> None:
