@@ -31,7 +31,8 @@ class LikenessConfig:
     """What counts as alike, and how candidates are found.
 
     k, window: of the seeds (`find_seeds`); a stretch of k + window − 1 equal bases is always found.
-    most_places: a seed at more places than this is a repeat, which is not followed.
+    most_places: a seed at more places than this is a repeat. Repeats are followed only where a
+        sequence shares nothing else, its rarest one, to so many places.
     min_identity: share of columns that agree in the part where both sequences lie.
     min_overlap: bases of that part; of shorter sequences all bases.
     """
@@ -45,7 +46,7 @@ class LikenessConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """Pairs (columns `COLUMNS`), and how many different seeds there were and were not followed."""
+    """Pairs (columns `COLUMNS`), and how many different seeds there were and were repeats."""
 
     pairs: pd.DataFrame
     seeds: int
@@ -76,6 +77,11 @@ def find_alike(sequences: Sequence[str], config: LikenessConfig) -> Likeness:
             for (name, kind), values in zip(COLUMNS.items(), columns, strict=True)
         }
     )
+    if (pairs["first"] > pairs["second"]).any():  # by a repeat, from the later one or from both
+        ordered = np.sort(pairs[["first", "second"]].to_numpy(), axis=1)
+        pairs = pairs.assign(first=ordered[:, 0], second=ordered[:, 1])
+        pairs = pairs.sort_values(["first", "second"]).drop_duplicates(["first", "second"])
+        pairs = pairs.reset_index(drop=True)
     return Likeness(pairs=pairs, seeds=len(index.followed), repeats=int((~index.followed).sum()))
 
 
@@ -90,4 +96,5 @@ def _index(seeds: Seeds, rows: int, most_places: int) -> Index:
         order=np.argsort(numbers, kind="stable"),
         begins=np.concatenate(([0], np.cumsum(counts))),
         followed=counts <= most_places,
+        most_places=most_places,
     )

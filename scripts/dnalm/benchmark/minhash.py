@@ -16,7 +16,6 @@ import numpy as np
 from dnalm.compiled import compiled
 from dnalm.genome.kmers import to_codes
 
-LARGEST_K = 31  # 62 bits
 UNKNOWN = np.uint64(2**64 - 1)  # the hash of a k-mer with an N
 
 

@@ -30,6 +30,7 @@ class Index(NamedTuple):
     order: np.ndarray  # [S], seeds by their numbers
     begins: np.ndarray  # [K + 1], of each number in `order`
     followed: np.ndarray  # bool [K]
+    most_places: int
 
 
 @compiled
@@ -41,6 +42,8 @@ def compare(start, stop, codes, starts, index, k, min_identity, min_overlap):
     flips = np.empty(size, np.bool_)
     for row in range(start, stop):
         hits = _hits(row, starts, index, k)
+        if not len(hits):
+            hits = _rarest_hits(row, starts, index, k)
         end = 0
         while end < len(hits):
             begin = end
@@ -77,10 +80,7 @@ def _grow(array):
 
 @compiled
 def _hits(row, starts, index, k):
-    """Return where later sequences share seeds with one, sorted: sequence, strand, diagonal.
-
-    Each as one number: 31 bits, one bit, and the diagonal + MIDDLE in 32 bits.
-    """
+    """Return where later sequences share seeds with one, sorted: sequence, strand, diagonal."""
     begins, total = index.begins, 0
     first, last = index.limits[row], index.limits[row + 1]
     for number in index.numbers[first:last]:
@@ -95,16 +95,47 @@ def _hits(row, starts, index, k):
             owner = np.int64(index.rows[other])
             if owner <= row:
                 continue
-            place = np.int64(index.places[other])
-            turned = np.int64(index.flipped[seed] != index.flipped[other])
-            if turned:
-                place = starts[owner + 1] - starts[owner] - k - place
-            diagonal = place - index.places[seed] + MIDDLE
-            hits[n] = (owner << 33) | (turned << 32) | diagonal
+            hits[n] = _hit(seed, other, owner, starts, index, k)
             n += 1
     hits = hits[:n]
     hits.sort()
     return hits
+
+
+@compiled
+def _rarest_hits(row, starts, index, k):
+    """Return the same of the rarest repeat of a sequence, of earlier sequences as well, bounded.
+
+    Variants of one sequence, or windows shifted by single bases, share nothing but repeats.
+    """
+    begins, rarest, fewest = index.begins, -1, 0
+    for seed in range(index.limits[row], index.limits[row + 1]):
+        number = index.numbers[seed]
+        count = begins[number + 1] - begins[number]
+        if not index.followed[number] and (rarest < 0 or count < fewest):
+            rarest, fewest = seed, count
+    if rarest < 0:
+        return np.empty(0, np.int64)
+    first = begins[index.numbers[rarest]]
+    hits, n = np.empty(index.most_places, np.int64), 0
+    for other in index.order[first : first + index.most_places]:
+        owner = np.int64(index.rows[other])
+        if owner != row:
+            hits[n] = _hit(rarest, other, owner, starts, index, k)
+            n += 1
+    hits = hits[:n]
+    hits.sort()
+    return hits
+
+
+@compiled
+def _hit(seed, other, owner, starts, index, k):
+    """Return a hit as one number: 31 bits of the sequence, one of the strand, 32 of the diagonal."""
+    place = np.int64(index.places[other])
+    turned = np.int64(index.flipped[seed] != index.flipped[other])
+    if turned:
+        place = starts[owner + 1] - starts[owner] - k - place
+    return (owner << 33) | (turned << 32) | (place - index.places[seed] + MIDDLE)
 
 
 @compiled
@@ -122,7 +153,7 @@ def _best(one, two, turned, diagonals, min_identity, min_overlap):
             continue
         first, stop = max(0, -diagonal), min(len(one), len(two) - diagonal)
         columns, equal = stop - first, 0
-        if columns >= least and columns > best:
+        if columns >= least and columns > best_equal:
             allowed = columns - int(np.ceil(min_identity * columns - 1e-9))
             equal = _agree(one, two, turned, first, stop, diagonal, allowed)
             if equal > best_equal:

@@ -3,6 +3,7 @@
 import itertools
 import resource
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,14 +106,27 @@ def test_a_repeat_between_other_flanks_does_not_count_but_whole_copies_of_it_do(
     assert set(pairs_of([repeat, *inside])) == {(0, i) for i in range(1, 21)}
 
 
-def test_seeds_at_many_places_are_not_followed_and_are_counted():
+def test_where_all_is_repeats_so_many_places_of_the_rarest_are_followed():
     sequences = [draw(np.random.default_rng(3), 300)] * 30
     shared = {"k": 15, "window": 16, "min_identity": 0.9, "min_overlap": 50}
-    found = find_alike(sequences, LikenessConfig(most_places=29, **shared))
-    assert not len(found.pairs)
+    found = find_alike(sequences, LikenessConfig(most_places=5, **shared))
     assert found.repeats == found.seeds > 10
+    # Each finds the first five but itself.
+    assert set(zip(found.pairs["first"], found.pairs["second"], strict=True)) == {
+        (min(i, j), max(i, j)) for i in range(30) for j in range(5) if i != j
+    }
     found = find_alike(sequences, LikenessConfig(most_places=30, **shared))
     assert (len(found.pairs), found.repeats) == (30 * 29 / 2, 0)
+
+
+def test_variants_and_shifted_windows_all_find_a_relative_though_their_seeds_are_repeats():
+    generator = np.random.default_rng(7)
+    element, genome = draw(generator, 120), draw(generator, 1700)
+    variants = [mutate(generator, element, 2 / 120) for _ in range(800)]
+    tiles = [genome[start : start + 700] for start in range(800)]
+    for sequences in (variants, [reverse(t) if i % 2 else t for i, t in enumerate(tiles)]):
+        pairs = find_alike(sequences, replace(CONFIG, most_places=200)).pairs
+        assert len(np.unique(pairs[["first", "second"]])) == 800
 
 
 def test_short_and_unknown_sequences_are_compared_as_far_as_they_go():
