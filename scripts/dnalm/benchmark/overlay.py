@@ -130,7 +130,7 @@ def _rarest_hits(row, starts, index, k):
 
 @compiled
 def _hit(seed, other, owner, starts, index, k):
-    """Return a hit as one number: 31 bits of the sequence, one of the strand, 32 of the diagonal."""
+    """Return a hit as a number: 31 bits of the sequence, one of the strand, 32 of the diagonal."""
     place = np.int64(index.places[other])
     turned = np.int64(index.flipped[seed] != index.flipped[other])
     if turned:
