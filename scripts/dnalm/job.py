@@ -1,11 +1,13 @@
 """What every script does around its work: a log file, and errors a person can read."""
 
 import logging
+import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 from dnalm.errors import InputError
 
@@ -33,3 +35,26 @@ def job(log_path: str | Path) -> Iterator[None]:
     except Exception:
         logging.error("%s", traceback.format_exc())
         raise
+
+
+def leave(function: Callable[..., Any], *arguments: Any) -> NoReturn:
+    """Call `function` and end the process with its exit code, without taking the interpreter down.
+
+    For programs whose libraries keep threads that abort it then. Messages and exit codes are those
+    of an ordinary end.
+    """
+    code: Any = 0
+    try:
+        function(*arguments)
+    except SystemExit as end:
+        code = 0 if end.code is None else end.code
+        if not isinstance(code, int):
+            print(code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,45 @@
+"""How a program ends: with the exit code and the words of an ordinary end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+PROGRAM = """
+import atexit, sys
+from dnalm.job import leave
+
+def work():
+    print("written")
+    {last}
+
+atexit.register(print, "taken down")
+leave(work)
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "code", "words"),
+    [
+        ("pass", 0, ""),
+        ("sys.exit()", 0, ""),
+        ("sys.exit(7)", 7, ""),
+        ("sys.exit('a sentence')", 1, "a sentence\n"),
+        ("raise ValueError('a defect')", 1, "ValueError: a defect\n"),
+    ],
+)
+def test_the_exit_code_is_kept_and_the_interpreter_not_taken_down(last, code, words):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(last=last)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        check=False,
+    )
+    assert done.returncode == code
+    assert done.stdout == "written\n"
+    assert done.stderr.endswith(words)
+    assert bool(done.stderr) == bool(words)
