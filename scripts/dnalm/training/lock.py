@@ -15,6 +15,7 @@ from dnalm.errors import InputError
 
 BEAT_SECONDS = 15
 STALE_SECONDS = 180  # twelve beats: more than a busy file system delays them
+LONG_SECONDS = 86_400  # so far apart no two clocks are
 MUTE_SECONDS = 120  # a holder that could not beat for so long gives up before others take over
 
 logger = logging.getLogger(__name__)
@@ -79,9 +80,7 @@ class Lock:
         holder = self._read()
         if holder is None:
             return
-        if not is_gone(holder):
-            if self._falls_silent(holder):
-                return
+        if not is_gone(holder) and not self._falls_silent(holder):
             raise InputError(
                 f"{self.path.parent} is being written by {_name(holder)}; wait for it to end or "
                 "stop it, then run again."
@@ -100,11 +99,17 @@ class Lock:
         logger.info("Took over the lock of %s, which is gone.", _name(holder))
 
     def _falls_silent(self, holder: dict[str, Any]) -> bool:
-        """Watch a holder elsewhere; return whether it is gone or left, False at a sign of life."""
+        """Watch a holder elsewhere; return whether it is gone or left, False at a sign of life.
+
+        Clocks of two machines differ: what is said of an age only shortens the watch.
+        """
         if _is_here(holder):
             return False
-        logger.info("Waiting for a sign of life of %s.", _name(holder))
-        while not is_gone(holder):
+        left = STALE_SECONDS - (time.time() - holder["heartbeat"])
+        seconds = min(max(left, 2 * BEAT_SECONDS), STALE_SECONDS)
+        logger.info("Waiting %.0f s for a sign of life of %s.", seconds, _name(holder))
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
             time.sleep(BEAT_SECONDS / 5)
             now = self._read()
             if now is None or now["token"] != holder["token"]:
@@ -147,10 +152,13 @@ class Lock:
 
 
 def is_gone(holder: dict[str, Any]) -> bool:
-    """Return whether the process that a lock file names no longer runs."""
+    """Return whether the process that a lock file names no longer runs, for all that is known.
+
+    Of one elsewhere that is so when it was not heard for a day.
+    """
     if _is_here(holder):
         return _start_of(holder["pid"]) != holder["started"]
-    return time.time() - holder["heartbeat"] > STALE_SECONDS
+    return time.time() - holder["heartbeat"] > LONG_SECONDS
 
 
 def _is_here(holder: dict[str, Any]) -> bool:

@@ -78,20 +78,33 @@ def hold_elsewhere(path, age):
     new.replace(path)
 
 
-def test_a_holder_elsewhere_that_fell_silent_long_ago_is_replaced(path):
-    hold_elsewhere(path, age=10_000)
-    with Lock(path):
-        assert json.loads(path.read_text())["host"] == socket.gethostname()
-
-
-def test_a_holder_elsewhere_that_fell_silent_lately_is_waited_for(path, monkeypatch):
+@pytest.mark.parametrize(
+    ("age", "least"),
+    [
+        (1e6, 0),  # days ago: at once
+        (10_000, 0.2),  # hours by two clocks: two beats are waited for
+        (4, 1),  # lately
+        (-1e6, 5),  # by a clock that is ahead
+    ],
+)
+def test_a_holder_elsewhere_that_fell_silent_is_replaced(path, monkeypatch, age, least):
     monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.1)
     monkeypatch.setattr(lock_module, "STALE_SECONDS", 5)
-    hold_elsewhere(path, age=4)
-    begun = time.time()
+    hold_elsewhere(path, age=age)
+    begun = time.monotonic()
     with Lock(path):
-        assert time.time() > begun + 1
+        assert least <= time.monotonic() - begun
         assert json.loads(path.read_text())["host"] == socket.gethostname()
+
+
+def test_a_living_holder_whose_clock_is_behind_is_refused(path, monkeypatch):
+    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.5)
+    hold_elsewhere(path, age=10_000)
+    beat = threading.Timer(0.3, hold_elsewhere, [path, 9_999])
+    beat.start()
+    with pytest.raises(InputError, match="on elsewhere"):
+        Lock(path).__enter__()
+    beat.join()
 
 
 def test_a_holder_elsewhere_is_refused_at_its_next_sign_of_life(path, monkeypatch):
@@ -150,7 +163,7 @@ def full_disk():
 
 def test_a_lock_of_a_machine_of_the_same_name_is_judged_by_its_heartbeat(path):
     with Lock(path):
-        rewrite(path, boot="another", token="other", started="1", heartbeat=time.time() - 10_000)
+        rewrite(path, boot="another", token="other", started="1", heartbeat=0.0)
         with Lock(path):
             assert json.loads(path.read_text())["boot"] != "another"
 
