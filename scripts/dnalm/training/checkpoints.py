@@ -88,12 +88,14 @@ def find_fault(path: Path) -> str | None:
         found = {name: (path / name).stat().st_size for name in sizes}
         if not sizes or found != sizes or any(key not in progress for key in COUNTS):
             return "is not complete"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        wrong = next((name for name, sum in sums.items() if sha256_of(path / name) != sum), None)
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return "is not complete"
-    for name, wanted in sums.items():
-        if sha256_of(path / name) != wanted:
-            return f"is damaged, {name} holds other bytes than were written"
-    return None
+    except OSError as error:  # which may pass: no reason to train these steps again
+        raise InputError(
+            f"{path} cannot be read now ({error}); look at the disk, then run again."
+        ) from error
+    return wrong and f"is damaged, {wrong} holds other bytes than were written"
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -113,7 +113,8 @@ class Trainer:
         )
         reason = None
         if first in (0, self.steps) or self._lacks_validation():
-            self._validate(interruption)
+            with progress.paused():
+                self._validate(interruption)
         with closing(ahead), closing(progress):
             while self.done["step"] < self.steps and not reason:
                 with progress.waiting():

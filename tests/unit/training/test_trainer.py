@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -97,6 +98,20 @@ def test_a_history_row_holds_what_a_reader_needs(plain):
         assert genome["loss"] == pytest.approx(last[f"{split}_loss_mask"], rel=1e-6)
         assert genome["unigram_loss"] == pytest.approx(last[f"{split}_unigram_loss"], rel=1e-6)
     assert {f"test_{end}" for end in ends} <= last.keys()
+
+
+def test_measuring_what_is_held_out_is_left_out_of_the_speed(make_job, monkeypatch):
+    whole = launch.Evaluation.measure
+
+    def slowly(self, model):
+        time.sleep(2)
+        return whole(self, model)
+
+    monkeypatch.setattr(launch.Evaluation, "measure", slowly)
+    job = make_job(lambda run, operation: operation.update(validate_every=1))
+    job.train()
+    speeds = [row["tokens_per_second"] for row in job.history() if "lr" in row]
+    assert min(speeds) > 6 * 33 / 2  # all tokens of a step in the time that was slept
 
 
 def test_rows_over_several_steps_are_means_over_tokens(make_job, plain):
