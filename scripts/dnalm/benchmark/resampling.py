@@ -14,6 +14,8 @@ from dnalm.benchmark.labels import CLASSES, NO_LABEL
 Resampled = Callable[[np.ndarray], np.ndarray]
 # A variance this far below that of all rows is rounding.
 ROUNDING = 1e-12
+# Numbers of one array of draws and bases: a row may have thousands of bases.
+BASES_AT_ONCE = 1 << 22
 
 
 def resampled_metric(
@@ -35,28 +37,32 @@ def resampled_metric(
     return lambda draws: np.mean([_mean(part(draws) for part in fold) for fold in folds], axis=0)
 
 
-def matthews(confusion: np.ndarray) -> np.ndarray:
-    """Return the multi-class Matthews correlation of [..., C, C]; 0 if undefined."""
-    confusion = np.asarray(confusion, dtype=np.float64)
-    labels, predictions = confusion.sum(-1), confusion.sum(-2)
-    total = confusion.sum((-1, -2))
-    right = np.trace(confusion, axis1=-2, axis2=-1)
+def _matthews(right: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Return the multi-class Matthews correlation [N], 0 if undefined, from what is counted.
+
+    `right` [N] are hits, `labels` and `predictions` [N, C] how often each class is true and said.
+    """
+    total = labels.sum(-1)
     covariance = right * total - (labels * predictions).sum(-1)
     spread = (total**2 - (labels**2).sum(-1)) * (total**2 - (predictions**2).sum(-1))
     return np.divide(covariance, np.sqrt(spread), out=np.zeros_like(covariance), where=spread > 0)
 
 
 def _matthews_of_folds(labels: np.ndarray, predictions: np.ndarray) -> Resampled:
-    classes = 1 + int(max(labels.max(), predictions.max()))
-    cells = labels * classes + predictions  # of the confusion matrix, [F, R]
-    indicator = (cells.T[:, :, None] == np.arange(classes**2)).reshape(len(labels), -1)
-    indicator = indicator.astype(np.float32)
+    classes = np.arange(1 + int(max(labels.max(), predictions.max())))
+    # Not the whole confusion matrix, whose size is the square of the number of classes.
+    right = (predictions == labels).T.astype(np.float32)  # [R, F]
+    truth = (labels[:, None] == classes).astype(np.float32)  # [R, C]
+    guesses = [(fold[:, None] == classes).astype(np.float32) for fold in predictions]
 
     def mean_mcc(draws: np.ndarray) -> np.ndarray:
-        confusion = (draws.astype(np.float32) @ indicator).reshape(
-            len(draws), len(cells), classes, classes
-        )
-        return matthews(confusion).mean(axis=1)
+        draws = draws.astype(np.float32)
+        hits, true = (draws @ right).astype(np.float64), (draws @ truth).astype(np.float64)
+        folds = [
+            _matthews(own, true, (draws @ guess).astype(np.float64))
+            for own, guess in zip(hits.T, guesses, strict=True)
+        ]
+        return np.mean(folds, axis=0)
 
     return mean_mcc
 
@@ -144,4 +150,10 @@ def _top_share(labels: np.ndarray, probability: np.ndarray, number: int) -> Resa
         found = taken[:, truth[:size]].sum(axis=1)
         return np.divide(found, wanted, out=np.full(len(draws), np.nan), where=wanted > 0)
 
-    return share
+    at_once = max(1, BASES_AT_ONCE // max(len(rows), 1))
+
+    def shares(draws: np.ndarray) -> np.ndarray:
+        starts = range(0, len(draws), at_once)
+        return np.concatenate([share(draws[start : start + at_once]) for start in starts])
+
+    return shares

@@ -171,13 +171,6 @@ def _p_value(difference: float, deviation: float) -> float:
     return float(2 * norm.sf(abs(difference) / deviation))
 
 
-def paired_bootstrap(
-    first: Predictions, second: Predictions, config: BootstrapConfig
-) -> Difference:
-    """Return mean-over-folds score of `first` minus that of `second` on the same test rows."""
-    return subtract(*bootstrap([first, second], config), config.level)
-
-
 def interval(drawn: np.ndarray, level: float) -> tuple[float, float]:
     """Return the percentile interval of the draws that are defined; nan, nan without any."""
     known = drawn[~np.isnan(drawn)]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import matthews_corrcoef
 
 from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import headline, single_score
@@ -80,3 +81,22 @@ def test_the_best_bases_of_a_draw_are_found_where_few_of_them_were_drawn():
     # Row 1 alone: its first base is its best. All rows: none of the three best is true.
     draws = np.array([[0, 0, 2], [0, 1, 0], [1, 1, 1]])
     assert score(draws).tolist() == [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 60])
+def test_matthews_of_any_number_of_classes_equals_scikit_learn_and_of_one_guess_is_zero(classes):
+    random = np.random.default_rng(classes)
+    labels, guesses = random.integers(classes, size=(2, 300))
+    constant = np.zeros_like(guesses)
+    for said, expected in ((guesses, matthews_corrcoef(labels, guesses)), (constant, 0.0)):
+        score = resampled_metric(labels, said[None], None, "multiclass")
+        assert score(np.ones((1, 300)))[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_how_many_draws_are_taken_at_once_changes_no_score(monkeypatch):
+    random = np.random.default_rng(3)
+    labels, outputs = planted("per_base", random)
+    draws = random.integers(3, size=(50, ROWS)).astype(np.float32)
+    together = resampled_metric(labels, None, outputs, "per_base")(draws)
+    monkeypatch.setattr("dnalm.benchmark.resampling.BASES_AT_ONCE", 1)
+    assert np.array_equal(resampled_metric(labels, None, outputs, "per_base")(draws), together)

@@ -5,15 +5,14 @@ import scipy.stats
 from sklearn.metrics import matthews_corrcoef
 
 from dnalm.benchmark.metrics import score
-from dnalm.benchmark.resampling import matthews
 from dnalm.errors import InputError
 from dnalm.report.comparison import (
     BootstrapConfig,
     Predictions,
     bootstrap,
-    paired_bootstrap,
     read_predictions,
     regions,
+    subtract,
     verdict,
 )
 
@@ -28,17 +27,8 @@ def flip(labels, accuracy, random, folds=1):
     return np.where(wrong, 1 - labels, labels)
 
 
-def test_matthews_of_a_confusion_matrix_equals_scikit_learn_for_two_and_three_classes():
-    random = np.random.default_rng(0)
-    for classes in (2, 3):
-        labels, guesses = random.integers(classes, size=(2, 300))
-        confusion = np.zeros((classes, classes))
-        np.add.at(confusion, (labels, guesses), 1)
-        assert matthews(confusion) == pytest.approx(matthews_corrcoef(labels, guesses), abs=1e-12)
-
-
-def test_matthews_is_zero_when_one_class_is_never_predicted():
-    assert matthews(np.array([[5, 0], [3, 0]])) == 0
+def subtracted(first, second, config):
+    return subtract(*bootstrap([first, second], config), config.level)
 
 
 def test_difference_is_that_of_the_mean_scores_over_folds():
@@ -46,7 +36,7 @@ def test_difference_is_that_of_the_mean_scores_over_folds():
     labels = random.integers(3, size=400)
     first, second = random.integers(3, size=(2, 4, 400))
     first[:, :200] = labels[:200]
-    found = paired_bootstrap(
+    found = subtracted(
         predictions(first, labels),
         predictions(second, labels),
         BootstrapConfig(draws=50, seed=0, level=0.95),
@@ -65,7 +55,7 @@ def test_interval_covers_the_planted_difference_about_as_often_as_it_says():
         random = np.random.default_rng(seed)
         labels = np.arange(300) % 2
         first, second = (flip(labels, accuracy, random) for accuracy in (0.8, 0.7))
-        found = paired_bootstrap(predictions(first, labels), predictions(second, labels), config)
+        found = subtracted(predictions(first, labels), predictions(second, labels), config)
         covered += found.low <= 0.2 <= found.high
     # 0.9 ± 4 standard errors of 150 trials.
     assert 0.80 <= covered / draws <= 0.98
@@ -78,7 +68,7 @@ def test_pairing_makes_the_interval_narrower_when_both_err_on_the_same_rows():
     # The second repeats every error of the first and adds a few of its own.
     second = np.where(random.random((1, 400)) < 0.05, 1 - labels, first)
     methods = [predictions(first, labels), predictions(second, labels)]
-    found = paired_bootstrap(*methods, BootstrapConfig(draws=draws, seed=0, level=0.95))
+    found = subtracted(*methods, BootstrapConfig(draws=draws, seed=0, level=0.95))
     errors = []
     for method in (first[0], second[0]):
         rows = random.integers(400, size=(draws, 400))
@@ -91,7 +81,7 @@ def test_pairing_makes_the_interval_narrower_when_both_err_on_the_same_rows():
 def test_pairing_makes_the_interval_of_equal_predictions_zero_wide():
     labels = np.arange(100) % 2
     same = predictions(flip(labels, 0.8, np.random.default_rng(0), folds=3), labels)
-    found = paired_bootstrap(same, same, BootstrapConfig(draws=50, seed=0, level=0.95))
+    found = subtracted(same, same, BootstrapConfig(draws=50, seed=0, level=0.95))
     assert (found.low, found.difference, found.high) == (0, 0, 0)
     assert found.p_value == 1
     assert verdict(found.difference, found.p_value, 0.95) == "no clear difference"
@@ -131,7 +121,7 @@ def test_p_value_is_about_that_of_a_permutation_test_of_scipy():
     random = np.random.default_rng(2)
     labels = np.arange(300) % 2
     first, second = flip(labels, 0.8, random), flip(labels, 0.76, random)
-    found = paired_bootstrap(
+    found = subtracted(
         predictions(first, labels),
         predictions(second, labels),
         BootstrapConfig(draws=4000, seed=0, level=0.95),
@@ -158,7 +148,7 @@ def test_methods_that_are_equally_good_are_called_different_as_often_as_the_leve
         random = np.random.default_rng(seed)
         labels = np.arange(300) % 2
         methods = [predictions(flip(labels, 0.75, random), labels) for _ in range(2)]
-        found = paired_bootstrap(*methods, config)
+        found = subtracted(*methods, config)
         called += verdict(found.difference, found.p_value, 0.95) != "no clear difference"
     # 0.05 of 200 trials, with four standard errors to either side.
     assert called / trials <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / trials)
@@ -173,7 +163,7 @@ def test_a_p_value_that_is_missing_or_not_small_is_no_clear_difference():
 def test_methods_scored_on_other_rows_are_refused():
     labels = np.arange(10) % 2
     with pytest.raises(InputError, match="different test rows"):
-        paired_bootstrap(
+        subtracted(
             predictions(labels, labels),
             predictions(labels[:8], labels[:8]),
             BootstrapConfig(draws=1, seed=0, level=0.95),

@@ -10,7 +10,13 @@ from sklearn.metrics import roc_auc_score
 
 from dnalm.benchmark.labels import decide
 from dnalm.errors import InputError
-from dnalm.report.comparison import BootstrapConfig, Predictions, paired_bootstrap, read_predictions
+from dnalm.report.comparison import (
+    BootstrapConfig,
+    Predictions,
+    bootstrap,
+    read_predictions,
+    subtract,
+)
 from dnalm.report.page import ReportConfig, make_page
 from dnalm.report.plain import plain_summary
 from dnalm.report.stages import stages_table
@@ -197,6 +203,6 @@ def test_the_difference_is_that_of_scipy_or_scikit_learn(kind):
         folds = [zip(labels.T, fold.T, strict=True) for fold in method.classes]
         return np.mean([pearsonr(*columns)[0] for fold in folds for columns in fold])
 
-    found = paired_bootstrap(*pair, BootstrapConfig(draws=100, seed=0, level=0.95))
+    found = subtract(*bootstrap(pair, BootstrapConfig(draws=100, seed=0, level=0.95)), 0.95)
     assert [found.first, found.second] == pytest.approx([value(method) for method in pair])
     assert found.low < found.difference < found.high
