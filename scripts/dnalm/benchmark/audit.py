@@ -14,11 +14,14 @@ import pandas as pd
 
 from dnalm.benchmark.confounding import confounding
 from dnalm.benchmark.contigs import find_contigs, share_contigs
+from dnalm.benchmark.labels import CLASSES
 from dnalm.benchmark.levels import NEAR, RELATIONS
 from dnalm.benchmark.likeness import LikenessConfig
 from dnalm.benchmark.relations import COLUMNS, Relations
 from dnalm.files import atomic_path, write_json
 
+# Numbers always differ a little, and labels of bases move with the window.
+JUDGED = (*CLASSES, "multilabel")
 ROW_COLUMNS = ["id", *COLUMNS]
 PAIR_COLUMNS = ["first", "second", "relation", "overlap", "identity"]
 
@@ -57,7 +60,8 @@ def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
     relation: `test_in_train` test rows by their closest training row, `train_in_other_folds`
     training rows by the closest one that is validation in other splits, `within_train` and
     `within_test` rows by the closest other row of their split. `other_labels` are rows whose
-    sequence, or nearly so, stands in the task with another label too.
+    sequence, or nearly so, stands in the task with another label too; None for kinds of labels
+    that differ anyway.
     """
     started = time.monotonic()
     likeness = {name: getattr(config, name) for name in LikenessConfig.__annotations__}
@@ -75,7 +79,7 @@ def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
         "train_in_other_folds": _counts(in_folds.levels[train]),
         "within_train": _counts(relations.within(train)[train]),
         "within_test": _counts(relations.within(test)[test]),
-        "other_labels": _conflicts(relations, table["label"]),
+        "other_labels": _conflicts(relations, table["label"]) if kind in JUDGED else None,
         "pairs": len(relations.likeness.pairs),
         "seeds": relations.likeness.seeds,
         "repeats_not_followed": relations.likeness.repeats,

@@ -20,7 +20,7 @@ def confounding(table: pd.DataFrame, kind: str) -> dict[str, dict[str, Any]]:
     `strength` is 0 where they say nothing and 1 where they decide: for classes and labels that are
     there or not |2 AUC − 1|, the mean over classes (each against the rest) or labels; for numbers
     the mean of |Spearman's ρ| over targets; for labels of bases |ρ| with the number of labelled
-    bases. `mean_per_class` stands beside it for classes, None for other kinds.
+    bases.
     """
     values = {
         "gc": gc_content(table["sequence"])[:, 0],
@@ -30,11 +30,6 @@ def confounding(table: pd.DataFrame, kind: str) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "strength": _strength(value, targets, ordered),
-            "mean_per_class": (
-                [float(value[target == 1].mean()) for target in targets]
-                if kind in CLASSES
-                else None
-            ),
         }
         for name, value in values.items()
     }
