@@ -1,7 +1,10 @@
 """Gather the histories of all pretrained models into tables and a page."""
 
+import pandas as pd
+
 from dnalm.files import read_json
 from dnalm.job import job
+from dnalm.report.facts import note_of
 from dnalm.report.page import write_text
 from dnalm.report.pretraining import pretraining_tables
 from dnalm.report.pretraining_page import make_pretraining_page
@@ -23,7 +26,7 @@ with job(snakemake.log[0]):
     page = make_pretraining_page(
         tables,
         title=snakemake.params.title,
-        simulated=any(corpus["simulated"] for corpus in corpora),
+        note=note_of(pd.Series([corpus["simulated"] for corpus in corpora], dtype=bool)),
     )
     write_tables(tables, {name: made[name] for name in tables})
     write_text(page, made["page"])

@@ -104,6 +104,7 @@ def make_page(
         matrix=score_matrix(tables["summary"], series, controls),
         scores=scores_grids(tables["summary"]),
         metric=shared_name(tables["summary"]["metric"]),
+        layer_metric=shared_name(tables["layers"]["metric"]),
         metrics=describe(tables["summary"]["metric"]),
         published=published_grid(tables["summary"], tables["tasks"]),
         untrained=comparison_grid(tables["comparisons"], "untrained"),
@@ -173,13 +174,13 @@ def _layer_figures(layers: pd.DataFrame, series: list[Series], note: str) -> lis
     shown = layers[layers["layer"].notna() | (layers["model"] == "kmers")]
     scores = shown.groupby("metric")["validation_score"]
     lows, highs = scores.min(), scores.max()
-    for task, own in layers.groupby("task", sort=True):
+    # One panel for each metric: probes of two kinds may choose by different ones.
+    for (task, metric), own in layers.groupby(["task", "metric"], sort=True):
         by_layer = own[own["layer"].notna()]
         if by_layer.empty:
             continue
         kmers = own.loc[own["model"] == "kmers", "validation_score"].max()
         line = None if pd.isna(kmers) else float(kmers)
-        metric = own["metric"].iloc[0]
         limits = (min(0.0, float(lows[metric])), float(highs[metric]) * 1.08)
         charts.append(figures.layers_figure(by_layer, line, series, limits, task, note))
     return charts

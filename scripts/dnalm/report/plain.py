@@ -159,7 +159,7 @@ def _leaks(tables: Mapping[str, pd.DataFrame]) -> Grid:
         [
             *[row["task"], count(row["test_rows"])],
             *[count(row[f"test_in_train_{relation}"]) for relation in RELATED],
-            MISSING if row["task"] not in shares else f"{shares[row['task']]:.1%}",
+            MISSING if row["task"] not in shares else f"{shares[row['task']]:.2%}",
             *[score(row["gc_strength"]), score(row["length_strength"])],
         ]
         for row in tables["audits"].to_dict("records")

@@ -28,7 +28,7 @@ COLUMNS = {
         *["model", "corpus", "steps", "tokens", "epochs", "device", "processes"],
         *["tokens_per_second", "device_hours", "mfu", "mfu_denominator", "peak_memory_bytes"],
         *["data_wait_share", "skipped_steps", "thin_windows"],
-        *["published_as", "published_accuracy"],
+        *["selected", "published_as", "published_accuracy"],
     ],
 }
 
@@ -67,7 +67,11 @@ def pretraining_tables(
     for run in runs:
         row = _training(run, lines[run["model"]], epochs)
         name = identities.published_model(run["model"]) or ""
-        row |= {"published_as": name, "published_accuracy": published.get(name)}
+        row |= {
+            "selected": run["pretrain"]["masking"]["selected"],
+            "published_as": name,
+            "published_accuracy": published.get(name),
+        }
         training.append(row)
     return {
         "held_out": pd.DataFrame(held_out, columns=COLUMNS["held_out"]),

@@ -85,6 +85,8 @@ def rates_figure(
     `scale` are properties of Vega-Lite's scale, `numbers` is the format of the labels.
     """
     data = progress[["model", "tokens", quantity]].dropna()
+    if scale.get("type") == "log":
+        data = data[data[quantity] > 0]  # steps of empty batches have no gradient
     names = list(data["model"].unique())
     thinned = [_thin(part, quantity).assign(model=name) for name, part in data.groupby("model")]
     base = alt.Chart(pd.concat(thinned)).encode(

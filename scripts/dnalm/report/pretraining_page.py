@@ -21,12 +21,12 @@ RATES = (
 )
 
 
-def make_pretraining_page(
-    tables: Mapping[str, pd.DataFrame], *, title: str, simulated: bool
-) -> str:
-    """Return the page's HTML from the tables of `pretraining_tables`."""
+def make_pretraining_page(tables: Mapping[str, pd.DataFrame], *, title: str, note: str) -> str:
+    """Return the page's HTML from the tables of `pretraining_tables`.
+
+    `note` says that data are simulated, '' that none are (`dnalm.report.facts.note_of`).
+    """
     held_out, progress, training = (tables[name] for name in ("held_out", "progress", "training"))
-    note = "Simulated data, not a real genome" if simulated else ""
     ends = last_measured(held_out)
     drawn: dict[str, list[dict[str, Any]]] = {"losses": [], "groups": [], "rates": []}
     if len(held_out):
@@ -58,20 +58,21 @@ def make_pretraining_page(
 
 def guessed_grid(ends: pd.DataFrame, training: pd.DataFrame) -> Grid:
     """Return how well hidden tokens are guessed at the end, of each model and split."""
-    published = training.set_index("model")
+    training = training.set_index("model")
     rows = [
         [
-            *[row["model"], row["split"], count(row["windows"]), count(row["masked"])],
+            *[row["model"], row["split"], count(row["windows"])],
+            *[percent(training.loc[row["model"], "selected"], digits=0), count(row["masked"])],
             *[_nats(row["loss"]), _nats(row["unigram_loss"])],
             _nats(row["unigram_loss"] - row["loss"], sign=True),
             *[_large(row[key]) for key in ("window_perplexity", "unigram_window_perplexity")],
             *[percent(row[key]) for key in ("window_accuracy", "unigram_window_accuracy")],
             percent(row["accuracy"]),
-            percent(published.loc[row["model"], "published_accuracy"], digits=1),
+            percent(training.loc[row["model"], "published_accuracy"], digits=1),
         ]
         for row in ends[ends["group"] == EVERY].to_dict("records")
     ]
-    headings = ["model", "split", "windows", "hidden tokens", "loss, nats"]
+    headings = ["model", "split", "windows", "tokens chosen", "hidden tokens", "loss, nats"]
     headings += ["k-mer frequencies only", "saved", "perplexity", "perplexity, frequencies only"]
     headings += ["accuracy", "accuracy, frequencies only", "accuracy, mean over tokens"]
     return make_grid([*headings, "accuracy, published"], rows, first=2)

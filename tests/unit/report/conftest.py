@@ -258,10 +258,7 @@ class Run:
             "within_test": others,
             "other_labels": other_labels,
             "repeats_not_followed": 0,
-            "confounding": {
-                name: {"strength": value, "mean_per_class": None}
-                for name, value in strengths.items()
-            },
+            "confounding": {name: {"strength": value} for name, value in strengths.items()},
             "contigs": contigs,
         }
         self.audits[task] = (summary, str(path))
