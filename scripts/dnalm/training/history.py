@@ -28,14 +28,17 @@ class History:
         lock: Lock,
         board: Path | None,
     ) -> None:
-        """Open `path`; keep its rows up to `last_step`, or none when that is None.
+        """Open `path`; keep its rows up to `last_step`.
 
-        A line that a killed process left unfinished goes as well. Nothing is written once `lock` is
-        lost. `board` is the folder of TensorBoard's files, or None for none.
+        Without a last step it starts empty, and what it held is renamed (`set_aside`). A line that
+        a killed process left unfinished goes. Nothing is written once `lock` is lost. `board` is
+        the folder of TensorBoard's files, or None for none.
         """
         self.path, self.held_out = Path(path), held_out
         kept = []
-        if last_step is not None and self.path.exists():
+        if last_step is None:
+            set_aside(self.path)
+        elif self.path.exists():
             kept = [row for row in read_history(self.path) if row["step"] <= last_step]
         _write(self.path, kept)
         self._lock = lock
@@ -90,6 +93,25 @@ class History:
         self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+def set_aside(path: Path) -> Path | None:
+    """Rename a history of steps whose checkpoints are all lost; return its new name, or None.
+
+    Only one that has come further than what was set aside before takes its place.
+    """
+    rows = read_history(path) if path.exists() else []
+    aside = path.with_name(f"lost.{path.name}")
+    reached = max((row["step"] for row in rows), default=0)
+    before = read_history(aside) if aside.exists() else []
+    if reached <= max((row["step"] for row in before), default=0):
+        return None
+    path.rename(aside)
+    logger.warning(
+        "No checkpoint is left of the %d steps of %s: training begins anew; its rows are in %s.",
+        *(reached, path, aside),
+    )
+    return aside
 
 
 def _numbers(row: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:

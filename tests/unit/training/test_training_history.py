@@ -36,6 +36,21 @@ def test_without_a_checkpoint_the_history_starts_empty(tmp_path, lock):
         assert read_history(path) == []
 
 
+def test_rows_whose_checkpoints_are_lost_are_kept_aside_the_longest_ones(tmp_path, lock, caplog):
+    path, aside = tmp_path / "history.jsonl", tmp_path / "lost.history.jsonl"
+    with open_history(path, lock, None):
+        pass
+    assert not aside.exists()
+    for steps in (3, 5, 2):
+        with open_history(path, lock, None) as history:
+            for step in range(1, steps + 1):
+                history.append({"step": step})
+    with open_history(path, lock, None):
+        assert read_history(path) == []
+    assert [row["step"] for row in read_history(aside)] == [1, 2, 3, 4, 5]
+    assert "No checkpoint is left of the 5 steps" in caplog.text
+
+
 def test_rows_on_other_held_out_windows_are_kept_but_not_exported(tmp_path, lock):
     path = tmp_path / "history.jsonl"
     assert not is_measured(path, 2, "a")
