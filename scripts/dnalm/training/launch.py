@@ -143,6 +143,7 @@ def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> Stop
             checkpoint = state / CHECKPOINTS / f"step-{steps:08d}"
         else:
             logger.info("%s: all %d steps were done before, nothing is trained.", run.model, steps)
+        group.from_first(lock.check)
         group.from_first(lambda: export(run, checkpoint, state / HISTORY, held_out, paths))
     return None
 
