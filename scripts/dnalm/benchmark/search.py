@@ -231,6 +231,6 @@ def predict_seconds(rows: SplitRows, config: MlpConfig) -> float:
     if rows.values.is_cuda:
         torch.cuda.synchronize()
     a_step = (time.monotonic() - started) / max(1, len(batches) - 1)
-    steps = -(-max(len(split.training) for split in rows.splits) // config.batch_size)
+    steps = rows.steps(config.batch_size)
     count = len(list(_grid(config))) if config.sampler == "grid" else config.trials
     return a_step * steps * config.epochs * count / config.together

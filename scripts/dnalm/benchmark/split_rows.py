@@ -55,17 +55,21 @@ class SplitRows:
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the training rows of one epoch: [S, R, D], their labels, and what counts [S, R].
 
-        Every split has its own order. The last batches are filled up with rows that count nothing.
+        Every split has its own order, dealt evenly over as many batches as the largest split makes
+        of `size` rows: no split has a batch without a row, which would have no mean loss. Of
+        smaller splits a batch is filled up with rows that count nothing.
         """
         orders = [random.permutation(split.training) for split in self.splits]
-        batches = -(-max(map(len, orders)) // size)
-        # Evenly, so that the last batch of no split is nearly empty.
-        size = -(-max(map(len, orders)) // batches)
-        places, counted = _pad(orders, batches * size)
-        for at in range(0, batches * size, size):
-            part = torch.from_numpy(places[:, at : at + size]).to(self.device)
-            counts = self._tensor(counted[:, at : at + size])
-            yield self.rows(part), self._labels(part), counts
+        dealt = (np.array_split(order, self.steps(size)) for order in orders)
+        for own in zip(*dealt, strict=True):
+            places, counted = _pad(own, max(map(len, own)))
+            part = torch.from_numpy(places).to(self.device)
+            yield self.rows(part), self._labels(part), self._tensor(counted)
+
+    def steps(self, size: int) -> int:
+        """Return the number of batches of one epoch."""
+        counts = [len(split.training) for split in self.splits]
+        return min(-(-max(counts) // size), min(counts))
 
     def rows(self, places: Tensor) -> Tensor:
         """Return the standardised features [S, R, D] of rows int64 [S, R] of each split."""

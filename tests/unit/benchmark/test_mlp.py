@@ -131,6 +131,44 @@ def test_stacked_networks_train_as_each_alone_does_in_plain_pytorch(kind):
         torch.testing.assert_close(found, expected, atol=2e-4, rtol=2e-4)
 
 
+def test_splits_of_unlike_sizes_train_in_as_many_steps_and_none_on_nothing():
+    # 81 training rows in split 0 and 80 in split 1: of batches of 4 the first has one row more.
+    table = make_table(np.arange(171) % 2, 10, 2)
+    table["folds"] = [[int(i >= 80)] if i < 161 else [] for i in range(171)]
+    features = np.random.default_rng(3).normal(size=(171, 5)).astype(np.float32)
+    splits = Splits(table, "binary")
+    assert [len(split.training) for split in splits] == [81, 80]
+    rows = SplitRows(features, splits, "binary", "cpu")
+    batches = list(rows.batches(4, np.random.default_rng(0)))
+    counts = np.stack([counted.sum(dim=1).numpy() for _, _, counted in batches])
+    assert counts.sum(axis=0).tolist() == [81, 80]
+    assert counts.min() >= 3
+    assert counts.max() <= 4
+    networks = Networks(DESIGNS, [1, 2, 3], 2, 5, 2, "cpu")
+    train_epoch(networks, rows, replace(CONFIG, batch_size=4), 1)
+    assert all(torch.isfinite(array).all() for array in networks.parameters)
+
+
+def test_every_row_of_an_epoch_comes_once_even_where_a_split_has_fewer_rows_than_batches():
+    table = make_table(np.arange(30) % 2, 4, 2)
+    table["folds"] = [[int(i >= 3)] if i < 26 else [] for i in range(30)]
+    features = np.arange(30, dtype=np.float32)[:, None]
+    splits = Splits(table, "binary")
+    assert [len(split.training) for split in splits] == [23, 3]
+    rows = SplitRows(features, splits, "binary", "cpu")
+    seen = [[], []]
+    for values, labels, counted in rows.batches(4, np.random.default_rng(0)):
+        assert (counted.sum(dim=1) > 0).all()
+        for split, scaler in enumerate(rows.splits):
+            fitted = features[scaler.training]
+            raw = values[split, :, 0].numpy() * fitted.std() + fitted.mean()
+            own = raw[counted[split].numpy() > 0].round().astype(int)
+            assert (labels[split][counted[split] > 0].numpy() == own % 2).all()
+            seen[split] += own.tolist()
+    for split, found in zip(splits, seen, strict=True):
+        assert sorted(found) == split.training.tolist()
+
+
 def test_a_trial_does_not_depend_on_the_trials_beside_it():
     features, labels = make_checkerboard(200)
     rows = SplitRows(features, Splits(make_table(labels, 40, 2), "binary"), "binary", "cpu")
