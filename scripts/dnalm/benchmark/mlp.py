@@ -11,12 +11,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dnalm.benchmark.labels import CLASSES, decide
-from dnalm.benchmark.metrics import headline, score
+from dnalm.benchmark.choice import (
+    best_of,
+    check_features,
+    choice_facts,
+    metric_of,
+    score_test_rows,
+)
 from dnalm.benchmark.networks import Design
-from dnalm.benchmark.partial import Partial, choice_facts
-from dnalm.benchmark.probe import check_features
-from dnalm.benchmark.results import RANKED, Result, prediction_rows
+from dnalm.benchmark.partial import Partial
+from dnalm.benchmark.results import Result
 from dnalm.benchmark.search import (
     MlpConfig,
     Trial,
@@ -48,13 +52,11 @@ def mlp_probe(
     trial and epoch with the best mean validation score are kept; their networks, trained again from
     the same start, see the test rows. `not_converged` counts trials whose loss was no number. The
     trials of a finished feature set are kept below the folder `partial`. Raises InputError as
-    `probe` does.
+    `probe` does, and when no trial has a validation score.
     """
     started = time.monotonic()
-    splits = Splits(table, kind)
-    metric = config.metric if config.metric and kind in CLASSES else headline(kind)
-    for name, array in features.items():
-        check_features(name, array, len(table))
+    splits, metric = Splits(table, kind), metric_of(kind, config.metric)
+    check_features(features, len(table))
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -62,8 +64,8 @@ def mlp_probe(
 
     kept = Partial(partial, choice_facts(features, splits, kind, asdict(config)))
     grid = _search_all(features, splits, kind, metric, config, device, kept)
-    key = f"validation_{metric}_mean"
-    best = max(grid, key=lambda row: np.nan_to_num(row[key], nan=-np.inf))
+    remedy = "lower mlp.learning_rate, or choose another mlp.metric"
+    best = best_of(grid, metric, "trials", remedy)
 
     rows = SplitRows(features[best["feature"]], splits, kind, device)
     trial = Trial(number=best["trial"], design=_design(best), scores=[], spreads=[])
@@ -71,20 +73,15 @@ def mlp_probe(
     for epoch in range(1, best["epochs"] + 1):
         train_epoch(networks, rows, config, epoch)
     logits = networks.predict(rows.rows(rows.places([splits.test] * len(splits))))[:, 0]
-    truth, scores, predictions = splits.labels[splits.test], [], []
-    for number, fold in enumerate(splits.folds):
-        outputs = rows.outputs(logits[number], number, len(splits.test))
-        decided = decide(outputs, kind)
-        scores.append({"fold": fold} | score(truth, decided, outputs, kind))
-        ranked = outputs if kind in RANKED else None
-        predictions.append(prediction_rows(table.iloc[splits.test], fold, decided, ranked))
+    outputs = [rows.outputs(own, number, len(splits.test)) for number, own in enumerate(logits)]
+    scores, predictions = score_test_rows(table, splits, kind, outputs)
     chosen = ("feature", "layers", "units", "activation", "learning_rate", "epochs")
     return Result(
         selected={name: best[name] for name in chosen},
         edge=_on_edge(best, config),
         grid=grid,
-        scores=pd.DataFrame(scores),
-        predictions=pd.concat(predictions, ignore_index=True),
+        scores=scores,
+        predictions=predictions,
         seconds=time.monotonic() - started,
         not_converged=sum(row["state"] == "diverged" for row in grid),
     )
@@ -100,7 +97,8 @@ def _search_all(
     kept: Partial,
 ) -> list[dict[str, Any]]:
     """Return one row per feature set and trial; each finished feature set is kept."""
-    found, left = kept.read(), [name for name in features if name not in kept.read()]
+    found = kept.read()
+    left = [name for name in features if name not in found]
     if found:
         log.info("%d of %d feature sets were finished before", len(found), len(features))
     for number, name in enumerate(left):
@@ -130,17 +128,18 @@ def _search_all(
 
 
 def _row(trial: Trial, metric: str) -> dict[str, Any]:
-    epoch = trial.best
+    mean, deviation = trial.score
     return {
         "trial": trial.number,
         "layers": len(trial.design.units),
         "units": list(trial.design.units),
         "activation": trial.design.activation,
         "learning_rate": trial.design.learning_rate,
-        "epochs": epoch,
+        "epochs": trial.best,
         "state": trial.state,
-        f"validation_{metric}_mean": trial.scores[epoch - 1] if epoch else float("nan"),
-        f"validation_{metric}_sd": trial.spreads[epoch - 1] if epoch else float("nan"),
+        f"validation_{metric}_mean": mean,
+        f"validation_{metric}_sd": deviation,
+        "unscored": trial.unscored,
     }
 
 

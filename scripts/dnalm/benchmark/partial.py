@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from dnalm.benchmark.splits import Splits
 from dnalm.files import read_json, write_json
 
 DIGITS = 16
@@ -42,16 +41,3 @@ def hash_array(array: np.ndarray) -> str:
     digest = sha256(f"{array.dtype.str} {array.shape} ".encode())
     digest.update(np.ascontiguousarray(array).ravel())
     return digest.hexdigest()
-
-
-def choice_facts(
-    features: Mapping[str, np.ndarray], splits: Splits, kind: str, config: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return all that decides what a probe finds on validation rows; `config` is that of it."""
-    return {
-        "features": {name: hash_array(array) for name, array in features.items()},
-        "labels": hash_array(splits.labels),
-        "splits": [(hash_array(split.training), hash_array(split.validation)) for split in splits],
-        "kind": kind,
-        "config": config,
-    }

@@ -4,24 +4,31 @@ Shapes: N rows of the task table, F features, P penalties.
 """
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.labels import CLASSES, decide
-from dnalm.benchmark.metrics import headline, score, single_score
-from dnalm.benchmark.partial import Partial, choice_facts
+from dnalm.benchmark.choice import (
+    best_of,
+    check_features,
+    choice_facts,
+    mean_and_sd,
+    metric_of,
+    score_test_rows,
+)
+from dnalm.benchmark.labels import decide
+from dnalm.benchmark.metrics import single_score
+from dnalm.benchmark.partial import Partial
 from dnalm.benchmark.regression import TOLERANCE
-from dnalm.benchmark.results import RANKED, Result, prediction_rows
+from dnalm.benchmark.results import Result
 from dnalm.benchmark.solver import Outcome, SolverConfig, solve
 from dnalm.benchmark.splits import Splits
-from dnalm.errors import InputError
 
 # score, converged, iterations and gap of one fit.
 Walked = dict[str, Any]
@@ -41,10 +48,6 @@ class ProbeConfig:
     solver: str
     device: str
     metric: str | None
-
-    def metric_of(self, kind: str) -> str:
-        """Return the metric that picks for a kind of task."""
-        return self.metric if self.metric and kind in CLASSES else headline(kind)
 
     @property
     def solving(self) -> SolverConfig:
@@ -75,36 +78,29 @@ def probe(
     `threads` are those of the batched solver, or processes that share the splits among them. The
     validation scores of a finished feature set are kept below the folder `partial` and read from
     there by the next call on the same. Raises InputError when a feature set does not fit the table
-    or holds numbers that are not finite.
+    or holds numbers that are not finite, and when no split's validation rows define the metric.
     """
     started = time.monotonic()
-    splits, metric = Splits(table, kind), config.metric_of(kind)
+    splits, metric = Splits(table, kind), metric_of(kind, config.metric)
     penalties = sorted(float(penalty) for penalty in config.penalties)
-    for name, array in features.items():
-        check_features(name, array, len(table))
+    check_features(features, len(table))
 
     facts = choice_facts(features, splits, kind, asdict(config))
     kept = Partial(partial, {**facts, "tolerance": TOLERANCE})
     walks = _walk_all(features, splits, penalties, kind, metric, config, threads, kept)
     grid = _grid(walks, penalties, metric)
-    # What cannot be scored (no label with both classes) is worse than any score.
-    best = max(
-        grid,
-        key=lambda row: (
-            np.nan_to_num(row[f"validation_{metric}_mean"], nan=-np.inf),
-            -row["penalty"],
-        ),
-    )
+    # The sort is stable: of equal scores the stronger penalty, then the earlier feature set.
+    ordered = sorted(grid, key=lambda row: row["penalty"])
+    remedy = "choose another probe.metric, or lower cross_validation.splits"
+    best = best_of(ordered, metric, "pairs of features and penalty", remedy)
 
     tested = [(split.training, splits.test) for split in splits]
     chosen, penalty = features[best["feature"]], [best["penalty"]]
     solving = (kind, splits.classes, config.solving, threads)
     final = solve(chosen, splits.labels, tested, penalty, *solving)
-    truth = splits.labels[splits.test]
-    fitted = [
-        (split.fold, outcome.outputs, decide(outcome.outputs, kind))
-        for split, (outcome,) in zip(splits, final, strict=True)
-    ]
+    scores, predictions = score_test_rows(
+        table, splits, kind, [outcome.outputs for (outcome,) in final]
+    )
     not_converged = sum(row["not_converged"] for row in grid)
     if not all(outcome.converged for (outcome,) in final):
         log.warning("models of the choice itself did not converge: raise probe.max_iterations")
@@ -119,40 +115,11 @@ def probe(
         selected={"feature": best["feature"], "penalty": best["penalty"]},
         edge=_on_edge(best, grid, metric),
         grid=grid,
-        scores=pd.DataFrame(
-            [
-                {"fold": fold} | score(truth, predictions, outputs, kind)
-                for fold, outputs, predictions in fitted
-            ]
-        ),
-        predictions=pd.concat(
-            [
-                prediction_rows(
-                    table.iloc[splits.test],
-                    fold,
-                    predictions,
-                    outputs if kind in RANKED else None,
-                )
-                for fold, outputs, predictions in fitted
-            ],
-            ignore_index=True,
-        ),
+        scores=scores,
+        predictions=predictions,
         seconds=time.monotonic() - started,
         not_converged=not_converged,
     )
-
-
-def check_features(name: str, array: np.ndarray, rows: int) -> None:
-    """Raise InputError when a feature set does not fit a table of so many rows."""
-    if array.ndim != 2 or len(array) != rows:
-        raise InputError(
-            f"the features {name} have shape {array.shape} but the task table has {rows} rows: "
-            "compute them again from this table."
-        )
-    if not np.isfinite(array).all():
-        raise InputError(
-            f"the features {name} hold numbers that are not finite: check the model's weights."
-        )
 
 
 def _walk_all(
@@ -206,7 +173,7 @@ def _walked(truth: np.ndarray, outcome: Outcome, kind: str, metric: str) -> Walk
 def _grid(
     walks: Mapping[str, list[list[Walked]]], penalties: list[float], metric: str
 ) -> list[dict[str, Any]]:
-    """Return one row per (feature set, penalty): mean and SD (n − 1) over the splits.
+    """Return one row per (feature set, penalty): mean and SD over the splits that have a score.
 
     How each fit ended stands in three lists in the order of the splits: `converged`, `iterations`
     and `gaps` (see `Outcome`), for which `not_converged` is a count.
@@ -214,13 +181,15 @@ def _grid(
     grid = []
     for name, walked in walks.items():
         for penalty, cells in zip(penalties, zip(*walked, strict=True), strict=True):
-            values = [cell["score"] for cell in cells]
+            scores = [cell["score"] for cell in cells]
+            mean, deviation = mean_and_sd(scores)
             grid.append(
                 {
                     "feature": name,
                     "penalty": penalty,
-                    f"validation_{metric}_mean": fmean(values),
-                    f"validation_{metric}_sd": stdev(values) if len(values) > 1 else 0.0,
+                    f"validation_{metric}_mean": mean,
+                    f"validation_{metric}_sd": deviation,
+                    "unscored": sum(map(math.isnan, scores)),
                     "not_converged": sum(not cell["converged"] for cell in cells),
                     "converged": [cell["converged"] for cell in cells],
                     "iterations": [cell["iterations"] for cell in cells],

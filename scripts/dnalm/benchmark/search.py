@@ -2,15 +2,16 @@
 
 import itertools
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 import torch
 
+from dnalm.benchmark.choice import mean_and_sd
 from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import single_score
 from dnalm.benchmark.networks import Design, Networks
@@ -45,19 +46,31 @@ class MlpConfig:
 
 @dataclass(kw_only=True)
 class Trial:
-    """One design and its mean validation score after each epoch; `spreads` are their SDs."""
+    """One design and its mean validation score after each epoch; `spreads` are their SDs.
+
+    `unscored` counts the splits whose validation rows define no score.
+    """
 
     number: int
     design: Design
     scores: list[float]
     spreads: list[float]
     state: str = "complete"  # or pruned, or diverged
+    unscored: int = 0
 
     @property
     def best(self) -> int:
-        """The epoch with the best score, counted from 1; 0 where no epoch has one."""
-        known = [-np.inf if np.isnan(score) else score for score in self.scores]
-        return 1 + int(np.argmax(known)) if known else 0
+        """The epoch with the best score, counted from 1; 0 where none has one."""
+        if np.isnan(self.scores).all():
+            return 0
+        return 1 + int(np.nanargmax(self.scores))
+
+    @property
+    def score(self) -> tuple[float, float]:
+        """The best mean validation score and its SD over the splits; nan where there is none."""
+        if not self.best:
+            return float("nan"), float("nan")
+        return self.scores[self.best - 1], self.spreads[self.best - 1]
 
 
 def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
@@ -99,7 +112,7 @@ def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
         for group in _groups(drawn, rows):
             _train(group, rows, config, metric, reports)
         for one, trial in zip(asked, drawn, strict=True):
-            value = trial.scores[trial.best - 1] if trial.state == "complete" else np.nan
+            value, _ = trial.score
             if trial.state == "pruned":
                 study.tell(one, state=states.PRUNED)
             elif np.isnan(value):  # diverged, or nothing that could be scored
@@ -185,8 +198,10 @@ def _train(
             scores = [
                 _score(rows, own[i], i, validation[i], metric) for i in range(len(validation))
             ]
-            trial.scores.append(fmean(scores))
-            trial.spreads.append(stdev(scores) if len(scores) > 1 else 0.0)
+            mean, deviation = mean_and_sd(scores)
+            trial.scores.append(mean)
+            trial.spreads.append(deviation)
+            trial.unscored = sum(map(math.isnan, scores))
             report = reports[trial.number]
             report.report(trial.scores[-1], epoch)
             if epoch < config.epochs and report.should_prune():

@@ -15,6 +15,7 @@ from dnalm.benchmark.networks import Design, Networks
 from dnalm.benchmark.search import MlpConfig, Trial, make_networks, search, train_epoch
 from dnalm.benchmark.split_rows import SplitRows
 from dnalm.benchmark.splits import Splits
+from dnalm.errors import InputError
 from dnalm.files import write_json
 
 CONFIG = MlpConfig(
@@ -265,6 +266,29 @@ def test_a_trial_that_diverges_is_told_and_never_chosen():
     states = [row["state"] for row in result.grid]
     assert result.not_converged == states.count("diverged") > 0
     assert result.selected["learning_rate"] < 1e20
+
+
+def test_where_every_trial_diverges_nothing_is_chosen():
+    values, labels = make_checkerboard(200)
+    table = make_table(labels, 40, 2)
+    config = replace(CONFIG, layers=[1], activations=["relu"], learning_rate=[1e30, 1e31], trials=4)
+    rows = SplitRows(values, Splits(table, "binary"), "binary", "cpu")
+    assert {trial.state for trial in search(rows, config, "mcc")} == {"diverged"}
+    with pytest.raises(InputError, match=r"none of the 4 trials.* mcc .*mlp\.learning_rate"):
+        mlp_probe({"layer.1": values}, table, "binary", config, threads=1)
+
+
+def test_a_split_whose_validation_rows_lack_a_class_counts_in_no_mean_and_is_told(caplog):
+    values, labels = make_checkerboard(300)
+    table = make_table(labels, 100, 3)
+    none = (table["split"] == "train") & table["folds"].map(lambda folds: 0 in folds)
+    table.loc[none & (table["label"] == 1), "folds"] = pd.Series([[1]] * len(table))
+    config = replace(CONFIG, trials=2, epochs=3, metric="auc")
+    result = mlp_probe({"layer.1": values}, table, "binary", config, threads=1)
+    assert all(0 < row["validation_auc_mean"] < 1 for row in result.grid)
+    assert all(0 < row["validation_auc_sd"] < 1 for row in result.grid)
+    assert [row["unscored"] for row in result.grid] == [1, 1]
+    assert "in 1 splits the validation rows do not define auc" in caplog.text
 
 
 def test_feature_sets_that_were_finished_before_are_not_searched_again(tmp_path, caplog):

@@ -182,6 +182,37 @@ def test_fits_that_do_not_converge_are_counted():
         assert len(row["converged"]) == len(row["iterations"]) == len(row["gaps"]) == 2
 
 
+def test_an_area_is_averaged_over_the_splits_whose_validation_rows_define_it(caplog):
+    table = make_table(300, 90, 3)
+    first = table["folds"].map(lambda folds: 0 in folds)
+    table.loc[first & (table["label"] == 1), "folds"] = pd.Series([[1]] * len(table))
+    features = make_features(table, {"layer.1": 0.6})
+    config = replace(CONFIG, metric="auc", penalties=[1e-2])
+    (row,) = probe(features, table, "binary", config, threads=1).grid
+    values, labels = features["layer.1"].astype(np.float64), table["label"].to_numpy()
+    areas = []
+    for fold in (1, 2):
+        others = np.array([fold in folds for folds in table["folds"]])
+        rows = (table["split"] == "train").to_numpy() & ~others
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-2, tol=1e-10, max_iter=999))
+        chances = model.fit(values[rows], labels[rows]).predict_proba(values[others])[:, 1]
+        areas.append(roc_auc_score(labels[others], chances))
+    assert row["validation_auc_mean"] == pytest.approx(np.mean(areas), abs=1e-6)
+    assert row["validation_auc_sd"] == pytest.approx(np.std(areas, ddof=1), abs=1e-6)
+    assert row["unscored"] == 1
+    assert "in 1 splits the validation rows do not define auc" in caplog.text
+
+
+def test_a_metric_that_no_split_defines_is_refused():
+    table = make_table(90, 30, 3, classes=3)
+    # No row of class 2 is ever validation.
+    table.loc[table["label"] == 2, "folds"] = pd.Series([[]] * len(table))
+    features = make_features(table, {"layer.1": 2.0})
+    config = replace(CONFIG, metric="auc")
+    with pytest.raises(InputError, match=r"none of the 7 pairs.*auc.*probe\.metric"):
+        probe(features, table, "multiclass", config, threads=1)
+
+
 def test_a_constant_feature_predicts_the_majority_of_the_training_part():
     table = make_table(300, 90, 3, classes=3)
     features = {"constant": np.zeros((390, 1), dtype=np.float32)}

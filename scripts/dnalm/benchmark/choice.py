@@ -1,0 +1,100 @@
+"""What every probe of fixed features does alike: the choice on validation rows, the test scores.
+
+Shapes: N rows of the task table, F features, S splits, C classes, labels or targets.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dnalm.benchmark.labels import CLASSES, decide
+from dnalm.benchmark.metrics import headline, score
+from dnalm.benchmark.partial import hash_array
+from dnalm.benchmark.results import RANKED, prediction_rows
+from dnalm.benchmark.splits import Splits
+from dnalm.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def metric_of(kind: str, metric: str | None) -> str:
+    """Return what picks for a kind of task: `metric` for classes, else the kind's first."""
+    return metric if metric and kind in CLASSES else headline(kind)
+
+
+def check_features(features: Mapping[str, np.ndarray], rows: int) -> None:
+    """Raise InputError when a feature set does not fit a table of so many rows."""
+    for name, array in features.items():
+        if array.ndim != 2 or len(array) != rows:
+            raise InputError(
+                f"the features {name} have shape {array.shape} but the task table has {rows} rows: "
+                "compute them again from this table."
+            )
+        if not np.isfinite(array).all():
+            raise InputError(
+                f"the features {name} hold numbers that are not finite: check the model's weights."
+            )
+
+
+def choice_facts(
+    features: Mapping[str, np.ndarray], splits: Splits, kind: str, config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return all that decides what a probe finds on validation rows; `config` is that of it."""
+    return {
+        "features": {name: hash_array(array) for name, array in features.items()},
+        "labels": hash_array(splits.labels),
+        "splits": [(hash_array(split.training), hash_array(split.validation)) for split in splits],
+        "kind": kind,
+        "config": config,
+    }
+
+
+def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and SD (n − 1; 0 of one value) of the values that are numbers; else nan, nan.
+
+    A score is nan in a split whose validation rows do not define it, for every candidate alike;
+    `unscored` in a row of a grid counts these splits.
+    """
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return math.nan, math.nan
+    return fmean(known), stdev(known) if len(known) > 1 else 0.0
+
+
+def best_of(grid: Sequence[dict[str, Any]], metric: str, what: str, remedy: str) -> dict[str, Any]:
+    """Return the row with the best mean validation score, the first of equal ones.
+
+    Splits that count in no mean are told in the log. Raises InputError when no row has a score;
+    `what` names the rows, `remedy` says what to do.
+    """
+    scores = np.array([row[f"validation_{metric}_mean"] for row in grid])
+    if np.isnan(scores).all():
+        raise InputError(
+            f"none of the {len(grid)} {what} has a score by {metric} on validation rows: {remedy}."
+        )
+    best = grid[int(np.nanargmax(scores))]
+    if best["unscored"]:
+        log.warning(
+            "in %d splits the validation rows do not define %s: the choice rests on the others",
+            best["unscored"],
+            metric,
+        )
+    return best
+
+
+def score_test_rows(
+    table: pd.DataFrame, splits: Splits, kind: str, outputs: Sequence[np.ndarray]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a result's scores and predictions from every split's outputs [S][test rows, C]."""
+    test, truth = table.iloc[splits.test], splits.labels[splits.test]
+    scores, predictions = [], []
+    for fold, own in zip(splits.folds, outputs, strict=True):
+        decided = decide(own, kind)
+        scores.append({"fold": fold} | score(truth, decided, own, kind))
+        predictions.append(prediction_rows(test, fold, decided, own if kind in RANKED else None))
+    return pd.DataFrame(scores), pd.concat(predictions, ignore_index=True)
