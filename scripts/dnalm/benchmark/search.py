@@ -60,8 +60,8 @@ class Trial:
 
     @property
     def best(self) -> int:
-        """The epoch with the best score, counted from 1; 0 where none has one."""
-        if np.isnan(self.scores).all():
+        """The epoch with the best score, counted from 1; 0 where none has one, or it diverged."""
+        if self.state == "diverged" or np.isnan(self.scores).all():
             return 0
         return 1 + int(np.nanargmax(self.scores))
 

@@ -268,6 +268,14 @@ def test_a_trial_that_diverges_is_told_and_never_chosen():
     assert result.selected["learning_rate"] < 1e20
 
 
+def test_what_a_trial_scored_before_it_diverged_counts_nothing():
+    trial = Trial(number=0, design=DESIGNS[0], scores=[0.8, 0.9], spreads=[0.1, 0.2])
+    assert (trial.best, trial.score) == (2, (0.9, 0.2))
+    trial.state = "diverged"
+    assert trial.best == 0
+    assert np.isnan(trial.score).all()
+
+
 def test_where_every_trial_diverges_nothing_is_chosen():
     values, labels = make_checkerboard(200)
     table = make_table(labels, 40, 2)
