@@ -101,14 +101,15 @@ def probe(
     scores, predictions = score_test_rows(
         table, splits, kind, [outcome.outputs for (outcome,) in final]
     )
-    not_converged = sum(row["not_converged"] for row in grid)
-    if not all(outcome.converged for (outcome,) in final):
+    limited = sum(not outcome.converged for (outcome,) in final)
+    not_converged = limited + sum(row["not_converged"] for row in grid)
+    if limited:
         log.warning("models of the choice itself did not converge: raise probe.max_iterations")
     if not_converged:
         log.warning(
             "%d of %d fits did not converge within probe.max_iterations = %d",
             not_converged,
-            len(grid) * len(splits),
+            (len(grid) + 1) * len(splits),
             config.max_iterations,
         )
     return Result(
