@@ -27,7 +27,7 @@ from dnalm.benchmark.metrics import single_score
 from dnalm.benchmark.partial import Partial
 from dnalm.benchmark.regression import TOLERANCE
 from dnalm.benchmark.results import Result
-from dnalm.benchmark.solver import Outcome, SolverConfig, solve
+from dnalm.benchmark.solver import Outcome, Rows, SolverConfig, solve
 from dnalm.benchmark.splits import Splits
 
 # score, converged, iterations and gap of one fit.
@@ -95,9 +95,8 @@ def probe(
     best = best_of(ordered, metric, "pairs of features and penalty", remedy)
 
     tested = [(split.training, splits.test) for split in splits]
-    chosen, penalty = features[best["feature"]], [best["penalty"]]
-    solving = (kind, splits.classes, config.solving, threads)
-    final = solve(chosen, splits.labels, tested, penalty, *solving)
+    rows = _rows(features[best["feature"]], splits, kind)
+    final = solve(rows, tested, [best["penalty"]], config.solving, threads)
     scores, predictions = score_test_rows(
         table, splits, kind, [outcome.outputs for (outcome,) in final]
     )
@@ -143,22 +142,18 @@ def _walk_all(
     for name in features:
         if name not in walks:
             parts = [(split.training, split.validation) for split in splits]
-            outcomes = solve(
-                features[name],
-                splits.labels,
-                parts,
-                penalties,
-                kind,
-                splits.classes,
-                config.solving,
-                threads,
-            )
+            rows = _rows(features[name], splits, kind)
+            outcomes = solve(rows, parts, penalties, config.solving, threads)
             walks[name] = [
                 [_walked(splits.labels[split.validation], one, kind, metric) for one in path]
                 for split, path in zip(splits, outcomes, strict=True)
             ]
             kept.write(name, walks[name])
     return {name: walks[name] for name in features}
+
+
+def _rows(features: np.ndarray, splits: Splits, kind: str) -> Rows:
+    return Rows(features=features, labels=splits.labels, kind=kind, classes=splits.classes)
 
 
 def _walked(truth: np.ndarray, outcome: Outcome, kind: str, metric: str) -> Walked:

@@ -1,6 +1,6 @@
 """One interface to both solvers of the probe: scikit-learn's, and all fits of a layer at once.
 
-Shapes: N rows, F features, S splits, P penalties, C classes.
+Shapes: N rows, F features, S splits, P penalties, C classes, labels or targets.
 """
 
 import logging
@@ -18,6 +18,9 @@ SMALL = 1e10
 # The batched solver takes the eigenvectors of a matrix of F by F: 20 s at 4,096 features.
 MOST_FEATURES = 8192
 
+# Positions of the rows that a split trains on, and of those that are predicted.
+Part = tuple[np.ndarray, np.ndarray]
+
 log = logging.getLogger(__name__)
 
 
@@ -28,6 +31,16 @@ class SolverConfig:
     solver: str
     max_iterations: int
     device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """One feature set [N, F] and all rows' labels; `classes` counts classes, labels or targets."""
+
+    features: np.ndarray
+    labels: np.ndarray
+    kind: str
+    classes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,28 +58,26 @@ class Outcome:
 
 
 def solve(
-    features: np.ndarray,
-    labels: np.ndarray,
-    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    rows: Rows,
+    parts: Sequence[Part],
     penalties: Sequence[float],
-    kind: str,
-    classes: int,
     config: SolverConfig,
     threads: int,
 ) -> list[list[Outcome]]:
     """Fit every split at every penalty (ascending) and return [S][P] outcomes.
 
-    `parts` holds, for every split, the positions of its training rows and of the rows to be
-    predicted; `classes` counts classes, labels or targets. Features are standardised by the
-    training rows' mean and SD; the penalty is L2 with scikit-learn's C, the intercept has none.
-    Several labels have a logistic regression each; targets a ridge regression, standardised, with
-    alpha 1/C. Whatever the batched solver cannot certify, scikit-learn fits again.
+    Features are standardised by the training rows' mean and SD; the penalty is L2 with
+    scikit-learn's C, the intercept has none. Several labels have a logistic regression each;
+    targets a ridge regression, standardised, with alpha 1/C. Whatever the batched solver cannot
+    certify, scikit-learn fits again.
     """
-    if _choose(config, features, parts, penalties, classes) != "batched":
-        return _reference_all(
-            features, labels, parts, [penalties] * len(parts), kind, classes, config, threads
-        )
-    outcomes, missing = _batched(features, labels, parts, penalties, kind, classes, config, threads)
+    if _choose(rows, parts, penalties, config) != "batched":
+        return _reference_all(rows, parts, [penalties] * len(parts), config, threads)
+    outcomes = _batched(rows, parts, penalties, config, threads)
+    missing = [
+        [penalty for penalty, one in zip(penalties, path, strict=True) if one is None]
+        for path in outcomes
+    ]
     if any(missing):
         log.warning(
             "%d of %d fits are left to scikit-learn: the batched solver ended too far from the "
@@ -74,39 +85,32 @@ def solve(
             sum(map(len, missing)),
             len(parts) * len(penalties),
         )
-    again = _reference_all(features, labels, parts, missing, kind, classes, config, threads)
-    for split, found in enumerate(again):
-        for penalty, outcome in zip(missing[split], found, strict=True):
-            outcomes[split][penalties.index(penalty)] = outcome
-    return outcomes
+    again = map(iter, _reference_all(rows, parts, missing, config, threads))
+    return [
+        [next(found) if one is None else one for one in path]
+        for path, found in zip(outcomes, again, strict=True)
+    ]
 
 
 def _choose(
-    config: SolverConfig,
-    features: np.ndarray,
-    parts: Sequence[tuple[np.ndarray, np.ndarray]],
-    penalties: Sequence[float],
-    outputs: int,
+    rows: Rows, parts: Sequence[Part], penalties: Sequence[float], config: SolverConfig
 ) -> str:
     if config.solver != "auto":
         return config.solver
-    rows, width = features.shape
-    fits = len(parts) * len(penalties) * outputs
-    suited = width <= MOST_FEATURES and fits * rows * width**2 > SMALL
+    count, width = rows.features.shape
+    fits = len(parts) * len(penalties) * rows.classes
+    suited = width <= MOST_FEATURES and fits * count * width**2 > SMALL
     return "batched" if suited else "auto"
 
 
 def _batched(
-    features: np.ndarray,
-    labels: np.ndarray,
-    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    rows: Rows,
+    parts: Sequence[Part],
     penalties: Sequence[float],
-    kind: str,
-    classes: int,
     config: SolverConfig,
     threads: int,
-) -> tuple[list[list[Outcome | None]], list[list[float]]]:
-    """Return the outcomes that are certified, and the penalties of the others for each split."""
+) -> list[list[Outcome | None]]:
+    """Return [S][P] outcomes, None where a fit is not certified."""
     import torch  # a second that small tasks need not spend
 
     from dnalm.benchmark.batched import fit_grid
@@ -115,22 +119,22 @@ def _batched(
     torch.set_num_threads(threads)
     try:
         fits = fit_grid(
-            features,
-            labels,
+            rows.features,
+            rows.labels,
             [training for training, _ in parts],
             penalties,
-            kind=kind,
+            kind=rows.kind,
             max_iterations=config.max_iterations,
             device=config.device,
         )
     finally:
         torch.set_num_threads(before)
-    outcomes, missing = [], []
+    outcomes = []
     for split, (_, others) in enumerate(parts):
-        certified = fits.certified[split]
-        outputs = fits.outputs(features[others], split)
+        outputs = fits.outputs(rows.features[others], split)
         # A class that no training row has gets a column of 0.
-        outputs = np.pad(outputs, ((0, 0), (0, 0), (0, max(0, classes - outputs.shape[2]))))
+        lacking = max(0, rows.classes - outputs.shape[2])
+        outputs = np.pad(outputs, ((0, 0), (0, 0), (0, lacking)))
         outcomes.append(
             [
                 Outcome(
@@ -139,60 +143,49 @@ def _batched(
                     iterations=int(fits.steps[split, number]),
                     gap=float(fits.gaps[split, number]),
                 )
-                if certified[number]
+                if fits.certified[split, number]
                 else None
                 for number in range(len(penalties))
             ]
         )
-        missing.append([p for p, good in zip(penalties, certified, strict=True) if not good])
-    return outcomes, missing
+    return outcomes
 
 
 def _reference_all(
-    features: np.ndarray,
-    labels: np.ndarray,
-    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    rows: Rows,
+    parts: Sequence[Part],
     penalties: Sequence[Sequence[float]],
-    kind: str,
-    classes: int,
     config: SolverConfig,
     threads: int,
 ) -> list[list[Outcome]]:
     """Return scikit-learn's fits of every split at its own penalties."""
+    if not any(penalties):
+        return [[] for _ in parts]
     # loky starts fresh interpreters that never import the calling script again, and hands large
     # arrays over as memory maps, so all processes share one copy of the features.
     jobs = (
-        joblib.delayed(_reference)(features, labels, training, others, own, kind, classes, config)
-        for (training, others), own in zip(parts, penalties, strict=True)
+        joblib.delayed(_reference)(rows, part, own, config)
+        for part, own in zip(parts, penalties, strict=True)
     )
-    if not any(penalties):
-        return [[] for _ in parts]
     return joblib.Parallel(n_jobs=threads, backend="loky")(jobs)
 
 
 def _reference(
-    features: np.ndarray,
-    labels: np.ndarray,
-    training: np.ndarray,
-    others: np.ndarray,
-    penalties: Sequence[float],
-    kind: str,
-    classes: int,
-    config: SolverConfig,
+    rows: Rows, part: Part, penalties: Sequence[float], config: SolverConfig
 ) -> list[Outcome]:
     if not penalties:
         return []
-    solver = "auto" if config.solver == "batched" else config.solver
     with threadpool_limits(1):
-        fitted, predicted = standardise(features, training, others)
+        training, others = part
+        fitted, predicted = standardise(rows.features, training, others)
         path = fit_path(
             fitted,
-            labels[training],
+            rows.labels[training],
             predicted,
             penalties,
-            kind=kind,
-            classes=classes,
-            solver=solver,
+            kind=rows.kind,
+            classes=rows.classes,
+            solver="auto" if config.solver == "batched" else config.solver,
             max_iterations=config.max_iterations,
         )
         return [

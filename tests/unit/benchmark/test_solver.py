@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dnalm.benchmark import solver as solvers
 from dnalm.benchmark.batched import CERTIFIED, fit_grid
-from dnalm.benchmark.solver import SolverConfig, solve
+from dnalm.benchmark.solver import Rows, SolverConfig, solve
 
 PENALTIES = [1e-4, 1e-2, 1.0, 100.0]
 BATCHED = SolverConfig(solver="batched", max_iterations=500, device="cpu")
@@ -36,6 +36,11 @@ def make_parts(rows: int, splits: int):
         (number[number % splits != split], number[number % splits == split])
         for split in range(splits)
     ]
+
+
+def fit(features, labels, parts, penalties, kind, classes, config):
+    rows = Rows(features=features, labels=labels, kind=kind, classes=classes)
+    return solve(rows, parts, penalties, config, threads=1)
 
 
 def objective(features, labels, training, penalty, weights, intercepts):
@@ -108,9 +113,7 @@ def test_splits_that_overlap_or_see_a_constant_feature_are_fitted_as_by_scikit_l
     features[:, 6] = 3.0
     features[:, 7] = features[:, 8]
     for config in (BATCHED, SolverConfig(solver="lbfgs", max_iterations=9999, device="cpu")):
-        outcomes = solve(
-            features, labels, parts, [1e-2, 1.0], "multiclass", classes, config, threads=1
-        )
+        outcomes = fit(features, labels, parts, [1e-2, 1.0], "multiclass", classes, config)
         assert all((one.gap is not None) == (config is BATCHED) for row in outcomes for one in row)
         for (training, others), path in zip(parts, outcomes, strict=True):
             for penalty, outcome in zip([1e-2, 1.0], path, strict=True):
@@ -146,16 +149,8 @@ def test_a_split_that_lacks_a_class_is_left_to_scikit_learn(caplog):
     features, labels = make_rows(300, 10, 3)
     whole, others = make_parts(300, 3)[0]
     lacking = whole[labels[whole] != 2]
-    outcomes = solve(
-        features,
-        labels,
-        [(whole, others), (lacking, others)],
-        PENALTIES,
-        "multiclass",
-        3,
-        BATCHED,
-        threads=1,
-    )
+    parts = [(whole, others), (lacking, others)]
+    outcomes = fit(features, labels, parts, PENALTIES, "multiclass", 3, BATCHED)
     assert [one.gap is None for one in outcomes[0]] == [False] * 4
     assert [one.gap is None for one in outcomes[1]] == [True] * 4
     assert "4 of 8 fits are left to scikit-learn" in caplog.text
@@ -170,9 +165,7 @@ def test_what_is_not_certified_is_fitted_again_and_what_fails_twice_is_told():
     parts = make_parts(600, 2)
     few = SolverConfig(solver="batched", max_iterations=6, device="cpu")
     outcomes = [
-        one
-        for path in solve(features, labels, parts, PENALTIES, "binary", 2, few, 1)
-        for one in path
+        one for path in fit(features, labels, parts, PENALTIES, "binary", 2, few) for one in path
     ]
     certified = [one.gap is not None for one in outcomes]
     assert any(certified)
@@ -182,13 +175,23 @@ def test_what_is_not_certified_is_fitted_again_and_what_fails_twice_is_told():
     assert all(one.iterations <= 12 for one in outcomes)
 
 
+def test_fits_that_are_made_again_come_back_in_their_places_though_penalties_repeat():
+    features, labels = make_rows(600, 40, 2)
+    few = SolverConfig(solver="batched", max_iterations=6, device="cpu")
+    ((sound, *again),) = fit(
+        features, labels, make_parts(600, 2)[:1], [1e-4, 100.0, 100.0], "binary", 2, few
+    )
+    assert sound.gap is not None
+    assert [one.gap for one in again] == [None, None]
+
+
 def test_auto_takes_the_batched_solver_where_there_is_work_for_it(monkeypatch):
     features, labels = make_rows(300, 30, 2)
     parts = make_parts(300, 2)
     auto = SolverConfig(solver="auto", max_iterations=500, device="cpu")
-    (few, _), _ = solve(features, labels, parts, [0.1, 1.0], "binary", 2, auto, threads=1)
+    (few, _), _ = fit(features, labels, parts, [0.1, 1.0], "binary", 2, auto)
     monkeypatch.setattr(solvers, "SMALL", 1e3)
-    (many, _), _ = solve(features, labels, parts, [0.1, 1.0], "binary", 2, auto, threads=1)
+    (many, _), _ = fit(features, labels, parts, [0.1, 1.0], "binary", 2, auto)
     assert few.gap is None
     assert many.gap <= CERTIFIED
     np.testing.assert_allclose(few.outputs, many.outputs, atol=3e-3)
@@ -203,7 +206,7 @@ def test_every_label_of_several_is_a_logistic_regression_of_its_own():
     labels[parts[1][0], 3] = 0  # in one training part this label is never given
     reference = SolverConfig(solver="newton-cholesky", max_iterations=500, device="cpu")
     batched, single = (
-        solve(features, labels, parts, PENALTIES, "multilabel", 4, config, threads=1)
+        fit(features, labels, parts, PENALTIES, "multilabel", 4, config)
         for config in (BATCHED, reference)
     )
     for split, (training, others) in enumerate(parts):
@@ -233,7 +236,7 @@ def test_numbers_are_fitted_as_by_ridge_on_standardised_targets(targets):
     parts = make_parts(400, 3)
     reference = SolverConfig(solver="auto", max_iterations=500, device="cpu")
     batched, single = (
-        solve(features, labels, parts, PENALTIES, "regression", targets, config, threads=1)
+        fit(features, labels, parts, PENALTIES, "regression", targets, config)
         for config in (BATCHED, reference)
     )
     for split, (training, others) in enumerate(parts):
