@@ -82,7 +82,7 @@ def probe(
     """
     started = time.monotonic()
     splits, metric = Splits(table, kind), metric_of(kind, config.metric)
-    penalties = sorted(float(penalty) for penalty in config.penalties)
+    penalties = sorted({float(penalty) for penalty in config.penalties})
     check_features(features, len(table))
 
     facts = choice_facts(features, splits, kind, asdict(config))

@@ -215,6 +215,23 @@ def test_a_metric_that_no_split_defines_is_refused():
         probe(features, table, "multiclass", config, threads=1)
 
 
+@pytest.mark.parametrize("solver", ["auto", "batched"])
+def test_a_penalty_given_twice_is_fitted_once(solver):
+    table = make_table(200, 50, 2)
+    features = make_features(table, {"layer.1": 0.5})
+    once, twice = (
+        probe(
+            features,
+            table,
+            "binary",
+            replace(CONFIG, penalties=penalties, solver=solver),
+            threads=1,
+        )
+        for penalties in ([0.01, 0.1], [0.1, 0.01, 0.1])
+    )
+    assert once.grid == twice.grid
+
+
 def test_a_constant_feature_predicts_the_majority_of_the_training_part():
     table = make_table(300, 90, 3, classes=3)
     features = {"constant": np.zeros((390, 1), dtype=np.float32)}
