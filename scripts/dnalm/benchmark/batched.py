@@ -15,11 +15,8 @@ from dnalm.benchmark.certificate import certify
 from dnalm.benchmark.descent import descend
 from dnalm.benchmark.shared import Preconditioner, SharedFeatures
 from dnalm.benchmark.stacking import Stack
+from dnalm.benchmark.tolerances import CERTIFIED, GAP
 
-# Distance from the optimum, as a share of the objective, at which a fit ends; and the largest with
-# which it counts as one. Predictions then are those of the exact optimum but for a row or two.
-TOLERANCE = 1e-7
-CERTIFIED = 1e-6
 PATIENCE = 10  # steps without a better bound after which float32 has given what it can
 NUMBERS = 1 << 25  # of one array of margins; more problems than that are fitted in turns
 
@@ -94,7 +91,7 @@ def fit_grid(
             preconditioner = preconditioner.to(dtype)
         for part in left.split(max(1, NUMBERS // (stack.outputs * len(rows)))):
             problems, piece = stack.problems(part, dtype), solution.take(part, dtype)
-            descend(shared, preconditioner, problems, piece, TOLERANCE, max_iterations, patience)
+            descend(shared, preconditioner, problems, piece, GAP, max_iterations, patience)
             gaps[part] = certify(shared, problems, piece)
             solution.put(part, piece)
 

@@ -22,6 +22,7 @@ from dnalm.benchmark.networks import Design
 from dnalm.benchmark.partial import Partial
 from dnalm.benchmark.results import Result
 from dnalm.benchmark.search import (
+    STARTUP,
     MlpConfig,
     Trial,
     make_networks,
@@ -62,7 +63,8 @@ def mlp_probe(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(threads)
 
-    kept = Partial(partial, choice_facts(features, splits, kind, asdict(config)))
+    facts = choice_facts(features, splits, kind, asdict(config))
+    kept = Partial(partial, {**facts, "startup": STARTUP})
     grid = _search_all(features, splits, kind, metric, config, device, kept)
     remedy = "lower mlp.learning_rate, or choose another mlp.metric"
     best = best_of(grid, metric, "trials", remedy)

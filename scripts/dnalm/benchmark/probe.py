@@ -25,10 +25,10 @@ from dnalm.benchmark.choice import (
 from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import single_score
 from dnalm.benchmark.partial import Partial
-from dnalm.benchmark.regression import TOLERANCE
 from dnalm.benchmark.results import Result
 from dnalm.benchmark.solver import Outcome, Rows, SolverConfig, solve
 from dnalm.benchmark.splits import Splits
+from dnalm.benchmark.tolerances import CERTIFIED, GAP, GRADIENT
 
 # score, converged, iterations and gap of one fit.
 Walked = dict[str, Any]
@@ -86,7 +86,7 @@ def probe(
     check_features(features, len(table))
 
     facts = choice_facts(features, splits, kind, asdict(config))
-    kept = Partial(partial, {**facts, "tolerance": TOLERANCE})
+    kept = Partial(partial, {**facts, "tolerances": [GRADIENT, GAP, CERTIFIED]})
     walks = _walk_all(features, splits, penalties, kind, metric, config, threads, kept)
     grid = _grid(walks, penalties, metric)
     # The sort is stable: of equal scores the stronger penalty, then the earlier feature set.

@@ -13,9 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-# Largest gradient component at which a fit ends. scikit-learn's own 1e-4 leaves strongly fitted
-# models (large C) so far from the optimum that test predictions depend on the starting point.
-TOLERANCE = 1e-8
+from dnalm.benchmark.tolerances import GRADIENT
+
 # Up to so many coefficients newton-cholesky is the faster one (10 times at 128 features); its steps
 # cost the cube of their number, and lbfgs takes thousands of steps where penalties are weak.
 MOST_FOR_NEWTON = 512
@@ -70,7 +69,7 @@ def fit_path(
         solver = "newton-cholesky" if outputs <= MOST_FOR_NEWTON else "lbfgs"
     columns = labels.T if kind == "multilabel" else [labels]
     models = [
-        LogisticRegression(solver=solver, max_iter=max_iterations, tol=TOLERANCE, warm_start=True)
+        LogisticRegression(solver=solver, max_iter=max_iterations, tol=GRADIENT, warm_start=True)
         for _ in columns
     ]
     for penalty in penalties:

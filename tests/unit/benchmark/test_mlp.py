@@ -299,7 +299,9 @@ def test_a_split_whose_validation_rows_lack_a_class_counts_in_no_mean_and_is_tol
     assert "in 1 splits the validation rows do not define auc" in caplog.text
 
 
-def test_feature_sets_that_were_finished_before_are_not_searched_again(tmp_path, caplog):
+def test_feature_sets_that_were_finished_before_are_not_searched_again(
+    tmp_path, caplog, monkeypatch
+):
     values, labels = make_checkerboard(200)
     table = make_table(labels, 40, 2)
     features = {"layer.1": values, "layer.2": values[:, 2:]}
@@ -322,3 +324,5 @@ def test_feature_sets_that_were_finished_before_are_not_searched_again(tmp_path,
     chosen = run()
     assert chosen.selected["feature"] == "layer.2"
     assert chosen.grid[:3] == first.grid[:3]
+    monkeypatch.setattr("dnalm.benchmark.mlp.STARTUP", 2)
+    assert run().grid == first.grid

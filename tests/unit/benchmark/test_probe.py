@@ -264,7 +264,7 @@ def test_a_class_missing_from_one_training_part_keeps_its_column():
     assert set(first["prediction"]) <= {0, 1}
 
 
-def test_feature_sets_that_were_finished_before_are_not_fitted_again(tmp_path):
+def test_feature_sets_that_were_finished_before_are_not_fitted_again(tmp_path, monkeypatch):
     table = make_table(200, 50, 2)
     features = make_features(table, {"layer.1": 1.5, "layer.2": 0.0})
     first = probe(features, table, "binary", CONFIG, threads=1, partial=tmp_path)
@@ -294,6 +294,10 @@ def test_feature_sets_that_were_finished_before_are_not_fitted_again(tmp_path):
         {"features": features | {"layer.2": features["layer.2"] * 2}},
     ):
         assert selected(**changes)["feature"] == "layer.1"
+    for name in ("GRADIENT", "GAP", "CERTIFIED"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"dnalm.benchmark.probe.{name}", 1e-5)
+            assert selected()["feature"] == "layer.1"
 
 
 def test_features_of_another_table_or_with_nan_are_refused():

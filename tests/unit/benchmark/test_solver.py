@@ -11,8 +11,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dnalm.benchmark import solver as solvers
-from dnalm.benchmark.batched import CERTIFIED, fit_grid
+from dnalm.benchmark.batched import fit_grid
 from dnalm.benchmark.solver import Rows, SolverConfig, solve
+from dnalm.benchmark.tolerances import CERTIFIED
 
 PENALTIES = [1e-4, 1e-2, 1.0, 100.0]
 BATCHED = SolverConfig(solver="batched", max_iterations=500, device="cpu")
