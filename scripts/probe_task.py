@@ -24,4 +24,4 @@ with job(snakemake.log[0]):
         model=snakemake.wildcards.model,
         weights_sha256=metadata["weights_sha256"],
     )
-    write_result(result, identity, **snakemake.output)
+    write_result(result, identity, partial=partial, **snakemake.output)

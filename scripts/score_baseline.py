@@ -18,4 +18,4 @@ with job(snakemake.log[0]):
     partial = Path(snakemake.output.scores).parent / "partial" / snakemake.wildcards.task
     result = probe(features, table, task["kind"], config, snakemake.threads, partial)
     identity = identify(method="baseline", task=task, table_path=source.table, baseline=name)
-    write_result(result, identity, **snakemake.output)
+    write_result(result, identity, partial=partial, **snakemake.output)

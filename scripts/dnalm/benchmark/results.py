@@ -1,5 +1,6 @@
 """The result of one method on one task: scores, summary and predictions, in three files."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,12 @@ def write_result(
     scores: str | Path,
     summary: str | Path,
     predictions: str | Path,
+    partial: str | Path | None = None,
 ) -> None:
-    """Write a result: scores as TSV, predictions as Parquet, and, last, the summary as JSON."""
+    """Write a result: scores as TSV, predictions as Parquet, and, last, the summary as JSON.
+
+    Then the folder `partial`, whose finished parts nobody needs any more, is removed.
+    """
     with atomic_path(scores) as temporary:
         result.scores[score_columns(identity["kind"])].to_csv(
             temporary, sep="\t", index=False, na_rep="nan"
@@ -138,3 +143,5 @@ def write_result(
             "not_converged": result.not_converged,
         },
     )
+    if partial is not None:
+        shutil.rmtree(partial, ignore_errors=True)

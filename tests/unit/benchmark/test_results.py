@@ -4,8 +4,11 @@ import hashlib
 import json
 
 import pandas as pd
+import pytest
 
 from dnalm.benchmark.results import Result, identify, write_result
+
+PATHS = {"scores": "task.tsv", "summary": "task.json", "predictions": "task.parquet"}
 
 
 def make_result() -> Result:
@@ -43,14 +46,10 @@ def make_result() -> Result:
     )
 
 
-def test_the_three_files_hold_the_result(tmp_path):
+def test_the_three_files_hold_the_result_and_what_led_to_it_is_gone(tmp_path):
     table = tmp_path / "task.parquet"
     table.write_bytes(b"rows")
-    paths = {
-        "scores": tmp_path / "a" / "task.tsv",
-        "summary": tmp_path / "a" / "task.json",
-        "predictions": tmp_path / "a" / "task.parquet",
-    }
+    paths = {key: tmp_path / "a" / name for key, name in PATHS.items()}
     identity = identify(
         method="probe",
         task={"name": "mine.x", "kind": "binary", "rows": {"train": 8, "test": 2}},
@@ -59,7 +58,13 @@ def test_the_three_files_hold_the_result(tmp_path):
         weights_sha256="ab12",
     )
     result = make_result()
-    write_result(result, identity, **paths)
+    partial, another = (tmp_path / "a" / "partial" / name for name in ("task", "another"))
+    for folder in (partial, another):
+        (folder / "ab12").mkdir(parents=True)
+        (folder / "ab12" / "layer.1.json").touch()
+    write_result(result, identity, partial=partial, **paths)
+    assert not partial.exists()
+    assert (another / "ab12" / "layer.1.json").exists()
     facts = json.loads(paths["summary"].read_text())
 
     scores = pd.read_csv(paths["scores"], sep="\t")
@@ -89,3 +94,13 @@ def test_a_baseline_is_named_as_one_and_has_no_weights(tmp_path):
     assert identity["baseline"] == "kmers"
     assert identity["weights_sha256"] is None
     assert "model" not in identity
+
+
+def test_what_led_to_a_result_stays_where_it_cannot_be_written(tmp_path):
+    partial = tmp_path / "partial"
+    partial.mkdir()
+    (tmp_path / "task.json").mkdir()  # the summary's own name, written last, is taken
+    paths = {key: tmp_path / name for key, name in PATHS.items()}
+    with pytest.raises(OSError, match=r"task\.json"):
+        write_result(make_result(), {"kind": "binary"}, partial=partial, **paths)
+    assert partial.exists()
