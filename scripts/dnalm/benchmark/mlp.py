@@ -18,6 +18,7 @@ from dnalm.benchmark.choice import (
     metric_of,
     score_test_rows,
 )
+from dnalm.benchmark.models import find_device
 from dnalm.benchmark.networks import Design
 from dnalm.benchmark.partial import Partial
 from dnalm.benchmark.results import Result
@@ -53,14 +54,12 @@ def mlp_probe(
     trial and epoch with the best mean validation score are kept; their networks, trained again from
     the same start, see the test rows. `not_converged` counts trials whose loss was no number. The
     trials of a finished feature set are kept below the folder `partial`. Raises InputError as
-    `probe` does, and when no trial has a validation score.
+    `probe` does, when no trial has a validation score, and when the device is not there.
     """
     started = time.monotonic()
     splits, metric = Splits(table, kind), metric_of(kind, config.metric)
     check_features(features, len(table))
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = find_device(config.device, "mlp.device")
     torch.set_num_threads(threads)
 
     facts = choice_facts(features, splits, kind, asdict(config))

@@ -40,6 +40,20 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def find_device(name: str, key: str) -> str:
+    """Return the device that the setting `key` asks for: cpu, cuda, or auto, the better of both.
+
+    Raises InputError where cuda is asked for and there is none.
+    """
+    present = torch.cuda.is_available()
+    if name == "cuda" and not present:
+        raise InputError(
+            f"{key} is 'cuda', but torch sees no CUDA device here: "
+            "set it to cpu, or run this job where there is one."
+        )
+    return ("cuda" if present else "cpu") if name == "auto" else name
+
+
 def visible_devices() -> list[str]:
     """Return all visible CUDA devices by name, or the CPU where there is none."""
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())] or ["cpu"]

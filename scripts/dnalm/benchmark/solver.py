@@ -69,7 +69,7 @@ def solve(
     Features are standardised by the training rows' mean and SD; the penalty is L2 with
     scikit-learn's C, the intercept has none. Several labels have a logistic regression each;
     targets a ridge regression, standardised, with alpha 1/C. Whatever the batched solver cannot
-    certify, scikit-learn fits again.
+    certify, scikit-learn fits again. Raises InputError when the device is not there.
     """
     if _choose(rows, parts, penalties, config) != "batched":
         return _reference_all(rows, parts, [penalties] * len(parts), config, threads)
@@ -114,7 +114,9 @@ def _batched(
     import torch  # a second that small tasks need not spend
 
     from dnalm.benchmark.batched import fit_grid
+    from dnalm.benchmark.models import find_device
 
+    device = find_device(config.device, "probe.device")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -125,7 +127,7 @@ def _batched(
             penalties,
             kind=rows.kind,
             max_iterations=config.max_iterations,
-            device=config.device,
+            device=device,
         )
     finally:
         torch.set_num_threads(before)

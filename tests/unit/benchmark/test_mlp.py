@@ -299,6 +299,14 @@ def test_a_split_whose_validation_rows_lack_a_class_counts_in_no_mean_and_is_tol
     assert "in 1 splits the validation rows do not define auc" in caplog.text
 
 
+def test_a_device_that_is_not_there_is_told_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    values, labels = make_checkerboard(60)
+    table, config = make_table(labels, 20, 2), replace(CONFIG, device="cuda")
+    with pytest.raises(InputError, match=r"mlp\.device is 'cuda', but torch sees no CUDA device"):
+        mlp_probe({"layer.1": values}, table, "binary", config, threads=1)
+
+
 def test_feature_sets_that_were_finished_before_are_not_searched_again(
     tmp_path, caplog, monkeypatch
 ):

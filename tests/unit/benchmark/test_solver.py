@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
@@ -14,6 +15,7 @@ from dnalm.benchmark import solver as solvers
 from dnalm.benchmark.batched import fit_grid
 from dnalm.benchmark.solver import Rows, SolverConfig, solve
 from dnalm.benchmark.tolerances import CERTIFIED
+from dnalm.errors import InputError
 
 PENALTIES = [1e-4, 1e-2, 1.0, 100.0]
 BATCHED = SolverConfig(solver="batched", max_iterations=500, device="cpu")
@@ -184,6 +186,14 @@ def test_fits_that_are_made_again_come_back_in_their_places_though_penalties_rep
     )
     assert sound.gap is not None
     assert [one.gap for one in again] == [None, None]
+
+
+def test_a_device_that_is_not_there_is_told_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    features, labels = make_rows(60, 4, 2)
+    config = SolverConfig(solver="batched", max_iterations=9, device="cuda")
+    with pytest.raises(InputError, match=r"probe\.device is 'cuda', but torch sees no CUDA device"):
+        fit(features, labels, make_parts(60, 2), [1.0], "binary", 2, config)
 
 
 def test_auto_takes_the_batched_solver_where_there_is_work_for_it(monkeypatch):
