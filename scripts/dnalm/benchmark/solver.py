@@ -15,7 +15,8 @@ from dnalm.benchmark.regression import fit_path, standardise
 
 # Below so many products, about a second of work, to load torch takes longer than scikit-learn.
 SMALL = 1e10
-# The batched solver takes the eigenvectors of a matrix of F by F: 20 s at 4,096 features.
+# The batched solver takes the eigenvectors of a matrix of F by F: 20 s at 4,096 features, and at
+# more than this minutes and gigabytes.
 MOST_FEATURES = 8192
 
 # Positions of the rows that a split trains on, and of those that are predicted.
@@ -68,8 +69,9 @@ def solve(
 
     Features are standardised by the training rows' mean and SD; the penalty is L2 with
     scikit-learn's C, the intercept has none. Several labels have a logistic regression each;
-    targets a ridge regression, standardised, with alpha 1/C. Whatever the batched solver cannot
-    certify, scikit-learn fits again. Raises InputError when the device is not there.
+    targets a ridge regression, standardised, with alpha 1/C. Features too wide for the batched
+    solver, and whatever it cannot certify, scikit-learn fits. Raises InputError when the device is
+    not there.
     """
     if _choose(rows, parts, penalties, config) != "batched":
         return _reference_all(rows, parts, [penalties] * len(parts), config, threads)
@@ -95,12 +97,19 @@ def solve(
 def _choose(
     rows: Rows, parts: Sequence[Part], penalties: Sequence[float], config: SolverConfig
 ) -> str:
+    count, width = rows.features.shape
+    if width > MOST_FEATURES and config.solver in ("auto", "batched"):
+        if config.solver == "batched":
+            log.warning(
+                "features of %d numbers are left to scikit-learn: the batched solver takes %d",
+                width,
+                MOST_FEATURES,
+            )
+        return "auto"
     if config.solver != "auto":
         return config.solver
-    count, width = rows.features.shape
     fits = len(parts) * len(penalties) * rows.classes
-    suited = width <= MOST_FEATURES and fits * count * width**2 > SMALL
-    return "batched" if suited else "auto"
+    return "batched" if fits * count * width**2 > SMALL else "auto"
 
 
 def _batched(

@@ -208,6 +208,19 @@ def test_auto_takes_the_batched_solver_where_there_is_work_for_it(monkeypatch):
     np.testing.assert_allclose(few.outputs, many.outputs, atol=3e-3)
 
 
+def test_features_too_wide_for_the_batched_solver_are_left_to_scikit_learn(monkeypatch, caplog):
+    features, labels = make_rows(300, 30, 2)
+    parts = make_parts(300, 2)
+    monkeypatch.setattr(solvers, "MOST_FEATURES", 29)
+    monkeypatch.setattr(solvers, "SMALL", 0)
+    for name in ("auto", "batched"):
+        assert not caplog.text
+        config = SolverConfig(solver=name, max_iterations=500, device="cpu")
+        outcomes = fit(features, labels, parts, [0.1, 1.0], "binary", 2, config)
+        assert all(one.gap is None for path in outcomes for one in path)
+    assert "features of 30 numbers are left to scikit-learn" in caplog.text
+
+
 def test_every_label_of_several_is_a_logistic_regression_of_its_own():
     features, _ = make_rows(500, 25, 2)
     generator = np.random.default_rng(3)
