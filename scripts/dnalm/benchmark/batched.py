@@ -73,7 +73,8 @@ def fit_grid(
     As `LogisticRegression` on standardised features: an L2 penalty but on the intercept, softmax
     over more than two classes, one model for each label of several; for numbers as `Ridge` with
     alpha 1/C on standardised targets. In float32 first; what rounding keeps from the optimum goes
-    on in float64. The gap of a split that lacks one of several classes is infinite.
+    on in float64. Infinite is the gap of a split that lacks one of several classes, or in which a
+    feature is nearly constant.
     """
     rows = np.unique(np.concatenate(trainings))
     masks = np.stack([np.isin(rows, training, assume_unique=True) for training in trainings])
@@ -83,7 +84,8 @@ def fit_grid(
     shared = SharedFeatures(features[rows], masks, device, torch.float32)
     preconditioner = Preconditioner(shared.values)
     for dtype, patience in ((torch.float32, PATIENCE), (torch.float64, max_iterations)):
-        left = (stack.open & ~(gaps <= CERTIFIED)).nonzero()[:, 0]
+        unfinished = stack.open & ~(gaps <= CERTIFIED)
+        left = (unfinished & ~shared.doubtful[stack.splits]).nonzero()[:, 0]
         if not len(left):
             break
         if dtype == torch.float64:

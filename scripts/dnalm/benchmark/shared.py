@@ -16,7 +16,9 @@ from torch import Tensor
 BLOCK = 4096  # rows that are looked at in float64 at once
 BLOCKS = 8  # parts of the columns of the Gram matrix, which is symmetric
 LEAST = 1e-3  # rows' worth of curvature that no output has less of
-CONSTANT = 1e-10  # share of its variance over all rows below which a feature is constant in a split
+# Share of its variance over all rows below which a feature's variance in a split is doubtful: what
+# all rows' float32 leaves of its values is rounded to 1e-4 of their SD, or worse.
+LEAST_SHARE = 1e-6
 
 
 class SharedFeatures:
@@ -24,7 +26,8 @@ class SharedFeatures:
 
     Each split's mean and SD differ a little from those of all rows. That difference is applied to
     the weights, which are few, instead of to the features: no split has a copy of its own.
-    `masks` is bool [S, N], true where a row belongs to the training part.
+    `masks` is bool [S, N], true where a row belongs to the training part. `doubtful` bool [S] marks
+    splits in which a feature is nearly constant but not quite: their fits are not to be trusted.
     """
 
     def __init__(
@@ -50,8 +53,12 @@ class SharedFeatures:
         counts = weights.sum(axis=1, keepdims=True)
         means = first / counts / self.scale
         variances = second / counts / self.scale**2 - means**2
+        sound = variances > LEAST_SHARE
+        self.doubtful = torch.tensor(
+            [_vary(features, *pair) for pair in zip(masks, ~sound, strict=True)], device=device
+        )
         # The weight of a constant feature is 0 at the optimum whatever it is divided by.
-        inverse = np.where(variances > CONSTANT, 1 / np.sqrt(np.maximum(variances, CONSTANT)), 0.0)
+        inverse = np.where(sound, 1 / np.sqrt(np.maximum(variances, LEAST_SHARE)), 0.0)
         self.counts, self.means, self.inverse_scales = (
             torch.from_numpy(array).to(device, torch.float64)
             for array in (counts[:, 0], means, inverse)
@@ -100,6 +107,12 @@ class SharedFeatures:
         size = len(self.values) if dtype == self.values.dtype else BLOCK
         for at in range(0, len(self.values), size):
             yield at, self.values[at : at + size].to(dtype)
+
+
+def _vary(features: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> bool:
+    """Return whether any of some columns, bool [D], differs among some rows, bool [N]."""
+    values = features[np.ix_(rows, columns)]
+    return bool((values != values[:1]).any())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ def solve(
     if any(missing):
         log.warning(
             "%d of %d fits are left to scikit-learn: the batched solver ended too far from the "
-            "optimum, or a training part lacks a class",
+            "optimum, or a training part lacks a class or holds a nearly constant feature",
             sum(map(len, missing)),
             len(parts) * len(penalties),
         )

@@ -126,6 +126,23 @@ def test_splits_that_overlap_or_see_a_constant_feature_are_fitted_as_by_scikit_l
                 assert outcome.converged
 
 
+def test_a_split_in_which_a_feature_is_nearly_constant_is_left_to_scikit_learn(caplog):
+    features, labels = make_rows(400, 15, 2)
+    parts = make_parts(400, 2)
+    training, others = parts[0]
+    # What this split learns from lies in the seventh decimal place of what its validation rows are.
+    features[training, 3] = 1 + 3e-7 * (
+        labels[training] + np.random.default_rng(1).normal(size=200)
+    )
+    features[others, 3] = 1e4 * np.random.default_rng(2).normal(size=200)
+    outcomes = fit(features, labels, parts, [1e-2, 1.0], "binary", 2, BATCHED)
+    assert [[one.gap is None for one in path] for path in outcomes] == [[True] * 2, [False] * 2]
+    assert "2 of 4 fits are left to scikit-learn" in caplog.text
+    _, model, scaler = optimum(features, labels, training, 1.0)
+    theirs = model.predict_proba(scaler.transform(features[others].astype(np.float64)))
+    np.testing.assert_allclose(outcomes[0][1].outputs, theirs, atol=1e-6)
+
+
 def test_one_row_in_a_hundred_and_a_penalty_too_weak_for_float32_are_fitted_too():
     features, labels = make_rows(2000, 30, 2)
     labels = np.where(np.arange(2000) % 100 == 0, labels, 0)
