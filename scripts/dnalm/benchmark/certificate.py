@@ -16,10 +16,13 @@ def certify(shared: SharedFeatures, problems: Problems, solution: Solution) -> T
     Over its intercepts minimised, an objective is still curved by 1/C or more in its weights, so at
     optimal intercepts it lies at most C |gradient|² / 2 above the optimum. (The duality gap at the
     dual point that the residuals give is the same number.) Infinite where the intercepts cannot be
-    brought to their optimum.
+    brought to their optimum. A solution that overflowed is set to 0, where a later fit can start.
     """
     exact = problems.to(torch.float64)
     weights, intercepts = solution.weights.double(), solution.intercepts.double()
+    sound = weights.isfinite().all(dim=2).all(dim=1) & intercepts.isfinite().all(dim=1)
+    weights = torch.where(sound[:, None, None], weights, 0.0)
+    intercepts = torch.where(sound[:, None], intercepts, 0.0)
     margins = shared.margins(weights, intercepts, exact.splits)
     shift = torch.zeros_like(intercepts)
     for _ in range(POLISHES):
@@ -33,6 +36,6 @@ def certify(shared: SharedFeatures, problems: Problems, solution: Solution) -> T
     gradient, by_intercepts = penalised_gradients(shared, exact, weights, margins)
     objective = exact.loss.values(margins) + penalty(exact, weights)
     bound = gradient.square().sum(dim=(1, 2)) / exact.inverse_penalties / 2 / objective
-    solution.intercepts = intercepts + shift
+    solution.weights, solution.intercepts = weights, intercepts + shift
     flat = by_intercepts.abs().amax(dim=1) <= FLAT * shared.counts[exact.splits]
     return torch.where(flat & bound.isfinite(), bound, torch.inf)

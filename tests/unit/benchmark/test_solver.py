@@ -13,7 +13,10 @@ from sklearn.preprocessing import StandardScaler
 
 from dnalm.benchmark import solver as solvers
 from dnalm.benchmark.batched import fit_grid
+from dnalm.benchmark.certificate import certify
+from dnalm.benchmark.shared import SharedFeatures
 from dnalm.benchmark.solver import Rows, SolverConfig, solve
+from dnalm.benchmark.stacking import Stack
 from dnalm.benchmark.tolerances import CERTIFIED
 from dnalm.errors import InputError
 
@@ -101,6 +104,34 @@ def test_every_objective_is_that_of_scikit_learns_exact_optimum(case):
             theirs = model.predict_proba(scaler.transform(features[others].astype(np.float64)))
             given = fits.outputs(features[others], split)[number]
             np.testing.assert_allclose(given, theirs, atol=3e-3)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_an_optimum_is_certified_and_what_lies_beside_it_is_refused(classes):
+    features, labels = make_rows(400, 12, classes)
+    training = make_parts(400, 2)[0][0]
+    best, model, _ = optimum(features, labels, training, 1.0)
+    masks = np.isin(np.arange(400), training)[None]
+    stack = Stack(labels, masks, [1.0], "multiclass", "cpu")
+    shared = SharedFeatures(features, masks, "cpu", torch.float64)
+
+    def bound(weights, intercepts):
+        solution = stack.start(12)
+        solution.weights[0], solution.intercepts[0] = map(torch.tensor, (weights, intercepts))
+        (gap,) = certify(shared, stack.problems(torch.tensor([0]), torch.float64), solution)
+        found = solution.weights[0].numpy(), solution.intercepts[0].numpy()
+        return float(gap), objective(features, labels, training, 1.0, *found) / best - 1
+
+    # scikit-learn's own optimum, and the same with intercepts that are brought to theirs first.
+    for intercepts in (model.intercept_, model.intercept_ + np.arange(len(model.intercept_)) + 1):
+        gap, excess = bound(model.coef_, intercepts)
+        assert abs(excess) < 1e-9
+        assert gap < 1e-9
+    # Numbers that are none count as 0, from where a fit can start again.
+    for factor in (0, -1, 1.01, np.nan):
+        gap, excess = bound(factor * model.coef_, model.intercept_)
+        assert excess > CERTIFIED
+        assert gap >= excess
 
 
 @pytest.mark.parametrize("classes", [2, 3])
