@@ -62,6 +62,9 @@ def _suits(x: Tensor, weight: Tensor) -> bool:
         and x.is_contiguous()
         and weight.is_contiguous()
         and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.enabled
+        # Not part of torch's public interface: another version may call it otherwise.
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
 
 

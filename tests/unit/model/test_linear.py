@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -76,6 +77,27 @@ def test_other_types_and_autocast_are_left_to_torch() -> None:
         assert torch.equal(layer(x), plain(x))
     layer, x, exact, x_exact = make(LARGE, bias=True, kind=torch.float64)
     assert torch.equal(layer(x), exact(x_exact))
+
+
+@pytest.mark.filterwarnings("ignore:TF32")  # of the switch itself
+@pytest.mark.parametrize("missing", ["the switch is off", "the operator is gone"])
+def test_without_onednn_torch_computes_the_product(missing: str, monkeypatch) -> None:
+    layer, x, *_ = make(LARGE, bias=True)
+    plain = nn.Linear(*layer.weight.shape[::-1])
+    plain.load_state_dict(layer.state_dict())
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("oneDNN was called")
+
+    monkeypatch.setattr("dnalm.model.linear._multiply", refuse)
+    if missing == "the operator is gone":
+        monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace())
+        assert torch.equal(layer(x), plain(x))
+    else:
+        with torch.backends.mkldnn.flags(enabled=False):
+            assert torch.equal(layer(x), plain(x))
+    monkeypatch.undo()
+    assert layer(x).shape == (*x.shape[:-1], len(layer.weight))
 
 
 def test_an_encoder_of_usual_width_equals_transformers_in_every_layer(
