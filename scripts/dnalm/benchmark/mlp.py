@@ -18,13 +18,12 @@ from dnalm.benchmark.choice import (
     metric_of,
     score_test_rows,
 )
+from dnalm.benchmark.designs import Design, MlpConfig
 from dnalm.benchmark.models import find_device
-from dnalm.benchmark.networks import Design
 from dnalm.benchmark.partial import Partial
 from dnalm.benchmark.results import Result
 from dnalm.benchmark.search import (
     STARTUP,
-    MlpConfig,
     Trial,
     make_networks,
     predict_seconds,

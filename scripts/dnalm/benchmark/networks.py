@@ -5,22 +5,14 @@ Shapes: S splits, T trials, D features, U units of the widest trial, C outputs, 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from dnalm.benchmark.designs import Design
+
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's own
 CHUNK = 512  # rows whose outputs are computed at once
-
-
-@dataclass(frozen=True, kw_only=True)
-class Design:
-    """The hyper-parameters of one trial: units of its one or two hidden layers, and the rest."""
-
-    units: tuple[int, ...]
-    activation: str
-    learning_rate: float
 
 
 class Networks:

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from dnalm.benchmark.choice import mean_and_sd
+from dnalm.benchmark.designs import Design, MlpConfig, list_points, suggest
 from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import single_score
-from dnalm.benchmark.networks import Design, Networks
+from dnalm.benchmark.networks import Networks
 from dnalm.benchmark.split_rows import SplitRows
 
 STARTUP = 10  # trials before a trial may be pruned or a sampler learns from the others
@@ -22,26 +23,6 @@ NUMBERS = 1 << 28  # weights that are trained at once; more trials than that tak
 TIMED = 3  # steps that the prediction of the time is made from
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MlpConfig:
-    """What is searched, each range from its first to its last value, and how a trial is trained."""
-
-    layers: Sequence[int]
-    units: Sequence[int]
-    activations: Sequence[str]
-    learning_rate: Sequence[float]
-    sampler: str
-    points: int
-    trials: int
-    together: int
-    epochs: int
-    batch_size: int
-    prune_after: int | None
-    metric: str | None
-    device: str
-    seed: int
 
 
 @dataclass(kw_only=True)
@@ -96,7 +77,7 @@ def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
     )
     trials = config.trials
     if config.sampler == "grid":
-        points = list(_grid(config))
+        points = list_points(config)
         for point in points:
             study.enqueue_trial(point)
         trials = len(points)
@@ -105,7 +86,7 @@ def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
     while len(finished) < trials:
         asked = [study.ask() for _ in range(min(config.together, trials - len(finished)))]
         drawn = [
-            Trial(number=one.number, design=_design(one, config), scores=[], spreads=[])
+            Trial(number=one.number, design=suggest(one, config), scores=[], spreads=[])
             for one in asked
         ]
         reports = {one.number: one for one in asked}
@@ -121,35 +102,6 @@ def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
                 study.tell(one, value)
         finished += drawn
     return finished
-
-
-def _design(trial: Any, config: MlpConfig) -> Design:
-    """Return what the sampler suggests; it is asked for the second layer's units only with one."""
-    layers = trial.suggest_categorical("layers", list(config.layers))
-    low, high = config.units[0], config.units[-1]
-    units = [trial.suggest_int(f"units_{i}", low, high, log=True) for i in range(1, layers + 1)]
-    low, high = config.learning_rate[0], config.learning_rate[-1]
-    return Design(
-        units=tuple(units),
-        activation=trial.suggest_categorical("activation", list(config.activations)),
-        learning_rate=trial.suggest_float("learning_rate", low, high, log=True),
-    )
-
-
-def _grid(config: MlpConfig) -> Iterator[dict[str, Any]]:
-    """Yield all points of the grid: `points` of every range, evenly spaced in its logarithm."""
-    units, rates = (
-        np.geomspace(span[0], span[-1], config.points if span[0] < span[-1] else 1)
-        for span in (config.units, config.learning_rate)
-    )
-    units = [round(value) for value in units]
-    rates = [
-        float(min(max(value, config.learning_rate[0]), config.learning_rate[-1])) for value in rates
-    ]
-    for layers, activation, rate in itertools.product(config.layers, config.activations, rates):
-        for widths in itertools.product(units, repeat=layers):
-            named = {f"units_{i}": width for i, width in enumerate(widths, start=1)}
-            yield {"layers": layers, "activation": activation, "learning_rate": rate, **named}
 
 
 def _groups(trials: Sequence[Trial], rows: SplitRows) -> Iterator[list[Trial]]:
@@ -247,5 +199,5 @@ def predict_seconds(rows: SplitRows, config: MlpConfig) -> float:
         torch.cuda.synchronize()
     a_step = (time.monotonic() - started) / max(1, len(batches) - 1)
     steps = rows.steps(config.batch_size)
-    count = len(list(_grid(config))) if config.sampler == "grid" else config.trials
+    count = len(list_points(config)) if config.sampler == "grid" else config.trials
     return a_step * steps * config.epochs * count / config.together

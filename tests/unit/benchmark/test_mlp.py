@@ -10,9 +10,10 @@ import torch
 from sklearn.metrics import matthews_corrcoef
 from sklearn.preprocessing import StandardScaler
 
+from dnalm.benchmark.designs import Design, MlpConfig
 from dnalm.benchmark.mlp import mlp_probe
-from dnalm.benchmark.networks import Design, Networks
-from dnalm.benchmark.search import MlpConfig, Trial, make_networks, search, train_epoch
+from dnalm.benchmark.networks import Networks
+from dnalm.benchmark.search import Trial, make_networks, search, train_epoch
 from dnalm.benchmark.split_rows import SplitRows
 from dnalm.benchmark.splits import Splits
 from dnalm.errors import InputError
@@ -256,6 +257,17 @@ def test_a_grid_holds_every_combination_once():
     assert len(trials) == len(designs) == 2 * 2 * (2 + 4)
     assert {unit for design in designs for unit in design.units} == {8, 32}
     assert {design.learning_rate for design in designs} == {1e-3, 1e-1}
+
+
+def test_a_grid_of_few_whole_numbers_of_units_holds_each_once():
+    values, labels = make_checkerboard(60)
+    rows = SplitRows(values, Splits(make_table(labels, 20, 2), "binary"), "binary", "cpu")
+    config = replace(
+        CONFIG, sampler="grid", epochs=1, layers=[1], units=[2, 3], points=4, activations=["tanh"]
+    )
+    designs = [trial.design for trial in search(rows, config, "mcc")]
+    assert len(designs) == len(set(designs)) == 2 * 4
+    assert {design.units for design in designs} == {(2,), (3,)}
 
 
 def test_a_trial_that_diverges_is_told_and_never_chosen():
