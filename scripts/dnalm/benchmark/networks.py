@@ -5,6 +5,7 @@ Shapes: S splits, T trials, D features, U units of the widest trial, C outputs, 
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,10 +17,10 @@ CHUNK = 512  # rows whose outputs are computed at once
 
 
 class Networks:
-    """Multilayer perceptrons: every trial has one for each split.
+    """Multilayer perceptrons, equally deep: every trial has one for each split.
 
-    Trials are padded to the widest and to two hidden layers where any has two. A padded unit has
-    weights of 0 on both sides, so its output and its gradients are 0 and it stays as it is.
+    Trials are padded to the widest. A padded unit has weights of 0 on both sides, so its output and
+    its gradients are 0 and it stays as it is.
     """
 
     def __init__(
@@ -32,24 +33,22 @@ class Networks:
         device: str,
     ) -> None:
         most = max(max(design.units) for design in designs)
-        deep = any(len(design.units) == 2 for design in designs)
-        shapes = [(most, width), *([(most, most)] if deep else []), (outputs, most)]
+        deeper = [(most, most)] * (len(designs[0].units) - 1)
+        shapes = [(most, width), *deeper, (outputs, most)]
         self.weights = [torch.zeros(splits, len(designs), *shape) for shape in shapes]
         self.biases = [torch.zeros(splits, len(designs), shape[0], 1) for shape in shapes]
         for trial, (design, seed) in enumerate(zip(designs, seeds, strict=True)):
             generator = torch.Generator().manual_seed(seed)
             sizes = [width, *design.units, outputs]
-            layers = range(len(sizes) - 1)
-            # A trial of one hidden layer leaves the second alone.
-            places = [*layers[:-1], len(shapes) - 1]
-            for place, fan_in, fan_out in zip(places, sizes, sizes[1:], strict=False):
+            layers = zip(self.weights, self.biases, pairwise(sizes), strict=True)
+            for weights, biases, (fan_in, fan_out) in layers:
                 bound = 1 / math.sqrt(fan_in)  # as torch.nn.Linear
                 weight = torch.empty(splits, fan_out, fan_in).uniform_(
                     -bound, bound, generator=generator
                 )
                 bias = torch.empty(splits, fan_out).uniform_(-bound, bound, generator=generator)
-                self.weights[place][:, trial, :fan_out, :fan_in] = weight
-                self.biases[place][:, trial, :fan_out, 0] = bias
+                weights[:, trial, :fan_out, :fan_in] = weight
+                biases[:, trial, :fan_out, 0] = bias
 
         def of_trials(values: list[float]) -> Tensor:
             return torch.tensor(values, device=device)[None, :, None, None]
@@ -59,7 +58,6 @@ class Networks:
         )
         self.rates = of_trials([design.learning_rate for design in designs])
         self.bent = of_trials([design.activation == "tanh" for design in designs])
-        self.deep = of_trials([len(design.units) == 2 for design in designs])
         self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
         self.steps = 0
 
@@ -74,9 +72,7 @@ class Networks:
             [array[:, kept] for array in arrays] for arrays in (self.weights, self.biases)
         )
         self.moments = [(first[:, kept], second[:, kept]) for first, second in self.moments]
-        self.rates, self.bent, self.deep = (
-            values[:, kept] for values in (self.rates, self.bent, self.deep)
-        )
+        self.rates, self.bent = (values[:, kept] for values in (self.rates, self.bent))
 
     def logits(self, rows: Tensor) -> Tensor:
         """Return [S, T, C, R] for the rows [S, R, D] of each split, standardised."""
@@ -85,7 +81,7 @@ class Networks:
         states = first.flatten(1, 2) @ rows.transpose(1, 2)
         states = self._activate(states.unflatten(1, first.shape[1:3]) + self.biases[0])
         for weights, biases in zip(second, self.biases[1:-1], strict=True):
-            states = torch.where(self.deep, self._activate(weights @ states + biases), states)
+            states = self._activate(weights @ states + biases)
         return last @ states + self.biases[-1]
 
     def _activate(self, values: Tensor) -> Tensor:

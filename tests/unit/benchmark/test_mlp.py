@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -35,11 +36,18 @@ CONFIG = MlpConfig(
     device="cpu",
     seed=1,
 )
-DESIGNS = [
-    Design(units=(16,), activation="relu", learning_rate=1e-2),
-    Design(units=(9, 12), activation="tanh", learning_rate=3e-3),
-    Design(units=(5, 16), activation="relu", learning_rate=3e-2),
-]
+DESIGNS = {
+    1: [
+        Design(units=(16,), activation="relu", learning_rate=1e-2),
+        Design(units=(9,), activation="tanh", learning_rate=3e-3),
+        Design(units=(5,), activation="relu", learning_rate=3e-2),
+    ],
+    2: [
+        Design(units=(16, 4), activation="relu", learning_rate=1e-2),
+        Design(units=(9, 12), activation="tanh", learning_rate=3e-3),
+        Design(units=(5, 16), activation="relu", learning_rate=3e-2),
+    ],
+}
 
 
 def make_table(labels, test: int, splits: int) -> pd.DataFrame:
@@ -65,15 +73,15 @@ def make_checkerboard(rows: int, seed: int = 0):
 
 def plain(networks: Networks, split: int, trial: int, design: Design) -> torch.nn.Sequential:
     """Return the same network as PyTorch's own layers."""
-    places = [0, len(networks.weights) - 1] if len(design.units) == 1 else [0, 1, 2]
     sizes = [networks.weights[0].shape[-1], *design.units, networks.weights[-1].shape[2]]
     layers = []
-    for number, place in enumerate(places):
-        linear = torch.nn.Linear(sizes[number], sizes[number + 1])
+    for weights, biases, (width, out) in zip(
+        networks.weights, networks.biases, pairwise(sizes), strict=True
+    ):
+        linear = torch.nn.Linear(width, out)
         with torch.no_grad():
-            weight = networks.weights[place][split, trial]
-            linear.weight.copy_(weight[: sizes[number + 1], : sizes[number]])
-            linear.bias.copy_(networks.biases[place][split, trial, : sizes[number + 1], 0])
+            linear.weight.copy_(weights[split, trial, :out, :width])
+            linear.bias.copy_(biases[split, trial, :out, 0])
         layers += [linear, torch.nn.ReLU() if design.activation == "relu" else torch.nn.Tanh()]
     return torch.nn.Sequential(*layers[:-1])
 
@@ -85,8 +93,10 @@ LOSSES = {
 }
 
 
+@pytest.mark.parametrize("depth", DESIGNS)
 @pytest.mark.parametrize("kind", LOSSES)
-def test_stacked_networks_train_as_each_alone_does_in_plain_pytorch(kind):
+def test_stacked_networks_train_as_each_alone_does_in_plain_pytorch(kind, depth):
+    designs = DESIGNS[depth]
     generator = np.random.default_rng(2)
     features = (generator.normal(size=(130, 7)) * 10.0 ** np.arange(-3, 4)).astype(np.float32)
     labels = {
@@ -96,12 +106,12 @@ def test_stacked_networks_train_as_each_alone_does_in_plain_pytorch(kind):
     }[kind]
     splits = Splits(make_table(labels, 10, 3), kind)
     rows = SplitRows(features, splits, kind, "cpu")
-    networks = Networks(DESIGNS, [1, 2, 3], 3, 7, 3, "cpu")
+    networks = Networks(designs, [1, 2, 3], 3, 7, 3, "cpu")
     alone = {
-        (s, t): plain(networks, s, t, design) for s in range(3) for t, design in enumerate(DESIGNS)
+        (s, t): plain(networks, s, t, design) for s in range(3) for t, design in enumerate(designs)
     }
     optimizers = {
-        key: torch.optim.Adam(module.parameters(), lr=DESIGNS[key[1]].learning_rate)
+        key: torch.optim.Adam(module.parameters(), lr=designs[key[1]].learning_rate)
         for key, module in alone.items()
     }
     config = replace(CONFIG, batch_size=33)
@@ -146,7 +156,7 @@ def test_splits_of_unlike_sizes_train_in_as_many_steps_and_none_on_nothing():
     assert counts.sum(axis=0).tolist() == [81, 80]
     assert counts.min() >= 3
     assert counts.max() <= 4
-    networks = Networks(DESIGNS, [1, 2, 3], 2, 5, 2, "cpu")
+    networks = Networks(DESIGNS[2], [1, 2, 3], 2, 5, 2, "cpu")
     train_epoch(networks, rows, replace(CONFIG, batch_size=4), 1)
     assert all(torch.isfinite(array).all() for array in networks.parameters)
 
@@ -174,7 +184,7 @@ def test_every_row_of_an_epoch_comes_once_even_where_a_split_has_fewer_rows_than
 def test_a_trial_does_not_depend_on_the_trials_beside_it():
     features, labels = make_checkerboard(200)
     rows = SplitRows(features, Splits(make_table(labels, 40, 2), "binary"), "binary", "cpu")
-    trials = [Trial(number=i, design=d, scores=[], spreads=[]) for i, d in enumerate(DESIGNS)]
+    trials = [Trial(number=i, design=d, scores=[], spreads=[]) for i, d in enumerate(DESIGNS[2])]
     together, alone = (make_networks(some, rows, CONFIG) for some in (trials, trials[1:2]))
     for epoch in range(3):
         train_epoch(together, rows, CONFIG, epoch)
@@ -281,7 +291,7 @@ def test_a_trial_that_diverges_is_told_and_never_chosen():
 
 
 def test_what_a_trial_scored_before_it_diverged_counts_nothing():
-    trial = Trial(number=0, design=DESIGNS[0], scores=[0.8, 0.9], spreads=[0.1, 0.2])
+    trial = Trial(number=0, design=DESIGNS[1][0], scores=[0.8, 0.9], spreads=[0.1, 0.2])
     assert (trial.best, trial.score) == (2, (0.9, 0.2))
     trial.state = "diverged"
     assert trial.best == 0
