@@ -1,7 +1,6 @@
 """The search for a network's hyper-parameters on the validation rows of all splits."""
 
 import itertools
-import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -21,8 +20,6 @@ from dnalm.benchmark.split_rows import SplitRows
 STARTUP = 10  # trials before a trial may be pruned or a sampler learns from the others
 NUMBERS = 1 << 28  # weights that are trained at once; more trials than that take turns
 TIMED = 3  # steps that the prediction of the time is made from
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -177,7 +174,7 @@ def _score(
 def predict_seconds(rows: SplitRows, config: MlpConfig) -> float:
     """Return how long the trials of one feature set would take without pruning, measured in steps.
 
-    By trials in the middle of the ranges; validation comes on top.
+    By as many networks in the middle of the ranges as are trained at once; validation comes on top.
     """
     middle = round((config.units[0] * config.units[-1]) ** 0.5)
     design = Design(
@@ -185,19 +182,25 @@ def predict_seconds(rows: SplitRows, config: MlpConfig) -> float:
         activation=config.activations[0],
         learning_rate=config.learning_rate[0],
     )
-    trials = [Trial(number=i, design=design, scores=[], spreads=[]) for i in range(config.together)]
+    count = len(list_points(config)) if config.sampler == "grid" else config.trials
+    drawn = [
+        Trial(number=number, design=design, scores=[], spreads=[])
+        for number in range(min(config.together, count))
+    ]
+    trials = next(_groups(drawn, rows))
     networks = make_networks(trials, rows, config)
-    batches = list(
-        itertools.islice(rows.batches(config.batch_size, np.random.default_rng(0)), 1 + TIMED)
-    )
-    started = time.monotonic()
-    for number, (values, labels, counted) in enumerate(batches):
-        if number == 1 and len(batches) > 1:  # the first also loads libraries and kernels
-            started = time.monotonic()
-        networks.step(values, labels, counted, rows.kind)
+    random = np.random.default_rng(0)
+    batches = list(itertools.islice(rows.batches(config.batch_size, random), TIMED))
+    for step in range(1 + TIMED):
+        if step == 1:  # the first also loads libraries and kernels
+            started = _now(rows)
+        networks.step(*batches[step % len(batches)], rows.kind)
+    an_epoch = (_now(rows) - started) / TIMED * rows.steps(config.batch_size)
+    return an_epoch * config.epochs * count / len(trials)
+
+
+def _now(rows: SplitRows) -> float:
+    """Return the time in seconds at which all that was begun is done."""
     if rows.values.is_cuda:
         torch.cuda.synchronize()
-    a_step = (time.monotonic() - started) / max(1, len(batches) - 1)
-    steps = rows.steps(config.batch_size)
-    count = len(list_points(config)) if config.sampler == "grid" else config.trials
-    return a_step * steps * config.epochs * count / config.together
+    return time.monotonic()

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from dnalm.benchmark.designs import Design, MlpConfig
 from dnalm.benchmark.mlp import mlp_probe
 from dnalm.benchmark.networks import Networks
-from dnalm.benchmark.search import Trial, make_networks, search, train_epoch
+from dnalm.benchmark.search import Trial, make_networks, predict_seconds, search, train_epoch
 from dnalm.benchmark.split_rows import SplitRows
 from dnalm.benchmark.splits import Splits
 from dnalm.errors import InputError
@@ -319,6 +320,31 @@ def test_a_split_whose_validation_rows_lack_a_class_counts_in_no_mean_and_is_tol
     assert all(0 < row["validation_auc_sd"] < 1 for row in result.grid)
     assert [row["unscored"] for row in result.grid] == [1, 1]
     assert "in 1 splits the validation rows do not define auc" in caplog.text
+
+
+def test_the_time_is_told_without_that_of_the_first_step_and_for_the_trials_there_are(monkeypatch):
+    values, labels = make_checkerboard(100)
+    rows = SplitRows(values, Splits(make_table(labels, 20, 2), "binary"), "binary", "cpu")
+    step, calls, clock = Networks.step, [], SimpleNamespace(time=0.0)
+
+    def slow(networks, *batch):
+        clock.time += 2.0 if calls else 100.0
+        calls.append(len(networks.rates[0]))
+        step(networks, *batch)
+
+    monkeypatch.setattr(Networks, "step", slow)
+    monkeypatch.setattr(
+        "dnalm.benchmark.search.time", SimpleNamespace(monotonic=lambda: clock.time)
+    )
+    # One batch an epoch: three trials at once for five epochs are five steps.
+    config = replace(CONFIG, batch_size=500, epochs=5, trials=3, together=8)
+    assert predict_seconds(rows, config) == 10
+    assert set(calls) == {3}
+    # No more are timed than are trained at once: here one by one.
+    calls.clear()
+    monkeypatch.setattr("dnalm.benchmark.search.NUMBERS", 1)
+    assert predict_seconds(rows, config) == 30
+    assert set(calls) == {1}
 
 
 def test_a_device_that_is_not_there_is_told_in_a_sentence(monkeypatch):
