@@ -1,5 +1,6 @@
 """The result of one method on one task: scores, summary and predictions, in three files."""
 
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,10 +139,15 @@ def write_result(
             "splits": len(result.scores),
             "selected": result.selected,
             "edge": result.edge,
-            "grid": result.grid,
+            # JSON has no word for a score that is not defined but null.
+            "grid": [{key: _defined(value) for key, value in row.items()} for row in result.grid],
             "seconds": round(result.seconds, 3),
             "not_converged": result.not_converged,
         },
     )
     if partial is not None:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _defined(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -116,7 +116,7 @@ def layers_table(results: Sequence[Record]) -> pd.DataFrame:
         mean = next(c for c in grid if c.startswith("validation_") and c.endswith("_mean"))
         metric = mean.removeprefix("validation_").removesuffix("_mean")
         # A penalty without a score (nothing to choose from) cannot be the best one.
-        grid = grid.dropna(subset=mean)
+        grid = grid.astype({mean: float}).dropna(subset=mean)
         best = grid.loc[grid.groupby("feature", sort=False)[mean].idxmax()]
         selected = (result.summary.get("selected") or {}).get("feature")
         for row in best.to_dict("records"):
