@@ -62,14 +62,16 @@ def published_beside(
     trained: bool,
     rows: dict[str, int],
     published_rows: dict[str, int] | None,
+    other: str | None,
 ) -> dict[str, Any]:
     """Return what is printed beside one score (name the data, compare like with like).
 
     `key` is `<set>.<task>` of the published table, `method` a key of METHODS or a name that has no
     published value, `model` the published name of the model, `trained` false for baselines and
-    untrained encoders, `rows` and `published_rows` the train and test row counts. Comparable is
-    only the same model on a task with the same row counts; anything else is the best published
-    Nucleotide Transformer, for orientation.
+    untrained encoders, `rows` and `published_rows` the train and test row counts, `other` what else
+    makes the rows others than the published ones (`other_rows`). Comparable is only the same model
+    on a task with the published rows, as far as their counts say; anything else is the best
+    published Nucleotide Transformer, for orientation.
     """
     if not trained:
         return _nothing(BASELINE)
@@ -80,9 +82,9 @@ def published_beside(
     if method in METHODS:
         same_method = candidates[candidates["method"].str.startswith(METHODS[method])]
     same = same_method[same_method["model"] == model]
-    mismatch = rows_mismatch(rows, published_rows)
+    mismatch = "; ".join(filter(None, [other, rows_mismatch(rows, published_rows)]))
     if len(same):
-        return _beside(same.iloc[0], comparable=mismatch is None, reason=mismatch or "")
+        return _beside(same.iloc[0], comparable=not mismatch, reason=mismatch)
     # A probe has hardly any published value; fine-tuned ones are then the nearest thing.
     ours = candidates["model"].str.startswith("NT")
     same_method = same_method[same_method["model"].str.startswith("NT")]
@@ -114,6 +116,16 @@ def rows_mismatch(rows: dict[str, int], published_rows: dict[str, int] | None) -
     if all(rows.get(split) == published_rows[split] for split in ("train", "test")):
         return None
     return "other row counts"
+
+
+def other_rows(task: dict[str, Any]) -> str | None:
+    """Return in words why a task, by its JSON, has other rows than published whatever their number.
+
+    None where nothing says so.
+    """
+    rebuilt = "rebuilt by our rules" if task.get("build") else None
+    shuffled = "labels shuffled" if task.get("shuffled_labels") else None
+    return "; ".join(filter(None, [rebuilt, shuffled])) or None
 
 
 def _beside(row: pd.Series, *, comparable: bool, reason: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from dnalm.benchmark.metrics import METRICS, METRICS_BY_KIND
-from dnalm.report.published import published_beside
+from dnalm.report.published import other_rows, published_beside
 from dnalm.report.results import Identities, Record
 from dnalm.report.scored import Draws
 
@@ -85,6 +85,7 @@ def summary_table(
             trained=not result.is_baseline and identities.untrained_of(result.model) is None,
             rows=facts[result.task]["rows"],
             published_rows=facts[result.task].get("published_rows"),
+            other=other_rows(facts[result.task]),
         )
         rows.append(row | beside)
     return pd.DataFrame(rows, columns=columns)

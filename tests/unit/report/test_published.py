@@ -23,6 +23,7 @@ def beside(published, **changes):
         "trained": True,
         "rows": H3,
         "published_rows": H3,
+        "other": None,
     }
     return published_beside(published, **(asked | changes))
 
@@ -62,6 +63,14 @@ def test_unknown_published_row_counts_make_a_value_not_comparable(published):
     found = beside(published, published_rows=None)
     assert found["comparable"] is False
     assert "not known" in found["reason"]
+
+
+def test_other_rows_of_the_same_number_are_not_comparable_in_words(published):
+    found = beside(published, other="labels shuffled")
+    assert found["published"] == 0.788
+    assert (found["comparable"], found["reason"]) == (False, "labels shuffled")
+    both = beside(published, other="rebuilt by our rules", published_rows=None)
+    assert both["reason"] == "rebuilt by our rules; the published row counts are not known"
 
 
 def test_a_model_of_our_own_gets_the_best_published_one_for_orientation(published):

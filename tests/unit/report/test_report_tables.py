@@ -56,6 +56,25 @@ def test_published_values_are_joined_by_the_names_of_the_config(new_run):
     assert "other row counts" in fewer["reason"]
 
 
+def test_rebuilt_rows_and_shuffled_labels_are_never_comparable(new_run):
+    rows = {"train": 13468, "test": 1497}
+    new_run.add_corpus(simulated=False)
+    new_run.add_model("big", published_as="NT-v2-Multispecies-500M")
+    for name in ("mine.rebuilt", "mine.shuffled", "mine.both"):
+        shuffled = name != "mine.rebuilt"
+        new_run.add_task(name, rows, "original.H3", published=rows, shuffled=shuffled)
+        new_run.add_result("ia3", "big", name, [0.8, 0.8])
+    for name in ("mine.rebuilt", "mine.both"):
+        new_run.tasks[name]["build"] = {"genome": "grch38", "recipe": "peaks"}
+    summary = new_run.tables()["summary"].set_index("task")
+    assert not summary["comparable"].any()
+    assert summary["reason"].to_dict() == {
+        "mine.rebuilt": "rebuilt by our rules",
+        "mine.shuffled": "labels shuffled",
+        "mine.both": "rebuilt by our rules; labels shuffled",
+    }
+
+
 def test_a_fine_tuning_method_is_published_under_its_adapter_whatever_its_name(new_run):
     rows = {"train": 13468, "test": 1497}
     new_run.add_task("mine.H3", rows, published_as="original.H3", published=rows)
