@@ -9,6 +9,7 @@ from dnalm.errors import InputError
 
 WHOLE = re.compile(r"[0-9]+")
 MOST_GUESSED = 100  # classes; more whole numbers are counts or scores, not classes
+LEAST = 3  # classes of a multiclass task
 SHOWN = 5
 
 
@@ -35,6 +36,11 @@ def guess_meaning(rows: Sequence[LabelledRow], meaning: Meaning, name: str) -> d
         kind = "binary" if classes == 2 else "multiclass"
     if kind in (None, "multiclass") and classes is None and rows:
         classes = _count_classes(rows, meaning, name)
+        if kind == "multiclass" and classes < LEAST:
+            raise InputError(
+                f"Task {name} is of kind multiclass, but its labels are {classes} classes: write "
+                "`kind: binary` or leave `kind` out."
+            )
         kind = kind or ("binary" if classes == 2 else "multiclass")
     if not rows:  # which is an error of its own
         return {"kind": kind or "binary", "classes": classes or 2}

@@ -53,6 +53,13 @@ def test_labels_that_are_no_class_numbers_are_shown_with_the_remedy(labels, sent
         guess(labels)
 
 
+@pytest.mark.parametrize("mapping", [None, {"0": 0, "1": 1}])
+def test_two_classes_are_not_multiclass(mapping):
+    sentence = "kind multiclass, but its labels are 2 classes: write `kind: binary` or leave"
+    with pytest.raises(InputError, match=rf"Task mine.x is of {sentence}"):
+        guess(["0", "1", "1"], kind="multiclass", mapping=mapping)
+
+
 def test_the_number_of_labels_of_other_kinds_is_asked_for():
     with pytest.raises(InputError, match=r"of kind regression, .*: write `classes`"):
         guess(["0.5"], kind="regression")
