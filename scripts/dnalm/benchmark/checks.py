@@ -15,20 +15,25 @@ from dnalm.files import sha256_of
 logger = logging.getLogger(__name__)
 
 
-def check_sums(files: Mapping[str, Sequence[str]], sums: Mapping[str, str], name: str) -> None:
-    """Raise InputError when a split's file is not the one whose sha256 the task gives."""
-    for split, expected in sums.items():
-        if len(files[split]) > 1:
+def check_sums(
+    files: Mapping[str, Sequence[str]], sums: Mapping[str, str], name: str, key: str
+) -> None:
+    """Raise InputError when a file is not the one whose sha256 the task gives.
+
+    `sums` has keys of `files`, and is what stands under `key` of the task.
+    """
+    for role, expected in sums.items():
+        if len(files[role]) > 1:
             raise InputError(
-                f"Task {name} has {len(files[split])} {split} files and one sha256 for them: "
-                f"put them into one file or leave sha256.{split} out."
+                f"Task {name} has {len(files[role])} {role} files and one sha256 for them: "
+                f"put them into one file or leave {key}.{role} out."
             )
-        refuse_folder(files[split][0])
-        found = sha256_of(files[split][0])
+        refuse_folder(files[role][0])
+        found = sha256_of(files[role][0])
         if found != expected:
             raise InputError(
-                f"{files[split][0]} has the sha256 {found}, but task {name} expects {expected}: "
-                f"fetch the file again or correct sha256.{split} of the task."
+                f"{files[role][0]} has the sha256 {found}, but task {name} expects {expected}: "
+                f"fetch the file again or correct {key}.{role} of the task."
             )
 
 

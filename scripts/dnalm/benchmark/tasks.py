@@ -104,10 +104,11 @@ def make_task(
     }
     simulated, built = False, None
     if task.get("build"):
+        check_sums(files, task["build"].get("sha256") or {}, name, "build.sha256")
         rows, built = cut_windows(task["build"], name, files)
         simulated = bool(read_json(files["genome"][0])["simulated"])
     else:
-        check_sums(files, task.get("sha256") or {}, name)
+        check_sums(files, task.get("sha256") or {}, name, "sha256")
         rows = [
             row
             for split in SPLITS

@@ -1,6 +1,7 @@
 """The options of tasks cut from a genome, held against brute force over every base."""
 
 import gzip
+import hashlib
 import json
 import re
 from itertools import pairwise
@@ -336,12 +337,28 @@ def test_records_on_other_contigs_are_counted_and_said(genome, caplog):
     assert "chrUn_1" in caplog.text
 
 
+FOLDS = {"scheme": "kfold", "splits": 4, "validation_share": 0.25, "seed": 1}
+
+
+def test_a_file_with_another_sha256_than_build_gives_is_refused(genome):
+    lines = [(c, 50 + 40 * i, 58 + 40 * i, "e") for c in "ab" for i in range(8)]
+    path = genome.file("x.bed", *lines)
+
+    def make(paths, sha256):
+        build = resolve_build(SHIPPED, PEAKS | {"sha256": {"intervals": sha256}})
+        files = genome.paths | {"intervals": paths}
+        return make_task(files, SHIPPED["task"] | {"build": build}, "mine.x", FOLDS)
+
+    make([path], hashlib.sha256(Path(path).read_bytes()).hexdigest())
+    with pytest.raises(InputError, match=r"x.bed has .*mine.x expects 0000.*build.sha256.interva"):
+        make([path], "0" * 64)
+
+
 def test_a_rebuilt_task_says_its_kind_by_itself(genome):
     lines = [(c, 50 + 40 * i, 58 + 40 * i, "xy"[i % 2]) for c in "ab" for i in range(20)]
     build = resolve_build(SHIPPED, PEAKS | {"labels_by_name": {"x": 1, "y": 2}})
     files = genome.paths | {"intervals": [genome.file("x.bed", *lines)]}
-    folds = {"scheme": "kfold", "splits": 4, "validation_share": 0.25, "seed": 1}
-    table, summary = make_task(files, SHIPPED["task"] | {"build": build}, "mine.x", folds)
+    table, summary = make_task(files, SHIPPED["task"] | {"build": build}, "mine.x", FOLDS)
     assert (summary["kind"], summary["classes"]) == ("multiclass", 3)
     assert summary["rows_per_class"]["test"] == [10, 10, 10]
     assert json.loads(json.dumps(summary))["build"]["elements"] == 40
