@@ -25,6 +25,14 @@ class CrossValidationConfig:
     seed: int
 
 
+class TooFewSequencesError(InputError):
+    """`number` different sequences, of class `label` or (None) of all, are too few."""
+
+    def __init__(self, sentence: str, number: int, label: int | None) -> None:
+        super().__init__(sentence)
+        self.number, self.label = number, label
+
+
 def canonical(sequence: str) -> str:
     """Return the smaller of an upper-case sequence and its reverse complement."""
     return min(sequence, sequence.translate(COMPLEMENT)[::-1])
@@ -41,9 +49,11 @@ def assign_folds(
 
     Sequences that are equal on either strand always share a split. Every class has the same share
     in each split, as far as groups of equal sequences allow. With `merge` the labels are no classes
-    but strata: those with fewer different sequences than splits are dealt together.
+    but strata: those with fewer different sequences than splits (or than two, of which one can be
+    held out) are dealt together.
 
-    Raises InputError when a class has too few different sequences for the splits asked for.
+    Raises TooFewSequencesError when a class has too few different ones for the splits asked for,
+    InputError for an unknown scheme and numbers that do not go with it.
     """
     if config.scheme not in ("kfold", "shuffle"):
         raise InputError(
@@ -53,11 +63,14 @@ def assign_folds(
         raise InputError(f"cross_validation.splits is {config.splits}; k-fold needs at least 2.")
     by_class = _groups_by_class(sequences, labels)
     if merge:
-        by_class = _merged(by_class, config.splits)
-        if (number := sum(map(len, by_class.values()))) < config.splits:
-            raise InputError(
+        least = max(2, config.splits)
+        by_class = _merged(by_class, least)
+        if (number := sum(map(len, by_class.values()))) < least:
+            raise TooFewSequencesError(
                 f"there are {number} different training sequences, fewer than the "
-                f"{config.splits} splits of cross_validation: lower cross_validation.splits."
+                f"{least} splits of cross_validation: lower cross_validation.splits.",
+                number,
+                None,
             )
     folds: list[list[int]] = [[] for _ in sequences]
     if config.scheme == "kfold":
@@ -103,9 +116,11 @@ def _deal(
     totals = [0] * config.splits
     for label, groups in by_class.items():
         if len(groups) < config.splits:
-            raise InputError(
+            raise TooFewSequencesError(
                 f"Class {label} has {len(groups)} different training sequences, fewer than the "
-                f"{config.splits} splits of cross_validation: lower cross_validation.splits."
+                f"{config.splits} splits of cross_validation: lower cross_validation.splits.",
+                len(groups),
+                label,
             )
         shuffled = [groups[i] for i in random.permutation(len(groups))]
         # The second entry keeps whole splits equal in size where the class leaves a choice.
@@ -142,8 +157,10 @@ def _draw(
                 if taken >= wanted:
                     break
             if len(groups) < 2 or taken == sum(map(len, groups)):
-                raise InputError(
+                raise TooFewSequencesError(
                     f"Class {label} has {len(groups)} different training sequences, too few to "
                     "hold some out for validation: add rows of that class or lower "
-                    "cross_validation.validation_share."
+                    "cross_validation.validation_share.",
+                    len(groups),
+                    label,
                 )
