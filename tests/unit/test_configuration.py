@@ -30,6 +30,7 @@ ENHANCERS = {
     "maximum": {"train": None, "test": None},
     "seed": 1,
 }
+PROMOTERS = {"genome": "g", "recipe": "promoters", "intervals": "x.bed"}
 SITES = {
     **{k: v for k, v in ENHANCERS.items() if k not in ("intervals", "labels_by_name")},
     "genome": "grch38",
@@ -421,6 +422,20 @@ def test_a_per_base_task_needs_a_method_that_fine_tunes():
             "upstream + downstream; remove it",
         ),
         ({"build": {"placement": "centre"}}, "build.placement", "read from transcripts"),
+        ({"build": PROMOTERS | {"motifs_column": "Inr"}}, "build.motifs_column", "`motifs` alone"),
+        ({"build": PROMOTERS | {"labels_by_motif": {"0": 1}}}, "build.labels_by_motif", "add that"),
+        ({"build": PROMOTERS | {"types_label": 1}}, "build.types_label", "alone; remove it"),
+        ({"build": ENHANCERS | {"types_column": 5}}, "build.types_column", "add that"),
+        ({"build": ENHANCERS | {"types_pattern": "x"}}, "build.types_pattern", "`types` alone"),
+        ({"build": ENHANCERS | {"summit_column": 9}}, "build.summit_column", "`placement: summit`"),
+        (
+            {"build": ENHANCERS | {"decoys": "none", "negatives": "split"}},
+            "build.negatives",
+            "with `decoys: none` there are no negatives",
+        ),
+        ({"build": ENHANCERS | {"decoys": "none", "avoid": "windows"}}, "build.avoid", "remove it"),
+        ({"build": ENHANCERS | {"summit_column": 9, "placement": "summit"}}, "", ""),
+        ({"build": PROMOTERS | {"motifs_column": "Inr", "motifs": "m.txt"}}, "", ""),
         ({"files": "x"}, "files", "with `hub:` alone"),
     ],
 )

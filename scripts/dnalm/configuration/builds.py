@@ -18,6 +18,12 @@ COLUMNS = ("name_column", "strand_column", "summit_column")
 OF_INTERVALS = ("placement", "longer", "labels_by_name", *COLUMNS, *TSS)
 
 
+# What is read with another key of `build:` alone.
+OF_FILES = {"motifs": ("motifs_column", "labels_by_motif")}
+OF_FILES |= {"types": ("types_column", "types_pattern", "types_label")}
+OF_NEGATIVES = ("negatives", "avoid", "unlabelled")
+
+
 def resolve_build(config: Mapping[str, Any], build: Mapping[str, Any]) -> dict[str, Any]:
     """Return all keys of a task's `build:`, what it leaves out filled in.
 
@@ -75,6 +81,7 @@ def find_build_errors(
         yield f"{key}.decoys: dinucleotide is for splice_sites alone; write genome."
     if build["length"] is None and build["decoys"] != "none":
         yield f"{key}.length: negatives need a length; give one, or decoys: none."
+    yield from _unread(key, build, given, config["build"])
     yield from _labels(key, build)
 
 
@@ -95,6 +102,30 @@ def _files(key: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> I
     )
     for name in sorted(foreign & given.keys()):
         yield f"{key}.{name}: the recipe {recipe} does not read it; remove it."
+
+
+def _unread(
+    key: str, build: Mapping[str, Any], given: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield a sentence for each key whose file, placement or negatives are not asked for.
+
+    Those that the recipe never reads have their sentence already.
+    """
+    for file, names in OF_FILES.items():
+        reads = build["recipe"] in FILES[file]
+        remedy = "add that or remove it" if reads else "remove it"
+        for name in names:
+            if name in given and file not in given and (reads or name in defaults):
+                yield f"{key}.{name}: it is read with `{file}` alone; {remedy}."
+    placed = build["placement"] == "summit" or build["recipe"] == "splice_sites"
+    if "summit_column" in given and not placed:
+        yield (
+            f"{key}.summit_column: it is read with `placement: summit` alone; add that or remove"
+            " it."
+        )
+    if build["decoys"] == "none":
+        for name in (name for name in OF_NEGATIVES if name in given):
+            yield f"{key}.{name}: with `decoys: none` there are no negatives; remove it."
 
 
 def _labels(key: str, build: Mapping[str, Any]) -> Iterator[str]:
