@@ -151,7 +151,13 @@ def _rows(
 ) -> list[LabelledRow]:
     """Return the rows of one split in random order."""
     negatives = build["decoys"] != "none"
-    chosen = _capped(windows, len(labels) + negatives, build, build["maximum"][split], random)
+    classes, maximum = len(labels) + negatives, build["maximum"][split]
+    if maximum is not None and maximum < classes:
+        raise InputError(
+            f"Task {name} has {classes} classes, of which build.maximum.{split} {maximum} leaves "
+            "some without a row: raise it."
+        )
+    chosen = _capped(windows, classes, build, maximum, random)
     parts = [chosen]
     if negatives and len(chosen):
         # On each contig as many as rows of a positive class, on average.

@@ -187,6 +187,13 @@ def test_classes_are_made_equal_or_left_as_found(genome):
     assert counts({"maximum": {"train": 7, "test": 7}}) == [2, 2, 2]
 
 
+def test_a_maximum_that_leaves_a_class_without_rows_is_named(genome):
+    lines = [(c, 50 + 60 * i, 58 + 60 * i, "xy"[i % 2]) for c in "ab" for i in range(6)]
+    build = PEAKS | {"labels_by_name": {"x": 1, "y": 2}, "maximum": {"train": None, "test": 2}}
+    with pytest.raises(InputError, match=r"t has 3 classes, of which build.maximum.test 2 leaves"):
+        genome.cut(build, intervals=genome.file("x.bed", *lines))
+
+
 def test_negatives_of_a_full_contig_come_from_others_of_the_split(genome):
     second = Genome(genome.folder / "second", {**genome.texts, "c": text_of(120, 5)})
     full = [("c", i, i + 6, "e") for i in range(20, 100, 8)]
