@@ -26,15 +26,16 @@ Files = Mapping[str, Sequence[str]]
 class Elements:
     """What a recipe found.
 
-    `records` are all elements: contig, start, end. `windows` are the labelled windows around them,
-    each once: contig, start, end, strand, label. `avoided` is what no negative may touch: contig,
-    start, end. `longer` windows were left out because their element does not fit into them.
+    `records` are all elements: contig, start, end, fate. `windows` are the labelled windows around
+    them, each once: contig, start, end, strand, label. `avoided` is what no negative may touch:
+    contig, start, end. The `fate` of a record is `window`, or why it gave none: `without_label`;
+    `longer`, it does not fit into its window; `contradicting`, another with this window has another
+    label; `repeated`, an earlier one has this window.
     """
 
     records: pd.DataFrame
     windows: pd.DataFrame
     avoided: pd.DataFrame
-    longer: int
 
 
 def find_elements(
@@ -42,7 +43,8 @@ def find_elements(
 ) -> Elements:
     """Return the elements of the files that a recipe reads.
 
-    Raises InputError for a promoter without a strand, and when no element gets a label.
+    Raises InputError for a promoter without a strand, when no element gets a label, and when none
+    of those has a window.
     """
     read = _read_sites if build["recipe"] == "splice_sites" else _read_intervals
     elements = read(build, name, files)
@@ -53,34 +55,49 @@ def find_elements(
     if build["length"] and build["longer"] == "drop" and build["placement"] != "tss":
         longer = elements["end"] - elements["start"] > build["length"]
     labelled = elements["label"] != UNLABELLED
-    found = windows[labelled & ~longer].drop_duplicates(WINDOW).sort_values(WINDOW)
     if not labelled.any():
         raise InputError(
             f"Task {name}: the file of its recipe {build['recipe']} names no element that "
             f"gets a label, among {len(elements):,} records: correct its path or what gives the "
             "labels in `build`."
         )
-    if found.empty:
+    fates = pd.Series("without_label", index=elements.index).where(~labelled, "longer")
+    usable = windows[labelled & ~longer]
+    fates[usable.index] = _fates_of_windows(usable)
+    if usable.empty:
         raise InputError(
             f"Task {name}: all {int(labelled.sum()):,} elements are longer than the windows of "
             f"{build['length']} bases: raise build.length or set build.longer: centre."
+        )
+    found = windows[fates == "window"].sort_values(WINDOW)
+    if found.empty:
+        raise InputError(
+            f"Task {name}: all {len(usable):,} elements have the window of one with another label: "
+            "correct what gives the labels in `build`."
         )
     avoided = elements if build["unlabelled"] == "avoid" else elements[labelled]
     spans = [avoided[["contig", "start", "end"]]]
     if build["avoid"] == "windows":
         spans.append(windows.loc[avoided.index, ["contig", "start", "end"]])
     return Elements(
-        records=elements[["contig", "start", "end"]],
+        records=elements[["contig", "start", "end"]].assign(fate=fates)[~elements["turned"]],
         windows=found[[*WINDOW, "label"]].reset_index(drop=True),
         avoided=pd.concat(spans, ignore_index=True),
-        longer=int((labelled & longer).sum()),
     )
+
+
+def _fates_of_windows(windows: pd.DataFrame) -> NDArray[np.str_]:
+    labels = windows.groupby(WINDOW, sort=False)["label"]
+    contradicting = labels.transform("min") != labels.transform("max")
+    repeated = windows.duplicated(WINDOW)
+    return np.select([contradicting, repeated], ["contradicting", "repeated"], "window")
 
 
 def _read_intervals(build: Mapping[str, Any], name: str, files: Files) -> pd.DataFrame:
     """Return the intervals of BED files: contig, start, end, strand, summit and label.
 
-    A promoter without a strand and without a label is there in both directions.
+    A promoter without a strand and without a label is there in both directions, `turned` the second
+    time.
     """
     columns = {
         "name": build["name_column"],
@@ -96,7 +113,7 @@ def _read_intervals(build: Mapping[str, Any], name: str, files: Files) -> pd.Dat
         label_by_overlap(elements, build, files["types"])
     without = elements["strand"] == "."
     if build["recipe"] != "promoters":
-        return elements.assign(strand=elements["strand"].where(~without, "+"))
+        return elements.assign(strand=elements["strand"].where(~without, "+"), turned=False)
     if (wrong := elements[without & (elements["label"] != UNLABELLED)]).size:
         first = wrong.iloc[0]
         raise InputError(
@@ -105,8 +122,8 @@ def _read_intervals(build: Mapping[str, Any], name: str, files: Files) -> pd.Dat
             f"{first['end']}, and promoters are read in the direction of their gene: write '+' or "
             "'-' into the strand column (build.strand_column, 6 in BED) or remove the lines."
         )
-    turned = (elements[without].assign(strand=strand) for strand in "+-")
-    return pd.concat([elements[~without], *turned], ignore_index=True)
+    twins = [elements[without].assign(strand=strand, turned=strand == "-") for strand in "+-"]
+    return pd.concat([elements[~without].assign(turned=False), *twins], ignore_index=True)
 
 
 def _label_by_name(names: pd.Series, labels_by_name: Mapping[str, int]) -> NDArray[np.int64]:
@@ -145,7 +162,7 @@ def _read_sites(build: Mapping[str, Any], name: str, files: Files) -> pd.DataFra
     sites["start"] = sites["position"] - left_intron
     sites["end"] = sites["start"] + 2
     sites["window"] = sites["position"] + left_intron - build["length"] // 2
-    return sites
+    return sites.assign(turned=False)
 
 
 def _place(

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import re
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -361,6 +362,74 @@ def test_a_file_with_another_sha256_than_build_gives_is_refused(genome):
         make([path], "0" * 64)
 
 
+def test_a_window_with_two_labels_is_left_out_whatever_the_order(genome, caplog):
+    good = [(c, 100 * i, 100 * i + 8, "xy"[i % 2]) for c in "ab" for i in range(1, 7)]
+    both = [("a", 750, 758, "x"), ("a", 750, 758, "y"), ("a", 748, 760, "y")]
+    build = PEAKS | {"labels_by_name": {"x": 1, "y": 2}}
+    for lines in (both + good, good + both[::-1]):
+        rows, facts = genome.cut(build, intervals=genome.file("x.bed", *lines))
+        assert ("a", 744, 764, "+") not in [row[:4] for row in rows]
+        assert (facts["dropped_contradicting"], facts["dropped_repeated"]) == (3, 0)
+    assert "3 of 15 records have the same window as one with another label" in caplog.text
+    with pytest.raises(InputError, match=r"all 3 elements have the window of one with another"):
+        genome.cut(build, intervals=genome.file("x.bed", *both))
+
+
+def test_a_splice_site_of_both_kinds_is_of_no_class(genome):
+    path = genome.file(
+        "x.gtf",
+        *exons("t1", "a", "+", 2, (100, 120), (200, 220)),
+        *exons("t2", "a", "+", 2, (150, 200), (300, 320)),
+        *exons("t3", "b", "+", 1, (100, 120), (200, 220)),
+    )
+    # An exon of t1 begins where one of t2 ends.
+    rows, facts = genome.cut(SITES, annotation=path)
+    assert positives(rows, 2) == [("a", 110, 130, "+"), ("b", 110, 130, "+")]
+    assert positives(rows, 1) == [("a", 290, 310, "+"), ("b", 190, 210, "+")]
+    assert facts["dropped_contradicting"] == 2
+    donors, facts = genome.cut(SITES | {"labels_by_kind": {"donor": 1}}, annotation=path)
+    assert ("a", 190, 210, "+") in positives(donors)
+    assert facts["dropped_contradicting"] == 0
+
+
+def test_the_counts_of_what_became_of_the_records_add_up(genome):
+    lines = [
+        *[("c", 100, 108, "x", 0, "+")] * 2,  # no contig of the genome
+        *[("a", i, i + 4, "z", 0, "+") for i in (100, 140, 180)],  # without a label
+        *[("a", i, i + 4, "z", 0, ".") for i in (104, 108)],  # avoided in both directions
+        *[("a", i, i + 40, "x", 0, "+") for i in (200, 300, 400, 500)],  # too long
+        *[("b", 300, 304, "x", 0, "-")] * 6,  # five repeat the first
+        *[("b", 400, 404, name, 0, "-") for name in "xy"],  # contradict each other
+        *[("b", i, i + 4, "x", 0, "+") for i in (2, 4994, 4995)],  # over an end
+        *[("a", i, i + 4, "y", 0, "+") for i in (900, 920)],  # hold an N
+        *[("a", i, i + 4, "x", 0, "+") for i in range(1000, 1900, 100)],
+        *[("a", i, i + 4, "y", 0, "+") for i in range(2000, 2700, 100)],
+        ("b", 2000, 2004, "y", 0, "+"),
+    ]
+    labels = {"labels_by_name": {"x": 1, "y": 2}}
+    rows, facts = genome.cut(PROMOTERS | labels, intervals=genome.file("x.bed", *lines))
+    assert facts == {
+        "genome": "g",
+        "recipe": "promoters",
+        "records": 41,
+        "records_on_other_contigs": 2,
+        "records_without_label": 5,
+        "elements": 34,
+        "dropped_longer": 4,
+        "dropped_contradicting": 2,
+        "dropped_repeated": 5,
+        "dropped_at_ends": 3,
+        "dropped_with_n": 2,
+        "dropped_by_balance_or_maximum": 2,  # nine x, seven y on a
+        "kept": 16,
+    }
+    assert sum(row[4] > 0 for row in rows) == 16
+    dropped = sum(number for key, number in facts.items() if key.startswith("dropped_"))
+    assert facts["elements"] == dropped + facts["kept"]
+    apart = facts["records_on_other_contigs"] + facts["records_without_label"]
+    assert facts["records"] == apart + facts["elements"]
+
+
 def test_a_rebuilt_task_says_its_kind_by_itself(genome):
     lines = [(c, 50 + 40 * i, 58 + 40 * i, "xy"[i % 2]) for c in "ab" for i in range(20)]
     build = resolve_build(SHIPPED, PEAKS | {"labels_by_name": {"x": 1, "y": 2}})
@@ -457,9 +526,11 @@ def test_real_gff3_gives_the_sites_of_its_lines(data_folder, tmp_path):
         piece.columns(gff3), lambda text: re.search("Parent=([^;]+)", text)[1].split(",")
     )
     rows, facts = piece.cut({"recipe": "splice_sites"}, annotation=gff3)
-    # Of the whole chromosome; an acceptor that ends where a donor begins has the donor's window.
-    windows = {(p + ((kind == "acceptor") == (s == "+")), s) for p, s, kind in expected}
-    assert facts["elements"] == len(windows)
+    # Of the whole chromosome; an acceptor that ends where a donor begins has the donor's window,
+    # which cannot be of both classes.
+    windows = Counter((p + ((kind == "acceptor") == (s == "+")), s) for p, s, kind in expected)
+    assert facts["elements"] == len(expected)
+    assert facts["dropped_contradicting"] == 2 * sum(count == 2 for count in windows.values()) > 0
     donors = {(start + 300 - (s == "-"), s) for _, start, _, s, label in rows if label == 2}
     assert len(donors) > 50
     assert donors <= {(position, s) for position, s, kind in expected if kind == "donor"}
