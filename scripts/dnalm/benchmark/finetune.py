@@ -135,12 +135,13 @@ def train_fold(finetuning: Finetuning, fold: int) -> Fold:
                 kept = value, step, classifier_state(classifier)
 
     _, step, tensors = kept
-    tensors = scale.undo(tensors) if scale else tensors
     load_classifier_state(classifier, tensors)
     return Fold(
         fold=fold,
-        tensors=tensors,
-        outputs=predict(classifier, rows, splits.test, finetuning.batch_tokens, finetuning.kind),
+        tensors=tensors | (scale.state() if scale else {}),
+        outputs=predict(
+            classifier, rows, splits.test, finetuning.batch_tokens, finetuning.kind, scale
+        ),
         history=history,
         step=step,
         seconds=round(time.monotonic() - started, 3),
@@ -165,7 +166,7 @@ def _validate(
 ) -> float:
     """Return the first metric of the kind; that of a regression does not depend on the scale."""
     kind = finetuning.kind
-    outputs = predict(classifier, rows, split.validation, finetuning.batch_tokens, kind)
+    outputs = predict(classifier, rows, split.validation, finetuning.batch_tokens, kind, None)
     truth = labels[split.validation]
     if kind == "per_base":  # as wide as the longest of these rows
         truth = truth[:, : outputs.shape[1]]

@@ -1,7 +1,8 @@
 """Fine-tuned adapters and heads: saved by fold, loaded again, and used to predict.
 
-A fold's tensors are `adapter.<vector>` and `head.{weight,bias}`; in a file of several folds the
-names begin with `fold.<f>.`. Shapes: R rows, C classes (multilabel: labels, regression: targets),
+A fold's tensors are `adapter.<vector>` and `head.{weight,bias}`, of a regression, whose head gives
+standardised values, `targets.{mean,deviation}` too; in a file of several folds the names begin with
+`fold.<f>.`. Shapes: R rows, C classes (multilabel: labels, regression: targets),
 L bases of the longest row.
 """
 
@@ -16,7 +17,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from dnalm.benchmark.objectives import activate
+from dnalm.benchmark.objectives import Scale, activate
 from dnalm.benchmark.tokens import TokenRows
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
@@ -90,10 +91,11 @@ def load_classifier_state(classifier: Classifier, state: Mapping[str, Tensor]) -
 
 def load_classifier(
     encoder: Encoder, vocabulary: Vocabulary, adapters: str | Path, fold: int
-) -> Classifier:
+) -> tuple[Classifier, Scale | None]:
     """Return `encoder` with the adapter and head of one fold of an adapters file, to predict with.
 
-    The encoder is changed in place. Raises InputError when the file has no such fold.
+    The scale of its targets comes with it, of other kinds than regression None. The encoder is
+    changed in place. Raises InputError when the file has no such fold.
     """
     tensors, metadata = read_tensors(adapters)
     state = _below(f"fold.{fold}.", tensors)
@@ -101,17 +103,22 @@ def load_classifier(
         raise InputError(f"{adapters} holds no fold {fold}: choose one of {metadata['folds']}.")
     classifier = build_classifier(encoder, vocabulary, json.loads(metadata["classifier"]))
     load_classifier_state(classifier, state)
-    return classifier.eval()
+    return classifier.eval(), Scale.load(state)
 
 
 @torch.inference_mode()
 def predict(
-    classifier: Classifier, rows: TokenRows, chosen: np.ndarray, batch_tokens: int, kind: str
+    classifier: Classifier,
+    rows: TokenRows,
+    chosen: np.ndarray,
+    batch_tokens: int,
+    kind: str,
+    scale: Scale | None,
 ) -> np.ndarray:
     """Return probabilities float64 [R, C] of the rows `chosen`, in their order.
 
-    regression: the values [R, C]; per_base: float32 [R, L, C], where what stands behind the end of
-    a sequence means nothing.
+    regression: the values [R, C], in the targets' units with their `scale`; per_base: float32
+    [R, L, C], where what stands behind the end of a sequence means nothing.
     """
     classifier.eval()
     device = classifier.output.weight.device
@@ -125,7 +132,7 @@ def predict(
     if kind != "per_base":
         outputs = np.empty((len(chosen), found[0].shape[1]))
         outputs[place[np.concatenate(batches)]] = np.concatenate(found)
-        return outputs
+        return scale.restore(outputs) if scale else outputs
     longest = max(array.shape[1] for array in found)
     outputs = np.zeros((len(chosen), longest, found[0].shape[2]), dtype=np.float32)
     for batch, array in zip(batches, found, strict=True):

@@ -13,6 +13,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from dnalm.benchmark.labels import NO_LABEL
 
+MEAN, DEVIATION = "targets.mean", "targets.deviation"  # of a regression, in files
+
 
 def loss_of(logits: Tensor, labels: np.ndarray, kind: str) -> Tensor:
     """Return the mean loss of a batch, on the device of `logits`.
@@ -54,16 +56,21 @@ class Scale:
         deviation = labels.std(axis=0)
         return cls(mean=labels.mean(axis=0), deviation=np.where(deviation > 0, deviation, 1.0))
 
+    @classmethod
+    def load(cls, state: Mapping[str, Tensor]) -> "Scale | None":
+        """Return the scale that `state` gave, None where there is none."""
+        if MEAN not in state:
+            return None
+        return cls(mean=state[MEAN].numpy(), deviation=state[DEVIATION].numpy())
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the scale as tensors float64 [C], to be kept beside a classifier's."""
+        return {MEAN: torch.from_numpy(self.mean), DEVIATION: torch.from_numpy(self.deviation)}
+
     def standardise(self, labels: np.ndarray) -> np.ndarray:
         """Return targets [N, C] in standard deviations from the mean."""
         return (labels - self.mean) / self.deviation
 
-    def undo(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the state of a classifier of standardised targets as one of the targets."""
-        mean, deviation = map(torch.from_numpy, (self.mean, self.deviation))
-        weight, bias = state["head.weight"], state["head.bias"]
-        return {
-            **state,
-            "head.weight": (weight.double() * deviation[:, None]).to(weight.dtype),
-            "head.bias": (bias.double() * deviation + mean).to(bias.dtype),
-        }
+    def restore(self, values: np.ndarray) -> np.ndarray:
+        """Return standardised values [N, C] in the units of the targets."""
+        return values * self.deviation + self.mean

@@ -88,7 +88,7 @@ class SplitRows:
         """Return float64 [count, C] of one split's logits [R, C]: probabilities, or values."""
         found = activate(logits[:count], self.kind).cpu().numpy()
         if self.kind == "regression":
-            return found * self.scales[split].deviation + self.scales[split].mean
+            return self.scales[split].restore(found)
         return found
 
 

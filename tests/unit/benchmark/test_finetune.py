@@ -121,9 +121,9 @@ def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp
     test = np.flatnonzero(table["split"] == "test")
     for fold in folds:
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        classifier = load_classifier(encoder, vocabulary, paths["adapters"], fold.fold)
+        classifier, scale = load_classifier(encoder, vocabulary, paths["adapters"], fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
-        again = predict(classifier, rows, test, EMBED["batch_tokens"], "binary")
+        again = predict(classifier, rows, test, EMBED["batch_tokens"], "binary", scale)
         np.testing.assert_allclose(again, fold.outputs, atol=1e-6)
         stored = pd.read_parquet(paths["predictions"]).query("fold == @fold.fold")
         assert stored["prediction"].tolist() == again.argmax(axis=1).tolist()

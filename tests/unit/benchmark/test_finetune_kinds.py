@@ -109,6 +109,18 @@ def test_every_kind_learns_what_was_planted(finetuning):
         np.testing.assert_allclose(sums[real], 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("finetuning", ["regression"], indirect=True)
+def test_targets_far_from_0_are_predicted_as_finely_as_those_around_it(finetuning):
+    short = replace(finetuning, config=replace(finetuning.config, steps=20))
+    near = train_fold(short, 0).outputs
+    table, offset = pd.read_parquet(short.table), 1e6  # where float32 goes in steps of 1/16
+    table["label"] = [np.array(cell) + offset for cell in table["label"]]
+    table.to_parquet(short.table)
+    far = train_fold(short, 0)
+    assert far.outputs.dtype == np.float64
+    np.testing.assert_allclose(far.outputs - offset, near, atol=1e-3 * near[:, 1].std())
+
+
 def test_the_evaluation_with_the_best_first_metric_is_kept(finetuning):
     short = replace(finetuning, config=replace(finetuning.config, steps=40, evaluate_every=4))
     fold = train_fold(short, 1)
@@ -162,9 +174,9 @@ def test_parts_of_every_kind_are_joined_scored_and_predict_again(finetuning, tmp
     for fold in folds:
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
         path = tmp_path / "adapters.safetensors"
-        classifier = load_classifier(encoder, vocabulary, path, fold.fold)
+        classifier, scale = load_classifier(encoder, vocabulary, path, fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
-        again = predict(classifier, rows, test, EMBED["batch_tokens"], kind)
+        again = predict(classifier, rows, test, EMBED["batch_tokens"], kind, scale)
         np.testing.assert_allclose(again, fold.outputs, rtol=1e-5, atol=1e-6)
         labels, predictions, probabilities = prediction_arrays(
             written[written["fold"] == fold.fold], kind
