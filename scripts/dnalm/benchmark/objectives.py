@@ -53,7 +53,8 @@ class Scale:
     @classmethod
     def of(cls, labels: np.ndarray) -> "Scale":
         """Return the scale of some rows' targets [N, C]; a constant target keeps its units."""
-        deviation = labels.std(axis=0)
+        # The deviation of equal numbers need not be 0: their mean is rounded.
+        deviation = np.where(np.ptp(labels, axis=0) > 0, labels.std(axis=0), 0.0)
         return cls(mean=labels.mean(axis=0), deviation=np.where(deviation > 0, deviation, 1.0))
 
     @classmethod

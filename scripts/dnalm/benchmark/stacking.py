@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dnalm.benchmark.descent import Problems, Solution
 from dnalm.benchmark.losses import BinaryLoss, Loss, MultinomialLoss, SquaredLoss
+from dnalm.benchmark.objectives import Scale
 
 
 class Stack:
@@ -33,18 +34,9 @@ class Stack:
         self.kind, counts = kind, masks.sum(axis=1, keepdims=True)
         if kind == "regression":
             truth = labels.T.astype(np.float64)
-            self.means = masks @ truth.T / counts  # [S, R]
-            variances = (
-                np.stack(
-                    [
-                        ((truth.T - mean) ** 2 * mask[:, None]).sum(axis=0)
-                        for mean, mask in zip(self.means, masks, strict=True)
-                    ]
-                )
-                / counts
-            )
-            self.deviations = np.sqrt(variances)
-            self.deviations[self.deviations == 0] = 1.0
+            scales = [Scale.of(labels[mask].astype(np.float64)) for mask in masks]
+            self.means = np.stack([scale.mean for scale in scales])  # [S, R]
+            self.deviations = np.stack([scale.deviation for scale in scales])
         elif kind == "multilabel":
             truth = labels.T.astype(np.float64)
         else:

@@ -53,3 +53,10 @@ def test_standardised_targets_are_restored_and_their_scale_is_kept_in_a_file():
     np.testing.assert_allclose(found.restore(standard), labels, rtol=1e-12)
     assert found.restore(standard.astype(np.float32)).dtype == np.float64
     assert Scale.load({"head.bias": torch.zeros(3)}) is None
+
+
+def test_a_constant_target_keeps_its_units_where_its_mean_is_rounded():
+    labels = np.full((30, 1), 0.1)
+    assert labels.std() > 0
+    assert Scale.of(labels).deviation == 1
+    np.testing.assert_allclose(Scale.of(labels).standardise(labels), 0, atol=1e-12)
