@@ -132,6 +132,10 @@ def test_every_schema_error_is_reported_not_only_the_first():
         ({"models": {"m": LOADED | {"weights": MISSPELT}}}, ["'revison'", "mean 'revision'"]),
         ({"models": {"m": LOADED | {"weights": 1}}}, ["models.m.weights", "a text or a mapping"]),
         ({"models": {"m": LOADED | {"layer_norm_eps": 0}}}, ["models.m.layer_norm_eps", "more"]),
+        (
+            {"tasks": {"mine.x": {"path": "{split}.csv", "labels": {}}}},
+            ["tasks.mine.x.labels: {} is empty; give at least 1 key with its value."],
+        ),
     ],
 )
 def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):

@@ -79,7 +79,9 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
             return [f"{key}: exactly one of {listing(names)} has to be given; {advice}{inherited}."]
         case "pattern":
             return [f"{start} is not of the form {allowed}; change it."]
-        case "minItems" | "minProperties" | "minLength":
+        case "minProperties":
+            return [f"{start} is empty; give at least {allowed} key with its value."]
+        case "minItems" | "minLength":
             return [f"{start} is empty; give at least {allowed}."]
         case "uniqueItems":
             return [f"{start} names something twice; drop the repetition."]
