@@ -168,3 +168,17 @@ def test_where_a_file_is_does_not_decide_a_table():
     here = config_with({"mine.x": {"path": "here/{split}.csv"}})
     there = config_with({"mine.x": {"url": "https://h.org/{split}.csv", "published_as": "y"}})
     assert resolve.describe_rows(here, "mine.x") == resolve.describe_rows(there, "mine.x")
+
+
+def test_how_its_vectors_are_pooled_does_not_decide_a_table_but_a_sum_of_its_files_does():
+    build = {"genome": "grch38", "recipe": "regions", "intervals": "x.bed"}
+    for entry, summed in (
+        ({"path": "{split}.csv"}, {"sha256": {"train": "a" * 64}}),
+        ({"build": build}, {"build": build | {"sha256": {"intervals": "a" * 64}}}),
+    ):
+        plain, pooled, checked = (
+            resolve.describe_rows(config_with({"mine.x": entry | more}), "mine.x")
+            for more in ({}, {"pooling": "centre"}, summed)
+        )
+        assert pooled == plain
+        assert checked != plain

@@ -13,8 +13,9 @@ from dnalm.genome.kmers import Vocabulary
 
 # What the entry of a task need not have, and no section gives.
 OPTIONAL = dict.fromkeys(("kind", "classes", "length", "rows", "pooling", "published_as"))
-# What says where a task's files are: they are inputs, and a moved file makes no other table.
-NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "published_as")
+# What says where a task's files are, which are inputs: a moved file makes no other table. And what
+# is read later.
+NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "published_as", "pooling")
 
 
 def drop_removed(config: dict[str, Any]) -> None:
