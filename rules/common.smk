@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
@@ -18,6 +19,12 @@ from dnalm.genome.splits import assign_splits
 
 # The trainer is started as `python`: it has to be the one that runs this, activated or not.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]))
+
+
+def replace_labels():
+    """Give labels as the last file says that has them: Snakemake merges mappings key by key."""
+    for file in workflow.overwrite_configfiles:
+        resolve.replace_labels(config, load_configfile(file))
 
 
 def add_tasks():
@@ -67,6 +74,7 @@ def check_folders():
             weights.check_folder(found, workflow.pathvars.apply(found.folder))
 
 
+replace_labels()
 add_tasks()
 resolve.drop_removed(config)
 check_configuration()

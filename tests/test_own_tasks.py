@@ -156,6 +156,16 @@ def test_one_more_task_makes_no_other_again(own):
     sheet.write_text(text)
 
 
+def test_labels_of_a_later_file_replace_those_of_an_earlier(own):
+    workflow, _ = own
+    for name, labels in (("first", {"a": 0, "b": 1}), ("last", {"background": 0, "promoter": 1})):
+        entry = {"tasks": {"mine.parquet": {"labels": labels}}}
+        (workflow.folder / f"{name}.yaml").write_text(yaml.safe_dump(entry))
+    files = (DEMO, "mine.yaml", "first.yaml")
+    assert workflow.plan(*scores(), "--configfile", *files)["make_task"] == 1
+    assert workflow.plan(*scores(), "--configfile", *files, "last.yaml") == {}
+
+
 def test_files_of_a_hub_are_kept_under_the_path_of_their_address(own):
     workflow, results = own
     port = next((results / "downloads").iterdir()).name

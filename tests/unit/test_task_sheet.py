@@ -84,6 +84,30 @@ def test_an_entry_of_tasks_holds_only_what_differs_from_the_sheet():
     assert list(config["tasks"])[-1] == "mine.x"
 
 
+def test_labels_of_an_entry_replace_those_of_its_row(tmp_path):
+    row = "{recipe: regions, genome: g, intervals: x.bed, labels_by_name: {'.*': 1}}"
+    sheet = write(tmp_path / "x.tsv", "task\tlabels\tbuild", f"a.x\t\t{row}", "a.y\t{x: 0, y: 1}")
+    change = {"a.x": {"build": {"labels_by_name": {"p": 1, ".*": 2}}}, "a.y": {"labels": {"z": 0}}}
+    config = {"tasks": change}
+    add_sheets(config, [sheet])
+    assert config["tasks"]["a.y"] == {"labels": {"z": 0}}
+    build = config["tasks"]["a.x"]["build"]
+    assert list(build["labels_by_name"].items()) == [("p", 1), (".*", 2)]
+    assert build["intervals"] == "x.bed"
+
+
+def test_labels_of_a_later_layer_stand_alone():
+    below = {"build": {"labels_by_name": {".*": 1}, "seed": 1, "recipes": {"r": {"length": 2}}}}
+    later = {"build": {"labels_by_name": {"x": 2}, "recipes": {"r": {"labels_by_kind": {"d": 1}}}}}
+    config = resolve.merge(below, later)
+    resolve.replace_labels(config, later)
+    assert config["build"]["labels_by_name"] == {"x": 2}
+    assert config["build"]["seed"] == 1
+    assert config["build"]["recipes"] == {"r": {"length": 2, "labels_by_kind": {"d": 1}}}
+    for wrong in ({"tasks": 1}, {"build": {"recipes": 1}}, {"build": None}):  # the schema will say
+        resolve.replace_labels(resolve.merge(below, wrong), wrong)
+
+
 def test_a_sheet_of_ones_own_may_be_of_tabs_or_commas(tmp_path):
     build = "{recipe: regions, genome: g, intervals: x.bed}"
     tabs = write(

@@ -28,6 +28,25 @@ def drop_removed(config: dict[str, Any]) -> None:
                     del entry[key]
 
 
+def replace_labels(config: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    """Let, in place, the labels of a layer of `config` stand alone; all else was merged into it.
+
+    Labels, `labels_by_name` and the like, say of all that is in a file what it means, and the order
+    of patterns counts: those of a layer below would stay, and come first.
+    """
+    for section in ("task", "tasks", "build"):
+        if isinstance(layer.get(section), Mapping):
+            _replace_labels(config.get(section), layer[section])
+
+
+def _replace_labels(merged: Any, layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items() if isinstance(merged, dict) else ():
+        if key == "labels" or str(key).startswith("labels_by_"):
+            merged[key] = value
+        elif isinstance(value, Mapping):
+            _replace_labels(merged.get(key), value)
+
+
 def select_tasks(config: Mapping[str, Any]) -> list[str]:
     """Return the tasks that run.tasks asks for, in the order of the configuration."""
     patterns = config["run"]["tasks"]

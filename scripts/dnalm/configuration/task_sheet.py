@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from dnalm.configuration.resolve import merge
+from dnalm.configuration.resolve import merge, replace_labels
 from dnalm.configuration.schema import nearest
 from dnalm.errors import InputError
 
@@ -23,7 +23,8 @@ COLUMNS = ("task", *TEXTS, *NUMBERS, *sum(BY_SPLIT.values(), ()), *MAPPINGS, *NO
 def add_sheets(config: dict[str, Any], paths: Sequence[str | Path]) -> None:
     """Lay, in place, the tasks of `config` over those of the sheets, which come first.
 
-    Keys are merged: an entry of `tasks:` holds only what differs from the row of its name.
+    Keys are merged, but for labels: an entry of `tasks:` holds only what differs from the row of
+    its name.
 
     Raises InputError for whatever `read_task_sheet` refuses, and for a task of two sheets.
     """
@@ -37,7 +38,9 @@ def add_sheets(config: dict[str, Any], paths: Sequence[str | Path]) -> None:
             )
         tasks |= rows
     if isinstance(config.get("tasks"), dict):  # whatever else it is, the schema will say
+        own = {"tasks": config["tasks"]}
         config["tasks"] = merge(tasks, config["tasks"])
+        replace_labels(config, own)
 
 
 def list_sheets(config: Mapping[str, Any]) -> list[str]:
