@@ -28,6 +28,7 @@ tasks:
   mine.bed:
     build: {genome: my-genome, recipe: regions, intervals: rows/peaks.bed, length: 50,
             test_contigs: [beta]}
+  mine.whole: {path: rows/all.csv, test_share: 0.2}
   mine.hub: {hub: lab/promoters}
   mine.files: {hub: lab/promoters, files: "{split}.fna"}
 task_sheet: rows/more.tsv
@@ -68,6 +69,10 @@ def write_rows(folder, hub):
             path = hub / "datasets/lab/promoters/resolve" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path)
+    whole = pd.DataFrame(
+        [row for split in ROWS for row in draw(split)], columns=["sequence", "label"]
+    )
+    whole.to_csv(folder / "all.csv", index=False)
     generator = random.Random(7)
     texts = {name: "".join(generator.choices("ACGT", k=20_000)) for name in ("alpha", "beta")}
     (folder / "genome.fa").write_text("".join(f">{n}\n{text}\n" for n, text in texts.items()))
@@ -125,6 +130,15 @@ def test_every_form_gives_the_same_rows_and_its_kind_is_guessed(own, name):
     assert list(zip(*columns, strict=True)) == expected
     summary = json.loads((results / f"tasks/{name}.json").read_text())
     assert (summary["kind"], summary["classes"]) == ("binary", 2)
+
+
+def test_one_file_is_split_class_by_class_and_all_its_rows_are_kept(own):
+    _, results = own
+    summary = json.loads((results / "tasks/mine.whole.json").read_text())
+    assert summary["rows_per_class"] == {"train": [36, 36], "test": [9, 9]}
+    table = pd.read_parquet(results / "tasks/mine.whole.parquet")
+    expected = sorted(row for split in ROWS for row in draw(split))
+    assert sorted(zip(table["sequence"], table["label"], strict=True)) == expected
 
 
 def test_a_bed_file_on_a_genome_gives_windows_and_as_many_without(own):
