@@ -22,6 +22,7 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.genome.fasta import GZIP_MAGIC
 
+TRACK = re.compile(r"(track|browser)(\s|$)")  # how a genome browser shows the file
 PARTS = ("exon", "CDS")
 TRANSCRIPT = re.compile(r'transcript_id "([^"]+)"')
 PARENTS = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
@@ -68,12 +69,12 @@ def write_text(path: str | Path) -> Iterator[TextIO]:
 
 def lines(path: str | Path, comment: str | None = "#") -> Iterator[tuple[int, str]]:
     """Yield (line number, line) of what is neither empty nor a comment or a track line."""
-    skipped = ("track", "browser") if comment is None else (comment, "track", "browser")
     try:
         with open_text(path) as file:
             for number, line in enumerate(file, start=1):
                 line = line.rstrip("\r\n")
-                if line and not line.startswith(skipped):
+                skipped = comment is not None and line.startswith(comment)
+                if line and not skipped and not TRACK.match(line):
                     yield number, line
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(

@@ -45,29 +45,34 @@ def read_bed(
     """Return the records of a BED file in file order: contig, start, end, name, strand, summit.
 
     `name`, `strand` and `summit` say which column holds them, by its number from 1 or by its name
-    in the file's header; None: none does. A BED file may end before its name (then "") and its
-    strand (then "."). `summit` is an offset from the start as in narrowPeak files, -1 where there
-    is none.
+    in the file's header, which may begin with #; None: none does. A BED file may end before its
+    name (then "") and its strand (then "."). `summit` is an offset from the start as in narrowPeak
+    files, -1 where there is none.
 
     Raises InputError with file and line for anything else, and for a file without records.
     """
     wanted = {"name": name, "strand": strand, "summit": summit}
     places: dict[str, int | None] | None = None
+    commented: list[str] = []  # a header that is a comment
     starts, ends, summits = array("q"), array("q"), array("q")
     contigs: list[str] = []
     names: list[str] = []
     strands: list[str] = []
     kept: dict[str, str] = {}  # one object of equal texts: files repeat contigs and types
-    for number, line in lines(path):
-        fields = line.split("\t") if "\t" in line else line.split()
+    for number, line in lines(path, comment=None):
+        fields = _split(line)
+        if line.startswith("#"):
+            commented = commented or _header(_split(line.lstrip("# ")))
+            continue
         if len(fields) < 3:
             raise InputError(
                 f"{path}:{number}: a BED line needs contig, start and end, "
                 f"found {line[:60]!r}: correct the line."
             )
         if places is None:
-            header = fields if {field.lower() for field in fields[1:3]} in HEADERS else []
-            places = {key: _place(path, key, column, header) for key, column in wanted.items()}
+            header = _header(fields)
+            said = header or commented
+            places = {key: _place(path, key, column, said) for key, column in wanted.items()}
             if header:
                 continue
         start, end = span(path, number, fields[1], fields[2], 0)
@@ -95,6 +100,15 @@ def read_bed(
             "summit": np.asarray(summits, dtype=np.int64),
         }
     )
+
+
+def _split(line: str) -> list[str]:
+    return line.split("\t") if "\t" in line else line.split()
+
+
+def _header(fields: list[str]) -> list[str]:
+    """Return the names of columns that a line holds; none if it is not a header."""
+    return fields if {field.lower() for field in fields[1:3]} in HEADERS else []
 
 
 def _place(path: str | Path, key: str, column: int | str | None, header: list[str]) -> int | None:

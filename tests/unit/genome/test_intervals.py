@@ -30,6 +30,22 @@ def test_bed_is_read_as_it_stands_with_three_to_six_columns(tmp_path):
     assert rows_of(packed) == rows_of(path)
 
 
+def test_lines_for_browsers_and_a_header_that_is_a_comment_are_no_records(tmp_path):
+    path = tmp_path / "x.bed"
+    path.write_text(
+        "browser position c:1-9\ntrack name=x\n# made by hand\n#chrom\tchromStart\tchromEnd\ttype\n"
+        "c\t0\t10\tone\ntrack\ttype=bed\ntrack1\t2\t3\ttwo\nbrowser_7\t2\t3\tsix\n"
+    )
+    found = rows_of(path, name="type", strand=None)
+    assert [row[:4] for row in found] == [
+        ["c", 0, 10, "one"],
+        ["track1", 2, 3, "two"],
+        ["browser_7", 2, 3, "six"],
+    ]
+    with pytest.raises(InputError, match=r"no column 'kind' for the name; its columns are chrom, "):
+        read_bed(path, name="kind", strand=None)
+
+
 def test_what_is_written_reads_back_equal(tmp_path):
     intervals = [Interval(contig="c", start=3, end=9, name="n", strand=s) for s in "+-."]
     write_bed(intervals, tmp_path / "x.bed.gz")
