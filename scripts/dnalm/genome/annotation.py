@@ -23,6 +23,7 @@ from dnalm.files import atomic_path
 from dnalm.genome.fasta import GZIP_MAGIC
 
 TRACK = re.compile(r"(track|browser)(\s|$)")  # how a genome browser shows the file
+SEQUENCES = "##FASTA"  # what follows in a GFF3 file are the bases
 PARTS = ("exon", "CDS")
 TRANSCRIPT = re.compile(r'transcript_id "([^"]+)"')
 PARENTS = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
@@ -68,11 +69,16 @@ def write_text(path: str | Path) -> Iterator[TextIO]:
 
 
 def lines(path: str | Path, comment: str | None = "#") -> Iterator[tuple[int, str]]:
-    """Yield (line number, line) of what is neither empty nor a comment or a track line."""
+    """Yield (line number, line) of what is neither empty nor a comment or a track line.
+
+    It ends where a GFF3 file goes on with sequences.
+    """
     try:
         with open_text(path) as file:
             for number, line in enumerate(file, start=1):
                 line = line.rstrip("\r\n")
+                if line.rstrip() == SEQUENCES:
+                    return
                 skipped = comment is not None and line.startswith(comment)
                 if line and not skipped and not TRACK.match(line):
                     yield number, line

@@ -58,6 +58,15 @@ def test_gff3_says_the_same_as_gtf_of_several_parents_and_levels(tmp_path):
     assert [found.level for found in read_gtf(gtf)] == [2, 2]
 
 
+def test_the_sequences_of_a_gff3_file_are_no_lines_of_it(tmp_path):
+    path = tmp_path / "x.gff3"
+    line = "c\tx\texon\t11\t20\t.\t-\t.\tParent=t1\n"
+    path.write_text(f"##gff-version 3\n{line}###\n")
+    alone = read_gtf(path)
+    path.write_text(f"##gff-version 3\n{line}##FASTA\n>c\nACGTACGT\n{line}")
+    assert read_gtf(path) == alone
+
+
 def transcript(strand, exons=((10, 20), (40, 60), (60, 70)), name="t"):
     return Transcript(
         contig="c", strand=strand, gene="g", name=name, level=None, exons=exons, coding=()
