@@ -129,7 +129,9 @@ def _refuse_page(path: str | Path, kind: str) -> None:
 def _read_parquet(
     path: str | Path, kind: str, columns: Columns
 ) -> Iterator[tuple[str, str | Sequence[Any]]]:
-    table = pq.read_table(path).to_pandas()
+    # Names as they are stored, which are texts: pandas would make numbers of those it wrote, and
+    # an index of a column.
+    table = pq.read_table(path).to_pandas(ignore_metadata=True)
     _find_columns(path, list(table.columns), columns)
     sequences = table[columns.sequence_column].fillna("").astype(str)
     if isinstance(columns.label_column, str):
@@ -171,7 +173,7 @@ def _find_columns(
     path: str | Path, header: list[str], columns: Columns, separator: str = ""
 ) -> tuple[int, list[int]]:
     """Return the numbers of the sequence and the label columns."""
-    other = next((mark for mark in OTHER_SEPARATORS if mark in header[0]), None)
+    other = next((mark for mark in OTHER_SEPARATORS if mark in "".join(header[:1])), None)
     if separator and len(header) == 1 and other:
         kinds = [kind for kind, mark in SEPARATORS.items() if mark == other]
         remedy = f"set `format` of the task to {kinds[0]}" if kinds else f"use {separator!r} there"

@@ -125,6 +125,27 @@ def test_all_formats_give_the_same_table(files, tmp_path):
             assert table["sequence"].tolist()[:half] == table["sequence"].tolist()[half:]
 
 
+def test_numbers_and_an_index_name_columns_of_a_parquet_file_as_texts_do(files, tmp_path):
+    expected, _ = make(files)
+    paths = {split: str(tmp_path / f"{split}.parquet") for split in files}
+    for split, rows in (("train", rows_of(12, 1)), ("test", rows_of(6, 2))):
+        pd.DataFrame(rows, columns=[7, 8]).to_parquet(paths[split])
+    table, _ = make(paths, sequence_column="7", label_column="8")
+    assert table["sequence"].equals(expected["sequence"])
+    assert table["label"].equals(expected["label"])
+    with pytest.raises(InputError, match=r"no column 'sequence', its columns are '7', '8': set"):
+        make(paths)
+    for split, rows in (("train", rows_of(12, 1)), ("test", rows_of(6, 2))):
+        pd.DataFrame(rows, columns=["sequence", "label"]).set_index("sequence").to_parquet(
+            paths[split]
+        )
+    table, _ = make(paths)
+    assert table["sequence"].equals(expected["sequence"])
+    pd.DataFrame().to_parquet(paths["train"])
+    with pytest.raises(InputError, match=r"no column 'sequence', its columns are "):
+        make(paths)
+
+
 def test_a_table_does_not_depend_on_the_folder_of_its_files(files, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     moved = {split: shutil.copy(path, tmp_path / "elsewhere") for split, path in files.items()}
