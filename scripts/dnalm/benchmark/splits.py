@@ -34,7 +34,7 @@ class Splits:
     class only, or labels or targets none of which differs.
     """
 
-    def __init__(self, table: pd.DataFrame, kind: str = "multiclass") -> None:
+    def __init__(self, table: pd.DataFrame, kind: str) -> None:
         self.labels = label_array(table, kind)
         if kind in ("multilabel", "regression"):
             self.classes = self.labels.shape[1]

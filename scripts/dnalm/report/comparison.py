@@ -41,8 +41,8 @@ class Predictions:
     ids: np.ndarray  # [R]
     labels: np.ndarray  # [R] or [R, ...], by kind, see `label_array`
     classes: np.ndarray  # [F, R] or [F, R, ...], what was predicted
+    kind: str
     probabilities: np.ndarray | None = None  # [F, R, ..., C], of the kinds that are scored by them
-    kind: str = "multiclass"
 
     def select(self, rows: np.ndarray) -> "Predictions":
         """Return the test rows of a bool mask or index array."""
@@ -81,7 +81,7 @@ class Difference:
     rows: int
 
 
-def read_predictions(path: str | Path, kind: str = "multiclass") -> Predictions:
+def read_predictions(path: str | Path, kind: str) -> Predictions:
     """Read a predictions.parquet: id, fold, label, prediction, of some kinds probabilities.
 
     Raises InputError when a fold misses a test row or holds one twice, and where probabilities are

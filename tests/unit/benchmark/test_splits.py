@@ -22,7 +22,7 @@ def test_a_row_is_validation_in_the_splits_it_lists_and_training_in_all_others()
             (2, "test", []),
         ]
     )
-    splits = Splits(table)
+    splits = Splits(table, "multiclass")
     assert splits.folds == [0, 2]
     assert splits[0].training.tolist() == [3, 4]
     assert splits[0].validation.tolist() == [0, 1]
@@ -46,7 +46,7 @@ def test_a_row_is_validation_in_the_splits_it_lists_and_training_in_all_others()
 )
 def test_tables_that_cannot_be_probed_end_in_one_sentence(rows, message):
     with pytest.raises(InputError, match=message):
-        Splits(make_table(rows))
+        Splits(make_table(rows), "multiclass")
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,9 @@ def test_labels_of_several_numbers_are_one_array_and_have_to_differ(kind, first,
     table["label"] = [[0.0] * len(cell) for cell in table["label"]]
     with pytest.raises(InputError, match="split 0 holds 2 rows of one"):
         Splits(table, kind)
+
+
+def test_what_the_labels_are_has_to_be_said():
+    rows = [([0.5], "train", [0]), ([2.5], "train", [1]), ([1.5], "test", [])]
+    with pytest.raises(TypeError, match="kind"):
+        Splits(make_table(rows))

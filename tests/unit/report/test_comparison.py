@@ -19,7 +19,9 @@ from dnalm.report.comparison import (
 
 def predictions(classes, labels):
     ids = np.array([f"test.{i}" for i in range(len(labels))])
-    return Predictions(ids=ids, labels=np.asarray(labels), classes=np.atleast_2d(classes))
+    return Predictions(
+        ids=ids, labels=np.asarray(labels), classes=np.atleast_2d(classes), kind="multiclass"
+    )
 
 
 def flip(labels, accuracy, random, folds=1):
@@ -181,13 +183,13 @@ def test_predictions_are_read_whatever_their_order_and_a_missing_row_is_refused(
     )
     path = tmp_path / "predictions.parquet"
     table.to_parquet(path)
-    found = read_predictions(path)
+    found = read_predictions(path, "binary")
     assert found.ids.tolist() == ["test.0", "test.1"]
     assert found.labels.tolist() == [0, 1]
     assert found.classes.tolist() == [[1, 1], [0, 0]]
     table[:3].to_parquet(path)
     with pytest.raises(InputError, match="every fold predicts every test row once"):
-        read_predictions(path)
+        read_predictions(path, "binary")
 
 
 def test_regions_divide_the_test_rows_by_where_they_were_found():
