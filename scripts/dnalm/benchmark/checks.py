@@ -1,7 +1,9 @@
 """What a task's files and its table have to be before anything is computed from them."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,10 @@ from dnalm.benchmark.labelled import refuse_folder
 from dnalm.benchmark.labels import CLASSES, NO_LABEL, label_array, varying
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
+
+PART = re.compile(r"(.*-)(\d{1,6})(-of-(\d{1,6})\..*)")
+FIRST, SECOND = "0000.parquet", "0001.parquet"  # of a split that a hub has converted
+SHOWN = 200  # characters of a list of files
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +41,32 @@ def check_sums(
                 f"{files[role][0]} has the sha256 {found}, but task {name} expects {expected}: "
                 f"fetch the file again or correct {key}.{role} of the task."
             )
+
+
+def warn_of_parts(files: Mapping[str, Sequence[str]], name: str) -> None:
+    """Warn of a split whose files are parts of more: train-00000-of-00003.csv, or 0000.parquet."""
+    for split, paths in files.items():
+        own = {Path(path).name for path in paths}
+        left = sorted({part for file in own for part in _list_parts(file)} - own)
+        if own == {FIRST}:
+            left = [f"{SECOND} and on, if there are any"]
+        if left:
+            logger.warning(
+                "%s: the %s rows are those of %s, not of %s: name all parts, in a list, if they "
+                "belong to it.",
+                name,
+                split,
+                ", ".join(sorted(own))[:SHOWN],
+                ", ".join(left)[:SHOWN],
+            )
+
+
+def _list_parts(file: str) -> list[str]:
+    """Return the names of all parts of what a file is one of."""
+    if not (found := PART.fullmatch(file)):
+        return []
+    start, number, end, parts = found.groups()
+    return [f"{start}{part:0{len(number)}}{end}" for part in range(int(parts))]
 
 
 def check_table(

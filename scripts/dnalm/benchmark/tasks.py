@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dnalm.benchmark.checks import check_sums, check_table
+from dnalm.benchmark.checks import check_sums, check_table, warn_of_parts
 from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
 from dnalm.benchmark.guesses import guess_meaning
 from dnalm.benchmark.held_out import hold_out
@@ -109,6 +109,7 @@ def make_task(
         simulated = bool(read_json(files["genome"][0])["simulated"])
     else:
         check_sums(files, task.get("sha256") or {}, name, "sha256")
+        warn_of_parts(files, name)
         rows = [
             row
             for split in SPLITS

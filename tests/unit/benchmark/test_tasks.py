@@ -161,6 +161,24 @@ def test_several_files_of_a_split_are_joined(files, tmp_path):
     assert (table["split"] == "train").sum() == 16
 
 
+def test_parts_of_a_split_that_are_not_named_are_warned_of(files, tmp_path, caplog):
+    parts = [f"train-0000{n}-of-00003.csv" for n in range(3)]
+    paths = [write_csv(tmp_path / part, rows_of(12, 3 + n)) for n, part in enumerate(parts)]
+    _, summary = make(files | {"train": paths})
+    assert summary["rows"]["train"] == 36
+    assert caplog.text == ""
+    make(files | {"train": paths[1]})
+    assert f"train rows are those of {parts[1]}, not of {parts[0]}, {parts[2]}: name" in caplog.text
+    caplog.clear()
+    converted = [str(tmp_path / f"000{n}.parquet") for n in range(2)]
+    for n, path in enumerate(converted):
+        pd.DataFrame(rows_of(12, 3 + n), columns=["sequence", "label"]).to_parquet(path)
+    make(files | {"train": converted})
+    assert caplog.text == ""
+    make(files | {"train": converted[0]})
+    assert "those of 0000.parquet, not of 0001.parquet and on, if there are any" in caplog.text
+
+
 def test_lower_case_becomes_upper_and_iupac_becomes_n_and_is_counted(files, tmp_path):
     train = rows_of(12, 1)
     train[0] = ("acgtRYacgt", 0)
