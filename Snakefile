@@ -10,6 +10,7 @@ report: "resources/captions/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/selection.smk"
 include: "rules/sources.smk"
 include: "rules/inputs.smk"
 include: "rules/panels.smk"
@@ -25,6 +26,7 @@ include: "rules/audit.smk"
 include: "rules/embed.smk"
 include: "rules/probe.smk"
 include: "rules/finetune.smk"
+include: "rules/tables.smk"
 include: "rules/report.smk"
 include: "rules/targets.smk"
 

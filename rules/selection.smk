@@ -1,0 +1,89 @@
+"""What a run consists of: its models, tasks, genomes and downloads, in names that all rules use."""
+
+
+def collect_genomes():
+    """Return {corpus: its genomes in order} and {genome: row} of what the run needs."""
+    corpora, rows = {}, dict(config["genomes"])
+    for corpus in sorted({config["models"][model]["corpus"] for model in PRETRAINED}):
+        entry = config["corpora"][corpus]
+        sheet = read_sheet(entry["sheet"]) if "sheet" in entry else {}
+        if twice := sheet.keys() & config["genomes"].keys():
+            raise InputError(
+                f"{entry['sheet']}: '{min(twice)}' is also a key of genomes; rename one."
+            )
+        rows.update(sheet)
+        corpora[corpus] = entry.get("genomes", []) + list(sheet)
+        if entry["split"]["by"] == "genome":  # before hours of downloads
+            assign_splits(corpus, entry["split"], dict.fromkeys(corpora[corpus], [""]))
+    builds = [config["tasks"][task].get("build", {}).get("genome") for task in TASKS]
+    needed = dict.fromkeys([*sum(corpora.values(), []), *filter(None, builds)])
+    return corpora, {name: rows[name] for name in needed}
+
+
+def check_folders():
+    """Stop before any job where weights of the run are at hand, but not in a form we read."""
+    for model in [*PRETRAINED, *IMPORTED]:
+        if "weights" in config["models"][model]:
+            found = weights.resolve_weights(config, model)
+            weights.check_folder(found, workflow.pathvars.apply(found.folder))
+
+
+MODELS = config["run"]["models"]
+PRETRAINED = [
+    model
+    for model in [*MODELS, *config["run"]["pretrain_only"]]
+    if "corpus" in config["models"][model]
+]
+IMPORTED = [model for model in MODELS if model not in PRETRAINED]
+LOADED = weights.list_loaded(config)  # of all models, those that rule import_weights makes
+TASKS = resolve.select_tasks(config)
+# Probes and baselines see one vector for each sequence, so a task of bases is fine-tuned alone.
+POOLED = [task for task in TASKS if config["tasks"][task].get("kind") != "per_base"]
+FINETUNES = [method for method in config["run"]["methods"] if method not in ("probe", "mlp")]
+BASELINES = [name for name in config["run"]["baselines"] if name != "untrained"]
+UNTRAINED = [f"{model}.untrained" for model in MODELS if "untrained" in config["run"]["baselines"]]
+PROBED = [*MODELS, *UNTRAINED] if "probe" in config["run"]["methods"] else []
+MLP_PROBED = [*MODELS, *UNTRAINED] if "mlp" in config["run"]["methods"] else []
+SUMMARIES = {
+    group: source
+    for group, source in config["species"]["summaries"].items()
+    if config["species"]["counts"][group]
+}
+try:
+    check_folders()
+    CORPORA, GENOMES = collect_genomes()
+    PANELS = panels.select_panels(config, CORPORA)
+    DOWNLOADS = resolve.merge_downloads(
+        resolve.list_downloads(config, GENOMES, TASKS)
+        + panels.list_panel_downloads(config, PANELS)
+        + weights.list_weight_downloads(config, [*PRETRAINED, *IMPORTED])
+    )
+    # Kept apart: the target `downloads` has no use for what only draw_species reads.
+    SUMMARY_DOWNLOADS = resolve.merge_downloads(
+        {"urls": [source], "sha256": None, "md5": None}
+        for source in SUMMARIES.values()
+        if "://" in source
+    )
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+BENCHMARKED = dict.fromkeys(
+    config["models"][model]["corpus"] for model in MODELS if model in PRETRAINED
+)
+LOCATED = [
+    (corpus, task) for corpus in BENCHMARKED for task in TASKS if config["run"]["locate_tasks"]
+]
+FINETUNE_PARTS = range(
+    min(config["finetune"]["jobs_per_task"], config["cross_validation"]["splits"])
+)
+
+
+wildcard_constraints:
+    genome=NAME,
+    corpus=NAME,
+    model=NAME,
+    task=NAME,
+    panel=NAME,
+    contig=r"[^/]+",
+    method="|".join(map(re.escape, config["finetune"]["methods"])),
+    baseline="|".join(map(re.escape, config["baselines"])),
+    part=r"\d+",
