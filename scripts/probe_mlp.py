@@ -23,6 +23,7 @@ with job(snakemake.log[0]):
         task=task,
         table_path=source.table,
         model=snakemake.wildcards.model,
+        embeddings=metadata,
         weights_sha256=metadata["weights_sha256"],
     )
     write_result(result, identity, partial=partial, **snakemake.output)

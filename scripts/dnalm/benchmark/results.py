@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,15 +45,25 @@ class Result:
     not_converged: int
 
 
+# What the metadata of embeddings say of how they were made.
+MADE = ("pooling", "strands", "precision", "dtype")
+
+
 def identify(
-    *, method: str, task: dict[str, Any], table_path: str | Path, **names: str | None
+    *,
+    method: str,
+    task: dict[str, Any],
+    table_path: str | Path,
+    embeddings: Mapping[str, str] | None = None,
+    **names: str | None,
 ) -> dict[str, Any]:
     """Return what a result belongs to, the first part of its summary.
 
-    `task` is the content of the task's JSON; `names` are `model` or `baseline`, and
-    `weights_sha256` where a model was used (`None` otherwise). The hash of the task table is taken
-    here, from the file that was read.
+    `task` is the content of the task's JSON, `embeddings` the metadata of those that were read, of
+    which `MADE` is kept; `names` are `model` or `baseline`, and `weights_sha256` where a model was
+    used (`None` otherwise). The hash of the task table is taken here, from the file that was read.
     """
+    made = {"embeddings": {key: embeddings[key] for key in MADE}} if embeddings else {}
     return {
         "method": method,
         **names,
@@ -61,6 +72,7 @@ def identify(
         "rows": task["rows"],
         "task_sha256": sha256_of(table_path),
         "weights_sha256": names.get("weights_sha256"),
+        **made,
     }
 
 

@@ -109,6 +109,7 @@ def make_page(
         published=published_grid(tables["summary"], tables["tasks"]),
         untrained=comparison_grid(tables["comparisons"], "untrained"),
         against_kmers=comparison_grid(tables["comparisons"], "k-mers"),
+        embeddings="; or of ".join(filter(None, tables["layers"]["embeddings"].unique())),
         layers=layers_grid(tables["layers"]),
         layer_legend=_of_layers(series, tables["layers"]),
         curves=curve_grid(models),

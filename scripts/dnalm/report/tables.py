@@ -21,7 +21,7 @@ COLUMNS = {
     ],
     "layers": [
         *["method", "model", "task", "feature", "layer", "penalty"],
-        *["metric", "validation_score", "validation_score_sd", "chosen"],
+        *["metric", "validation_score", "validation_score_sd", "chosen", "embeddings"],
     ],
 }
 
@@ -107,7 +107,8 @@ def _short(value: Any) -> str:
 def layers_table(results: Sequence[Record]) -> pd.DataFrame:
     """Return the validation score of each feature set at its best penalty; no test score decides.
 
-    `metric` is the one that the probe chose by.
+    `metric` is the one that the probe chose by; `embeddings` says how they were made, where a probe
+    read any.
     """
     rows = []
     for result in results:
@@ -133,9 +134,19 @@ def layers_table(results: Sequence[Record]) -> pd.DataFrame:
                     "validation_score": row[mean],
                     "validation_score_sd": row[f"validation_{metric}_sd"],
                     "chosen": row["feature"] == selected,
+                    "embeddings": _embeddings(result.summary.get("embeddings")),
                 }
             )
     return pd.DataFrame(rows, columns=COLUMNS["layers"]).astype({"layer": "Int64"})
+
+
+def _embeddings(made: Mapping[str, str] | None) -> str:
+    if made is None:
+        return ""
+    strands = {"forward": "the strand given", "both": "the mean over both strands"}
+    return (
+        f"{strands[made['strands']]}, computed in {made['precision']} and kept as {made['dtype']}"
+    )
 
 
 def _layer(feature: str) -> int | None:

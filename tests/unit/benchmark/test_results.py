@@ -55,6 +55,8 @@ def test_the_three_files_hold_the_result_and_what_led_to_it_is_gone(tmp_path):
         task={"name": "mine.x", "kind": "binary", "rows": {"train": 8, "test": 2}},
         table_path=table,
         model="small",
+        embeddings={"pooling": "mean", "strands": "both", "precision": "bf16", "dtype": "float16"}
+        | {"layers": "[1, 2]"},
         weights_sha256="ab12",
     )
     result = make_result()
@@ -82,6 +84,8 @@ def test_the_three_files_hold_the_result_and_what_led_to_it_is_gone(tmp_path):
     assert facts["task"] == "mine.x"
     assert facts["rows"] == {"train": 8, "test": 2}
     assert facts["weights_sha256"] == "ab12"
+    made = {"pooling": "mean", "strands": "both", "precision": "bf16", "dtype": "float16"}
+    assert facts["embeddings"] == made
     assert facts["task_sha256"] == hashlib.sha256(b"rows").hexdigest()
     assert paths["scores"].read_text().splitlines()[0] == "fold\tmcc\taccuracy\tf1\tauc"
 

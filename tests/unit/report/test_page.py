@@ -182,6 +182,10 @@ def test_every_corpus_has_a_card_with_its_windows_kmers_and_haplotypes(run, tmp_
     assert {"corpus-0", *drawn} <= page.ids
 
 
+def test_how_the_embeddings_were_made_stands_beside_the_layers(source):
+    assert "Embeddings are of the mean over both strands, computed in bf16" in source
+
+
 def test_the_panels_of_the_layers_share_one_legend(source, page):
     panels = [f["specification"] for f in page.specifications if f["id"].startswith("layers")]
     assert len(panels) == 3

@@ -96,6 +96,8 @@ def test_layers_show_the_best_penalty_of_each_and_mark_the_chosen_one(shared_tab
     assert set(own["metric"]) == {"mcc"}
     assert set(own["penalty"]) == {0.01}
     assert own["chosen"].tolist() == [False, True, False, False]
+    made = "the mean over both strands, computed in bf16 and kept as float16"
+    assert set(own["embeddings"]) == {made}
 
 
 def test_comparisons_find_the_planted_gain_and_where_kmers_win(shared_tables):
