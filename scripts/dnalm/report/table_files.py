@@ -15,7 +15,7 @@ TEXT = [
     *["genome", "genomes", "species", "accession", "source", "sources", "corpus", "split"],
     *["held_out", "licence"],
     *["untrained_of", "sha256", "sources_sha256", "weights_sha256", "vocabulary", "feature"],
-    *["kind", "metric", "pooling", "train_classes", "test_classes"],
+    *["kind", "metric", "pooling", "embeddings", "train_classes", "test_classes"],
     *["group", "corpora", "kmer", "panel", "draw", "sample", "population", "superpopulation"],
 ]
 

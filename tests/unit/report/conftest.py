@@ -132,7 +132,7 @@ class Run:
         kind = "baseline" if method == "baseline" else "model"
         identity = {"method": method, kind: model, "task": task, "kind": task_kind}
         identity |= {"task_sha256": "b" * 64, "weights_sha256": "c" * 64}
-        if method == "probe":
+        if method == "probe" and not model.endswith(".untrained"):
             identity["embeddings"] = {"strands": "both", "precision": "bf16", "dtype": "float16"}
         result = Result(
             selected={"feature": "layer.2", "penalty": 0.01},
