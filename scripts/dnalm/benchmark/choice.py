@@ -19,6 +19,9 @@ from dnalm.benchmark.results import RANKED, prediction_rows
 from dnalm.benchmark.splits import Splits
 from dnalm.errors import InputError
 
+LOSS = "validation_loss"  # of a row of a grid
+DECIMALS, DECIMALS_OF_LOSS = 9, 6  # of scores and losses, behind which there is rounding
+
 log = logging.getLogger(__name__)
 
 
@@ -66,18 +69,31 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
     return fmean(known), stdev(known) if len(known) > 1 else 0.0
 
 
+def rank(row: Mapping[str, Any], metric: str) -> tuple[float, float]:
+    """Return what the best row of a grid has least of; differences of rounding do not count.
+
+    The mean validation score, turned round; among equal ones the validation loss, where one is
+    known: of a single feature every penalty has the same ranks and so the same AUC.
+    """
+    found = row.get(LOSS)
+    return (
+        -round(row[f"validation_{metric}_mean"], DECIMALS),
+        0.0 if found is None else round(found, DECIMALS_OF_LOSS),
+    )
+
+
 def best_of(grid: Sequence[dict[str, Any]], metric: str, what: str, remedy: str) -> dict[str, Any]:
-    """Return the row with the best mean validation score, the first of equal ones.
+    """Return the first row of the best `rank`.
 
     Splits that count in no mean are told in the log. Raises InputError when no row has a score;
     `what` names the rows, `remedy` says what to do.
     """
-    scores = np.array([row[f"validation_{metric}_mean"] for row in grid])
-    if np.isnan(scores).all():
+    scored = [row for row in grid if not math.isnan(row[f"validation_{metric}_mean"])]
+    if not scored:
         raise InputError(
             f"none of the {len(grid)} {what} has a score by {metric} on validation rows: {remedy}."
         )
-    best = grid[int(np.nanargmax(scores))]
+    best = min(scored, key=lambda row: rank(row, metric))
     if best["unscored"]:
         log.warning(
             "in %d splits the validation rows do not define %s: the choice rests on the others",

@@ -20,6 +20,7 @@ from sklearn.metrics import (
 from dnalm.benchmark.labels import NO_LABEL, varying
 from dnalm.errors import InputError
 
+LEAST = 1e-15  # probability that a loss counts
 METRICS = ("mcc", "accuracy", "f1", "auc")
 METRICS_BY_KIND: dict[str, tuple[str, ...]] = {
     "binary": METRICS,
@@ -85,6 +86,21 @@ def single_score(
         known = labels != NO_LABEL
         labels, predictions, probabilities = labels[known], predictions[known], probabilities[known]
     return float(_of_classes(metric, labels, predictions, probabilities, kind))
+
+
+def loss(labels: np.ndarray, outputs: np.ndarray, kind: str) -> float:
+    """Return how far probabilities, or the values of a regression, are from the labels.
+
+    Shapes as for `score`. The mean of -log p of the true class, over rows, over labels of several
+    too; of a regression the mean squared error. Unlike ranks and counts it has no ties.
+    """
+    if kind == "regression":
+        return float(np.mean((outputs - labels) ** 2))
+    if kind == "multilabel":
+        true = np.where(labels == 1, outputs, 1 - outputs)
+    else:
+        true = np.take_along_axis(outputs, labels[:, None], axis=1)
+    return float(-np.log(np.maximum(true, LEAST)).mean())
 
 
 def _metrics(kind: str) -> tuple[str, ...]:

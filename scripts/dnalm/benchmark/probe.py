@@ -9,21 +9,24 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.choice import (
+    LOSS,
     best_of,
     check_features,
     choice_facts,
     mean_and_sd,
     metric_of,
+    rank,
     score_test_rows,
 )
 from dnalm.benchmark.labels import decide
-from dnalm.benchmark.metrics import single_score
+from dnalm.benchmark.metrics import loss, single_score
 from dnalm.benchmark.partial import Partial
 from dnalm.benchmark.results import Result
 from dnalm.benchmark.solver import Outcome, Rows, SolverConfig, solve
@@ -71,9 +74,9 @@ def probe(
     id, label, split, folds). In every split the features are standardised by the mean and SD of
     that split's training rows, and a linear model with an L2 penalty is fitted on these rows
     (`solve`). The pair with the best mean validation score over all splits is kept (ties: the
-    stronger penalty, then the earlier feature set); only its models, one per split and fitted again
-    from zero, see the test rows. `edge` says that the choice is the weakest or strongest penalty of
-    a grid on which the penalty matters.
+    smaller validation loss, then the stronger penalty, then the earlier feature set); only its
+    models, one per split and fitted again from zero, see the test rows. `edge` says that the choice
+    is the weakest or strongest penalty of a grid on which the penalty matters.
 
     `threads` are those of the batched solver, or processes that share the splits among them. The
     validation scores of a finished feature set are kept below the folder `partial` and read from
@@ -160,6 +163,7 @@ def _walked(truth: np.ndarray, outcome: Outcome, kind: str, metric: str) -> Walk
     predictions = decide(outcome.outputs, kind)
     return {
         "score": single_score(metric, truth, predictions, outcome.outputs, kind),
+        "loss": loss(truth, outcome.outputs, kind),
         "converged": outcome.converged,
         "iterations": outcome.iterations,
         "gap": outcome.gap,
@@ -185,6 +189,7 @@ def _grid(
                     "penalty": penalty,
                     f"validation_{metric}_mean": mean,
                     f"validation_{metric}_sd": deviation,
+                    LOSS: fmean(cell["loss"] for cell in cells),
                     "unscored": sum(map(math.isnan, scores)),
                     "not_converged": sum(not cell["converged"] for cell in cells),
                     "converged": [cell["converged"] for cell in cells],
@@ -196,7 +201,6 @@ def _grid(
 
 
 def _on_edge(best: dict[str, Any], grid: list[dict[str, Any]], metric: str) -> bool:
-    key = f"validation_{metric}_mean"
     rows = [row for row in grid if row["feature"] == best["feature"]]
-    flat = len({row[key] for row in rows}) == 1
+    flat = len({rank(row, metric) for row in rows}) == 1
     return not flat and best["penalty"] in (rows[0]["penalty"], rows[-1]["penalty"])

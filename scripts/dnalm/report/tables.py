@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.benchmark.choice import rank
 from dnalm.benchmark.metrics import METRICS, METRICS_BY_KIND
 from dnalm.report.published import other_rows, published_beside
 from dnalm.report.results import Identities, Record
@@ -119,9 +120,9 @@ def layers_table(results: Sequence[Record]) -> pd.DataFrame:
         metric = mean.removeprefix("validation_").removesuffix("_mean")
         # A penalty without a score (nothing to choose from) cannot be the best one.
         grid = grid.astype({mean: float}).dropna(subset=mean)
-        best = grid.loc[grid.groupby("feature", sort=False)[mean].idxmax()]
         selected = (result.summary.get("selected") or {}).get("feature")
-        for row in best.to_dict("records"):
+        for _, candidates in grid.groupby("feature", sort=False):
+            row = min(candidates.to_dict("records"), key=lambda row: rank(row, metric))
             rows.append(
                 {
                     "method": result.method,

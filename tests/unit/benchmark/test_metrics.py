@@ -8,14 +8,16 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import (
     average_precision_score,
     f1_score,
+    log_loss,
     matthews_corrcoef,
+    mean_squared_error,
     r2_score,
     roc_auc_score,
     root_mean_squared_error,
 )
 
 from dnalm.benchmark.labels import KINDS
-from dnalm.benchmark.metrics import METRICS_BY_KIND, headline, score, single_score
+from dnalm.benchmark.metrics import METRICS_BY_KIND, headline, loss, score, single_score
 from dnalm.errors import InputError
 
 
@@ -30,6 +32,21 @@ def test_binary_scores_equal_a_confusion_matrix_worked_out_by_hand():
     assert found["f1"] == pytest.approx(2 * 3 / (2 * 3 + 2 + 1))
     # 22 of the 24 (positive, negative) pairs stand in the right order.
     assert found["auc"] == pytest.approx(22 / 24)
+
+
+def test_losses_equal_those_of_scikit_learn():
+    random = np.random.default_rng(0)
+    for kind, classes in (("binary", 2), ("multiclass", 4)):
+        labels = random.integers(classes, size=50)
+        outputs = random.dirichlet(np.ones(classes), size=50)
+        assert loss(labels, outputs, kind) == pytest.approx(log_loss(labels, outputs))
+    labels, outputs = random.integers(2, size=(50, 3)), random.random((50, 3))
+    each = [log_loss(labels[:, c], outputs[:, c]) for c in range(3)]
+    assert loss(labels, outputs, "multilabel") == pytest.approx(np.mean(each))
+    targets, values = random.normal(size=(2, 50, 3))
+    expected = mean_squared_error(targets, values)
+    assert loss(targets, values, "regression") == pytest.approx(expected)
+    assert np.isfinite(loss(np.array([0]), np.array([[0.0, 1.0]]), "binary"))
 
 
 def test_multiclass_f1_is_the_plain_mean_over_classes():

@@ -171,6 +171,24 @@ def test_a_choice_on_the_border_of_the_grid_is_flagged(penalties, chosen, edge):
     assert result.edge == edge
 
 
+@pytest.mark.parametrize("kind", ["multilabel", "regression"])
+def test_where_every_penalty_ranks_alike_the_smaller_loss_decides(kind):
+    """Of one feature no penalty changes the order, nor AUC and correlation."""
+    table = make_table(400, 200, 4)
+    random = np.random.default_rng(0)
+    value = random.normal(size=len(table))
+    seen = value + random.normal(size=len(table))
+    labels = {"multilabel": np.stack([seen > 0, seen > 1], axis=1).astype(int)}
+    labels["regression"] = seen[:, None]
+    table["label"] = list(labels[kind])
+    result = probe({"gc": value[:, None]}, table, kind, CONFIG, threads=1)
+    assert result.selected["penalty"] >= 0.1
+    quality = {"multilabel": "mcc_mean", "regression": "r2_mean"}[kind]
+    assert result.scores[quality].mean() > 0.3
+    losses = {row["penalty"]: row["validation_loss"] for row in result.grid}
+    assert losses[result.selected["penalty"]] == pytest.approx(min(losses.values()), abs=1e-6)
+
+
 def test_fits_that_do_not_converge_are_counted():
     table = make_table(200, 50, 2)
     features = make_features(table, {"layer.1": 0.5})
@@ -276,7 +294,7 @@ def test_feature_sets_that_were_finished_before_are_not_fitted_again(tmp_path, m
     # A job killed after the second set, whose scores are planted: 0.99 at the fourth penalty.
     (folder,) = tmp_path.iterdir()
     (folder / "layer.1.json").unlink()
-    facts = {"converged": True, "iterations": 1, "gap": None}
+    facts = {"loss": 0.5, "converged": True, "iterations": 1, "gap": None}
     planted = [[{"score": 0.99 if i == 3 else 0.0, **facts} for i in range(7)] for _ in range(2)]
     write_json(folder / "layer.2.json", planted)
 
