@@ -3,8 +3,6 @@
 import json
 import logging
 import os
-import re
-import socket
 import threading
 import time
 import uuid
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dnalm.errors import InputError
+from dnalm.processes import is_running, machine, start_of
 
 BEAT_SECONDS = 15
 STALE_SECONDS = 180  # twelve beats: more than a busy file system delays them
@@ -35,11 +34,9 @@ class Lock:
         self.path = Path(path)
         self._lost: str | None = None
         self._holder = {
-            "host": socket.gethostname(),
+            **machine(),
             "pid": os.getpid(),
-            "started": _start_of(os.getpid()),
-            "namespace": _namespace(),
-            "boot": _boot(),
+            "started": start_of(os.getpid()),
             "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
             "token": uuid.uuid4().hex,
         }
@@ -157,44 +154,19 @@ def is_gone(holder: dict[str, Any]) -> bool:
     Of one elsewhere that is so when it was not heard for a day.
     """
     if _is_here(holder):
-        return _start_of(holder["pid"]) != holder["started"]
+        return not is_running(holder["pid"], holder["started"])
     return time.time() - holder["heartbeat"] > LONG_SECONDS
 
 
 def _is_here(holder: dict[str, Any]) -> bool:
     """Return whether a holder's process number is one of this machine, container and all."""
-    # Names are not unique, and every machine's first namespace has the same number.
-    here = {"host": socket.gethostname(), "namespace": _namespace(), "boot": _boot()}
-    return all(holder.get(key) == value for key, value in here.items())
+    return all(holder.get(key) == value for key, value in machine().items())
 
 
 def _name(holder: dict[str, Any]) -> str:
     job = f" of Slurm job {holder['slurm_job_id']}" if holder["slurm_job_id"] else ""
     age = max(0, round(time.time() - holder["heartbeat"]))
     return f"process {holder['pid']}{job} on {holder['host']} (last sign of life {age} s ago)"
-
-
-def _start_of(pid: int) -> str | None:
-    """Return when a process began, in the kernel's ticks; None when there is no such process.
-
-    Numbers are used again, the pair of number and beginning is not. A zombie counts as gone.
-    Without /proc, "running" stands for the beginning.
-    """
-    if not Path("/proc/self/stat").exists():
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return None
-        except PermissionError:
-            pass
-        return "running"
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field is the program's name in brackets and may itself hold spaces and brackets.
-    state, *rest = re.sub(r"^.*\) ", "", stat, flags=re.DOTALL).split()
-    return None if state in "ZX" else rest[18]
 
 
 def _parse(path: Path) -> dict[str, Any] | None:
@@ -213,19 +185,3 @@ def _parse(path: Path) -> dict[str, Any] | None:
         return {**unknown, **json.loads(text)}
     except (ValueError, TypeError):
         return unknown
-
-
-def _boot() -> str | None:
-    """Return what this machine drew when it was started; containers share it with their host."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-
-
-def _namespace() -> str | None:
-    """Return the kernel's name of our process numbering; containers have their own."""
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return None
