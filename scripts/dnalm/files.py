@@ -3,13 +3,23 @@
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dnalm.processes import is_running, machine, start_of
+
 CHUNK_BYTES = 1 << 20
+# In the name of a temporary: machine, process, its beginning, and something random.
+WRITER = r"([0-9a-f]{8})-([0-9]+)-([0-9a-z]+)-[0-9a-f]{8}"
+# A temporary of a machine whose processes cannot be seen is left over when nobody has written to it
+# for a week: longer than a suspended job rests.
+LEFT_SECONDS = 7 * 86_400
 
 
 @contextmanager
@@ -17,19 +27,50 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends without error.
 
     The temporary path does not exist yet, so the block may make a file or a folder of it. On any
-    error it is removed and `path` is left as it was.
+    error it is removed and `path` is left as it was. No other process, whatever its machine or
+    container, has the same one; those that killed writers of `path` left behind are removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left(path)
     # The suffix is kept at the end because many writers choose their format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    _remove(temporary)  # of a process that was killed: in containers many have the same number
+    temporary = path.with_name(f".{path.stem}.{_writer()}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
         _remove(temporary)
         raise
+
+
+def _writer() -> str:
+    """Return the name of this process among all: machine, number and beginning."""
+    return f"{_here()}-{os.getpid()}-{start_of(os.getpid())}"
+
+
+def _here() -> str:
+    return hashlib.sha256(json.dumps(machine()).encode()).hexdigest()[:8]
+
+
+def _remove_left(path: Path) -> None:
+    """Remove the temporaries of `path` whose writers are gone for all that can be known."""
+    start = f".{path.stem}."
+    pattern = re.compile(re.escape(start) + WRITER + re.escape(path.suffix))
+    for name in os.listdir(path.parent):
+        if name.startswith(start) and (writer := pattern.fullmatch(name)):
+            # Another process may remove it at the same time, and it may be somebody else's.
+            with suppress(OSError):
+                if _is_left(path.with_name(name), *writer.groups()):
+                    _remove(path.with_name(name))
+
+
+def _is_left(temporary: Path, where: str, pid: str, started: str) -> bool:
+    if where == _here() and started.isdigit():
+        return not is_running(int(pid), started)
+    below = temporary.rglob("*") if temporary.is_dir() else ()
+    # Not the time of writing, which a copy or a link may take over from its source.
+    changed = max(one.lstat().st_ctime for one in (temporary, *below))
+    return time.time() - changed > LEFT_SECONDS
 
 
 def _remove(path: Path) -> None:

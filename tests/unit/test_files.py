@@ -1,0 +1,112 @@
+"""Files under their final name only when complete, however many write them, wherever they run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dnalm import files
+from dnalm.files import atomic_path
+from dnalm.processes import start_of
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[1])}
+# Writes half of a file, says so, and waits for a line before it would go on.
+HALF = """
+import sys
+from dnalm.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.write_bytes(b"half")
+    print(temporary.name, flush=True)
+    sys.stdin.readline()
+    temporary.write_bytes(b"whole")
+"""
+
+
+def begin(path: Path) -> tuple[subprocess.Popen, Path]:
+    """Return a process that has written half of `path`, and its temporary."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HALF, str(path)],
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return process, path.with_name(process.stdout.readline().strip())
+
+
+def test_two_writers_with_one_process_number_never_share_a_temporary(tmp_path, monkeypatch):
+    path = tmp_path / "x.npy"
+    # In containers many processes have the number 1; started in one tick they are alike in all.
+    monkeypatch.setattr(
+        files, "_writer", lambda: f"0000abcd-1-{start_of(os.getpid())}", raising=False
+    )
+    first, second = atomic_path(path), atomic_path(path)
+    one = first.__enter__()
+    one.write_bytes(b"A" * 50)
+    two = second.__enter__()
+    two.write_bytes(b"B" * 25)
+    first.__exit__(None, None, None)
+    assert path.read_bytes() == b"A" * 50
+    two.write_bytes(b"B" * 50)
+    second.__exit__(None, None, None)
+    assert path.read_bytes() == b"B" * 50
+    assert os.listdir(tmp_path) == ["x.npy"]
+
+
+def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    path = tmp_path / "x.tsv"
+    killed, left = begin(path)
+    living, growing = begin(path)
+    assert left.exists()
+    assert growing.suffix == ".tsv"
+    killed.kill()
+    killed.wait()
+    others = [tmp_path / name for name in (".x.tsv", left.name.replace(".x.", ".x.y."))]
+    for other in others:
+        other.touch()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"ours")
+    assert not left.exists()
+    assert growing.read_bytes() == b"half"
+    assert all(other.exists() for other in others)
+    living.communicate("\n", timeout=60)
+    assert path.read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_temporary_of_another_machine_goes_when_nobody_wrote_it_for_a_week(
+    tmp_path, monkeypatch, folder
+):
+    path = tmp_path / "x"
+    # Its number and beginning are those of a process that runs here.
+    elsewhere = tmp_path / f".x.0123abcd-{os.getpid()}-{start_of(os.getpid())}-00000000"
+    if folder:
+        elsewhere.mkdir()
+        (elsewhere / "part").touch()
+    else:
+        elsewhere.touch()
+    os.utime(elsewhere, (0, 0))  # as a link to an old file has it
+    with atomic_path(path) as temporary:
+        temporary.touch()
+    assert elsewhere.exists()
+    now = files.time.time()
+    monkeypatch.setattr(files.time, "time", lambda: now + 8 * 86_400)
+    with atomic_path(path) as temporary:
+        temporary.touch()
+    assert not elsewhere.exists()
+
+
+def test_an_error_leaves_the_file_as_it_was_and_no_temporary(tmp_path):
+    path = tmp_path / "x"
+    path.write_text("before")
+
+    def fail(temporary: Path) -> None:
+        temporary.mkdir()
+        raise KeyError
+
+    with pytest.raises(KeyError), atomic_path(path) as temporary:
+        fail(temporary)
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["x"]
