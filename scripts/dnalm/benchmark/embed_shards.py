@@ -25,7 +25,7 @@ from dnalm.benchmark.embed import (
     row_ids,
 )
 from dnalm.benchmark.models import load_model, read_run
-from dnalm.benchmark.partial import Partial
+from dnalm.benchmark.partial import Partial, hold
 from dnalm.benchmark.tasks import read_task
 from dnalm.benchmark.tokens import TokenRows, name_rows
 from dnalm.errors import InputError
@@ -96,16 +96,27 @@ def embed_task(
     Finished shards lie in a folder below `partial`, named by all that decides their numbers, from
     which the next call on the same goes on; `partial` is removed in the end. Equal calls on a CPU
     give equal bytes, however many processes share the work. Raises InputError for a sequence
-    longer than the model's context, and for a layer whose numbers the file's type cannot hold.
+    longer than the model's context, for a layer whose numbers the file's type cannot hold, and when
+    another job works below `partial`.
     """
-    metadata, config = embedding.metadata(), embedding.config
-    folder = Partial(partial, _facts(embedding, metadata)).folder
-    shards = _cut(embedding, folder)
+    with hold(partial) as lock:
+        metadata = embedding.metadata()
+        folder = Partial(partial, _facts(embedding, metadata)).folder
+        shards = _cut(embedding, folder)
+        _make_missing(embedding, shards, devices)
+        lock.check()
+        _assemble(embedding, shards, path, metadata)
+        for one in Path(partial).iterdir():
+            if one.is_dir():
+                shutil.rmtree(one)
+
+
+def _make_missing(embedding: Embedding, shards: Sequence[Shard], devices: Sequence[str]) -> None:
     layers, width = embedding.layers(), embedding.width()
     missing = [
         shard
         for shard in shards
-        if not shard.finished((len(layers), len(shard.rows), width), config.dtype)
+        if not shard.finished((len(layers), len(shard.rows), width), embedding.config.dtype)
     ]
     log.info(
         "%d of %d shards to make, on %s", len(missing), len(shards), ", ".join(map(str, devices))
@@ -116,8 +127,6 @@ def embed_task(
         for place, device in enumerate(devices)
         if missing[place :: len(devices)]
     )
-    _assemble(embedding, shards, path, metadata)
-    shutil.rmtree(partial)
 
 
 def _facts(embedding: Embedding, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Finished parts of a long piece of work, kept on disk so that a killed job does not redo them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from dnalm.files import read_json, write_json
+from dnalm.training.lock import Lock
 
 DIGITS = 16
+SHARED = "partial"  # name of a folder that holds those of several pieces of work
 
 
 class Partial:
@@ -34,6 +37,29 @@ class Partial:
         """Keep a value, complete or not at all."""
         if self.folder is not None:
             write_json(self.folder / f"{name}.json", value)
+
+
+@contextmanager
+def hold(folder: str | Path, name: str = "lock.json") -> Iterator[Lock]:
+    """Hold the lock `name` in a folder of finished parts; remove the folder where it ends empty.
+
+    Raises InputError that names another job which holds it.
+    """
+    folder = Path(folder)
+    try:
+        with Lock(folder / name) as lock:
+            yield lock
+    finally:
+        remove_empty(folder)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder of finished parts, and the one that several share, if nothing is in them."""
+    with suppress(OSError):
+        folder.rmdir()
+    if folder.parent.name == SHARED:
+        with suppress(OSError):
+            folder.parent.rmdir()
 
 
 def hash_array(array: np.ndarray) -> str:

@@ -44,7 +44,6 @@ class Lock:
         self._heart = threading.Thread(target=self._beat, name="lock", daemon=True)
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         while not self._claim():
             self._take_over()
         self._heart.start()
@@ -63,13 +62,17 @@ class Lock:
 
     def _claim(self) -> bool:
         """Put our lock file in place unless there is one; a link is atomic where O_EXCL is not."""
-        temporary = self._write()
         try:
-            os.link(temporary, self.path)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._write()
+            try:
+                os.link(temporary, self.path)
+            finally:
+                temporary.unlink(missing_ok=True)
         except FileExistsError:
             return False
-        finally:
-            temporary.unlink()
+        except FileNotFoundError:  # its last holder has just removed the folder
+            return False
         return True
 
     def _take_over(self) -> None:

@@ -33,7 +33,7 @@ from dnalm.benchmark.embed_shards import Embedding, embed_task
 
 arguments = json.loads(sys.argv[1])
 embedding = Embedding(config=EmbedConfig(**arguments.pop("config")), **arguments)
-embed_task(embedding, sys.argv[2], sys.argv[3], ["cpu"])
+embed_task(embedding, sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))
 """
 
 
@@ -114,17 +114,24 @@ def test_two_processes_write_the_same_bytes_as_one(embedding, tmp_path):
         np.testing.assert_allclose(whole[layer], one[layer], atol=1e-5)
 
 
-def kill_half_way(embedding: Embedding, path: Path, partial: Path) -> list[Path]:
-    """Embed in a process of its own, kill it by force, and return the shards that it leaves."""
+def begin(
+    embedding: Embedding, path: Path, partial: Path, devices: tuple[str, ...] = ("cpu",)
+) -> subprocess.Popen:
+    """Embed in a process of its own and return it when some shards are there."""
     arguments = json.dumps({**vars(embedding), "config": vars(embedding.config)})
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, arguments, str(path), str(partial)], env=ENVIRONMENT
-    )
+    paths = [str(path), str(partial), json.dumps(devices)]
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, arguments, *paths], env=ENVIRONMENT)
     deadline = time.monotonic() + 120
     while len(list(partial.glob("*/*.npy"))) < 5:
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.poll() is None, "it ended too early"
         assert time.monotonic() < deadline, "it made no shard"
         time.sleep(0.005)
+    return process
+
+
+def kill_half_way(embedding: Embedding, path: Path, partial: Path, **options) -> list[Path]:
+    """Embed in a process of its own, kill it by force, and return the shards that it leaves."""
+    process = begin(embedding, path, partial, **options)
     process.send_signal(signal.SIGKILL)
     process.wait()
     return sorted(partial.glob("*/[!.]*.npy"))
@@ -154,6 +161,29 @@ def test_a_killed_job_goes_on_from_its_shards_and_ends_in_the_same_bytes(embeddi
         marked = (found[layer] == MARK).all(axis=1)
         assert marked.sum() == 1
         np.testing.assert_array_equal(found[layer][~marked], expected[layer][~marked])
+
+
+def test_a_second_job_on_one_folder_ends_with_a_sentence_and_disturbs_nothing(embedding, tmp_path):
+    write_table(embedding.table, rows=1000)
+    embedding, partial = changed(embedding, shard_rows=1), tmp_path / "partial" / "task"
+    path = tmp_path / "out.safetensors"
+    first = begin(embedding, path, partial)
+    with pytest.raises(InputError, match=f"is being written by process {first.pid} on "):
+        embed_task(embedding, path, partial, ["cpu"])
+    assert not path.exists()
+    assert first.wait(timeout=120) == 0
+    assert len(read_embeddings(path, embedding.table)[0]) == LAYERS
+    # Neither a lock nor the folder that tasks share is left.
+    assert not (tmp_path / "partial").exists()
+
+
+def test_the_folder_that_tasks_share_stays_with_the_shards_of_another(embedding, tmp_path):
+    other = tmp_path / "partial" / "other" / "00000000.npy"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    embed_task(embedding, tmp_path / "out", tmp_path / "partial" / "task", ["cpu"])
+    assert os.listdir(tmp_path / "partial") == ["other"]
+    assert other.exists()
 
 
 def test_shards_of_other_settings_are_not_taken(embedding, tmp_path):
