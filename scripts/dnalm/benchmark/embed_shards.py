@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import joblib
 import numpy as np
 import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from dnalm.benchmark.embed import (
@@ -31,6 +33,7 @@ from dnalm.benchmark.tokens import TokenRows, name_rows
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of
 from dnalm.model.tensors import stream_arrays
+from dnalm.training.memory import is_shortage
 
 log = logging.getLogger(__name__)
 
@@ -96,14 +99,15 @@ def embed_task(
     Finished shards lie in a folder below `partial`, named by all that decides their numbers, from
     which the next call on the same goes on; `partial` is removed in the end. Equal calls on a CPU
     give equal bytes, however many processes share the work. Raises InputError for a sequence
-    longer than the model's context, for a layer whose numbers the file's type cannot hold, and when
-    another job works below `partial`.
+    longer than the model's context, for a layer whose numbers the file's type cannot hold, where
+    memory runs out, and when another job works below `partial`.
     """
     with hold(partial) as lock:
         metadata = embedding.metadata()
         folder = Partial(partial, _facts(embedding, metadata)).folder
         shards = _cut(embedding, folder)
-        _make_missing(embedding, shards, devices)
+        with _explain_shortage(embedding, devices):
+            _make_missing(embedding, shards, devices)
         lock.check()
         _assemble(embedding, shards, path, metadata)
         for one in Path(partial).iterdir():
@@ -127,6 +131,23 @@ def _make_missing(embedding: Embedding, shards: Sequence[Shard], devices: Sequen
         for place, device in enumerate(devices)
         if missing[place :: len(devices)]
     )
+
+
+@contextmanager
+def _explain_shortage(embedding: Embedding, devices: Sequence[str]) -> Iterator[None]:
+    """Raise InputError that says what to change where this block runs out of memory."""
+    try:
+        yield
+    except (TerminatedWorkerError, MemoryError, RuntimeError) as error:
+        # The kernel kills a process that takes too much, and nobody is told why.
+        if not isinstance(error, TerminatedWorkerError) and not is_shortage(error):
+            raise
+        raise InputError(
+            f"A process that embedded {embedding.table} on {', '.join(devices)} was killed or ran "
+            "out of memory: give the job more memory, or devices that have more, or lower "
+            f"embed.batch_tokens, which is {embedding.config.batch_tokens}; what was finished is "
+            "kept."
+        ) from error
 
 
 def _facts(embedding: Embedding, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -134,14 +134,19 @@ def explain_shortage(
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not known and not any(complaint in str(error) for complaint in COMPLAINTS):
+        if not is_shortage(error):
             raise
         advice = _advise(operation, layout, processes, passes=passes)
         raise InputError(
             f"Training ran out of memory with micro_batch {operation.micro_batch} and {layout}; "
             f"{advice}, then run again: it goes on from its last checkpoint."
         ) from error
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, on whatever device."""
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(complaint in str(error) for complaint in COMPLAINTS)
 
 
 def _advise(operation: Operation, layout: Layout, processes: int, *, passes: bool) -> str:

@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from dnalm.benchmark import embed_shards
 from dnalm.benchmark.embed import EmbedConfig, embed, read_embeddings
 from dnalm.benchmark.embed_shards import Embedding, embed_task
 from dnalm.benchmark.models import load_model
@@ -28,6 +29,7 @@ MARK = 123.0
 ROWS, LAYERS, WIDTH = 50, 3, 16
 PROGRAM = """
 import json, sys
+from dnalm.benchmark import embed_shards
 from dnalm.benchmark.embed import EmbedConfig
 from dnalm.benchmark.embed_shards import Embedding, embed_task
 
@@ -184,6 +186,23 @@ def test_the_folder_that_tasks_share_stays_with_the_shards_of_another(embedding,
     embed_task(embedding, tmp_path / "out", tmp_path / "partial" / "task", ["cpu"])
     assert os.listdir(tmp_path / "partial") == ["other"]
     assert other.exists()
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_process_that_takes_too_much_memory_is_told_in_one_sentence(
+    embedding, tmp_path, monkeypatch, killed
+):
+    def make(*_) -> None:  # what is made in here is sent to other processes as code
+        if killed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(embed_shards, "_make", make)
+    call = embedding, tmp_path / "out", tmp_path / "partial", ["cpu", "cpu"]
+    advice = r"on cpu, cpu was killed or ran out of memory: .* embed\.batch_tokens, which is 256"
+    with pytest.raises(InputError, match=advice):
+        embed_task(*call)
+    assert not (tmp_path / "partial").exists()
 
 
 def test_shards_of_other_settings_are_not_taken(embedding, tmp_path):
