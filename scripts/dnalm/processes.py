@@ -35,6 +35,11 @@ def is_running(pid: int, started: str | None) -> bool:
     return start_of(pid) in (started, "running")
 
 
+def is_orphan(job: int) -> bool:
+    """Return whether this process works for one, of number `job`, that has ended."""
+    return job not in (os.getpid(), os.getppid())
+
+
 def _answers(pid: int) -> bool:
     """Return whether there is a process of this number, be it hidden or somebody else's."""
     try:

@@ -5,6 +5,7 @@ Shapes: N rows of the task table, S rows of a shard, D width, L layers.
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from dnalm.benchmark.tokens import TokenRows, name_rows
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of
 from dnalm.model.tensors import stream_arrays
+from dnalm.processes import is_orphan
 from dnalm.training.memory import is_shortage
 
 log = logging.getLogger(__name__)
@@ -127,7 +129,7 @@ def _make_missing(embedding: Embedding, shards: Sequence[Shard], devices: Sequen
     )
     # loky starts fresh interpreters that never import the calling script again.
     joblib.Parallel(n_jobs=len(devices), backend="loky")(
-        joblib.delayed(_make)(embedding, missing[place :: len(devices)], device)
+        joblib.delayed(_make)(embedding, missing[place :: len(devices)], device, os.getpid())
         for place, device in enumerate(devices)
         if missing[place :: len(devices)]
     )
@@ -169,8 +171,8 @@ def _cut(embedding: Embedding, folder: Path) -> list[Shard]:
     ]
 
 
-def _make(embedding: Embedding, shards: Sequence[Shard], device: str) -> None:
-    """Make the files of some shards."""
+def _make(embedding: Embedding, shards: Sequence[Shard], device: str, job: int) -> None:
+    """Make the files of some shards while the process of number `job`, which asked, runs."""
     torch.set_num_threads(embedding.threads)
     encoder, vocabulary = load_model(embedding.run, embedding.weights)
     encoder = encoder.to(device)
@@ -181,6 +183,8 @@ def _make(embedding: Embedding, shards: Sequence[Shard], device: str) -> None:
     total = strands * sum(len(shard.rows) for shard in shards)
     with tqdm(total=total, desc=f"embed on {device}", unit="row", disable=None) as progress:
         for shard in shards:
+            if is_orphan(job):  # the next job makes the rest, and needs the device
+                return
             chosen = sequences[shard.rows], names[shard.rows]
             pooled = embed(encoder, vocabulary, *chosen, layers, config, progress.update)
             stored = _narrow(pooled, config.dtype, layers, embedding.weights)

@@ -188,6 +188,16 @@ def test_the_folder_that_tasks_share_stays_with_the_shards_of_another(embedding,
     assert other.exists()
 
 
+def test_processes_whose_job_was_killed_end_with_it(embedding, tmp_path):
+    write_table(embedding.table, rows=4000)
+    embedding, partial = changed(embedding, shard_rows=1), tmp_path / "partial"
+    kill_half_way(embedding, tmp_path / "out", partial, devices=("cpu", "cpu"))
+    made = -1
+    while made != (made := len(list(partial.glob("*/[!.]*.npy")))):
+        time.sleep(1)
+    assert made < 4000
+
+
 @pytest.mark.parametrize("killed", [True, False])
 def test_a_process_that_takes_too_much_memory_is_told_in_one_sentence(
     embedding, tmp_path, monkeypatch, killed
