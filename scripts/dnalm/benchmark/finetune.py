@@ -11,6 +11,7 @@ from typing import Any
 import joblib
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
@@ -43,14 +44,16 @@ def finetune(
 
     On a CPU `threads` folds are trained at a time, each by one process with one thread; a GPU
     trains one after the other. A finished fold lies in a folder of its own below `partial`, named
-    by what decides the result, and is read from there the next time.
+    by what decides the result, and is read from there the next time; what cannot be read, as after
+    a power cut, is made again.
     """
     folder = Path(partial) / finetuning.identity()
     folds = Splits(read_task(finetuning.table), finetuning.kind).folds[part::parts]
     paths = {fold: folder / f"fold-{fold:02d}.safetensors" for fold in folds}
-    missing = [fold for fold, path in paths.items() if not path.exists()]
-    if len(missing) < len(folds):
-        log.info("%d of %d folds were finished before", len(folds) - len(missing), len(folds))
+    kept = {fold: one for fold, path in paths.items() if (one := _read(path))}
+    missing = [fold for fold in folds if fold not in kept]
+    if kept:
+        log.info("%d of %d folds were finished before", len(kept), len(folds))
     # loky starts fresh interpreters that never import the calling script again.
     finished = joblib.Parallel(
         n_jobs=threads if best_device().type == "cpu" else 1,
@@ -60,7 +63,18 @@ def finetune(
     metric = headline(finetuning.kind)
     for fold, seconds, value in tqdm(finished, total=len(missing), unit="fold", disable=None):
         log.info("fold %d: validation %s %.4f after %.1f s", fold, metric, value, seconds)
-    return [Fold.load(path) for path in paths.values()]
+    return [kept.get(fold) or Fold.load(path) for fold, path in paths.items()]
+
+
+def _read(path: Path) -> Fold | None:
+    """Return a finished fold; None where there is none that can be read."""
+    try:
+        return Fold.load(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, SafetensorError) as error:
+        log.warning("%s cannot be read (%s): it is made again", path, error)
+        return None
 
 
 def _train_and_save(finetuning: Finetuning, fold: int, path: Path) -> tuple[int, float, float]:

@@ -1,6 +1,7 @@
 """Finished parts of a long piece of work, kept on disk so that a killed job does not redo them."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -13,6 +14,7 @@ from dnalm.files import read_json, write_json
 from dnalm.training.lock import Lock
 
 DIGITS = 16
+log = logging.getLogger(__name__)
 SHARED = "partial"  # name of a folder that holds those of several pieces of work
 
 
@@ -29,9 +31,14 @@ class Partial:
         self.folder = None if folder is None else Path(folder) / name
 
     def read(self) -> dict[str, Any]:
-        """Return {name: value} of all that is kept."""
-        paths = [] if self.folder is None else self.folder.glob("[!.]*.json")
-        return {path.stem: read_json(path) for path in paths}
+        """Return {name: value} of all that is kept and can be read."""
+        found = {}
+        for path in [] if self.folder is None else self.folder.glob("[!.]*.json"):
+            try:
+                found[path.stem] = read_json(path)
+            except (OSError, ValueError) as error:  # cut off as the machine went down
+                log.warning("%s cannot be read (%s): it is made again", path, error)
+        return found
 
     def write(self, name: str, value: Any) -> None:
         """Keep a value, complete or not at all."""

@@ -324,6 +324,23 @@ def test_a_killed_job_resumes_from_its_finished_folds(finetuning, tmp_path):
         assert resumed.outputs.tolist() == one_go.outputs.tolist()
 
 
+@pytest.mark.parametrize("share", [0, 0.5, None])
+def test_a_fold_that_was_torn_is_made_again(finetuning, tmp_path, caplog, share):
+    short = changed(finetuning, steps=2, evaluate_every=2)
+    whole = finetune(short, part=0, parts=1, partial=tmp_path / "p", threads=1)
+    path = sorted((tmp_path / "p").glob("*/fold-*.safetensors"))[1]
+    content = path.read_bytes()
+    path.unlink()  # the folds in hand are maps of it
+    # A power cut leaves files that are empty, cut, or full of zeros.
+    path.write_bytes(bytes(len(content)) if share is None else content[: int(len(content) * share)])
+    again = finetune(short, part=0, parts=1, partial=tmp_path / "p", threads=1)
+    assert f"{path} cannot be read" in caplog.text
+    for one, other in zip(whole, again, strict=True):
+        assert one.fold == other.fold
+        assert one.outputs.tolist() == other.outputs.tolist()
+    assert Fold.load(path).fold == 1
+
+
 def test_other_settings_do_not_take_up_finished_folds(finetuning):
     names = {
         finetuning.identity(),

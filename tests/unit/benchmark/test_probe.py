@@ -282,6 +282,18 @@ def test_a_class_missing_from_one_training_part_keeps_its_column():
     assert set(first["prediction"]) <= {0, 1}
 
 
+@pytest.mark.parametrize("content", [b"", b"[[{", bytes(50)], ids=["empty", "cut", "zeros"])
+def test_a_feature_set_whose_scores_were_torn_is_fitted_again(tmp_path, caplog, content):
+    table = make_table(200, 50, 2)
+    features = make_features(table, {"layer.1": 1.5, "layer.2": 0.0})
+    first = probe(features, table, "binary", CONFIG, threads=1, partial=tmp_path)
+    (path,) = tmp_path.glob("*/layer.2.json")
+    path.write_bytes(content)
+    assert probe(features, table, "binary", CONFIG, threads=1, partial=tmp_path).grid == first.grid
+    assert f"{path} cannot be read" in caplog.text
+    assert path.stat().st_size > 50
+
+
 def test_feature_sets_that_were_finished_before_are_not_fitted_again(tmp_path, monkeypatch):
     table = make_table(200, 50, 2)
     features = make_features(table, {"layer.1": 1.5, "layer.2": 0.0})
