@@ -14,6 +14,8 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.model.tensors import read_arrays, save_arrays
 
+SHARED = ("identity", "settings", "splits", "classifier")  # metadata that all parts have alike
+
 
 def collect(
     adapters: Sequence[str | Path],
@@ -29,12 +31,12 @@ def collect(
     Writes the files of all adapters and of the whole history. `selected` holds the kept step of
     every fold; `edge` says that most folds kept their last evaluation, so that more steps may do
     better, where `keep`, the method's own key, let them choose. Raises InputError when the parts
-    belong to different runs or share a fold.
+    belong to different runs or settings, share a fold, or lack one.
     """
     parts = [read_arrays(path) for path in adapters]
     first = parts[0][1]
     for path, (_, metadata) in zip(adapters, parts, strict=True):
-        if any(metadata[key] != first[key] for key in ("identity", "classifier")):
+        if any(metadata.get(key) != first.get(key) for key in SHARED):
             raise InputError(
                 f"{path} belongs to another fine-tuning than {adapters[0]}: delete both and run "
                 "again."
@@ -42,6 +44,12 @@ def collect(
     folds = [fold for _, metadata in parts for fold in json.loads(metadata["folds"])]
     if len(set(folds)) < len(folds):
         raise InputError(f"{adapters[0]} and its other parts share a fold: run them again.")
+    splits = json.loads(first.get("splits", "[]"))
+    if set(folds) != set(splits):
+        raise InputError(
+            f"{adapters[0]} and its other parts hold the folds {sorted(folds)}, but were made for "
+            f"{splits}: delete them and run again."
+        )
     facts = {key: _joined(parts, key) for key in ("folds", "steps", "seconds")}
     save_arrays(
         {name: array for arrays, _ in parts for name, array in arrays.items()},

@@ -12,6 +12,7 @@ from dnalm.benchmark.finetuning import Finetuning
 from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import headline
 from dnalm.benchmark.results import prediction_rows
+from dnalm.benchmark.splits import Splits
 from dnalm.benchmark.tasks import read_task
 from dnalm.files import atomic_path
 from dnalm.model.weights import save_tensors
@@ -31,11 +32,12 @@ def write_folds(
     A regression has no probabilities.
 
     `identity` is what their result's summary begins with. It travels in the metadata of `adapters`,
-    beside what it takes to build the classifier again.
+    beside what it takes to build the classifier again, and by which the parts of one fine-tuning
+    are told from those of another.
     """
-    table = read_task(finetuning.table)
-    test = table[table["split"] == "test"]
-    kind = finetuning.kind
+    table, kind = read_task(finetuning.table), finetuning.kind
+    splits = Splits(table, kind)
+    test = table.iloc[splits.test]
     frames = [
         prediction_rows(
             test,
@@ -62,6 +64,8 @@ def write_folds(
         adapters,
         {
             "identity": json.dumps(identity),
+            "settings": finetuning.identity(),
+            "splits": json.dumps(splits.folds),
             "classifier": json.dumps(finetuning.head()),
             "folds": json.dumps([fold.fold for fold in folds]),
             "steps": json.dumps([fold.step for fold in folds]),

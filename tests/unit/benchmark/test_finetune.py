@@ -44,6 +44,7 @@ METHOD = {
     "seed": 42,
 }
 EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+PART = ("adapters", "predictions", "history")
 SUMMARY = {"name": "mine.x", "kind": "binary", "classes": 2, "rows": {"train": 60, "test": 40}}
 
 
@@ -263,22 +264,45 @@ def test_the_parts_are_joined_without_torch():
     )
 
 
-def test_parts_of_different_runs_are_not_joined(finetuning, tmp_path):
-    files = []
-    for part, model in enumerate(("small", "large")):
-        folds = finetune(finetuning, part=part, parts=2, partial=tmp_path / "p", threads=1)
-        paths = {
-            name: tmp_path / f"{name}.{part}" for name in ("adapters", "predictions", "history")
-        }
-        write_folds(folds, finetuning, identify_small(finetuning) | {"model": model}, **paths)
-        files.append(paths)
-    with pytest.raises(InputError, match="belongs to another fine-tuning"):
-        collect(
-            *([paths[name] for paths in files] for name in ("adapters", "predictions", "history")),
-            keep="best",
-            merged_adapters=tmp_path / "adapters.safetensors",
-            merged_history=tmp_path / "history.tsv",
-        )
+def write_part(finetuning: Finetuning, folder: Path, number: int, *folds: int, **identity) -> None:
+    trained = [train_fold(finetuning, fold) for fold in folds]
+    paths = {name: folder / f"{name}.{number}" for name in PART}
+    write_folds(trained, finetuning, identify_small(finetuning) | identity, **paths)
+
+
+def collect_parts(folder: Path, parts: int) -> None:
+    collect(
+        *([folder / f"{name}.{number}" for number in range(parts)] for name in PART),
+        keep="best",
+        merged_adapters=folder / "adapters.safetensors",
+        merged_history=folder / "history.tsv",
+    )
+
+
+def test_parts_of_different_runs_or_settings_are_not_joined(finetuning, tmp_path):
+    short = changed(finetuning, steps=2)
+    write_part(short, tmp_path, 0, 0, 2)
+    write_part(short, tmp_path, 1, 1, model="large")
+    sentence = r"adapters\.1 belongs to another fine-tuning than .*adapters\.0: delete both"
+    with pytest.raises(InputError, match=sentence):
+        collect_parts(tmp_path, 2)
+    write_part(changed(short, learning_rate=1e-3), tmp_path, 1, 1)
+    with pytest.raises(InputError, match=sentence):
+        collect_parts(tmp_path, 2)
+    write_part(short, tmp_path, 1, 1)
+    collect_parts(tmp_path, 2)
+
+
+def test_parts_that_lack_a_fold_or_share_one_are_not_joined(finetuning, tmp_path):
+    short = changed(finetuning, steps=2)
+    write_part(short, tmp_path, 0, 0)
+    write_part(short, tmp_path, 1, 1)
+    sentence = r"hold the folds \[0, 1\], but were made for \[0, 1, 2\]: delete them"
+    with pytest.raises(InputError, match=sentence):
+        collect_parts(tmp_path, 2)
+    write_part(short, tmp_path, 2, 1, 2)
+    with pytest.raises(InputError, match="share a fold"):
+        collect_parts(tmp_path, 3)
 
 
 KILLED = """
