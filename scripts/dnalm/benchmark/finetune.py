@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import headline, single_score
 from dnalm.benchmark.models import best_device, load_model
 from dnalm.benchmark.objectives import Scale, loss_of
+from dnalm.benchmark.partial import hold
 from dnalm.benchmark.splits import Split, Splits
 from dnalm.benchmark.tasks import read_task
 from dnalm.benchmark.tokens import TokenRows, name_rows
@@ -45,25 +46,30 @@ def finetune(
     On a CPU `threads` folds are trained at a time, each by one process with one thread; a GPU
     trains one after the other. A finished fold lies in a folder of its own below `partial`, named
     by what decides the result, and is read from there the next time; what cannot be read, as after
-    a power cut, is made again.
+    a power cut, is made again. Raises InputError when another job works on this part.
     """
-    folder = Path(partial) / finetuning.identity()
-    folds = Splits(read_task(finetuning.table), finetuning.kind).folds[part::parts]
-    paths = {fold: folder / f"fold-{fold:02d}.safetensors" for fold in folds}
-    kept = {fold: one for fold, path in paths.items() if (one := _read(path))}
-    missing = [fold for fold in folds if fold not in kept]
-    if kept:
-        log.info("%d of %d folds were finished before", len(kept), len(folds))
+    with hold(partial, f"part-{part}-of-{parts}.json") as lock:
+        folder = Path(partial) / finetuning.identity()
+        folds = Splits(read_task(finetuning.table), finetuning.kind).folds[part::parts]
+        paths = {fold: folder / f"fold-{fold:02d}.safetensors" for fold in folds}
+        kept = {fold: one for fold, path in paths.items() if (one := _read(path))}
+        if kept:
+            log.info("%d of %d folds were finished before", len(kept), len(folds))
+        _train_all(finetuning, {fold: paths[fold] for fold in folds if fold not in kept}, threads)
+        lock.check()
+        return [kept.get(fold) or Fold.load(path) for fold, path in paths.items()]
+
+
+def _train_all(finetuning: Finetuning, paths: Mapping[int, Path], threads: int) -> None:
     # loky starts fresh interpreters that never import the calling script again.
     finished = joblib.Parallel(
         n_jobs=threads if best_device().type == "cpu" else 1,
         backend="loky",
         return_as="generator_unordered",
-    )(joblib.delayed(_train_and_save)(finetuning, fold, paths[fold]) for fold in missing)
+    )(joblib.delayed(_train_and_save)(finetuning, *one) for one in paths.items())
     metric = headline(finetuning.kind)
-    for fold, seconds, value in tqdm(finished, total=len(missing), unit="fold", disable=None):
+    for fold, seconds, value in tqdm(finished, total=len(paths), unit="fold", disable=None):
         log.info("fold %d: validation %s %.4f after %.1f s", fold, metric, value, seconds)
-    return [kept.get(fold) or Fold.load(path) for fold, path in paths.items()]
 
 
 def _read(path: Path) -> Fold | None:

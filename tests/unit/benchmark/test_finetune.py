@@ -28,6 +28,7 @@ from dnalm.benchmark.results import identify, write_result
 from dnalm.benchmark.tokens import TokenRows
 from dnalm.errors import InputError
 from dnalm.model.weights import save_tensors
+from dnalm.training.lock import Lock
 
 METHOD = {
     "adapter": "ia3",
@@ -346,6 +347,18 @@ def test_a_killed_job_resumes_from_its_finished_folds(finetuning, tmp_path):
     for resumed, one_go in zip(folds, whole, strict=True):
         assert resumed.step == one_go.step
         assert resumed.outputs.tolist() == one_go.outputs.tolist()
+
+
+def test_a_second_job_on_one_part_ends_with_a_sentence_and_other_parts_go_on(finetuning, tmp_path):
+    short, partial = changed(finetuning, steps=2), tmp_path / "partial"
+    with Lock(partial / "part-0-of-2.json"):
+        with pytest.raises(InputError, match=f"is being written by process {os.getpid()} on "):
+            finetune(short, part=0, parts=2, partial=partial, threads=1)
+        assert [
+            fold.fold for fold in finetune(short, part=1, parts=2, partial=partial, threads=1)
+        ] == [1]
+    # Only what a killed job could go on from is left.
+    assert [path.name for path in partial.iterdir()] == [short.identity()]
 
 
 @pytest.mark.parametrize("share", [0, 0.5, None])
