@@ -1,5 +1,7 @@
 """Join the folds of one fine-tuning and score them."""
 
+from pathlib import Path
+
 from dnalm.benchmark.collection import collect
 from dnalm.benchmark.results import write_result
 from dnalm.job import job
@@ -20,4 +22,5 @@ with job(snakemake.log[0]):
         scores=output.scores,
         summary=output.summary,
         predictions=output.predictions,
+        partial=Path(output.scores).parent / "partial",
     )

@@ -45,6 +45,12 @@ def test_the_chain_ends_in_a_report_with_every_method(finished):
     }
 
 
+def test_what_killed_jobs_would_go_on_from_is_gone_after_a_run(finished):
+    results = finished.folder / RESULTS
+    assert list(results.glob("finetunes/ia3/*/*/parts/*.safetensors"))
+    assert not list(results.rglob("partial"))
+
+
 def test_a_second_run_has_nothing_to_do(finished):
     done = finished.run(*TINY)
     assert done.returncode == 0

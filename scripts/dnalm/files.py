@@ -31,7 +31,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     container, has the same one; those that killed writers of `path` left behind are removed.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     _remove_left(path)
     # The suffix is kept at the end because many writers choose their format by it.
     temporary = path.with_name(f".{path.stem}.{_writer()}-{secrets.token_hex(4)}{path.suffix}")
@@ -41,6 +41,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except BaseException:
         _remove(temporary)
         raise
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:  # another process has just removed one above as empty
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _writer() -> str:

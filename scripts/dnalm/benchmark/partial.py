@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -58,6 +59,12 @@ def hold(folder: str | Path, name: str = "lock.json") -> Iterator[Lock]:
             yield lock
     finally:
         remove_empty(folder)
+
+
+def discard(folder: str | Path) -> None:
+    """Remove a folder of finished parts that nobody needs any more."""
+    shutil.rmtree(folder, ignore_errors=True)
+    remove_empty(Path(folder))
 
 
 def remove_empty(folder: Path) -> None:

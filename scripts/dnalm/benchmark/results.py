@@ -1,7 +1,6 @@
 """The result of one method on one task: scores, summary and predictions, in three files."""
 
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 
 from dnalm.benchmark.labels import pad, stack
 from dnalm.benchmark.metrics import METRICS_BY_KIND
+from dnalm.benchmark.partial import discard
 from dnalm.files import atomic_path, sha256_of, write_json
 
 PREDICTION_COLUMNS = ["id", "fold", "label", "prediction"]
@@ -134,7 +134,8 @@ def write_result(
 ) -> None:
     """Write a result: scores as TSV, predictions as Parquet, and, last, the summary as JSON.
 
-    Then the folder `partial`, whose finished parts nobody needs any more, is removed.
+    Then the folder `partial`, whose finished parts nobody needs any more, is removed, and the one
+    that it shares with those of other tasks if nothing else is in it.
     """
     with atomic_path(scores) as temporary:
         result.scores[score_columns(identity["kind"])].to_csv(
@@ -158,7 +159,7 @@ def write_result(
         },
     )
     if partial is not None:
-        shutil.rmtree(partial, ignore_errors=True)
+        discard(partial)
 
 
 def _defined(value: Any) -> Any:

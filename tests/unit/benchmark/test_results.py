@@ -67,6 +67,9 @@ def test_the_three_files_hold_the_result_and_what_led_to_it_is_gone(tmp_path):
     write_result(result, identity, partial=partial, **paths)
     assert not partial.exists()
     assert (another / "ab12" / "layer.1.json").exists()
+    # The last task takes the folder that they share with it.
+    write_result(result, identity, partial=another, **paths)
+    assert not (tmp_path / "a" / "partial").exists()
     facts = json.loads(paths["summary"].read_text())
 
     scores = pd.read_csv(paths["scores"], sep="\t")
