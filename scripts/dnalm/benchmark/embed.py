@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dnalm.benchmark.tokens import TokenRows
+from dnalm.benchmark.tokens import TokenRows, limit_tokens
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary, reverse_complement, to_codes, to_sequence
@@ -27,8 +27,6 @@ Strands = Literal["forward", "both"]
 Precision = Literal["float32", "bf16"]
 StoredType = Literal["float32", "float16"]
 CHOICES = {"pooling": Pooling, "strands": Strands, "precision": Precision, "dtype": StoredType}
-# What a batch of more tokens computes falls out of a processor's cache (docs/performance.md).
-CPU_BATCH_TOKENS = 2048
 LAYER = "layer."  # what the name of a layer's array begins with; its number follows
 IDS = "ids"
 
@@ -115,9 +113,7 @@ def embed(
     if config.strands == "both":
         strands.append([_other_strand(sequence) for sequence in sequences])
     device = encoder.tokens.weight.device
-    most = config.batch_tokens
-    if device.type == "cpu":
-        most = min(most, CPU_BATCH_TOKENS)
+    most = limit_tokens(config.batch_tokens, device)
     pooled = np.zeros((len(layers), len(sequences), encoder.config.width), dtype=np.float32)
     for strand in strands:
         rows = TokenRows(strand, names, vocabulary, encoder.config.max_tokens)

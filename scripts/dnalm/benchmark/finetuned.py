@@ -18,7 +18,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from dnalm.benchmark.objectives import Scale, activate
-from dnalm.benchmark.tokens import TokenRows
+from dnalm.benchmark.tokens import TokenRows, limit_tokens
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.adapters import adapter_state, load_adapter
@@ -118,11 +118,12 @@ def predict(
     """Return probabilities float64 [R, C] of the rows `chosen`, in their order.
 
     regression: the values [R, C], in the targets' units with their `scale`; per_base: float32
-    [R, L, C], where what stands behind the end of a sequence means nothing.
+    [R, L, C], where what stands behind the end of a sequence means nothing. Batches have at most
+    `batch_tokens` tokens, on a CPU no more than fit its cache.
     """
     classifier.eval()
     device = classifier.output.weight.device
-    batches = list(rows.by_length(chosen, batch_tokens))
+    batches = list(rows.by_length(chosen, limit_tokens(batch_tokens, device)))
     found = [
         activate(classifier(rows.batch(batch)[0].to(device)), kind).cpu().numpy()
         for batch in batches

@@ -12,6 +12,14 @@ import torch
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 
+# What a batch of more tokens computes falls out of a processor's cache (docs/performance.md).
+CPU_BATCH_TOKENS = 2048
+
+
+def limit_tokens(batch_tokens: int, device: torch.device) -> int:
+    """Return how many tokens a batch may have where no gradient is asked for."""
+    return min(batch_tokens, CPU_BATCH_TOKENS) if device.type == "cpu" else batch_tokens
+
 
 def name_rows(table: pd.DataFrame) -> list[str]:
     """Return what errors call the rows of a task's table: the id and where the row comes from."""

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score, root_mean_squared_error
 from dnalm.benchmark.collection import collect
 from dnalm.benchmark.finetune import finetune, train_fold
 from dnalm.benchmark.finetune_parts import write_folds
-from dnalm.benchmark.finetuned import Fold, load_classifier, predict
+from dnalm.benchmark.finetuned import Fold, build_classifier, load_classifier, predict
 from dnalm.benchmark.finetuning import Finetuning
 from dnalm.benchmark.labels import label_array
 from dnalm.benchmark.metrics import METRICS_BY_KIND, headline
@@ -119,6 +119,23 @@ def test_targets_far_from_0_are_predicted_as_finely_as_those_around_it(finetunin
     far = train_fold(short, 0)
     assert far.outputs.dtype == np.float64
     np.testing.assert_allclose(far.outputs - offset, near, atol=1e-3 * near[:, 1].std())
+
+
+def test_on_a_processor_no_batch_of_a_prediction_leaves_its_cache(finetuning):
+    table = pd.read_parquet(finetuning.table)
+    encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
+    classifier = build_classifier(encoder, vocabulary, finetuning.head())
+    rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
+    every, kind, sizes = np.arange(len(rows)), finetuning.kind, []
+    classifier.register_forward_hook(lambda _, given, __: sizes.append(given[0].numel()))
+    together = predict(classifier, rows, every, 1 << 20, kind, None)
+    assert len(sizes) > 1
+    assert max(sizes) <= 2048
+    alone = predict(classifier, rows, every, 1, kind, None)
+    assert len(sizes) > len(rows)
+    bases = table["sequence"].str.len().to_numpy()
+    for row, end in enumerate(bases if kind == "per_base" else [None] * len(rows)):
+        np.testing.assert_allclose(together[row, :end], alone[row, :end], atol=1e-5)
 
 
 def test_the_evaluation_with_the_best_first_metric_is_kept(finetuning):
