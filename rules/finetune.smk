@@ -29,7 +29,7 @@ rule finetune_folds:
 
 
 rule collect_finetune:
-    """Join the folds of one task and score them."""
+    """Join the folds of one task and their scores."""
     input:
         summary="<results>/tasks/{task}.json",
         adapters=expand(

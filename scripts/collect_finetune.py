@@ -1,4 +1,4 @@
-"""Join the folds of one fine-tuning and score them."""
+"""Join the folds of one fine-tuning and their scores."""
 
 from pathlib import Path
 

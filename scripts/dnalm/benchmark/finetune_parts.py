@@ -10,7 +10,7 @@ import pandas as pd
 from dnalm.benchmark.finetuned import Fold
 from dnalm.benchmark.finetuning import Finetuning
 from dnalm.benchmark.labels import decide
-from dnalm.benchmark.metrics import headline
+from dnalm.benchmark.metrics import headline, score
 from dnalm.benchmark.results import prediction_rows
 from dnalm.benchmark.splits import Splits
 from dnalm.benchmark.tasks import read_task
@@ -29,24 +29,21 @@ def write_folds(
 ) -> None:
     """Write some folds of one fine-tuning: adapters, test predictions with probabilities, history.
 
-    A regression has no probabilities.
-
-    `identity` is what their result's summary begins with. It travels in the metadata of `adapters`,
-    beside what it takes to build the classifier again, and by which the parts of one fine-tuning
-    are told from those of another.
+    A regression has no probabilities. `identity` is what their result's summary begins with. It
+    travels in the metadata of `adapters`, beside the scores, what it takes to build the classifier
+    again, and what tells the parts of one fine-tuning from those of another.
     """
     table, kind = read_task(finetuning.table), finetuning.kind
     splits = Splits(table, kind)
-    test = table.iloc[splits.test]
-    frames = [
-        prediction_rows(
-            test,
-            fold.fold,
-            decide(fold.outputs, kind),
-            None if kind == "regression" else fold.outputs,
-        )
-        for fold in folds
-    ]
+    test, truth = table.iloc[splits.test], splits.labels[splits.test]
+    frames, scores = [], []
+    for fold in folds:
+        decided = decide(fold.outputs, kind)
+        # Bases: as wide as the longest of the test rows.
+        known = truth[:, : decided.shape[1]] if kind == "per_base" else truth
+        scores.append(score(known, decided, fold.outputs, kind))
+        probabilities = None if kind == "regression" else fold.outputs
+        frames.append(prediction_rows(test, fold.fold, decided, probabilities))
     with atomic_path(predictions) as temporary:
         pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)
     rows = pd.DataFrame(
@@ -70,5 +67,6 @@ def write_folds(
             "folds": json.dumps([fold.fold for fold in folds]),
             "steps": json.dumps([fold.step for fold in folds]),
             "seconds": json.dumps([fold.seconds for fold in folds]),
+            "scores": json.dumps(scores),
         },
     )

@@ -85,10 +85,11 @@ def prediction_rows(
     """Return one split's part of a result's predictions; `test` holds the task's test rows.
 
     `predictions` have the shape of the labels; several numbers of a row become a list, as long as
-    its label. `probabilities` [R, C] or per_base [R, L, C] become columns `probability.<class>`.
+    its label. `probabilities` [R, C] or per_base [R, L, C] become columns `probability.<class>` of
+    float32: scores are computed before, and of hundreds of labels they fill the memory.
     """
     lengths = [np.size(label) for label in test["label"]]
-    columns = [] if probabilities is None else np.moveaxis(probabilities, -1, 0)
+    columns = [] if probabilities is None else np.moveaxis(probabilities.astype(np.float32), -1, 0)
     return pd.DataFrame(
         {
             "id": test["id"].to_numpy(),
@@ -119,7 +120,7 @@ def prediction_arrays(
         arrays = [pad(rows[name], np.float32, 0.0) for name in columns]
         probabilities = np.stack(arrays, axis=-1)
     elif columns:
-        probabilities = rows[columns].to_numpy(np.float64)
+        probabilities = rows[columns].to_numpy(np.float32)
     return stack(rows["label"], kind), stack(rows["prediction"], kind), probabilities
 
 

@@ -294,6 +294,36 @@ def test_parts_of_different_runs_or_settings_are_not_joined(finetuning, tmp_path
     collect_parts(tmp_path, 2)
 
 
+def test_scores_are_those_of_the_probabilities_before_they_are_narrowed(finetuning, tmp_path):
+    table = pd.read_parquet(finetuning.table).query("split == 'test'")
+    # In float32 these are all alike.
+    positive = 0.9 + 1e-12 * table["label"].to_numpy()
+    folds = [
+        Fold(
+            fold=number,
+            tensors={"head.bias": torch.zeros(2)},
+            outputs=np.stack([1 - positive, positive], axis=1),
+            history=[{"step": 1, "train_loss": 0.5, "validation_mcc": 0.5}],
+            step=1,
+            seconds=1.0,
+        )
+        for number in range(3)
+    ]
+    paths = {name: tmp_path / name for name in PART}
+    write_folds(folds, finetuning, identify_small(finetuning), **paths)
+    result, _ = collect(
+        *([path] for path in paths.values()),
+        keep="best",
+        merged_adapters=tmp_path / "adapters.safetensors",
+        merged_history=tmp_path / "history.tsv",
+    )
+    assert result.scores["auc"].tolist() == [1, 1, 1]
+    assert result.scores["mcc"].tolist() == [0, 0, 0]
+    stored = result.predictions["probability.1"]
+    assert stored.dtype == np.float32
+    assert stored.tolist() == [np.float32(0.9)] * 120
+
+
 def test_parts_that_lack_a_fold_or_share_one_are_not_joined(finetuning, tmp_path):
     short = changed(finetuning, steps=2)
     write_part(short, tmp_path, 0, 0)

@@ -206,7 +206,7 @@ def test_parts_of_every_kind_are_joined_scored_and_predict_again(finetuning, tmp
             expected = np.mean([pearsonr(truth[:, c], fold.outputs[:, c])[0] for c in range(2)])
             assert found["pearson_mean"] == pytest.approx(expected)
         elif kind == "multilabel":
-            np.testing.assert_array_equal(probabilities, fold.outputs)
+            np.testing.assert_array_equal(probabilities, fold.outputs.astype(np.float32))
             expected = roc_auc_score(truth[:, :2], fold.outputs[:, :2])  # the third has one value
             assert found["auc_mean"] == pytest.approx(expected)
         else:

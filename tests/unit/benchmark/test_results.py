@@ -3,10 +3,20 @@
 import hashlib
 import json
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from dnalm.benchmark.results import Result, identify, write_result
+from dnalm.benchmark.labels import decide
+from dnalm.benchmark.results import (
+    Result,
+    identify,
+    prediction_arrays,
+    prediction_rows,
+    write_result,
+)
 
 PATHS = {"scores": "task.tsv", "summary": "task.json", "predictions": "task.parquet"}
 
@@ -120,3 +130,24 @@ def test_a_score_that_is_not_defined_is_null_in_the_summary(tmp_path):
     write_result(result, {"kind": "binary"}, **paths)
     grid = json.loads(paths["summary"].read_text(), parse_constant=pytest.fail)["grid"]
     assert [row["validation_mcc_mean"] for row in grid] == [0.5, None]
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "per_base"])
+def test_probabilities_of_many_labels_are_kept_in_float32(tmp_path, kind):
+    random = np.random.default_rng(0)
+    lengths = [3, 3, 3] if kind == "multilabel" else [3, 1, 2]
+    labels = [random.integers(2, size=length) for length in lengths]
+    test = pd.DataFrame({"id": ["a", "b", "c"], "label": labels})
+    given = random.random((3, 3) if kind == "multilabel" else (3, 3, 2))
+    decided = decide(given, kind)
+    rows = prediction_rows(test, 0, decided, given)
+    rows.to_parquet(tmp_path / "rows")
+    stored = pq.read_schema(tmp_path / "rows").field("probability.1").type
+    assert stored in (pa.float32(), pa.list_(pa.float32()))
+    back = pd.read_parquet(tmp_path / "rows")
+    truth, predictions, probabilities = prediction_arrays(back, kind)
+    assert probabilities.dtype == np.float32
+    known = truth >= 0
+    np.testing.assert_array_equal(truth[known], np.concatenate(labels))
+    np.testing.assert_array_equal(predictions[known], decided[known])
+    np.testing.assert_array_equal(probabilities[known], given.astype(np.float32)[known])
