@@ -18,7 +18,8 @@ def label_array(table: pd.DataFrame, kind: str) -> np.ndarray:
     """Return the labels of a task table.
 
     binary, multiclass: int64 [N]; multilabel: int64 [N, C] of 0 and 1; regression: float64 [N, C];
-    per_base: int64 [N, L], filled up with `NO_LABEL`.
+    per_base: [N, L] of the smallest integers that hold them, int8 for up to 128 classes, filled up
+    with `NO_LABEL`.
     """
     return stack(table["label"], kind)
 
@@ -29,12 +30,13 @@ def stack(cells: Iterable, kind: str) -> np.ndarray:
     if kind in CLASSES:
         return np.array(cells, dtype=np.int64)
     if kind == "per_base":
-        return pad(cells, np.int64, NO_LABEL)
+        largest = max([0, *(int(np.max(cell)) for cell in cells if len(cell))])
+        return pad(cells, np.min_scalar_type(-largest - 1), NO_LABEL)
     number = np.float64 if kind == "regression" else np.int64
     return np.array([np.atleast_1d(cell) for cell in cells], dtype=number)
 
 
-def pad(cells: Iterable, number: type, filling: float) -> np.ndarray:
+def pad(cells: Iterable, number: type | np.dtype, filling: float) -> np.ndarray:
     """Return sequences of unequal lengths as one array [N, L], filled up on the right."""
     cells = list(cells)
     array = np.full((len(cells), max(map(len, cells), default=0)), filling, dtype=number)
@@ -77,4 +79,16 @@ def varying(labels: np.ndarray, kind: str) -> np.ndarray:
     """Return bool [C]: the labels or targets that differ between rows; else one bool in all."""
     if kind in ("multilabel", "regression"):
         return np.ptp(labels, axis=0) > 0
-    return np.array([len(np.unique(labels[labels != NO_LABEL])) > 1])
+    if kind == "per_base":
+        labels = extremes(labels)
+    known = labels[labels != NO_LABEL]
+    return np.array([known.size > 0 and known.min() < known.max()])
+
+
+def extremes(labels: np.ndarray) -> np.ndarray:
+    """Return [N, 2]: the least and the largest label of each row's bases, `NO_LABEL` of none."""
+    largest = labels.max(axis=1, initial=NO_LABEL)
+    # NO_LABEL is the least of all; as an unsigned number it is the largest.
+    unsigned = labels.view(f"u{labels.dtype.itemsize}")
+    least = unsigned.min(axis=1, initial=np.iinfo(unsigned.dtype).max).view(labels.dtype)
+    return np.stack([least, largest], axis=1)

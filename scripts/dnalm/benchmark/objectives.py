@@ -29,7 +29,7 @@ def loss_of(logits: Tensor, labels: np.ndarray, kind: str) -> Tensor:
     if kind == "regression":
         return mse_loss(logits, given.to(logits.dtype))
     if kind == "per_base":
-        given = given[:, : logits.shape[1]].flatten()
+        given = given[:, : logits.shape[1]].flatten().long()
         loss = cross_entropy(logits.flatten(0, 1), given, ignore_index=NO_LABEL, reduction="sum")
         return loss / (given != NO_LABEL).sum().clamp(min=1)
     return cross_entropy(logits, given)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.labels import decide, label_array, strata, varying
+from dnalm.benchmark.labels import decide, extremes, label_array, strata, varying
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,12 @@ from dnalm.benchmark.labels import decide, label_array, strata, varying
         ("multilabel", [[0, 1], [1, 1]], [[0, 1], [1, 1]], np.int64),
         ("regression", [[0.5, 2.0], [1.0, -3.0]], [[0.5, 2.0], [1.0, -3.0]], np.float64),
         ("regression", [0.5, 1.0], [[0.5], [1.0]], np.float64),
-        ("per_base", [[0, 1, 2], [1], []], [[0, 1, 2], [1, -1, -1], [-1, -1, -1]], np.int64),
+        ("per_base", [[0, 1, 2], [1], []], [[0, 1, 2], [1, -1, -1], [-1, -1, -1]], np.int8),
+        ("per_base", [[127], [-1]], [[127], [-1]], np.int8),
+        ("per_base", [[128], [-1]], [[128], [-1]], np.int16),
+        ("per_base", [[70_000, 0]], [[70_000, 0]], np.int32),
+        ("per_base", [[-1]], [[-1]], np.int8),
+        ("per_base", [[], []], [[], []], np.int8),
     ],
 )
 def test_labels_of_every_kind_have_their_shape_and_type(kind, cells, expected, number):
@@ -56,3 +61,13 @@ def test_what_differs_between_rows_is_told_apart():
     assert varying(np.array([0, 0]), "binary").tolist() == [False]
     assert varying(np.array([[0, -1], [0, 0]]), "per_base").tolist() == [False]
     assert varying(np.array([[0, -1], [1, 0]]), "per_base").tolist() == [True]
+
+
+def test_the_extremes_of_a_row_leave_out_what_has_no_label():
+    labels = np.array([[3, 0, -1], [-1, 2, 5], [-1, -1, -1], [1, 1, 1]])
+    for number in (np.int8, np.int16, np.int64):
+        found = extremes(labels.astype(number))
+        assert found.tolist() == [[0, 3], [2, 5], [-1, -1], [1, 1]]
+    assert extremes(np.zeros((2, 0), dtype=np.int8)).tolist() == [[-1, -1], [-1, -1]]
+    assert varying(labels[2:], "per_base").tolist() == [False]
+    assert varying(labels[2:3], "per_base").tolist() == [False]

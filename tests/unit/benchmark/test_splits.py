@@ -1,5 +1,8 @@
 """Splits as row positions."""
 
+import tracemalloc
+
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -66,6 +69,20 @@ def test_labels_of_several_numbers_are_one_array_and_have_to_differ(kind, first,
     table["label"] = [[0.0] * len(cell) for cell in table["label"]]
     with pytest.raises(InputError, match="split 0 holds 2 rows of one"):
         Splits(table, kind)
+
+
+def test_splits_of_many_bases_take_little_more_memory_than_their_labels():
+    labels = np.random.default_rng(0).integers(0, 3, (500, 4000))
+    rows = [(bases, "train", [row % 10]) for row, bases in enumerate(labels)]
+    table = make_table([*rows, (labels[0], "test", [])])
+    tracemalloc.start()
+    try:
+        splits = Splits(table, "per_base")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1.5 * labels.size  # bytes, one a base
+    assert (splits.labels[:-1] == labels).all()
 
 
 def test_what_the_labels_are_has_to_be_said():
