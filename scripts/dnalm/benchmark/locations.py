@@ -13,16 +13,19 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.alignment import MAX_SHIFT, Alignment, align
+from dnalm.benchmark.equality import MULTIPLIER, Sums, digest_of
 from dnalm.benchmark.overlaps import overlaps_other_fold, overlaps_train
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import reverse_complement, to_codes
 
 SEED = 24  # bases of a seed: 48 bits, so that chance hits in a whole human genome are rare
 SPACING = 48  # bases from one seed of a sequence to its next
-MAX_HITS = 1_000  # places tried for one seed: those of repeats have a million in a human genome
+# Places tried for one seed, and these times the sequences that share it: seeds of repeats have a
+# million places in a human genome, and thousands of sequences. For exact places neither counts.
+MAX_HITS = 1_000
+MAX_TRIES = 10_000
 CHUNK = 1 << 20
 FILTER_BITS = 22
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 UNKNOWN = 4
 COLUMNS = ["id", "genome", "contig", "start", "end", "strand", "identity"]
 
@@ -35,7 +38,8 @@ def locate(sequences: Mapping[str, str], genomes: Mapping[str, str | Path]) -> p
     bases, with one insertion or deletion of up to ten bases between (`align`): task files were cut
     from other assemblies than one has. `identity` is the share that agrees. The first exact place
     wins, else the first among those with the highest identity; "first" follows the genomes' order,
-    their contigs' and the position, '+' before '-'.
+    their contigs' and the position, '+' before '-'. Every exact place is looked at; of others only
+    so many as `MAX_HITS` and `MAX_TRIES` allow for a seed.
 
     The table has one row per id, in order, with id, genome, contig, start, end, strand, identity;
     all but id are missing where there is no place. Memory does not grow with the genomes.
@@ -75,6 +79,7 @@ class _Query:
     number: int
     strand: str
     codes: np.ndarray
+    digest: np.uint64
 
 
 class _Queries:
@@ -97,7 +102,10 @@ class _Queries:
                 offsets = free[first]
                 query = np.full(len(offsets), len(self.queries))
                 rows.append(np.stack([packed[offsets], offsets, query], axis=1))
-                self.queries.append(_Query(number=number, strand=strand, codes=codes))
+                digest = digest_of(codes)
+                self.queries.append(
+                    _Query(number=number, strand=strand, codes=codes, digest=digest)
+                )
         table = np.concatenate(rows)
         table = table[np.argsort(table[:, 0], kind="stable")]
         self.offsets, self.owners = table[:, 1], table[:, 2]
@@ -105,6 +113,12 @@ class _Queries:
             table[:, 0], return_index=True, return_counts=True
         )
         self.hits = np.zeros(len(self.seeds), dtype=np.int64)
+        self.limits = np.clip(MAX_TRIES // self.counts, 1, MAX_HITS)
+        # An exact place has every seed of its sequence; the one that fewest share is looked for.
+        ordered = np.lexsort((self.offsets, np.repeat(self.counts, self.counts), self.owners))
+        _, chosen = np.unique(self.owners[ordered], return_index=True)
+        self.anchors = np.sort(ordered[chosen])
+        self.anchored = np.searchsorted(self.first, self.anchors, side="right") - 1
         # One bit per seed: most positions of a genome are discarded without a binary search.
         self.filter = np.zeros(1 << FILTER_BITS, dtype=bool)
         self.filter[_hashed(self.seeds)] = True
@@ -120,24 +134,56 @@ class _Queries:
         packed, known = (part[first : first + CHUNK] for part in pack(codes))
         places = np.flatnonzero(self.filter[_hashed(packed)] & known)
         seeds = np.minimum(np.searchsorted(self.seeds, packed[places]), len(self.seeds) - 1)
-        same = (self.seeds[seeds] == packed[places]) & (self.hits[seeds] < MAX_HITS)
+        same = self.seeds[seeds] == packed[places]
+        places, seeds = places[same], seeds[same]
+        found = self._exact(codes, places + first, seeds)
+        exact = {query.number for _, query in found}
         tried = set()
-        found = []
-        for place, seed in zip(places[same].tolist(), seeds[same].tolist(), strict=True):
+        left = self.hits[seeds] < self.limits[seeds]
+        for place, seed in zip((places[left] + first).tolist(), seeds[left].tolist(), strict=True):
             self.hits[seed] += 1
-            if self.hits[seed] > MAX_HITS:
+            if self.hits[seed] > self.limits[seed]:
                 continue
             for row in range(self.first[seed], self.first[seed] + self.counts[seed]):
                 offset, owner = int(self.offsets[row]), int(self.owners[row])
-                query, start = self.queries[owner], place + first - offset
-                exact = self.best.get(query.number, (0.0,))[0] == 1
-                if exact or (start, owner) in tried:
+                query, start = self.queries[owner], place - offset
+                if query.number in exact or self._is_exact(query) or (start, owner) in tried:
                     continue
                 tried.add((start, owner))
                 aligned = align(query.codes, codes, start, (offset, offset + SEED))
                 if aligned:
                     found.append((aligned, query))
         return sorted(found, key=lambda hit: (hit[0].start, hit[1].strand))
+
+    def _exact(
+        self, codes: np.ndarray, places: np.ndarray, seeds: np.ndarray
+    ) -> list[tuple[Alignment, _Query]]:
+        """Return the first place of every query that equals the bases there.
+
+        `places` are those in `codes` of `seeds`. However many, each is but looked up in a table.
+        """
+        order = np.argsort(seeds, kind="stable")
+        present, begins = np.unique(seeds[order], return_index=True)
+        ends = [*begins[1:].tolist(), len(seeds)]
+        ranges = np.searchsorted(self.anchored, [present, present + 1])
+        sums, found = None, []
+        for one in np.flatnonzero(ranges[0] < ranges[1]).tolist():
+            own = places[order[begins[one] : ends[one]]]
+            for row in self.anchors[ranges[0, one] : ranges[1, one]].tolist():
+                query = self.queries[self.owners[row]]
+                if self._is_exact(query):
+                    continue
+                sums = sums or Sums(codes)
+                starts = own - self.offsets[row]
+                start = sums.first_equal(starts, query.codes, query.digest)
+                if start is not None:
+                    end = start + len(query.codes)
+                    found.append((Alignment(start, end, 1.0), query))
+        return found
+
+    def _is_exact(self, query: _Query) -> bool:
+        """Return whether an exact place of the sequence is known."""
+        return self.best.get(query.number, (0.0,))[0] == 1
 
     def keep(self, query: _Query, place: Alignment, genome: str, contig: str, begin: int) -> None:
         """Remember a place, counted from `begin` of a contig, when it is better than the known."""

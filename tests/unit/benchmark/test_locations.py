@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from dnalm.benchmark import locations
+from dnalm.benchmark.alignment import align
 from dnalm.benchmark.locations import locate, locate_task, pack
 from dnalm.benchmark.overlaps import overlaps_other_fold, overlaps_train
 from dnalm.benchmark.tasks import make_task
@@ -165,6 +166,70 @@ def test_two_shifts_or_a_shift_of_more_than_ten_bases_are_no_place(tmp_path):
         "far": piece[:300] + piece[315:],
     }
     assert found(sequences, {"g": folder})["contig"].isna().all()
+
+
+def reverse(text):
+    return text.encode().translate(COMPLEMENT)[::-1].decode()
+
+
+def repetitive_text(pieces, seed):
+    """Return tandem repeats of short and long units on both strands, and random text between."""
+    draw = np.random.default_rng(seed)
+    units = ["A", "AT", "CA", "GATA", *(random_text(length, 60 + length) for length in (30, 170))]
+    parts = []
+    for piece in range(pieces):
+        unit = units[draw.integers(len(units))]
+        length = int(draw.integers(30, 400))
+        repeat = ((unit if draw.random() < 0.5 else reverse(unit)) * length)[:length]
+        parts.append(repeat if draw.random() < 0.7 else random_text(length, 1000 * seed + piece))
+    return "".join(parts)
+
+
+@pytest.mark.parametrize("chunk", [300, 1 << 20])
+def test_exact_places_are_found_however_often_their_seeds_occur(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(locations, "CHUNK", chunk)
+    monkeypatch.setattr(locations, "MAX_HITS", 1)
+    monkeypatch.setattr(locations, "MAX_TRIES", 1)
+    contigs = {"a": repetitive_text(40, 1), "b": repetitive_text(40, 2)}
+    draw, sequences, expected = np.random.default_rng(3), {}, {}
+    for i in range(300):
+        text, length = contigs["ab"[i % 2]], int(draw.integers(24, 300))
+        start = int(draw.integers(len(text) - length + 1))
+        piece = text[start : start + length]
+        sequences[f"s{i}"] = reverse(piece) if i % 3 == 0 else piece
+        places = [
+            (name, at, strand)
+            for name, text in contigs.items()
+            for strand, pattern in (("+", sequences[f"s{i}"]), ("-", reverse(sequences[f"s{i}"])))
+            if (at := text.find(pattern)) >= 0
+        ]
+        expected[f"s{i}"] = min(places)
+    table = found(sequences, {"g": store(tmp_path / "g", contigs)})
+    assert (table["identity"] == 1).all()
+    for name, place in expected.items():
+        assert tuple(table.loc[name, ["contig", "start", "strand"]]) == place
+
+
+def test_seeds_that_many_sequences_and_places_share_are_tried_a_bounded_number_of_times(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(locations, "MAX_TRIES", 500)
+    aligned = []
+
+    def count(*given):
+        aligned.append(given)
+        return align(*given)
+
+    monkeypatch.setattr(locations, "align", count)
+    sequences = {f"s{i}": random_text(100, 100 + i) + "A" * 200 for i in range(50)}
+    near = random_text(300, 98) + "A" * 200
+    sequences["near"] = near[:150] + near[151:]
+    genome = random_text(2000, 99) + "A" * 1500 + near
+    table = found(sequences, {"g": store(tmp_path / "g", {"c": genome})})
+    # Poly-A alone has 200 owners at 1,400 places; all other seeds together have a handful.
+    assert len(aligned) < 600
+    assert table.loc["near", ["start", "end"]].tolist() == [3500, 4000]
+    assert table["contig"].notna().sum() == 1
 
 
 def test_n_is_matched_with_n_and_never_seeds(tmp_path):
