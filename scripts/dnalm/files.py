@@ -31,7 +31,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     container, has the same one; those that killed writers of `path` left behind are removed.
     """
     path = Path(path)
-    _make_folder(path.parent)
+    make_folder(path.parent)
     _remove_left(path)
     # The suffix is kept at the end because many writers choose their format by it.
     temporary = path.with_name(f".{path.stem}.{_writer()}-{secrets.token_hex(4)}{path.suffix}")
@@ -43,7 +43,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, also while other processes remove empty ones."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileNotFoundError:  # another process has just removed one above as empty

@@ -1,5 +1,6 @@
 """The right of one process to write a state folder."""
 
+import errno
 import json
 import logging
 import os
@@ -10,12 +11,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from dnalm.errors import InputError
+from dnalm.files import make_folder
 from dnalm.processes import is_running, machine, start_of
 
 BEAT_SECONDS = 15
 STALE_SECONDS = 180  # twelve beats: more than a busy file system delays them
 LONG_SECONDS = 86_400  # so far apart no two clocks are
 MUTE_SECONDS = 120  # a holder that could not beat for so long gives up before others take over
+# File systems without links (of cloud storage, FAT) answer so.
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +66,16 @@ class Lock:
 
     def _claim(self) -> bool:
         """Put our lock file in place unless there is one; a link is atomic where O_EXCL is not."""
+        make_folder(self.path.parent)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._write()
             try:
                 os.link(temporary, self.path)
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                with open(self.path, "x") as file:
+                    file.write(temporary.read_text())
             finally:
                 temporary.unlink(missing_ok=True)
         except FileExistsError:

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import socket
@@ -37,6 +38,30 @@ def test_a_living_holder_is_named_and_refused(path, monkeypatch):
             Lock(path).__enter__()
         assert json.loads(path.read_text())["pid"] == os.getpid()
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_file_system_without_links_has_locks_too(path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with Lock(path), pytest.raises(InputError, match=f"process {os.getpid()} "):
+        Lock(path).__enter__()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_folder_that_another_holder_removes_as_it_leaves_is_made_again(path, monkeypatch):
+    link, left = os.link, [path.parent.rmdir]
+
+    def remove_first(source, target):
+        if left:
+            source.unlink()
+            left.pop()()
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", remove_first)
+    with Lock(path):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
 def test_the_lock_of_a_killed_process_is_taken_over(path):
