@@ -28,13 +28,11 @@ PAIR_COLUMNS = ["first", "second", "relation", "overlap", "identity"]
 
 @dataclass(frozen=True, kw_only=True)
 class AuditConfig(LikenessConfig):
-    """How alike sequences are found (`LikenessConfig`) and named.
+    """How alike sequences are found and named (`LikenessConfig`), and how many are listed.
 
-    near_share: share of the shorter sequence from which on a pair is a near duplicate.
     largest_pairs: so many pairs are written at most, the closest ones.
     """
 
-    near_share: float
     largest_pairs: int
 
 
@@ -65,7 +63,7 @@ def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
     """
     started = time.monotonic()
     likeness = {name: getattr(config, name) for name in LikenessConfig.__annotations__}
-    relations = Relations(table["sequence"], LikenessConfig(**likeness), config.near_share)
+    relations = Relations(table["sequence"], LikenessConfig(**likeness))
     train, test = ((table["split"] == name).to_numpy() for name in ("train", "test"))
     folds, _ = pd.factorize(table["folds"].map(tuple))
     in_train = relations.closest(test, train)

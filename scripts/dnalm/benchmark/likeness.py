@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.minhash import Seeds, Sequences, find_seeds
-from dnalm.benchmark.overlay import Index, compare
+from dnalm.benchmark.overlay import Index, Rules, compare
 
 ROWS_AT_ONCE = 4096
 COLUMNS = {
@@ -33,8 +33,11 @@ class LikenessConfig:
     k, window: of the seeds (`find_seeds`); a stretch of k + window − 1 equal bases is always found.
     most_places: a seed at more places than this is a repeat. Repeats are followed only where a
         sequence shares nothing else, its rarest one, to so many places.
-    min_identity: share of columns that agree in the part where both sequences lie.
-    min_overlap: bases of that part; of shorter sequences all bases.
+    min_identity: share of columns that agree in the part where both sequences lie. Columns with an
+        N in either sequence are left out, here and below.
+    min_overlap: columns of that part, unless it is so much of a shorter sequence that the two are
+        near duplicates.
+    near_share: share of the known bases of the shorter sequence from which on they are that.
     """
 
     k: int
@@ -42,6 +45,7 @@ class LikenessConfig:
     most_places: int
     min_identity: float
     min_overlap: int
+    near_share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +61,18 @@ def find_alike(sequences: Sequence[str], config: LikenessConfig) -> Likeness:
     """Return the pairs of sequences that overlap and agree.
 
     Of a pair, `first` < `second` are positions in `sequences`, `overlap` the columns of the
-    alignment of the part in which both lie, `identity` the share of columns that agree, `flipped`
-    whether one of the two is to be read on the other strand. Insertions and deletions of up to
-    ten bases in all are followed where seeds lie on either side of them. Pairs come in order.
+    alignment of the part in which both lie, without those with an N, `identity` the share of these
+    that agree, `flipped` whether one of the two is to be read on the other strand. Insertions and
+    deletions of up to ten bases in all are followed where seeds lie on either side of them. Pairs
+    come in order.
     """
     packed = Sequences.of(sequences)
     index = _index(find_seeds(packed, config.k, config.window), len(sequences), config.most_places)
+    rules = Rules(config.min_identity, config.min_overlap, config.near_share)
     parts = [
         compare(
             *(start, min(start + ROWS_AT_ONCE, len(sequences)), packed.codes, packed.starts),
-            *(index, config.k, config.min_identity, config.min_overlap),
+            *(packed.known, index, config.k, rules),
         )
         for start in range(0, len(sequences), ROWS_AT_ONCE)
     ]

@@ -25,13 +25,15 @@ class Sequences:
 
     codes: np.ndarray  # uint8 [n], A T C G N = 0 .. 4
     starts: np.ndarray  # int64 [R + 1], of each sequence in `codes`
+    known: np.ndarray  # int64 [R], bases of each sequence that are no N
 
     @classmethod
     def of(cls, sequences: Sequence[str]) -> "Sequences":
         """Return the codes of sequences in either case."""
         lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
         starts = np.concatenate(([0], np.cumsum(lengths)))
-        return cls(codes=to_codes("".join(sequences)), starts=starts)
+        codes = to_codes("".join(sequences))
+        return cls(codes=codes, starts=starts, known=_count_known(codes, starts))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,15 @@ def find_seeds(sequences: Sequences, k: int, window: int) -> Seeds:
     kept = _mark(sequences.codes, sequences.starts, k, window, longest)
     kmers, rows, places, flipped = _read(sequences.codes, sequences.starts, k, kept)
     return Seeds(kmers=kmers, rows=rows, places=places, flipped=flipped)
+
+
+@compiled
+def _count_known(codes, starts):
+    known = np.zeros(len(starts) - 1, dtype=np.int64)
+    for row in range(len(known)):
+        for code in codes[starts[row] : starts[row + 1]]:
+            known[row] += code < 4
+    return known
 
 
 @compiled

@@ -14,9 +14,18 @@ import numpy as np
 from dnalm.compiled import compiled
 
 BAND = 10  # bases that insertions and deletions may shift, in all
-UNKNOWN = 4  # N agrees with nothing
+UNKNOWN = 4  # N: its column says nothing
 MIDDLE = 1 << 31
 NOWHERE = 1 << 40
+EQUAL, COLUMN = 1, 1 << 32  # what a column adds to the counts of an alignment
+
+
+class Rules(NamedTuple):
+    """Which pairs are alike, as in LikenessConfig."""
+
+    min_identity: float
+    min_overlap: int
+    near_share: float
 
 
 class Index(NamedTuple):
@@ -34,7 +43,7 @@ class Index(NamedTuple):
 
 
 @compiled
-def compare(start, stop, codes, starts, index, k, min_identity, min_overlap):
+def compare(start, stop, codes, starts, known, index, k, rules):
     """Return the columns of the pairs whose first sequence is in start ... stop − 1."""
     size, found = 1024, 0
     firsts, seconds = np.empty(size, np.int32), np.empty(size, np.int32)
@@ -53,7 +62,8 @@ def compare(start, stop, codes, starts, index, k, min_identity, min_overlap):
             one = codes[starts[row] : starts[row + 1]]
             two = codes[starts[other] : starts[other + 1]]
             diagonals = (hits[begin:end] & 0xFFFFFFFF) - MIDDLE
-            overlap, equal = _best(one, two, turned, diagonals, min_identity, min_overlap)
+            shorter = min(known[row], known[other])
+            overlap, equal = _best(one, two, turned, diagonals, shorter, rules)
             if not overlap:
                 continue
             if found and firsts[found - 1] == row and seconds[found - 1] == other:
@@ -139,30 +149,29 @@ def _hit(seed, other, owner, starts, index, k):
 
 
 @compiled
-def _best(one, two, turned, diagonals, min_identity, min_overlap):
+def _best(one, two, turned, diagonals, shorter, rules):
     """Return columns and equal columns of the best of some diagonals, sorted; 0, 0 if none agrees.
 
-    Agreeing is an identity of `min_identity` over `min_overlap` columns, or over the whole of a
-    shorter sequence. Where no diagonal does, one alignment with gaps is tried.
+    Agreeing is an identity of `min_identity` over `min_overlap` columns, or over so many of the
+    `shorter` sequence's known bases that they are near duplicates. Where no diagonal does, one
+    alignment with gaps is tried.
     """
-    least = min(min_overlap, len(one), len(two))
+    least = max(1, min(rules.min_overlap, int(np.ceil(rules.near_share * shorter - 1e-9))))
     best, best_equal = 0, 0
     for i in range(len(diagonals)):
         diagonal = diagonals[i]
         if i and diagonal == diagonals[i - 1]:
             continue
         first, stop = max(0, -diagonal), min(len(one), len(two) - diagonal)
-        columns, equal = stop - first, 0
-        if columns >= least and columns > best_equal:
-            allowed = columns - int(np.ceil(min_identity * columns - 1e-9))
-            equal = _agree(one, two, turned, first, stop, diagonal, allowed)
-            if equal > best_equal:
+        if stop - first >= least and stop - first > best_equal:
+            columns, equal = _agree(one, two, turned, first, stop, diagonal, rules.min_identity)
+            if columns >= least and equal > best_equal:
                 best, best_equal = columns, equal
     if not best and diagonals[-1] > diagonals[0]:
         diagonal = _densest(diagonals)
         if diagonal != NOWHERE:
             columns, equal = _align(one, two, turned, diagonal)
-            if columns >= least and equal >= min_identity * columns:
+            if columns >= least and equal >= rules.min_identity * columns - 1e-9:
                 best, best_equal = columns, equal
     return best, best_equal
 
@@ -183,31 +192,36 @@ def _densest(diagonals):
 
 
 @compiled
-def _agree(one, two, turned, first, stop, diagonal, allowed):
-    """Return the bases that agree on a diagonal; 0 when more than `allowed` do not."""
-    wrong = 0
+def _agree(one, two, turned, first, stop, diagonal, min_identity):
+    """Return columns of known bases on a diagonal and the equal ones; 0, 0 below the identity."""
+    columns, wrong = stop - first, 0
+    allowed = int((1 - min_identity) * columns + 1e-9)
     end = len(two) - 1
     for i in range(first, stop):
         other = two[end - i - diagonal] ^ 1 if turned else two[i + diagonal]
-        if one[i] != other or one[i] >= UNKNOWN:
+        if (one[i] | other) & UNKNOWN:
+            columns -= 1
+        elif one[i] != other:
             wrong += 1
             if wrong > allowed:
-                return 0
-    return stop - first - wrong
+                return 0, 0
+    if wrong > (1 - min_identity) * columns + 1e-9:
+        return 0, 0
+    return columns, columns - wrong
 
 
 @compiled
 def _align(one, two, turned, diagonal):
     """Return columns and equal columns of the best alignment near a diagonal, end gaps free.
 
-    A column that agrees gives 1, one that does not takes 1, an inserted or deleted base 2.
+    A column that agrees gives 1, one that does not takes 1, an inserted or deleted base 2; one with
+    an N gives and takes nothing and is not counted. Counts of a cell are kept in one number.
     """
     width, n, m = 2 * BAND + 1, len(one), len(two)
     lowest = -(1 << 30)
     scores = np.zeros((2, width), np.int64)
-    columns = np.zeros((2, width), np.int64)
-    equals = np.zeros((2, width), np.int64)
-    best, best_columns, best_equal = 0, 0, 0
+    counts = np.zeros((2, width), np.int64)
+    best, best_counts = 0, 0
     for i in range(n + 1):
         now, before = i & 1, (i & 1) ^ 1
         for o in range(width):
@@ -216,19 +230,21 @@ def _align(one, two, turned, diagonal):
                 scores[now, o] = lowest
                 continue
             if i == 0 or j == 0:
-                scores[now, o], columns[now, o], equals[now, o] = 0, 0, 0
+                scores[now, o], counts[now, o] = 0, 0
                 continue
+            mine = one[i - 1]
             other = two[m - j] ^ 1 if turned else two[j - 1]
-            same = 1 if one[i - 1] == other and other < UNKNOWN else 0
-            score = scores[before, o] + 2 * same - 1
-            column, equal = columns[before, o] + 1, equals[before, o] + same
+            score, count = scores[before, o], counts[before, o]
+            if not (mine | other) & UNKNOWN:
+                score += 1 if mine == other else -1
+                count += COLUMN + EQUAL if mine == other else COLUMN
             if o > 0 and scores[now, o - 1] - 2 > score:
                 score = scores[now, o - 1] - 2
-                column, equal = columns[now, o - 1] + 1, equals[now, o - 1]
+                count = counts[now, o - 1] + (0 if other & UNKNOWN else COLUMN)
             if o + 1 < width and scores[before, o + 1] - 2 > score:
                 score = scores[before, o + 1] - 2
-                column, equal = columns[before, o + 1] + 1, equals[before, o + 1]
-            scores[now, o], columns[now, o], equals[now, o] = score, column, equal
+                count = counts[before, o + 1] + (0 if mine & UNKNOWN else COLUMN)
+            scores[now, o], counts[now, o] = score, count
             if (i == n or j == m) and score > best:
-                best, best_columns, best_equal = score, column, equal
-    return best_columns, best_equal
+                best, best_counts = score, count
+    return best_counts // COLUMN, best_counts % COLUMN

@@ -21,7 +21,7 @@ class Closest:
 
     levels: np.ndarray  # int8 [N], positions in RELATIONS
     partners: np.ndarray  # int64 [N], positions of rows; −1 for none
-    overlaps: np.ndarray  # int64 [N], bases that both share; 0 for none
+    overlaps: np.ndarray  # int64 [N], known bases that both share; 0 for none
     identities: np.ndarray  # float64 [N]; nan for none
     flipped: np.ndarray  # bool [N], whether the partner is to be read on the other strand
 
@@ -40,22 +40,18 @@ class Closest:
 
 
 class Relations:
-    """The pairs of alike sequences among the N rows of a task.
+    """The pairs of alike sequences among the N rows of a task."""
 
-    `near_share`: the share of the shorter sequence in which both lie from which on a pair counts as
-    near duplicates, and below as overlapping windows.
-    """
-
-    def __init__(self, sequences: pd.Series, config: LikenessConfig, near_share: float) -> None:
+    def __init__(self, sequences: pd.Series, config: LikenessConfig) -> None:
         texts = sequences.map(canonical)
         self.turned = (texts != sequences).to_numpy()  # read on the other strand by `canonical`
         self.groups, unique = pd.factorize(texts)
         self.likeness = find_alike(list(unique), config)
-        lengths = np.array([len(text) for text in unique])
+        lengths = np.array([len(text) - text.count("N") for text in unique])
         pairs = self.likeness.pairs
         one, two = (pairs[name].to_numpy() for name in ("first", "second"))
         share = pairs["overlap"].to_numpy() / np.minimum(lengths[one], lengths[two])
-        level = np.where(share >= near_share, NEAR, OVERLAP)
+        level = np.where(share >= config.near_share, NEAR, OVERLAP)
         # Every pair from both sides, and every group beside itself.
         itself = np.arange(len(unique))
         self.first = np.concatenate([one, two, itself])

@@ -76,6 +76,21 @@ def test_test_rows_are_named_by_their_closest_training_row():
     assert at_least(rows["relation"], "near").tolist() == [True, True, True, False, False]
 
 
+def test_ns_that_pad_or_mask_a_row_do_not_hide_its_near_duplicates():
+    generator = np.random.default_rng(8)
+    train, test = [], []
+    for _ in range(10):
+        place = draw(generator, 600)
+        train += ["N" * 400 + place, place[:300]]
+        test += ["N" * 300 + place + "N" * 100, place[:130] + "N" * 40 + place[170:300]]
+    audit = audit_task(table_of(train, test), "binary", CONFIG)
+    # Of a padded row the masked one is the first half; of the whole place both are near.
+    assert audit.summary["test_in_train"] == {"identical": 0, "near": 20, "overlap": 0}
+    rows = audit.rows.set_index("id")
+    assert rows.loc[["test.0", "test.1"], "overlap"].tolist() == [600, 260]
+    assert rows.loc[["test.0", "test.1"], "identity"].tolist() == [1, 1]
+
+
 def test_training_rows_are_compared_with_those_of_other_folds_only():
     generator = np.random.default_rng(1)
     place = draw(generator, 900)

@@ -14,7 +14,9 @@ import pytest
 from dnalm.benchmark.likeness import LikenessConfig, find_alike
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
-CONFIG = LikenessConfig(k=15, window=16, most_places=500, min_identity=0.9, min_overlap=50)
+CONFIG = LikenessConfig(
+    k=15, window=16, most_places=500, min_identity=0.9, min_overlap=50, near_share=0.9
+)
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 LETTERS = np.array(list("ACGT"))
 
@@ -112,14 +114,13 @@ def test_a_repeat_between_other_flanks_does_not_count_but_whole_copies_of_it_do(
 
 def test_where_all_is_repeats_so_many_places_of_the_rarest_are_followed():
     sequences = [draw(np.random.default_rng(3), 300)] * 30
-    shared = {"k": 15, "window": 16, "min_identity": 0.9, "min_overlap": 50}
-    found = find_alike(sequences, LikenessConfig(most_places=5, **shared))
+    found = find_alike(sequences, replace(CONFIG, most_places=5))
     assert found.repeats == found.seeds > 10
     # Each finds the first five but itself.
     assert set(zip(found.pairs["first"], found.pairs["second"], strict=True)) == {
         (min(i, j), max(i, j)) for i in range(30) for j in range(5) if i != j
     }
-    found = find_alike(sequences, LikenessConfig(most_places=30, **shared))
+    found = find_alike(sequences, replace(CONFIG, most_places=30))
     assert (len(found.pairs), found.repeats) == (30 * 29 / 2, 0)
 
 
@@ -158,6 +159,53 @@ def test_pairs_are_those_of_a_brute_force_jaccard_of_all_kmers():
             expected[i, j] = shared + 14
     assert len(expected) > 300
     assert {pair: row.overlap for pair, row in pairs_of(sequences).items()} == expected
+
+
+def best_by_brute_force(one, two):
+    """Return (columns without N, equal ones) of the best diagonal that agrees; None for none."""
+    shorter = min(len(text.replace("N", "")) for text in (one, two))
+    least, best = min(50, np.ceil(0.9 * shorter)), None
+    first = np.array(list(one))
+    for text in (two, reverse(two)):
+        second = np.array(list(text))
+        for diagonal in range(1 - len(one), len(two)):
+            start, stop = max(0, -diagonal), min(len(one), len(two) - diagonal)
+            mine, other = first[start:stop], second[start + diagonal : stop + diagonal]
+            known = (mine != "N") & (other != "N")
+            columns, equal = int(known.sum()), int((known & (mine == other)).sum())
+            if columns >= least and equal >= 0.9 * columns - 1e-9 and equal > (best or (0, 0))[1]:
+                best = columns, equal
+    return best
+
+
+def share_known_bases(one, two, number):
+    stretches = {one[i : i + number] for i in range(len(one) - number + 1)}
+    others = {two[i : i + number] for i in range(len(two) - number + 1)}
+    return any("N" not in text for text in stretches & (others | {reverse(o) for o in others}))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_columns_with_an_n_are_left_out_as_by_brute_force(seed):
+    generator = np.random.default_rng(seed)
+    place, sequences = draw(generator, 500), []
+    for i in range(40):
+        length = int(generator.integers(60, 200))
+        start = int(generator.integers(0, 500 - length))
+        sequence = mutate(generator, place[start : start + length], 0.02 * generator.random())
+        gap, at = (int(number) for number in generator.integers(0, 40, size=2))
+        sequence = sequence[:at] + "N" * gap + sequence[at + gap :]
+        sequence = "N" * int(generator.integers(50)) + sequence + "N" * int(generator.integers(50))
+        sequences.append(reverse(sequence) if i % 2 else sequence)
+    found, compared = pairs_of(sequences), 0
+    for first, second in itertools.combinations(range(len(sequences)), 2):
+        expected = best_by_brute_force(sequences[first], sequences[second])
+        row = found.get((first, second))
+        if expected is None:
+            assert row is None
+        elif row is not None or share_known_bases(sequences[first], sequences[second], 30):
+            assert (row.overlap, round(row.overlap * row.identity)) == expected
+            compared += 1
+    assert compared > 100
 
 
 IN_ITS_OWN_PROCESS = """
