@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.minhash import Seeds, Sequences, find_seeds
-from dnalm.benchmark.overlay import Index, Rules, compare
+from dnalm.benchmark.overlay import REPEATED, Index, Rules, compare
+from dnalm.benchmark.tandem import find_tandems
 
 ROWS_AT_ONCE = 4096
 COLUMNS = {
@@ -38,6 +39,8 @@ class LikenessConfig:
     min_overlap: columns of that part, unless it is so much of a shorter sequence that the two are
         near duplicates.
     near_share: share of the known bases of the shorter sequence from which on they are that.
+    Outside of tandem repeats of short units min_overlap columns have to agree as well, or a quarter
+    of a shorter sequence: two ends of CACACA make no windows of one place.
     """
 
     k: int
@@ -69,9 +72,10 @@ def find_alike(sequences: Sequence[str], config: LikenessConfig) -> Likeness:
     packed = Sequences.of(sequences)
     index = _index(find_seeds(packed, config.k, config.window), len(sequences), config.most_places)
     rules = Rules(config.min_identity, config.min_overlap, config.near_share)
+    codes = packed.codes | find_tandems(packed.codes, packed.starts) * np.uint8(REPEATED)
     parts = [
         compare(
-            *(start, min(start + ROWS_AT_ONCE, len(sequences)), packed.codes, packed.starts),
+            *(start, min(start + ROWS_AT_ONCE, len(sequences)), codes, packed.starts),
             *(packed.known, index, config.k, rules),
         )
         for start in range(0, len(sequences), ROWS_AT_ONCE)

@@ -4,7 +4,8 @@ They stand in one file: code that is kept on disk notices only changes of its ow
 
 Letters: n bases of one sequence, m of the other. On diagonal d base i of the one lies beside base
 i + d of the other, which is read on its other strand when it is `turned`. A hit is a diagonal where
-both hold the same seed. Shapes: R sequences, S seeds, K different seeds.
+both hold the same seed. A telling column lies outside of tandem repeats of both. Shapes: R
+sequences, S seeds, K different seeds.
 """
 
 from typing import NamedTuple
@@ -14,10 +15,14 @@ import numpy as np
 from dnalm.compiled import compiled
 
 BAND = 10  # bases that insertions and deletions may shift, in all
-UNKNOWN = 4  # N: its column says nothing
+# Bits of a base beside its two of the letter. N: its column says nothing. In a tandem repeat: other
+# places hold the same.
+UNKNOWN, REPEATED = 4, 8
+TELLING_SHARE = 4  # a quarter of a short sequence has to agree outside of tandem repeats
 MIDDLE = 1 << 31
 NOWHERE = 1 << 40
-EQUAL, COLUMN = 1, 1 << 32  # what a column adds to the counts of an alignment
+EQUAL, COLUMN = 1, 1 << 32  # what a column adds to a count
+COUNTS = (1 << 32) - 1
 
 
 class Rules(NamedTuple):
@@ -152,28 +157,46 @@ def _hit(seed, other, owner, starts, index, k):
 def _best(one, two, turned, diagonals, shorter, rules):
     """Return columns and equal columns of the best of some diagonals, sorted; 0, 0 if none agrees.
 
-    Agreeing is an identity of `min_identity` over `min_overlap` columns, or over so many of the
-    `shorter` sequence's known bases that they are near duplicates. Where no diagonal does, one
-    alignment with gaps is tried.
+    `shorter`: known bases of the shorter sequence. Where no diagonal agrees, one alignment with
+    gaps is tried.
     """
-    least = max(1, min(rules.min_overlap, int(np.ceil(rules.near_share * shorter - 1e-9))))
     best, best_equal = 0, 0
     for i in range(len(diagonals)):
         diagonal = diagonals[i]
         if i and diagonal == diagonals[i - 1]:
             continue
         first, stop = max(0, -diagonal), min(len(one), len(two) - diagonal)
-        if stop - first >= least and stop - first > best_equal:
-            columns, equal = _agree(one, two, turned, first, stop, diagonal, rules.min_identity)
-            if columns >= least and equal > best_equal:
+        if stop - first > best_equal:
+            counts = _agree(one, two, turned, first, stop, diagonal, rules.min_identity)
+            columns, equal = _alike(counts, shorter, rules)
+            if equal > best_equal:
                 best, best_equal = columns, equal
     if not best and diagonals[-1] > diagonals[0]:
         diagonal = _densest(diagonals)
         if diagonal != NOWHERE:
-            columns, equal = _align(one, two, turned, diagonal)
-            if columns >= least and equal >= rules.min_identity * columns - 1e-9:
-                best, best_equal = columns, equal
+            best, best_equal = _alike(_align(one, two, turned, diagonal), shorter, rules)
     return best, best_equal
+
+
+@compiled
+def _alike(counts, shorter, rules):
+    """Return columns and equal columns if they make sequences alike, else 0, 0.
+
+    They do with an identity of `min_identity` over `min_overlap` columns, or over so many that the
+    sequences are near duplicates; and again over `min_overlap` or, if that is less, a quarter of
+    the shorter sequence in telling columns alone.
+    """
+    every, telling = counts
+    columns, told = every // COLUMN, telling // COLUMN
+    near = int(np.ceil(rules.near_share * shorter - 1e-9))
+    if columns < max(1, min(rules.min_overlap, near)):
+        return 0, 0
+    if told < min(rules.min_overlap, -(-shorter // TELLING_SHARE)):
+        return 0, 0
+    equal, told_equal = every & COUNTS, telling & COUNTS
+    if min(equal - rules.min_identity * columns, told_equal - rules.min_identity * told) < -1e-9:
+        return 0, 0
+    return columns, equal
 
 
 @compiled
@@ -192,36 +215,44 @@ def _densest(diagonals):
 
 
 @compiled
+def _count(mine, other):
+    """Return what a column adds to the counts of all and of telling columns."""
+    if (mine | other) & UNKNOWN:
+        return 0, 0
+    added = COLUMN if (mine ^ other) & 3 else COLUMN + EQUAL
+    return added, (0 if (mine | other) & REPEATED else added)
+
+
+@compiled
 def _agree(one, two, turned, first, stop, diagonal, min_identity):
-    """Return columns of known bases on a diagonal and the equal ones; 0, 0 below the identity."""
-    columns, wrong = stop - first, 0
-    allowed = int((1 - min_identity) * columns + 1e-9)
+    """Return the counts of a diagonal, of all and of telling columns; 0, 0 below the identity."""
+    every, telling, wrong = 0, 0, 0
+    allowed = int((1 - min_identity) * (stop - first) + 1e-9)
     end = len(two) - 1
     for i in range(first, stop):
         other = two[end - i - diagonal] ^ 1 if turned else two[i + diagonal]
-        if (one[i] | other) & UNKNOWN:
-            columns -= 1
-        elif one[i] != other:
-            wrong += 1
-            if wrong > allowed:
-                return 0, 0
-    if wrong > (1 - min_identity) * columns + 1e-9:
-        return 0, 0
-    return columns, columns - wrong
+        added, told = _count(one[i], other)
+        every += added
+        telling += told
+        wrong += added == COLUMN
+        if wrong > allowed:
+            return 0, 0
+    return every, telling
 
 
 @compiled
 def _align(one, two, turned, diagonal):
-    """Return columns and equal columns of the best alignment near a diagonal, end gaps free.
+    """Return the same counts of the best alignment near a diagonal, end gaps free.
 
     A column that agrees gives 1, one that does not takes 1, an inserted or deleted base 2; one with
-    an N gives and takes nothing and is not counted. Counts of a cell are kept in one number.
+    an N gives and takes nothing.
     """
     width, n, m = 2 * BAND + 1, len(one), len(two)
     lowest = -(1 << 30)
     scores = np.zeros((2, width), np.int64)
-    counts = np.zeros((2, width), np.int64)
-    best, best_counts = 0, 0
+    every = np.zeros((2, width), np.int64)
+    telling = np.zeros((2, width), np.int64)
+    best, best_counts = 0, (0, 0)
     for i in range(n + 1):
         now, before = i & 1, (i & 1) ^ 1
         for o in range(width):
@@ -230,21 +261,22 @@ def _align(one, two, turned, diagonal):
                 scores[now, o] = lowest
                 continue
             if i == 0 or j == 0:
-                scores[now, o], counts[now, o] = 0, 0
+                scores[now, o], every[now, o], telling[now, o] = 0, 0, 0
                 continue
             mine = one[i - 1]
             other = two[m - j] ^ 1 if turned else two[j - 1]
-            score, count = scores[before, o], counts[before, o]
-            if not (mine | other) & UNKNOWN:
-                score += 1 if mine == other else -1
-                count += COLUMN + EQUAL if mine == other else COLUMN
+            added, told = _count(mine, other)
+            score = scores[before, o] + (2 * (added & 1) - 1 if added else 0)
+            source, above = before, o
             if o > 0 and scores[now, o - 1] - 2 > score:
-                score = scores[now, o - 1] - 2
-                count = counts[now, o - 1] + (0 if other & UNKNOWN else COLUMN)
+                score, source, above = scores[now, o - 1] - 2, now, o - 1
+                added, told = _count(other, other ^ 1)
             if o + 1 < width and scores[before, o + 1] - 2 > score:
-                score = scores[before, o + 1] - 2
-                count = counts[before, o + 1] + (0 if mine & UNKNOWN else COLUMN)
-            scores[now, o], counts[now, o] = score, count
+                score, source, above = scores[before, o + 1] - 2, before, o + 1
+                added, told = _count(mine, mine ^ 1)
+            scores[now, o] = score
+            every[now, o] = every[source, above] + added
+            telling[now, o] = telling[source, above] + told
             if (i == n or j == m) and score > best:
-                best, best_counts = score, count
-    return best_counts // COLUMN, best_counts % COLUMN
+                best, best_counts = score, (every[now, o], telling[now, o])
+    return best_counts

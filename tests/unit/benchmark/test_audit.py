@@ -91,6 +91,23 @@ def test_ns_that_pad_or_mask_a_row_do_not_hide_its_near_duplicates():
     assert rows.loc[["test.0", "test.1"], "identity"].tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("unit", ["A", "CA", "AATG", "AACCGT"])
+def test_ends_in_a_tandem_repeat_relate_no_rows_but_what_lies_beside_does(unit):
+    generator = np.random.default_rng(9)
+    repeat = (unit * 60)[:60]
+    train = [draw(generator, 240) + repeat for _ in range(60)]
+    others = [repeat + draw(generator, 240) for _ in range(60)]
+    # Sixty bases beside the repeat make a window; so does a whole row with a base replaced.
+    windows = [row[-120:] + draw(generator, 180) for row in train]
+    copies = ["ACGT"["ACGT".index(row[9]) - 1].join([row[:9], row[10:]]) for row in train]
+    test = [*others, *windows, *copies, repeat * 5]
+    train += [repeat * 5, repeat * 4 + "C" + repeat]
+    audit = audit_task(table_of(train, test), "binary", CONFIG)
+    relations = audit.rows["relation"].tolist()[len(train) :]
+    assert relations == ["none"] * 60 + ["overlap"] * 60 + ["near"] * 60 + ["identical"]
+    assert (audit.rows["overlap"][len(train) + 60 : len(train) + 120] >= 120).all()
+
+
 def test_training_rows_are_compared_with_those_of_other_folds_only():
     generator = np.random.default_rng(1)
     place = draw(generator, 900)
