@@ -16,7 +16,7 @@ from dnalm.benchmark.confounding import confounding
 from dnalm.benchmark.contigs import find_contigs, share_contigs
 from dnalm.benchmark.labels import CLASSES
 from dnalm.benchmark.levels import NEAR, RELATIONS
-from dnalm.benchmark.likeness import LikenessConfig
+from dnalm.benchmark.likeness import TEST, LikenessConfig
 from dnalm.benchmark.relations import COLUMNS, Relations
 from dnalm.files import atomic_path, write_json
 
@@ -63,9 +63,10 @@ def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
     """
     started = time.monotonic()
     likeness = {name: getattr(config, name) for name in LikenessConfig.__annotations__}
-    relations = Relations(table["sequence"], LikenessConfig(**likeness))
     train, test = ((table["split"] == name).to_numpy() for name in ("train", "test"))
-    folds, _ = pd.factorize(table["folds"].map(tuple))
+    folds, _ = pd.factorize(table["folds"].map(lambda splits: str(list(splits))), sort=True)
+    sides = np.where(test, TEST, folds)
+    relations = Relations(table["sequence"], sides, LikenessConfig(**likeness))
     in_train = relations.closest(test, train)
     in_folds = relations.closest(train, train, folds)
     ids = table["id"].to_numpy()
@@ -78,7 +79,7 @@ def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
         "within_train": _counts(relations.within(train)[train]),
         "within_test": _counts(relations.within(test)[test]),
         "other_labels": _conflicts(relations, table["label"]) if kind in JUDGED else None,
-        "pairs": len(relations.likeness.pairs),
+        "pairs": len(relations.pairs),
         "seeds": relations.likeness.seeds,
         "repeats_not_followed": relations.likeness.repeats,
         "confounding": confounding(table, kind),
@@ -123,7 +124,7 @@ def _conflicts(relations: Relations, labels: pd.Series) -> int:
 
 def _pairs(relations: Relations, ids: np.ndarray, largest: int) -> pd.DataFrame:
     first_rows = pd.Series(ids).groupby(relations.groups).first().to_numpy()
-    count = len(relations.likeness.pairs)
+    count = len(relations.pairs)
     order = np.lexsort((-relations.overlap[:count], -relations.level[:count]))[:largest]
     return pd.DataFrame(
         {

@@ -4,7 +4,7 @@ Two sequences are laid over each other where they share a least hash. They are a
 part in which both lie agrees: two windows of one place do so, two windows that hold copies of one
 repeat do not, because their flanks differ.
 
-Shapes: R sequences, S seeds, K different seeds.
+Shapes: R sequences.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,25 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.minhash import Seeds, Sequences, find_seeds
-from dnalm.benchmark.overlay import REPEATED, Index, Rules, compare
+from dnalm.benchmark.candidates import (
+    OTHERS,
+    OWN,
+    UNASKED,
+    Index,
+    Sides,
+    count_hits,
+    make_index,
+    rare_hits,
+    repeat_hits,
+)
+from dnalm.benchmark.levels import Rules
+from dnalm.benchmark.minhash import Sequences, count_known, find_seeds
+from dnalm.benchmark.overlay import ENOUGH, PLENTY, REPEATED, compare
 from dnalm.benchmark.tandem import find_tandems
 
-ROWS_AT_ONCE = 4096
+TEST = -1  # the side of test rows
+HITS_AT_ONCE = 1 << 21  # what is held of the work that lies ahead
+
 COLUMNS = {
     "first": "int32",
     "second": "int32",
@@ -32,8 +46,9 @@ class LikenessConfig:
     """What counts as alike, and how candidates are found.
 
     k, window: of the seeds (`find_seeds`); a stretch of k + window − 1 equal bases is always found.
-    most_places: a seed at more places than this is a repeat. Repeats are followed only where a
-        sequence shares nothing else, its rarest one, to so many places.
+    most_places: a seed at more places than this is a repeat. Where a sequence has few near
+        duplicates yet, so many places of its rarest repeats are followed beyond its side, and as
+        many within.
     min_identity: share of columns that agree in the part where both sequences lie. Columns with an
         N in either sequence are left out, here and below.
     min_overlap: columns of that part, unless it is so much of a shorter sequence that the two are
@@ -60,8 +75,13 @@ class Likeness:
     repeats: int
 
 
-def find_alike(sequences: Sequence[str], config: LikenessConfig) -> Likeness:
+def find_alike(sequences: Sequence[str], sides: np.ndarray, config: LikenessConfig) -> Likeness:
     """Return the pairs of sequences that overlap and agree.
+
+    `sides` [R] are the folds of training rows, from 0, and TEST for test rows. For every sequence
+    relations are sought within its side and beyond it: of test rows to training rows, of training
+    rows to those of other folds. Where sequences share rare seeds, all are found; where only
+    repeats, a sample, of each sequence on its own account, whatever their order.
 
     Of a pair, `first` < `second` are positions in `sequences`, `overlap` the columns of the
     alignment of the part in which both lie, without those with an N, `identity` the share of these
@@ -69,42 +89,64 @@ def find_alike(sequences: Sequence[str], config: LikenessConfig) -> Likeness:
     deletions of up to ten bases in all are followed where seeds lie on either side of them. Pairs
     come in order.
     """
-    packed = Sequences.of(sequences)
-    index = _index(find_seeds(packed, config.k, config.window), len(sequences), config.most_places)
+    sides = np.asarray(sides, dtype=np.int64)
+    sides = np.where(sides == TEST, sides.max(initial=TEST) + 1, sides)
+    hashes = pd.util.hash_array(np.array([*sequences, ""], dtype=object))[:-1]
+    order = np.lexsort((hashes, sides))
+    packed = Sequences.of([sequences[row] for row in order])
+    parts, index = _search(packed, sides[order], config)
+    return Likeness(
+        pairs=_pairs(parts, order),
+        seeds=len(index.followed),
+        repeats=int((~index.followed).sum()),
+    )
+
+
+def _search(
+    packed: Sequences, sides: np.ndarray, config: LikenessConfig
+) -> tuple[list[tuple[np.ndarray, ...]], Index]:
+    """Return the columns of the pairs, in parts, and the index of seeds; sequences are by sides."""
+    seeds, known = find_seeds(packed, config.k, config.window), packed.known
+    most = min(config.most_places, len(seeds.rows) + 1)
+    index = make_index(seeds, packed.starts, config.k, most)
+    numbers = np.arange(sides.max(initial=TEST) + 2)
+    ordered = Sides(of=sides, bounds=np.searchsorted(sides, numbers), test=numbers[-2])
     rules = Rules(config.min_identity, config.min_overlap, config.near_share)
     codes = packed.codes | find_tandems(packed.codes, packed.starts) * np.uint8(REPEATED)
-    parts = [
-        compare(
-            *(start, min(start + ROWS_AT_ONCE, len(sequences)), codes, packed.starts),
-            *(packed.known, index, config.k, rules),
-        )
-        for start in range(0, len(sequences), ROWS_AT_ONCE)
-    ]
+    near = np.zeros((len(known), 3), dtype=np.int64)
+    near[:, UNASKED] = PLENTY
+    telling = count_known(codes, packed.starts)
+    shared = near, packed._replace(codes=codes), telling, index, ordered, rules
+
+    counts = count_hits(index)
+    part = np.cumsum(counts) // HITS_AT_ONCE
+    parts = []
+    for rows in _runs(part):
+        hits, limits = rare_hits(rows, counts[rows].sum(), index)
+        parts.append(compare(rows, hits, limits, False, *shared))
+    for rows in _runs(np.arange(len(known)) // (HITS_AT_ONCE // most + 1)):
+        for circle in (OTHERS, OWN):
+            open_rows = rows[near[rows, circle] < ENOUGH]
+            hits, limits = repeat_hits(open_rows, circle, most, index, ordered)
+            parts.append(compare(open_rows, hits, limits, True, *shared))
+    return parts, index
+
+
+def _runs(parts: np.ndarray) -> list[np.ndarray]:
+    """Return the positions of each run of equal numbers, in order."""
+    return np.split(np.arange(len(parts)), np.flatnonzero(np.diff(parts)) + 1) if len(parts) else []
+
+
+def _pairs(parts: list[tuple[np.ndarray, ...]], order: np.ndarray) -> pd.DataFrame:
+    """Return the pairs in order, each once, the better of two findings; `order` names sequences."""
     columns = zip(*parts, strict=True) if parts else [[] for _ in COLUMNS]
-    pairs = pd.DataFrame(
-        {
-            name: np.concatenate([np.empty(0, dtype=kind), *values]).astype(kind)
-            for (name, kind), values in zip(COLUMNS.items(), columns, strict=True)
-        }
-    )
-    if (pairs["first"] > pairs["second"]).any():  # by a repeat, from the later one or from both
-        ordered = np.sort(pairs[["first", "second"]].to_numpy(), axis=1)
-        pairs = pairs.assign(first=ordered[:, 0], second=ordered[:, 1])
-        pairs = pairs.sort_values(["first", "second"]).drop_duplicates(["first", "second"])
-        pairs = pairs.reset_index(drop=True)
-    return Likeness(pairs=pairs, seeds=len(index.followed), repeats=int((~index.followed).sum()))
-
-
-def _index(seeds: Seeds, rows: int, most_places: int) -> Index:
-    _, numbers, counts = np.unique(seeds.kmers, return_inverse=True, return_counts=True)
-    return Index(
-        rows=seeds.rows,
-        places=seeds.places,
-        flipped=seeds.flipped,
-        limits=np.searchsorted(seeds.rows, np.arange(rows + 1)),
-        numbers=numbers,
-        order=np.argsort(numbers, kind="stable"),
-        begins=np.concatenate(([0], np.cumsum(counts))),
-        followed=counts <= most_places,
-        most_places=most_places,
-    )
+    pairs = {
+        name: np.concatenate([np.empty(0, dtype=kind), *values]).astype(kind, copy=False)
+        for (name, kind), values in zip(COLUMNS.items(), columns, strict=True)
+    }
+    one, two = order[pairs["first"]], order[pairs["second"]]
+    pairs["first"] = np.minimum(one, two).astype("int32")
+    pairs["second"] = np.maximum(one, two).astype("int32")
+    equal = -pairs["overlap"] * pairs["identity"]
+    table = pd.DataFrame(pairs).iloc[np.lexsort((equal, pairs["second"], pairs["first"]))]
+    return table.drop_duplicates(["first", "second"], ignore_index=True)

@@ -10,6 +10,7 @@ Shapes: n bases of all sequences, one after the other, R sequences, S seeds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +20,7 @@ from dnalm.genome.kmers import to_codes
 UNKNOWN = np.uint64(2**64 - 1)  # the hash of a k-mer with an N
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sequences:
+class Sequences(NamedTuple):
     """R sequences as codes in one array."""
 
     codes: np.ndarray  # uint8 [n], A T C G N = 0 .. 4
@@ -33,7 +33,7 @@ class Sequences:
         lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
         starts = np.concatenate(([0], np.cumsum(lengths)))
         codes = to_codes("".join(sequences))
-        return cls(codes=codes, starts=starts, known=_count_known(codes, starts))
+        return cls(codes=codes, starts=starts, known=count_known(codes, starts))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,16 @@ class Seeds:
     rows: np.ndarray  # int32 [S]
     places: np.ndarray  # int32 [S], first base in its sequence, ascending in a row
     flipped: np.ndarray  # bool [S], whether the reverse complement is the smaller one
+
+
+@compiled
+def count_known(codes, starts):
+    """Return how many codes of each sequence are those of a known base."""
+    known = np.zeros(len(starts) - 1, dtype=np.int64)
+    for row in range(len(known)):
+        for code in codes[starts[row] : starts[row + 1]]:
+            known[row] += code < 4
+    return known
 
 
 def find_seeds(sequences: Sequences, k: int, window: int) -> Seeds:
@@ -57,15 +67,6 @@ def find_seeds(sequences: Sequences, k: int, window: int) -> Seeds:
     kept = _mark(sequences.codes, sequences.starts, k, window, longest)
     kmers, rows, places, flipped = _read(sequences.codes, sequences.starts, k, kept)
     return Seeds(kmers=kmers, rows=rows, places=places, flipped=flipped)
-
-
-@compiled
-def _count_known(codes, starts):
-    known = np.zeros(len(starts) - 1, dtype=np.int64)
-    for row in range(len(known)):
-        for code in codes[starts[row] : starts[row + 1]]:
-            known[row] += code < 4
-    return known
 
 
 @compiled

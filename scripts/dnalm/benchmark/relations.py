@@ -42,23 +42,27 @@ class Closest:
 class Relations:
     """The pairs of alike sequences among the N rows of a task."""
 
-    def __init__(self, sequences: pd.Series, config: LikenessConfig) -> None:
+    def __init__(self, sequences: pd.Series, sides: np.ndarray, config: LikenessConfig) -> None:
+        """Compare rows; `sides` [N] are those of `find_alike`: folds of training rows or TEST."""
         texts = sequences.map(canonical)
         self.turned = (texts != sequences).to_numpy()  # read on the other strand by `canonical`
         self.groups, unique = pd.factorize(texts)
-        self.likeness = find_alike(list(unique), config)
-        lengths = np.array([len(text) - text.count("N") for text in unique])
-        pairs = self.likeness.pairs
+        held = pd.DataFrame({"group": self.groups, "side": sides}).drop_duplicates()
+        self.likeness = find_alike(unique[held["group"]], held["side"].to_numpy(), config)
+        lengths = np.array([len(text) - text.count("N") for text in unique], dtype=np.int32)
+        self.pairs = pairs = _between(self.likeness.pairs, held["group"].to_numpy(np.int32))
         one, two = (pairs[name].to_numpy() for name in ("first", "second"))
         share = pairs["overlap"].to_numpy() / np.minimum(lengths[one], lengths[two])
-        level = np.where(share >= config.near_share, NEAR, OVERLAP)
+        level = np.where(share >= config.near_share - 1e-9, NEAR, OVERLAP).astype(np.int8)
         # Every pair from both sides, and every group beside itself.
-        itself = np.arange(len(unique))
+        itself = np.arange(len(unique), dtype=np.int32)
         self.first = np.concatenate([one, two, itself])
         self.second = np.concatenate([two, one, itself])
-        self.level = np.concatenate([level, level, np.full(len(unique), IDENTICAL)])
+        self.level = np.concatenate([level, level, np.full(len(unique), IDENTICAL, np.int8)])
         self.overlap = np.concatenate([pairs["overlap"], pairs["overlap"], lengths])
-        self.identity = np.concatenate([pairs["identity"], pairs["identity"], np.ones(len(unique))])
+        self.identity = np.concatenate(
+            [pairs["identity"], pairs["identity"], np.ones(len(unique), np.float32)]
+        )
         self.flipped = np.concatenate(
             [pairs["flipped"], pairs["flipped"], np.zeros(len(unique), dtype=bool)]
         )
@@ -109,3 +113,13 @@ class Relations:
         result = np.full(self.groups.max(initial=-1) + 1, -1)
         result[groups] = rows[first]
         return result
+
+
+def _between(pairs: pd.DataFrame, groups: np.ndarray) -> pd.DataFrame:
+    """Return pairs of sequences as pairs of groups, in order, each once and none with itself."""
+    one, two = groups[pairs["first"]], groups[pairs["second"]]
+    named = pairs.assign(first=np.minimum(one, two), second=np.maximum(one, two))
+    named = named[one != two]
+    equal = -named["overlap"] * named["identity"]
+    named = named.iloc[np.lexsort((equal, named["second"], named["first"]))]
+    return named.drop_duplicates(["first", "second"], ignore_index=True)

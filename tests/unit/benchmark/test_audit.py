@@ -122,6 +122,50 @@ def test_training_rows_are_compared_with_those_of_other_folds_only():
     assert audit.summary["within_test"] == {"identical": 0, "near": 0, "overlap": 0}
 
 
+def mutate(generator, sequence, first, last, number=3):
+    letters = list(sequence)
+    for place in generator.choice(np.arange(first, last), number, replace=False):
+        letters[place] = generator.choice([base for base in "ACGT" if base != letters[place]])
+    return "".join(letters)
+
+
+@pytest.mark.parametrize(("train_rows", "test_rows"), [(1500, 375), (400, 375), (20, 700)])
+def test_all_leaks_within_a_large_family_are_found_in_any_order_of_rows(train_rows, test_rows):
+    generator = np.random.default_rng(10)
+    element = draw(generator, 230)
+    train = [mutate(generator, element, 0, 115) for _ in range(train_rows)]
+    test = [mutate(generator, element, 115, 230) for _ in range(test_rows)]
+    for order in (slice(None), slice(None, None, -1)):
+        audit = audit_task(table_of(train[order], test[order]), "binary", CONFIG)
+        # Every test row differs from every training row in six of 230 bases.
+        assert audit.summary["test_in_train"] == {"identical": 0, "near": test_rows, "overlap": 0}
+        rows = audit.rows[train_rows:]
+        assert rows["identity"].between(224 / 230 - 1e-6, 1).all()
+        for where in ("train_in_other_folds", "within_train", "within_test"):
+            related = audit.summary[where]["near"] + audit.summary[where]["identical"]
+            assert related == (test_rows if where == "within_test" else train_rows)
+
+
+def test_relations_do_not_depend_on_the_order_of_rows():
+    generator = np.random.default_rng(11)
+    elements = [draw(generator, 200) for _ in range(30)]
+    rows = []
+    for _ in range(1500):
+        flanks = [draw(generator, int(n)) for n in generator.integers(0, 60, size=2)]
+        core = mutate(generator, elements[int(30 * generator.random() ** 3)], 0, 200, 8)
+        rows.append(flanks[0] + core + flanks[1])
+    table = table_of(rows[:1000], rows[1000:])
+    config = AuditConfig(**{**CONFIG.__dict__, "most_places": 50})
+    shuffled = table.sample(frac=1, random_state=1)
+    one, two = (audit_task(t, "binary", config) for t in (table, shuffled))
+    compared = one.rows.merge(two.rows, on="id")
+    assert (compared["relation_x"] == compared["relation_y"]).all()
+    assert (compared["overlap_x"] == compared["overlap_y"]).all()
+    assert compared["relation_x"].nunique() > 1
+    for where in ("test_in_train", "train_in_other_folds", "within_train", "within_test"):
+        assert one.summary[where] == two.summary[where]
+
+
 def test_rows_with_the_same_sequence_and_another_label_are_counted():
     generator = np.random.default_rng(2)
     one, two, three = (draw(generator, 300) for _ in range(3))

@@ -9,9 +9,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from dnalm.benchmark.likeness import LikenessConfig, find_alike
+from dnalm.benchmark.likeness import TEST, LikenessConfig, find_alike
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 CONFIG = LikenessConfig(
@@ -40,7 +41,7 @@ def mutate(generator, sequence, rate):
 
 
 def pairs_of(sequences, config=CONFIG):
-    table = find_alike(sequences, config).pairs
+    table = find_alike(sequences, np.zeros(len(sequences)), config).pairs
     return {(row.first, row.second): row for row in table.itertuples()}
 
 
@@ -112,16 +113,43 @@ def test_a_repeat_between_other_flanks_does_not_count_but_whole_copies_of_it_do(
     assert set(pairs_of([repeat, *inside])) == {(0, i) for i in range(1, 21)}
 
 
-def test_where_all_is_repeats_so_many_places_of_the_rarest_are_followed():
+def test_where_all_is_repeats_so_many_places_are_followed_of_each():
     sequences = [draw(np.random.default_rng(3), 300)] * 30
-    found = find_alike(sequences, replace(CONFIG, most_places=5))
+    found = find_alike(sequences, np.zeros(30), replace(CONFIG, most_places=5))
     assert found.repeats == found.seeds > 10
-    # Each finds the first five but itself.
-    assert set(zip(found.pairs["first"], found.pairs["second"], strict=True)) == {
-        (min(i, j), max(i, j)) for i in range(30) for j in range(5) if i != j
-    }
-    found = find_alike(sequences, replace(CONFIG, most_places=30))
+    assert set(found.pairs["first"]) | set(found.pairs["second"]) == set(range(30))
+    assert 30 / 2 <= len(found.pairs) <= 30 * 5
+    found = find_alike(sequences, np.zeros(30), replace(CONFIG, most_places=30))
     assert (len(found.pairs), found.repeats) == (30 * 29 / 2, 0)
+
+
+def deletion(generator, sequence, length):
+    place = int(generator.integers(len(sequence) // 8, len(sequence) * 7 // 8))
+    return sequence[:place] + sequence[place + length :]
+
+
+@pytest.mark.parametrize("change", ["substitutions", "deletions"])
+def test_every_row_of_a_large_family_finds_its_like_on_every_side(change):
+    generator = np.random.default_rng(8)
+    element = draw(generator, 400)
+    family = [mutate(generator, element, 3 / 400) for _ in range(900)]
+    if change == "deletions":
+        family = [deletion(generator, variant, 3) for variant in family]
+    # One side is large, one small, one holds a single row, and the rest are test rows.
+    sides = np.repeat([0, 1, 2, TEST], [600, 100, 1, 199])
+    order = generator.permutation(900)
+    pairs = find_alike(
+        [family[row] for row in order], sides[order], replace(CONFIG, most_places=100)
+    ).pairs
+    one, two = order[pairs["first"]], order[pairs["second"]]
+    met = pd.DataFrame({"row": np.append(one, two), "side": sides[np.append(two, one)]})
+    training = met[met["side"] != TEST]
+    for side in np.unique(sides):
+        rows = set(np.flatnonzero(sides == side))
+        assert rows <= set(training.loc[sides[training["row"]] == side, "row"])
+        assert rows <= set(training.loc[training["side"] != side, "row"])
+        if side != 2:
+            assert rows <= set(met.loc[met["side"] == side, "row"])
 
 
 def test_variants_and_shifted_windows_all_find_a_relative_though_their_seeds_are_repeats():
@@ -130,8 +158,8 @@ def test_variants_and_shifted_windows_all_find_a_relative_though_their_seeds_are
     variants = [mutate(generator, element, 2 / 120) for _ in range(800)]
     tiles = [genome[start : start + 700] for start in range(800)]
     for sequences in (variants, [reverse(t) if i % 2 else t for i, t in enumerate(tiles)]):
-        pairs = find_alike(sequences, replace(CONFIG, most_places=200)).pairs
-        assert len(np.unique(pairs[["first", "second"]])) == 800
+        pairs = pairs_of(sequences, replace(CONFIG, most_places=200))
+        assert len(np.unique(list(pairs))) == 800
 
 
 def test_short_and_unknown_sequences_are_compared_as_far_as_they_go():
@@ -218,7 +246,7 @@ generator = np.random.default_rng(seed)
 genome = "".join(np.array(list("ACGT"))[generator.integers(4, size=size)])
 starts = generator.integers(0, size - 1000, size=number)
 windows = [genome[start : start + 1000] for start in starts]
-pairs = find_alike(windows, LikenessConfig(**config)).pairs
+pairs = find_alike(windows, np.arange(number) % 10, LikenessConfig(**config)).pairs
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([starts.tolist(), len(pairs), peak]))
 """
@@ -239,3 +267,43 @@ def test_sixty_thousand_sequences_of_a_thousand_bases_need_less_than_two_gigabyt
     expected = np.searchsorted(ordered, ordered + 950, side="right") - np.arange(number) - 1
     assert pairs == expected.sum()
     assert peak < 2_000_000  # KiB
+
+
+FAMILY = """
+import json, resource, sys
+import numpy as np
+from dnalm.benchmark.likeness import LikenessConfig, find_alike
+
+config, length, deleted = json.loads(sys.argv[1])
+generator, rows, letters = np.random.default_rng(1), 30_000, np.array(list("ACGT"))
+element = generator.integers(4, size=length)
+sequences = []
+for _ in range(rows):
+    variant = element.copy()
+    variant[generator.integers(length, size=length // 50)] = generator.integers(4)
+    place = generator.integers(100, length - 100)
+    sequences.append("".join(letters[np.delete(variant, range(place, place + deleted))]))
+sides = np.where(np.arange(rows) % 5, np.arange(rows) % 10, -1)
+find = find_alike(sequences, sides, LikenessConfig(**config))
+pairs = find.pairs
+beyond = pairs[(sides[pairs["first"]] == -1) != (sides[pairs["second"]] == -1)]
+test_rows = np.unique(beyond[["first", "second"]])
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps([int((sides[test_rows] == -1).sum()), usage.ru_maxrss, usage.ru_utime]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("deleted", [0, 3])
+def test_thirty_thousand_variants_of_one_sequence_need_little_time_and_memory(deleted):
+    done = subprocess.run(
+        [sys.executable, "-c", FAMILY, json.dumps([asdict(CONFIG), 1000, deleted])],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        check=True,
+    )
+    related, peak, seconds = json.loads(done.stdout)
+    assert related == 6000
+    assert peak < 2_500_000  # KiB
+    assert seconds < 120
