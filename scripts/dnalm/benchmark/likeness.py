@@ -7,7 +7,9 @@ repeat do not, because their flanks differ.
 Shapes: R sequences.
 """
 
-from collections.abc import Sequence
+import logging
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +33,9 @@ from dnalm.benchmark.tandem import find_tandems
 
 TEST = -1  # the side of test rows
 HITS_AT_ONCE = 1 << 21  # what is held of the work that lies ahead
+LINE_SECONDS = 60
+
+log = logging.getLogger(__name__)
 
 COLUMNS = {
     "first": "int32",
@@ -121,10 +126,10 @@ def _search(
     counts = count_hits(index)
     part = np.cumsum(counts) // HITS_AT_ONCE
     parts = []
-    for rows in _runs(part):
+    for rows in _watched(_runs(part), "seeds"):
         hits, limits = rare_hits(rows, counts[rows].sum(), index)
         parts.append(compare(rows, hits, limits, False, *shared))
-    for rows in _runs(np.arange(len(known)) // (HITS_AT_ONCE // most + 1)):
+    for rows in _watched(_runs(np.arange(len(known)) // (HITS_AT_ONCE // most + 1)), "repeats"):
         for circle in (OTHERS, OWN):
             open_rows = rows[near[rows, circle] < ENOUGH]
             hits, limits = repeat_hits(open_rows, circle, most, index, ordered)
@@ -135,6 +140,16 @@ def _search(
 def _runs(parts: np.ndarray) -> list[np.ndarray]:
     """Return the positions of each run of equal numbers, in order."""
     return np.split(np.arange(len(parts)), np.flatnonzero(np.diff(parts)) + 1) if len(parts) else []
+
+
+def _watched(runs: list[np.ndarray], what: str) -> Iterator[np.ndarray]:
+    """Yield runs of rows; a line a minute says how many are done."""
+    line = time.monotonic() + LINE_SECONDS
+    for rows in runs:
+        yield rows
+        if time.monotonic() >= line:
+            line = time.monotonic() + LINE_SECONDS
+            log.info("%d of %d sequences are compared by %s", rows[-1] + 1, runs[-1][-1] + 1, what)
 
 
 def _pairs(parts: list[tuple[np.ndarray, ...]], order: np.ndarray) -> pd.DataFrame:

@@ -162,6 +162,19 @@ def test_variants_and_shifted_windows_all_find_a_relative_though_their_seeds_are
         assert len(np.unique(list(pairs))) == 800
 
 
+def test_a_line_a_minute_says_how_many_sequences_are_compared(monkeypatch, caplog):
+    sequences = [draw(np.random.default_rng(9), 300)] * 30
+    with caplog.at_level("INFO", logger="dnalm.benchmark.likeness"):
+        pairs_of(sequences)
+        assert not caplog.messages
+        monkeypatch.setattr("dnalm.benchmark.likeness.LINE_SECONDS", 0)
+        pairs_of(sequences)
+    assert set(caplog.messages) == {
+        "30 of 30 sequences are compared by seeds",
+        "30 of 30 sequences are compared by repeats",
+    }
+
+
 def test_short_and_unknown_sequences_are_compared_as_far_as_they_go():
     generator = np.random.default_rng(4)
     short = draw(generator, 40)
