@@ -95,11 +95,13 @@ def find_alike(sequences: Sequence[str], sides: np.ndarray, config: LikenessConf
     come in order.
     """
     sides = np.asarray(sides, dtype=np.int64)
-    sides = np.where(sides == TEST, sides.max(initial=TEST) + 1, sides)
+    test = sides.max(initial=TEST) + 1
+    sides = np.where(sides == TEST, test, sides)
     hashes = pd.util.hash_array(np.array([*sequences, ""], dtype=object))[:-1]
     order = np.lexsort((hashes, sides))
     packed = Sequences.of([sequences[row] for row in order])
-    parts, index = _search(packed, sides[order], config)
+    bounds = np.searchsorted(sides[order], np.arange(test + 2))
+    parts, index = _search(packed, Sides(sides[order], bounds, test), config)
     return Likeness(
         pairs=_pairs(parts, order),
         seeds=len(index.followed),
@@ -108,20 +110,18 @@ def find_alike(sequences: Sequence[str], sides: np.ndarray, config: LikenessConf
 
 
 def _search(
-    packed: Sequences, sides: np.ndarray, config: LikenessConfig
+    packed: Sequences, sides: Sides, config: LikenessConfig
 ) -> tuple[list[tuple[np.ndarray, ...]], Index]:
     """Return the columns of the pairs, in parts, and the index of seeds; sequences are by sides."""
     seeds, known = find_seeds(packed, config.k, config.window), packed.known
     most = min(config.most_places, len(seeds.rows) + 1)
     index = make_index(seeds, packed.starts, config.k, most)
-    numbers = np.arange(sides.max(initial=TEST) + 2)
-    ordered = Sides(of=sides, bounds=np.searchsorted(sides, numbers), test=numbers[-2])
     rules = Rules(config.min_identity, config.min_overlap, config.near_share)
     codes = packed.codes | find_tandems(packed.codes, packed.starts) * np.uint8(REPEATED)
     near = np.zeros((len(known), 3), dtype=np.int64)
     near[:, UNASKED] = PLENTY
     telling = count_known(codes, packed.starts)
-    shared = near, packed._replace(codes=codes), telling, index, ordered, rules
+    shared = near, packed._replace(codes=codes), telling, index, sides, rules
 
     counts = count_hits(index)
     part = np.cumsum(counts) // HITS_AT_ONCE
@@ -132,7 +132,7 @@ def _search(
     for rows in _watched(_runs(np.arange(len(known)) // (HITS_AT_ONCE // most + 1)), "repeats"):
         for circle in (OTHERS, OWN):
             open_rows = rows[near[rows, circle] < ENOUGH]
-            hits, limits = repeat_hits(open_rows, circle, most, index, ordered)
+            hits, limits = repeat_hits(open_rows, circle, most, index, sides)
             parts.append(compare(open_rows, hits, limits, True, *shared))
     return parts, index
 

@@ -162,6 +162,17 @@ def test_variants_and_shifted_windows_all_find_a_relative_though_their_seeds_are
         assert len(np.unique(list(pairs))) == 800
 
 
+def test_training_rows_find_those_of_every_other_fold_where_there_are_no_test_rows():
+    generator = np.random.default_rng(10)
+    element = draw(generator, 300)
+    family = [mutate(generator, element, 2 / 300) for _ in range(200)]
+    sides = np.append(np.zeros(195), np.ones(5))
+    pairs = find_alike(family, sides, replace(CONFIG, most_places=20)).pairs
+    one, two = pairs["first"].to_numpy(), pairs["second"].to_numpy()
+    other = sides[one] != sides[two]
+    assert set(one[other]) | set(two[other]) == set(range(200))
+
+
 def test_a_line_a_minute_says_how_many_sequences_are_compared(monkeypatch, caplog):
     sequences = [draw(np.random.default_rng(9), 300)] * 30
     with caplog.at_level("INFO", logger="dnalm.benchmark.likeness"):
