@@ -59,7 +59,7 @@ def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
     training rows by the closest one that is validation in other splits, `within_train` and
     `within_test` rows by the closest other row of their split. `other_labels` are rows whose
     sequence, or nearly so, stands in the task with another label too; None for kinds of labels
-    that differ anyway.
+    that differ anyway. `too_short` are rows whose near duplicates may be missed.
     """
     started = time.monotonic()
     likeness = {name: getattr(config, name) for name in LikenessConfig.__annotations__}
@@ -82,6 +82,7 @@ def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
         "pairs": len(relations.pairs),
         "seeds": relations.likeness.seeds,
         "repeats_not_followed": relations.likeness.repeats,
+        "too_short": int((~relations.compared).sum()),
         "confounding": confounding(table, kind),
         "contigs": share_contigs(find_contigs(table["provenance"]), table["split"]),
         "settings": asdict(config),

@@ -32,6 +32,8 @@ from dnalm.benchmark.overlay import ENOUGH, PLENTY, REPEATED, compare
 from dnalm.benchmark.tandem import find_tandems
 
 TEST = -1  # the side of test rows
+SMALLER = (15, 11, 7)  # k of the seeds of short sequences, of which every k-mer is one
+PARTS = 3  # a sequence is short where it is not so many times the stretch that is always found
 HITS_AT_ONCE = 1 << 21  # what is held of the work that lies ahead
 LINE_SECONDS = 60
 
@@ -51,6 +53,8 @@ class LikenessConfig:
     """What counts as alike, and how candidates are found.
 
     k, window: of the seeds (`find_seeds`); a stretch of k + window − 1 equal bases is always found.
+        Sequences of less than three times this stretch are compared again with each other, by ever
+        smaller seeds, until it is a third of them or seven bases.
     most_places: a seed at more places than this is a repeat. Where a sequence has few near
         duplicates yet, so many places of its rarest repeats are followed beyond its side, and as
         many within.
@@ -73,11 +77,18 @@ class LikenessConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """Pairs (columns `COLUMNS`), and how many different seeds there were and were repeats."""
+    """Pairs of R sequences that are alike, and what they were found by.
+
+    pairs: columns `COLUMNS`.
+    seeds, repeats: how many different seeds there were, and were repeats.
+    compared: bool [R], whether a sequence has a seed left wherever one base differs; others are too
+        short for that.
+    """
 
     pairs: pd.DataFrame
     seeds: int
     repeats: int
+    compared: np.ndarray
 
 
 def find_alike(sequences: Sequence[str], sides: np.ndarray, config: LikenessConfig) -> Likeness:
@@ -99,41 +110,62 @@ def find_alike(sequences: Sequence[str], sides: np.ndarray, config: LikenessConf
     sides = np.where(sides == TEST, test, sides)
     hashes = pd.util.hash_array(np.array([*sequences, ""], dtype=object))[:-1]
     order = np.lexsort((hashes, sides))
-    packed = Sequences.of([sequences[row] for row in order])
-    bounds = np.searchsorted(sides[order], np.arange(test + 2))
-    parts, index = _search(packed, Sides(sides[order], bounds, test), config)
-    return Likeness(
-        pairs=_pairs(parts, order),
-        seeds=len(index.followed),
-        repeats=int((~index.followed).sum()),
-    )
+    texts, sides = [sequences[row] for row in order], sides[order]
+    known = Sequences.of(texts).known
+    near = np.zeros((len(texts), 3), dtype=np.int64)
+    near[:, UNASKED] = PLENTY
+    found, seeds, repeats, compared = [], 0, 0, np.zeros(len(texts), dtype=bool)
+    for rows, k, window in _rounds(known, config):
+        packed = Sequences.of([texts[row] for row in rows])
+        bounds = np.searchsorted(sides[rows], np.arange(test + 2))
+        own = near[rows]
+        parts, index = _search(packed, Sides(sides[rows], bounds, test), own, k, window, config)
+        found += [(rows[one], rows[two], *others) for one, two, *others in parts]
+        seeds += len(index.followed)
+        repeats += int((~index.followed).sum())
+        compared[order[rows[index.rows]]] = True  # those with a seed
+        near[rows] = own
+    compared[order[known < 2 * SMALLER[-1]]] = False
+    return Likeness(pairs=_pairs(found, order), seeds=seeds, repeats=repeats, compared=compared)
+
+
+def _rounds(known: np.ndarray, config: LikenessConfig) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Yield k and window of seeds and the rows that are compared by them, first all."""
+    yield np.arange(len(known)), config.k, config.window
+    stretch = config.k + config.window - 1
+    for k in SMALLER:
+        rows = np.flatnonzero(known < PARTS * stretch)
+        if k < stretch and len(rows):
+            yield rows, k, 1
+            stretch = k
 
 
 def _search(
-    packed: Sequences, sides: Sides, config: LikenessConfig
+    packed: Sequences,
+    sides: Sides,
+    near: np.ndarray,
+    k: int,
+    window: int,
+    config: LikenessConfig,
 ) -> tuple[list[tuple[np.ndarray, ...]], Index]:
-    """Return the columns of the pairs, in parts, and the index of seeds; sequences are by sides."""
-    seeds, known = find_seeds(packed, config.k, config.window), packed.known
+    """Return the columns of the pairs, in parts, and the index of seeds; `near` is counted on."""
+    seeds, rows = find_seeds(packed, k, window), np.arange(len(packed.known))
     most = min(config.most_places, len(seeds.rows) + 1)
-    index = make_index(seeds, packed.starts, config.k, most)
+    index = make_index(seeds, packed.starts, k, most)
     rules = Rules(config.min_identity, config.min_overlap, config.near_share)
     codes = packed.codes | find_tandems(packed.codes, packed.starts) * np.uint8(REPEATED)
-    near = np.zeros((len(known), 3), dtype=np.int64)
-    near[:, UNASKED] = PLENTY
     telling = count_known(codes, packed.starts)
     shared = near, packed._replace(codes=codes), telling, index, sides, rules
 
-    counts = count_hits(index)
-    part = np.cumsum(counts) // HITS_AT_ONCE
-    parts = []
-    for rows in _watched(_runs(part), "seeds"):
-        hits, limits = rare_hits(rows, counts[rows].sum(), index)
-        parts.append(compare(rows, hits, limits, False, *shared))
-    for rows in _watched(_runs(np.arange(len(known)) // (HITS_AT_ONCE // most + 1)), "repeats"):
+    counts, parts = count_hits(index), []
+    for some in _watched(_runs(np.cumsum(counts) // HITS_AT_ONCE), "seeds"):
+        hits, limits = rare_hits(some, counts[some].sum(), index)
+        parts.append(compare(some, hits, limits, False, *shared))
+    for some in _watched(_runs(rows // (HITS_AT_ONCE // most + 1)), "repeats"):
         for circle in (OTHERS, OWN):
-            open_rows = rows[near[rows, circle] < ENOUGH]
-            hits, limits = repeat_hits(open_rows, circle, most, index, sides)
-            parts.append(compare(open_rows, hits, limits, True, *shared))
+            wanting = some[near[some, circle] < ENOUGH]
+            hits, limits = repeat_hits(wanting, circle, most, index, sides)
+            parts.append(compare(wanting, hits, limits, True, *shared))
     return parts, index
 
 

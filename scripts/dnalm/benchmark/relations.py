@@ -49,6 +49,9 @@ class Relations:
         self.groups, unique = pd.factorize(texts)
         held = pd.DataFrame({"group": self.groups, "side": sides}).drop_duplicates()
         self.likeness = find_alike(unique[held["group"]], held["side"].to_numpy(), config)
+        seeded = np.zeros(len(unique), dtype=bool)
+        seeded[held["group"].to_numpy()[self.likeness.compared]] = True
+        self.compared = seeded[self.groups]  # [N], the others are too short
         lengths = np.array([len(text) - text.count("N") for text in unique], dtype=np.int32)
         self.pairs = pairs = _between(self.likeness.pairs, held["group"].to_numpy(np.int32))
         one, two = (pairs[name].to_numpy() for name in ("first", "second"))

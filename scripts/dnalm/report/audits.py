@@ -23,7 +23,8 @@ COLUMNS = {
     "audits": [
         *["task", "train_rows", "test_rows"],
         *[f"{where}_{relation}" for where in COUNTED for relation in RELATED],
-        *["other_labels", "gc_strength", "length_strength", "repeats_not_followed"],
+        *["other_labels", "gc_strength", "length_strength"],
+        *["repeats_not_followed", "too_short"],
         *["contigs_from", "train_placed", "test_placed", "shared_contigs", "test_rows_shared"],
     ],
     "exposure": ["task", "corpus", "models", "rows", *EXPOSURE],
@@ -59,12 +60,13 @@ def audits_table(
                     for what in ("gc", "length")
                 },
                 "repeats_not_followed": audit["repeats_not_followed"],
+                "too_short": audit.get("too_short"),  # audits of old did not count them
                 "contigs_from": source,
                 **({} if shared is None else _contigs(shared)),
             }
         )
     table = pd.DataFrame(rows, columns=COLUMNS["audits"])
-    counts = ["train_placed", "test_placed", "shared_contigs", "test_rows_shared"]
+    counts = ["too_short", "train_placed", "test_placed", "shared_contigs", "test_rows_shared"]
     return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task", ignore_index=True)
 
 

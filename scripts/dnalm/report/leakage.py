@@ -12,6 +12,14 @@ NOT_SEARCHED = "not looked for"
 SPLITS = ("train", "test")
 # Of the relations that are shown as a share: the rows they are a share of.
 OTHERS = {"train_in_other_folds": "train", "within_train": "train", "within_test": "test"}
+UNSEEN = {
+    "too_short": "Rows of fewer than 14 known bases, or without seven in a row, are too short to "
+    "be compared well: {}. Identical ones are found, near duplicates may be missed.",
+    "repeats_not_followed": "Stretches that stand at very many places were followed to a sample of "
+    "them, in the row's own split or fold and in the others: {}. Of a large family some near "
+    "duplicates of each row are found, not all; a relation to rows with which it shares nothing "
+    "rarer than such stretches may be missed.",
+}
 # From which share of leaking test rows on a score is marked, and how.
 MARKS = ((0.1, "‡"), (0.01, "†"))
 
@@ -36,6 +44,17 @@ def identity_grid(audits: pd.DataFrame) -> Grid:
     headings += ["overlapping one", "training rows related to one of another fold"]
     headings += ["training rows related to another", "test rows related to another"]
     return make_grid([*headings, "rows with a twin of another label"], rows, first=1)
+
+
+def search_notes(audits: pd.DataFrame) -> list[str]:
+    """Return what the search for related rows could not see, a sentence for each sort."""
+    notes = []
+    for column, sentence in UNSEEN.items():
+        of = audits[audits[column].fillna(0) > 0]
+        numbers = [f"{count(row[column])} in {row['task']}" for row in of.to_dict("records")]
+        if numbers:
+            notes.append(sentence.format(", ".join(numbers)))
+    return notes
 
 
 def confounding_grid(audits: pd.DataFrame) -> Grid:

@@ -31,6 +31,7 @@ from dnalm.report.leakage import (
     identity_grid,
     lift_grid,
     overlaps_grid,
+    search_notes,
 )
 from dnalm.report.scoring import describe, shared_name
 from dnalm.report.series import Series, add_labels, plan
@@ -117,6 +118,7 @@ def make_page(
         correction=CORRECTIONS[config.correction],
         leak=LEAKS[config.leak],
         identity=identity_grid(tables["audits"]),
+        unseen=search_notes(tables["audits"]),
         clean=clean_grid(tables["summary"]),
         confounding=confounding_grid(tables["audits"]),
         exposure=exposure_grid(tables["exposure"]),

@@ -122,6 +122,20 @@ def test_training_rows_are_compared_with_those_of_other_folds_only():
     assert audit.summary["within_test"] == {"identical": 0, "near": 0, "overlap": 0}
 
 
+@pytest.mark.parametrize("length", [14, 20, 25, 30, 40, 60])
+def test_near_duplicates_of_short_rows_are_found_and_too_short_ones_counted(length):
+    generator = np.random.default_rng(length)
+    train = [draw(generator, length) for _ in range(200)]
+    test = [mutate(generator, row, 0, length, 1) for row in train]
+    # Others are long or too short; these are compared too, or counted.
+    train += [draw(generator, 500) for _ in range(300)] + ["ACGTT"]
+    test += ["ACGTACGTACCTG", "ACGTT", "N" * 40, "ACGTNN" * 6]
+    audit = audit_task(table_of(train, test), "binary", CONFIG)
+    relations = audit.rows["relation"][len(train) :].tolist()
+    assert relations == ["near"] * 200 + ["none", "identical", "none", "none"]
+    assert audit.summary["too_short"] == 5
+
+
 def mutate(generator, sequence, first, last, number=3):
     letters = list(sequence)
     for place in generator.choice(np.arange(first, last), number, replace=False):

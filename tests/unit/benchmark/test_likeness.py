@@ -260,6 +260,30 @@ def test_columns_with_an_n_are_left_out_as_by_brute_force(seed):
     assert compared > 100
 
 
+def test_pairs_of_short_sequences_are_those_of_brute_force():
+    generator = np.random.default_rng(12)
+    place, sequences = draw(generator, 120), []
+    for i in range(80):
+        length = int(generator.integers(12, 80))
+        start = int(generator.integers(0, 120 - length))
+        sequence = mutate(generator, place[start : start + length], 1 / length)
+        sequences.append(reverse(sequence) if i % 2 else sequence)
+    found, compared = pairs_of(sequences), 0
+    for first, second in itertools.combinations(range(80), 2):
+        expected = best_by_brute_force(sequences[first], sequences[second])
+        row = found.get((first, second))
+        if expected is None:
+            assert row is None or row.identity < 1  # those with gaps
+            continue
+        # A third of the longer one, or seven bases.
+        longer = max(len(sequences[first]), len(sequences[second]))
+        stretch = next(k for least, k in ((45, 15), (33, 11), (0, 7)) if longer >= least)
+        if row is not None or share_known_bases(sequences[first], sequences[second], stretch):
+            assert (row.overlap, round(row.overlap * row.identity)) == expected
+            compared += 1
+    assert compared > 200
+
+
 IN_ITS_OWN_PROCESS = """
 import json, resource, sys
 import numpy as np

@@ -240,7 +240,7 @@ class Run:
         self.locations.append(str(path))
         self.located.append({"corpus": "toy", "task": task})
 
-    def add_audit(self, task, relations=None, contigs=None, other_labels=0):
+    def add_audit(self, task, relations=None, contigs=None, other_labels=0, repeats=0, too_short=0):
         """Plant the relations of test rows to training rows; none if not given."""
         tests = self.tasks[task]["rows"]["test"]
         relations = [*(relations or []), *["none"] * (tests - len(relations or []))]
@@ -259,7 +259,8 @@ class Run:
             "within_train": others | {"identical": 18},
             "within_test": others,
             "other_labels": other_labels,
-            "repeats_not_followed": 0,
+            "repeats_not_followed": repeats,
+            "too_short": too_short,
             "confounding": {name: {"strength": value} for name, value in strengths.items()},
             "contigs": contigs,
         }

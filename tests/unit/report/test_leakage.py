@@ -4,7 +4,7 @@ import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from dnalm.report.comparison import BootstrapConfig
-from dnalm.report.leakage import add_marks, clean_grid, mark
+from dnalm.report.leakage import add_marks, clean_grid, mark, search_notes
 from dnalm.report.page import ReportConfig, make_page
 from dnalm.report.plain import plain_summary
 from dnalm.report.scored import Statistics
@@ -126,6 +126,29 @@ def test_comparisons_are_corrected_among_those_of_one_sort(run):
     # Two methods of one model on three tasks.
     assert sorted(others["task"]) == ["simulated.enhancers", TASK, "simulated.shuffled"]
     assert set(others["reference_method"]) | set(others["method"]) == {"probe", "ia3"}
+
+
+def test_what_the_search_could_not_see_is_said_on_the_page(run, tmp_path):
+    run.add_audit(TASK, repeats=1200)
+    run.add_audit("simulated.enhancers", too_short=7, repeats=3)
+    audits = run.tables()["audits"]
+    short, repeats = search_notes(audits)
+    assert "compared well: 7 in simulated.enhancers. Identical" in short
+    assert f": 3 in simulated.enhancers, 1,200 in {TASK}. Of a large family" in repeats
+    assert search_notes(audits.assign(repeats_not_followed=0, too_short=pd.NA)) == []
+    tables = run.tables()
+    write_tables(tables, {name: str(tmp_path / f"{name}.tsv") for name in tables})
+    tables = read_tables({name: str(tmp_path / f"{name}.tsv") for name in tables})
+    config = ReportConfig(
+        title="x",
+        statistic="mean_2sd",
+        bootstrap={"draws": 200, "seed": 1, "level": 0.95},
+        correction="holm",
+        leak="overlap",
+    )
+    page = make_page(tables, stages_table(tmp_path / "none", tables), config)
+    assert "7 in simulated.enhancers." in page
+    assert f"1,200 in {TASK}." in page
 
 
 def test_the_page_marks_scores_of_leaking_tasks_and_shows_the_clean_ones(run, tmp_path):
