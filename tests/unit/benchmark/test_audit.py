@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyfaidx import Fasta
-from scipy.stats import mannwhitneyu, spearmanr
+from scipy.stats import mannwhitneyu
 
 from dnalm.benchmark.audit import AuditConfig, audit_task, write_audit
 from dnalm.benchmark.confounding import confounding
@@ -239,35 +239,73 @@ def test_contigs_are_read_from_places_and_shared_ones_are_counted():
     assert share_contigs(find_contigs(["rows.csv, row 7"]), split[:1]) is None
 
 
-def test_gc_that_decides_the_label_has_a_strength_of_one_and_unrelated_gc_of_about_zero():
+def labelled(generator, rows, label, length=100):
+    """Return rows of any GC content, with labels that are a function of it, and that content."""
+    sequences = [draw(generator, length, gc) for gc in generator.random(rows)]
+    gc = np.array([sum(letter in "GC" for letter in s) / len(s) for s in sequences])
+    return pd.DataFrame({"sequence": sequences, "label": list(label(gc))}), gc
+
+
+WAYS = {
+    "two": lambda gc: (gc > 0.4).astype(int),
+    "three": lambda gc: np.digitize(gc, [0.3, 0.7]),
+    "five": lambda gc: np.digitize(gc, [0.2, 0.4, 0.6, 0.8]),
+    "extremes": lambda gc: (np.abs(gc - 0.5) > 0.25).astype(int),
+    "stripes": lambda gc: (5 * gc).astype(int) % 2,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_gc_that_decides_classes_in_any_way_has_a_strength_of_one_and_shuffled_gc_none(way):
     generator = np.random.default_rng(5)
-    rich = [draw(generator, 200, gc=0.8) for _ in range(100)]
-    poor = [draw(generator, 200 + i % 7, gc=0.2) for i in range(100)]
-    table = pd.DataFrame({"sequence": rich + poor, "label": [0] * 100 + [1] * 100})
-    found = confounding(table, "binary")
-    assert found["gc"]["strength"] == 1
-    length = table["sequence"].str.len()
-    u = mannwhitneyu(length[100:], length[:100]).statistic
-    assert found["length"]["strength"] == pytest.approx(abs(2 * u / 100**2 - 1))
-    shuffled = table.assign(label=generator.permutation(table["label"]))
-    assert confounding(shuffled, "binary")["gc"]["strength"] < 0.25
+    table, _ = labelled(generator, 1000, WAYS[way])
+    found = confounding(table, "multiclass")
+    assert 0.95 < found["gc"]["strength"] <= 1
+    assert found["length"]["strength"] == 0  # all are 100 bases long
+    strengths = []
+    for _ in range(20):
+        shuffled = table.assign(label=generator.permutation(table["label"]))
+        strengths.append(confounding(shuffled, "multiclass")["gc"]["strength"])
+    assert np.mean(strengths) < 0.03
+    assert max(strengths) < 0.1
+
+
+def test_a_length_that_raises_the_odds_has_the_strength_of_the_odds_themselves():
+    generator = np.random.default_rng(6)
+    sequences = [draw(generator, 50 + i % 4) for i in range(4000)]
+    odds = np.array([0.2, 0.5, 0.6, 0.9])[np.arange(4000) % 4]
+    label = (generator.random(4000) < odds).astype(int)
+    found = confounding(pd.DataFrame({"sequence": sequences, "label": label}), "binary")
+    best = 2 * mannwhitneyu(odds[label == 1], odds[label == 0]).statistic
+    best = best / ((label == 1).sum() * (label == 0).sum()) - 1
+    assert found["length"]["strength"] == pytest.approx(best, abs=0.02)
 
 
 def test_strengths_of_other_kinds_are_means_over_labels_or_targets():
     generator = np.random.default_rng(6)
-    sequences = [draw(generator, 100, gc) for gc in generator.random(60)]
-    gc = np.array([sum(letter in "GC" for letter in s) / 100 for s in sequences])
-    targets = np.stack([gc, generator.random(60)], axis=1)
-    table = pd.DataFrame({"sequence": sequences, "label": list(targets)})
-    expected = (1 + abs(spearmanr(gc, targets[:, 1]).statistic)) / 2
-    found = confounding(table, "regression")
-    assert found["gc"]["strength"] == pytest.approx(expected)
-    assert found["length"]["strength"] == 0  # all are 100 bases long
+    table, gc = labelled(generator, 1000, lambda gc: gc)
+    random = generator.random(1000)
+    for number in (gc, (gc - 0.5) ** 2):
+        found = confounding(table.assign(label=[[value] for value in number]), "regression")
+        assert found["gc"]["strength"] > 0.95
+    targets = np.stack([gc, random], axis=1)
+    found = confounding(table.assign(label=list(targets)), "regression")
+    assert found["gc"]["strength"] == pytest.approx(0.5, abs=0.05)
     labels = [[int(value > np.median(gc)), 1] for value in gc]  # the second one never varies
-    table = table.assign(label=labels)
-    assert confounding(table, "multilabel")["gc"]["strength"] == pytest.approx(1, abs=0.05)
-    table = table.assign(label=[[1] * int(100 * v) + [0] * (100 - int(100 * v)) for v in gc])
-    assert confounding(table, "per_base")["gc"]["strength"] > 0.99
+    found = confounding(table.assign(label=labels), "multilabel")
+    assert found["gc"]["strength"] == pytest.approx(1, abs=0.05)
+
+
+def test_of_labels_of_bases_the_share_counts_and_not_their_number():
+    generator = np.random.default_rng(7)
+    sequences = [draw(generator, int(n)) for n in generator.integers(50, 500, size=1000)]
+    # A tenth of the bases of every row, whatever its length, give or take.
+    labels = [(generator.random(len(s)) < 0.1).astype(int) for s in sequences]
+    table = pd.DataFrame({"sequence": sequences, "label": labels})
+    assert confounding(table, "per_base")["length"]["strength"] < 0.15
+    labels = [(np.arange(len(s)) < len(s) ** 2 / 600).astype(int) for s in sequences]
+    found = confounding(table.assign(label=labels), "per_base")
+    assert found["length"]["strength"] > 0.95
 
 
 def test_an_audit_is_written_and_read_back(tmp_path):
