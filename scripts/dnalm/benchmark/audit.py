@@ -43,7 +43,8 @@ class Audit:
     rows: a row per row of the task: id, relation (one of RELATIONS), partner (an id), overlap
         (bases), identity and strand. Test rows are related to training rows, training rows to
         those of other folds.
-    pairs: the closest pairs of alike sequences, whatever their splits, by the first row of each.
+    pairs: the closest pairs, whatever their splits: each row with the first one that is identical,
+        then alike sequences by the first row of each.
     """
 
     summary: dict[str, Any]
@@ -124,13 +125,21 @@ def _conflicts(relations: Relations, labels: pd.Series) -> int:
 
 
 def _pairs(relations: Relations, ids: np.ndarray, largest: int) -> pd.DataFrame:
-    first_rows = pd.Series(ids).groupby(relations.groups).first().to_numpy()
+    """Return the closest pairs: rows with the first one that is identical, then near ones, ..."""
+    _, first_rows = np.unique(relations.groups, return_index=True)
+    firsts = first_rows[relations.groups]
+    repeats = np.flatnonzero(firsts < np.arange(len(ids)))[:largest]
     count = len(relations.pairs)
-    order = np.lexsort((-relations.overlap[:count], -relations.level[:count]))[:largest]
+    order = np.lexsort((-relations.overlap[:count], -relations.level[:count]))
+    # Behind the pairs and these from their other side stands every group beside itself.
+    itself = len(relations.level) - len(first_rows) + relations.groups[repeats]
+    order = np.concatenate([itself, order[: largest - len(repeats)]])
+    one, two = (first_rows[of[order]] for of in (relations.first, relations.second))
+    two[: len(repeats)] = repeats
     return pd.DataFrame(
         {
-            "first": first_rows[relations.first[order]],
-            "second": first_rows[relations.second[order]],
+            "first": ids[one],
+            "second": ids[two],
             "relation": np.array(RELATIONS)[relations.level[order]],
             "overlap": relations.overlap[order],
             "identity": relations.identity[order],

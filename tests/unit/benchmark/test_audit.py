@@ -201,6 +201,24 @@ def test_pairs_are_listed_closest_first_up_to_the_limit():
     assert pairs["relation"].tolist() == ["near", "overlap"]
 
 
+def test_each_row_is_listed_with_the_first_one_that_is_identical():
+    generator = np.random.default_rng(13)
+    one, two, three = (draw(generator, 200) for _ in range(3))
+    near = one[:199] + ("A" if one[199] != "A" else "C")
+    table = table_of([two, one, three, one], [near, reverse(one), two, "N" * 9 + three])
+    pairs = audit_task(table, "binary", CONFIG).pairs
+    found = pairs[["first", "second", "relation", "overlap"]].to_numpy().tolist()
+    assert found == [
+        ["train.1", "train.3", "identical", 200],
+        ["train.1", "test.1", "identical", 200],
+        ["train.0", "test.2", "identical", 200],
+        ["train.1", "test.0", "near", 200],
+        ["train.2", "test.3", "near", 200],
+    ]
+    config = AuditConfig(**{**CONFIG.__dict__, "largest_pairs": 2})
+    assert audit_task(table, "binary", config).pairs.equals(pairs[:2])
+
+
 def test_overlaps_found_in_sequences_are_those_of_their_coordinates(tmp_path):
     generator = np.random.default_rng(4)
     lines = [f">{name}\n{draw(generator, 20_000)}\n" for name in ("one", "two")]
@@ -318,7 +336,8 @@ def test_an_audit_is_written_and_read_back(tmp_path):
     assert (summary["task"], summary["test_in_train"]["identical"]) == ("mine.x", 1)
     rows = pd.read_parquet(paths["rows"])
     assert rows["relation"].tolist() == ["none", "identical"]
-    assert pd.read_csv(paths["pairs"], sep="\t").empty
+    pairs = pd.read_csv(paths["pairs"], sep="\t")
+    assert pairs.to_numpy().tolist() == [["train.0", "test.0", "identical", 300, 1.0]]
 
 
 # Different sequences that stand, as written, in both files (the data's README).
