@@ -43,7 +43,7 @@ def test_the_workflow_plans_from_another_directory(workflow, tmp_path):
     assert plan["make_task"] == 18
 
 
-def test_all_models_on_850_species_and_18_tasks_stay_below_4000_jobs(workflow, tmp_path):
+def test_all_eight_models_and_every_method_on_18_tasks_stay_below_4000_jobs(workflow, tmp_path):
     rows = [f"species{i}\thttps://genomes.example.org/{i}.fna.gz\n" for i in range(850)]
     sheet = tmp_path / "genomes.tsv"
     sheet.write_text("name\turl\n" + "".join(rows))
@@ -51,15 +51,16 @@ def test_all_models_on_850_species_and_18_tasks_stay_below_4000_jobs(workflow, t
     corpora = "".join(
         f"  {name}: {{sheet: {sheet}}}\n" for name in ("multispecies", "multispecies-12kb")
     )
-    models = "500m-human-ref 2.5b-multi-species v2-50m-multi-species v2-500m-multi-species"
-    models += " v2-100m-multi-species v2-250m-multi-species"
+    models = "500m-human-ref 500m-1000g 2.5b-1000g 2.5b-multi-species v2-50m-multi-species"
+    models += " v2-100m-multi-species v2-250m-multi-species v2-500m-multi-species"
     overlay.write_text(
         f"corpora:\n{corpora}run:\n  models: [{', '.join(models.split())}]\n"
-        "finetune:\n  jobs_per_task: 1\n"
+        "  methods: [probe, mlp, ia3]\n"
     )
     plan = workflow.plan("--configfile", str(overlay))
     assert plan["encode_genome"] == 851
-    assert plan["pretrain"] == 6
+    assert plan["pretrain"] == 8
+    assert plan["probe_mlp"] == 18 * 16
     assert plan["total"] <= 4000
 
 
