@@ -33,6 +33,7 @@ from dnalm.report.leakage import (
     overlaps_grid,
     search_notes,
 )
+from dnalm.report.pairs import FEW_ROWS
 from dnalm.report.scoring import describe, shared_name
 from dnalm.report.series import Series, add_labels, plan
 from dnalm.report.template import render
@@ -123,6 +124,7 @@ def make_page(
         confounding=confounding_grid(tables["audits"]),
         exposure=exposure_grid(tables["exposure"]),
         overlaps=overlaps_grid(tables["tasks"]),
+        few=FEW_ROWS,
         lift=lift_grid(tables["lift"]),
         cards=cards,
         listed=LISTED,

@@ -1,5 +1,6 @@
 """Methods compared in pairs on the same test rows: on all of them, and by where these lie."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -31,6 +32,9 @@ COLUMNS = {
         *["untrained_score", "lift", "low", "high"],
     ],
 }
+
+
+FEW_ROWS = 20  # of fewer test rows no score is given: an interval over two says nothing
 
 
 def comparisons_table(
@@ -103,7 +107,8 @@ def lift_table(
 ) -> pd.DataFrame:
     """Return trained − untrained by where the test rows lie in the pretraining genomes.
 
-    `locations` are the files named by `identities.locations`; `corpora` names each model's.
+    `locations` are the files named by `identities.locations`; `corpora` names each model's. Numbers
+    of fewer than `FEW_ROWS` rows are nan.
     """
     pairs = [pair for *pair, against in _pairs(results, identities) if against == "untrained"]
     rows = []
@@ -128,6 +133,13 @@ def lift_table(
 
 
 def _lift_row(result: Record, corpus: str, region: str, found: Difference) -> dict[str, Any]:
+    values = {
+        "score": found.first,
+        "untrained_score": found.second,
+        "lift": found.difference,
+        "low": found.low,
+        "high": found.high,
+    }
     return {
         "method": result.method,
         "model": result.model,
@@ -136,9 +148,5 @@ def _lift_row(result: Record, corpus: str, region: str, found: Difference) -> di
         "region": region,
         "rows": found.rows,
         "metric": result.metric,
-        "score": found.first,
-        "untrained_score": found.second,
-        "lift": found.difference,
-        "low": found.low,
-        "high": found.high,
+        **(values if found.rows >= FEW_ROWS else dict.fromkeys(values, math.nan)),
     }

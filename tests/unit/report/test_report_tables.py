@@ -129,6 +129,14 @@ def test_lift_is_given_for_each_region_with_its_rows(shared_tables):
     assert lift["lift"].tolist() == pytest.approx(differences.tolist())
 
 
+def test_of_a_few_rows_no_lift_is_given(shared_run, monkeypatch):
+    monkeypatch.setattr("dnalm.report.pairs.FEW_ROWS", 100)
+    lift = shared_run.tables()["lift"]
+    assert (lift["rows"] < 100).sum() == 3
+    for name in ("score", "untrained_score", "lift", "low", "high"):
+        assert (lift[name].isna() == (lift["rows"] < 100)).all()
+
+
 def test_curves_keep_each_kind_of_position_apart_and_end_in_the_models_table(shared_tables):
     tables = shared_tables
     curves = tables["curves"]
