@@ -32,7 +32,7 @@ def scores_figure(summary: pd.DataFrame, plan: Sequence[Series], note: str) -> d
     )
     tasks = sorted(data["task"].unique())
     y = alt.Y("task:N", sort=tasks, title=None, scale=alt.Scale(paddingInner=GAP))
-    y = y.axis(labelLimit=170, grid=False)
+    y = y.axis(labelLimit=240, grid=False)
     offset = alt.YOffset("series:N", sort=names)
     limits = [min(-0.1, float(data["low"].min())), 1.0]
     title = f"{metric[0].upper()}{metric[1:]} on test rows, mean ± 2 SD"
@@ -126,7 +126,7 @@ def differences_figure(
     tasks = sorted(data["task"].unique())
     y = alt.Y("task:N", sort=tasks, title=None, scale=alt.Scale(paddingInner=GAP))
     base = alt.Chart(data).encode(
-        y=y.axis(labelLimit=170, grid=False), yOffset=alt.YOffset("series:N", sort=names)
+        y=y.axis(labelLimit=240, grid=False), yOffset=alt.YOffset("series:N", sort=names)
     )
     channels = styles(own)
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=INK, strokeWidth=1.5).encode(x="x:Q")
