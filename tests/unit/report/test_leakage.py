@@ -128,6 +128,23 @@ def test_comparisons_are_corrected_among_those_of_one_sort(run):
     assert set(others["reference_method"]) | set(others["method"]) == {"probe", "ia3"}
 
 
+def page_and_text(run, folder):
+    """Return the page and the summary that are made of the run's tables, written and read back."""
+    tables = run.tables()
+    paths = {name: str(folder / f"{name}.tsv") for name in tables}
+    write_tables(tables, paths)
+    tables = read_tables(paths)
+    stages = stages_table(folder / "none", tables)
+    config = ReportConfig(
+        title="x",
+        statistic="mean_2sd",
+        bootstrap={"draws": 200, "seed": 1, "level": 0.95},
+        correction="holm",
+        leak="overlap",
+    )
+    return make_page(tables, stages, config), plain_summary(tables, stages)
+
+
 def test_what_the_search_could_not_see_is_said_on_the_page(run, tmp_path):
     run.add_audit(TASK, repeats=1200)
     run.add_audit("simulated.enhancers", too_short=7, repeats=3)
@@ -136,17 +153,7 @@ def test_what_the_search_could_not_see_is_said_on_the_page(run, tmp_path):
     assert "compared well: 7 in simulated.enhancers. Identical" in short
     assert f": 3 in simulated.enhancers, 1,200 in {TASK}. Of a large family" in repeats
     assert search_notes(audits.assign(repeats_not_followed=0, too_short=pd.NA)) == []
-    tables = run.tables()
-    write_tables(tables, {name: str(tmp_path / f"{name}.tsv") for name in tables})
-    tables = read_tables({name: str(tmp_path / f"{name}.tsv") for name in tables})
-    config = ReportConfig(
-        title="x",
-        statistic="mean_2sd",
-        bootstrap={"draws": 200, "seed": 1, "level": 0.95},
-        correction="holm",
-        leak="overlap",
-    )
-    page = make_page(tables, stages_table(tmp_path / "none", tables), config)
+    page, _ = page_and_text(run, tmp_path)
     assert "7 in simulated.enhancers." in page
     assert f"1,200 in {TASK}." in page
 
@@ -154,21 +161,9 @@ def test_what_the_search_could_not_see_is_said_on_the_page(run, tmp_path):
 def test_the_page_marks_scores_of_leaking_tasks_and_shows_the_clean_ones(run, tmp_path):
     run.add_audit(TASK, ["identical"] * 30 + ["overlap"] * 50)
     run.add_audit("simulated.enhancers", ["near"] * 5)
-    tables = run.tables()
-    paths = {name: str(tmp_path / f"{name}.tsv") for name in tables}
-    write_tables(tables, paths)
-    tables = read_tables(paths)
-    stages = stages_table(tmp_path / "none", tables)
-    config = ReportConfig(
-        title="x",
-        statistic="mean_2sd",
-        bootstrap={"draws": 200, "seed": 1, "level": 0.95},
-        correction="holm",
-        leak="overlap",
-    )
-    page = make_page(tables, stages, config)
-    text = plain_summary(tables, stages)
-    for entry in tables["summary"].to_dict("records"):
+    page, text = page_and_text(run, tmp_path)
+    summary = run.tables()["summary"]
+    for entry in summary.to_dict("records"):
         cell = f"{entry['score_mean']:.3f} ± {2 * entry['score_sd']:.3f}".replace("-", "−")
         sign = {TASK: " ‡", "simulated.enhancers": " †"}.get(entry["task"], "")
         assert f">{cell}{sign}</td>" in page
@@ -181,5 +176,5 @@ def test_the_page_marks_scores_of_leaking_tasks_and_shows_the_clean_ones(run, tm
         "(up to 20 % on simulated.promoters); without these rows scores change by"
     )
     assert sentence in page
-    changes = tables["summary"]["clean_score"] - tables["summary"]["score_mean"]
+    changes = summary["clean_score"] - summary["score_mean"]
     assert f"{changes.min():+.3f} to {changes.max():+.3f}.".replace("-", "−") in page
