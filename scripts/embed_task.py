@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dnalm.benchmark.embed import EmbedConfig
 from dnalm.benchmark.embed_shards import Embedding, embed_task
-from dnalm.benchmark.models import visible_devices
+from dnalm.devices import visible_devices
 from dnalm.job import job
 
 with job(snakemake.log[0]):

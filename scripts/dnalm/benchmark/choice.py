@@ -14,10 +14,10 @@ import pandas as pd
 
 from dnalm.benchmark.labels import CLASSES, decide
 from dnalm.benchmark.metrics import headline, score
-from dnalm.benchmark.partial import hash_array
 from dnalm.benchmark.results import RANKED, prediction_rows
 from dnalm.benchmark.splits import Splits
 from dnalm.errors import InputError
+from dnalm.partial import hash_array
 
 LOSS = "validation_loss"  # of a row of a grid
 DECIMALS, DECIMALS_OF_LOSS = 9, 6  # of scores and losses, behind which there is rounding

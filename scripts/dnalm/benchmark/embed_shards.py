@@ -28,14 +28,14 @@ from dnalm.benchmark.embed import (
     row_ids,
 )
 from dnalm.benchmark.models import load_model, read_run
-from dnalm.benchmark.partial import Partial, hold
 from dnalm.benchmark.tasks import read_task
 from dnalm.benchmark.tokens import TokenRows, name_rows
+from dnalm.devices import is_shortage
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of
 from dnalm.model.tensors import stream_arrays
+from dnalm.partial import Partial, hold
 from dnalm.processes import is_orphan
-from dnalm.training.memory import is_shortage
 
 log = logging.getLogger(__name__)
 

@@ -26,14 +26,15 @@ from dnalm.benchmark.finetuned import (
 from dnalm.benchmark.finetuning import Finetuning
 from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import headline, single_score
-from dnalm.benchmark.models import best_device, load_model
+from dnalm.benchmark.models import load_model
 from dnalm.benchmark.objectives import Scale, loss_of
-from dnalm.benchmark.partial import hold
 from dnalm.benchmark.splits import Split, Splits
 from dnalm.benchmark.tasks import read_task
 from dnalm.benchmark.tokens import TokenRows, name_rows
+from dnalm.devices import best_device
 from dnalm.errors import InputError
 from dnalm.model.adapters import add_ia3
+from dnalm.partial import hold
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,6 @@ from dnalm.benchmark.choice import (
     score_test_rows,
 )
 from dnalm.benchmark.designs import Design, MlpConfig
-from dnalm.benchmark.models import find_device
-from dnalm.benchmark.partial import Partial
 from dnalm.benchmark.results import Result
 from dnalm.benchmark.search import (
     STARTUP,
@@ -32,6 +30,8 @@ from dnalm.benchmark.search import (
 )
 from dnalm.benchmark.split_rows import SplitRows
 from dnalm.benchmark.splits import Splits
+from dnalm.devices import find_device
+from dnalm.partial import Partial
 
 BORDER = 1.05  # within this factor of an end of its range a choice lies on the border
 

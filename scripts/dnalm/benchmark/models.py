@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import torch
-
 from dnalm.errors import InputError
 from dnalm.files import read_json
 from dnalm.genome.kmers import Vocabulary
@@ -33,27 +31,3 @@ def read_run(run: str | Path) -> tuple[EncoderConfig, Vocabulary]:
             f"and vocabulary {vocabulary.version} make {vocabulary.size} tokens: correct one."
         )
     return config, vocabulary
-
-
-def best_device() -> torch.device:
-    """Return the first CUDA device, or the CPU where there is none."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def find_device(name: str, key: str) -> str:
-    """Return the device that the setting `key` asks for: cpu, cuda, or auto, the better of both.
-
-    Raises InputError where cuda is asked for and there is none.
-    """
-    present = torch.cuda.is_available()
-    if name == "cuda" and not present:
-        raise InputError(
-            f"{key} is 'cuda', but torch sees no CUDA device here: "
-            "set it to cpu, or run this job where there is one."
-        )
-    return ("cuda" if present else "cpu") if name == "auto" else name
-
-
-def visible_devices() -> list[str]:
-    """Return all visible CUDA devices by name, or the CPU where there is none."""
-    return [f"cuda:{number}" for number in range(torch.cuda.device_count())] or ["cpu"]

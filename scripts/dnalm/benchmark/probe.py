@@ -27,11 +27,11 @@ from dnalm.benchmark.choice import (
 )
 from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import loss, single_score
-from dnalm.benchmark.partial import Partial
 from dnalm.benchmark.results import Result
 from dnalm.benchmark.solver import Outcome, Rows, SolverConfig, solve
 from dnalm.benchmark.splits import Splits
 from dnalm.benchmark.tolerances import CERTIFIED, GAP, GRADIENT
+from dnalm.partial import Partial
 
 # score, converged, iterations and gap of one fit.
 Walked = dict[str, Any]

@@ -11,8 +11,8 @@ import pandas as pd
 
 from dnalm.benchmark.labels import pad, stack
 from dnalm.benchmark.metrics import METRICS_BY_KIND
-from dnalm.benchmark.partial import discard
 from dnalm.files import atomic_path, sha256_of, write_json
+from dnalm.partial import discard
 
 PREDICTION_COLUMNS = ["id", "fold", "label", "prediction"]
 PROBABILITY = "probability."  # columns of predictions, one per class or label

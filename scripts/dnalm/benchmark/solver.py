@@ -123,7 +123,7 @@ def _batched(
     import torch  # a second that small tasks need not spend
 
     from dnalm.benchmark.batched import fit_grid
-    from dnalm.benchmark.models import find_device
+    from dnalm.devices import find_device
 
     device = find_device(config.device, "probe.device")
     before = torch.get_num_threads()

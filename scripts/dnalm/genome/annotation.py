@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from isal import igzip
 
+from dnalm.compression import GZIP_MAGIC
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
-from dnalm.genome.fasta import GZIP_MAGIC
 
 TRACK = re.compile(r"(track|browser)(\s|$)")  # how a genome browser shows the file
 SEQUENCES = "##FASTA"  # what follows in a GFF3 file are the bases

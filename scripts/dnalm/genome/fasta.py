@@ -11,12 +11,11 @@ import numpy as np
 from isal import igzip
 from numpy.typing import NDArray
 
+from dnalm.compression import GZIP_MAGIC, lacks_end
 from dnalm.errors import InputError
-from dnalm.genome.bgzip import lacks_end
 from dnalm.genome.letters import IUPAC, NO_COUNTS, read_letters
 
 BLOCK_BYTES = 1 << 18  # small enough to stay in the processor's cache from step to step
-GZIP_MAGIC = b"\x1f\x8b"
 PIECE = re.compile(r"(.+):(\d+)-(\d+)")
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from isal import igzip
 
+from dnalm.compression import GZIP_MAGIC, lacks_end
 from dnalm.files import CHUNK_BYTES
-from dnalm.genome.bgzip import lacks_end
-from dnalm.genome.fasta import GZIP_MAGIC
 
 # A list of tokens begins with one of these, each alone on its line.
 TOKENS = (b"<unk>", b"<pad>", b"<mask>", b"<cls>", b"<bos>", b"<eos>")

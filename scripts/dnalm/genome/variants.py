@@ -12,8 +12,8 @@ import numpy as np
 import pysam.bcftools
 from numpy.typing import NDArray
 
+from dnalm.compression import lacks_end
 from dnalm.errors import InputError
-from dnalm.genome.bgzip import lacks_end
 
 REFERENCE_GENOTYPES = frozenset(("0|0", "0/0", "0"))
 MITOCHONDRION = ("M", "MT")

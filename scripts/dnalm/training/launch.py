@@ -26,6 +26,7 @@ from dnalm.genome.kmers import Vocabulary
 from dnalm.genome.personal import find_panel
 from dnalm.genome.samples import TrainingWindows
 from dnalm.job import job
+from dnalm.lock import Lock
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.initialise import initialise
@@ -49,7 +50,6 @@ from dnalm.training.evaluation import Evaluation
 from dnalm.training.fingerprints import name_windows, state_hash
 from dnalm.training.history import History, export_history, is_measured
 from dnalm.training.interruption import Interruption
-from dnalm.training.lock import Lock
 from dnalm.training.preflight import examine, exchange
 from dnalm.training.requeue import Stop, find_job, find_limit, go_on
 from dnalm.training.scratch import copy_genomes, copy_panel

@@ -21,8 +21,6 @@ GATHERED_BLOCKS = 2  # the one that computes and the one fetched ahead
 # Of a device's memory; the rest is for libraries, the driver and gaps between blocks.
 USABLE_SHARE = 0.9
 GB = 1e9
-# What torch says where an allocation fails and it has no class of its own for it.
-COMPLAINTS = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,12 +139,6 @@ def explain_shortage(
             f"Training ran out of memory with micro_batch {operation.micro_batch} and {layout}; "
             f"{advice}, then run again: it goes on from its last checkpoint."
         ) from error
-
-
-def is_shortage(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out, on whatever device."""
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or any(complaint in str(error) for complaint in COMPLAINTS)
 
 
 def _advise(operation: Operation, layout: Layout, processes: int, *, passes: bool) -> str:

@@ -19,6 +19,7 @@ from dnalm.training.batches import Batches, MicroBatch, StepBatch
 from dnalm.training.checkpoints import COUNTS, read_moments, read_progress
 from dnalm.training.distributed import Group
 from dnalm.training.evaluation import Evaluation
+from dnalm.training.finiteness import Trouble, refuse_empty_steps
 from dnalm.training.hardware import count_flops, describe_use, find_peak, peak_memory
 from dnalm.training.history import History, is_measured, leave_genomes_out
 from dnalm.training.interruption import Interruption
@@ -29,7 +30,6 @@ from dnalm.training.optimizer import Optimizer
 from dnalm.training.progress import Progress
 from dnalm.training.settings import Operation, PretrainConfig
 from dnalm.training.sharding import arrange
-from dnalm.training.trouble import Trouble, refuse_empty_steps
 from dnalm.training.writer import Writer
 
 ELSEWHERE = "another process"  # a reason to stop that this process had not itself

@@ -27,8 +27,8 @@ from dnalm.benchmark.models import load_model
 from dnalm.benchmark.results import identify, write_result
 from dnalm.benchmark.tokens import TokenRows
 from dnalm.errors import InputError
+from dnalm.lock import Lock
 from dnalm.model.weights import save_tensors
-from dnalm.training.lock import Lock
 
 METHOD = {
     "adapter": "ia3",

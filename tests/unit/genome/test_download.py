@@ -15,9 +15,9 @@ import numpy as np
 import pysam
 import pytest
 
+from dnalm.compression import END
 from dnalm.errors import InputError
 from dnalm.genome.addresses import address_of
-from dnalm.genome.bgzip import END
 from dnalm.genome.download import download
 from dnalm.genome.locks import hold
 from dnalm.genome.space import NoSpaceError

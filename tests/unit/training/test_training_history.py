@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from dnalm.lock import Lock
 from dnalm.training.history import History, export_history, is_measured, read_history
-from dnalm.training.lock import Lock
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dnalm.files import read_json, write_json
-from dnalm.training.lock import Lock
+from dnalm.lock import Lock
 
 DIGITS = 16
 log = logging.getLogger(__name__)

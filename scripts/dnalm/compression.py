@@ -1,7 +1,8 @@
-"""Blocked gzip: its mark, and the empty block that ends every complete file."""
+"""Gzip and blocked gzip (BGZF): magic bytes, and the empty block that ends a complete file."""
 
 from pathlib import Path
 
+GZIP_MAGIC = b"\x1f\x8b"
 MARK = b"BC\x02\x00"  # in the gzip header of every block
 END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 HEADER_BYTES = 18
