@@ -13,7 +13,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from dnalm.configuration import panels, references, resolve, schema, task_sheet, weights
 from dnalm.errors import InputError
-from dnalm.genome.addresses import address_of
+from dnalm.download.addresses import address_of
 from dnalm.genome.sheet import NAME, read_sheet
 from dnalm.genome.splits import assign_splits
 

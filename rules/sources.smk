@@ -2,8 +2,8 @@
 
 from dnalm.configuration.builds import list_build_files
 from dnalm.configuration.panels import find_variants
-from dnalm.genome.addresses import list_unmirrored
-from dnalm.genome.sums import check_downloaded
+from dnalm.download.addresses import list_unmirrored
+from dnalm.download.checksums import check_downloaded
 
 
 def locate(source):

@@ -1,6 +1,6 @@
 """Fetch one file of the configuration, from the mirror or the network."""
 
-from dnalm.genome.download import download
+from dnalm.download.download import download
 from dnalm.job import job
 
 with job(snakemake.log[0]):

@@ -1,6 +1,6 @@
 """Copy a download into the mirror."""
 
-from dnalm.genome.download import copy_file
+from dnalm.download.download import copy_file
 from dnalm.job import job
 
 with job(snakemake.log[0]):

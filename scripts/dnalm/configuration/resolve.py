@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from dnalm.configuration.builds import list_build_downloads, resolve_build
 from dnalm.configuration.weights import UNTRAINED, is_loaded, resolve_weights
+from dnalm.download.addresses import address_of, web_url
 from dnalm.errors import InputError
-from dnalm.genome.addresses import address_of, web_url
 from dnalm.genome.kmers import Vocabulary
 
 # What the entry of a task need not have, and no section gives.

@@ -19,13 +19,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dnalm.download.checksums import Sums, check_sums
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, hash_of, write_json
 from dnalm.genome.arrays import ArrayWriter
 from dnalm.genome.kmers import to_sequence
 from dnalm.genome.letters import NO_COUNTS
 from dnalm.genome.selection import select_contigs
-from dnalm.genome.sums import Sums, check_sums
 
 COLUMNS = ["contig", "start", "length", "offset"]
 LINE = 60

@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
+from dnalm.download.addresses import address_of
 from dnalm.errors import InputError
-from dnalm.genome.addresses import address_of
 from dnalm.genome.sheet import read_sheet
 
 HEADER = "name\taccession\tgroup\turl\tpath\n"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from dnalm.download.disk_space import is_writable
 from dnalm.errors import InputError
-from dnalm.genome.space import is_writable
 
 LONGEST_QUERY = 100  # characters; a name on disk may have 255 bytes
 DIGITS = 16

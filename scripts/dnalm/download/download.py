@@ -15,14 +15,14 @@ from pathlib import Path
 import requests
 import urllib3
 
+from dnalm.download.addresses import address_of, web_url
+from dnalm.download.checksums import Sums, check_sums, record_sums, recorded_sha256, sums_of
+from dnalm.download.disk_space import NoSpaceError, check_space
+from dnalm.download.file_locks import hold
+from dnalm.download.integrity import find_damage, is_page
+from dnalm.download.transfer import PATIENCE, Patience, Transfer, page_error
 from dnalm.errors import InputError
 from dnalm.files import CHUNK_BYTES, atomic_path
-from dnalm.genome.addresses import address_of, web_url
-from dnalm.genome.integrity import find_damage, is_page
-from dnalm.genome.locks import hold
-from dnalm.genome.space import NoSpaceError, check_space
-from dnalm.genome.sums import Sums, check_sums, record_sums, recorded_sha256, sums_of
-from dnalm.genome.transfer import PATIENCE, Patience, Transfer, page_error
 
 FICLONE = 0x40049409  # Linux: let a new file share the blocks of another one
 START_BYTES = 512

@@ -3,8 +3,8 @@
 import pytest
 
 from dnalm.configuration.resolve import merge_downloads
+from dnalm.download.addresses import WEB_HOSTS, address_of, web_url
 from dnalm.errors import InputError
-from dnalm.genome.addresses import WEB_HOSTS, address_of, web_url
 
 NCBI = "ftp.ncbi.nlm.nih.gov/genomes/all/GCF/000/146/045/x.fna.gz"
 

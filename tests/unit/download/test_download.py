@@ -16,13 +16,13 @@ import pysam
 import pytest
 
 from dnalm.compression import END
+from dnalm.download.addresses import address_of
+from dnalm.download.checksums import check_downloaded
+from dnalm.download.disk_space import NoSpaceError
+from dnalm.download.download import download
+from dnalm.download.file_locks import hold
+from dnalm.download.transfer import Patience
 from dnalm.errors import InputError
-from dnalm.genome.addresses import address_of
-from dnalm.genome.download import download
-from dnalm.genome.locks import hold
-from dnalm.genome.space import NoSpaceError
-from dnalm.genome.sums import check_downloaded
-from dnalm.genome.transfer import Patience
 
 DATA = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -17,11 +17,11 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from dnalm.download.disk_space import GIGABYTE, NoSpaceError, check_space
+from dnalm.download.integrity import find_damage, is_page
+from dnalm.download.meter import Meter
 from dnalm.errors import InputError
 from dnalm.files import CHUNK_BYTES
-from dnalm.genome.integrity import find_damage, is_page
-from dnalm.genome.meter import Meter
-from dnalm.genome.space import GIGABYTE, NoSpaceError, check_space
 
 BUSY = (408, 429, 500, 502, 503, 504)  # answers that ask to come back later
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dnalm.download.file_locks import lock
 from dnalm.errors import InputError
 from dnalm.files import CHUNK_BYTES
-from dnalm.genome.locks import lock
 
 COLUMNS = ("address", "sha256", "md5", "bytes")
 ALGORITHMS = ("sha256", "md5")
