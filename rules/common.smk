@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from dnalm.configuration import panels, references, resolve, schema, task_sheet, weights
 from dnalm.errors import InputError
 from dnalm.download.addresses import address_of
-from dnalm.genome.sheet import NAME, read_sheet
+from dnalm.genome.species.sheet import NAME, read_sheet
 from dnalm.genome.splits import assign_splits
 
 # The trainer is started as `python`: it has to be the one that runs this, activated or not.

@@ -1,8 +1,8 @@
 """Store which variants every haplotype of one contig carries."""
 
 from dnalm.genome.bases import GenomeBases
-from dnalm.genome.haplotype_build import build_haplotypes
-from dnalm.genome.placing import PanelConfig
+from dnalm.genome.haplotypes.build import build_haplotypes
+from dnalm.genome.haplotypes.placing import PanelConfig
 from dnalm.job import job
 
 with job(snakemake.log[0]):

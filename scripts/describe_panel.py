@@ -1,6 +1,6 @@
 """Join what the contigs of a panel hold, and the populations of its samples."""
 
-from dnalm.genome.panel import describe_panel
+from dnalm.genome.haplotypes.panel import describe_panel
 from dnalm.job import job
 
 with job(snakemake.log[0]):

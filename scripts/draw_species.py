@@ -1,7 +1,7 @@
 """Draw a list of species by the paper's rule from NCBI's assembly summaries."""
 
 from dnalm.files import write_json
-from dnalm.genome.species import SpeciesConfig, draw_species, write_sheet
+from dnalm.genome.species.draw import SpeciesConfig, draw_species, write_sheet
 from dnalm.job import job
 
 with job(snakemake.log[0]):

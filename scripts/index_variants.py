@@ -1,7 +1,7 @@
 """Index a file of phased genotypes."""
 
 from dnalm.files import atomic_path
-from dnalm.genome.variants import index_variants
+from dnalm.genome.vcf import index_variants
 from dnalm.job import job
 
 with job(snakemake.log[0]), atomic_path(snakemake.output.index) as temporary:

@@ -1,6 +1,6 @@
 """Simulate a genome with genes, promoters and enhancers."""
 
-from dnalm.genome.simulate import SimulateConfig, simulate_genome, write_simulated
+from dnalm.genome.simulation.simulate import SimulateConfig, simulate_genome, write_simulated
 from dnalm.job import job
 
 with job(snakemake.log[0]):

@@ -40,8 +40,8 @@ from comparison import Comparison, read_output, report
 from numpy.typing import NDArray
 
 from dnalm.genome.bases import GenomeBases, write_bases
-from dnalm.genome.haplotype_build import PanelConfig, build_haplotypes
-from dnalm.genome.haplotypes import HaplotypeStore
+from dnalm.genome.haplotypes.build import PanelConfig, build_haplotypes
+from dnalm.genome.haplotypes.reading import HaplotypeStore
 from dnalm.genome.kmers import to_codes, to_sequence
 
 HERE = Path(__file__).parent

@@ -34,9 +34,9 @@ from transformers import DataCollatorForLanguageModeling
 
 from dnalm.genome.bases import GenomeBases, write_bases
 from dnalm.genome.corpus import CorpusConfig, describe_corpus
-from dnalm.genome.haplotype_build import build_haplotypes
+from dnalm.genome.haplotypes.build import build_haplotypes
+from dnalm.genome.haplotypes.placing import PanelConfig
 from dnalm.genome.kmers import Vocabulary
-from dnalm.genome.placing import PanelConfig
 from dnalm.genome.samples import TrainingWindows
 from dnalm.training.batches import Batches
 from dnalm.training.masking import MaskingConfig

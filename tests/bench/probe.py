@@ -31,8 +31,8 @@ from sklearn.model_selection import PredefinedSplit, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from dnalm.benchmark.baselines import kmer_counts
 from dnalm.benchmark.batched import Coefficients, fit_grid
+from dnalm.genome.composition import kmer_counts
 
 ROWS, WIDTH, SPLITS = 12_000, 1280, 10
 PENALTIES = [1e-3, 1e-2, 1e-1, 1.0, 10.0]

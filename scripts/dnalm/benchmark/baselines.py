@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from dnalm.errors import InputError
-from dnalm.genome.kmers import ALPHABET, Vocabulary, count_kmers, encode, to_codes
+from dnalm.genome.composition import gc_content, kmer_counts
+from dnalm.genome.kmers import ALPHABET, Vocabulary, encode, to_codes
 
 
 def baseline_features(
@@ -41,26 +42,6 @@ def baseline_features(
     raise InputError(
         f"baselines.{name} is not a baseline: use majority, gc_content, kmers, one_hot or "
         "token_ids."
-    )
-
-
-def gc_content(sequences: Iterable[str]) -> np.ndarray:
-    """Return the share of G and C among the A, C, G, T of each sequence [N, 1]; 0 if none."""
-    counts = kmer_counts(sequences, 1)
-    gc = [ALPHABET.index("G"), ALPHABET.index("C")]
-    return counts[:, gc].sum(axis=1, keepdims=True) / np.maximum(
-        counts.sum(axis=1, keepdims=True), 1
-    )
-
-
-def kmer_counts(sequences: Iterable[str], k: int) -> np.ndarray:
-    """Return how often each k-mer begins at any base of each sequence, float32 [N, 4**k].
-
-    Neighbouring k-mers overlap (stride 1); those that hold an N are not counted. Columns are in
-    the vocabulary's order, letters A, T, C, G, the first one most significant.
-    """
-    return np.stack(
-        [count_kmers(to_codes(sequence), k).astype(np.float32) for sequence in sequences]
     )
 
 

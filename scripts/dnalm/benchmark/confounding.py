@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from dnalm.benchmark.baselines import gc_content
 from dnalm.benchmark.labels import CLASSES, NO_LABEL, label_array
+from dnalm.genome.composition import gc_content
 
 FOLDS = 5  # a row's label is guessed from those of the other four
 MOST_BINS = 100

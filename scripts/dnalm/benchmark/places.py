@@ -11,8 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dnalm.benchmark.elements import WINDOW
-from dnalm.genome.bases import GenomeBases
-from dnalm.genome.gaps import find_gaps
+from dnalm.genome.bases import GenomeBases, find_gaps
 from dnalm.genome.intervals import Spans, merge_spans, touch
 from dnalm.genome.kmers import reverse_complement, to_codes
 

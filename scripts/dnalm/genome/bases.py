@@ -23,13 +23,15 @@ from dnalm.download.checksums import Sums, check_sums
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, hash_of, write_json
 from dnalm.genome.arrays import ArrayWriter
-from dnalm.genome.kmers import to_sequence
+from dnalm.genome.intervals import Spans
+from dnalm.genome.kmers import N, to_sequence
 from dnalm.genome.letters import NO_COUNTS
 from dnalm.genome.selection import select_contigs
 
 COLUMNS = ["contig", "start", "length", "offset"]
 LINE = 60
 BASES_AT_ONCE = 100_000 * LINE  # whole lines
+GAP_BLOCK = 1 << 26  # bases in memory at a time while gaps are found
 BASES, CONTIGS, MANIFEST = "bases.npy", "contigs.tsv", "manifest.json"
 
 
@@ -229,3 +231,20 @@ class GenomeBases:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_descriptor": None}
+
+
+def find_gaps(genome: GenomeBases, contig: str) -> Spans:
+    """Return the starts and ends of the runs of N of a contig, in its own coordinates, sorted.
+
+    A run that reaches over the end of a block of reading is given as two that touch.
+    """
+    starts, ends = [], []
+    for row in genome.contigs[genome.contigs["contig"] == contig].itertuples():
+        for first in range(0, int(row.length), GAP_BLOCK):
+            length = min(GAP_BLOCK, int(row.length) - first)
+            is_n = genome.read_at(int(row.offset) + first, length) == N
+            edges = np.flatnonzero(np.diff(is_n, prepend=False, append=False))
+            starts.append(edges[0::2] + int(row.start) + first)
+            ends.append(edges[1::2] + int(row.start) + first)
+    order = np.argsort(np.concatenate(starts), kind="stable")
+    return np.concatenate(starts)[order], np.concatenate(ends)[order]

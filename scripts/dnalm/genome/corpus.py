@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, write_json
 from dnalm.genome.bases import MANIFEST, GenomeBases
-from dnalm.genome.haplotype_store import MANIFEST as STORE_MANIFEST
+from dnalm.genome.haplotypes.store import MANIFEST as STORE_MANIFEST
 from dnalm.genome.kmers import count_kmers
 from dnalm.genome.reader import WindowReader
 from dnalm.genome.samples import draw_haplotypes

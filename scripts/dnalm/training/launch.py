@@ -22,8 +22,8 @@ import torch
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json
 from dnalm.genome.corpus import evaluated_genomes
+from dnalm.genome.haplotypes.contig import find_panel
 from dnalm.genome.kmers import Vocabulary
-from dnalm.genome.personal import find_panel
 from dnalm.genome.samples import TrainingWindows
 from dnalm.job import job
 from dnalm.lock import Lock

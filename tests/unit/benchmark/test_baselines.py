@@ -11,16 +11,11 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import OneHotEncoder
 from transformers import EsmTokenizer
 
-from dnalm.benchmark.baselines import (
-    baseline_features,
-    gc_content,
-    kmer_counts,
-    one_hot,
-    token_ids,
-)
+from dnalm.benchmark.baselines import baseline_features, one_hot, token_ids
 from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
 from dnalm.benchmark.probe import ProbeConfig, probe
 from dnalm.errors import InputError
+from dnalm.genome.composition import gc_content, kmer_counts
 from dnalm.genome.kmers import Vocabulary
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from dnalm.download.addresses import address_of
 from dnalm.errors import InputError
-from dnalm.genome.sheet import read_sheet
+from dnalm.genome.species.sheet import read_sheet
 
 HEADER = "name\taccession\tgroup\turl\tpath\n"
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dnalm.errors import InputError
 from dnalm.genome.bases import GenomeBases
-from dnalm.genome.haplotypes import HaplotypeStore
+from dnalm.genome.haplotypes.reading import HaplotypeStore
 
 CONTIGS = "contigs"
 

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dnalm.errors import InputError
-from dnalm.genome.alleles import (
+from dnalm.genome.haplotypes.alleles import (
     DELETION,
     Allele,
     Edit,
@@ -24,11 +24,11 @@ from dnalm.genome.alleles import (
     place_alleles,
     read_allele,
 )
-from dnalm.genome.haplotype_store import StoreWriter
+from dnalm.genome.haplotypes.overlaps import Overlaps
+from dnalm.genome.haplotypes.reference import StoredContig
+from dnalm.genome.haplotypes.store import StoreWriter
 from dnalm.genome.kmers import to_codes
-from dnalm.genome.overlaps import Overlaps
-from dnalm.genome.stored_contig import StoredContig
-from dnalm.genome.variants import Record, VariantReader
+from dnalm.genome.vcf import Record, VariantReader
 
 TYPES = ("snvs", "insertions", "deletions", "others")
 LISTED = 100  # records with another REF than the genome that the manifest names

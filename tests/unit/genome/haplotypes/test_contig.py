@@ -8,8 +8,8 @@ import pytest
 from dnalm.errors import InputError
 from dnalm.files import read_json
 from dnalm.genome.corpus import CorpusConfig, build_corpus, describe_corpus
+from dnalm.genome.haplotypes.panel import describe_panel, read_populations
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
-from dnalm.genome.panel import describe_panel, read_populations
 from dnalm.genome.reader import WindowReader
 from dnalm.genome.samples import TrainingWindows
 from dnalm.genome.shards import write_token_shards

@@ -8,10 +8,10 @@ import pysam.bcftools
 import pytest
 
 from dnalm.genome.bases import GenomeBases, write_bases
-from dnalm.genome.haplotype_build import build_haplotypes
-from dnalm.genome.haplotypes import HaplotypeStore
+from dnalm.genome.haplotypes.build import build_haplotypes
+from dnalm.genome.haplotypes.placing import PanelConfig
+from dnalm.genome.haplotypes.reading import HaplotypeStore
 from dnalm.genome.kmers import to_sequence
-from dnalm.genome.placing import PanelConfig
 
 
 def random_sequence(seed: int, length: int, n_share: float = 0.0) -> str:

@@ -20,7 +20,7 @@ from dnalm.errors import InputError
 from dnalm.genome.annotation import read_gtf, splice_sites
 from dnalm.genome.bases import write_bases
 from dnalm.genome.intervals import Interval, read_bed
-from dnalm.genome.simulate import SimulateConfig, simulate_genome, write_simulated
+from dnalm.genome.simulation.simulate import SimulateConfig, simulate_genome, write_simulated
 
 ROOT = Path(__file__).parents[3]
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.genome.sheet import read_sheet
-from dnalm.genome.species import SpeciesConfig, draw_species, write_sheet
-from dnalm.genome.summaries import genus_of, read_summary
+from dnalm.genome.species.assembly_summaries import genus_of, read_summary
+from dnalm.genome.species.draw import SpeciesConfig, draw_species, write_sheet
+from dnalm.genome.species.sheet import read_sheet
 
 # As NCBI writes it: a line about the file, a header, tabs; fewer of the columns that are not read.
 COLUMNS = [

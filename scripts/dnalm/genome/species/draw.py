@@ -17,7 +17,7 @@ from typing import Any
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, sha256_of
-from dnalm.genome.summaries import Assembly, Summary, read_summary
+from dnalm.genome.species.assembly_summaries import Assembly, Summary, read_summary
 
 COLUMNS = ("name", "accession", "species", "group", "url", "md5")
 RULE = (

@@ -13,9 +13,9 @@ import numpy as np
 
 from dnalm.errors import InputError
 from dnalm.genome.annotation import Transcript, write_gtf, write_text
-from dnalm.genome.grammar import ENHANCER_BASES, UPSTREAM, Codes, Grammar
 from dnalm.genome.intervals import Interval, write_bed
 from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
+from dnalm.genome.simulation.grammar import ENHANCER_BASES, UPSTREAM, Codes, Grammar
 
 N = int(to_codes("N")[0])
 ISOCHORE_BASES = 50_000

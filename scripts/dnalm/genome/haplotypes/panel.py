@@ -9,8 +9,8 @@ import pandas as pd
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, write_json
-from dnalm.genome.haplotype_store import MANIFEST, SAMPLES
-from dnalm.genome.placing import TYPES
+from dnalm.genome.haplotypes.placing import TYPES
+from dnalm.genome.haplotypes.store import MANIFEST, SAMPLES
 
 # What the columns of sample tables are called, letters and digits in lower case.
 NAMES = {

@@ -10,10 +10,10 @@ from tqdm import tqdm
 
 from dnalm.files import CHUNK_BYTES, atomic_path, sha256_of, write_json
 from dnalm.genome.bases import GenomeBases
-from dnalm.genome.haplotype_store import ARRAYS, MANIFEST, SAMPLES, StoreWriter
-from dnalm.genome.placing import PanelConfig, RecordPlacer
-from dnalm.genome.stored_contig import StoredContig
-from dnalm.genome.variants import Record, VariantReader
+from dnalm.genome.haplotypes.placing import PanelConfig, RecordPlacer
+from dnalm.genome.haplotypes.reference import StoredContig
+from dnalm.genome.haplotypes.store import ARRAYS, MANIFEST, SAMPLES, StoreWriter
+from dnalm.genome.vcf import Record, VariantReader
 
 REPORT_SECONDS = 60.0  # between two lines of the log
 logger = logging.getLogger(__name__)

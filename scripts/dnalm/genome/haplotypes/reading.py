@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dnalm.compiled import compiled
 from dnalm.errors import InputError
 from dnalm.files import read_json
-from dnalm.genome.haplotype_store import (
+from dnalm.genome.haplotypes.store import (
     ALTERNATIVES,
     BLOCK_VARIANTS,
     BLOCKS,

@@ -6,7 +6,7 @@ import pysam
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.genome.variants import VariantReader, index_variants, match_contig
+from dnalm.genome.vcf import VariantReader, index_variants, match_contig
 
 HEADER = """##fileformat=VCFv4.2
 ##contig=<ID=1>

@@ -9,8 +9,8 @@ REF may begin at that base, unless the record before made the sequence longer. P
 import numpy as np
 from numpy.typing import NDArray
 
-from dnalm.genome.alleles import Edit, is_anchored, make_edit
-from dnalm.genome.variants import Record
+from dnalm.genome.haplotypes.alleles import Edit, is_anchored, make_edit
+from dnalm.genome.vcf import Record
 
 
 class Overlaps:

@@ -7,10 +7,10 @@ import pytest
 
 from dnalm.errors import InputError
 from dnalm.genome.bases import GenomeBases
-from dnalm.genome.haplotype_store import BLOCK_VARIANTS, StoreWriter
-from dnalm.genome.haplotypes import HaplotypeStore
+from dnalm.genome.haplotypes.reading import HaplotypeStore
+from dnalm.genome.haplotypes.reference import StoredContig
+from dnalm.genome.haplotypes.store import BLOCK_VARIANTS, StoreWriter
 from dnalm.genome.kmers import to_codes
-from dnalm.genome.stored_contig import StoredContig
 
 #           1234567890123456789012
 SEQUENCE = "ACGTACGTTTGGCCAATCGAGA"

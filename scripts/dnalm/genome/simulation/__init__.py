@@ -1,0 +1,1 @@
+"""An invented genome with genes, promoters and enhancers."""
