@@ -15,7 +15,7 @@ from dnalm.configuration import panels, references, resolve, schema, task_sheet,
 from dnalm.errors import InputError
 from dnalm.download.addresses import address_of
 from dnalm.genome.species.sheet import NAME, read_sheet
-from dnalm.genome.splits import assign_splits
+from dnalm.corpus.splits import assign_splits
 
 # The trainer is started as `python`: it has to be the one that runs this, activated or not.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]))

@@ -1,6 +1,6 @@
 """Lay windows over genomes, split them, and fix the validation and test tokens."""
 
-from dnalm.genome.corpus import CorpusConfig, build_corpus
+from dnalm.corpus.build import CorpusConfig, build_corpus
 from dnalm.job import job
 
 with job(snakemake.log[0]):

@@ -1,8 +1,8 @@
 """Write epochs of a model's training windows as token arrays, in the trainer's order."""
 
+from dnalm.corpus.token_shards import write_token_shards
 from dnalm.files import read_json
 from dnalm.genome.haplotypes.contig import find_panel
-from dnalm.genome.shards import write_token_shards
 from dnalm.job import job
 
 with job(snakemake.log[0]):

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import EsmConfig, EsmForMaskedLM
 
+from dnalm.corpus.sampling import Stream
 from dnalm.genome.kmers import Vocabulary
-from dnalm.genome.sampling import Stream
 from dnalm.model.encoder import Encoder, EncoderConfig
 from dnalm.model.initialise import initialise
 from dnalm.model.weights import published_config, published_name, to_published

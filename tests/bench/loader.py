@@ -32,12 +32,12 @@ from startup import measure_start
 from tokens import make_esm, make_tokenizer
 from transformers import DataCollatorForLanguageModeling
 
+from dnalm.corpus.build import CorpusConfig, describe_corpus
+from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.genome.bases import GenomeBases, write_bases
-from dnalm.genome.corpus import CorpusConfig, describe_corpus
 from dnalm.genome.haplotypes.build import build_haplotypes
 from dnalm.genome.haplotypes.placing import PanelConfig
 from dnalm.genome.kmers import Vocabulary
-from dnalm.genome.samples import TrainingWindows
 from dnalm.training.batches import Batches
 from dnalm.training.masking import MaskingConfig
 from dnalm.training.schedule import ScheduleConfig

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from comparison import Comparison
 
+from dnalm.corpus.build import CorpusConfig, describe_corpus
+from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.files import read_json, write_json
 from dnalm.genome.bases import BASES, COLUMNS, CONTIGS, MANIFEST
-from dnalm.genome.corpus import CorpusConfig, describe_corpus
 from dnalm.genome.kmers import Vocabulary
-from dnalm.genome.samples import TrainingWindows
 
 GENOMES, SCATTERED = 850, 10
 CONTIGS_SCATTERED, CONTIGS_WHOLE = 100_000, 100

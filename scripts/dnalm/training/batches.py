@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dnalm.corpus.sampling import Stream
+from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.genome.kmers import Vocabulary
-from dnalm.genome.samples import TrainingWindows
-from dnalm.genome.sampling import Stream
 from dnalm.training.masking import Masked, mask
 from dnalm.training.settings import PretrainConfig
 

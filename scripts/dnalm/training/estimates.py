@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from dnalm.corpus.windows import WindowRule, tokens_per_window
 from dnalm.files import atomic_path
-from dnalm.genome.windows import WindowRule, tokens_per_window
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.training.batches import Batches

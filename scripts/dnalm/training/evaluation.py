@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dnalm.corpus.sampling import Stream
 from dnalm.genome.kmers import Vocabulary
-from dnalm.genome.sampling import Stream
 from dnalm.training.batches import MicroBatch
 from dnalm.training.distributed import Group
 from dnalm.training.masking import Kind, Masked, mask

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dnalm.corpus.build import evaluated_genomes
+from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json
-from dnalm.genome.corpus import evaluated_genomes
 from dnalm.genome.haplotypes.contig import find_panel
 from dnalm.genome.kmers import Vocabulary
-from dnalm.genome.samples import TrainingWindows
 from dnalm.job import job
 from dnalm.lock import Lock
 from dnalm.model.config import EncoderConfig

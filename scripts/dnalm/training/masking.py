@@ -8,9 +8,9 @@ from enum import IntEnum
 
 import numpy as np
 
+from dnalm.corpus.sampling import Stream, generators
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
-from dnalm.genome.sampling import Stream, generators
 
 
 class Kind(IntEnum):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from dnalm.genome.sampling import Stream, generator
+from dnalm.corpus.sampling import Stream, generator
 from dnalm.model.encoder import Encoder
 from dnalm.training.attention import prefer_kernels, time_kernels
 from dnalm.training.batches import Batches, MicroBatch, StepBatch

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dnalm.corpus.build import CorpusConfig, build_corpus
+from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.genome.bases import write_bases
-from dnalm.genome.corpus import CorpusConfig, build_corpus
 from dnalm.genome.kmers import Vocabulary
-from dnalm.genome.samples import TrainingWindows
 from dnalm.training import launch
 from dnalm.training.distributed import Group
 from dnalm.training.history import read_history

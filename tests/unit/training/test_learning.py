@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from dnalm.corpus.build import CorpusConfig, build_corpus
 from dnalm.genome.bases import write_bases
-from dnalm.genome.corpus import CorpusConfig, build_corpus
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.encoder import EncoderConfig
 from dnalm.model.weights import load_weights

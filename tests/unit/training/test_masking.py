@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from dnalm.corpus.sampling import Stream
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
-from dnalm.genome.sampling import Stream
 from dnalm.training.masking import Kind, MaskingConfig, mask
 
 PAPER = MaskingConfig(selected=0.15, masked=0.8, random=0.1)

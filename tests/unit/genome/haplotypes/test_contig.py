@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from dnalm.corpus.build import CorpusConfig, build_corpus, describe_corpus
+from dnalm.corpus.reader import WindowReader
+from dnalm.corpus.token_shards import write_token_shards
+from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.errors import InputError
 from dnalm.files import read_json
-from dnalm.genome.corpus import CorpusConfig, build_corpus, describe_corpus
 from dnalm.genome.haplotypes.panel import describe_panel, read_populations
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
-from dnalm.genome.reader import WindowReader
-from dnalm.genome.samples import TrainingWindows
-from dnalm.genome.shards import write_token_shards
 
 LENGTH, TOKENS, SAMPLES = 920, 17, 3  # the last window ends with the contig
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dnalm.genome.sampling import Stream, generator, permute
+from dnalm.corpus.sampling import Stream, generator, permute
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 16, 17, 100, 255, 256, 257, 4097, 100_003])

@@ -2,8 +2,8 @@
 
 import pytest
 
+from dnalm.corpus.splits import assign_splits
 from dnalm.errors import InputError
-from dnalm.genome.splits import assign_splits
 
 CONTIGS = {"human": ["chr1", "chr2", "HLA:01"], "yeast": ["I", "chr2"], "fly": ["X"], "worm": ["V"]}
 

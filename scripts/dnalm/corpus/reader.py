@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dnalm.corpus.windows import WindowIndex, WindowRule
 from dnalm.errors import InputError
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotypes.contig import PersonalContig
 from dnalm.genome.kmers import Vocabulary, encode, encode_windows
-from dnalm.genome.windows import WindowIndex, WindowRule
 
 OPEN_GENOMES = 256  # files held open at a time, well below the usual limit of 1,024
 

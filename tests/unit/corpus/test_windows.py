@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from dnalm.corpus.windows import WindowIndex, WindowRule, tokens_per_window
 from dnalm.errors import InputError
-from dnalm.genome.windows import WindowIndex, WindowRule, tokens_per_window
 
 PAPER = WindowRule(length=6100, stride=6050, start_max=100)
 HF = WindowRule(length=6200, stride=6000, start_max=200)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from dnalm.corpus.build import ROWS_AT_ONCE
+from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.files import atomic_path, write_json
-from dnalm.genome.corpus import ROWS_AT_ONCE
-from dnalm.genome.samples import TrainingWindows
 
 MANIFEST = "manifest.json"
 

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dnalm.corpus.reader import WindowReader
+from dnalm.corpus.sampling import Stream
+from dnalm.corpus.splits import SPLITS, assign_splits
+from dnalm.corpus.training_windows import draw_haplotypes
+from dnalm.corpus.windows import WindowRule, tokens_per_window
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, write_json
 from dnalm.genome.bases import MANIFEST, GenomeBases
 from dnalm.genome.haplotypes.store import MANIFEST as STORE_MANIFEST
 from dnalm.genome.kmers import count_kmers
-from dnalm.genome.reader import WindowReader
-from dnalm.genome.samples import draw_haplotypes
-from dnalm.genome.sampling import Stream
-from dnalm.genome.splits import SPLITS, assign_splits
-from dnalm.genome.windows import WindowRule, tokens_per_window
 
 ROWS_AT_ONCE = 256
 # Held-out windows are the same for every run, so their haplotypes hang on no run's seed.

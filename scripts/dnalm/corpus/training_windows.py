@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dnalm.genome.reader import WindowReader
-from dnalm.genome.sampling import Stream, generators, permute
+from dnalm.corpus.reader import WindowReader
+from dnalm.corpus.sampling import Stream, generators, permute
 
 
 def draw_haplotypes(seed: int, stream: Stream, samples: ArrayLike) -> NDArray[np.float64]:
