@@ -14,13 +14,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dnalm.benchmark.tokens import TokenRows, limit_tokens
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary, reverse_complement, to_codes, to_sequence
 from dnalm.model.encoder import Encoder
-from dnalm.model.heads import Pooling, pooling_weights, weigh
+from dnalm.model.heads import Pooling, choose_pooling, pooling_weights, weigh
 from dnalm.model.tensors import read_arrays
+from dnalm.model.token_batches import TokenRows, limit_tokens
 
 Layers = Literal["all"] | int | Sequence[int]
 Strands = Literal["forward", "both"]
@@ -59,11 +59,6 @@ class EmbedConfig:
     def for_task(cls, embed: Mapping[str, Any], task: Mapping[str, Any]) -> "EmbedConfig":
         """Return the settings of the section `embed`; the task's own pooling goes first."""
         return cls(**{**embed, "pooling": choose_pooling(task, embed["pooling"])})
-
-
-def choose_pooling(task: Mapping[str, Any], default: Pooling) -> Pooling:
-    """Return the pooling that a task's config asks for, else `default`."""
-    return task.get("pooling") or default
 
 
 def choose_layers(layers: Layers, total: int) -> list[int]:

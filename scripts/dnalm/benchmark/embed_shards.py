@@ -27,13 +27,13 @@ from dnalm.benchmark.embed import (
     embed,
     row_ids,
 )
-from dnalm.benchmark.models import load_model, read_run
 from dnalm.benchmark.tasks import read_task
-from dnalm.benchmark.tokens import TokenRows, name_rows
 from dnalm.devices import is_shortage
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of
+from dnalm.model.loading import load_model, read_run
 from dnalm.model.tensors import stream_arrays
+from dnalm.model.token_batches import TokenRows, name_rows
 from dnalm.partial import Partial, hold
 from dnalm.processes import is_orphan
 

@@ -26,14 +26,14 @@ from dnalm.benchmark.finetuned import (
 from dnalm.benchmark.finetuning import Finetuning
 from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import headline, single_score
-from dnalm.benchmark.models import load_model
 from dnalm.benchmark.objectives import Scale, loss_of
 from dnalm.benchmark.splits import Split, Splits
 from dnalm.benchmark.tasks import read_task
-from dnalm.benchmark.tokens import TokenRows, name_rows
 from dnalm.devices import best_device
 from dnalm.errors import InputError
-from dnalm.model.adapters import add_ia3
+from dnalm.model.ia3 import add_ia3
+from dnalm.model.loading import load_model
+from dnalm.model.token_batches import TokenRows, name_rows
 from dnalm.partial import hold
 
 log = logging.getLogger(__name__)

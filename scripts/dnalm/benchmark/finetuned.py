@@ -18,12 +18,12 @@ from safetensors import safe_open
 from torch import Tensor
 
 from dnalm.benchmark.objectives import Scale, activate
-from dnalm.benchmark.tokens import TokenRows, limit_tokens
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
-from dnalm.model.adapters import adapter_state, load_adapter
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PooledClassifier
+from dnalm.model.ia3 import adapter_state, load_adapter
+from dnalm.model.token_batches import TokenRows, limit_tokens
 from dnalm.model.weights import save_tensors
 
 Classifier = PooledClassifier | BaseClassifier

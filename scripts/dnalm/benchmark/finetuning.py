@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
-from dnalm.benchmark.embed import choose_pooling
 from dnalm.errors import InputError
 from dnalm.files import read_json, sha256_of
-from dnalm.model.heads import Pooling
+from dnalm.model.heads import Pooling, choose_pooling
 
 CHOICES = {
     "adapter": ("ia3",),

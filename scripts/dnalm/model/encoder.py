@@ -19,11 +19,11 @@ from torch.nn import functional
 from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig
 from dnalm.model.linear import Linear
-from dnalm.model.rotary import rotary_table, rotate
 
 # What a pad key gets before the softmax. Finite, so that a row of nothing but pads, which
 # fills up a batch, yields numbers and not NaN.
 PAD_BIAS = -1e30
+ROTARY_BASE = 10_000.0
 
 
 class Output(NamedTuple):
@@ -252,3 +252,23 @@ def count_parameters(config: EncoderConfig) -> int:
     """Return the number of parameters of the encoder that `config` describes."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in Encoder(config).parameters())
+
+
+def rotary_table(tokens: int, head_width: int, device: torch.device) -> Tensor:
+    """Return cosines and sines float32[2, T, head_width / 2] of position · base^(−2i/head_width).
+
+    Positions count from 0 at `<cls>`. Made anew in each pass: it costs next to nothing, and a
+    module without buffers can be built on the meta device.
+    """
+    exponents = torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width
+    positions = torch.arange(tokens, device=device, dtype=torch.float32)
+    angles = positions[:, None] / ROTARY_BASE**exponents
+    return torch.stack([angles.cos(), angles.sin()])
+
+
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    """Rotate x [B, H, T, h] by a table [2, T, h/2] or [2, B, 1, T, h/2]: i pairs with i + h/2."""
+    cosine, sine = table
+    first, second = x.chunk(2, dim=-1)
+    parts = [first * cosine - second * sine, second * cosine + first * sine]
+    return torch.cat(parts, dim=-1).type_as(x)

@@ -3,7 +3,8 @@
 Shape letters: B batch, T tokens, D width.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -132,3 +133,8 @@ class BaseClassifier(nn.Module):
         real = torch.arange(by_base.shape[1], device=tokens.device) < lengths.unsqueeze(-1)
         by_base[real] = logits[places]  # both in the order of rows, then of bases
         return by_base
+
+
+def choose_pooling(task: Mapping[str, Any], default: Pooling) -> Pooling:
+    """Return the pooling that a task's config asks for, else `default`."""
+    return task.get("pooling") or default

@@ -7,14 +7,15 @@ import pytest
 import torch
 from transformers import EsmConfig, EsmModel, EsmTokenizer
 
-from dnalm.benchmark.embed import EmbedConfig, choose_layers, choose_pooling, embed
-from dnalm.benchmark.models import load_model
+from dnalm.benchmark.embed import EmbedConfig, choose_layers, embed
 from dnalm.errors import InputError
 from dnalm.files import read_json, write_json
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
+from dnalm.model.heads import choose_pooling
 from dnalm.model.initialise import initialise
+from dnalm.model.loading import load_model
 from dnalm.model.weights import published_config, save_weights, to_published
 
 SHAPES = {

@@ -19,9 +19,9 @@ from safetensors import safe_open
 from dnalm.benchmark import embed_shards
 from dnalm.benchmark.embed import EmbedConfig, embed, read_embeddings
 from dnalm.benchmark.embed_shards import Embedding, embed_task
-from dnalm.benchmark.models import load_model
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
+from dnalm.model.loading import load_model
 from dnalm.model.weights import save_weights
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "scripts")}

@@ -23,11 +23,11 @@ from dnalm.benchmark.finetune import finetune, train_fold
 from dnalm.benchmark.finetune_parts import write_folds
 from dnalm.benchmark.finetuned import Fold, load_classifier, predict, read_tensors
 from dnalm.benchmark.finetuning import FinetuneConfig, Finetuning
-from dnalm.benchmark.models import load_model
 from dnalm.benchmark.results import identify, write_result
-from dnalm.benchmark.tokens import TokenRows
 from dnalm.errors import InputError
 from dnalm.lock import Lock
+from dnalm.model.loading import load_model
+from dnalm.model.token_batches import TokenRows
 from dnalm.model.weights import save_tensors
 
 METHOD = {

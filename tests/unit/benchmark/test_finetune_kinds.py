@@ -17,9 +17,9 @@ from dnalm.benchmark.finetuned import Fold, build_classifier, load_classifier, p
 from dnalm.benchmark.finetuning import Finetuning
 from dnalm.benchmark.labels import label_array
 from dnalm.benchmark.metrics import METRICS_BY_KIND, headline
-from dnalm.benchmark.models import load_model
 from dnalm.benchmark.results import identify, prediction_arrays, write_result
-from dnalm.benchmark.tokens import TokenRows
+from dnalm.model.loading import load_model
+from dnalm.model.token_batches import TokenRows
 
 METHOD = {
     "adapter": "ia3",

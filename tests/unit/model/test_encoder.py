@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from dnalm.errors import InputError
-from dnalm.model.encoder import Encoder, EncoderConfig, FeedForward
+from dnalm.model.encoder import Encoder, EncoderConfig, FeedForward, rotary_table, rotate
 from dnalm.model.initialise import initialise
-from dnalm.model.rotary import rotary_table, rotate
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

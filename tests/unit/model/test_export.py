@@ -13,7 +13,7 @@ from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 from dnalm.model.encoder import Encoder
 from dnalm.model.export import export_model
-from dnalm.model.published import load_published
+from dnalm.model.published_weights import load_published
 from dnalm.model.weights import save_weights
 
 SEQUENCES = ["ACGTGTACGTGCACGGACGACTAGTCAGCA", "ACGTGTACNTGCACGGANCGACT", "NNACGTAC", "ATGCA"]

@@ -5,9 +5,9 @@ import torch
 
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
-from dnalm.model.adapters import add_ia3
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PooledClassifier, pool
+from dnalm.model.ia3 import add_ia3
 
 
 def tokens_of(sequences: list[str], vocabulary: Vocabulary) -> torch.Tensor:

@@ -6,8 +6,8 @@ from peft import IA3Config, get_peft_model
 from torch import Tensor, nn
 
 from dnalm.errors import InputError
-from dnalm.model.adapters import adapter_state, add_ia3, load_adapter, remove_ia3
 from dnalm.model.encoder import Encoder
+from dnalm.model.ia3 import adapter_state, add_ia3, load_adapter, remove_ia3
 
 # `output.dense` alone would hit the attention's output too.
 FEED_FORWARD = r".*\.layer\.\d+\.output\.dense"

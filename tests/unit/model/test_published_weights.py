@@ -14,7 +14,7 @@ from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.encoder import Encoder
-from dnalm.model.published import check_vocabulary, describe_source, load_published
+from dnalm.model.published_weights import check_vocabulary, describe_source, load_published
 from dnalm.model.weights import to_published
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.tokens import TokenRows, name_rows
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
+from dnalm.model.token_batches import TokenRows, name_rows
 
 VOCABULARY = Vocabulary(6, "v2")
 
