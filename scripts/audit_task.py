@@ -1,7 +1,7 @@
 """Find rows of a task that repeat or overlap others, and what its labels go with."""
 
 from dnalm.benchmark.audit import AuditConfig, audit_task, write_audit
-from dnalm.benchmark.tasks import read_task
+from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json
 from dnalm.job import job
 

@@ -1,6 +1,6 @@
 """Make the table of one task from its files, or from a genome and its annotation."""
 
-from dnalm.benchmark.tasks import make_task, write_task
+from dnalm.benchmark.tasks.table import make_task, write_task
 from dnalm.job import job
 
 with job(snakemake.log[0]):

@@ -6,7 +6,7 @@ from dnalm.benchmark.designs import MlpConfig
 from dnalm.benchmark.embed import read_embeddings
 from dnalm.benchmark.mlp import mlp_probe
 from dnalm.benchmark.results import identify, write_result
-from dnalm.benchmark.tasks import read_task
+from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json
 from dnalm.job import job
 

@@ -14,10 +14,10 @@ import pandas as pd
 
 from dnalm.benchmark.confounding import confounding
 from dnalm.benchmark.contigs import find_contigs, share_contigs
-from dnalm.benchmark.labels import CLASSES
 from dnalm.benchmark.levels import NEAR, RELATIONS
 from dnalm.benchmark.likeness import TEST, LikenessConfig
 from dnalm.benchmark.relations import COLUMNS, Relations
+from dnalm.benchmark.tasks.labels import CLASSES
 from dnalm.files import atomic_path, write_json
 
 # Numbers always differ a little, and labels of bases move with the window.

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.labels import CLASSES, decide
 from dnalm.benchmark.metrics import headline, score
 from dnalm.benchmark.results import RANKED, prediction_rows
-from dnalm.benchmark.splits import Splits
+from dnalm.benchmark.tasks.labels import CLASSES, decide
+from dnalm.benchmark.tasks.splits import Splits
 from dnalm.errors import InputError
 from dnalm.partial import hash_array
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from dnalm.benchmark.labels import CLASSES, NO_LABEL, label_array
+from dnalm.benchmark.tasks.labels import CLASSES, NO_LABEL, label_array
 from dnalm.genome.composition import gc_content
 
 FOLDS = 5  # a row's label is guessed from those of the other four

@@ -27,7 +27,7 @@ from dnalm.benchmark.embed import (
     embed,
     row_ids,
 )
-from dnalm.benchmark.tasks import read_task
+from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import is_shortage
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of

@@ -24,11 +24,11 @@ from dnalm.benchmark.finetuned import (
     predict,
 )
 from dnalm.benchmark.finetuning import Finetuning
-from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import headline, single_score
 from dnalm.benchmark.objectives import Scale, loss_of
-from dnalm.benchmark.splits import Split, Splits
-from dnalm.benchmark.tasks import read_task
+from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.splits import Split, Splits
+from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import best_device
 from dnalm.errors import InputError
 from dnalm.model.ia3 import add_ia3

@@ -9,11 +9,11 @@ import pandas as pd
 
 from dnalm.benchmark.finetuned import Fold
 from dnalm.benchmark.finetuning import Finetuning
-from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import headline, score
 from dnalm.benchmark.results import prediction_rows
-from dnalm.benchmark.splits import Splits
-from dnalm.benchmark.tasks import read_task
+from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.splits import Splits
+from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import atomic_path
 from dnalm.model.weights import save_tensors
 

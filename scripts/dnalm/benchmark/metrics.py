@@ -17,7 +17,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from dnalm.benchmark.labels import NO_LABEL, varying
+from dnalm.benchmark.tasks.labels import NO_LABEL, varying
 from dnalm.errors import InputError
 
 LEAST = 1e-15  # probability that a loss counts

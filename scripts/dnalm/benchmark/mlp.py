@@ -29,7 +29,7 @@ from dnalm.benchmark.search import (
     train_epoch,
 )
 from dnalm.benchmark.split_rows import SplitRows
-from dnalm.benchmark.splits import Splits
+from dnalm.benchmark.tasks.splits import Splits
 from dnalm.devices import find_device
 from dnalm.partial import Partial
 

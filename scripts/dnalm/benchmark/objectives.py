@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
-from dnalm.benchmark.labels import NO_LABEL
+from dnalm.benchmark.tasks.labels import NO_LABEL
 
 MEAN, DEVIATION = "targets.mean", "targets.deviation"  # of a regression, in files
 

@@ -25,11 +25,11 @@ from dnalm.benchmark.choice import (
     rank,
     score_test_rows,
 )
-from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import loss, single_score
 from dnalm.benchmark.results import Result
 from dnalm.benchmark.solver import Outcome, Rows, SolverConfig, solve
-from dnalm.benchmark.splits import Splits
+from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tolerances import CERTIFIED, GAP, GRADIENT
 from dnalm.partial import Partial
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.folds import canonical
 from dnalm.benchmark.levels import IDENTICAL, NEAR, NONE, OVERLAP, RELATIONS
 from dnalm.benchmark.likeness import LikenessConfig, find_alike
+from dnalm.benchmark.tasks.folds import canonical
 
 COLUMNS = ["relation", "partner", "overlap", "identity", "strand"]
 

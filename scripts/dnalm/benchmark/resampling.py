@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from dnalm.benchmark.labels import CLASSES, NO_LABEL
+from dnalm.benchmark.tasks.labels import CLASSES, NO_LABEL
 
 # How often each row was drawn, float [N, R] -> the mean over folds of the metric, float64 [N].
 Resampled = Callable[[np.ndarray], np.ndarray]

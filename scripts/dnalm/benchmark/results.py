@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.labels import pad, stack
 from dnalm.benchmark.metrics import METRICS_BY_KIND
+from dnalm.benchmark.tasks.labels import pad, stack
 from dnalm.files import atomic_path, sha256_of, write_json
 from dnalm.partial import discard
 

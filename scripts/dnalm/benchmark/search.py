@@ -12,10 +12,10 @@ import torch
 
 from dnalm.benchmark.choice import mean_and_sd
 from dnalm.benchmark.designs import Design, MlpConfig, list_points, suggest
-from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import single_score
 from dnalm.benchmark.networks import Networks
 from dnalm.benchmark.split_rows import SplitRows
+from dnalm.benchmark.tasks.labels import decide
 
 STARTUP = 10  # trials before a trial may be pruned or a sampler learns from the others
 NUMBERS = 1 << 28  # weights that are trained at once; more trials than that take turns

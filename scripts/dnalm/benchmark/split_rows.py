@@ -10,9 +10,9 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from dnalm.benchmark.labels import CLASSES
 from dnalm.benchmark.objectives import Scale, activate
-from dnalm.benchmark.splits import Splits
+from dnalm.benchmark.tasks.labels import CLASSES
+from dnalm.benchmark.tasks.splits import Splits
 
 
 class SplitRows:

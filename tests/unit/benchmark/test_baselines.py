@@ -12,8 +12,8 @@ from sklearn.preprocessing import OneHotEncoder
 from transformers import EsmTokenizer
 
 from dnalm.benchmark.baselines import baseline_features, one_hot, token_ids
-from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
 from dnalm.benchmark.probe import ProbeConfig, probe
+from dnalm.benchmark.tasks.folds import CrossValidationConfig, assign_folds
 from dnalm.errors import InputError
 from dnalm.genome.composition import gc_content, kmer_counts
 from dnalm.genome.kmers import Vocabulary

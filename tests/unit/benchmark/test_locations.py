@@ -8,7 +8,7 @@ from dnalm.benchmark import locations
 from dnalm.benchmark.alignment import align
 from dnalm.benchmark.locations import locate, locate_task, pack
 from dnalm.benchmark.overlaps import overlaps_other_fold, overlaps_train
-from dnalm.benchmark.tasks import make_task
+from dnalm.benchmark.tasks.table import make_task
 from dnalm.genome.bases import write_bases
 from dnalm.genome.kmers import to_codes
 

@@ -17,7 +17,7 @@ from dnalm.benchmark.mlp import mlp_probe
 from dnalm.benchmark.networks import Networks
 from dnalm.benchmark.search import Trial, make_networks, predict_seconds, search, train_epoch
 from dnalm.benchmark.split_rows import SplitRows
-from dnalm.benchmark.splits import Splits
+from dnalm.benchmark.tasks.splits import Splits
 from dnalm.errors import InputError
 from dnalm.files import write_json
 

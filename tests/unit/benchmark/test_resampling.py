@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import headline, single_score
 from dnalm.benchmark.resampling import resampled_metric
+from dnalm.benchmark.tasks.labels import decide
 
 FOLDS, ROWS, CLASSES, BASES = 3, 40, 4, 25
 

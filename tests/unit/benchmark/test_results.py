@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dnalm.benchmark.labels import decide
 from dnalm.benchmark.results import (
     Result,
     identify,
@@ -17,6 +16,7 @@ from dnalm.benchmark.results import (
     prediction_rows,
     write_result,
 )
+from dnalm.benchmark.tasks.labels import decide
 
 PATHS = {"scores": "task.tsv", "summary": "task.json", "predictions": "task.parquet"}
 

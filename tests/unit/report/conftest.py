@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.labels import decide
 from dnalm.benchmark.metrics import score
 from dnalm.benchmark.results import Result, prediction_rows, write_result
+from dnalm.benchmark.tasks.labels import decide
 from dnalm.report.assembly import Sources, make_tables
 from dnalm.report.comparison import BootstrapConfig
 from dnalm.report.published import read_published

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score
 
-from dnalm.benchmark.labels import decide
+from dnalm.benchmark.tasks.labels import decide
 from dnalm.errors import InputError
 from dnalm.report.comparison import (
     BootstrapConfig,

@@ -14,7 +14,7 @@ from sklearn.metrics import matthews_corrcoef
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dnalm.benchmark.tasks import make_task
+from dnalm.benchmark.tasks.table import make_task
 from dnalm.configuration.builds import resolve_build
 from dnalm.errors import InputError
 from dnalm.genome.annotation import read_gtf, splice_sites

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dnalm.benchmark.elements import WINDOW
+from dnalm.benchmark.tasks.recipes.elements import WINDOW
 from dnalm.genome.bases import GenomeBases, find_gaps
 from dnalm.genome.intervals import Spans, merge_spans, touch
 from dnalm.genome.kmers import reverse_complement, to_codes

@@ -1,4 +1,4 @@
-"""What stands in a file as a row's label, as the number or the numbers that it means."""
+"""Labels as numbers from the text of their cells; kind and classes inferred from all of them."""
 
 import math
 import re
@@ -7,11 +7,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dnalm.benchmark.labelled import LabelledRow
-from dnalm.benchmark.labels import CLASSES, NO_LABEL
+from dnalm.benchmark.tasks.labels import CLASSES, NO_LABEL
+from dnalm.benchmark.tasks.row_files import LabelledRow
 from dnalm.errors import InputError
 
-WHOLE = re.compile(r"[+-]?[0-9]+")
+INTEGER = re.compile(r"[+-]?[0-9]+")
+NUMBER = re.compile(r"[0-9]+")
+MAX_INFERRED_CLASSES = 100  # more whole numbers are counts or scores, not classes
+MIN_MULTICLASS = 3  # classes
+MAX_LISTED = 5
 
 
 class Meaning(Protocol):
@@ -83,7 +87,7 @@ def _class(row: LabelledRow, raw: str, meaning: Meaning) -> int:
                 f"list (it lists {', '.join(known)}): add it there."
             )
         raw = str(known[raw])
-    if not WHOLE.fullmatch(raw):
+    if not INTEGER.fullmatch(raw):
         raise InputError(
             f"{row.place} has the label {raw!r}, which is not an integer: "
             "map it to a class number with `labels` in the task's config."
@@ -115,3 +119,65 @@ def _number(row: LabelledRow, text: str) -> float:
             "remove the row."
         )
     return number
+
+
+class Hints(Protocol):
+    """What the config says about the labels of a task; None where it says nothing."""
+
+    kind: str | None
+    classes: int | None
+    labels: Mapping[Any, int] | None
+
+
+def infer_kind(rows: Sequence[LabelledRow], hints: Hints, name: str) -> dict[str, Any]:
+    """Return {kind, classes} of a task: what is given, and what follows from that or its labels.
+
+    Whole numbers from 0 without a hole, at most 100 different ones, are classes: two of them are
+    binary, more multiclass. Every other kind has to be given.
+
+    Raises InputError, with the labels that were found, when the two cannot be told.
+    """
+    kind, classes = hints.kind, hints.classes
+    if kind == "binary":
+        classes = 2 if classes is None else classes
+    if kind is None and classes is not None:
+        kind = "binary" if classes == 2 else "multiclass"
+    if kind in (None, "multiclass") and classes is None and rows:
+        classes = _count_classes(rows, hints, name)
+        if kind == "multiclass" and classes < MIN_MULTICLASS:
+            raise InputError(
+                f"Task {name} is of kind multiclass, but its labels are {classes} classes: write "
+                "`kind: binary` or leave `kind` out."
+            )
+        kind = kind or ("binary" if classes == 2 else "multiclass")
+    if not rows:  # which is an error of its own
+        return {"kind": kind or "binary", "classes": classes or 2}
+    if classes is None:
+        raise InputError(
+            f"Task {name} is of kind {kind}, whose number of labels cannot be guessed: write "
+            "`classes` into its entry."
+        )
+    return {"kind": kind, "classes": classes}
+
+
+def _count_classes(rows: Sequence[LabelledRow], hints: Hints, name: str) -> int:
+    raw = {str(row.label).strip() for row in rows}
+    if hints.labels is not None:  # a label without a class is found when the rows are read
+        return 1 + max(hints.labels.values())
+    found = sorted(raw, key=lambda text: (len(text), text) if NUMBER.fullmatch(text) else (0, text))
+    shown = ", ".join(map(repr, found[:MAX_LISTED])) + (", ..." if len(found) > MAX_LISTED else "")
+    whole = all(map(NUMBER.fullmatch, found))
+    numbers = {int(text) for text in found} if whole else set()
+    if 2 <= len(found) <= MAX_INFERRED_CLASSES and numbers == set(range(len(found))):
+        return len(found)
+    few = 2 <= len(found) <= MAX_LISTED
+    mapping = ", ".join(f'"{text}": {number}' for number, text in enumerate(found))
+    remedy = (
+        f"write `labels: {{{mapping}}}`, in the order that you want"
+        if few
+        else ("write `labels: {label: class}` into its entry")
+    )
+    raise InputError(
+        f"Task {name} does not say its `kind`, and its {len(found)} different labels are not the "
+        f"class numbers 0, 1, ... ({shown}): {remedy}, or its `kind` and `classes`."
+    )

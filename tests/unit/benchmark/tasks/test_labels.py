@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.labels import decide, extremes, label_array, strata, varying
+from dnalm.benchmark.tasks.labels import decide, extremes, label_array, strata, varying
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dnalm.benchmark.tasks import make_task, read_task, write_task
+from dnalm.benchmark.tasks.table import make_task, read_task, write_task
 from dnalm.errors import InputError
 from dnalm.files import read_json
 

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from dnalm.benchmark.folds import canonical
-from dnalm.benchmark.labels import CLASSES, label_array
+from dnalm.benchmark.tasks.folds import canonical
+from dnalm.benchmark.tasks.labels import CLASSES, label_array
 from dnalm.files import sha256_of
 
 SPLITS = ("train", "test")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.inventory import SPLITS, Facts, name_files
-from dnalm.benchmark.labelled import refuse_folder
-from dnalm.benchmark.labels import CLASSES, NO_LABEL, label_array, varying
+from dnalm.benchmark.tasks.labels import CLASSES, NO_LABEL, label_array, varying
+from dnalm.benchmark.tasks.row_files import refuse_folder
+from dnalm.benchmark.tasks.summary import SPLITS, Facts, name_files
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 

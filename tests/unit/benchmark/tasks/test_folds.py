@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
-from dnalm.benchmark.folds import CrossValidationConfig, assign_folds, canonical
+from dnalm.benchmark.tasks.folds import CrossValidationConfig, assign_folds, canonical
 from dnalm.errors import InputError
 
 

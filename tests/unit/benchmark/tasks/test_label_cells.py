@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dnalm.benchmark.guesses import guess_meaning
-from dnalm.benchmark.labelled import LabelledRow
+from dnalm.benchmark.tasks.label_cells import infer_kind
+from dnalm.benchmark.tasks.row_files import LabelledRow
 from dnalm.errors import InputError
 
 
@@ -15,7 +15,7 @@ def guess(labels, kind=None, classes=None, mapping=None):
         for i, label in enumerate(labels)
     ]
     meaning = SimpleNamespace(kind=kind, classes=classes, labels=mapping)
-    found = guess_meaning(rows, meaning, "mine.x")
+    found = infer_kind(rows, meaning, "mine.x")
     return found["kind"], found["classes"]
 
 

@@ -12,7 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dnalm.benchmark.element_types import UNLABELLED, label_by_motif, label_by_overlap
+from dnalm.benchmark.tasks.recipes.element_labels import (
+    UNLABELLED,
+    label_by_motif,
+    label_by_overlap,
+)
 from dnalm.errors import InputError
 from dnalm.genome.annotation import read_gtf, splice_sites
 from dnalm.genome.intervals import NO_SUMMIT, read_bed

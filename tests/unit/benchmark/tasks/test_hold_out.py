@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.held_out import hold_out
+from dnalm.benchmark.tasks.folds import hold_out
 from dnalm.errors import InputError
 
 

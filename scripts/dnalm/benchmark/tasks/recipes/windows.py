@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.build_checks import check_records, check_split, list_contigs
-from dnalm.benchmark.elements import Files, find_elements
-from dnalm.benchmark.inventory import SPLITS
-from dnalm.benchmark.labelled import LabelledRow
-from dnalm.benchmark.places import Places, Window
+from dnalm.benchmark.tasks.recipes.checks import check_records, check_split, list_contigs
+from dnalm.benchmark.tasks.recipes.elements import Files, find_elements
+from dnalm.benchmark.tasks.recipes.window_sampler import Places, Window
+from dnalm.benchmark.tasks.row_files import LabelledRow
+from dnalm.benchmark.tasks.summary import SPLITS
 from dnalm.errors import InputError
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import to_sequence

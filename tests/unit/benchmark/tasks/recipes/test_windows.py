@@ -10,8 +10,8 @@ import pytest
 import yaml
 from pyfaidx import Fasta
 
-from dnalm.benchmark.recipes import cut_windows
-from dnalm.benchmark.tasks import make_task
+from dnalm.benchmark.tasks.recipes.windows import cut_windows
+from dnalm.benchmark.tasks.table import make_task
 from dnalm.configuration.builds import resolve_build
 from dnalm.errors import InputError
 from dnalm.genome.bases import write_bases

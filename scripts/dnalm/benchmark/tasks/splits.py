@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.labels import CLASSES, extremes, label_array, varying
+from dnalm.benchmark.tasks.labels import CLASSES, extremes, label_array, varying
 from dnalm.errors import InputError
 
 

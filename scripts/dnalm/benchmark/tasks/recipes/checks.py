@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dnalm.benchmark.elements import Elements, Files
-from dnalm.benchmark.places import Places
+from dnalm.benchmark.tasks.recipes.elements import Elements, Files
+from dnalm.benchmark.tasks.recipes.window_sampler import Places
 from dnalm.errors import InputError
 
 UNUSED = ("longer", "contradicting", "repeated")  # fates of elements with a label

@@ -11,15 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dnalm.benchmark.checks import check_sums, check_table, warn_of_parts
-from dnalm.benchmark.folds import CrossValidationConfig, assign_folds
-from dnalm.benchmark.guesses import guess_meaning
-from dnalm.benchmark.held_out import hold_out
-from dnalm.benchmark.inventory import SPLITS, name_files, summarise
-from dnalm.benchmark.label_cells import read_label
-from dnalm.benchmark.labelled import LabelledRow, read_labelled
-from dnalm.benchmark.labels import CLASSES, KINDS, NO_LABEL, label_array, strata
-from dnalm.benchmark.recipes import cut_windows
+from dnalm.benchmark.tasks.checks import check_sums, check_table, warn_of_parts
+from dnalm.benchmark.tasks.folds import CrossValidationConfig, assign_folds, hold_out
+from dnalm.benchmark.tasks.label_cells import infer_kind, read_label
+from dnalm.benchmark.tasks.labels import CLASSES, KINDS, NO_LABEL, label_array, strata
+from dnalm.benchmark.tasks.recipes.windows import cut_windows
+from dnalm.benchmark.tasks.row_files import LabelledRow, read_labelled
+from dnalm.benchmark.tasks.summary import SPLITS, name_files, summarise
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of, write_json
 
@@ -116,7 +114,7 @@ def make_task(
             for path in files[split]
             for row in read_labelled(path, split, config)
         ]
-    config = replace(config, **guess_meaning(rows, config, name))
+    config = replace(config, **infer_kind(rows, config, name))
     cleaned, replaced = zip(*map(_clean, rows), strict=True) if rows else ((), ())
     table = pd.DataFrame(
         {

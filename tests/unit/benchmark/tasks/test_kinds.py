@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dnalm.benchmark.labels import label_array
-from dnalm.benchmark.tasks import make_task, read_task, write_task
+from dnalm.benchmark.tasks.labels import label_array
+from dnalm.benchmark.tasks.table import make_task, read_task, write_task
 from dnalm.errors import InputError
 
 FOLDS = {"scheme": "kfold", "splits": 2, "validation_share": 0.5, "seed": 42}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.splits import Splits
+from dnalm.benchmark.tasks.splits import Splits
 from dnalm.errors import InputError
 
 
