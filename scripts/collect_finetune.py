@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dnalm.benchmark.collection import collect
-from dnalm.benchmark.results import write_result
+from dnalm.benchmark.scoring.results import write_result
 from dnalm.job import job
 
 with job(snakemake.log[0]):

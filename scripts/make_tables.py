@@ -1,9 +1,9 @@
 """Gather all results and facts of a run into tables."""
 
+from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.files import read_json
 from dnalm.job import job
 from dnalm.report.assembly import Sources, make_tables
-from dnalm.report.comparison import BootstrapConfig
 from dnalm.report.published import read_published
 from dnalm.report.results import Identities, read_results
 from dnalm.report.scored import Statistics

@@ -5,7 +5,7 @@ from pathlib import Path
 from dnalm.benchmark.designs import MlpConfig
 from dnalm.benchmark.embed import read_embeddings
 from dnalm.benchmark.mlp import mlp_probe
-from dnalm.benchmark.results import identify, write_result
+from dnalm.benchmark.scoring.results import identify, write_result
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json
 from dnalm.job import job

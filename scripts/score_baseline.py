@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dnalm.benchmark.baselines import baseline_features
 from dnalm.benchmark.probe import ProbeConfig, probe
-from dnalm.benchmark.results import identify, write_result
+from dnalm.benchmark.scoring.results import identify, write_result
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json
 from dnalm.job import job

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dnalm.benchmark.metrics import METRICS_BY_KIND
+from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND
 
 KINDS = ("--configfile", "tests/config.yaml", "tests/tiny.yaml", "tests/kinds.yaml")
 RESULTS = "results/kinds"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.metrics import headline, score
-from dnalm.benchmark.results import RANKED, prediction_rows
+from dnalm.benchmark.scoring.metrics import headline, score
+from dnalm.benchmark.scoring.results import RANKED, prediction_rows
 from dnalm.benchmark.tasks.labels import CLASSES, decide
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.errors import InputError

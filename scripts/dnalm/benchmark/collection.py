@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.results import Result
+from dnalm.benchmark.scoring.results import Result
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.model.tensors import read_arrays, save_arrays

@@ -24,8 +24,8 @@ from dnalm.benchmark.finetuned import (
     predict,
 )
 from dnalm.benchmark.finetuning import Finetuning
-from dnalm.benchmark.metrics import headline, single_score
-from dnalm.benchmark.objectives import Scale, loss_of
+from dnalm.benchmark.scoring.metrics import headline, single_score
+from dnalm.benchmark.scoring.objectives import Scale, loss_of
 from dnalm.benchmark.tasks.labels import decide
 from dnalm.benchmark.tasks.splits import Split, Splits
 from dnalm.benchmark.tasks.table import read_task

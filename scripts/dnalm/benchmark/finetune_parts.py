@@ -9,8 +9,8 @@ import pandas as pd
 
 from dnalm.benchmark.finetuned import Fold
 from dnalm.benchmark.finetuning import Finetuning
-from dnalm.benchmark.metrics import headline, score
-from dnalm.benchmark.results import prediction_rows
+from dnalm.benchmark.scoring.metrics import headline, score
+from dnalm.benchmark.scoring.results import prediction_rows
 from dnalm.benchmark.tasks.labels import decide
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task

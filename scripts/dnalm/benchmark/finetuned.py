@@ -17,7 +17,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from dnalm.benchmark.objectives import Scale, activate
+from dnalm.benchmark.scoring.objectives import Scale, activate
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.encoder import Encoder

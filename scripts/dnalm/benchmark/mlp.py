@@ -19,7 +19,7 @@ from dnalm.benchmark.choice import (
     score_test_rows,
 )
 from dnalm.benchmark.designs import Design, MlpConfig
-from dnalm.benchmark.results import Result
+from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.search import (
     STARTUP,
     Trial,

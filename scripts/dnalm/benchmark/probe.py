@@ -25,8 +25,8 @@ from dnalm.benchmark.choice import (
     rank,
     score_test_rows,
 )
-from dnalm.benchmark.metrics import loss, single_score
-from dnalm.benchmark.results import Result
+from dnalm.benchmark.scoring.metrics import loss, single_score
+from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.solver import Outcome, Rows, SolverConfig, solve
 from dnalm.benchmark.tasks.labels import decide
 from dnalm.benchmark.tasks.splits import Splits

@@ -12,8 +12,8 @@ import torch
 
 from dnalm.benchmark.choice import mean_and_sd
 from dnalm.benchmark.designs import Design, MlpConfig, list_points, suggest
-from dnalm.benchmark.metrics import single_score
 from dnalm.benchmark.networks import Networks
+from dnalm.benchmark.scoring.metrics import single_score
 from dnalm.benchmark.split_rows import SplitRows
 from dnalm.benchmark.tasks.labels import decide
 

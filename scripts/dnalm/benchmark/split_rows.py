@@ -10,7 +10,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from dnalm.benchmark.objectives import Scale, activate
+from dnalm.benchmark.scoring.objectives import Scale, activate
 from dnalm.benchmark.tasks.labels import CLASSES
 from dnalm.benchmark.tasks.splits import Splits
 

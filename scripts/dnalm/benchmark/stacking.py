@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dnalm.benchmark.descent import Problems, Solution
 from dnalm.benchmark.losses import BinaryLoss, Loss, MultinomialLoss, SquaredLoss
-from dnalm.benchmark.objectives import Scale
+from dnalm.benchmark.scoring.objectives import Scale
 
 
 class Stack:

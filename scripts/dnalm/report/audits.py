@@ -7,7 +7,7 @@ import pandas as pd
 
 from dnalm.benchmark.contigs import share_contigs
 from dnalm.benchmark.levels import RELATIONS
-from dnalm.report.comparison import HELD_OUT, NO_SPLIT, NOT_FOUND, USED, region_masks
+from dnalm.benchmark.scoring.bootstrap import HELD_OUT, NO_SPLIT, NOT_FOUND, USED, region_masks
 from dnalm.report.results import Identities
 
 FROM_SOURCE = "the task"  # its rows say themselves where they were cut

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.benchmark.metrics import METRICS_BY_KIND
+from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND
 from dnalm.report.scoring import name_of, shared_name
 from dnalm.report.series import Series
 

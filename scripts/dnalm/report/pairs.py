@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.report.comparison import (
+from dnalm.benchmark.scoring.bootstrap import (
     BootstrapConfig,
     Difference,
     bootstrap,
@@ -17,7 +17,7 @@ from dnalm.report.comparison import (
     subtract,
     verdict,
 )
-from dnalm.report.correction import adjust
+from dnalm.benchmark.scoring.correction import adjust
 from dnalm.report.results import Identities, Record
 from dnalm.report.scored import Draws, Statistics
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from dnalm.benchmark.scoring.bootstrap import HELD_OUT, USED
 from dnalm.report.audits import RELATED
-from dnalm.report.comparison import HELD_OUT, USED
 from dnalm.report.facts import licence_notes, simulated_note
 from dnalm.report.grids import (
     MISSING,

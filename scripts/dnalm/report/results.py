@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.benchmark.metrics import headline
-from dnalm.benchmark.results import score_columns
+from dnalm.benchmark.scoring.metrics import headline
+from dnalm.benchmark.scoring.results import score_columns
 from dnalm.errors import InputError
 from dnalm.files import read_json
 

@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.levels import at_least
-from dnalm.report.comparison import BootstrapConfig, Resampled, bootstrap, read_predictions
+from dnalm.benchmark.scoring.bootstrap import (
+    BootstrapConfig,
+    Resampled,
+    bootstrap,
+    read_predictions,
+)
 from dnalm.report.results import Record
 
 
@@ -17,7 +22,7 @@ from dnalm.report.results import Record
 class Statistics:
     """How scores are compared.
 
-    correction: of p-values (`dnalm.report.correction`).
+    correction: of p-values (`dnalm.benchmark.scoring.correction`).
     leak: the relation to a training row from which on a test row is not clean, one of RELATIONS.
     """
 

@@ -23,7 +23,7 @@ from dnalm.benchmark.finetune import finetune, train_fold
 from dnalm.benchmark.finetune_parts import write_folds
 from dnalm.benchmark.finetuned import Fold, load_classifier, predict, read_tensors
 from dnalm.benchmark.finetuning import FinetuneConfig, Finetuning
-from dnalm.benchmark.results import identify, write_result
+from dnalm.benchmark.scoring.results import identify, write_result
 from dnalm.errors import InputError
 from dnalm.lock import Lock
 from dnalm.model.loading import load_model

@@ -15,8 +15,8 @@ from dnalm.benchmark.finetune import finetune, train_fold
 from dnalm.benchmark.finetune_parts import write_folds
 from dnalm.benchmark.finetuned import Fold, build_classifier, load_classifier, predict
 from dnalm.benchmark.finetuning import Finetuning
-from dnalm.benchmark.metrics import METRICS_BY_KIND, headline
-from dnalm.benchmark.results import identify, prediction_arrays, write_result
+from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND, headline
+from dnalm.benchmark.scoring.results import identify, prediction_arrays, write_result
 from dnalm.benchmark.tasks.labels import label_array
 from dnalm.model.loading import load_model
 from dnalm.model.token_batches import TokenRows

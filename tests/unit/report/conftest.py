@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.metrics import score
-from dnalm.benchmark.results import Result, prediction_rows, write_result
+from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
+from dnalm.benchmark.scoring.metrics import score
+from dnalm.benchmark.scoring.results import Result, prediction_rows, write_result
 from dnalm.benchmark.tasks.labels import decide
 from dnalm.report.assembly import Sources, make_tables
-from dnalm.report.comparison import BootstrapConfig
 from dnalm.report.published import read_published
 from dnalm.report.results import Identities, read_results
 from dnalm.report.scored import Statistics

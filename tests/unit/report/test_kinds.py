@@ -8,15 +8,15 @@ import pytest
 from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score
 
-from dnalm.benchmark.tasks.labels import decide
-from dnalm.errors import InputError
-from dnalm.report.comparison import (
+from dnalm.benchmark.scoring.bootstrap import (
     BootstrapConfig,
     Predictions,
     bootstrap,
     read_predictions,
     subtract,
 )
+from dnalm.benchmark.tasks.labels import decide
+from dnalm.errors import InputError
 from dnalm.report.page import ReportConfig, make_page
 from dnalm.report.plain import plain_summary
 from dnalm.report.stages import stages_table

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from dnalm.report.comparison import BootstrapConfig
+from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.report.leakage import add_marks, clean_grid, mark, search_notes
 from dnalm.report.page import ReportConfig, make_page
 from dnalm.report.plain import plain_summary

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from dnalm.benchmark.metrics import headline, single_score
-from dnalm.benchmark.resampling import resampled_metric
+from dnalm.benchmark.scoring.metrics import headline, single_score
+from dnalm.benchmark.scoring.resampled_metrics import resampled_metric
 from dnalm.benchmark.tasks.labels import decide
 
 FOLDS, ROWS, CLASSES, BASES = 3, 40, 4, 25
@@ -98,5 +98,5 @@ def test_how_many_draws_are_taken_at_once_changes_no_score(monkeypatch):
     labels, outputs = planted("per_base", random)
     draws = random.integers(3, size=(50, ROWS)).astype(np.float32)
     together = resampled_metric(labels, None, outputs, "per_base")(draws)
-    monkeypatch.setattr("dnalm.benchmark.resampling.BASES_AT_ONCE", 1)
+    monkeypatch.setattr("dnalm.benchmark.scoring.resampled_metrics.BASES_AT_ONCE", 1)
     assert np.array_equal(resampled_metric(labels, None, outputs, "per_base")(draws), together)

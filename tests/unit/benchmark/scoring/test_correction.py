@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
+from dnalm.benchmark.scoring.correction import adjust
 from dnalm.errors import InputError
-from dnalm.report.correction import adjust
 
 P_VALUES = np.array([0.01, 0.04, 0.03, 0.005])
 

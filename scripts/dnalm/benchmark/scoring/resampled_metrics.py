@@ -1,6 +1,6 @@
 """The first metric of a kind on rows that are drawn again, many draws at a time.
 
-Equal to `dnalm.benchmark.metrics` on rows repeated as often as they were drawn.
+Equal to `dnalm.benchmark.scoring.metrics` on rows repeated as often as they were drawn.
 Shapes: N draws, F folds, R rows, C classes (multilabel: labels, regression: targets), L bases.
 """
 

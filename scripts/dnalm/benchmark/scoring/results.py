@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.metrics import METRICS_BY_KIND
+from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND
 from dnalm.benchmark.tasks.labels import pad, stack
 from dnalm.files import atomic_path, sha256_of, write_json
 from dnalm.partial import discard
@@ -112,7 +112,7 @@ def prediction_arrays(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return labels, predictions and probabilities of rows made by `prediction_rows`.
 
-    As `dnalm.benchmark.metrics.score` takes them; no probabilities where there are no columns.
+    As `metrics.score` takes them; no probabilities where there are no columns.
     """
     columns = [name for name in rows if name.startswith(PROBABILITY)]
     probabilities = None

@@ -4,9 +4,7 @@ import pytest
 import scipy.stats
 from sklearn.metrics import matthews_corrcoef
 
-from dnalm.benchmark.metrics import score
-from dnalm.errors import InputError
-from dnalm.report.comparison import (
+from dnalm.benchmark.scoring.bootstrap import (
     BootstrapConfig,
     Predictions,
     bootstrap,
@@ -15,6 +13,8 @@ from dnalm.report.comparison import (
     subtract,
     verdict,
 )
+from dnalm.benchmark.scoring.metrics import score
+from dnalm.errors import InputError
 
 
 def predictions(classes, labels):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dnalm.benchmark.objectives import Scale, activate, loss_of
+from dnalm.benchmark.scoring.objectives import Scale, activate, loss_of
 
 
 def test_classes_have_the_cross_entropy_and_labels_that_of_each_by_itself():

@@ -16,7 +16,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from dnalm.benchmark.metrics import METRICS_BY_KIND, headline, loss, score, single_score
+from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND, headline, loss, score, single_score
 from dnalm.benchmark.tasks.labels import KINDS
 from dnalm.errors import InputError
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dnalm.benchmark.results import (
+from dnalm.benchmark.scoring.results import (
     Result,
     identify,
     prediction_arrays,

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from dnalm.benchmark.metrics import headline
-from dnalm.benchmark.resampling import resampled_metric
-from dnalm.benchmark.results import PREDICTION_COLUMNS, RANKED, prediction_arrays
+from dnalm.benchmark.scoring.metrics import headline
+from dnalm.benchmark.scoring.resampled_metrics import resampled_metric
+from dnalm.benchmark.scoring.results import PREDICTION_COLUMNS, RANKED, prediction_arrays
 from dnalm.errors import InputError
 
 # Resampled in chunks so that memory stays small on test sets of a hundred thousand rows.

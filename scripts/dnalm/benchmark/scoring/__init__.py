@@ -1,0 +1,1 @@
+"""Metrics, their bootstrap and correction, objectives, and the files of results."""
