@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dnalm.benchmark.embed import EmbedConfig
-from dnalm.benchmark.embed_shards import Embedding, embed_task
+from dnalm.benchmark.embedding.embed import EmbedConfig
+from dnalm.benchmark.embedding.shards import Embedding, embed_task
 from dnalm.devices import visible_devices
 from dnalm.job import job
 

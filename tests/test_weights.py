@@ -14,7 +14,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
 
-from dnalm.benchmark.embed import read_embeddings
+from dnalm.benchmark.embedding.embed import read_embeddings
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary
 

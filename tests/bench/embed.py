@@ -19,7 +19,7 @@ from comparison import Comparison, read_output, report, time_in_turns
 from esm_peer import make_config, make_encoder, make_peer
 from torch import Tensor
 
-from dnalm.benchmark.embed import EmbedConfig, embed
+from dnalm.benchmark.embedding.embed import EmbedConfig, embed
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 
 SIZES = {"layers": 4, "heads": 8, "width": 256, "ffn_width": 1024}

@@ -16,9 +16,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from dnalm.benchmark import embed_shards
-from dnalm.benchmark.embed import EmbedConfig, embed, read_embeddings
-from dnalm.benchmark.embed_shards import Embedding, embed_task
+from dnalm.benchmark.embedding import shards as embed_shards
+from dnalm.benchmark.embedding.embed import EmbedConfig, embed, read_embeddings
+from dnalm.benchmark.embedding.shards import Embedding, embed_task
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.model.loading import load_model
@@ -29,9 +29,9 @@ MARK = 123.0
 ROWS, LAYERS, WIDTH = 50, 3, 16
 PROGRAM = """
 import json, sys
-from dnalm.benchmark import embed_shards
-from dnalm.benchmark.embed import EmbedConfig
-from dnalm.benchmark.embed_shards import Embedding, embed_task
+from dnalm.benchmark.embedding import shards as embed_shards
+from dnalm.benchmark.embedding.embed import EmbedConfig
+from dnalm.benchmark.embedding.shards import Embedding, embed_task
 
 arguments = json.loads(sys.argv[1])
 embedding = Embedding(config=EmbedConfig(**arguments.pop("config")), **arguments)

@@ -19,7 +19,7 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-from dnalm.benchmark.embed import (
+from dnalm.benchmark.embedding.embed import (
     IDS,
     LAYER,
     EmbedConfig,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import EsmConfig, EsmModel, EsmTokenizer
 
-from dnalm.benchmark.embed import EmbedConfig, choose_layers, embed
+from dnalm.benchmark.embedding.embed import EmbedConfig, choose_layers, embed
 from dnalm.errors import InputError
 from dnalm.files import read_json, write_json
 from dnalm.genome.kmers import Vocabulary, encode, to_codes

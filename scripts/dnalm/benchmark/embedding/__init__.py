@@ -1,0 +1,1 @@
+"""Pooled hidden states of every layer for the rows of a task."""
