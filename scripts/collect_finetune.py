@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dnalm.benchmark.collection import collect
+from dnalm.benchmark.finetuning.collect import collect
 from dnalm.benchmark.scoring.results import write_result
 from dnalm.job import job
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from dnalm.benchmark.finetune import finetune
-from dnalm.benchmark.finetune_parts import write_folds
-from dnalm.benchmark.finetuning import Finetuning
+from dnalm.benchmark.finetuning.parts import write_folds
+from dnalm.benchmark.finetuning.settings import Finetuning
+from dnalm.benchmark.finetuning.train import finetune
 from dnalm.benchmark.scoring.results import identify
 from dnalm.files import read_json, sha256_of
 from dnalm.job import job

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from dnalm.benchmark.finetuned import (
+from dnalm.benchmark.finetuning.classifier import (
     Classifier,
     Fold,
     build_classifier,
@@ -23,7 +23,7 @@ from dnalm.benchmark.finetuned import (
     load_classifier_state,
     predict,
 )
-from dnalm.benchmark.finetuning import Finetuning
+from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.scoring.metrics import headline, single_score
 from dnalm.benchmark.scoring.objectives import Scale, loss_of
 from dnalm.benchmark.tasks.labels import decide

@@ -10,11 +10,11 @@ import torch
 from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
-from dnalm.benchmark.collection import collect
-from dnalm.benchmark.finetune import finetune, train_fold
-from dnalm.benchmark.finetune_parts import write_folds
-from dnalm.benchmark.finetuned import Fold, build_classifier, load_classifier, predict
-from dnalm.benchmark.finetuning import Finetuning
+from dnalm.benchmark.finetuning.classifier import Fold, build_classifier, load_classifier, predict
+from dnalm.benchmark.finetuning.collect import collect
+from dnalm.benchmark.finetuning.parts import write_folds
+from dnalm.benchmark.finetuning.settings import Finetuning
+from dnalm.benchmark.finetuning.train import finetune, train_fold
 from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND, headline
 from dnalm.benchmark.scoring.results import identify, prediction_arrays, write_result
 from dnalm.benchmark.tasks.labels import label_array

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.benchmark.finetuned import Fold
-from dnalm.benchmark.finetuning import Finetuning
+from dnalm.benchmark.finetuning.classifier import Fold
+from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.scoring.metrics import headline, score
 from dnalm.benchmark.scoring.results import prediction_rows
 from dnalm.benchmark.tasks.labels import decide

@@ -18,11 +18,11 @@ import pytest
 import torch
 from sklearn.metrics import matthews_corrcoef
 
-from dnalm.benchmark.collection import collect
-from dnalm.benchmark.finetune import finetune, train_fold
-from dnalm.benchmark.finetune_parts import write_folds
-from dnalm.benchmark.finetuned import Fold, load_classifier, predict, read_tensors
-from dnalm.benchmark.finetuning import FinetuneConfig, Finetuning
+from dnalm.benchmark.finetuning.classifier import Fold, load_classifier, predict, read_tensors
+from dnalm.benchmark.finetuning.collect import collect
+from dnalm.benchmark.finetuning.parts import write_folds
+from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
+from dnalm.benchmark.finetuning.train import finetune, train_fold
 from dnalm.benchmark.scoring.results import identify, write_result
 from dnalm.errors import InputError
 from dnalm.lock import Lock
@@ -109,7 +109,7 @@ def test_frozen_weights_stay_bit_identical(finetuning, monkeypatch):
         seen.append(encoder)
         return encoder, vocabulary
 
-    monkeypatch.setattr("dnalm.benchmark.finetune.load_model", keep_model)
+    monkeypatch.setattr("dnalm.benchmark.finetuning.train.load_model", keep_model)
     train_fold(finetuning, 0)
     after = {name: tensor for name, tensor in seen[0].state_dict().items() if "scale" not in name}
     assert after.keys() == before.state_dict().keys()
@@ -258,7 +258,7 @@ def test_most_folds_at_the_last_step_are_an_edge_only_if_they_chose_it(
 
 
 def test_the_parts_are_joined_without_torch():
-    code = "import sys; import dnalm.benchmark.collection; sys.exit('torch' in sys.modules)"
+    code = "import sys; import dnalm.benchmark.finetuning.collect; sys.exit('torch' in sys.modules)"
     library = Path(sys.modules["dnalm"].__file__).parents[1]
     subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(library)}, check=True
@@ -339,8 +339,8 @@ def test_parts_that_lack_a_fold_or_share_one_are_not_joined(finetuning, tmp_path
 KILLED = """
 import json, sys
 from pathlib import Path
-from dnalm.benchmark.finetune import finetune
-from dnalm.benchmark.finetuning import Finetuning
+from dnalm.benchmark.finetuning.train import finetune
+from dnalm.benchmark.finetuning.settings import Finetuning
 if __name__ == "__main__":
     files, summary, method, embed, partial = json.loads(Path(sys.argv[1]).read_text())
     finetuning = Finetuning.of(files, summary, {}, method, embed)

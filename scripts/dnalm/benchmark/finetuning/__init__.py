@@ -1,0 +1,1 @@
+"""Adapters and heads trained on the folds of a task."""
