@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from dnalm.benchmark.designs import MlpConfig
 from dnalm.benchmark.embedding.embed import read_embeddings
-from dnalm.benchmark.mlp import mlp_probe
+from dnalm.benchmark.probing.mlp.probe import mlp_probe
+from dnalm.benchmark.probing.mlp.search_space import MlpConfig
 from dnalm.benchmark.scoring.results import identify, write_result
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dnalm.benchmark.embedding.embed import read_embeddings
-from dnalm.benchmark.probe import ProbeConfig, probe
+from dnalm.benchmark.probing.linear.probe import ProbeConfig, probe
 from dnalm.benchmark.scoring.results import identify, write_result
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json

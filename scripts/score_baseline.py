@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dnalm.benchmark.baselines import baseline_features
-from dnalm.benchmark.probe import ProbeConfig, probe
+from dnalm.benchmark.probing.baselines import baseline_features
+from dnalm.benchmark.probing.linear.probe import ProbeConfig, probe
 from dnalm.benchmark.scoring.results import identify, write_result
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json

@@ -31,7 +31,7 @@ from sklearn.model_selection import PredefinedSplit, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from dnalm.benchmark.batched import Coefficients, fit_grid
+from dnalm.benchmark.probing.linear.batched import Coefficients, fit_grid
 from dnalm.genome.composition import kmer_counts
 
 ROWS, WIDTH, SPLITS = 12_000, 1280, 10

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.benchmark.choice import rank
+from dnalm.benchmark.probing.choice import rank
 from dnalm.benchmark.scoring.metrics import METRICS, METRICS_BY_KIND
 from dnalm.report.published import other_rows, published_beside
 from dnalm.report.results import Identities, Record

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.choice import (
+from dnalm.benchmark.probing.choice import (
     LOSS,
     best_of,
     check_features,
@@ -25,12 +25,12 @@ from dnalm.benchmark.choice import (
     rank,
     score_test_rows,
 )
+from dnalm.benchmark.probing.linear.solver import Outcome, Rows, SolverConfig, solve
+from dnalm.benchmark.probing.linear.tolerances import CERTIFIED, GAP, GRADIENT
 from dnalm.benchmark.scoring.metrics import loss, single_score
 from dnalm.benchmark.scoring.results import Result
-from dnalm.benchmark.solver import Outcome, Rows, SolverConfig, solve
 from dnalm.benchmark.tasks.labels import decide
 from dnalm.benchmark.tasks.splits import Splits
-from dnalm.benchmark.tolerances import CERTIFIED, GAP, GRADIENT
 from dnalm.partial import Partial
 
 # score, converged, iterations and gap of one fit.

@@ -12,11 +12,17 @@ import torch
 from sklearn.metrics import matthews_corrcoef
 from sklearn.preprocessing import StandardScaler
 
-from dnalm.benchmark.designs import Design, MlpConfig
-from dnalm.benchmark.mlp import mlp_probe
-from dnalm.benchmark.networks import Networks
-from dnalm.benchmark.search import Trial, make_networks, predict_seconds, search, train_epoch
-from dnalm.benchmark.split_rows import SplitRows
+from dnalm.benchmark.probing.mlp.networks import Networks
+from dnalm.benchmark.probing.mlp.probe import mlp_probe
+from dnalm.benchmark.probing.mlp.rows import SplitRows
+from dnalm.benchmark.probing.mlp.search import (
+    Trial,
+    make_networks,
+    predict_seconds,
+    search,
+    train_epoch,
+)
+from dnalm.benchmark.probing.mlp.search_space import Design, MlpConfig
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.errors import InputError
 from dnalm.files import write_json
@@ -334,7 +340,7 @@ def test_the_time_is_told_without_that_of_the_first_step_and_for_the_trials_ther
 
     monkeypatch.setattr(Networks, "step", slow)
     monkeypatch.setattr(
-        "dnalm.benchmark.search.time", SimpleNamespace(monotonic=lambda: clock.time)
+        "dnalm.benchmark.probing.mlp.search.time", SimpleNamespace(monotonic=lambda: clock.time)
     )
     # One batch an epoch: three trials at once for five epochs are five steps.
     config = replace(CONFIG, batch_size=500, epochs=5, trials=3, together=8)
@@ -342,7 +348,7 @@ def test_the_time_is_told_without_that_of_the_first_step_and_for_the_trials_ther
     assert set(calls) == {3}
     # No more are timed than are trained at once: here one by one.
     calls.clear()
-    monkeypatch.setattr("dnalm.benchmark.search.NUMBERS", 1)
+    monkeypatch.setattr("dnalm.benchmark.probing.mlp.search.NUMBERS", 1)
     assert predict_seconds(rows, config) == 30
     assert set(calls) == {1}
 
@@ -380,5 +386,5 @@ def test_feature_sets_that_were_finished_before_are_not_searched_again(
     chosen = run()
     assert chosen.selected["feature"] == "layer.2"
     assert chosen.grid[:3] == first.grid[:3]
-    monkeypatch.setattr("dnalm.benchmark.mlp.STARTUP", 2)
+    monkeypatch.setattr("dnalm.benchmark.probing.mlp.probe.STARTUP", 2)
     assert run().grid == first.grid

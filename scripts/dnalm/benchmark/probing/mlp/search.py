@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from dnalm.benchmark.choice import mean_and_sd
-from dnalm.benchmark.designs import Design, MlpConfig, list_points, suggest
-from dnalm.benchmark.networks import Networks
+from dnalm.benchmark.probing.choice import mean_and_sd
+from dnalm.benchmark.probing.mlp.networks import Networks
+from dnalm.benchmark.probing.mlp.rows import SplitRows
+from dnalm.benchmark.probing.mlp.search_space import Design, MlpConfig, list_points, suggest
 from dnalm.benchmark.scoring.metrics import single_score
-from dnalm.benchmark.split_rows import SplitRows
 from dnalm.benchmark.tasks.labels import decide
 
 STARTUP = 10  # trials before a trial may be pruned or a sampler learns from the others

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from scipy.special import expit, softmax
 
-from dnalm.benchmark.certificate import certify
-from dnalm.benchmark.descent import descend
-from dnalm.benchmark.shared import Preconditioner, SharedFeatures
-from dnalm.benchmark.stacking import Stack
-from dnalm.benchmark.tolerances import CERTIFIED, GAP
+from dnalm.benchmark.probing.linear.certificate import certify
+from dnalm.benchmark.probing.linear.features import Preconditioner, SharedFeatures
+from dnalm.benchmark.probing.linear.lbfgs import descend
+from dnalm.benchmark.probing.linear.problems import Stack
+from dnalm.benchmark.probing.linear.tolerances import CERTIFIED, GAP
 
 PATIENCE = 10  # steps without a better bound after which float32 has given what it can
 NUMBERS = 1 << 25  # of one array of margins; more problems than that are fitted in turns

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dnalm.benchmark.descent import Problems, Solution
-from dnalm.benchmark.losses import BinaryLoss, Loss, MultinomialLoss, SquaredLoss
+from dnalm.benchmark.probing.linear.lbfgs import Problems, Solution
+from dnalm.benchmark.probing.linear.losses import BinaryLoss, Loss, MultinomialLoss, SquaredLoss
 from dnalm.benchmark.scoring.objectives import Scale
 
 

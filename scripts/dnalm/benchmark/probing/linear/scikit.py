@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from dnalm.benchmark.tolerances import CERTIFIED, GRADIENT
+from dnalm.benchmark.probing.linear.tolerances import CERTIFIED, GRADIENT
 
 # Up to so many coefficients newton-cholesky is the faster one (10 times at 128 features); its steps
 # cost the cube of their number, and lbfgs takes thousands of steps where penalties are weak.

@@ -11,13 +11,13 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dnalm.benchmark import solver as solvers
-from dnalm.benchmark.batched import fit_grid
-from dnalm.benchmark.certificate import certify
-from dnalm.benchmark.shared import SharedFeatures
-from dnalm.benchmark.solver import Rows, SolverConfig, solve
-from dnalm.benchmark.stacking import Stack
-from dnalm.benchmark.tolerances import CERTIFIED
+from dnalm.benchmark.probing.linear import solver as solvers
+from dnalm.benchmark.probing.linear.batched import fit_grid
+from dnalm.benchmark.probing.linear.certificate import certify
+from dnalm.benchmark.probing.linear.features import SharedFeatures
+from dnalm.benchmark.probing.linear.problems import Stack
+from dnalm.benchmark.probing.linear.solver import Rows, SolverConfig, solve
+from dnalm.benchmark.probing.linear.tolerances import CERTIFIED
 from dnalm.errors import InputError
 
 PENALTIES = [1e-4, 1e-2, 1.0, 100.0]

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dnalm.benchmark.probe import ProbeConfig, probe
+from dnalm.benchmark.probing.linear.probe import ProbeConfig, probe
 from dnalm.errors import InputError
 from dnalm.files import write_json
 
@@ -326,7 +326,7 @@ def test_feature_sets_that_were_finished_before_are_not_fitted_again(tmp_path, m
         assert selected(**changes)["feature"] == "layer.1"
     for name in ("GRADIENT", "GAP", "CERTIFIED"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"dnalm.benchmark.probe.{name}", 1e-5)
+            patch.setattr(f"dnalm.benchmark.probing.linear.probe.{name}", 1e-5)
             assert selected()["feature"] == "layer.1"
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from dnalm.benchmark.descent import Problems, Solution, penalised_gradients, penalty
-from dnalm.benchmark.shared import SharedFeatures
+from dnalm.benchmark.probing.linear.features import SharedFeatures
+from dnalm.benchmark.probing.linear.lbfgs import Problems, Solution, penalised_gradients, penalty
 
 POLISHES = 20  # Newton steps of the intercepts, which converge in a few
 FLAT = 1e-9  # share of the rows that the derivatives by optimal intercepts may add up to

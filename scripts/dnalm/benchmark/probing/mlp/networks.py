@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from dnalm.benchmark.designs import Design
+from dnalm.benchmark.probing.mlp.search_space import Design
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's own
 CHUNK = 512  # rows whose outputs are computed at once

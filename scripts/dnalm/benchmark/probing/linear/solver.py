@@ -11,7 +11,7 @@ import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from dnalm.benchmark.regression import fit_path, standardise
+from dnalm.benchmark.probing.linear.scikit import fit_path, standardise
 
 # Below so many products, about a second of work, to load torch takes longer than scikit-learn.
 SMALL = 1e10
@@ -122,7 +122,7 @@ def _batched(
     """Return [S][P] outcomes, None where a fit is not certified."""
     import torch  # a second that small tasks need not spend
 
-    from dnalm.benchmark.batched import fit_grid
+    from dnalm.benchmark.probing.linear.batched import fit_grid
     from dnalm.devices import find_device
 
     device = find_device(config.device, "probe.device")

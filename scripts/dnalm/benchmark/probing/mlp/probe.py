@@ -11,16 +11,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dnalm.benchmark.choice import (
+from dnalm.benchmark.probing.choice import (
     best_of,
     check_features,
     choice_facts,
     metric_of,
     score_test_rows,
 )
-from dnalm.benchmark.designs import Design, MlpConfig
-from dnalm.benchmark.scoring.results import Result
-from dnalm.benchmark.search import (
+from dnalm.benchmark.probing.mlp.rows import SplitRows
+from dnalm.benchmark.probing.mlp.search import (
     STARTUP,
     Trial,
     make_networks,
@@ -28,7 +27,8 @@ from dnalm.benchmark.search import (
     search,
     train_epoch,
 )
-from dnalm.benchmark.split_rows import SplitRows
+from dnalm.benchmark.probing.mlp.search_space import Design, MlpConfig
+from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.devices import find_device
 from dnalm.partial import Partial

@@ -11,8 +11,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import OneHotEncoder
 from transformers import EsmTokenizer
 
-from dnalm.benchmark.baselines import baseline_features, one_hot, token_ids
-from dnalm.benchmark.probe import ProbeConfig, probe
+from dnalm.benchmark.probing.baselines import baseline_features, one_hot, token_ids
+from dnalm.benchmark.probing.linear.probe import ProbeConfig, probe
 from dnalm.benchmark.tasks.folds import CrossValidationConfig, assign_folds
 from dnalm.errors import InputError
 from dnalm.genome.composition import gc_content, kmer_counts

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from dnalm.benchmark.regression import fit_path, is_optimal
+from dnalm.benchmark.probing.linear.scikit import fit_path, is_optimal
 
 PENALTIES = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10]
 ROWS = np.arange(1080)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dnalm.benchmark.losses import Loss
-from dnalm.benchmark.shared import Coordinates, Preconditioner, SharedFeatures
+from dnalm.benchmark.probing.linear.features import Coordinates, Preconditioner, SharedFeatures
+from dnalm.benchmark.probing.linear.losses import Loss
 
 MEMORY = 8  # steps that L-BFGS remembers
 TRIALS = 8  # points that are looked at along a step, at most
@@ -126,7 +126,7 @@ def descend(
     The distance is bounded by C |gradient|² / 2, because the penalty alone curves the objective by
     1/C. Ends after `most` steps, or after `patience` steps without a lower bound. The intercepts
     are taken for optimal in that bound, so what is found has to be certified
-    (`dnalm.benchmark.certificate`).
+    (`dnalm.benchmark.probing.linear.certificate`).
     """
     active = torch.arange(len(problems), device=start.weights.device)
     weights, intercepts = start.weights.clone(), start.intercepts.clone()

@@ -1,0 +1,1 @@
+"""Probes of embeddings and baselines of sequences, selected on validation."""

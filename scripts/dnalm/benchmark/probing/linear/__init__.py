@@ -1,0 +1,1 @@
+"""Linear and logistic regression of every layer, fold and penalty, certified."""

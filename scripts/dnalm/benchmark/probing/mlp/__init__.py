@@ -1,0 +1,1 @@
+"""Multilayer perceptrons with a search of their hyperparameters."""
