@@ -1,6 +1,6 @@
 """Find rows of a task that repeat or overlap others, and what its labels go with."""
 
-from dnalm.benchmark.audit import AuditConfig, audit_task, write_audit
+from dnalm.benchmark.audit.audit import AuditConfig, audit_task, write_audit
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json
 from dnalm.job import job

@@ -1,6 +1,6 @@
 """Find the rows of one task in the genomes of one corpus."""
 
-from dnalm.benchmark.locations import locate_task
+from dnalm.benchmark.audit.genome_search import locate_task
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import atomic_path, read_json
 from dnalm.job import job

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.benchmark.contigs import share_contigs
-from dnalm.benchmark.levels import RELATIONS
+from dnalm.benchmark.audit.contigs import share_contigs
+from dnalm.benchmark.audit.levels import RELATIONS
 from dnalm.benchmark.scoring.bootstrap import HELD_OUT, NO_SPLIT, NOT_FOUND, USED, region_masks
 from dnalm.report.results import Identities
 

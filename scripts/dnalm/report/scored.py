@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.levels import at_least
+from dnalm.benchmark.audit.levels import at_least
 from dnalm.benchmark.scoring.bootstrap import (
     BootstrapConfig,
     Resampled,

@@ -8,7 +8,7 @@ outside of tandem repeats of both. Shapes: R sequences, M of them compared, H hi
 
 import numpy as np
 
-from dnalm.benchmark.candidates import MIDDLE, OTHERS, OWN, UNASKED
+from dnalm.benchmark.audit.seed_index import MIDDLE, OTHERS, OWN, UNASKED
 from dnalm.compiled import compiled
 
 BAND = 10  # bases that insertions and deletions may shift, in all

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.alignment import MAX_SHIFT, Alignment, align
-from dnalm.benchmark.equality import MULTIPLIER, Sums, digest_of
-from dnalm.benchmark.overlaps import overlaps_other_fold, overlaps_train
+from dnalm.benchmark.audit.genome_alignment import MAX_SHIFT, Alignment, align
+from dnalm.benchmark.audit.overlaps import overlaps_other_fold, overlaps_train
+from dnalm.benchmark.audit.rolling_hash import MULTIPLIER, Sums, digest_of
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import reverse_complement, to_codes
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark import locations
-from dnalm.benchmark.alignment import align
-from dnalm.benchmark.locations import locate, locate_task, pack
-from dnalm.benchmark.overlaps import overlaps_other_fold, overlaps_train
+from dnalm.benchmark.audit.audit import genome_search as locations
+from dnalm.benchmark.audit.genome_alignment import align
+from dnalm.benchmark.audit.genome_search import locate, locate_task, pack
+from dnalm.benchmark.audit.overlaps import overlaps_other_fold, overlaps_train
 from dnalm.benchmark.tasks.table import make_task
 from dnalm.genome.bases import write_bases
 from dnalm.genome.kmers import to_codes

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnalm.benchmark.minhash import Seeds
+from dnalm.benchmark.audit.minimizers import Seeds
 from dnalm.compiled import compiled
 
 MIDDLE = 1 << 31

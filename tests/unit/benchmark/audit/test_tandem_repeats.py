@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 
-from dnalm.benchmark.minhash import Sequences
-from dnalm.benchmark.tandem import find_tandems
+from dnalm.benchmark.audit.minimizers import Sequences
+from dnalm.benchmark.audit.tandem_repeats import find_tandems
 
 
 def defined(sequence):

@@ -8,10 +8,10 @@ import pytest
 from pyfaidx import Fasta
 from scipy.stats import mannwhitneyu
 
-from dnalm.benchmark.audit import AuditConfig, audit_task, write_audit
-from dnalm.benchmark.confounding import confounding
-from dnalm.benchmark.contigs import find_contigs, share_contigs
-from dnalm.benchmark.levels import at_least
+from dnalm.benchmark.audit.audit import AuditConfig, audit_task, write_audit
+from dnalm.benchmark.audit.confounding import confounding
+from dnalm.benchmark.audit.contigs import find_contigs, share_contigs
+from dnalm.benchmark.audit.levels import at_least
 
 CONFIG = AuditConfig(
     k=15,

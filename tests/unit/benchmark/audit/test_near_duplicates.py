@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.likeness import TEST, LikenessConfig, find_alike
+from dnalm.benchmark.audit.near_duplicates import TEST, LikenessConfig, find_alike
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 CONFIG = LikenessConfig(
@@ -175,10 +175,10 @@ def test_training_rows_find_those_of_every_other_fold_where_there_are_no_test_ro
 
 def test_a_line_a_minute_says_how_many_sequences_are_compared(monkeypatch, caplog):
     sequences = [draw(np.random.default_rng(9), 300)] * 30
-    with caplog.at_level("INFO", logger="dnalm.benchmark.likeness"):
+    with caplog.at_level("INFO", logger="dnalm.benchmark.audit.near_duplicates"):
         pairs_of(sequences)
         assert not caplog.messages
-        monkeypatch.setattr("dnalm.benchmark.likeness.LINE_SECONDS", 0)
+        monkeypatch.setattr("dnalm.benchmark.audit.near_duplicates.LINE_SECONDS", 0)
         pairs_of(sequences)
     assert set(caplog.messages) == {
         "30 of 30 sequences are compared by seeds",
@@ -287,7 +287,7 @@ def test_pairs_of_short_sequences_are_those_of_brute_force():
 IN_ITS_OWN_PROCESS = """
 import json, resource, sys
 import numpy as np
-from dnalm.benchmark.likeness import LikenessConfig, find_alike
+from dnalm.benchmark.audit.near_duplicates import LikenessConfig, find_alike
 
 config, seed, size, number = json.loads(sys.argv[1])
 generator = np.random.default_rng(seed)
@@ -320,7 +320,7 @@ def test_sixty_thousand_sequences_of_a_thousand_bases_need_less_than_two_gigabyt
 FAMILY = """
 import json, resource, sys
 import numpy as np
-from dnalm.benchmark.likeness import LikenessConfig, find_alike
+from dnalm.benchmark.audit.near_duplicates import LikenessConfig, find_alike
 
 config, length, deleted = json.loads(sys.argv[1])
 generator, rows, letters = np.random.default_rng(1), 30_000, np.array(list("ACGT"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dnalm.benchmark.minhash import Sequences, _mix, find_seeds
+from dnalm.benchmark.audit.minimizers import Sequences, _mix, find_seeds
 
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 

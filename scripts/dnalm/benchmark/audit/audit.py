@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.confounding import confounding
-from dnalm.benchmark.contigs import find_contigs, share_contigs
-from dnalm.benchmark.levels import NEAR, RELATIONS
-from dnalm.benchmark.likeness import TEST, LikenessConfig
-from dnalm.benchmark.relations import COLUMNS, Relations
+from dnalm.benchmark.audit.confounding import confounding
+from dnalm.benchmark.audit.contigs import find_contigs, share_contigs
+from dnalm.benchmark.audit.levels import NEAR, RELATIONS
+from dnalm.benchmark.audit.near_duplicates import TEST, LikenessConfig
+from dnalm.benchmark.audit.relations import COLUMNS, Relations
 from dnalm.benchmark.tasks.labels import CLASSES
 from dnalm.files import atomic_path, write_json
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.levels import IDENTICAL, NEAR, NONE, OVERLAP, RELATIONS
-from dnalm.benchmark.likeness import LikenessConfig, find_alike
+from dnalm.benchmark.audit.levels import IDENTICAL, NEAR, NONE, OVERLAP, RELATIONS
+from dnalm.benchmark.audit.near_duplicates import LikenessConfig, find_alike
 from dnalm.benchmark.tasks.folds import canonical
 
 COLUMNS = ["relation", "partner", "overlap", "identity", "strand"]

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.candidates import (
+from dnalm.benchmark.audit.levels import Rules
+from dnalm.benchmark.audit.minimizers import Sequences, count_known, find_seeds
+from dnalm.benchmark.audit.seed_alignment import ENOUGH, PLENTY, REPEATED, compare
+from dnalm.benchmark.audit.seed_index import (
     OTHERS,
     OWN,
     UNASKED,
@@ -26,10 +29,7 @@ from dnalm.benchmark.candidates import (
     rare_hits,
     repeat_hits,
 )
-from dnalm.benchmark.levels import Rules
-from dnalm.benchmark.minhash import Sequences, count_known, find_seeds
-from dnalm.benchmark.overlay import ENOUGH, PLENTY, REPEATED, compare
-from dnalm.benchmark.tandem import find_tandems
+from dnalm.benchmark.audit.tandem_repeats import find_tandems
 
 TEST = -1  # the side of test rows
 SMALLER = (15, 11, 7)  # k of the seeds of short sequences, of which every k-mer is one
