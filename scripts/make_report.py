@@ -1,10 +1,10 @@
 """Make the page and the plain summary that show the tables of a run."""
 
 from dnalm.job import job
-from dnalm.report.page import ReportConfig, make_page, write_text
-from dnalm.report.plain import plain_summary
-from dnalm.report.stages import stages_table
-from dnalm.report.table_files import read_tables
+from dnalm.report.pages.benchmark import ReportConfig, make_page, write_text
+from dnalm.report.pages.plain_summary import plain_summary
+from dnalm.report.tables.files import read_tables
+from dnalm.report.tables.stages import stages_table
 
 with job(snakemake.log[0]):
     tables = read_tables(dict(snakemake.input.items()))

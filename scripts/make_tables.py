@@ -3,11 +3,11 @@
 from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.files import read_json
 from dnalm.job import job
-from dnalm.report.assembly import Sources, make_tables
-from dnalm.report.published import read_published
-from dnalm.report.results import Identities, read_results
-from dnalm.report.scored import Statistics
-from dnalm.report.table_files import write_tables
+from dnalm.report.tables.assembly import Sources, make_tables
+from dnalm.report.tables.draws import Statistics
+from dnalm.report.tables.files import write_tables
+from dnalm.report.tables.published_scores import read_published
+from dnalm.report.tables.records import Identities, read_results
 
 found = snakemake.input
 

@@ -4,13 +4,13 @@ import pandas as pd
 
 from dnalm.files import read_json
 from dnalm.job import job
-from dnalm.report.facts import note_of
-from dnalm.report.page import write_text
-from dnalm.report.pretraining import pretraining_tables
-from dnalm.report.pretraining_page import make_pretraining_page
-from dnalm.report.published import read_reconstruction
-from dnalm.report.results import Identities
-from dnalm.report.table_files import write_tables
+from dnalm.report.pages.benchmark import write_text
+from dnalm.report.pages.facts import note_of
+from dnalm.report.pages.pretraining import make_pretraining_page
+from dnalm.report.tables.files import write_tables
+from dnalm.report.tables.pretraining import pretraining_tables
+from dnalm.report.tables.published_scores import read_reconstruction
+from dnalm.report.tables.records import Identities
 
 found, made = snakemake.input, dict(snakemake.output.items())
 

@@ -12,10 +12,10 @@ from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.benchmark.scoring.metrics import score
 from dnalm.benchmark.scoring.results import Result, prediction_rows, write_result
 from dnalm.benchmark.tasks.labels import decide
-from dnalm.report.assembly import Sources, make_tables
-from dnalm.report.published import read_published
-from dnalm.report.results import Identities, read_results
-from dnalm.report.scored import Statistics
+from dnalm.report.tables.assembly import Sources, make_tables
+from dnalm.report.tables.draws import Statistics
+from dnalm.report.tables.published_scores import read_published
+from dnalm.report.tables.records import Identities, read_results
 
 PUBLISHED = Path(__file__).parents[3] / "resources" / "published_scores.tsv"
 STATISTICS = Statistics(

@@ -1,0 +1,1 @@
+"""HTML pages and the plain summary, and what they say."""

@@ -1,0 +1,191 @@
+"""The page: one HTML file with text, figures and tables that opens without a network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dnalm.errors import InputError
+from dnalm.files import atomic_path
+from dnalm.report.figures import scores as figures
+from dnalm.report.method_names import Series, add_labels, plan
+from dnalm.report.metric_names import describe, shared_name
+from dnalm.report.pages.comparison_grids import comparison_grid
+from dnalm.report.pages.corpus_card import LISTED, card_figures, corpus_cards
+from dnalm.report.pages.facts import facts_grids, licence_notes, simulated_note, token_sizes
+from dnalm.report.pages.findings import findings, kmers_win
+from dnalm.report.pages.grids import (
+    curve_grid,
+    layers_grid,
+    published_grid,
+    score_matrix,
+    scores_grids,
+    stages_grid,
+)
+from dnalm.report.pages.leakage import (
+    add_marks,
+    clean_grid,
+    confounding_grid,
+    exposure_grid,
+    identity_grid,
+    lift_grid,
+    overlaps_grid,
+    search_notes,
+)
+from dnalm.report.pages.template import render
+from dnalm.report.tables.comparisons import FEW_ROWS
+
+TEMPLATE = "page.html.j2"
+STATISTICS = ("mean_2sd",)
+CORRECTIONS = {
+    "holm": "corrected by Holm's method",
+    "benjamini_hochberg": "corrected by Benjamini and Hochberg's method",
+    "none": "not corrected",
+}
+LEAKS = {
+    "overlap": "is identical to a training row, a near duplicate of one or overlaps one",
+    "near": "is identical to a training row or a near duplicate of one",
+    "identical": "is identical to a training row",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Title, how scores are summarised (`mean_2sd`) and compared, and what counts as leaking."""
+
+    title: str
+    statistic: str
+    bootstrap: Mapping[str, Any]
+    correction: str
+    leak: str
+
+
+def make_page(
+    tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame, config: ReportConfig
+) -> str:
+    """Return the page's HTML.
+
+    `tables` are those of make_tables by name, `stages` the time per stage. Raises InputError when
+    `config.statistic` is not known.
+    """
+    if config.statistic not in STATISTICS:
+        raise InputError(
+            f"report.statistic is {config.statistic!r}; it can be {' or '.join(STATISTICS)}."
+        )
+    tables = dict(tables)
+    for name in ("summary", "layers", "comparisons", "lift"):
+        tables[name] = add_labels(tables[name])
+    for name in ("summary", "comparisons"):
+        tables[name] = add_marks(tables[name], tables["summary"])
+    models = tables["models"]
+    untrained = {
+        row["model"]: row["untrained_of"]
+        for row in models.to_dict("records")
+        if row["untrained_of"]
+    }
+    series = plan(tables["summary"], untrained)
+    note = simulated_note(tables)
+    drawn = _figures(tables, series, note, config)
+    cards = corpus_cards(tables)
+    controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
+    return render(
+        TEMPLATE,
+        title=config.title,
+        note=note,
+        level=f"{config.bootstrap['level']:.0%}".replace("%", " %"),
+        draws=f"{config.bootstrap['draws']:,}",
+        findings=findings(tables["summary"], tables["comparisons"], tables["tasks"], models),
+        kmers=kmers_win(tables["comparisons"], controls),
+        figures=drawn,
+        specifications=[*chain.from_iterable(drawn.values()), *card_figures(cards)],
+        drawn_series=len(series),
+        all_series=tables["summary"]["series"].nunique(),
+        matrix=score_matrix(tables["summary"], series, controls),
+        scores=scores_grids(tables["summary"]),
+        metric=shared_name(tables["summary"]["metric"]),
+        layer_metric=shared_name(tables["layers"]["metric"]),
+        metrics=describe(tables["summary"]["metric"]),
+        published=published_grid(tables["summary"], tables["tasks"]),
+        untrained=comparison_grid(tables["comparisons"], "untrained"),
+        against_kmers=comparison_grid(tables["comparisons"], "k-mers"),
+        embeddings="; or of ".join(filter(None, tables["layers"]["embeddings"].unique())),
+        layers=layers_grid(tables["layers"]),
+        layer_legend=_of_layers(series, tables["layers"]),
+        curves=curve_grid(models),
+        among_methods=comparison_grid(tables["comparisons"], "another"),
+        correction=CORRECTIONS[config.correction],
+        leak=LEAKS[config.leak],
+        identity=identity_grid(tables["audits"]),
+        unseen=search_notes(tables["audits"]),
+        clean=clean_grid(tables["summary"]),
+        confounding=confounding_grid(tables["audits"]),
+        exposure=exposure_grid(tables["exposure"]),
+        overlaps=overlaps_grid(tables["tasks"]),
+        few=FEW_ROWS,
+        lift=lift_grid(tables["lift"]),
+        cards=cards,
+        listed=LISTED,
+        facts=facts_grids(tables),
+        licences=licence_notes(models),
+        tokens=token_sizes(tables["corpora"]),
+        stages=stages_grid(stages),
+    )
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write a text under its final name when it is complete."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _figures(
+    tables: Mapping[str, pd.DataFrame], series: list[Series], note: str, config: ReportConfig
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the specifications per section; a section without data has none."""
+    summary, comparisons = tables["summary"], tables["comparisons"]
+    level = f"{config.bootstrap['level']:.0%}".replace("%", " %")
+    drawn: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("scores", "untrained", "kmers", "layers", "curves")
+    }
+    for _, own in summary.groupby("metric", sort=False):
+        drawn["scores"].append(figures.scores_figure(own, series, note))
+    for name, against, title in (
+        ("untrained", "untrained", "Trained − untrained"),
+        ("kmers", "k-mers", "Trained model − k-mer counts"),
+    ):
+        pairs = comparisons[comparisons["against"] == against]
+        for _, own in pairs.groupby("metric", sort=False):
+            drawn[name].append(figures.differences_figure(own, series, title, level, note))
+    drawn["layers"] = _layer_figures(tables["layers"], series, note)
+    for model in tables["curves"]["model"].unique():
+        drawn["curves"].append(figures.curves_figure(tables["curves"], model, note))
+    return {
+        name: [{"id": f"{name}-{i}", "specification": chart} for i, chart in enumerate(charts)]
+        for name, charts in drawn.items()
+    }
+
+
+def _of_layers(series: list[Series], layers: pd.DataFrame) -> list[Series]:
+    """Return the series of the layer panels, whose legend stands once above all of them."""
+    names = set(layers.loc[layers["layer"].notna(), "series"])
+    return [one for one in series if one.label in names]
+
+
+def _layer_figures(layers: pd.DataFrame, series: list[Series], note: str) -> list[dict[str, Any]]:
+    charts = []
+    shown = layers[layers["layer"].notna() | (layers["model"] == "kmers")]
+    scores = shown.groupby("metric")["validation_score"]
+    lows, highs = scores.min(), scores.max()
+    # One panel for each metric: probes of two kinds may choose by different ones.
+    for (task, metric), own in layers.groupby(["task", "metric"], sort=True):
+        by_layer = own[own["layer"].notna()]
+        if by_layer.empty:
+            continue
+        kmers = own.loc[own["model"] == "kmers", "validation_score"].max()
+        line = None if pd.isna(kmers) else float(kmers)
+        limits = (min(0.0, float(lows[metric])), float(highs[metric]) * 1.08)
+        charts.append(figures.layers_figure(by_layer, line, series, limits, task, note))
+    return charts

@@ -1,0 +1,36 @@
+"""Paired differences of scores as text."""
+
+from typing import Any
+
+import pandas as pd
+
+from dnalm.report.metric_names import shared_name
+from dnalm.report.pages.grids import MISSING, Grid, count, interval, make_grid, marked, score
+
+
+def comparison_grid(comparisons: pd.DataFrame, against: str) -> Grid:
+    """Return the paired differences from `against` (untrained, k-mers or another method)."""
+    own = comparisons[comparisons["against"] == against]
+    named = against == "another"
+    rows = [
+        [
+            *[row["task"], row["series"], *([row["reference_series"]] if named else [])],
+            *[marked(row, score(row[key])) for key in ("score", "reference_score")],
+            *[score(row["difference"], sign=True), interval(row["low"], row["high"], sign=True)],
+            *[probability(row["p_value"]), probability(row["p_adjusted"])],
+            *[count(row["rows"]), row["verdict"]],
+        ]
+        for row in own.to_dict("records")
+    ]
+    name = shared_name(comparisons["metric"])
+    headings = ["task", "method", *(["other method"] if named else []), name]
+    headings += [f"{name}, {'other' if named else against}", "difference", "interval", "p"]
+    headings += ["p, corrected", "test rows", "verdict"]
+    return make_grid(headings, rows, first=3 if named else 2, last=len(headings) - 1)
+
+
+def probability(value: Any) -> str:
+    """Return a p-value with two figures."""
+    if pd.isna(value):
+        return MISSING
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}" if value < 0.995 else "1"

@@ -1,0 +1,155 @@
+"""What was run, as text: genomes, models and tasks with their identities."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from dnalm.report.pages.grids import MISSING, Grid, count, large, make_grid, percent
+
+UNKNOWN = "unknown"  # what a user writes who cannot tell the licence
+COUNTED = {"multilabel": "label", "regression": "target"}  # of other kinds classes
+POOLINGS = {"mean": "whole sequence", "centre": "around the centre", "cls": "first token"}
+
+
+def facts_grids(tables: Mapping[str, pd.DataFrame]) -> dict[str, Grid]:
+    """Return the grids genomes, models, tasks and checksums; corpora have cards of their own."""
+    return {
+        "genomes": _genomes(tables["genomes"]),
+        "models": _models(tables["models"]),
+        "tasks": _tasks(tables["tasks"]),
+        "checksums": _checksums(tables),
+    }
+
+
+def licence_notes(models: pd.DataFrame) -> list[str]:
+    """Return a sentence for each licence of weights that were not made here, and whose it is."""
+    sentences = []
+    for licence, own in models[models["source"] != ""].groupby("licence", sort=False):
+        names, sources = ", ".join(own["model"]), ", ".join(own["source"].unique())
+        if licence == UNKNOWN:
+            rest = "weights of unknown licence: ask before results made from them are shared"
+        else:
+            rest = f"weights {licence}: results made from them carry the licence"
+        sentences.append(f"{names}: {rest} ({sources}).")
+    return sentences
+
+
+def simulated_note(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return the words of the page and its figures of scores when data are simulated, else ''."""
+    return note_of(
+        pd.concat(
+            [tables[name]["simulated"].astype(bool) for name in ("tasks", "genomes", "corpora")]
+        )
+    )
+
+
+def note_of(flags: pd.Series) -> str:
+    """Return what to say of data of which some, all or none are simulated."""
+    flags = flags.astype(bool)
+    if not flags.any():
+        return ""
+    if flags.all():
+        return "Simulated data, not a real genome"
+    return "Partly simulated data"
+
+
+def token_sizes(corpora: pd.DataFrame) -> list[dict[str, str]]:
+    """Return every k of the corpora, how many k-mers there are, and the loss of guessing one."""
+    return [
+        {"k": str(k), "words": f"{4**k:,}", "nats": f"{k * math.log(4):.2f}"}
+        for k in sorted({int(k) for k in corpora["k"]})
+    ]
+
+
+def _genomes(genomes: pd.DataFrame) -> Grid:
+    rows = [
+        [
+            *[row["genome"], row["species"] or MISSING],
+            *[str(row["accession"] or MISSING), row["source"]],
+            *[count(row[key]) for key in ("contigs", "bases")],
+            *[percent(row[key], row["bases"]) for key in ("n", "soft_masked")],
+            count(row["iupac"]),
+        ]
+        for row in genomes.to_dict("records")
+    ]
+    headings = ["genome", "species", "accession", "source", "contigs", "bases", "unknown (N)"]
+    return make_grid([*headings, "soft-masked", "other letters → N"], rows, first=4)
+
+
+def _models(models: pd.DataFrame) -> Grid:
+    licensed = (models["licence"] != "").any()
+    rows = [
+        [
+            *[row["model"], large(row["parameters"])],
+            f"{row['layers']} layers, {row['width']} wide, {row['heads']} heads",
+            f"{row['positions']} positions, {row['feed_forward']}",
+            *[row["source"] or row["initialisation"], row["corpus"] or MISSING],
+            *[_training(row), row["published_as"] or MISSING],
+            *([row["licence"] or MISSING] if licensed else []),
+        ]
+        for row in models.to_dict("records")
+    ]
+    headings = ["model", "parameters", "size", "kind", "first weights", "corpus", "training"]
+    headings += ["published as", *(["licence of the weights"] if licensed else [])]
+    return make_grid(headings, rows, first=1, last=2)
+
+
+def _training(model: Mapping) -> str:
+    if model["source"] and not model["steps"]:
+        return "weights as given"
+    if model["untrained_of"]:
+        return "none: initial weights"
+    return f"{count(model['steps'])} steps, {large(model['training_tokens'])} tokens"
+
+
+def _tasks(tasks: pd.DataFrame) -> Grid:
+    rows = [
+        [
+            *[row["task"], _kind(row)],
+            *[count(row["train_rows"]), count(row["test_rows"])],
+            *[row["train_classes"], row["test_classes"], _lengths(row)],
+            MISSING
+            if row["kind"] == "per_base"
+            else POOLINGS.get(row["pooling"], row["pooling"] or MISSING),
+            *[row["sources"], row["sha256"][:12]],
+        ]
+        for row in tasks.to_dict("records")
+    ]
+    headings = ["task", "kind", "train rows", "test rows", "train rows per class"]
+    headings += ["test rows per class", "bases", "pooling", "made from", "sha256 begins"]
+    return make_grid(headings, rows, first=2, last=7)
+
+
+def _kind(task: Mapping) -> str:
+    """Return what a row of the task has, in words."""
+    what = COUNTED.get(task["kind"], "class")
+    plural = "" if task["classes"] == 1 else "es" if what == "class" else "s"
+    return f"{task['classes']} {what}{plural}" + (
+        " for each base" if task["kind"] == "per_base" else ""
+    )
+
+
+def _checksums(tables: Mapping[str, pd.DataFrame]) -> Grid:
+    rows = [
+        ["genome", row["genome"], row["sha256"]] for row in tables["genomes"].to_dict("records")
+    ]
+    for row in tables["tasks"].to_dict("records"):
+        rows.append(["task table", row["task"], row["sha256"]])
+        names, sums = row["sources"].split(", "), row["sources_sha256"].split(", ")
+        rows += [
+            ["task source", f"{row['task']}: {name}", value]
+            for name, value in zip(names, sums, strict=True)
+        ]
+    rows += [
+        ["model weights", row["model"], row["weights_sha256"]]
+        for row in tables["models"].to_dict("records")
+        if row["weights_sha256"]
+    ]
+    return make_grid(["what", "name", "sha256"], rows, first=3)
+
+
+def _lengths(task: Mapping) -> str:
+    if task["shortest"] == task["longest"]:
+        return count(task["longest"])
+    return f"{count(task['shortest'])} – {count(task['longest'])}"

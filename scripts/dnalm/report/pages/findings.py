@@ -1,0 +1,182 @@
+"""What the tables say, in sentences for people who do not read tables."""
+
+from collections.abc import Collection, Sequence
+
+import pandas as pd
+
+from dnalm.report.method_names import label
+from dnalm.report.metric_names import CHANCE
+
+# A correlation of unrelated labels and predictions varies by about 1 / sqrt(rows) around 0.
+CHANCE_SDS = 2
+LEAKING = 0.01  # share of test rows that resemble training rows, from which on it is said
+
+
+def findings(
+    summary: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    tasks: pd.DataFrame,
+    models: pd.DataFrame,
+) -> list[str]:
+    """Return the answers of a run: does pretraining help, do k-mers win, are the controls quiet."""
+    controls = set(tasks.loc[tasks["shuffled_labels"].astype(bool), "task"])
+    real = comparisons[~comparisons["task"].isin(controls)]
+    sentences = []
+    for against in ("untrained", "k-mers"):
+        own = real[real["against"] == against]
+        for (model, method), pairs in own.groupby(["model", "method"], sort=True):
+            sentences.append(_verdicts(label(method, model), against, pairs))
+    sentences += [_against_unigrams(row) for _, row in models.iterrows()]
+    sentences += [_control(task, summary, tasks) for task in sorted(controls)]
+    sentences += [_leaks(summary), _published(summary), _edges(summary), _converged(summary)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def kmers_win(comparisons: pd.DataFrame, controls: Collection[str]) -> list[str]:
+    """Return on which tasks, but controls, each trained model beats k-mers, a sentence for each.
+
+    None is picked as the best: that choice would be made on test rows.
+    """
+    pairs = comparisons[
+        (comparisons["against"] == "k-mers") & ~comparisons["task"].isin(list(controls))
+    ]
+    if pairs.empty:
+        return ["No trained model was run beside it here."]
+    return [
+        _verdicts(label(method, model), "k-mers", own)
+        for (model, method), own in pairs.groupby(["model", "method"], sort=True)
+    ]
+
+
+def _verdicts(name: str, against: str, pairs: pd.DataFrame) -> str:
+    by_verdict = {
+        verdict: _list(sorted(group["task"])) for verdict, group in pairs.groupby("verdict")
+    }
+    total = _tasks(len(pairs))
+    better = int((pairs["verdict"] == "better").sum())
+    if against == "untrained":
+        start = f"Pretraining helped {name} on {better} of {total}"
+        rest = {"worse": "it was worse than untrained on"}
+    else:
+        start = f"{name} beat k-mer counts on {better} of {total}"
+        rest = {"worse": "k-mer counts were still better on"}
+    text = start + (f" ({by_verdict['better']})" if better else "")
+    if "worse" in by_verdict:
+        text += f"; {rest['worse']} {by_verdict['worse']}"
+    if "no clear difference" in by_verdict:
+        text += f"; no clear difference on {by_verdict['no clear difference']}"
+    return text + "."
+
+
+def _against_unigrams(model: pd.Series) -> str:
+    loss, baseline = model["validation_loss"], model["unigram_loss"]
+    if pd.isna(loss) or pd.isna(baseline):
+        return ""
+    gain = baseline - loss
+    what = "has learned more than" if gain > 0 else "has learned no more than"
+    return (
+        f"{model['model']} ends at a validation loss of {loss:.3f} nats at masked positions, "
+        f"against {baseline:.3f} from k-mer frequencies alone: it {what} how common each k-mer is."
+    )
+
+
+def _control(task: str, summary: pd.DataFrame, tasks: pd.DataFrame) -> str:
+    own = summary[summary["task"] == task]
+    metric = own["metric"].iloc[0] if len(own) else ""
+    if metric not in CHANCE:
+        return ""
+    chance = CHANCE[metric]
+    facts = tasks[tasks["task"] == task].iloc[0]
+    band = CHANCE_SDS * (own["score_sd"].fillna(0) ** 2 + _variance(metric, facts)) ** 0.5
+    loud = own[(own["score_mean"] - chance).abs() > band]
+    if loud.empty:
+        return (
+            f"On the control {task}, whose labels are shuffled, all score {chance:g} within chance."
+        )
+    names = [label(*pair) for pair in zip(loud["method"], loud["model"], strict=True)]
+    return (
+        f"Caution: on the control {task}, whose labels are shuffled, {_list(names)} "
+        f"scored further from {chance:g} than two standard deviations of chance."
+    )
+
+
+def _variance(metric: str, task: pd.Series) -> float:
+    """Return the variance of a score of unrelated labels and predictions."""
+    rows = int(task["test_rows"])
+    if metric != "auc_mean":
+        return 1 / rows
+    # Of a rank sum; the mean over labels varies no more than that of the rarest one.
+    fewest = min(min(n, rows - n) for n in map(int, task["test_classes"].split(" / ")))
+    return (1 / max(fewest, 1) + 1 / max(rows - fewest, 1)) / 12
+
+
+def _leaks(summary: pd.DataFrame) -> str:
+    shares = summary.groupby("task")["leaking_share"].first()
+    leaking = shares[shares >= LEAKING]
+    rows = f"{LEAKING * 100:g} % or more of the test rows resemble training rows"
+    if leaking.empty:
+        return f"On no task {rows}."
+    own = summary[summary["task"].isin(leaking.index)]
+    changes = (own["clean_score"] - own["score_mean"]).dropna()
+    most = "" if len(leaking) == 1 else "up to "
+    sentence = f"On {len(leaking)} of {_tasks(len(shares))} {rows} ({most}"
+    sentence += f"{100 * leaking.max():.0f} % on {leaking.idxmax()})"
+    if len(changes):
+        low, high = (
+            f"{change:+.3f}".replace("-", "−") for change in (changes.min(), changes.max())
+        )
+        sentence += f"; without these rows scores change by {low} to {high}"
+    return sentence + "."
+
+
+def _published(summary: pd.DataFrame) -> str:
+    if summary["published"].isna().all():
+        return "None of these tasks has a published value."
+    comparable = summary[summary["comparable"].astype(bool)]
+    if comparable.empty:
+        return (
+            "No score here may be compared directly with a published one; published values are "
+            "shown in grey, with the reason."
+        )
+    gap = comparable["published"] - comparable["score_mean"]
+    few = "1 score" if len(comparable) == 1 else f"{len(comparable)} scores"
+    return (
+        f"{few} may be compared with published ones (same model, same row counts): "
+        f"published minus ours is {gap.mean():+.3f} MCC on average.".replace("-", "−")
+    )
+
+
+def _edges(summary: pd.DataFrame) -> str:
+    edge = summary[summary["edge"].astype(bool)]
+    if edge.empty:
+        return ""
+    return (
+        f"{len(edge)} of {len(summary)} choices made on validation rows lie on the edge of what "
+        f"was searched (marked in the table of all methods); a wider search, or more steps, might "
+        f"score better."
+    )
+
+
+def _converged(summary: pd.DataFrame) -> str:
+    count = pd.to_numeric(summary["not_converged"], errors="coerce").fillna(0)
+    networks = summary["method"] == "mlp"
+    limited, diverged = int(count[~networks].sum()), int(count[networks].sum())
+    sentences = []
+    if limited:
+        sentences.append(
+            f"{limited} fits stopped at their iteration limit; raise probe.max_iterations."
+        )
+    if diverged:
+        sentences.append(f"{diverged} trials of networks diverged and were not chosen from.")
+    return " ".join(sentences)
+
+
+def _tasks(count: int) -> str:
+    return f"{count} task" if count == 1 else f"{count} tasks"
+
+
+def _list(names: Sequence[str]) -> str:
+    names = list(names)
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

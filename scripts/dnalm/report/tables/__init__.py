@@ -1,0 +1,1 @@
+"""Results joined by name into the tables of a run."""

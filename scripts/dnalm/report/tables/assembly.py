@@ -1,0 +1,73 @@
+"""All tables of a run from its files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dnalm.report.tables.audits import audits_table, exposure_table
+from dnalm.report.tables.comparisons import comparisons_table, lift_table
+from dnalm.report.tables.corpora import corpora_table, genomes_table, groups_table, kmers_table
+from dnalm.report.tables.draws import Statistics, draw_results
+from dnalm.report.tables.panels import haplotypes_table, panels_table
+from dnalm.report.tables.records import Identities, Record
+from dnalm.report.tables.runs import curves_table, models_table, tasks_table
+from dnalm.report.tables.scores import layers_table, scores_table, summary_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What a run left besides scores: contents of JSON files, paths of the larger ones.
+
+    `kmer_counts` are in the order of `corpora`, `panel_samples` in that of `panels`, `audits` and
+    `audit_rows` in that of `tasks`.
+    """
+
+    tasks: Sequence[dict[str, Any]]
+    audits: Sequence[dict[str, Any]]
+    audit_rows: Sequence[str]
+    genomes: Sequence[dict[str, Any]]
+    corpora: Sequence[dict[str, Any]]
+    kmer_counts: Sequence[str]
+    panels: Sequence[dict[str, Any]]
+    panel_samples: Sequence[str]
+    runs: Sequence[dict[str, Any]]
+    histories: Sequence[str]
+    locations: Sequence[str]
+
+
+def make_tables(
+    results: Sequence[Record],
+    sources: Sources,
+    published: pd.DataFrame,
+    identities: Identities,
+    statistics: Statistics,
+) -> dict[str, pd.DataFrame]:
+    """Return the tables scores, summary, layers, comparisons, lift, audits, exposure, curves,
+    genomes, corpora, groups, kmers, panels, haplotypes, models and tasks."""
+    curves = curves_table(sources.histories, identities)
+    corpora = {run["model"]: run.get("corpus") for run in sources.runs}
+    names = [task["name"] for task in sources.tasks]
+    draws = draw_results(results, dict(zip(names, sources.audit_rows, strict=True)), statistics)
+    bootstrap = statistics.bootstrap
+    return {
+        "scores": scores_table(results),
+        "summary": summary_table(
+            results, sources.tasks, published, identities, draws, bootstrap.level
+        ),
+        "layers": layers_table(results),
+        "comparisons": comparisons_table(results, identities, draws, statistics),
+        "lift": lift_table(results, identities, sources.locations, corpora, bootstrap),
+        "audits": audits_table(sources.audits, identities, sources.locations),
+        "exposure": exposure_table(identities, sources.locations, corpora),
+        "curves": curves,
+        "genomes": genomes_table(sources.genomes, sources.corpora, identities),
+        "corpora": corpora_table(sources.corpora),
+        "groups": groups_table(sources.corpora, sources.genomes, identities),
+        "kmers": kmers_table(sources.corpora, sources.kmer_counts),
+        "panels": panels_table(sources.panels),
+        "haplotypes": haplotypes_table(sources.panels, sources.panel_samples),
+        "models": models_table(sources.runs, curves, results, identities),
+        "tasks": tasks_table(sources.tasks, identities, sources.locations),
+    }

@@ -1,0 +1,118 @@
+"""The audits of a run's tasks as tables: rows that resemble others, and what models have read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dnalm.benchmark.audit.contigs import share_contigs
+from dnalm.benchmark.audit.levels import RELATIONS
+from dnalm.benchmark.scoring.bootstrap import HELD_OUT, NO_SPLIT, NOT_FOUND, USED, region_masks
+from dnalm.report.tables.records import Identities
+
+FROM_SOURCE = "the task"  # its rows say themselves where they were cut
+RELATED = RELATIONS[:0:-1]  # the closest first
+COUNTED = ("test_in_train", "train_in_other_folds", "within_train", "within_test")
+EXPOSURE = {
+    "on_used": USED,
+    "on_held_out": HELD_OUT,
+    "on_neither": NO_SPLIT,
+    "nowhere": NOT_FOUND,
+}
+COLUMNS = {
+    "audits": [
+        *["task", "train_rows", "test_rows"],
+        *[f"{where}_{relation}" for where in COUNTED for relation in RELATED],
+        *["other_labels", "gc_strength", "length_strength"],
+        *["repeats_not_followed", "too_short"],
+        *["contigs_from", "train_placed", "test_placed", "shared_contigs", "test_rows_shared"],
+    ],
+    "exposure": ["task", "corpus", "models", "rows", *EXPOSURE],
+}
+
+
+def audits_table(
+    audits: Sequence[Mapping[str, Any]], identities: Identities, locations: Sequence[str]
+) -> pd.DataFrame:
+    """Return one row per task from its audit: related rows, confounding, shared contigs.
+
+    Contigs are those that the task's rows name; of others, those on which they were found in the
+    genomes of a corpus (`contigs_from`), of several corpora the one that holds most.
+    """
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for where, path in zip(identities.locations, locations, strict=True):
+        shared = _located(pd.read_parquet(path, columns=["id", "genome", "contig"]))
+        known = found.get(where["task"])
+        if shared and (known is None or _placed(shared) > _placed(known[1])):
+            found[where["task"]] = (where["corpus"], shared)
+    rows = []
+    for audit in audits:
+        own = audit["contigs"]
+        source, shared = (FROM_SOURCE, own) if own else found.get(audit["task"], ("", None))
+        rows.append(
+            {
+                "task": audit["task"],
+                **{f"{split}_rows": audit["rows"][split] for split in ("train", "test")},
+                **{f"{where}_{name}": audit[where][name] for where in COUNTED for name in RELATED},
+                "other_labels": audit["other_labels"],
+                **{
+                    f"{what}_strength": audit["confounding"][what]["strength"]
+                    for what in ("gc", "length")
+                },
+                "repeats_not_followed": audit["repeats_not_followed"],
+                "too_short": audit.get("too_short"),  # audits of old did not count them
+                "contigs_from": source,
+                **({} if shared is None else _contigs(shared)),
+            }
+        )
+    table = pd.DataFrame(rows, columns=COLUMNS["audits"])
+    counts = ["too_short", "train_placed", "test_placed", "shared_contigs", "test_rows_shared"]
+    return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task", ignore_index=True)
+
+
+def exposure_table(
+    identities: Identities, locations: Sequence[str], corpora: Mapping[str, str | None]
+) -> pd.DataFrame:
+    """Return for each task and corpus how many test rows lie where its models were pretrained.
+
+    `corpora` names each model's corpus; models that are not trained are left out.
+    """
+    rows = []
+    for where, path in zip(identities.locations, locations, strict=True):
+        table = pd.read_parquet(path)
+        table = table[table["id"].str.startswith("test.")]
+        masks = region_masks(table["id"].to_numpy(), table)
+        models = [
+            model
+            for model, corpus in corpora.items()
+            if corpus == where["corpus"] and identities.untrained_of(model) is None
+        ]
+        rows.append(
+            {
+                "task": where["task"],
+                "corpus": where["corpus"],
+                "models": ", ".join(models),
+                "rows": len(table),
+                **{name: int(masks[region].sum()) for name, region in EXPOSURE.items()},
+            }
+        )
+    table = pd.DataFrame(rows, columns=COLUMNS["exposure"])
+    return table.sort_values(["task", "corpus"], ignore_index=True)
+
+
+def _located(locations: pd.DataFrame) -> dict[str, Any] | None:
+    """Return the shared contigs of one locations table; a contig has its genome's name before."""
+    contig = (locations["genome"] + ":" + locations["contig"]).astype(object)
+    return share_contigs(contig.where(contig.notna(), None), locations["id"].str.split(".").str[0])
+
+
+def _placed(shared: Mapping[str, Any]) -> int:
+    return sum(shared["placed"].values())
+
+
+def _contigs(shared: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        **{f"{split}_placed": shared["placed"][split] for split in ("train", "test")},
+        "shared_contigs": len(shared["shared"]),
+        "test_rows_shared": shared["test_rows_shared"],
+    }

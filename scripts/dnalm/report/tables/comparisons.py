@@ -1,0 +1,152 @@
+"""Methods compared in pairs on the same test rows: on all of them, and by where these lie."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dnalm.benchmark.scoring.bootstrap import (
+    BootstrapConfig,
+    Difference,
+    bootstrap,
+    read_predictions,
+    regions,
+    subtract,
+    verdict,
+)
+from dnalm.benchmark.scoring.correction import adjust
+from dnalm.report.tables.draws import Draws, Statistics
+from dnalm.report.tables.records import Identities, Record
+
+COLUMNS = {
+    "comparisons": [
+        *["method", "model", "task", "against", "reference_method", "reference", "metric", "score"],
+        *["reference_score", "difference", "low", "high", "p_value", "p_adjusted", "rows"],
+        "verdict",
+    ],
+    "lift": [
+        *["method", "model", "task", "corpus", "region", "rows", "metric", "score"],
+        *["untrained_score", "lift", "low", "high"],
+    ],
+}
+
+
+FEW_ROWS = 20  # of fewer test rows no score is given: an interval over two says nothing
+
+
+def comparisons_table(
+    results: Sequence[Record],
+    identities: Identities,
+    draws: Mapping[tuple[str, str, str], Draws],
+    statistics: Statistics,
+) -> pd.DataFrame:
+    """Return each trained model against its untrained self, k-mer counts and the other ones.
+
+    p-values are corrected for all comparisons of one sort, `against`, over tasks and methods; the
+    verdict is that of the corrected ones. Intervals are not corrected.
+    """
+    level, rows = statistics.bootstrap.level, []
+    for result, reference, against in _pairs(results, identities):
+        found = subtract(draws[result.key].whole, draws[reference.key].whole, level)
+        rows.append(
+            {
+                "method": result.method,
+                "model": result.model,
+                "task": result.task,
+                "against": against,
+                "reference": reference.model,
+                "reference_method": reference.method,
+                "metric": result.metric,
+                "score": found.first,
+                "reference_score": found.second,
+                "difference": found.difference,
+                "low": found.low,
+                "high": found.high,
+                "p_value": found.p_value,
+                "rows": found.rows,
+            }
+        )
+    table = pd.DataFrame(rows, columns=COLUMNS["comparisons"])
+    for _, own in table.groupby("against"):
+        adjusted = adjust(own["p_value"].to_numpy(np.float64), statistics.correction)
+        table.loc[own.index, "p_adjusted"] = adjusted
+    pairs = zip(table["difference"], table["p_adjusted"], strict=True)
+    return table.assign(verdict=[verdict(*pair, level) for pair in pairs])
+
+
+def _pairs(
+    results: Sequence[Record], identities: Identities
+) -> Iterator[tuple[Record, Record, str]]:
+    """Yield (a trained model's result, what it is compared with on that task, in which sense)."""
+    by_name = {result.key: result for result in results}
+    trained = [
+        result
+        for result in results
+        if not result.is_baseline and identities.untrained_of(result.model) is None
+    ]
+    for result in trained:
+        untrained = identities.untrained(result.model)
+        if reference := by_name.get((result.method, untrained, result.task)):
+            yield result, reference, "untrained"
+        if reference := by_name.get(("baseline", "kmers", result.task)):
+            yield result, reference, "k-mers"
+    for result, reference in combinations(trained, 2):
+        if result.task == reference.task:
+            yield result, reference, "another"
+
+
+def lift_table(
+    results: Sequence[Record],
+    identities: Identities,
+    locations: Sequence[str],
+    corpora: Mapping[str, str],
+    config: BootstrapConfig,
+) -> pd.DataFrame:
+    """Return trained − untrained by where the test rows lie in the pretraining genomes.
+
+    `locations` are the files named by `identities.locations`; `corpora` names each model's. Numbers
+    of fewer than `FEW_ROWS` rows are nan.
+    """
+    pairs = [pair for *pair, against in _pairs(results, identities) if against == "untrained"]
+    rows = []
+    for where, path in zip(identities.locations, locations, strict=True):
+        own = [
+            pair
+            for pair in pairs
+            if (corpora.get(pair[0].model), pair[0].task) == (where["corpus"], where["task"])
+        ]
+        if not own:
+            continue
+        # All methods at once: drawing rows takes longer than scoring them.
+        methods = [read_predictions(r.predictions, r.kind) for pair in own for r in pair]
+        for region, mask in regions(methods[0], pd.read_parquet(path)).items():
+            if mask.any():
+                drawn = bootstrap([method.select(mask) for method in methods], config)
+                rows += [
+                    _lift_row(result, where["corpus"], region, subtract(*two, config.level))
+                    for (result, _), *two in zip(own, drawn[::2], drawn[1::2], strict=True)
+                ]
+    return pd.DataFrame(rows, columns=COLUMNS["lift"])
+
+
+def _lift_row(result: Record, corpus: str, region: str, found: Difference) -> dict[str, Any]:
+    values = {
+        "score": found.first,
+        "untrained_score": found.second,
+        "lift": found.difference,
+        "low": found.low,
+        "high": found.high,
+    }
+    return {
+        "method": result.method,
+        "model": result.model,
+        "task": result.task,
+        "corpus": corpus,
+        "region": region,
+        "rows": found.rows,
+        "metric": result.metric,
+        **(values if found.rows >= FEW_ROWS else dict.fromkeys(values, math.nan)),
+    }

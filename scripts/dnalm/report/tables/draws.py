@@ -1,0 +1,82 @@
+"""Every score of a run on all of its test rows and on the clean ones, with draws of both."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dnalm.benchmark.audit.levels import at_least
+from dnalm.benchmark.scoring.bootstrap import (
+    BootstrapConfig,
+    Resampled,
+    bootstrap,
+    read_predictions,
+)
+from dnalm.report.tables.records import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """How scores are compared.
+
+    correction: of p-values (`dnalm.benchmark.scoring.correction`).
+    leak: the relation to a training row from which on a test row is not clean, one of RELATIONS.
+    """
+
+    bootstrap: BootstrapConfig
+    correction: str
+    leak: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """One result on all test rows and on the clean ones; None where there is no clean row."""
+
+    whole: Resampled
+    clean: Resampled | None
+
+    def describe(self, level: float) -> dict[str, Any]:
+        """Return the columns of the summary."""
+        low, high = self.whole.interval(level)
+        described = {"low": low, "high": high, "rows": self.whole.rows}
+        clean_rows = self.clean.rows if self.clean else 0
+        described |= {"clean_rows": clean_rows}
+        described |= {"leaking_share": 1 - clean_rows / self.whole.rows}
+        if self.clean:
+            clean_low, clean_high = self.clean.interval(level)
+            described |= {"clean_score": self.clean.score}
+            described |= {"clean_low": clean_low, "clean_high": clean_high}
+        return described
+
+
+def draw_results(
+    results: Sequence[Record], audit_rows: Mapping[str, str], statistics: Statistics
+) -> dict[tuple[str, str, str], Draws]:
+    """Return the draws of every result by its key; those of one task are of the same test rows.
+
+    `audit_rows` is the file of each task's audited rows.
+    """
+    by_task = defaultdict(list)
+    for result in results:
+        by_task[result.task].append(result)
+    draws = {}
+    for task, own in by_task.items():
+        methods = [read_predictions(result.predictions, result.kind) for result in own]
+        leaking = leaking_ids(pd.read_parquet(audit_rows[task]), statistics.leak)
+        clean = ~np.isin(methods[0].ids, leaking)
+        whole = bootstrap(methods, statistics.bootstrap)
+        without: Sequence[Resampled | None] = whole
+        if not clean.all():
+            kept = [method.select(clean) for method in methods]
+            without = bootstrap(kept, statistics.bootstrap) if clean.any() else [None] * len(own)
+        for result, one, other in zip(own, whole, without, strict=True):
+            draws[result.key] = Draws(whole=one, clean=other)
+    return draws
+
+
+def leaking_ids(rows: pd.DataFrame, leak: str) -> np.ndarray:
+    """Return the ids of the audited rows whose relation is `leak` or closer."""
+    return rows.loc[at_least(rows["relation"], leak), "id"].to_numpy()

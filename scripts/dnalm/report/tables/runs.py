@@ -1,0 +1,165 @@
+"""Tables of what was run: models, training curves and tasks."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import count_parameters
+from dnalm.report.tables.records import Identities, Record
+from dnalm.training.history import read_history
+
+PREFIXES = {"train": "", "validation": "validation_", "test": "test_"}
+POSITIONS = ("all", "mask", "random", "kept")
+OVERLAPS = [
+    *["train_rows_located", "test_rows_located", "test_rows_overlapping"],
+    "train_rows_overlapping_fold",
+]
+
+COLUMNS = {
+    "models": [
+        *["model", "untrained_of", "published_as", "corpus", "parameters", "layers", "width"],
+        *["heads", "positions", "feed_forward", "initialisation", "max_tokens"],
+        *["steps", "training_tokens"],
+        *["validation_loss", "validation_accuracy", "unigram_loss", "unigram_accuracy"],
+        *["test_loss", "test_accuracy", "weights_sha256", "source", "licence"],
+    ],
+    "curves": ["model", "step", "tokens", "split", "positions", "loss", "accuracy"],
+    "tasks": [
+        *["task", "kind", "classes", "train_rows", "test_rows", "train_classes", "test_classes"],
+        *["shortest", "median_length", "longest", "duplicates_within_train"],
+        *["duplicates_within_test", "duplicates_across", *OVERLAPS],
+        *["iupac_replaced", "pooling", "published_as"],
+        *["published_train_rows", "published_test_rows", "shuffled_labels", "simulated"],
+        *["sources", "sources_sha256", "sha256"],
+    ],
+}
+
+
+def models_table(
+    runs: Sequence[dict[str, Any]],
+    curves: pd.DataFrame,
+    results: Sequence[Record],
+    identities: Identities,
+) -> pd.DataFrame:
+    """Return one row per model: its size, how far it was trained, its last held-out losses.
+
+    Losses and accuracies are those at <mask> positions, in nats; unigram as in `curves_table`.
+    """
+    weights = {r.model: r.summary.get("weights_sha256") for r in results if not r.is_baseline}
+    rows = []
+    for run in runs:
+        name, encoder = run["model"], run["encoder"]
+        own = curves[curves["model"] == name]
+        row = {
+            **{key: encoder[key] for key in ("layers", "width", "heads", "max_tokens")},
+            **{key: encoder[key] for key in ("positions", "feed_forward", "initialisation")},
+            "model": name,
+            "untrained_of": identities.untrained_of(name) or "",
+            "published_as": identities.published_model(name) or "",
+            "corpus": run.get("corpus") or "",
+            "source": identities.source(name),
+            "licence": identities.licence(name),
+            "parameters": count_parameters(EncoderConfig(**encoder)),
+            "weights_sha256": weights.get(name) or "",
+            "steps": own["step"].max() if len(own) else 0,
+            "training_tokens": own["tokens"].max() if len(own) else 0,
+        }
+        for split in ("validation", "unigram", "test"):
+            at_mask = own[(own["split"] == split) & (own["positions"] == "mask")]
+            for value in ("loss", "accuracy"):
+                row[f"{split}_{value}"] = at_mask[value].iloc[-1] if len(at_mask) else None
+        rows.append(row)
+    return pd.DataFrame(rows, columns=COLUMNS["models"])
+
+
+def curves_table(histories: Sequence[str], identities: Identities) -> pd.DataFrame:
+    """Return losses (nats) and accuracies per step, split and kind of position.
+
+    Splits are train, validation, test (after the last step only) and unigram, the baseline that
+    knows only how often each k-mer occurs, on the validation windows at <mask> positions. A model
+    whose weights were given has no history and no rows here.
+    """
+    rows = []
+    for model, path in zip(identities.histories, histories, strict=True):
+        for line in read_history(path):
+            for split, prefix in PREFIXES.items():
+                for positions in POSITIONS:
+                    ending = "" if positions == "all" else f"_{positions}"
+                    values = [
+                        line.get(f"{prefix}{value}{ending}") for value in ("loss", "accuracy")
+                    ]
+                    rows.append((model, line["step"], line["tokens"], split, positions, *values))
+            values = [line.get(f"validation_unigram_{value}") for value in ("loss", "accuracy")]
+            rows.append((model, line["step"], line["tokens"], "unigram", "mask", *values))
+    table = pd.DataFrame(rows, columns=COLUMNS["curves"])
+    return table.dropna(subset=["loss", "accuracy"], how="all").reset_index(drop=True)
+
+
+def tasks_table(
+    summaries: Sequence[dict[str, Any]], identities: Identities, locations: Sequence[str]
+) -> pd.DataFrame:
+    """Return one row per task from its JSON: row counts, duplicates, hashes.
+
+    Of rows found in a genome, `test_rows_overlapping` counts test rows that share a base with a
+    training row, `train_rows_overlapping_fold` training rows that share one with a training row of
+    another fold; missing when no genome was searched. Of several corpora the one in whose genomes
+    most rows were found is taken. `locations` as in `lift_table`.
+    """
+    overlaps: dict[str, dict[str, int]] = {}
+    for where, path in zip(identities.locations, locations, strict=True):
+        counts, known = _overlaps(pd.read_parquet(path)), overlaps.get(where["task"])
+        if known is None or _located(counts) > _located(known):
+            overlaps[where["task"]] = counts
+    rows = []
+    for task in summaries:
+        published = task.get("published_rows") or {}
+        rows.append(
+            {
+                "task": task["name"],
+                "kind": task["kind"],
+                "classes": task["classes"],
+                **{f"{split}_rows": task["rows"][split] for split in ("train", "test")},
+                **{f"{split}_classes": _counts(task, split) for split in ("train", "test")},
+                "shortest": task["lengths"]["min"],
+                "median_length": task["lengths"]["median"],
+                "longest": task["lengths"]["max"],
+                **{f"duplicates_{where}": n for where, n in task["duplicates"].items()},
+                **overlaps.get(task["name"], {}),
+                "iupac_replaced": task["iupac_replaced"],
+                "pooling": identities.pooling(task["name"]),
+                "published_as": identities.published_task(task["name"]),
+                **{f"published_{split}_rows": n for split, n in published.items()},
+                "shuffled_labels": task["shuffled_labels"],
+                "simulated": task["simulated"],
+                "sources": ", ".join(Path(source["path"]).name for source in task["sources"]),
+                "sources_sha256": ", ".join(source["sha256"] for source in task["sources"]),
+                "sha256": task["sha256"],
+            }
+        )
+    table = pd.DataFrame(rows, columns=COLUMNS["tasks"])
+    counts = ["published_train_rows", "published_test_rows", *OVERLAPS]
+    return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task")
+
+
+def _overlaps(locations: pd.DataFrame) -> dict[str, int]:
+    """Return the columns OVERLAPS of one locations table."""
+    found = locations[locations["genome"].notna()]
+    test = found["id"].str.startswith("test.")
+    counts = [(~test).sum(), test.sum()]
+    counts += [found.loc[test, "overlaps_train"].sum(), found["overlaps_other_fold"].sum()]
+    return dict(zip(OVERLAPS, counts, strict=True))
+
+
+def _located(counts: Mapping[str, int]) -> int:
+    return counts["train_rows_located"] + counts["test_rows_located"]
+
+
+def _counts(task: Mapping[str, Any], split: str) -> str:
+    """Return the rows (per_base: bases) of each class or label, or the range of each target."""
+    if task.get("targets"):
+        return " / ".join(f"{own['min']:.3g} … {own['max']:.3g}" for own in task["targets"][split])
+    counts = task["rows_per_class"] or task["bases_per_class"]
+    return " / ".join(map(str, counts[split]))

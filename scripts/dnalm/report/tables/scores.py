@@ -1,0 +1,156 @@
+"""The tables behind the report: every number of the page stands in one of them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dnalm.benchmark.probing.choice import rank
+from dnalm.benchmark.scoring.metrics import METRICS, METRICS_BY_KIND
+from dnalm.report.tables.draws import Draws
+from dnalm.report.tables.published_scores import other_rows, published_beside
+from dnalm.report.tables.records import Identities, Record
+
+COLUMNS = {
+    "scores": ["method", "model", "task", "fold"],  # and the metrics
+    "summary": [
+        *["method", "model", "task", "kind", "n", "metric", "score_mean", "score_sd"],
+        *["low", "high", "rows", "leaking_share", "clean_rows"],
+        *["clean_score", "clean_low", "clean_high", "chosen", "edge", "not_converged", "seconds"],
+        *["published", "published_sd", "published_model", "published_method"],
+        *["published_data_set", "comparable", "reason"],
+    ],
+    "layers": [
+        *["method", "model", "task", "feature", "layer", "penalty"],
+        *["metric", "validation_score", "validation_score_sd", "chosen", "embeddings"],
+    ],
+}
+
+
+def list_metrics(kinds: Collection[str]) -> list[str]:
+    """Return the metrics of these kinds of tasks, those of classes always and first."""
+    own = [metric for kind, names in METRICS_BY_KIND.items() if kind in kinds for metric in names]
+    return list(dict.fromkeys([*METRICS, *own]))
+
+
+def scores_table(results: Sequence[Record]) -> pd.DataFrame:
+    """Return the test scores of every fold; a metric that a task's kind has not is missing."""
+    columns = [*COLUMNS["scores"], *list_metrics({result.kind for result in results})]
+    rows = [
+        {"method": r.method, "model": r.model, "task": r.task, **row}
+        for r in results
+        for row in r.scores.to_dict("records")
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def summary_table(
+    results: Sequence[Record],
+    tasks: Sequence[dict[str, Any]],
+    published: pd.DataFrame,
+    identities: Identities,
+    draws: Mapping[tuple[str, str, str], Draws],
+    level: float,
+) -> pd.DataFrame:
+    """Return mean and SD (n − 1) over folds, what validation chose, and the published value.
+
+    Intervals of coverage `level` are those of `draws` over test rows, on all of them and on the
+    clean ones. `tasks` are the contents of the tasks' JSON files. `metric` is the one by which
+    methods are compared on the task, `score_mean` and `score_sd` are its; every metric has columns
+    of its own.
+    """
+    facts = {task["name"]: task for task in tasks}
+    at = COLUMNS["summary"].index("score_sd") + 1
+    metrics = list_metrics({result.kind for result in results})
+    parts = [f"{metric}_{part}" for metric in metrics for part in ("mean", "sd")]
+    columns = [*COLUMNS["summary"][:at], *parts, *COLUMNS["summary"][at:]]
+    rows = []
+    for result in results:
+        row = {"method": result.method, "model": result.model, "task": result.task}
+        row |= {"kind": result.kind, "n": len(result.scores), "metric": result.metric}
+        for metric in METRICS_BY_KIND[result.kind]:
+            row[f"{metric}_mean"] = result.scores[metric].mean()
+            row[f"{metric}_sd"] = result.scores[metric].std(ddof=1)
+        row |= {f"score_{part}": row[f"{result.metric}_{part}"] for part in ("mean", "sd")}
+        row |= draws[result.key].describe(level)
+        row["chosen"] = _chosen(result.summary.get("selected") or {})
+        row["edge"] = bool(result.summary.get("edge"))
+        row["not_converged"] = result.summary.get("not_converged")
+        row["seconds"] = result.summary.get("seconds")
+        beside = published_beside(
+            published,
+            # Published values are MCCs.
+            key=identities.published_task(result.task) if result.metric == "mcc" else None,
+            method=identities.adapter(result.method),
+            model=identities.published_model(result.model),
+            trained=not result.is_baseline and identities.untrained_of(result.model) is None,
+            rows=facts[result.task]["rows"],
+            published_rows=facts[result.task].get("published_rows"),
+            other=other_rows(facts[result.task]),
+        )
+        rows.append(row | beside)
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _chosen(selected: dict[str, Any]) -> str:
+    """Return in words what validation chose: a layer and a penalty, or the stopping steps."""
+    return ", ".join(
+        f"{key} {', '.join(map(_short, value)) if isinstance(value, list) else _short(value)}"
+        for key, value in selected.items()
+        if value is not None
+    )
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def layers_table(results: Sequence[Record]) -> pd.DataFrame:
+    """Return the validation score of each feature set at its best penalty; no test score decides.
+
+    `metric` is the one that the probe chose by; `embeddings` says how they were made, where a probe
+    read any.
+    """
+    rows = []
+    for result in results:
+        grid = pd.DataFrame(result.summary.get("grid") or [])
+        if grid.empty or "feature" not in grid:
+            continue
+        mean = next(c for c in grid if c.startswith("validation_") and c.endswith("_mean"))
+        metric = mean.removeprefix("validation_").removesuffix("_mean")
+        # A penalty without a score (nothing to choose from) cannot be the best one.
+        grid = grid.astype({mean: float}).dropna(subset=mean)
+        selected = (result.summary.get("selected") or {}).get("feature")
+        for _, candidates in grid.groupby("feature", sort=False):
+            row = min(candidates.to_dict("records"), key=lambda row: rank(row, metric))
+            rows.append(
+                {
+                    "method": result.method,
+                    "model": result.model,
+                    "task": result.task,
+                    "feature": row["feature"],
+                    "layer": _layer(row["feature"]),
+                    "penalty": row.get("penalty", float("nan")),  # networks have none
+                    "metric": metric,
+                    "validation_score": row[mean],
+                    "validation_score_sd": row[f"validation_{metric}_sd"],
+                    "chosen": row["feature"] == selected,
+                    "embeddings": _embeddings(result.summary.get("embeddings")),
+                }
+            )
+    return pd.DataFrame(rows, columns=COLUMNS["layers"]).astype({"layer": "Int64"})
+
+
+def _embeddings(made: Mapping[str, str] | None) -> str:
+    if made is None:
+        return ""
+    strands = {"forward": "the strand given", "both": "the mean over both strands"}
+    return (
+        f"{strands[made['strands']]}, computed in {made['precision']} and kept as {made['dtype']}"
+    )
+
+
+def _layer(feature: str) -> int | None:
+    """Return the number of a feature named `layer.<i>`, None for k-mers and the like."""
+    name, _, number = str(feature).partition(".")
+    return int(number) if name == "layer" else None
