@@ -10,7 +10,7 @@ import yaml
 from dnalm.configuration import panels, references, resolve, schema, task_sheet, weights
 from dnalm.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCHEMA = yaml.safe_load((ROOT / "resources/schemas/config.schema.yaml").read_text())
 with open(ROOT / "resources/published_scores.tsv", newline="") as file:
     PUBLISHED = list(csv.DictReader(file, delimiter="\t"))

@@ -11,7 +11,7 @@ from dnalm.configuration.builds import list_build_files
 from dnalm.configuration.task_sheet import add_sheets, list_sheets, read_task_sheet
 from dnalm.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHEET = ROOT / "resources/tasks.tsv"
 MARKS = ["H2AFZ", "H3K27ac", "H3K27me3", "H3K36me3", "H3K4me1", "H3K4me2", "H3K4me3", "H3K9ac"]
 MARKS += ["H3K9me3", "H4K20me1"]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.audit.audit import genome_search as locations
+from dnalm.benchmark.audit import genome_search as locations
 from dnalm.benchmark.audit.genome_alignment import align
 from dnalm.benchmark.audit.genome_search import locate, locate_task, pack
 from dnalm.benchmark.audit.overlaps import overlaps_other_fold, overlaps_train

@@ -14,7 +14,7 @@ import pytest
 
 from dnalm.benchmark.audit.near_duplicates import TEST, LikenessConfig, find_alike
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
+SCRIPTS = Path(__file__).parents[4] / "scripts"
 CONFIG = LikenessConfig(
     k=15, window=16, most_places=500, min_identity=0.9, min_overlap=50, near_share=0.9
 )

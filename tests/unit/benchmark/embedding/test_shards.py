@@ -24,7 +24,7 @@ from dnalm.files import sha256_of
 from dnalm.model.loading import load_model
 from dnalm.model.weights import save_weights
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "scripts")}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4] / "scripts")}
 MARK = 123.0
 ROWS, LAYERS, WIDTH = 50, 3, 16
 PROGRAM = """

@@ -139,7 +139,7 @@ def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp
 def test_the_example_of_the_readme_predicts_with_what_was_learned(
     finetuning, tmp_path, monkeypatch
 ):
-    text = (Path(__file__).parents[3] / "README.md").read_text()
+    text = (Path(__file__).parents[4] / "README.md").read_text()
     example = textwrap.dedent(re.search(r"( *)```python\n(.*?)```", text, re.DOTALL)[2])
     model = tmp_path / "results/models/my-model"
     model.mkdir(parents=True)

@@ -22,7 +22,7 @@ from dnalm.genome.bases import write_bases
 from dnalm.genome.intervals import Interval, read_bed
 from dnalm.genome.simulation.simulate import SimulateConfig, simulate_genome, write_simulated
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 SETTINGS = {
     "contigs": {"one": 800_000, "two": 800_000, "three": 400_000, "four": 600_000},

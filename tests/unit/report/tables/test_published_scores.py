@@ -5,7 +5,7 @@ import pytest
 from dnalm.errors import InputError
 from dnalm.report.tables.published_scores import published_beside, read_published
 
-PATH = Path(__file__).parents[3] / "resources" / "published_scores.tsv"
+PATH = Path(__file__).parents[4] / "resources" / "published_scores.tsv"
 H3 = {"train": 13468, "test": 1497}
 NT_V2 = "NT-v2-Multispecies-500M"
 

@@ -19,7 +19,7 @@ from dnalm.configuration.builds import resolve_build
 from dnalm.errors import InputError
 from dnalm.genome.bases import write_bases
 
-SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text())
+SHIPPED = yaml.safe_load((Path(__file__).parents[5] / "config.yaml").read_text())
 PLACE = re.compile(r"(.+):(\d+)-(\d+)\(([+-])\)")
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 STORED = {"bases": "npy", "contigs": "tsv", "manifest": "json"}

@@ -20,7 +20,7 @@ HUMAN = "human_grch38_chr21_25-26Mb"
 PLACE = re.compile(r"(.+):(-?\d+)-(\d+)\(([+-])\)")
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 MAXIMUM = {"train": None, "test": None}
-SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text())
+SHIPPED = yaml.safe_load((Path(__file__).parents[5] / "config.yaml").read_text())
 COMMON = {"genome": "g", "maximum": MAXIMUM, "avoid": "windows"}
 PROMOTERS = {
     **COMMON,
