@@ -9,23 +9,35 @@ configfile: workflow.source_path("config.yaml")
 report: "resources/captions/workflow.rst"
 
 
-include: "rules/common.smk"
-include: "rules/selection.smk"
-include: "rules/sources.smk"
-include: "rules/inputs.smk"
-include: "rules/panels.smk"
-include: "rules/results.smk"
+# The configuration, merged and checked, and what a run consists of.
+include: "rules/common/configuration.smk"
+include: "rules/common/selection.smk"
+# What the rules of each stage are given: functions of their wildcards.
+include: "rules/common/genomes.smk"
+include: "rules/common/species.smk"
+include: "rules/common/haplotypes.smk"
+include: "rules/common/corpus.smk"
+include: "rules/common/pretrain.smk"
+include: "rules/common/weights.smk"
+include: "rules/common/tasks.smk"
+include: "rules/common/finetune.smk"
+include: "rules/common/tables.smk"
+include: "rules/common/report.smk"
+# From genomes to corpora.
 include: "rules/genomes.smk"
 include: "rules/species.smk"
 include: "rules/haplotypes.smk"
 include: "rules/corpus.smk"
+# From corpora, or published weights, to models.
 include: "rules/pretrain.smk"
 include: "rules/weights.smk"
+# From tasks and models to scores.
 include: "rules/tasks.smk"
 include: "rules/audit.smk"
 include: "rules/embed.smk"
 include: "rules/probe.smk"
 include: "rules/finetune.smk"
+# From results to pages.
 include: "rules/tables.smk"
 include: "rules/report.smk"
 include: "rules/targets.smk"

@@ -29,7 +29,7 @@ def replace_labels():
 
 def add_tasks():
     """Put the tasks of the sheets, ours and the user's, below those of `tasks:`."""
-    sheets = [workflow.source_path("../resources/tasks.tsv"), *task_sheet.list_sheets(config)]
+    sheets = [workflow.source_path("../../resources/tasks.tsv"), *task_sheet.list_sheets(config)]
     try:
         task_sheet.add_sheets(config, sheets)
     except InputError as error:
@@ -38,9 +38,9 @@ def add_tasks():
 
 def check_configuration():
     """Stop before any job starts, with every error of the configuration in one list."""
-    with open(workflow.source_path("../resources/schemas/config.schema.yaml")) as file:
+    with open(workflow.source_path("../../resources/schemas/config.schema.yaml")) as file:
         errors = schema.find_schema_errors(config, yaml.safe_load(file))
-    with open(workflow.source_path("../resources/published_scores.tsv"), newline="") as file:
+    with open(workflow.source_path("../../resources/published_scores.tsv"), newline="") as file:
         published = csv.DictReader(file, delimiter="\t")
         errors = errors or references.find_reference_errors(config, published)
     if errors:

@@ -1,4 +1,4 @@
-"""Which results a run consists of, and what their names mean, for the tables of the report."""
+"""Which results a run consists of, and what their names mean."""
 
 
 def get_panel(corpus):
@@ -36,19 +36,6 @@ def get_results(wildcards):
         "histories": expand("<results>/models/{model}/history.jsonl", model=PRETRAINED),
         "locations": [f"<results>/locations/{corpus}/{task}.parquet" for corpus, task in LOCATED],
     }
-
-
-def get_tables(wildcards):
-    """Return every table of the run by its name."""
-    return dict(rules.make_tables.output.items())
-
-
-def get_pages(wildcards):
-    """Return the pages that people read; one on pretraining only where a model is pretrained."""
-    return [
-        "<results>/report.html",
-        *(["<results>/pretrain_summary.html"] if PRETRAINED else []),
-    ]
 
 
 def get_identities(wildcards):

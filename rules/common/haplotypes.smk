@@ -1,6 +1,20 @@
-"""What is made of the phased genotypes of the panels, and which corpora read it."""
+"""What the rules of phased genotypes are given, and which haplotype stores a corpus reads."""
 
 from dnalm.configuration.panels import find_variants, resolve_panel
+
+
+def get_variants(wildcards):
+    return locate(find_variants(config["panels"][wildcards.panel], wildcards.contig)[0])
+
+
+def get_indexed_variants(wildcards):
+    panel = config["panels"][wildcards.panel]
+    return locate(find_variants(panel, panel["contigs"][0])[0])
+
+
+def get_populations(wildcards):
+    source = config["panels"][wildcards.panel].get("populations", {})
+    return [locate(address) for address in source.values()]
 
 
 def get_variant_index(wildcards):
@@ -37,18 +51,3 @@ def get_corpus_stores(corpus):
     """Return the haplotype stores that a corpus reads, none for most."""
     haplotypes = config["corpora"][corpus].get("haplotypes")
     return list_stores(haplotypes["panel"]) if haplotypes else []
-
-
-def get_haplotypes(wildcards):
-    return get_corpus_stores(wildcards.corpus)
-
-
-def get_panel_folder(wildcards):
-    """Return the folder of the stores that a corpus reads, None for most."""
-    haplotypes = config["corpora"][wildcards.corpus].get("haplotypes")
-    folder = f"<results>/haplotypes/{haplotypes['panel']}/contigs" if haplotypes else None
-    return folder and workflow.pathvars.apply(folder)
-
-
-def get_model_haplotypes(wildcards):
-    return get_corpus_stores(get_corpus(wildcards.model))

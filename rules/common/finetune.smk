@@ -1,0 +1,5 @@
+"""What the rules of fine-tuning are given."""
+
+
+def get_method(wildcards):
+    return config["finetune"]["methods"][wildcards.method]

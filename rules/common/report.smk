@@ -1,0 +1,14 @@
+"""Which tables and pages people read."""
+
+
+def get_tables(wildcards):
+    """Return every table of the run by its name."""
+    return dict(rules.make_tables.output.items())
+
+
+def get_pages(wildcards):
+    """Return the pages that people read; one on pretraining only where a model is pretrained."""
+    return [
+        "<results>/report.html",
+        *(["<results>/pretrain_summary.html"] if PRETRAINED else []),
+    ]

@@ -1,0 +1,35 @@
+"""What the rules of tasks are given."""
+
+from dnalm.configuration.builds import list_build_files
+
+
+def get_task_entry(task):
+    return resolve.resolve_task(config, task)
+
+
+def get_task(wildcards):
+    return resolve.describe_rows(config, wildcards.task)
+
+
+def get_task_files(wildcards):
+    """Return the source files of a task, by the names that make_task.py reads."""
+    task = get_task_entry(wildcards.task)
+    if "build" in task:
+        build = task["build"]
+        genome = f"<results>/genomes/{build['genome']}"
+        files = {
+            "bases": f"{genome}/bases.npy",
+            "contigs": f"{genome}/contigs.tsv",
+            "genome": f"{genome}/manifest.json",
+        }
+        own = list_build_files(build)
+        return {**files, **{key: list(map(locate, sources)) for key, sources in own.items()}}
+    return {
+        split: [locate(source) for source in resolve.list_sources(task, wildcards.task, split)]
+        for split in ("train", "test")
+    }
+
+
+def get_pooling(wildcards):
+    """Return the one key of a task that embedding and fine-tuning read."""
+    return {"pooling": get_task_entry(wildcards.task)["pooling"]}
