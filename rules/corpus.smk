@@ -42,7 +42,7 @@ rule write_token_shards:
         "../envs/genomics.yaml"
     params:
         genomes=get_model_folders,
-        panels=workflow.pathvars.apply("<results>/haplotypes"),
+        panels=get_place("<results>/haplotypes"),
         shards=lookup("token_shards", within=config),
     script:
         "../scripts/write_token_shards.py"

@@ -17,7 +17,7 @@ rule download_file:
         downloads=1,
     params:
         download=get_download,
-        lock=workflow.pathvars.apply("<results>/downloads.lock.tsv"),
+        lock=get_place("<results>/downloads.lock.tsv"),
     script:
         "../scripts/download_file.py"
 

@@ -59,8 +59,7 @@ rule estimate_models:
 rule pretrain:
     """Train a model on masked tokens; checkpoints grow undeclared in state/ beside its weights."""
     input:
-        # Not workflow.source_path: its cached copy has no library beside it.
-        trainer=Path(workflow.basedir) / "scripts" / "pretrain.py",
+        trainer=SCRIPTS / "pretrain.py",
         run="<results>/models/{model}/run.json",
         # How it is run does not decide the result: a new value must not train again.
         operation=ancient("<results>/models/{model}/operation.json"),
@@ -93,8 +92,8 @@ rule pretrain:
         gpus_per_node=0,
         runtime=0,
     params:
-        genomes=workflow.pathvars.apply("<results>/genomes"),
-        panels=workflow.pathvars.apply("<results>/haplotypes"),
+        genomes=get_place("<results>/genomes"),
+        panels=get_place("<results>/haplotypes"),
     shell:
         "python {input.trainer:q}"
         " --run {input.run:q}"

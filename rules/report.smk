@@ -15,7 +15,7 @@ rule make_report:
         "../envs/report.yaml"
     params:
         report=lookup("report", within=config),
-        benchmarks=workflow.pathvars.apply("<benchmarks>"),
+        benchmarks=get_place("<benchmarks>"),
     script:
         "../scripts/make_report.py"
 

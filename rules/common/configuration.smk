@@ -1,24 +1,60 @@
-"""The configuration, merged and checked before any job, and what all other rules files import."""
+"""The configuration, merged and checked before any job, and where the workflow's own files lie.
+
+The workflow may be a module of another one. Then the outer workflow gives its configuration, its
+folders (`pathvars`) and a prefix, and this file may come from a repository, one file at a time.
+"""
 
 import csv
 import os
 import re
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import yaml
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+def find_scripts():
+    """Return the folder of our scripts, with the library in it.
+
+    In a checkout it is beside `rules`. From a repository Snakemake fetches each file into its cache
+    when it is named, so all that a script imports is named here, once per tag or commit.
+    """
+    folder = str(workflow.current_basedir)
+    if os.path.isdir(folder):
+        return Path(folder).parents[1] / "scripts"
+    with open(workflow.source_path("../../scripts/library.txt")) as file:
+        names = file.read().split()
+    paths = [Path(workflow.source_path(f"../../scripts/{name}")) for name in names]
+    return paths[0].parent
+
+
+SCRIPTS = find_scripts()
+sys.path.insert(0, str(SCRIPTS))
 from dnalm.configuration import panels, references, resolve, schema, task_sheet, weights
-from dnalm.errors import InputError
 from dnalm.download.addresses import address_of
-from dnalm.genome.species.sheet import NAME, read_sheet
 from dnalm.corpus.splits import assign_splits
+from dnalm.errors import InputError
+from dnalm.genome.species.sheet import NAME, read_sheet
 
 # The trainer is started as `python`: it has to be the one that runs this, activated or not.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]))
+
+
+def complete_configuration():
+    """Return the configuration, with our defaults under what an outer workflow gives.
+
+    Snakemake reads no `configfile:` of a module that is given a configuration.
+    """
+    if workflow.modifier.is_main_snakefile():
+        return config
+    merged = load_configfile(workflow.source_path("../../config.yaml"))
+    update_config(merged, deepcopy(dict(config)))
+    resolve.replace_labels(merged, config)
+    return merged
 
 
 def replace_labels():
@@ -47,7 +83,23 @@ def check_configuration():
         raise WorkflowError("The configuration is wrong:\n" + "\n".join(errors))
 
 
+config = complete_configuration()
 replace_labels()
 add_tasks()
 resolve.drop_removed(config)
 check_configuration()
+
+
+# Weaker than what any configuration says, ours of a module too.
+pathvars:
+    **config["pathvars"],
+
+
+# As they are while this file is read: when the functions below are called, those of an outer
+# workflow are in force.
+PATHVARS, PREFIXES = workflow.pathvars, workflow.modifier.path_modifier
+
+
+def get_place(path):
+    """Return where a path of our scheme lies, as Snakemake makes it of the paths of a rule."""
+    return PATHVARS.apply(PREFIXES.replace_prefix(path))

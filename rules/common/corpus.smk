@@ -13,7 +13,7 @@ def get_genome_files(corpus, file):
 
 def get_genome_folders(corpus):
     """Return {genome: folder of its bases} of a corpus."""
-    return {name: workflow.pathvars.apply(f"<results>/genomes/{name}") for name in CORPORA[corpus]}
+    return {name: get_place(f"<results>/genomes/{name}") for name in CORPORA[corpus]}
 
 
 def get_bases(wildcards):
@@ -44,7 +44,7 @@ def get_panel_folder(wildcards):
     """Return the folder of the stores that a corpus reads, None for most."""
     haplotypes = config["corpora"][wildcards.corpus].get("haplotypes")
     folder = f"<results>/haplotypes/{haplotypes['panel']}/contigs" if haplotypes else None
-    return folder and workflow.pathvars.apply(folder)
+    return folder and get_place(folder)
 
 
 def get_model_folders(wildcards):

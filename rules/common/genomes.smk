@@ -14,9 +14,7 @@ def get_downloads():
 
     With a mirror these are also its copies of files that are there but not yet in it.
     """
-    folder, lock = map(
-        workflow.pathvars.apply, ("<results>/downloads", "<results>/downloads.lock.tsv")
-    )
+    folder, lock = map(get_place, ("<results>/downloads", "<results>/downloads.lock.tsv"))
     try:
         check_downloaded(folder, lock, DOWNLOADS)
     except InputError as error:

@@ -8,8 +8,9 @@ def get_initial_weights(wildcards):
 
 
 def get_run(wildcards):
-    initial = workflow.pathvars.apply(get_initial_weights(wildcards) or "")
-    return {**resolve.resolve_run(config, wildcards.model), "initial_weights": initial or None}
+    initial = get_initial_weights(wildcards)
+    run = resolve.resolve_run(config, wildcards.model)
+    return {**run, "initial_weights": get_place(initial) if initial else None}
 
 
 def get_operation(wildcards):

@@ -25,7 +25,7 @@ def check_folders():
     for model in [*PRETRAINED, *IMPORTED]:
         if "weights" in config["models"][model]:
             found = weights.resolve_weights(config, model)
-            weights.check_folder(found, workflow.pathvars.apply(found.folder))
+            weights.check_folder(found, get_place(found.folder))
 
 
 MODELS = config["run"]["models"]
