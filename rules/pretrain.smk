@@ -86,11 +86,17 @@ rule pretrain:
         "../envs/torch.yaml"
     threads: get_training_threads
     resources:
-        gpu=1,
-        # A profile for a cluster sets them; here: this machine, whatever it has, as long as it takes.
-        nodes=1,
-        gpus_per_node=0,
+        # What `operation` says of nodes and GPUs, for a scheduler. A profile that has one sets the
+        # runtime, too; 0 means that nobody was asked: this machine, whatever it has.
         runtime=0,
+        nodes=get_nodes,
+        gpus_per_node=get_gpus_per_node,
+        gpu=get_gpus,
+        mem_mb=get_training_memory,
+        # In the words of Snakemake's executor for Slurm. It takes `mpi` for two or more tasks only.
+        mpi=get_starter,
+        tasks_per_node=get_tasks_per_node,
+        cpus_per_task=get_cores_per_task,
     params:
         genomes=get_place("<results>/genomes"),
         panels=get_place("<results>/haplotypes"),

@@ -141,21 +141,39 @@ def test_networks_are_planned_beside_the_probes_or_alone(workflow):
     [
         (
             "2.5b-1000g",
-            "--mem 512000 --nodes=16 --ntasks-per-node=8 --cpus-per-task=8 --gpus=128",
+            "--mem 486000 --nodes=16 --ntasks-per-node=8 --cpus-per-task=8 --gpus=128",
             8,
         ),
-        ("500m-human-ref", "--mem 256000 --nodes=1 --cpus-per-task=64 --gpus=8", 8),
-        ("mine", "--mem 64000 --nodes=1 --cpus-per-task=8 --gpus=1", 1),
+        ("500m-human-ref", "--mem 222000 --nodes=1 --cpus-per-task=64 --gpus=8", 8),
+        ("mine", "--mem 56000 --nodes=1 --cpus-per-task=8 --gpus=1", 1),
+        ("numbered", "--mem 192000 --nodes=8 --ntasks-per-node=4 --cpus-per-task=8 --gpus=32", 4),
     ],
 )
-def test_slurm_is_asked_for_what_the_size_of_a_model_needs(workflow, model, asked, per_node):
+def test_slurm_is_asked_for_the_numbers_of_a_model_or_for_what_its_size_needs(
+    workflow, tmp_path, model, asked, per_node
+):
     run = f'run={{"models": ["{model}"]}}'
-    mine = 'models={"mine": {"preset": "v1-500m", "corpus": "human-reference"}}'
-    job = read_job(workflow, "pretrain", "models", "--config", run, mine)
+    overlay = tmp_path / "models.yaml"
+    overlay.write_text(
+        "models:\n"
+        "  mine: {preset: v1-500m, corpus: human-reference}\n"
+        "  numbered: {preset: v1-2.5b, corpus: human-reference, "
+        "operation: {nodes: 8, gpus_per_node: 4}}\n"
+    )
+    job = read_job(workflow, "pretrain", "models", "--config", run, "--configfile", str(overlay))
     assert asked_of_slurm(job) == ["-t 2880", *re.findall(r"--mem \S+|\S+", asked)]
     assert job.resources.gpus_per_node == per_node
     # The executor would start a job with `mpi`, whatever its value, without a step of its own.
     assert ("mpi" in job.resources) == (job.resources.nodes > 1)
+
+
+def test_partitions_and_account_come_from_the_environment(workflow, monkeypatch):
+    monkeypatch.setenv("DNALM_GPU_PARTITION", "a100")
+    monkeypatch.setenv("DNALM_CPU_PARTITION", "normal")
+    monkeypatch.setenv("DNALM_SLURM_ACCOUNT", "genomics")
+    assert read_job(workflow, "pretrain").resources.slurm_partition == "a100"
+    job = read_job(workflow, "make_task")
+    assert (job.resources.slurm_partition, job.resources.slurm_account) == ("normal", "genomics")
 
 
 class Resources(dict):

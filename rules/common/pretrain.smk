@@ -1,4 +1,6 @@
-"""What the trainer is given."""
+"""What the trainer is given, and what a scheduler is asked for it."""
+
+from dnalm.configuration.cluster import size_cluster
 
 
 def get_initial_weights(wildcards):
@@ -14,9 +16,45 @@ def get_run(wildcards):
 
 
 def get_operation(wildcards):
+    """Return how a model is trained; on what, the scheduler and the trainer see for themselves."""
     model = config["models"][wildcards.model]
     operation = resolve.merge(config["operation"], model.get("operation", {}))
+    of_cluster = ("nodes", "gpus_per_node", "gpu_memory_gb")
+    operation = {key: value for key, value in operation.items() if key not in of_cluster}
     return {**operation, "scratch": config["scratch"]}
+
+
+def get_nodes(wildcards):
+    return size_cluster(config, wildcards.model).nodes
+
+
+def get_gpus_per_node(wildcards):
+    return size_cluster(config, wildcards.model).gpus_per_node
+
+
+def get_gpus(wildcards):
+    return size_cluster(config, wildcards.model).gpus
+
+
+def get_training_memory(wildcards):
+    return size_cluster(config, wildcards.model).memory_mb
+
+
+def get_starter(wildcards):
+    """Return what starts the processes of several nodes; on one the trainer does so itself."""
+    return "srun" if size_cluster(config, wildcards.model).nodes > 1 else None
+
+
+def get_tasks_per_node(wildcards):
+    """Return the processes of each of several nodes; on one there is a single task."""
+    size = size_cluster(config, wildcards.model)
+    return size.processes if size.nodes > 1 else None
+
+
+def get_cores_per_task(wildcards):
+    """Return the cores of one process, or of all of them where a single task starts them."""
+    size, threads = size_cluster(config, wildcards.model), get_operation(wildcards)["threads"]
+    return threads if size.nodes > 1 else threads * size.processes
 
 
 def get_training_threads(wildcards):

@@ -1,0 +1,232 @@
+"""The functions that people call: genomes, tokens, models, embeddings and predictions.
+
+Shapes: N sequences, D width, C classes (multilabel: labels, regression: targets), V vocabulary,
+T tokens with <cls>.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from dnalm.errors import InputError
+from dnalm.files import sha256_of
+from dnalm.genome.bases import GenomeBases
+from dnalm.genome.kmers import Vocabulary, encode, to_sequence
+from dnalm.genome.letters import read_letters
+
+# Tokens of one forward pass; on a CPU no more than fit its cache are taken.
+BATCH_TOKENS = 16_384
+CENTRE_BASES = 24  # of the pooling `centre`, as in the shipped configuration
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """An encoder (a torch module in evaluation mode), its vocabulary, and its file of weights."""
+
+    encoder: Any
+    vocabulary: Vocabulary
+    weights: Path
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Classifier:
+    """The fine-tuned folds of one task, and the model that they were tuned from.
+
+    `adapters` is their file, `kind` and `classes` are those of the task.
+    """
+
+    model: Model
+    adapters: Path
+    folds: tuple[int, ...]
+    kind: str
+    classes: int
+
+
+def read_genome(folder: str | Path) -> GenomeBases:
+    """Return the bases of a stored genome, `results/genomes/<name>`.
+
+    `read(contig, start, end)` gives the codes uint8[n] of an interval, 0-based and half-open: A T C
+    G N are 0 1 2 3 4. Raises InputError where the folder holds no genome.
+    """
+    folder = Path(folder)
+    if not (folder / "bases.npy").is_file():
+        raise InputError(f"{folder} holds no bases.npy: give the folder of one genome.")
+    return GenomeBases.of(folder)
+
+
+def tokenize(
+    sequences: Sequence[str], *, k: int = 6, vocabulary: Literal["v1", "v2"] = "v2"
+) -> list[np.ndarray]:
+    """Return the token ids of each sequence, uint16[T], <cls> first, as the published tokenizer's.
+
+    Letters are A, C, G, T, N in either case, other IUPAC codes are read as N. Raises InputError for
+    any other letter and for an empty sequence.
+    """
+    words = Vocabulary(k, vocabulary)
+    return [encode(codes, words) for codes in _read(sequences)]
+
+
+def load_model(folder: str | Path) -> Model:
+    """Return a model of the workflow, `results/models/<name>`, on the CPU in float32.
+
+    The folder holds run.json and weights.safetensors. Raises InputError where one is missing or
+    they do not fit each other.
+    """
+    from dnalm.model.loading import load_model
+
+    folder = Path(folder)
+    for name in ("run.json", "weights.safetensors"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} holds no {name}: give the folder of a finished model.")
+    weights = folder / "weights.safetensors"
+    encoder, vocabulary = load_model(folder / "run.json", weights)
+    return Model(encoder=encoder, vocabulary=vocabulary, weights=weights)
+
+
+def embed(
+    model: Model,
+    sequences: Sequence[str],
+    *,
+    layers: Literal["all"] | int | Sequence[int] = "all",
+    pooling: Literal["mean", "cls", "centre"] = "mean",
+    centre_bases: int = CENTRE_BASES,
+) -> dict[int, np.ndarray]:
+    """Return {layer: pooled hidden states float32 [N, D]} of sequences, by ascending layer.
+
+    `layers` are all, so many evenly spaced ones, or a list, counted from 1; 0 is the token table.
+    The mean is over tokens of real bases, `centre` over those of the middle `centre_bases` bases.
+    Raises InputError for letters that are not of DNA, an empty or too long sequence, and layers
+    that the model does not have.
+    """
+    from dnalm.benchmark.embedding.embed import EmbedConfig, choose_layers
+    from dnalm.benchmark.embedding.embed import embed as embed_sequences
+
+    config = EmbedConfig(
+        layers=layers,
+        pooling=pooling,
+        centre_bases=centre_bases,
+        strands="forward",
+        precision="float32",
+        dtype="float32",
+        batch_tokens=BATCH_TOKENS,
+        shard_rows=len(sequences),
+    )
+    chosen = choose_layers(layers, model.encoder.config.layers)
+    texts, names = _texts(sequences), _names(sequences)
+    pooled = embed_sequences(model.encoder, model.vocabulary, texts, names, chosen, config)
+    return dict(zip(chosen, pooled, strict=True))
+
+
+def predict_masked(model: Model, sequence: str) -> np.ndarray:
+    """Return masked-language-model logits of each token in turn hidden behind <mask>.
+
+    float32 [T − 1, V], a row for each token but <cls>: what the model expects there, knowing the
+    rest of the sequence. Raises InputError as `embed` does.
+    """
+    import torch
+
+    from dnalm.model.token_batches import TokenRows, limit_tokens
+
+    rows = TokenRows(
+        _texts([sequence]), _names([sequence]), model.vocabulary, model.encoder.config.max_tokens
+    )
+    tokens, _ = rows.batch([0])
+    places = torch.arange(1, tokens.shape[1])
+    size = max(1, limit_tokens(BATCH_TOKENS, tokens.device) // tokens.shape[1])
+    found = []
+    with torch.inference_mode():
+        for hidden in places.split(size):
+            masked = tokens.repeat(len(hidden), 1)
+            masked[torch.arange(len(hidden)), hidden] = model.vocabulary.mask
+            logits = model.encoder(masked, hidden[:, None], padded=False).logits
+            found.append(logits[:, 0].numpy())
+    return np.concatenate(found)
+
+
+def load_classifier(model: Model, folder: str | Path) -> Classifier:
+    """Return a fine-tuned classifier, `results/finetunes/<method>/<model>/<task>`.
+
+    `model` is the one that it was tuned from; it shares its weights and stays as it is. Raises
+    InputError where the folder holds no adapters, or those of other weights.
+    """
+    from dnalm.model.tensors import read_arrays
+
+    path = Path(folder) / "adapters.safetensors"
+    if not path.is_file():
+        raise InputError(f"{folder} holds no {path.name}: give the folder of one task.")
+    metadata = read_arrays(path)[1]
+    facts, identity = (json.loads(metadata[key]) for key in ("classifier", "identity"))
+    if identity["weights_sha256"] != sha256_of(model.weights):
+        raise InputError(
+            f"{path} was tuned from other weights than {model.weights}, those of the model "
+            f"{identity['model']}: load that one."
+        )
+    return Classifier(
+        model=_share_weights(model),
+        adapters=path,
+        folds=tuple(json.loads(metadata["folds"])),
+        kind=facts["kind"],
+        classes=facts["classes"],
+    )
+
+
+def predict(
+    classifier: Classifier, sequences: Sequence[str], *, folds: Iterable[int] | None = None
+) -> np.ndarray:
+    """Return predicted probabilities float64 [N, C], the mean over the fine-tuned folds.
+
+    multilabel: one for each label; regression: values in the targets' units; per_base: float32
+    [N, L, C] for L bases of the longest sequence. `folds` chooses some of the classifier's. Raises
+    InputError for letters that are not of DNA, an empty or too long sequence, and a fold that the
+    classifier does not have.
+    """
+    from dnalm.benchmark.finetuning.classifier import load_classifier as load_fold
+    from dnalm.benchmark.finetuning.classifier import predict as predict_rows
+    from dnalm.model.token_batches import TokenRows
+
+    encoder, vocabulary = classifier.model.encoder, classifier.model.vocabulary
+    rows = TokenRows(_texts(sequences), _names(sequences), vocabulary, encoder.config.max_tokens)
+    everyone, outputs = np.arange(len(rows)), []
+    for fold in classifier.folds if folds is None else folds:
+        tuned, scale = load_fold(encoder, vocabulary, classifier.adapters, fold)
+        outputs.append(predict_rows(tuned, rows, everyone, BATCH_TOKENS, classifier.kind, scale))
+    return np.mean(outputs, axis=0)
+
+
+def _share_weights(model: Model) -> Model:
+    """Return a second encoder on the same weights, to which an adapter can be added."""
+    import torch
+
+    from dnalm.model.encoder import Encoder
+
+    with torch.device("meta"):
+        encoder = Encoder(model.encoder.config)
+    encoder.load_state_dict(model.encoder.state_dict(), assign=True)
+    return replace(model, encoder=encoder.eval())
+
+
+def _read(sequences: Sequence[str]) -> list[np.ndarray]:
+    """Return the codes of sequences; InputError names the first that is not DNA."""
+    if isinstance(sequences, str | Mapping):
+        raise InputError("Give a list of sequences: one alone is written ['ACGT'].")
+    read = []
+    for name, sequence in zip(_names(sequences), sequences, strict=True):
+        codes, _, foreign = read_letters(sequence.encode())
+        if foreign:
+            raise InputError(f"{name} has the letter {foreign!r}, which is not of DNA: correct it.")
+        if not len(codes):
+            raise InputError(f"{name} is empty: leave it out.")
+        read.append(codes)
+    return read
+
+
+def _texts(sequences: Sequence[str]) -> list[str]:
+    return [to_sequence(codes) for codes in _read(sequences)]
+
+
+def _names(sequences: Sequence[str]) -> list[str]:
+    return [f"sequence {number}" for number in range(1, len(sequences) + 1)]

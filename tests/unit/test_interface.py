@@ -1,0 +1,192 @@
+"""The public door: its names, what they load, and what they return."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import dnalm
+from dnalm import InputError, embed, load_classifier, load_model, predict, predict_masked, tokenize
+from dnalm.files import sha256_of
+from dnalm.genome.kmers import Vocabulary
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import Encoder
+from dnalm.model.initialise import initialise
+from dnalm.model.weights import save_weights
+
+ROWS = ["ACGTACGTAC", "TTGACATTGAN", "ACG"]
+VOCABULARY = Vocabulary(2, "v2")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of a model as the workflow leaves it: k = 2, two layers, 64 tokens."""
+    folder = tmp_path_factory.mktemp("models") / "small"
+    folder.mkdir()
+    config = EncoderConfig(
+        layers=2,
+        heads=2,
+        width=16,
+        ffn_width=24,
+        positions="rotary",
+        feed_forward="swiglu",
+        ffn_bias=False,
+        max_tokens=64,
+        vocabulary_size=VOCABULARY.size,
+        pad_id=VOCABULARY.pad,
+        mask_id=VOCABULARY.mask,
+        token_dropout=None,
+        dropout=0.0,
+        layer_norm_eps=1e-5,
+        initialisation="normal",
+    )
+    encoder = Encoder(config)
+    initialise(encoder, 3)
+    save_weights(encoder, folder / "weights.safetensors", {})
+    facts = {"model": "small", "encoder": vars(config), "k": 2, "vocabulary": "v2"}
+    (folder / "run.json").write_text(json.dumps(facts))
+    return folder
+
+
+def tuned(folder, model, weights_sha256, scales=(1.0, 3.0), biases=(0.0, 2.0)):
+    """Write adapters of two folds by hand: vectors of IA3 that are constants, and a head."""
+    tensors = {}
+    for fold, (scale, bias) in enumerate(zip(scales, biases, strict=True)):
+        for block in range(2):
+            for name, width in (
+                ("attention.key", 16),
+                ("attention.value", 16),
+                ("feed_forward.output", 24),
+            ):
+                key = f"fold.{fold}.adapter.blocks.{block}.{name}.scale"
+                tensors[key] = torch.full((width,), scale)
+        tensors[f"fold.{fold}.head.weight"] = torch.zeros(2, 16)
+        tensors[f"fold.{fold}.head.bias"] = torch.tensor([0.0, bias])
+    facts = {"kind": "binary", "classes": 2, "pooling": "mean", "centre_bases": 24}
+    metadata = {
+        "classifier": json.dumps(facts),
+        "folds": "[0, 1]",
+        "identity": json.dumps({"model": "small", "weights_sha256": weights_sha256}),
+    }
+    folder.mkdir()
+    save_file(tensors, folder / "adapters.safetensors", metadata)
+    return folder
+
+
+def test_every_name_of_the_door_leads_somewhere_and_no_more_than_ten():
+    assert len(dnalm.__all__) <= 10
+    assert all(callable(getattr(dnalm, name)) for name in dnalm.__all__)
+    assert set(dnalm.__all__) <= set(dir(dnalm))
+    with pytest.raises(AttributeError, match="no attribute 'load_modle'"):
+        dnalm.load_modle  # noqa: B018
+
+
+def test_the_library_and_its_tokens_load_no_torch():
+    code = (
+        "import sys; from dnalm import tokenize, read_genome, load_model; "
+        "tokenize(['ACGT']); sys.exit('torch' in sys.modules)"
+    )
+    library = str(Path(dnalm.__file__).parents[1])
+    environment = os.environ | {"PYTHONPATH": library}
+    assert (
+        subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+    )
+
+
+def test_tokens_are_those_of_the_published_rule():
+    # <cls> is 3; 6-mers in the order A, T, C, G from 6 on; single letters after all 4,096.
+    (ids,) = tokenize(["AAAAATCNa"])
+    assert ids.tolist() == [3, 6 + 1, 6 + 4096 + 2, 6 + 4096 + 4, 6 + 4096]
+
+
+def test_embeddings_are_means_of_the_states_of_real_bases(folder):
+    model = load_model(folder)
+    found = embed(model, ROWS)
+    assert list(found) == [1, 2]
+    tokens = torch.from_numpy(tokenize(ROWS, k=2)[0].astype(np.int64))[None]
+    with torch.inference_mode():
+        states = model.encoder(tokens).states
+    for layer in (1, 2):
+        wanted = states[layer][0, 1:].mean(0).numpy()
+        np.testing.assert_allclose(found[layer][0], wanted, atol=1e-6)
+
+
+def test_each_token_is_predicted_from_the_others_alone(folder):
+    model = load_model(folder)
+    logits = predict_masked(model, "ACGTAC")
+    assert logits.shape == (3, VOCABULARY.size)
+    (ids,) = tokenize(["ACGTAC"], k=2)
+    for place in (1, 2, 3):
+        hidden = torch.from_numpy(ids.astype(np.int64))[None].clone()
+        hidden[0, place] = VOCABULARY.mask
+        with torch.inference_mode():
+            wanted = model.encoder(hidden).logits[0, place].numpy()
+        np.testing.assert_allclose(logits[place - 1], wanted, atol=1e-5)
+    # What stands there makes no difference.
+    np.testing.assert_allclose(predict_masked(model, "TTGTAC")[0], logits[0], atol=1e-6)
+
+
+def test_predictions_are_the_mean_over_the_folds(folder, tmp_path):
+    model = load_model(folder)
+    before = embed(model, ROWS)[2]
+    classifier = load_classifier(
+        model, tuned(tmp_path / "task", model, sha256_of(folder / "weights.safetensors"))
+    )
+    assert (classifier.folds, classifier.kind, classifier.classes) == ((0, 1), "binary", 2)
+    # With heads of zeros only their biases count: 1/2 in one fold, sigmoid(2) in the other.
+    sigmoid = 1 / (1 + np.exp(-2))
+    found = predict(classifier, ROWS)
+    np.testing.assert_allclose(found[:, 1], (0.5 + sigmoid) / 2, atol=1e-6)
+    np.testing.assert_allclose(predict(classifier, ROWS, folds=[1])[:, 1], sigmoid, atol=1e-6)
+    np.testing.assert_array_equal(embed(model, ROWS)[2], before)  # the model is as it was
+
+
+def test_adapters_of_other_weights_are_refused(folder, tmp_path):
+    model = load_model(folder)
+    with pytest.raises(InputError, match=r"tuned from other weights than .* model small"):
+        load_classifier(model, tuned(tmp_path / "task", model, "0" * 64))
+    with pytest.raises(InputError, match=r"holds no adapters\.safetensors"):
+        load_classifier(model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (["ACGT", "MKV*"], "sequence 2 has the letter '\\*'"),
+        (["ACGU"], "sequence 1 has the letter 'U'"),
+        (["ACGT", ""], "sequence 2 is empty"),
+        ("ACGT", "Give a list of sequences"),
+        (["ACGT" * 100], "which make 201 tokens with <cls>, but the model takes at most 64"),
+    ],
+)
+def test_what_is_no_dna_or_too_long_is_refused(folder, rows, sentence):
+    with pytest.raises(InputError, match=sentence):
+        embed(load_model(folder), rows)
+
+
+def test_a_folder_without_a_model_or_genome_is_named(tmp_path, folder):
+    with pytest.raises(InputError, match=r"holds no run\.json"):
+        load_model(tmp_path)
+    shutil.copy(folder / "run.json", tmp_path)
+    with pytest.raises(InputError, match=r"holds no weights\.safetensors"):
+        load_model(tmp_path)
+    with pytest.raises(InputError, match=r"holds no bases\.npy"):
+        dnalm.read_genome(tmp_path)
+
+
+def test_a_stored_genome_is_read_by_interval(tmp_path):
+    from dnalm.genome.bases import write_bases
+
+    source = tmp_path / "small.fa"
+    source.write_text(">one\nACGTN\n")
+    names = {"bases": "bases.npy", "contigs": "contigs.tsv", "manifest": "manifest.json"}
+    paths = {key: tmp_path / "small" / name for key, name in names.items()}
+    write_bases(source, name="small", config={}, **paths)
+    assert dnalm.read_genome(tmp_path / "small").read("one", 1, 5).tolist() == [2, 3, 1, 4]
