@@ -1,3 +1,10 @@
+"""Leakage within a task, and what its labels go with.
+
+Required inputs: <results>/tasks/{task}.{parquet, json}
+Outputs: <results>/audits/{task}.{json, rows.parquet, pairs.tsv}
+"""
+
+
 rule audit_task:
     """Find rows of a task that repeat or overlap others, and what its labels go with."""
     input:

@@ -1,3 +1,11 @@
+"""From bases to windows, splits and held-out tokens.
+
+Required inputs: <results>/genomes/{genome}, <results>/haplotypes/{panel}/contigs
+Outputs: <results>/corpora/{corpus}/{manifest.json, validation.npy, test.npy,
+    kmer_counts.npy}; on demand <results>/models/{model}/token_shards
+"""
+
+
 rule build_corpus:
     """Lay windows over the genomes, split them, and fix the validation and test tokens."""
     input:

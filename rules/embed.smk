@@ -1,3 +1,10 @@
+"""From sequences to pooled hidden states of every layer.
+
+Required inputs: <results>/models/{model}, <results>/tasks/{task}.parquet
+Outputs: <results>/embeddings/{model}/{task}.safetensors; partial/ while it runs
+"""
+
+
 rule embed_task:
     """Pool every requested layer of one model; finished shards are kept in partial/."""
     input:

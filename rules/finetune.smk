@@ -1,3 +1,11 @@
+"""From a model and a task to adapters, heads and their scores.
+
+Required inputs: <results>/models/{model}, <results>/tasks/{task}.{parquet, json}
+Outputs: <results>/finetunes/{method}/{model}/{task}/{scores.tsv, summary.json,
+    predictions.parquet, adapters.safetensors, history.tsv}
+"""
+
+
 rule finetune_folds:
     """Fine-tune one model on some folds of one task; finished folds are kept in partial/."""
     input:

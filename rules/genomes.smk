@@ -1,3 +1,12 @@
+"""From addresses and files to stored bases.
+
+Required inputs: genomes of the configuration; for `downloads` also every other source of
+    the run
+Outputs: <results>/downloads/{address}, <results>/genomes/{genome}/{bases.npy, contigs.tsv,
+    manifest.json}
+"""
+
+
 rule download_file:
     """Fetch one file, from the mirror if it holds a copy, and check its sum."""
     output:

@@ -1,3 +1,10 @@
+"""From phased variants to the haplotypes that each sample carries.
+
+Required inputs: panels.*.url or path: phased VCF or BCF; <results>/genomes/{genome}
+Outputs: <results>/haplotypes/{panel}/{contigs/, manifest.json, samples.tsv}
+"""
+
+
 rule index_variants:
     """Index a file of several contigs, beside our results; whatever index it has is left alone."""
     input:

@@ -1,3 +1,12 @@
+"""From a corpus to trained weights.
+
+Required inputs: <results>/corpora/{corpus}, <results>/genomes/{genome}; where training goes
+    on from other weights, these
+Outputs: <results>/models/{model}/{run.json, operation.json, weights.safetensors,
+    history.jsonl}, <results>/estimates.tsv; undeclared state/
+"""
+
+
 rule describe_run:
     """Write what decides a model's weights: encoder, corpus, objective, optimiser, seed."""
     output:

@@ -1,3 +1,12 @@
+"""From embeddings, or simple features, to selected and scored probes.
+
+Required inputs: <results>/embeddings/{model}/{task}.safetensors,
+    <results>/tasks/{task}.{parquet, json}
+Outputs: <results>/{probes, mlp_probes}/{model}/{task}.{tsv, json, predictions.parquet},
+    <results>/baselines/{baseline}/{task}.{tsv, json, predictions.parquet}
+"""
+
+
 rule probe_task:
     """Fit logistic regressions on every layer, choose one on validation, score the test set."""
     input:

@@ -1,3 +1,11 @@
+"""From tables to pages.
+
+Required inputs: <results>/tables/*.tsv; <benchmarks>; of pretraining
+    <results>/models/{model}/history.jsonl
+Outputs: <results>/report.html, <results>/summary.txt, <results>/pretrain_summary.html
+"""
+
+
 rule make_report:
     """Draw the figures and write the page."""
     input:

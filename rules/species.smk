@@ -1,3 +1,10 @@
+"""From assembly summaries to a sheet of genomes, one species per genus.
+
+Required inputs: species.summaries: NCBI's assembly_summary.txt of each group
+Outputs: <results>/species/genomes.{tsv, json}
+"""
+
+
 localrules:
     species_sheet,
 

@@ -1,3 +1,11 @@
+"""From every result of a run to its tables.
+
+Required inputs: all scores, summaries, predictions, audits, locations, manifests and
+    histories of the run
+Outputs: <results>/tables/*.tsv
+"""
+
+
 rule make_tables:
     """Join every score with its data set, its baselines and the published value."""
     input:

@@ -1,3 +1,10 @@
+"""Names of what people ask for.
+
+Required inputs: what the run consists of (rules/common/selection.smk)
+Outputs: none of their own
+"""
+
+
 localrules:
     report,
     downloads,

@@ -1,3 +1,10 @@
+"""From labelled sequences, or elements of a genome, to one table with folds.
+
+Required inputs: path, url, hub or build of a task
+Outputs: <results>/tasks/{task}.{parquet, json}, <results>/locations/{corpus}/{task}.parquet
+"""
+
+
 rule make_task:
     """Bring a task's files, or windows cut from a genome, into one table with its folds."""
     input:

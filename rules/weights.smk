@@ -1,3 +1,10 @@
+"""Weights before training, from elsewhere, and for others.
+
+Required inputs: weights of a model: a folder or files of a hub; <results>/models/{model}
+Outputs: <results>/models/{model}/{run.json, weights.safetensors, export/}
+"""
+
+
 rule initialise_model:
     """Write a model's weights as they are before the first step, the baseline `untrained`."""
     input:
