@@ -18,7 +18,7 @@ TESTS := $(BIN)/pytest -q --durations=10 \
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo real env test test-slow test-slurm lint format bench
+.PHONY: demo real env env-dev test test-slow test-slurm lint format bench
 
 demo: env
 	$(SNAKEMAKE) --configfile tests/config.yaml
@@ -42,26 +42,33 @@ env: .venv/complete
 	$(BIN)/pip install --quiet --disable-pip-version-check -r constraints.txt
 	touch $@
 
-test: env
+# What the tests and linters need beside it.
+env-dev: .venv/complete-dev
+
+.venv/complete-dev: .venv/complete constraints-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r constraints-dev.txt
+	touch $@
+
+test: env-dev
 	$(TESTS) -m "not slow and not slurm"
 
-test-slow: env
+test-slow: env-dev
 	$(TESTS) -m slow
 
 # A Slurm of two nodes on this machine: about ten minutes. Skipped where no Slurm is installed.
-test-slurm: env
+test-slurm: env-dev
 	$(BIN)/pytest -q --durations=10 -m slurm tests/slurm
 
-lint: env
+lint: env-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile rules workflow
 	$(BIN)/snakemake --lint
 
-format: env
+format: env-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/snakefmt Snakefile rules workflow
 
-bench: env
+bench: env-dev
 	$(BIN)/python tests/bench/$(BENCH).py --output results/bench/$(BENCH).json

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 
 import torch
 
+from dnalm.devices import is_shortage
 from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
