@@ -2,8 +2,8 @@
 
 Minimizers (Roberts et al. 2004), selected as in winnowing (Schleimer et al. 2003), the same on
 either strand: two sequences that share k + window − 1 bases in a row share a minimizer, however
-short the shared part is beside the sequences. A MinHash of whole sequences would miss most windows
-that overlap by a fifth, whose k-mer sets are alike to a tenth only.
+little of the sequences that is. A MinHash of whole sequences would miss most windows that overlap
+by a fifth, because the Jaccard index of their k-mer sets is about a tenth.
 
 Shapes: n bases of all sequences, one after the other, R sequences, S minimizers.
 """

@@ -1,9 +1,9 @@
 """Seed-and-extend alignment of sequences that share minimizers: ungapped, then banded with gaps.
 
 All compiled loops in one file: code that is kept on disk notices only changes of its own file.
-Letters: n bases of the query, m of the target. On diagonal d base i of the query lies beside base
-i + d of the target, which is read on its other strand where it is `reverse`. An informative column
-lies outside of tandem repeats of both. Shapes: R sequences, M of them compared, H hits.
+Letters: n bases of the query, m of the target. On diagonal d base i of the query is aligned with
+base i + d of the target, which is read on its other strand where it is `reverse`. An informative
+column lies outside of tandem repeats of both. Shapes: R sequences, M of them compared, H hits.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ from dnalm.benchmark.audit.seed_index import (
 from dnalm.compiled import compiled
 
 MAX_SHIFT = 10  # bases that insertions and deletions may shift, in all: half the width of the band
-# Bits of a base beside its two of the letter. N: its column says nothing. In a tandem repeat: other
-# places hold the same.
+# Bits of a base besides the two of its letter. N: its column says nothing. In a tandem repeat:
+# other places hold the same.
 UNKNOWN_BIT, REPEAT_BIT = 4, 8
 INFORMATIVE_DIVISOR = 4  # a quarter of a short sequence has to agree outside of tandem repeats
 # Columns are counted in the upper half of a number and matches in the lower: one sum for both.
 ONE_MATCH, ONE_COLUMN = 1, 1 << 32
 MATCH_MASK = (1 << 32) - 1
-BLOCK_COLUMNS = 64  # compared before it is asked whether too many disagree
+BLOCK_COLUMNS = 64  # compared before the mismatches are counted against their limit
 # Near duplicates of a sequence in a group: more are sought neither by gaps nor by repeats ...
 ENOUGH_NEAR_DUPLICATES = 8
 MAX_NEAR_DUPLICATES = 64  # ... and more than these not at all
