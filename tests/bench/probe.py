@@ -36,11 +36,11 @@ from dnalm.genome.composition import kmer_counts
 
 ROWS, WIDTH, SPLITS = 12_000, 1280, 10
 PENALTIES = [1e-3, 1e-2, 1e-1, 1.0, 10.0]
-BASES, WORD = 300, 6
+BASES, K = 300, 6
 REAL = "tasks/splice_sites_acceptors/train.csv.gz"
 DEFAULT_LIMIT, BEST_LIMIT = 15.0, 5.0
 EASY_LIMIT = 3.0  # of features that a peer needs few steps for
-GAP, POINTS = 1e-4, 0.4
+MAX_GAP, MAX_POINTS = 1e-4, 0.4  # objective, and validation accuracy in percentage points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +94,8 @@ def read_sequences(path: Path, rows: int) -> tuple[list[str], np.ndarray]:
 
 def make_words(sequences: list[str], labels: np.ndarray, width: int) -> Layer:
     """Means of random vectors of 6-mers."""
-    vectors = np.random.default_rng(2).normal(size=(4**WORD, width)).astype(np.float32)
-    counts = kmer_counts(sequences, WORD)
+    vectors = np.random.default_rng(2).normal(size=(4**K, width)).astype(np.float32)
+    counts = kmer_counts(sequences, K)
     return make_layer(counts @ vectors / counts.sum(axis=1, keepdims=True), labels)
 
 
@@ -178,7 +178,7 @@ def check(layer: Layer, fits: Coefficients, ours: np.ndarray) -> bool:
         f"accuracy {worst_points:.2f} points; all certified: {bool(fits.certified.all())}, "
         f"gap at most {fits.gaps.max():.1e}, steps {fits.steps.mean(axis=0).round(1).tolist()}\n"
     )
-    return bool(fits.certified.all() and worst_gap <= GAP and worst_points <= POINTS)
+    return bool(fits.certified.all() and worst_gap <= MAX_GAP and worst_points <= MAX_POINTS)
 
 
 def objective(

@@ -1,1 +1,1 @@
-"""Leakage between rows of a task, what its labels go with, and its rows in pretraining genomes."""
+"""Audit of tasks: leakage between rows, confounding of labels, and rows in pretraining genomes."""

@@ -1,7 +1,7 @@
-"""What makes a task easier than it looks: rows that share bases, and labels that follow from GC.
+"""Audit of a task for leakage and confounding: related rows, and labels that follow from GC.
 
-Nothing is removed. The report shows what is found beside every score, and scores the test rows that
-share nothing with training rows on their own.
+Nothing is removed. The report shows what is found next to every score, and scores the test rows
+that share nothing with training rows on their own.
 """
 
 import time
@@ -15,7 +15,7 @@ import pandas as pd
 from dnalm.benchmark.audit.confounding import confounding
 from dnalm.benchmark.audit.contigs import find_contigs, share_contigs
 from dnalm.benchmark.audit.levels import NEAR, RELATIONS
-from dnalm.benchmark.audit.near_duplicates import TEST, LikenessConfig
+from dnalm.benchmark.audit.near_duplicates import TEST_SIDE, NearDuplicateConfig
 from dnalm.benchmark.audit.relations import COLUMNS, Relations
 from dnalm.benchmark.tasks.labels import CLASSES
 from dnalm.files import atomic_path, write_json
@@ -27,8 +27,8 @@ PAIR_COLUMNS = ["first", "second", "relation", "overlap", "identity"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditConfig(LikenessConfig):
-    """How alike sequences are found and named (`LikenessConfig`), and how many are listed.
+class AuditConfig(NearDuplicateConfig):
+    """The section `audit` of the config: `NearDuplicateConfig`, and how many pairs are listed.
 
     largest_pairs: so many pairs are written at most, the closest ones.
     """
@@ -38,13 +38,14 @@ class AuditConfig(LikenessConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What `audit_task` finds.
+    """The result of `audit_task`.
 
+    summary: counts by relation and the strengths of confounding, as written to JSON.
     rows: a row per row of the task: id, relation (one of RELATIONS), partner (an id), overlap
-        (bases), identity and strand. Test rows are related to training rows, training rows to
-        those of other folds.
+        (bases), identity (0 to 1) and strand. Test rows are related to training rows, training rows
+        to those of other folds.
     pairs: the closest pairs, whatever their splits: each row with the first one that is identical,
-        then alike sequences by the first row of each.
+        then near duplicates and overlaps, by the first row of each sequence.
     """
 
     summary: dict[str, Any]
@@ -53,7 +54,7 @@ class Audit:
 
 
 def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
-    """Return how the rows of a task are related and what their labels go with.
+    """Return the audit of a task: leakage between rows, and confounding of their labels.
 
     `table` has the columns id, sequence, label, split, provenance and folds. The summary counts, by
     relation: `test_in_train` test rows by their closest training row, `train_in_other_folds`
@@ -63,11 +64,11 @@ def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
     that differ anyway. `too_short` are rows whose near duplicates may be missed.
     """
     started = time.monotonic()
-    likeness = {name: getattr(config, name) for name in LikenessConfig.__annotations__}
+    thresholds = {name: getattr(config, name) for name in NearDuplicateConfig.__annotations__}
     train, test = ((table["split"] == name).to_numpy() for name in ("train", "test"))
     folds, _ = pd.factorize(table["folds"].map(lambda splits: str(list(splits))), sort=True)
-    sides = np.where(test, TEST, folds)
-    relations = Relations(table["sequence"], sides, LikenessConfig(**likeness))
+    sides = np.where(test, TEST_SIDE, folds)
+    relations = Relations(table["sequence"], sides, NearDuplicateConfig(**thresholds))
     in_train = relations.closest(test, train)
     in_folds = relations.closest(train, train, folds)
     ids = table["id"].to_numpy()
@@ -79,10 +80,10 @@ def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
         "train_in_other_folds": _counts(in_folds.levels[train]),
         "within_train": _counts(relations.within(train)[train]),
         "within_test": _counts(relations.within(test)[test]),
-        "other_labels": _conflicts(relations, table["label"]) if kind in JUDGED else None,
+        "other_labels": _label_conflicts(relations, table["label"]) if kind in JUDGED else None,
         "pairs": len(relations.pairs),
-        "seeds": relations.likeness.seeds,
-        "repeats_not_followed": relations.likeness.repeats,
+        "seeds": relations.near_duplicates.seeds,
+        "repeats_not_followed": relations.near_duplicates.repeats,
         "too_short": int((~relations.compared).sum()),
         "confounding": confounding(table, kind),
         "contigs": share_contigs(find_contigs(table["provenance"]), table["split"]),
@@ -107,13 +108,13 @@ def write_audit(
 
 
 def _counts(levels: np.ndarray) -> dict[str, int]:
-    """Return the rows of each relation but none, the closest one first."""
+    """Return the number of rows of each relation but `none`, the closest one first."""
     counts = np.bincount(levels, minlength=len(RELATIONS))
     return {RELATIONS[level]: int(counts[level]) for level in range(len(counts) - 1, 0, -1)}
 
 
-def _conflicts(relations: Relations, labels: pd.Series) -> int:
-    """Return how many rows stand in the task, identical or near, with another label too."""
+def _label_conflicts(relations: Relations, labels: pd.Series) -> int:
+    """Return how many rows have an identical or near-duplicate row with another label."""
     texts = labels.map(lambda label: str(np.asarray(label).tolist()))
     codes, _ = pd.factorize(texts)
     held = pd.DataFrame({"group": relations.groups, "label": codes}).drop_duplicates()
@@ -125,13 +126,13 @@ def _conflicts(relations: Relations, labels: pd.Series) -> int:
 
 
 def _pairs(relations: Relations, ids: np.ndarray, largest: int) -> pd.DataFrame:
-    """Return the closest pairs: rows with the first one that is identical, then near ones, ..."""
+    """Return the closest pairs: rows with their first identical one, then near duplicates, ..."""
     _, first_rows = np.unique(relations.groups, return_index=True)
     firsts = first_rows[relations.groups]
     repeats = np.flatnonzero(firsts < np.arange(len(ids)))[:largest]
     count = len(relations.pairs)
     order = np.lexsort((-relations.overlap[:count], -relations.level[:count]))
-    # Behind the pairs and these from their other side stands every group beside itself.
+    # Behind the pairs, and these from their other side, stands every group with itself.
     itself = len(relations.level) - len(first_rows) + relations.groups[repeats]
     order = np.concatenate([itself, order[: largest - len(repeats)]])
     one, two = (first_rows[of[order]] for of in (relations.first, relations.second))

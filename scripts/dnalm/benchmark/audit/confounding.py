@@ -1,4 +1,4 @@
-"""How much of a task's labels follows from GC content or length alone.
+"""Confounding of labels with GC content and length: how much of them follows from these alone.
 
 Shapes: N rows, C labels of a row.
 """
@@ -14,18 +14,18 @@ from sklearn.metrics import roc_auc_score
 from dnalm.benchmark.tasks.labels import CLASSES, NO_LABEL, label_array
 from dnalm.genome.composition import gc_content
 
-FOLDS = 5  # a row's label is guessed from those of the other four
-MOST_BINS = 100
+GUESS_FOLDS = 5  # a row's label is predicted from those of the other four
+MAX_BINS = 100
 
 
 def confounding(table: pd.DataFrame, kind: str) -> dict[str, dict[str, Any]]:
-    """Return for `gc` and `length` how well the labels of rows are guessed from them alone.
+    """Return how well `gc` and `length` alone predict the labels, from an out-of-fold AUC or ρ.
 
-    The guess for a row is the mean label of other rows whose value lies in the same quantile.
+    The prediction for a row is the mean label of other folds' rows in the same quantile bin.
     `strength` is about 0 where values say nothing and about 1 where they decide, in whatever way:
-    for classes and labels that are there or not 2 AUC − 1 of the guess, the mean over classes (each
-    against the rest) or labels; for numbers its Spearman's ρ, the mean over targets; for labels of
-    bases ρ with the share of labelled bases. Guesses worse than chance count as 0.
+    for classes and labels that are there or not 2 AUC − 1 (Somers' D), the mean over classes (each
+    against the rest) or labels; for numbers Spearman's ρ, the mean over targets; for labels of
+    bases ρ with the share of labelled bases. Predictions worse than chance count as 0.
     """
     values = {
         "gc": gc_content(table["sequence"])[:, 0],
@@ -57,21 +57,23 @@ def _strength(value: np.ndarray, targets: list[np.ndarray], ordered: bool) -> fl
         return None
     if len(np.unique(value)) < 2:
         return 0.0
-    bins = min(isqrt(len(value)), MOST_BINS)
+    bins = min(isqrt(len(value)), MAX_BINS)
+    # √N bins of √N rows: with fewer a stripe is missed, with more a mean is noise.
     edges = np.quantile(value, np.arange(1, bins) / bins)
-    cells = np.searchsorted(edges, value, side="right") * FOLDS
-    cells += np.random.default_rng(0).permutation(len(value)) % FOLDS
-    return float(np.mean([_agreement(_guess(cells, t), t, ordered) for t in varying]))
+    cells = np.searchsorted(edges, value, side="right") * GUESS_FOLDS
+    cells += np.random.default_rng(0).permutation(len(value)) % GUESS_FOLDS
+    return float(np.mean([_agreement(_out_of_fold_means(cells, t), t, ordered) for t in varying]))
 
 
-def _guess(cells: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the mean of the other folds' rows in each row's bin [N]; a cell is bin and fold.
+def _out_of_fold_means(cells: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the out-of-fold mean label of each row's bin, [N]; a cell is a bin and a fold.
 
-    The mean of all other rows counts as one more row of the bin.
+    The mean of all rows of other folds counts as one more row of the bin: an empty bin has a mean,
+    and a bin of few rows is drawn towards it.
     """
-    size = (cells.max() // FOLDS + 1) * FOLDS
-    counts = np.bincount(cells, minlength=size).reshape(-1, FOLDS)
-    sums = np.bincount(cells, weights=target, minlength=size).reshape(-1, FOLDS)
+    size = (cells.max() // GUESS_FOLDS + 1) * GUESS_FOLDS
+    counts = np.bincount(cells, minlength=size).reshape(-1, GUESS_FOLDS)
+    sums = np.bincount(cells, weights=target, minlength=size).reshape(-1, GUESS_FOLDS)
     counts, sums = (of.sum(axis=1, keepdims=True) - of for of in (counts, sums))
     means = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
     return ((sums + means) / (counts + 1)).ravel()[cells]

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-PLACE = re.compile(r"(?P<contig>.+):(?P<start>\d+)-(?P<end>\d+)\([+-]\)")
+PROVENANCE = re.compile(r"(?P<contig>.+):(?P<start>\d+)-(?P<end>\d+)\([+-]\)")
 
 
 def find_contigs(provenance: Sequence[str]) -> pd.Series:
-    """Return the contig of rows whose provenance is contig:start-end(strand), None for others."""
-    found = [PLACE.fullmatch(text) for text in provenance]
+    """Return the contigs of rows whose provenance is contig:start-end(strand), None for others."""
+    found = [PROVENANCE.fullmatch(text) for text in provenance]
     return pd.Series([match and match["contig"] for match in found], dtype=object)
 
 

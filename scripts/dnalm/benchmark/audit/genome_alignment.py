@@ -1,4 +1,4 @@
-"""A sequence laid on a genome along the diagonal of a seed, with one insertion or deletion at most.
+"""Alignment of a sequence to a genome on a seed's diagonal, with one insertion or deletion at most.
 
 Shapes: n bases of the sequence, S shifts.
 """
@@ -13,12 +13,12 @@ MIN_IDENTITY = 0.9
 MAX_SHIFT = 10  # bases inserted or deleted
 # So many more bases have to agree: the last few bases agree with something nearby by chance.
 MIN_GAIN = 8
-OUTSIDE = 255  # beyond the genome's ends; equal to no code
+OUTSIDE = 255  # code of what lies beyond the genome's ends; equal to none
 SHIFTS = np.array(sorted(range(-MAX_SHIFT, MAX_SHIFT + 1), key=abs))[:, None]
 
 
 class Alignment(NamedTuple):
-    """Where a sequence lies, 0-based half-open, and the share of columns whose bases agree.
+    """The place of a sequence, 0-based half-open, and its identity, the share of equal columns.
 
     Inserted and deleted bases are columns that do not agree.
     """
@@ -31,11 +31,12 @@ class Alignment(NamedTuple):
 def align(
     query: np.ndarray, codes: np.ndarray, start: int, seed: tuple[int, int]
 ) -> Alignment | None:
-    """Return the best place of `query` on `codes` near `start`, or None below an identity of 0.9.
+    """Return the best alignment of `query` to `codes` near `start`; None below an identity of 0.9.
 
-    `seed` is the part of the query that is known to agree when its first base lies at `start`. The
-    bases on one side of a breakpoint follow this diagonal; those on the other side may follow one
-    at most ten bases away, if that makes eight or more further bases agree.
+    `seed`, 0-based half-open, is the part of the query that is known to agree when the query's
+    first base lies at `start`. The bases on one side of a breakpoint follow this diagonal; those on
+    the other side may follow one at most ten bases away, if that makes eight or more further bases
+    agree.
     """
     n = len(query)
     if start < -MAX_SHIFT or start + n > len(codes) + MAX_SHIFT:
@@ -55,11 +56,12 @@ def align(
 def _with_shift(
     query: np.ndarray, codes: np.ndarray, start: int, straight: int
 ) -> Alignment | None:
-    """Return the best place with one shift, if it gains enough over `straight` equal bases."""
+    """Return the best alignment with one gap, if it gains enough over `straight` equal bases."""
     n = len(query)
     there = _cut(codes, start - MAX_SHIFT, start + n + MAX_SHIFT)
     diagonals = np.lib.stride_tricks.sliding_window_view(there, n)[MAX_SHIFT + SHIFTS[:, 0]]
-    # [S, n + 1]: equal bases before each breakpoint; row 0 is the diagonal of the seed.
+    # Prefix sums [S, n + 1]: equal bases before each breakpoint, so that every pair of shift and
+    # breakpoint costs one addition. Row 0 is the diagonal of the seed.
     before = np.zeros((len(SHIFTS), n + 1), dtype=np.int64)
     np.cumsum(diagonals == query, axis=1, out=before[:, 1:])
     breakpoints = np.arange(n + 1)[None]
@@ -82,7 +84,7 @@ def _with_shift(
 
 
 def _cut(codes: np.ndarray, start: int, end: int) -> np.ndarray:
-    """Return codes[start:end], filled up where it reaches beyond the ends."""
+    """Return codes[start:end], padded with OUTSIDE where it reaches beyond the ends."""
     inside = codes[max(0, start) : max(0, end)]
     if len(inside) == end - start:
         return inside

@@ -1,6 +1,6 @@
-"""Where a task's sequences lie in the genomes of a corpus: what pretraining has seen of them.
+"""Search of a task's sequences in genomes, by seed-and-extend: what pretraining has seen of them.
 
-All coordinates are absolute, 0-based and half-open.
+All coordinates are absolute on their contig, 0-based and half-open.
 """
 
 from collections.abc import Mapping
@@ -14,24 +14,24 @@ import pandas as pd
 
 from dnalm.benchmark.audit.genome_alignment import MAX_SHIFT, Alignment, align
 from dnalm.benchmark.audit.overlaps import overlaps_other_fold, overlaps_train
-from dnalm.benchmark.audit.rolling_hash import MULTIPLIER, Sums, digest_of
+from dnalm.benchmark.audit.rolling_hash import MULTIPLIER, PrefixHashes, polynomial_hash
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import reverse_complement, to_codes
 
-SEED = 24  # bases of a seed: 48 bits, so that chance hits in a whole human genome are rare
-SPACING = 48  # bases from one seed of a sequence to its next
+SEED_BASES = 24  # 48 bits, so that chance hits in a whole human genome are rare
+SEED_SPACING = 48  # bases from one seed of a sequence to its next
 # Places tried for one seed, and these times the sequences that share it: seeds of repeats have a
 # million places in a human genome, and thousands of sequences. For exact places neither counts.
 MAX_HITS = 1_000
 MAX_TRIES = 10_000
-CHUNK = 1 << 20
+CHUNK_BASES = 1 << 20
 FILTER_BITS = 22
-UNKNOWN = 4
+N_CODE = 4
 COLUMNS = ["id", "genome", "contig", "start", "end", "strand", "identity"]
 
 
 def locate(sequences: Mapping[str, str], genomes: Mapping[str, str | Path]) -> pd.DataFrame:
-    """Return the place of each sequence on either strand of the genomes.
+    """Return the alignment of each sequence to either strand of the genomes, the best one found.
 
     `sequences` maps id to sequence, `genomes` a name to the folder with its bases and contigs.
     A place has one of the sequence's seeds (24 bases, every 48) and agrees in at least 90 % of the
@@ -48,10 +48,10 @@ def locate(sequences: Mapping[str, str], genomes: Mapping[str, str | Path]) -> p
     for name, folder in genomes.items():
         with closing(GenomeBases.of(folder)) as genome:
             for contig in genome.contigs.itertuples():
-                for first in range(0, contig.length, CHUNK):
+                for first in range(0, contig.length, CHUNK_BASES):
                     # Sequences reach over the chunk to both sides of their seed.
                     begin = max(0, first - queries.reach)
-                    end = min(contig.length, first + CHUNK + queries.reach)
+                    end = min(contig.length, first + CHUNK_BASES + queries.reach)
                     codes = genome.read_at(contig.offset + begin, end - begin)
                     for place, query in queries.search(codes, first - begin):
                         queries.keep(query, place, name, contig.contig, int(contig.start) + begin)
@@ -59,8 +59,9 @@ def locate(sequences: Mapping[str, str], genomes: Mapping[str, str | Path]) -> p
 
 
 def pack(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return every 24-mer of the codes as a 48-bit number, and whether it is free of N."""
+    """Return every 24-mer of n codes as a 48-bit number, and whether it is free of N, [n − 23]."""
     packed = (codes & 3).astype(np.int64)
+    # Twice as long with each step: 2, 4, 8 and 16 bases, of which the last two make 24.
     size = 1
     parts = {1: packed}
     while size < 16:
@@ -68,22 +69,22 @@ def pack(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         size *= 2
         parts[size] = packed
     packed = (parts[16][:-8] << 16) | parts[8][16:]
-    unknown = np.concatenate(([0], np.cumsum(codes >= UNKNOWN)))
-    return packed, unknown[SEED:] == unknown[:-SEED]
+    unknown = np.concatenate(([0], np.cumsum(codes >= N_CODE)))
+    return packed, unknown[SEED_BASES:] == unknown[:-SEED_BASES]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Query:
-    """One strand of one sequence."""
+    """One strand of one sequence; `hashed` is its polynomial hash."""
 
     number: int
     strand: str
     codes: np.ndarray
-    digest: np.uint64
+    hashed: np.uint64
 
 
 class _Queries:
-    """The sequences and their reverse complements, indexed by their seeds, and their places."""
+    """Seed index of the sequences and their reverse complements, and the best place of each."""
 
     def __init__(self, sequences: Mapping[str, str]) -> None:
         self.ids = list(sequences)
@@ -93,18 +94,18 @@ class _Queries:
         for number, sequence in enumerate(sequences.values()):
             forward = to_codes(sequence)
             for strand, codes in (("+", forward), ("-", reverse_complement(forward))):
-                if len(codes) < SEED:
+                if len(codes) < SEED_BASES:
                     continue
                 packed, known = pack(codes)
                 # Of every 48 neighbouring starts, the first that is free of N.
                 free = np.flatnonzero(known)
-                _, first = np.unique(free // SPACING, return_index=True)
+                _, first = np.unique(free // SEED_SPACING, return_index=True)
                 offsets = free[first]
                 query = np.full(len(offsets), len(self.queries))
                 rows.append(np.stack([packed[offsets], offsets, query], axis=1))
-                digest = digest_of(codes)
+                hashed = polynomial_hash(codes)
                 self.queries.append(
-                    _Query(number=number, strand=strand, codes=codes, digest=digest)
+                    _Query(number=number, strand=strand, codes=codes, hashed=hashed)
                 )
         table = np.concatenate(rows)
         table = table[np.argsort(table[:, 0], kind="stable")]
@@ -119,20 +120,20 @@ class _Queries:
         _, chosen = np.unique(self.owners[ordered], return_index=True)
         self.anchors = np.sort(ordered[chosen])
         self.anchored = np.searchsorted(self.first, self.anchors, side="right") - 1
-        # One bit per seed: most positions of a genome are discarded without a binary search.
+        # A hash filter, one flag per seed: most positions of a genome need no binary search.
         self.filter = np.zeros(1 << FILTER_BITS, dtype=bool)
-        self.filter[_hashed(self.seeds)] = True
+        self.filter[_filter_keys(self.seeds)] = True
         self.reach = max((len(query.codes) for query in self.queries), default=0) + MAX_SHIFT
 
     def search(self, codes: np.ndarray, first: int) -> list[tuple[Alignment, _Query]]:
-        """Return the places in `codes` of what has a seed in the chunk that begins at `first`.
+        """Return the alignments in `codes` of what has a seed in the chunk that begins at `first`.
 
         The list is sorted by start and strand.
         """
-        if len(codes) < SEED or not len(self.seeds):
+        if len(codes) < SEED_BASES or not len(self.seeds):
             return []
-        packed, known = (part[first : first + CHUNK] for part in pack(codes))
-        places = np.flatnonzero(self.filter[_hashed(packed)] & known)
+        packed, known = (part[first : first + CHUNK_BASES] for part in pack(codes))
+        places = np.flatnonzero(self.filter[_filter_keys(packed)] & known)
         seeds = np.minimum(np.searchsorted(self.seeds, packed[places]), len(self.seeds) - 1)
         same = self.seeds[seeds] == packed[places]
         places, seeds = places[same], seeds[same]
@@ -150,7 +151,7 @@ class _Queries:
                 if query.number in exact or self._is_exact(query) or (start, owner) in tried:
                     continue
                 tried.add((start, owner))
-                aligned = align(query.codes, codes, start, (offset, offset + SEED))
+                aligned = align(query.codes, codes, start, (offset, offset + SEED_BASES))
                 if aligned:
                     found.append((aligned, query))
         return sorted(found, key=lambda hit: (hit[0].start, hit[1].strand))
@@ -158,35 +159,36 @@ class _Queries:
     def _exact(
         self, codes: np.ndarray, places: np.ndarray, seeds: np.ndarray
     ) -> list[tuple[Alignment, _Query]]:
-        """Return the first place of every query that equals the bases there.
+        """Return the first exact match of every query that has one.
 
-        `places` are those in `codes` of `seeds`. However many, each is but looked up in a table.
+        `places` are those in `codes` of `seeds`. However many, each costs one look at the prefixes'
+        hashes.
         """
         order = np.argsort(seeds, kind="stable")
         present, begins = np.unique(seeds[order], return_index=True)
         ends = [*begins[1:].tolist(), len(seeds)]
         ranges = np.searchsorted(self.anchored, [present, present + 1])
-        sums, found = None, []
+        prefixes, found = None, []
         for one in np.flatnonzero(ranges[0] < ranges[1]).tolist():
             own = places[order[begins[one] : ends[one]]]
             for row in self.anchors[ranges[0, one] : ranges[1, one]].tolist():
                 query = self.queries[self.owners[row]]
                 if self._is_exact(query):
                     continue
-                sums = sums or Sums(codes)
+                prefixes = prefixes or PrefixHashes(codes)
                 starts = own - self.offsets[row]
-                start = sums.first_equal(starts, query.codes, query.digest)
+                start = prefixes.find_first(starts, query.codes, query.hashed)
                 if start is not None:
                     end = start + len(query.codes)
                     found.append((Alignment(start, end, 1.0), query))
         return found
 
     def _is_exact(self, query: _Query) -> bool:
-        """Return whether an exact place of the sequence is known."""
+        """Return whether an exact match of the sequence is known."""
         return self.best.get(query.number, (0.0,))[0] == 1
 
     def keep(self, query: _Query, place: Alignment, genome: str, contig: str, begin: int) -> None:
-        """Remember a place, counted from `begin` of a contig, when it is better than the known."""
+        """Keep an alignment, counted from `begin` of a contig, if it is the best of its query."""
         if place.identity > self.best.get(query.number, (0.0,))[0]:
             start, end = begin + place.start, begin + place.end
             self.best[query.number] = (place.identity, genome, contig, start, end, query.strand)
@@ -200,17 +202,17 @@ class _Queries:
         return table[COLUMNS].astype({"start": "Int64", "end": "Int64"})
 
 
-def _hashed(packed: np.ndarray) -> np.ndarray:
-    """Return FILTER_BITS bits of each packed seed, well mixed."""
+def _filter_keys(packed: np.ndarray) -> np.ndarray:
+    """Return FILTER_BITS bits of each packed seed, by multiplicative hashing."""
     return ((packed.astype(np.uint64) * MULTIPLIER) >> np.uint64(64 - FILTER_BITS)).astype(np.int64)
 
 
 def locate_task(
     table: pd.DataFrame, genomes: Mapping[str, str | Path], manifest: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """Return the locations of a task's rows with what a corpus did with those places.
+    """Return the alignments of a task's rows and their overlap with pretraining and training data.
 
-    Beside the columns of `locate`: pretraining_split (train, validation or test: the corpus split
+    Besides the columns of `locate`: pretraining_split (train, validation or test: the corpus split
     of the contig; None where the row was not found or its contig is shorter than a window),
     overlaps_train (a test row that shares a base with a training row of the task) and
     overlaps_other_fold (a training row that does so with a training row of other folds).

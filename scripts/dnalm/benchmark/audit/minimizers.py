@@ -1,11 +1,11 @@
-"""Least hashes of short stretches: which k-mers of a sequence stand for it when it is compared.
+"""Minimizers of sequences: of every `window` neighbouring k-mers the one with the least hash.
 
-Of every `window` neighbouring k-mers the one with the least hash is kept (winnowing), the same on
-either strand. So two sequences that share k + window − 1 bases in a row share a kept k-mer, however
-short the shared part is beside the sequences: a MinHash of whole sequences would miss most windows
-that overlap by a fifth, whose k-mer sets are alike to a tenth only.
+Minimizers (Roberts et al. 2004), selected as in winnowing (Schleimer et al. 2003), the same on
+either strand: two sequences that share k + window − 1 bases in a row share a minimizer, however
+little of the sequences that is. A MinHash of whole sequences would miss most windows that overlap
+by a fifth, because the Jaccard index of their k-mer sets is about a tenth.
 
-Shapes: n bases of all sequences, one after the other, R sequences, S seeds.
+Shapes: n bases of all sequences, one after the other, R sequences, S minimizers.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ import numpy as np
 from dnalm.compiled import compiled
 from dnalm.genome.kmers import to_codes
 
-UNKNOWN = np.uint64(2**64 - 1)  # the hash of a k-mer with an N
+INVALID_KMER = np.uint64(2**64 - 1)  # a k-mer with an N, and its hash: greater than all others
 
 
 class Sequences(NamedTuple):
@@ -37,18 +37,18 @@ class Sequences(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seeds:
-    """The kept k-mers of R sequences, sequence by sequence."""
+class Minimizers:
+    """The minimizers of R sequences, sequence by sequence."""
 
-    kmers: np.ndarray  # uint64 [S], the smaller of a k-mer and its reverse complement, as 2k bits
-    rows: np.ndarray  # int32 [S]
-    places: np.ndarray  # int32 [S], first base in its sequence, ascending in a row
+    kmers: np.ndarray  # uint64 [S], canonical (the smaller of both strands), two bits a base
+    rows: np.ndarray  # int32 [S], the sequence of each
+    positions: np.ndarray  # int32 [S], 0-based first base in its sequence, ascending in a row
     flipped: np.ndarray  # bool [S], whether the reverse complement is the smaller one
 
 
 @compiled
 def count_known(codes, starts):
-    """Return how many codes of each sequence are those of a known base."""
+    """Return how many codes of each sequence are those of a known base, int64 [R]."""
     known = np.zeros(len(starts) - 1, dtype=np.int64)
     for row in range(len(known)):
         for code in codes[starts[row] : starts[row + 1]]:
@@ -56,22 +56,24 @@ def count_known(codes, starts):
     return known
 
 
-def find_seeds(sequences: Sequences, k: int, window: int) -> Seeds:
-    """Return the k-mers with the least hash of every `window` neighbouring ones.
+def find_minimizers(sequences: Sequences, k: int, window: int) -> Minimizers:
+    """Return the minimizers of sequences: the least hash of every `window` neighbouring k-mers.
 
-    `k` is odd, so that no k-mer equals its own reverse complement. A sequence with fewer k-mers
-    keeps the least of all it has; k-mers with an N are never kept. Of equal k-mers in one window
-    all are kept.
+    `k` is odd, so that no k-mer equals its own reverse complement, and 31 at most. A sequence with
+    fewer k-mers than `window` keeps the least of all it has; k-mers with an N are never kept. Of
+    equal k-mers in one window all are kept.
     """
     longest = int(np.diff(sequences.starts).max(initial=0))
-    kept = _mark(sequences.codes, sequences.starts, k, window, longest)
-    kmers, rows, places, flipped = _read(sequences.codes, sequences.starts, k, kept)
-    return Seeds(kmers=kmers, rows=rows, places=places, flipped=flipped)
+    kept = _select(sequences.codes, sequences.starts, k, window, longest)
+    kmers, rows, positions, flipped = _collect(sequences.codes, sequences.starts, k, kept)
+    return Minimizers(kmers=kmers, rows=rows, positions=positions, flipped=flipped)
 
 
 @compiled
 def _mix(value):
-    """Return 64 well mixed bits, a bijection (splitmix64); AAA... is not to have the least hash."""
+    """Return 64 well mixed bits, a bijection (one step of splitmix64)."""
+    # Ordered as numbers, poly-A would be the least k-mer wherever it stands: low complexity would
+    # be sampled most, and bases with a small code more than others.
     value = value + np.uint64(0x9E3779B97F4A7C15)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -79,29 +81,29 @@ def _mix(value):
 
 
 @compiled
-def _both(codes, start, stop, k, forward, backward):
-    """Fill in the k-mers of codes[start:stop] and their reverse complements; UNKNOWN with an N.
-
-    Complements differ in the last bit of a code (A T C G = 0 1 2 3).
-    """
+def _fill_kmers(codes, start, stop, k, forward, backward):
+    """Fill in the k-mers of codes[start:stop] and their reverse complements."""
     mask = (np.uint64(1) << np.uint64(2 * k)) - np.uint64(1)
     top = np.uint64(2 * (k - 1))
-    one, other, known = np.uint64(0), np.uint64(0), 0
+    kmer, complement, known = np.uint64(0), np.uint64(0), 0
     for i in range(start, stop):
         code = codes[i]
+        # Counted since the last N: k known bases in a row make a k-mer.
         known = 0 if code > 3 else known + 1
         code = np.uint64(code & 3)
-        one = ((one << np.uint64(2)) | code) & mask
-        other = (other >> np.uint64(2)) | ((code ^ np.uint64(1)) << top)
-        place = i - start - k + 1
-        if place >= 0:
-            forward[place] = one if known >= k else UNKNOWN
-            backward[place] = other if known >= k else UNKNOWN
+        # A base comes in at the right of one strand and at the left of the other.
+        kmer = ((kmer << np.uint64(2)) | code) & mask
+        # Complements differ in the last bit of a code (A T C G = 0 1 2 3).
+        complement = (complement >> np.uint64(2)) | ((code ^ np.uint64(1)) << top)
+        position = i - start - k + 1
+        if position >= 0:
+            forward[position] = kmer if known >= k else INVALID_KMER
+            backward[position] = complement if known >= k else INVALID_KMER
 
 
 @compiled
-def _mark(codes, starts, k, window, longest):
-    """Return a bool [n]: whether the k-mer that begins at each base is kept."""
+def _select(codes, starts, k, window, longest):
+    """Return a bool [n]: whether the k-mer that begins at each base is a minimizer."""
     kept = np.zeros(len(codes), dtype=np.bool_)
     forward = np.empty(longest, dtype=np.uint64)
     backward = np.empty(longest, dtype=np.uint64)
@@ -111,25 +113,26 @@ def _mark(codes, starts, k, window, longest):
         count = stop - start - k + 1
         if count < 1:
             continue
-        _both(codes, start, stop, k, forward, backward)
+        _fill_kmers(codes, start, stop, k, forward, backward)
         for i in range(count):
-            least = min(forward[i], backward[i])
-            hashes[i] = UNKNOWN if least == UNKNOWN else _mix(least)
+            # The canonical k-mer is hashed: both strands of a sequence keep the same ones.
+            canonical = min(forward[i], backward[i])
+            hashes[i] = INVALID_KMER if canonical == INVALID_KMER else _mix(canonical)
         size = min(window, count)
-        least, last = UNKNOWN, -1
+        least, last = INVALID_KMER, -1
         for end in range(size, count + 1):
             first = end - size
             if last < first:  # the least one left the window, or none was seen yet
-                least = UNKNOWN
+                least = INVALID_KMER
                 for i in range(first, end):
-                    if hashes[i] <= least:
+                    if hashes[i] <= least:  # of equal ones the last stays longest in the window
                         least, last = hashes[i], i
                 fresh = first
             else:
-                fresh = end - 1
+                fresh = end - 1  # earlier ones of this window have been marked before
                 if hashes[end - 1] <= least:
                     least, last = hashes[end - 1], end - 1
-            if least != UNKNOWN:
+            if least != INVALID_KMER:
                 for i in range(fresh, end):
                     if hashes[i] == least:
                         kept[start + i] = True
@@ -137,12 +140,13 @@ def _mark(codes, starts, k, window, longest):
 
 
 @compiled
-def _read(codes, starts, k, kept):
-    """Return the kept k-mers with their rows, places and strands."""
+def _collect(codes, starts, k, kept):
+    """Return the kept k-mers with their rows, positions and strands."""
+    # K-mers are computed again instead of kept for all bases: eight bytes each, twice.
     total = kept.sum()
     kmers = np.empty(total, dtype=np.uint64)
     rows = np.empty(total, dtype=np.int32)
-    places = np.empty(total, dtype=np.int32)
+    positions = np.empty(total, dtype=np.int32)
     flipped = np.empty(total, dtype=np.bool_)
     longest = 0
     for row in range(len(starts) - 1):
@@ -152,11 +156,11 @@ def _read(codes, starts, k, kept):
     n = 0
     for row in range(len(starts) - 1):
         start, stop = starts[row], starts[row + 1]
-        _both(codes, start, stop, k, forward, backward)
+        _fill_kmers(codes, start, stop, k, forward, backward)
         for i in range(stop - start - k + 1):
             if kept[start + i]:
                 flipped[n] = backward[i] < forward[i]
                 kmers[n] = min(forward[i], backward[i])
-                rows[n], places[n] = row, i
+                rows[n], positions[n] = row, i
                 n += 1
-    return kmers, rows, places, flipped
+    return kmers, rows, positions, flipped

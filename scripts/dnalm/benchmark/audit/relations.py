@@ -1,4 +1,4 @@
-"""How the rows of a task are related: which repeat, nearly repeat or overlap which others.
+"""Relations between the rows of a task: identical, near-duplicate and overlapping sequences.
 
 Shapes: N rows of a task, G groups of rows whose sequences are equal on either strand.
 """
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.audit.levels import IDENTICAL, NEAR, NONE, OVERLAP, RELATIONS
-from dnalm.benchmark.audit.near_duplicates import LikenessConfig, find_alike
+from dnalm.benchmark.audit.near_duplicates import NearDuplicateConfig, find_near_duplicates
 from dnalm.benchmark.tasks.folds import canonical
 
 COLUMNS = ["relation", "partner", "overlap", "identity", "strand"]
@@ -22,7 +22,7 @@ class Closest:
     levels: np.ndarray  # int8 [N], positions in RELATIONS
     partners: np.ndarray  # int64 [N], positions of rows; −1 for none
     overlaps: np.ndarray  # int64 [N], known bases that both share; 0 for none
-    identities: np.ndarray  # float64 [N]; nan for none
+    identities: np.ndarray  # float64 [N], shares of equal columns; nan for none
     flipped: np.ndarray  # bool [N], whether the partner is to be read on the other strand
 
     def table(self, ids: np.ndarray) -> pd.DataFrame:
@@ -40,24 +40,34 @@ class Closest:
 
 
 class Relations:
-    """The pairs of alike sequences among the N rows of a task."""
+    """The related pairs among the N rows of a task, kept once for each two groups of equal rows.
 
-    def __init__(self, sequences: pd.Series, sides: np.ndarray, config: LikenessConfig) -> None:
-        """Compare rows; `sides` [N] are those of `find_alike`: folds of training rows or TEST."""
+    `groups` [N] numbers rows with equal sequences. Every relation stands in `first`, `second`,
+    `level`, `overlap`, `identity` and `flipped` from both sides, and every group with itself.
+    """
+
+    def __init__(
+        self, sequences: pd.Series, sides: np.ndarray, config: NearDuplicateConfig
+    ) -> None:
+        """Compare rows; `sides` [N] as for `find_near_duplicates`: folds, or TEST_SIDE."""
         texts = sequences.map(canonical)
-        self.turned = (texts != sequences).to_numpy()  # read on the other strand by `canonical`
+        self.reversed = (texts != sequences).to_numpy()  # read on the other strand by `canonical`
         self.groups, unique = pd.factorize(texts)
         held = pd.DataFrame({"group": self.groups, "side": sides}).drop_duplicates()
-        self.likeness = find_alike(unique[held["group"]], held["side"].to_numpy(), config)
+        self.near_duplicates = find_near_duplicates(
+            unique[held["group"]], held["side"].to_numpy(), config
+        )
         seeded = np.zeros(len(unique), dtype=bool)
-        seeded[held["group"].to_numpy()[self.likeness.compared]] = True
+        seeded[held["group"].to_numpy()[self.near_duplicates.compared]] = True
         self.compared = seeded[self.groups]  # [N], the others are too short
         lengths = np.array([len(text) - text.count("N") for text in unique], dtype=np.int32)
-        self.pairs = pairs = _between(self.likeness.pairs, held["group"].to_numpy(np.int32))
+        self.pairs = pairs = _pairs_of_groups(
+            self.near_duplicates.pairs, held["group"].to_numpy(np.int32)
+        )
         one, two = (pairs[name].to_numpy() for name in ("first", "second"))
         share = pairs["overlap"].to_numpy() / np.minimum(lengths[one], lengths[two])
         level = np.where(share >= config.near_share - 1e-9, NEAR, OVERLAP).astype(np.int8)
-        # Every pair from both sides, and every group beside itself.
+        # Every pair from both sides, and every group with itself.
         itself = np.arange(len(unique), dtype=np.int32)
         self.first = np.concatenate([one, two, itself])
         self.second = np.concatenate([two, one, itself])
@@ -73,36 +83,36 @@ class Relations:
     def closest(
         self, mine: np.ndarray, others: np.ndarray, parts: np.ndarray | None = None
     ) -> Closest:
-        """Return how each row of the mask `mine` [N] is related to the rows of the mask `others`.
+        """Return the closest relation of each row of the mask `mine` [N] to rows of `others` [N].
 
         With `parts` [N], which equal sequences share, only rows of different parts are compared.
         Rows outside of `mine` are related to nothing.
         """
-        asked, offered = self._first_rows(mine), self._first_rows(others)
-        keep = (asked[self.first] >= 0) & (offered[self.second] >= 0)
+        query_rows, target_rows = self._first_rows(mine), self._first_rows(others)
+        keep = (query_rows[self.first] >= 0) & (target_rows[self.second] >= 0)
         if parts is not None:
-            keep &= parts[asked[self.first]] != parts[offered[self.second]]
+            keep &= parts[query_rows[self.first]] != parts[target_rows[self.second]]
         pairs = np.flatnonzero(keep)
         # The best pair of a group comes first: the closest level, then the most equal bases.
         equal = self.overlap[pairs] * self.identity[pairs]
         pairs = pairs[np.lexsort((-equal, -self.level[pairs], self.first[pairs]))]
         groups, first = np.unique(self.first[pairs], return_index=True)
-        best = np.full(len(asked), -1)
+        best = np.full(len(query_rows), -1)
         best[groups] = pairs[first]
 
         pair = np.where(mine, best[self.groups], -1)
         found = pair >= 0
-        partners = np.where(found, offered[self.second[pair]], -1)
+        partners = np.where(found, target_rows[self.second[pair]], -1)
         return Closest(
             levels=np.where(found, self.level[pair], NONE).astype(np.int8),
             partners=partners,
             overlaps=np.where(found, self.overlap[pair], 0).astype(np.int64),
             identities=np.where(found, self.identity[pair], np.nan),
-            flipped=found & (self.flipped[pair] ^ self.turned ^ self.turned[partners]),
+            flipped=found & (self.flipped[pair] ^ self.reversed ^ self.reversed[partners]),
         )
 
     def within(self, mask: np.ndarray) -> np.ndarray:
-        """Return the level [N] of each row of the mask to the other rows of it; 0 for the rest."""
+        """Return the closest level of each row of a mask to its other rows, [N]; 0 for the rest."""
         sizes = np.bincount(self.groups[mask], minlength=self.groups.max(initial=-1) + 1)
         levels = np.where(sizes > 1, IDENTICAL, NONE)
         keep = (self.level < IDENTICAL) & (sizes[self.first] > 0) & (sizes[self.second] > 0)
@@ -118,7 +128,7 @@ class Relations:
         return result
 
 
-def _between(pairs: pd.DataFrame, groups: np.ndarray) -> pd.DataFrame:
+def _pairs_of_groups(pairs: pd.DataFrame, groups: np.ndarray) -> pd.DataFrame:
     """Return pairs of sequences as pairs of groups, in order, each once and none with itself."""
     one, two = groups[pairs["first"]], groups[pairs["second"]]
     named = pairs.assign(first=np.minimum(one, two), second=np.maximum(one, two))

@@ -1,17 +1,20 @@
-"""Where a text stands in a longer one: many places are compared with it in one look at a table.
+"""Exact substring search with a polynomial rolling hash (Karp and Rabin 1987).
 
-Codes of bases, sums and powers are modulo 2**64.
+The hash of any part of a text follows from two of its prefixes' hashes, so that many places are
+compared with a query in one look at a table. Hashes and powers are modulo 2**64, where texts exist
+that collide: a hit is compared base by base before it counts. Shapes: n bases of a text.
 """
 
 import numpy as np
 
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no power of it is 0 modulo 2**64
 
 
-class Sums:
-    """Sums over the beginnings of a text, of each code times a power that its position gives.
+class PrefixHashes:
+    """Hashes of all prefixes of a text: sums of each code times MULTIPLIER to its position.
 
-    The difference of two of them is the digest of what stands between, times a power.
+    The difference of two of them is the hash of what stands between, times a power. `codes` [n],
+    `powers` and `prefixes` uint64 [n + 1].
     """
 
     def __init__(self, codes: np.ndarray) -> None:
@@ -19,20 +22,25 @@ class Sums:
         steps = np.full(len(codes) + 1, MULTIPLIER)
         steps[0] = 1
         self.powers = np.multiply.accumulate(steps)
-        self.sums = np.zeros(len(codes) + 1, dtype=np.uint64)
-        np.cumsum((codes.astype(np.uint64) + 1) * self.powers[:-1], out=self.sums[1:])
+        self.prefixes = np.zeros(len(codes) + 1, dtype=np.uint64)
+        # A code of 0 would leave the hash as it is, whatever the number of such bases.
+        np.cumsum((codes.astype(np.uint64) + 1) * self.powers[:-1], out=self.prefixes[1:])
 
-    def first_equal(self, starts: np.ndarray, text: np.ndarray, digest: np.uint64) -> int | None:
-        """Return the first of `starts` at which `text`, of that digest, stands; None if nowhere."""
+    def find_first(self, starts: np.ndarray, text: np.ndarray, hashed: np.uint64) -> int | None:
+        """Return the first of `starts`, 0-based, at which `text` stands; None if at none.
+
+        `hashed` is its `polynomial_hash`.
+        """
         n = len(text)
         starts = starts[(starts >= 0) & (starts + n <= len(self.codes))]
-        found = self.sums[starts + n] - self.sums[starts] == self.powers[starts] * digest
-        for start in starts[found].tolist():  # other texts may have the digest, hardly any do
+        # Multiplied up instead of divided down: no inverse of a power is needed.
+        found = self.prefixes[starts + n] - self.prefixes[starts] == self.powers[starts] * hashed
+        for start in starts[found].tolist():  # another text may have the same hash; hardly any does
             if np.array_equal(self.codes[start : start + n], text):
                 return start
         return None
 
 
-def digest_of(text: np.ndarray) -> np.uint64:
-    """Return the digest of a text."""
-    return Sums(text).sums[-1]
+def polynomial_hash(text: np.ndarray) -> np.uint64:
+    """Return the polynomial hash of a text's codes, modulo 2**64."""
+    return PrefixHashes(text).prefixes[-1]

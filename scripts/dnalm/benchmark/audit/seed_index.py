@@ -1,30 +1,31 @@
-"""Which sequences are laid over each other, and on which diagonals: those that share seeds.
+"""Seed index: which sequences share minimizers, and the diagonals of these hits.
 
-Seeds at few places lead to all of these. A seed at many places is a repeat: of its places a sample
-is followed, spread evenly over the rows that a row has to be compared with, its circle. So what is
-found of one circle depends neither on how large the others are nor on the order of rows.
+Rare seeds lead to all of their places. A seed at many places is a repeat: of its places a sample is
+followed, spread evenly over one comparison group of a sequence at a time. So what is found in one
+group depends neither on how large the others are nor on the order of rows.
 
-Sequences stand side by side: training rows of one fold, of the next, ..., test rows last. A hit is
-a diagonal where two sequences hold the same seed, as one number. Shapes: R sequences, S seeds, K
-different seeds, P sides.
+Sequences stand in order of their sides: training rows of one fold, of the next, ..., test rows
+last. A hit is a diagonal on which two sequences hold the same seed, as one number. Shapes: R
+sequences, S seeds, K different seeds, P sides, M sequences that are looked at, H hits.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from dnalm.benchmark.audit.minimizers import Seeds
+from dnalm.benchmark.audit.minimizers import Minimizers
 from dnalm.compiled import compiled
 
-MIDDLE = 1 << 31
-# Of training rows those of other folds, of test rows all training rows; then those of the same
-# side. Of training rows nobody asks for the closest test row.
-OTHERS, OWN, UNASKED = range(3)
-SHARE = 4  # a quarter of the places that are left is for the rarest repeat, then for the next
+DIAGONAL_OFFSET = 1 << 31  # makes a diagonal, which may be negative, a number of 32 bits
+# The comparison groups of a sequence. OTHER_SIDES: of training rows those of other folds, of test
+# rows all training rows. OWN_SIDE: the other rows of its fold, or of the test set. NOT_COMPARED: of
+# training rows the test rows, because nobody asks for the closest test row.
+OTHER_SIDES, OWN_SIDE, NOT_COMPARED = range(3)
+BUDGET_DIVISOR = 4  # a quarter of the places that are left is for the rarest repeat, then the next
 
 
 class Sides(NamedTuple):
-    """Which sequences stand on which side."""
+    """The sides of a comparison: folds of the training rows, and the test rows."""
 
     of: np.ndarray  # int64 [R], ascending
     bounds: np.ndarray  # int64 [P + 1], the sequences of each
@@ -34,138 +35,142 @@ class Sides(NamedTuple):
 class Index(NamedTuple):
     """The seeds of all sequences, and where else each one is."""
 
-    rows: np.ndarray  # [S], as in Seeds
-    places: np.ndarray  # [S]
+    rows: np.ndarray  # [S], as in Minimizers
+    positions: np.ndarray  # [S]
     flipped: np.ndarray  # [S]
-    limits: np.ndarray  # [R + 1], the seeds of each sequence
-    numbers: np.ndarray  # [S], the number of each seed among the different ones
-    order: np.ndarray  # [S], seeds by their numbers, then by sequences
-    begins: np.ndarray  # [K + 1], of each number in `order`
-    followed: np.ndarray  # bool [K], whether all places are
+    seed_bounds: np.ndarray  # [R + 1], the seeds of each sequence
+    kmer_ids: np.ndarray  # [S], the number of each seed among the different ones
+    by_kmer: np.ndarray  # [S], seeds by their k-mer, then by sequences
+    kmer_bounds: np.ndarray  # [K + 1], of each k-mer in `by_kmer`
+    rare: np.ndarray  # bool [K], whether all places are followed; the others are repeats
     starts: np.ndarray  # [R + 1], of each sequence among all bases
     k: int
 
 
-def make_index(seeds: Seeds, starts: np.ndarray, k: int, most_places: int) -> Index:
+def make_index(seeds: Minimizers, starts: np.ndarray, k: int, most_places: int) -> Index:
     """Return the index of seeds, of which those at more than `most_places` are repeats."""
-    _, numbers, counts = np.unique(seeds.kmers, return_inverse=True, return_counts=True)
+    _, kmer_ids, counts = np.unique(seeds.kmers, return_inverse=True, return_counts=True)
     return Index(
         rows=seeds.rows,
-        places=seeds.places,
+        positions=seeds.positions,
         flipped=seeds.flipped,
-        limits=np.searchsorted(seeds.rows, np.arange(len(starts))),
-        numbers=numbers,
-        order=np.argsort(numbers, kind="stable"),
-        begins=np.concatenate(([0], np.cumsum(counts))),
-        followed=counts <= most_places,
+        seed_bounds=np.searchsorted(seeds.rows, np.arange(len(starts))),
+        kmer_ids=kmer_ids,
+        by_kmer=np.argsort(kmer_ids, kind="stable"),
+        kmer_bounds=np.concatenate(([0], np.cumsum(counts))),
+        rare=counts <= most_places,
         starts=starts,
         k=k,
     )
 
 
 def count_hits(index: Index) -> np.ndarray:
-    """Return at most how many hits each sequence has in `rare_hits` [R]."""
-    counts = np.where(index.followed, np.diff(index.begins), 0)[index.numbers]
-    return np.diff(np.concatenate(([0], np.cumsum(counts)))[index.limits])
+    """Return an upper bound of the hits that each sequence has in `rare_hits`, int64 [R]."""
+    counts = np.where(index.rare, np.diff(index.kmer_bounds), 0)[index.kmer_ids]
+    return np.diff(np.concatenate(([0], np.cumsum(counts)))[index.seed_bounds])
 
 
 @compiled
-def rare_hits(rows, largest, index):
-    """Return the hits of the rare seeds of sequences with all later ones, sorted for each.
+def rare_hits(rows, max_hits, index):
+    """Return the hits of the rare seeds of sequences [M] with all later ones, sorted for each.
 
-    The second array holds where those of each of the `rows` begin, and the end. `largest` is at
-    least the number of hits.
+    Hits are int64 [H]; the second array [M + 1] holds where those of each of the `rows` begin, and
+    the end. `max_hits` is at least the number of hits.
     """
-    hits, n = np.empty(largest, np.int64), 0
-    limits = np.zeros(len(rows) + 1, np.int64)
+    hits, n = np.empty(max_hits, np.int64), 0
+    bounds = np.zeros(len(rows) + 1, np.int64)
     for i in range(len(rows)):
-        for seed in range(index.limits[rows[i]], index.limits[rows[i] + 1]):
-            number = index.numbers[seed]
-            if not index.followed[number]:
+        for seed in range(index.seed_bounds[rows[i]], index.seed_bounds[rows[i] + 1]):
+            kmer = index.kmer_ids[seed]
+            if not index.rare[kmer]:
                 continue
-            for other in index.order[index.begins[number] : index.begins[number + 1]]:
-                if index.rows[other] > rows[i]:
-                    hits[n] = _hit(seed, other, index)
+            for other in index.by_kmer[index.kmer_bounds[kmer] : index.kmer_bounds[kmer + 1]]:
+                if index.rows[other] > rows[i]:  # a pair is found once, from its first sequence
+                    hits[n] = _pack_hit(seed, other, index)
                     n += 1
-        limits[i + 1] = n
-        hits[limits[i] : n].sort()
-    return hits[:n], limits
+        bounds[i + 1] = n
+        # Sorted, hits of one pair on one strand lie together, by their diagonals.
+        hits[bounds[i] : n].sort()
+    return hits[:n], bounds
 
 
 @compiled
-def repeat_hits(rows, circle, most_places, index, sides):
-    """Return hits of the repeats of sequences with those of a circle, as `rare_hits` does.
+def repeat_hits(rows, group, most_places, index, sides):
+    """Return a sample of the hits of repeats of sequences with a comparison group, as `rare_hits`.
 
-    Variants of one sequence share nothing but repeats. The rarest in the circle come first; in all
+    Variants of one sequence share nothing but repeats. The rarest in the group come first; in all
     `most_places` are followed of a sequence.
     """
     hits, n = np.empty(len(rows) * most_places, np.int64), 0
-    limits = np.zeros(len(rows) + 1, np.int64)
+    bounds = np.zeros(len(rows) + 1, np.int64)
     for i in range(len(rows)):
         row, left = rows[i], most_places
-        first, last = index.limits[row], index.limits[row + 1]
+        first, last = index.seed_bounds[row], index.seed_bounds[row + 1]
         counts = np.empty(last - first, np.int64)
         for seed in range(first, last):
-            repeat = not index.followed[index.numbers[seed]]
-            counts[seed - first] = _places(seed, row, circle, index, sides)[0] if repeat else 0
+            repeat = not index.rare[index.kmer_ids[seed]]
+            counts[seed - first] = _occurrences(seed, row, group, index, sides)[0] if repeat else 0
         for rank in np.argsort(counts):
             count, begin, gap, skipped = counts[rank], 0, 0, 0
             if not count or not left:
                 continue
-            seed, taken = first + rank, min(count, max(1, left // SHARE), left)
-            _, begin, gap, skipped = _places(seed, row, circle, index, sides)
+            # None uses up the budget alone: a pair that this repeat misses, another may find.
+            seed, taken = first + rank, min(count, max(1, left // BUDGET_DIVISOR), left)
+            _, begin, gap, skipped = _occurrences(seed, row, group, index, sides)
+            # Neighbouring rows start elsewhere, else all of a family would meet the same few rows.
             offset = (row * 40503 + rank * 9973) % count
             for j in range(taken):
                 place = begin + (offset + j * count // taken) % count
                 if place >= gap:
                     place += skipped
-                hits[n] = _hit(seed, index.order[place], index)
+                hits[n] = _pack_hit(seed, index.by_kmer[place], index)
                 n += 1
             left -= taken
-        limits[i + 1] = n
-        hits[limits[i] : n].sort()
-    return hits[:n], limits
+        bounds[i + 1] = n
+        hits[bounds[i] : n].sort()
+    return hits[:n], bounds
 
 
 @compiled
-def _hit(seed, other, index):
+def _pack_hit(seed, other, index):
     """Return a hit as a number: 31 bits of the sequence, one of the strand, 32 of the diagonal."""
-    owner, place = np.int64(index.rows[other]), np.int64(index.places[other])
-    turned = np.int64(index.flipped[seed] != index.flipped[other])
-    if turned:
-        place = index.starts[owner + 1] - index.starts[owner] - index.k - place
-    return (owner << 33) | (turned << 32) | (place - index.places[seed] + MIDDLE)
+    owner, position = np.int64(index.rows[other]), np.int64(index.positions[other])
+    reverse = np.int64(index.flipped[seed] != index.flipped[other])
+    if reverse:
+        # Counted from the other end, as the target is read on its other strand.
+        position = index.starts[owner + 1] - index.starts[owner] - index.k - position
+    return (owner << 33) | (reverse << 32) | (position - index.positions[seed] + DIAGONAL_OFFSET)
 
 
 @compiled
-def _places(seed, row, circle, index, sides):
-    """Return how many places of a seed lie in a circle of a sequence, and where in `order`.
+def _occurrences(seed, row, group, index, sides):
+    """Return how many places of a seed lie in a group of a sequence, and where in `by_kmer`.
 
     They begin at the second number and lie together but for a gap: the third number is where it
     begins, the fourth how long it is.
     """
     side = sides.of[row]
     first, last = sides.bounds[side], sides.bounds[side + 1]
-    hole, hole_end = row, row + 1
-    if circle == OTHERS:
-        hole, hole_end = (0, 0) if side == sides.test else (first, last)
+    excluded, excluded_end = row, row + 1
+    if group == OTHER_SIDES:
+        excluded, excluded_end = (0, 0) if side == sides.test else (first, last)
         first, last = 0, sides.bounds[sides.test]
-    number = index.numbers[seed]
-    begin = _before(first, number, index)
+    kmer = index.kmer_ids[seed]
+    begin = _lower_bound(first, kmer, index)
     gap, skipped = begin, 0
-    if hole < hole_end:
-        gap = _before(hole, number, index)
-        skipped = _before(hole_end, number, index) - gap
-    return _before(last, number, index) - begin - skipped, begin, gap, skipped
+    if excluded < excluded_end:
+        gap = _lower_bound(excluded, kmer, index)
+        skipped = _lower_bound(excluded_end, kmer, index) - gap
+    return _lower_bound(last, kmer, index) - begin - skipped, begin, gap, skipped
 
 
 @compiled
-def _before(row, number, index):
-    """Return where in `order` the places of a seed in a sequence, or in later ones, begin."""
-    low, high = index.begins[number], index.begins[number + 1]
+def _lower_bound(row, kmer, index):
+    """Return where in `by_kmer` the places of a k-mer in a sequence, or in later ones, begin."""
+    low, high = index.kmer_bounds[kmer], index.kmer_bounds[kmer + 1]
     while low < high:
         middle = (low + high) // 2
-        if index.rows[index.order[middle]] < row:
+        if index.rows[index.by_kmer[middle]] < row:
             low = middle + 1
         else:
             high = middle

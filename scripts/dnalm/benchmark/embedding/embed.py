@@ -1,4 +1,4 @@
-"""Embeddings of a task's sequences: every requested layer, pooled, from one forward pass a strand.
+"""Sequence embeddings: pooled hidden states of every requested layer, from one forward pass.
 
 Shapes: N sequences, B batch, T tokens, D width, L requested layers.
 """
@@ -27,14 +27,15 @@ Strands = Literal["forward", "both"]
 Precision = Literal["float32", "bf16"]
 StoredType = Literal["float32", "float16"]
 CHOICES = {"pooling": Pooling, "strands": Strands, "precision": Precision, "dtype": StoredType}
-LAYER = "layer."  # what the name of a layer's array begins with; its number follows
-IDS = "ids"
+LAYER_PREFIX = "layer."  # what the name of a layer's array begins with; its number follows
+IDS_KEY = "ids"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedConfig:
     """The section `embed` of the config.
 
+    `layers` as for `choose_layers`; `strands` is forward or both; `batch_tokens` is an upper limit.
     `precision` is that of the forward pass, `dtype` that of the file, which is made in shards of
     `shard_rows` rows; `centre_bases` is for the pooling centre.
     """
@@ -62,7 +63,7 @@ class EmbedConfig:
 
 
 def choose_layers(layers: Layers, total: int) -> list[int]:
-    """Return the layers to embed, ascending, counted from 1 to `total`.
+    """Return the layers to embed, ascending; the model's are 1 to `total`.
 
     `"all"`: every one. A number n: n evenly spaced ones, the first and the last included (all if
     there are no more than n). A list is taken as it is. Raises InputError for a layer that the
@@ -95,14 +96,14 @@ def embed(
     config: EmbedConfig,
     tick: Callable[[int], object] = lambda rows: None,
 ) -> np.ndarray:
-    """Return the pooled states float32 [L, N, D] of `layers`, ascending, for N `sequences`.
+    """Return the embeddings float32 [L, N, D] of N `sequences`: pooled states of `layers`.
 
-    Pooling is that of `dnalm.model.heads.pooling_weights`; with `strands` both, it is the mean of
-    the vectors of a sequence and of its reverse complement. Sequences of like length share a batch
-    of at most `batch_tokens` tokens, on a CPU of no more than fit its cache; the numbers do not
-    depend on it but for rounding. The encoder is to be in evaluation mode, on whatever device.
-    `names` name rows in errors; `tick` is told each batch's number of rows, for every strand.
-    Raises InputError for a sequence longer than the model's context.
+    `layers` are ascending. Pooling is that of `dnalm.model.heads.pooling_weights`; with `strands`
+    both, it is the mean of the vectors of a sequence and of its reverse complement. Sequences of
+    like length share a batch of at most `batch_tokens` tokens, on a CPU of no more than fit its
+    cache; the numbers do not depend on it but for rounding. The encoder is to be in evaluation
+    mode, on whatever device. `names` name rows in errors; `tick` is called with each batch's number
+    of rows, for every strand. Raises InputError for a sequence longer than the model's context.
     """
     strands = [sequences]
     if config.strands == "both":
@@ -128,33 +129,35 @@ def _pool_batch(
     layers: Sequence[int],
     config: EmbedConfig,
 ) -> Tensor:
-    """Return float32 [L, B, D]. Each layer is pooled before the next one is computed."""
+    """Return the pooled states of a batch, float32 [L, B, D]."""
     weights = pooling_weights(tokens, vocabulary, config.pooling, config.centre_bases)
     bf16 = config.precision == "bf16"
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=bf16):
+        # Each layer is pooled before the next one is computed: one layer's states in memory.
         walked = encoder.walk_states(tokens, layers, padded=padded)
         return torch.stack([weigh(states, weights) for _, states in walked])
 
 
 def _other_strand(sequence: str) -> str:
+    """Return the reverse complement."""
     return to_sequence(reverse_complement(to_codes(sequence)))
 
 
 def read_embeddings(
     path: str | Path, table: str | Path
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return {"layer.<i>": float32 [N, D]} by ascending layer, and the metadata.
+    """Return the embeddings of a file, {"layer.<i>": float32 [N, D]} by layer, and its metadata.
 
     Raises InputError when the embeddings were made from another table than `table`, by its sha256
     or by the ids of its rows.
     """
     arrays, metadata = read_arrays(path)
-    ids = json.loads(arrays.pop(IDS).tobytes())
+    ids = json.loads(arrays.pop(IDS_KEY).tobytes())
     if metadata["task_sha256"] != sha256_of(table) or ids != row_ids(table):
         raise InputError(
             f"{path} was made from other rows than {table} holds: delete it and run again."
         )
-    names = sorted(arrays, key=lambda name: int(name.removeprefix(LAYER)))
+    names = sorted(arrays, key=lambda name: int(name.removeprefix(LAYER_PREFIX)))
     return {name: arrays[name].astype(np.float32, copy=False) for name in names}, metadata
 
 

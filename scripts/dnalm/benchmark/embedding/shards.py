@@ -1,4 +1,4 @@
-"""A task's embeddings in shards that outlive a killed job, made by one process per device.
+"""Embeddings of a task, made in shards by one process per device; a killed job keeps its shards.
 
 Shapes: N rows of the task table, S rows of a shard, D width, L layers.
 """
@@ -20,8 +20,8 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from dnalm.benchmark.embedding.embed import (
-    IDS,
-    LAYER,
+    IDS_KEY,
+    LAYER_PREFIX,
     EmbedConfig,
     choose_layers,
     embed,
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """All that a process needs to embed any shard: files by path, the rest by value.
+    """The settings of an embedding job, which every process gets: files by path, the rest by value.
 
     `run`, `weights` and `table` are the files of the model and of the task, `threads` those of each
     process.
@@ -55,7 +55,7 @@ class Embedding:
     threads: int
 
     def metadata(self) -> dict[str, str]:
-        """Return what the file says about itself."""
+        """Return the metadata of the safetensors file: what it was made from, and how."""
         config = self.config
         return {
             "weights_sha256": sha256_of(self.weights),
@@ -69,21 +69,23 @@ class Embedding:
         }
 
     def layers(self) -> list[int]:
+        """Return the layers to embed, ascending."""
         return choose_layers(self.config.layers, read_run(self.run)[0].layers)
 
     def width(self) -> int:
+        """Return the width D of the model's states."""
         return read_run(self.run)[0].width
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Some rows of the task table, and the file [L, S, D] of their vectors."""
+    """A shard: positions of some rows of the task table, and the file [L, S, D] of these."""
 
     rows: np.ndarray
     path: Path
 
     def finished(self, shape: tuple[int, ...], kind: str) -> bool:
-        """Return whether the file is there and holds what was asked for."""
+        """Return whether the file is there, whole, of this shape and type."""
         try:
             found = np.load(self.path, mmap_mode="r")
         except (OSError, EOFError, ValueError):  # none, or cut off as the machine went down
@@ -94,9 +96,9 @@ class Shard:
 def embed_task(
     embedding: Embedding, path: str | Path, partial: str | Path, devices: Sequence[str]
 ) -> None:
-    """Write a task's embeddings, a safetensors file; one process per entry of `devices`.
+    """Write a task's embeddings as a safetensors file, with one process per entry of `devices`.
 
-    It holds `layer.<i>` [N, D] for every layer asked for, the table's rows in their order, `ids`,
+    It holds `layer.<i>` [N, D] for every requested layer, the table's rows in their order, `ids`,
     uint8, the JSON list of the rows' ids in UTF-8, and the metadata of `Embedding.metadata`.
     Finished shards lie in a folder below `partial`, named by all that decides their numbers, from
     which the next call on the same goes on; `partial` is removed in the end. Equal calls on a CPU
@@ -118,6 +120,7 @@ def embed_task(
 
 
 def _make_missing(embedding: Embedding, shards: Sequence[Shard], devices: Sequence[str]) -> None:
+    """Make the files of all shards that have none, dealt to the devices in turn."""
     layers, width = embedding.layers(), embedding.width()
     missing = [
         shard
@@ -141,7 +144,7 @@ def _explain_shortage(embedding: Embedding, devices: Sequence[str]) -> Iterator[
     try:
         yield
     except (TerminatedWorkerError, MemoryError, RuntimeError) as error:
-        # The kernel kills a process that takes too much, and nobody is told why.
+        # The kernel kills a process that takes too much, and leaves no message.
         if not isinstance(error, TerminatedWorkerError) and not is_shortage(error):
             raise
         raise InputError(
@@ -153,14 +156,14 @@ def _explain_shortage(embedding: Embedding, devices: Sequence[str]) -> Iterator[
 
 
 def _facts(embedding: Embedding, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return all that decides the numbers."""
+    """Return the facts that decide the numbers, by which finished shards are found again."""
     run = read_json(embedding.run)
     model = {key: run[key] for key in ("encoder", "k", "vocabulary")}
     return {"model": model, "config": asdict(embedding.config), **metadata}
 
 
 def _cut(embedding: Embedding, folder: Path) -> list[Shard]:
-    """Return shards of rows of like length, the longest first, so that batches hold few pads."""
+    """Return shards of rows of similar length, the longest first, so that batches hold few pads."""
     encoder, vocabulary = read_run(embedding.run)
     table = read_task(embedding.table)
     rows = TokenRows(table["sequence"].tolist(), name_rows(table), vocabulary, encoder.max_tokens)
@@ -172,7 +175,7 @@ def _cut(embedding: Embedding, folder: Path) -> list[Shard]:
 
 
 def _make(embedding: Embedding, shards: Sequence[Shard], device: str, job: int) -> None:
-    """Make the files of some shards while the process of number `job`, which asked, runs."""
+    """Make the files of some shards as long as the process `job`, which started this one, runs."""
     torch.set_num_threads(embedding.threads)
     encoder, vocabulary = load_model(embedding.run, embedding.weights)
     encoder = encoder.to(device)
@@ -215,7 +218,7 @@ def _assemble(
     ids = row_ids(embedding.table)
     text = np.frombuffer(json.dumps(ids, ensure_ascii=False).encode(), dtype=np.uint8)
     shape = (len(ids), embedding.width())
-    names = [f"{LAYER}{layer}" for layer in layers]
+    names = [f"{LAYER_PREFIX}{layer}" for layer in layers]
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
         for place, name in enumerate(names):
@@ -223,8 +226,8 @@ def _assemble(
             for shard in shards:
                 whole[shard.rows] = np.load(shard.path, mmap_mode="r")[place]
             yield name, whole
-        yield IDS, text
+        yield IDS_KEY, text
 
-    shapes = {**dict.fromkeys(names, shape), IDS: text.shape}
-    types = {**dict.fromkeys(names, kind), IDS: "uint8"}
+    shapes = {**dict.fromkeys(names, shape), IDS_KEY: text.shape}
+    types = {**dict.fromkeys(names, kind), IDS_KEY: "uint8"}
     stream_arrays(arrays(), shapes, types, path, metadata)

@@ -1,4 +1,4 @@
-"""The parts of a fine-tuning put together; needs no torch."""
+"""Merging the parts of a fine-tuning into one result; needs no torch."""
 
 import json
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ def collect(
 
 
 def _joined(parts: Sequence[tuple[dict[str, np.ndarray], dict[str, str]]], key: str) -> list[Any]:
-    """Return one list of the metadata over all parts, by ascending fold."""
+    """Return the list of one metadata key over all parts, by ascending fold."""
     pairs = [
         pair
         for _, metadata in parts

@@ -1,4 +1,4 @@
-"""The files of a fine-tuning whose folds are spread over jobs, one part each."""
+"""Files of one part of a fine-tuning, whose folds are spread over jobs: adapters, predictions."""
 
 import json
 from collections.abc import Mapping, Sequence

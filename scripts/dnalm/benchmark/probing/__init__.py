@@ -1,1 +1,1 @@
-"""Probes of embeddings and baselines of sequences, selected on validation."""
+"""Probes of fixed features, embeddings or sequence baselines, selected on validation."""

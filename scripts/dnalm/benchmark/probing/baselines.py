@@ -1,4 +1,4 @@
-"""The features of the simple baselines; they go through the same probe as embeddings.
+"""Features of the simple sequence baselines, which go through the same probe as embeddings.
 
 Shapes: N sequences, F features.
 """
@@ -46,7 +46,7 @@ def baseline_features(
 
 
 def one_hot(sequences: Iterable[str], bases: int | None) -> np.ndarray:
-    """Return float32 [N, 4 * bases]: for each base from the left end whether it is A, T, C, G.
+    """Return one-hot codes float32 [N, 4 * bases]: of each base from the left end, A T C G.
 
     `bases` None is the length of the longest sequence. An N, and what lies behind the end of a
     shorter sequence, is 0 in all four; bases of a longer one are left out. Dense, as the counts of
@@ -62,7 +62,7 @@ def one_hot(sequences: Iterable[str], bases: int | None) -> np.ndarray:
 
 
 def token_ids(sequences: Iterable[str], vocabulary: Vocabulary) -> np.ndarray:
-    """Return float32 [N, T]: the ids of each sequence's tokens, <cls> first, then <pad>.
+    """Return the token ids of each sequence, float32 [N, T]: <cls> first, <pad> at the end.
 
     T is that of the sequence with most tokens. An id says nothing by its size; what this scores is
     what the numbers give away by chance of their order.

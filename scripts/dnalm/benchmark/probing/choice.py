@@ -1,4 +1,4 @@
-"""What every probe of fixed features does alike: the choice on validation rows, the test scores.
+"""Model selection on validation rows and test scores, alike for every probe of fixed features.
 
 Shapes: N rows of the task table, F features, S splits, C classes, labels or targets.
 """
@@ -19,14 +19,14 @@ from dnalm.benchmark.tasks.splits import Splits
 from dnalm.errors import InputError
 from dnalm.partial import hash_array
 
-LOSS = "validation_loss"  # of a row of a grid
-DECIMALS, DECIMALS_OF_LOSS = 9, 6  # of scores and losses, behind which there is rounding
+LOSS_KEY = "validation_loss"  # of a row of a grid
+SCORE_DECIMALS, LOSS_DECIMALS = 9, 6  # what lies behind these is rounding
 
 log = logging.getLogger(__name__)
 
 
 def metric_of(kind: str, metric: str | None) -> str:
-    """Return what picks for a kind of task: `metric` for classes, else the kind's first."""
+    """Return the selection metric of a kind: `metric` for classes, else the kind's first one."""
     return metric if metric and kind in CLASSES else headline(kind)
 
 
@@ -47,7 +47,7 @@ def check_features(features: Mapping[str, np.ndarray], rows: int) -> None:
 def choice_facts(
     features: Mapping[str, np.ndarray], splits: Splits, kind: str, config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return all that decides what a probe finds on validation rows; `config` is that of it."""
+    """Return the facts that decide a probe's validation scores, hashed; `config` is the probe's."""
     return {
         "features": {name: hash_array(array) for name, array in features.items()},
         "labels": hash_array(splits.labels),
@@ -58,7 +58,7 @@ def choice_facts(
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and SD (n − 1; 0 of one value) of the values that are numbers; else nan, nan.
+    """Return mean and sample SD (0 of one value) of the values that are not nan; else nan, nan.
 
     A score is nan in a split whose validation rows do not define it, for every candidate alike;
     `unscored` in a row of a grid counts these splits.
@@ -70,22 +70,23 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
 
 
 def rank(row: Mapping[str, Any], metric: str) -> tuple[float, float]:
-    """Return what the best row of a grid has least of; differences of rounding do not count.
+    """Return the sort key to select on validation: least for the best row of a grid.
 
-    The mean validation score, turned round; among equal ones the validation loss, where one is
-    known: of a single feature every penalty has the same ranks and so the same AUC.
+    The mean validation score, negated; among equal ones the validation loss, where one is known: of
+    a single feature every penalty has the same ranks and so the same AUC. Differences of rounding
+    do not count.
     """
-    found = row.get(LOSS)
+    found = row.get(LOSS_KEY)
     return (
-        -round(row[f"validation_{metric}_mean"], DECIMALS),
-        0.0 if found is None else round(found, DECIMALS_OF_LOSS),
+        -round(row[f"validation_{metric}_mean"], SCORE_DECIMALS),
+        0.0 if found is None else round(found, LOSS_DECIMALS),
     )
 
 
 def best_of(grid: Sequence[dict[str, Any]], metric: str, what: str, remedy: str) -> dict[str, Any]:
-    """Return the first row of the best `rank`.
+    """Select on validation: return the first row of a grid that has the least `rank`.
 
-    Splits that count in no mean are told in the log. Raises InputError when no row has a score;
+    Splits that count in no mean are named in the log. Raises InputError when no row has a score;
     `what` names the rows, `remedy` says what to do.
     """
     scored = [row for row in grid if not math.isnan(row[f"validation_{metric}_mean"])]
@@ -106,7 +107,7 @@ def best_of(grid: Sequence[dict[str, Any]], metric: str, what: str, remedy: str)
 def score_test_rows(
     table: pd.DataFrame, splits: Splits, kind: str, outputs: Sequence[np.ndarray]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return a result's scores and predictions from every split's outputs [S][test rows, C]."""
+    """Return scores and predictions of the test rows, given each split's outputs [S][rows, C]."""
     test, truth = table.iloc[splits.test], splits.labels[splits.test]
     scores, predictions = [], []
     for fold, own in zip(splits.folds, outputs, strict=True):

@@ -1,4 +1,4 @@
-"""The audit of a task, on planted rows and on real files whose repeats are known."""
+"""Audit of a task, on planted rows and on real files whose repeats are known."""
 
 import json
 

@@ -1,10 +1,10 @@
-"""Places of task sequences in genomes, compared with a plain search of the text."""
+"""Search of task sequences in genomes, compared with a plain search of the text."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.audit import genome_search as locations
+from dnalm.benchmark.audit import genome_search
 from dnalm.benchmark.audit.genome_alignment import align
 from dnalm.benchmark.audit.genome_search import locate, locate_task, pack
 from dnalm.benchmark.audit.overlaps import overlaps_other_fold, overlaps_train
@@ -53,7 +53,7 @@ def test_pack_gives_equal_numbers_to_equal_24_mers_only():
 
 def test_places_on_both_strands_are_those_of_a_text_search(tmp_path, monkeypatch):
     # Small chunks, so that sequences cross their borders.
-    monkeypatch.setattr(locations, "CHUNK", 1000)
+    monkeypatch.setattr(genome_search, "CHUNK_BASES", 1000)
     contigs = {"a": random_text(5000, 1), "b": random_text(3333, 2)}
     folder = store(tmp_path / "g", contigs)
     draw = np.random.default_rng(3)
@@ -187,9 +187,9 @@ def repetitive_text(pieces, seed):
 
 @pytest.mark.parametrize("chunk", [300, 1 << 20])
 def test_exact_places_are_found_however_often_their_seeds_occur(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr(locations, "CHUNK", chunk)
-    monkeypatch.setattr(locations, "MAX_HITS", 1)
-    monkeypatch.setattr(locations, "MAX_TRIES", 1)
+    monkeypatch.setattr(genome_search, "CHUNK_BASES", chunk)
+    monkeypatch.setattr(genome_search, "MAX_HITS", 1)
+    monkeypatch.setattr(genome_search, "MAX_TRIES", 1)
     contigs = {"a": repetitive_text(40, 1), "b": repetitive_text(40, 2)}
     draw, sequences, expected = np.random.default_rng(3), {}, {}
     for i in range(300):
@@ -213,14 +213,14 @@ def test_exact_places_are_found_however_often_their_seeds_occur(tmp_path, monkey
 def test_seeds_that_many_sequences_and_places_share_are_tried_a_bounded_number_of_times(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(locations, "MAX_TRIES", 500)
+    monkeypatch.setattr(genome_search, "MAX_TRIES", 500)
     aligned = []
 
     def count(*given):
         aligned.append(given)
         return align(*given)
 
-    monkeypatch.setattr(locations, "align", count)
+    monkeypatch.setattr(genome_search, "align", count)
     sequences = {f"s{i}": random_text(100, 100 + i) + "A" * 200 for i in range(50)}
     near = random_text(300, 98) + "A" * 200
     sequences["near"] = near[:150] + near[151:]

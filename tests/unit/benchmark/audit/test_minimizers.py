@@ -1,9 +1,9 @@
-"""The k-mers that stand for a sequence, against a slow definition of them."""
+"""Minimizers of sequences, against a slow definition of them."""
 
 import numpy as np
 import pytest
 
-from dnalm.benchmark.audit.minimizers import Sequences, _mix, find_seeds
+from dnalm.benchmark.audit.minimizers import Sequences, _mix, find_minimizers
 
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
@@ -41,23 +41,27 @@ def winnow(sequence, k, window):
 
 
 @pytest.mark.parametrize(("k", "window"), [(7, 1), (7, 4), (9, 16), (31, 5)])
-def test_seeds_are_the_least_hashes_of_every_window(k, window):
+def test_minimizers_are_the_least_hashes_of_every_window(k, window):
     generator = np.random.default_rng(k * window)
     sequences = [draw(generator, n, "AACGTN") for n in (200, 90, 31, k, k - 1, 0, 400)]
     sequences += ["A" * 60, "ACGT" * 20, "N" * 40]
-    seeds = find_seeds(Sequences.of(sequences), k, window)
+    minimizers = find_minimizers(Sequences.of(sequences), k, window)
     for row, sequence in enumerate(sequences):
-        own = seeds.rows == row
-        found = dict(zip(seeds.places[own].tolist(), seeds.kmers[own].tolist(), strict=True))
+        own = minimizers.rows == row
+        found = dict(
+            zip(minimizers.positions[own].tolist(), minimizers.kmers[own].tolist(), strict=True)
+        )
         assert found == winnow(sequence, k, window)
 
 
-def test_both_strands_of_a_sequence_keep_the_same_kmers():
+def test_both_strands_of_a_sequence_have_the_same_minimizers():
     generator = np.random.default_rng(0)
     sequence = draw(generator, 500)
-    seeds = find_seeds(Sequences.of([sequence, reverse(sequence)]), 15, 16)
-    one, other = (seeds.kmers[seeds.rows == row] for row in (0, 1))
+    minimizers = find_minimizers(Sequences.of([sequence, reverse(sequence)]), 15, 16)
+    one, other = (minimizers.kmers[minimizers.rows == row] for row in (0, 1))
     assert sorted(one.tolist()) == sorted(other.tolist())
-    places = [seeds.places[seeds.rows == row] for row in (0, 1)]
+    places = [minimizers.positions[minimizers.rows == row] for row in (0, 1)]
     assert sorted(places[0].tolist()) == sorted((500 - 15 - places[1]).tolist())
-    assert not (seeds.flipped[seeds.rows == 0] == seeds.flipped[seeds.rows == 1][::-1]).any()
+    assert not (
+        minimizers.flipped[minimizers.rows == 0] == minimizers.flipped[minimizers.rows == 1][::-1]
+    ).any()

@@ -1,4 +1,4 @@
-"""Pairs that share bases: planted ones, those of windows with known places, and brute force."""
+"""Near duplicates and overlaps: planted ones, windows with known places, and brute force."""
 
 import itertools
 import json
@@ -12,10 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnalm.benchmark.audit.near_duplicates import TEST, LikenessConfig, find_alike
+from dnalm.benchmark.audit.near_duplicates import (
+    TEST_SIDE,
+    NearDuplicateConfig,
+    find_near_duplicates,
+)
 
 SCRIPTS = Path(__file__).parents[4] / "scripts"
-CONFIG = LikenessConfig(
+CONFIG = NearDuplicateConfig(
     k=15, window=16, most_places=500, min_identity=0.9, min_overlap=50, near_share=0.9
 )
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
@@ -41,7 +45,7 @@ def mutate(generator, sequence, rate):
 
 
 def pairs_of(sequences, config=CONFIG):
-    table = find_alike(sequences, np.zeros(len(sequences)), config).pairs
+    table = find_near_duplicates(sequences, np.zeros(len(sequences)), config).pairs
     return {(row.first, row.second): row for row in table.itertuples()}
 
 
@@ -50,7 +54,7 @@ def canonical_kmers(sequence, k):
     return {min(kmer, reverse(kmer)) for kmer in kmers}
 
 
-def test_random_sequences_are_not_alike():
+def test_random_sequences_are_not_related():
     generator = np.random.default_rng(0)
     assert not pairs_of([draw(generator, 1000) for _ in range(2000)])
 
@@ -115,11 +119,11 @@ def test_a_repeat_between_other_flanks_does_not_count_but_whole_copies_of_it_do(
 
 def test_where_all_is_repeats_so_many_places_are_followed_of_each():
     sequences = [draw(np.random.default_rng(3), 300)] * 30
-    found = find_alike(sequences, np.zeros(30), replace(CONFIG, most_places=5))
+    found = find_near_duplicates(sequences, np.zeros(30), replace(CONFIG, most_places=5))
     assert found.repeats == found.seeds > 10
     assert set(found.pairs["first"]) | set(found.pairs["second"]) == set(range(30))
     assert 30 / 2 <= len(found.pairs) <= 30 * 5
-    found = find_alike(sequences, np.zeros(30), replace(CONFIG, most_places=30))
+    found = find_near_duplicates(sequences, np.zeros(30), replace(CONFIG, most_places=30))
     assert (len(found.pairs), found.repeats) == (30 * 29 / 2, 0)
 
 
@@ -129,21 +133,21 @@ def deletion(generator, sequence, length):
 
 
 @pytest.mark.parametrize("change", ["substitutions", "deletions"])
-def test_every_row_of_a_large_family_finds_its_like_on_every_side(change):
+def test_every_row_of_a_large_family_finds_a_near_duplicate_on_every_side(change):
     generator = np.random.default_rng(8)
     element = draw(generator, 400)
     family = [mutate(generator, element, 3 / 400) for _ in range(900)]
     if change == "deletions":
         family = [deletion(generator, variant, 3) for variant in family]
     # One side is large, one small, one holds a single row, and the rest are test rows.
-    sides = np.repeat([0, 1, 2, TEST], [600, 100, 1, 199])
+    sides = np.repeat([0, 1, 2, TEST_SIDE], [600, 100, 1, 199])
     order = generator.permutation(900)
-    pairs = find_alike(
+    pairs = find_near_duplicates(
         [family[row] for row in order], sides[order], replace(CONFIG, most_places=100)
     ).pairs
     one, two = order[pairs["first"]], order[pairs["second"]]
     met = pd.DataFrame({"row": np.append(one, two), "side": sides[np.append(two, one)]})
-    training = met[met["side"] != TEST]
+    training = met[met["side"] != TEST_SIDE]
     for side in np.unique(sides):
         rows = set(np.flatnonzero(sides == side))
         assert rows <= set(training.loc[sides[training["row"]] == side, "row"])
@@ -167,7 +171,7 @@ def test_training_rows_find_those_of_every_other_fold_where_there_are_no_test_ro
     element = draw(generator, 300)
     family = [mutate(generator, element, 2 / 300) for _ in range(200)]
     sides = np.append(np.zeros(195), np.ones(5))
-    pairs = find_alike(family, sides, replace(CONFIG, most_places=20)).pairs
+    pairs = find_near_duplicates(family, sides, replace(CONFIG, most_places=20)).pairs
     one, two = pairs["first"].to_numpy(), pairs["second"].to_numpy()
     other = sides[one] != sides[two]
     assert set(one[other]) | set(two[other]) == set(range(200))
@@ -287,14 +291,14 @@ def test_pairs_of_short_sequences_are_those_of_brute_force():
 IN_ITS_OWN_PROCESS = """
 import json, resource, sys
 import numpy as np
-from dnalm.benchmark.audit.near_duplicates import LikenessConfig, find_alike
+from dnalm.benchmark.audit.near_duplicates import NearDuplicateConfig, find_near_duplicates
 
 config, seed, size, number = json.loads(sys.argv[1])
 generator = np.random.default_rng(seed)
 genome = "".join(np.array(list("ACGT"))[generator.integers(4, size=size)])
 starts = generator.integers(0, size - 1000, size=number)
 windows = [genome[start : start + 1000] for start in starts]
-pairs = find_alike(windows, np.arange(number) % 10, LikenessConfig(**config)).pairs
+pairs = find_near_duplicates(windows, np.arange(number) % 10, NearDuplicateConfig(**config)).pairs
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([starts.tolist(), len(pairs), peak]))
 """
@@ -320,7 +324,7 @@ def test_sixty_thousand_sequences_of_a_thousand_bases_need_less_than_two_gigabyt
 FAMILY = """
 import json, resource, sys
 import numpy as np
-from dnalm.benchmark.audit.near_duplicates import LikenessConfig, find_alike
+from dnalm.benchmark.audit.near_duplicates import NearDuplicateConfig, find_near_duplicates
 
 config, length, deleted = json.loads(sys.argv[1])
 generator, rows, letters = np.random.default_rng(1), 30_000, np.array(list("ACGT"))
@@ -332,7 +336,7 @@ for _ in range(rows):
     place = generator.integers(100, length - 100)
     sequences.append("".join(letters[np.delete(variant, range(place, place + deleted))]))
 sides = np.where(np.arange(rows) % 5, np.arange(rows) % 10, -1)
-find = find_alike(sequences, sides, LikenessConfig(**config))
+find = find_near_duplicates(sequences, sides, NearDuplicateConfig(**config))
 pairs = find.pairs
 beyond = pairs[(sides[pairs["first"]] == -1) != (sides[pairs["second"]] == -1)]
 test_rows = np.unique(beyond[["first", "second"]])

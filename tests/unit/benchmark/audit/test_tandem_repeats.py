@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from dnalm.benchmark.audit.minimizers import Sequences
-from dnalm.benchmark.audit.tandem_repeats import find_tandems
+from dnalm.benchmark.audit.tandem_repeats import find_tandem_repeats
 
 
 def defined(sequence):
@@ -30,7 +30,7 @@ def test_tandem_repeats_are_those_of_the_definition():
         ]
         sequences.append(parts[0] + (unit * 30)[: generator.integers(40)] + parts[1])
     packed = Sequences.of(sequences)
-    found = find_tandems(packed.codes, packed.starts)
+    found = find_tandem_repeats(packed.codes, packed.starts)
     expected = np.concatenate([defined(sequence) for sequence in sequences])
     assert found.tolist() == expected.tolist()
     assert 0.1 < found.mean() < 0.6
@@ -41,4 +41,4 @@ def test_tandem_repeats_are_those_of_the_definition():
 def test_random_sequences_hold_hardly_any():
     letters = np.random.default_rng(1).choice(list("ACGT"), 1_000_000)
     packed = Sequences.of(["".join(letters)])
-    assert find_tandems(packed.codes, packed.starts).sum() < 100
+    assert find_tandem_repeats(packed.codes, packed.starts).sum() < 100

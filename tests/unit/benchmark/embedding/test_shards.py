@@ -199,7 +199,7 @@ def test_processes_whose_job_was_killed_end_with_it(embedding, tmp_path):
 
 
 @pytest.mark.parametrize("killed", [True, False])
-def test_a_process_that_takes_too_much_memory_is_told_in_one_sentence(
+def test_a_process_that_takes_too_much_memory_is_an_error_of_one_sentence(
     embedding, tmp_path, monkeypatch, killed
 ):
     def make(*_) -> None:  # what is made in here is sent to other processes as code

@@ -1,1 +1,1 @@
-"""Linear and logistic regression of every layer, fold and penalty, certified."""
+"""Linear probes: logistic and ridge regression of every layer, fold and penalty, certified."""

@@ -1,4 +1,4 @@
-"""Linear models of all splits, penalties and labels of one layer, fitted together in torch.
+"""Batched logistic and ridge regression: all splits, penalties and labels of a layer, in torch.
 
 Shapes: N rows, D features, S splits, P penalties, J outputs: one for two classes, else one for each
 class, label or target.
@@ -13,17 +13,17 @@ from scipy.special import expit, softmax
 
 from dnalm.benchmark.probing.linear.certificate import certify
 from dnalm.benchmark.probing.linear.features import Preconditioner, SharedFeatures
-from dnalm.benchmark.probing.linear.lbfgs import descend
-from dnalm.benchmark.probing.linear.problems import Stack
-from dnalm.benchmark.probing.linear.tolerances import CERTIFIED, GAP
+from dnalm.benchmark.probing.linear.lbfgs import minimise
+from dnalm.benchmark.probing.linear.problems import ProblemGrid
+from dnalm.benchmark.probing.linear.tolerances import MAX_CERTIFIED_GAP, TARGET_GAP
 
-PATIENCE = 10  # steps without a better bound after which float32 has given what it can
-NUMBERS = 1 << 25  # of one array of margins; more problems than that are fitted in turns
+FLOAT32_PATIENCE = 10  # steps without a better bound after which float32 has given what it can
+MAX_MARGINS = 1 << 25  # in one array, 128 MiB in float32; more problems are fitted in turns
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coefficients:
-    """Fits on the given features: weights float64 [S, P, J, D], intercepts [S, P, J].
+    """Coefficients on features as given: weights float64 [S, P, J, D], intercepts [S, P, J].
 
     `gaps` [S, P] bound (objective - optimum) / objective, infinite where nothing was found;
     `steps` [S, P] are the iterations. Of several labels those of the worst.
@@ -37,11 +37,11 @@ class Coefficients:
 
     @property
     def certified(self) -> np.ndarray:
-        """Which fits are known to be optimal, bool [S, P]."""
-        return self.gaps <= CERTIFIED
+        """The mask of fits that are known to be optimal, bool [S, P]."""
+        return self.gaps <= MAX_CERTIFIED_GAP
 
     def outputs(self, features: np.ndarray, split: int) -> np.ndarray:
-        """Return float64 [P, rows, C] of other rows for all models of a split.
+        """Return a split's predictions for other rows, float64 [P, rows, C].
 
         Probabilities of classes or labels, or the values of a regression.
         """
@@ -68,43 +68,48 @@ def fit_grid(
     max_iterations: int,
     device: str,
 ) -> Coefficients:
-    """Fit every split (positions of its training rows) at every penalty (scikit-learn's C).
+    """Return the coefficients of every split at every penalty (scikit-learn's C), fitted together.
 
-    As `LogisticRegression` on standardised features: an L2 penalty but on the intercept, softmax
-    over more than two classes, one model for each label of several; for numbers as `Ridge` with
-    alpha 1/C on standardised targets. In float32 first; what rounding keeps from the optimum goes
-    on in float64. Infinite is the gap of a split that lacks one of several classes, or in which a
-    feature is nearly constant.
+    `features` [N, D] and `labels` [N] or [N, R] of all rows, `trainings` the positions of each
+    split's training rows. As `LogisticRegression` on standardised features: an L2 penalty but on
+    the intercept, softmax over more than two classes, one model for each label of several; for
+    numbers as `Ridge` with alpha 1/C on standardised targets. In float32 first; what rounding keeps
+    from the optimum goes on in float64. Infinite is the gap of a split that lacks one of several
+    classes, or in which a feature is nearly constant.
     """
+    # Rows that no split trains on have no part in the shared mean and SD, not even by rounding.
     rows = np.unique(np.concatenate(trainings))
     masks = np.stack([np.isin(rows, training, assume_unique=True) for training in trainings])
-    stack = Stack(labels[rows], masks, penalties, kind, device)
-    solution = stack.start(features.shape[1])
-    gaps = torch.where(stack.trivial, 0.0, torch.inf).double()
+    grid = ProblemGrid(labels[rows], masks, penalties, kind, device)
+    solution = grid.start(features.shape[1])
+    gaps = torch.where(grid.trivial, 0.0, torch.inf).double()
     shared = SharedFeatures(features[rows], masks, device, torch.float32)
     preconditioner = Preconditioner(shared.values)
-    for dtype, patience in ((torch.float32, PATIENCE), (torch.float64, max_iterations)):
-        unfinished = stack.open & ~(gaps <= CERTIFIED)
-        left = (unfinished & ~shared.doubtful[stack.splits]).nonzero()[:, 0]
+    # Most fits reach their optimum at float32's speed; float64 goes on from where it stopped.
+    for dtype, patience in ((torch.float32, FLOAT32_PATIENCE), (torch.float64, max_iterations)):
+        unfinished = grid.open & ~(gaps <= MAX_CERTIFIED_GAP)
+        left = (unfinished & ~shared.doubtful[grid.splits]).nonzero()[:, 0]
         if not len(left):
             break
         if dtype == torch.float64:
+            # Standardised anew: rounded to float32 the features have another optimum.
             shared = SharedFeatures(features[rows], masks, device, dtype)
             preconditioner = preconditioner.to(dtype)
-        for part in left.split(max(1, NUMBERS // (stack.outputs * len(rows)))):
-            problems, piece = stack.problems(part, dtype), solution.take(part, dtype)
-            descend(shared, preconditioner, problems, piece, GAP, max_iterations, patience)
+        for part in left.split(max(1, MAX_MARGINS // (grid.outputs * len(rows)))):
+            problems, piece = grid.problems(part, dtype), solution.take(part, dtype)
+            minimise(shared, preconditioner, problems, piece, TARGET_GAP, max_iterations, patience)
+            # Always in float64, and with the gap's own guarantee: how a fit was found is no matter.
             gaps[part] = certify(shared, problems, piece)
             solution.put(part, piece)
 
-    weights, intercepts = shared.original(solution.weights, solution.intercepts, stack.splits)
-    weights = weights.reshape(*stack.shape, -1, weights.shape[-1])
-    intercepts = intercepts.reshape(*stack.shape, -1)
-    stack.to_targets(weights, intercepts)
+    weights, intercepts = shared.original(solution.weights, solution.intercepts, grid.splits)
+    weights = weights.reshape(*grid.shape, -1, weights.shape[-1])
+    intercepts = intercepts.reshape(*grid.shape, -1)
+    grid.to_targets(weights, intercepts)
     return Coefficients(
         kind=kind,
         weights=weights,
         intercepts=intercepts,
-        gaps=gaps.reshape(*stack.shape, -1).amax(dim=2).cpu().numpy(),
-        steps=solution.steps.reshape(*stack.shape, -1).amax(dim=2).cpu().numpy(),
+        gaps=gaps.reshape(*grid.shape, -1).amax(dim=2).cpu().numpy(),
+        steps=solution.steps.reshape(*grid.shape, -1).amax(dim=2).cpu().numpy(),
     )

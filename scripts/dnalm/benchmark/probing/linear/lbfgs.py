@@ -1,7 +1,7 @@
-"""Many penalised problems on the same features, brought to their optima together.
+"""L-BFGS for many penalised regressions on the same features at once, preconditioned.
 
-L-BFGS with a preconditioner and an exact search along every step. One step of all problems is two
-matrix products with the features; problems that are done leave them. Shapes as in `shared.py`.
+With a line search by Newton's method along every step. One step of all problems is two matrix
+products with the features; problems that are done leave them. Shapes as in `features.py`.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,20 @@ from torch import Tensor
 from dnalm.benchmark.probing.linear.features import Coordinates, Preconditioner, SharedFeatures
 from dnalm.benchmark.probing.linear.losses import Loss
 
-MEMORY = 8  # steps that L-BFGS remembers
-TRIALS = 8  # points that are looked at along a step, at most
-SLOPE = 0.1  # share of the slope at its start with which a search along a step is content
-FALLEN = 0.5  # share of the curvature it was made for, below which the preconditioner is renewed
-LEAVE = 0.15  # share of problems that have to be done before the others are moved together
+MAX_PAIRS = 8  # last steps that L-BFGS remembers
+MAX_TRIALS = 8  # points of a line search
+# Share of the slope at its start at which a line search ends, Wolfe's curvature condition.
+MAX_SLOPE_SHARE = 0.1
+# Share of the curvature that it was made for, below which the preconditioner is renewed.
+RENEWAL_SHARE = 0.5
+# Share of the problems that have to be done before the arrays are cut down to the others: to copy
+# these after every step would cost more than to carry a few along.
+MIN_DONE_SHARE = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problems:
-    """What tells B problems apart: `splits` int64 [B], `inverse_penalties` 1/C [B], the loss."""
+    """B problems on shared features: `splits` int64 [B], `inverse_penalties` 1/C [B], the loss."""
 
     splits: Tensor
     inverse_penalties: Tensor
@@ -56,7 +60,7 @@ class Solution:
     steps: Tensor
 
     def take(self, kept: Tensor, dtype: torch.dtype) -> "Solution":
-        """Return those of some problems, in another floating-point type."""
+        """Return the solutions of some problems, by their positions, in a floating-point type."""
         return Solution(
             weights=self.weights[kept].to(dtype),
             intercepts=self.intercepts[kept].to(dtype),
@@ -64,40 +68,43 @@ class Solution:
         )
 
     def put(self, kept: Tensor, other: "Solution") -> None:
-        """Take the solutions of some problems over."""
+        """Replace the solutions of some problems, by their positions."""
         self.weights[kept] = other.weights.to(self.weights.dtype)
         self.intercepts[kept] = other.intercepts.to(self.intercepts.dtype)
         self.steps[kept] = other.steps
 
 
 class Memory:
-    """The last changes of point and gradient of L-BFGS, [B, K, D + 1] each."""
+    """The curvature pairs of L-BFGS: last changes of point and gradient, [B, K, D + 1] each."""
 
     def __init__(self) -> None:
         self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, change: Tensor, difference: Tensor) -> None:
+        """Add a pair and forget the oldest beyond MAX_PAIRS."""
         product = _dot(change, difference)
-        # Rounding may leave no curvature: such a pair counts nothing.
+        # A convex objective has curvature along every step, but rounding may leave none: such a
+        # pair counts nothing. Masked and not removed, as other problems' pairs may be sound.
         sound = product > 1e-10 * _dot(difference, difference)
         inverse = torch.where(sound, 1 / torch.where(sound, product, 1.0), 0.0)
-        self.pairs = [*self.pairs[1 - MEMORY :], (change, difference, inverse)]
+        self.pairs = [*self.pairs[1 - MAX_PAIRS :], (change, difference, inverse)]
 
     def move(self, old: Coordinates, new: Coordinates) -> None:
-        """Take the pairs to new coordinates."""
+        """Change the pairs to new coordinates; the product of the two of a pair stays as it is."""
         self.pairs = [
             (new.step_from(old, change), new.gradient_from(old, difference), inverse)
             for change, difference, inverse in self.pairs
         ]
 
     def take(self, kept: Tensor) -> None:
+        """Keep the pairs of some problems, by their positions."""
         self.pairs = [
             (change[kept], difference[kept], inverse[kept])
             for change, difference, inverse in self.pairs
         ]
 
     def direction(self, gradient: Tensor) -> Tensor:
-        """Return a step that lowers every problem."""
+        """Return a descent direction [B, K, D + 1]: the two-loop recursion of Nocedal (1980)."""
         step, parts = -gradient, []
         for change, difference, inverse in reversed(self.pairs):
             part = inverse * _dot(change, step)
@@ -105,6 +112,7 @@ class Memory:
             step = step - _wide(part) * difference
         if self.pairs:
             _, difference, inverse = self.pairs[-1]
+            # The first guess of the inverse Hessian, scaled to the curvature of the last step.
             size = inverse * _dot(difference, difference)
             step = step * _wide(torch.where(size > 0, 1 / torch.where(size > 0, size, 1.0), 1.0))
         for (change, difference, inverse), part in zip(self.pairs, reversed(parts), strict=True):
@@ -112,52 +120,59 @@ class Memory:
         return step
 
 
-def descend(
+def minimise(
     shared: SharedFeatures,
     preconditioner: Preconditioner,
     problems: Problems,
     start: Solution,
     tolerance: float,
-    most: int,
+    max_steps: int,
     patience: int,
 ) -> None:
-    """Bring `start` to within `tolerance` of each optimum, as a share of the objective, in place.
+    """Minimise all problems from `start` by L-BFGS, in place, each to within `tolerance`.
 
-    The distance is bounded by C |gradient|² / 2, because the penalty alone curves the objective by
-    1/C. Ends after `most` steps, or after `patience` steps without a lower bound. The intercepts
-    are taken for optimal in that bound, so what is found has to be certified
+    That is the distance from the optimum as a share of the objective. Ends after `max_steps` steps,
+    or after `patience` steps in which no upper bound on that distance is the best so far. The bound
+    takes the intercepts for nearly optimal, so what is found has to be certified
     (`dnalm.benchmark.probing.linear.certificate`).
     """
     active = torch.arange(len(problems), device=start.weights.device)
     weights, intercepts = start.weights.clone(), start.intercepts.clone()
     margins = shared.margins(weights, intercepts, problems.splits)
-    made_for = problems.loss.hessians(margins)
-    at = preconditioner.coordinates(made_for, problems.inverse_penalties)
+    reference_hessians = problems.loss.hessians(margins)
+    at = preconditioner.coordinates(reference_hessians, problems.inverse_penalties)
     memory, last = Memory(), None
     before = start.steps.clone()
     best = torch.full_like(problems.inverse_penalties, torch.inf)
     best_step = torch.zeros_like(problems.splits)
-    for step in range(most + 1):
+    for step in range(max_steps + 1):
         gradient, by_intercepts = penalised_gradients(shared, problems, weights, margins)
         inner = preconditioner.inner(gradient, by_intercepts, at)
+        # The penalty makes the objective strongly convex in the weights with modulus 1/C: it lies
+        # at most C |gradient|² / 2 above its optimum. Intercepts add what a Newton step may gain.
         bound = gradient.square().sum(dim=(1, 2)) / problems.inverse_penalties / 2
         bound += by_intercepts.square().sum(dim=1) / at.scales[:, 0, -1].square()
         objective = problems.loss.values(margins) + penalty(problems, weights)
         better = bound < best
         best, best_step = torch.where(better, bound, best), torch.where(better, step, best_step)
-        # In this order, for a bound that is not a number.
-        going = ~(bound <= tolerance * objective) & (step - best_step < patience) & (step < most)
+        # Negated, so that a bound that is not a number goes on until patience ends it.
+        going = (
+            ~(bound <= tolerance * objective) & (step - best_step < patience) & (step < max_steps)
+        )
+        # Both gradients of a pair are in the coordinates of the step between them.
         if last is not None:
             memory.add(last[0], inner - last[1])
+        # Where a fit separates its rows, curvature vanishes, and coordinates made for more of it
+        # would hold the steps short.
         hessians = problems.loss.hessians(margins)
-        fallen = _trace(hessians) < FALLEN * _trace(made_for)
-        if fallen.any():
-            made_for = torch.where(_wide(fallen), hessians, made_for)
-            new = preconditioner.coordinates(made_for, problems.inverse_penalties)
+        outdated = _trace(hessians) < RENEWAL_SHARE * _trace(reference_hessians)
+        if outdated.any():
+            reference_hessians = torch.where(_wide(outdated), hessians, reference_hessians)
+            new = preconditioner.coordinates(reference_hessians, problems.inverse_penalties)
             memory.move(at, new)
             at, inner = new, new.gradient_from(at, inner)
         kept = going.nonzero()[:, 0]
-        if len(kept) <= (1 - LEAVE) * len(active) or not len(kept):
+        if len(kept) <= (1 - MIN_DONE_SHARE) * len(active) or not len(kept):
             start.weights[active], start.intercepts[active] = weights, intercepts
             start.steps[active] = before[active] + step
             if not len(kept):
@@ -165,13 +180,15 @@ def descend(
             active, problems, at = active[kept], problems.take(kept), at.take(kept)
             weights, intercepts, margins = weights[kept], intercepts[kept], margins[kept]
             best, best_step, inner = best[kept], best_step[kept], inner[kept]
-            made_for = made_for[kept]
+            reference_hessians = reference_hessians[kept]
             memory.take(kept)
 
         direction = memory.direction(inner)
         by_weights, shift = preconditioner.outer(direction, at)
+        # Margins are linear in the point: their change is one product with the features, and the
+        # search and the next step need no other for them.
         change = shared.margins(by_weights, shift, problems.splits)
-        length = _search(problems, weights, by_weights, margins, change)
+        length = _line_search(problems, weights, by_weights, margins, change)
         weights = weights + _wide(length) * by_weights
         intercepts = intercepts + length[:, None] * shift
         margins = margins + _wide(length) * change
@@ -181,38 +198,46 @@ def descend(
 def penalised_gradients(
     shared: SharedFeatures, problems: Problems, weights: Tensor, margins: Tensor
 ) -> tuple[Tensor, Tensor]:
+    """Return the gradients of the penalised losses by weights [B, K, D] and intercepts [B, K]."""
     by_weights, by_intercepts = shared.gradients(problems.loss.residuals(margins), problems.splits)
     return by_weights + weights * _wide(problems.inverse_penalties), by_intercepts
 
 
 def penalty(problems: Problems, weights: Tensor) -> Tensor:
+    """Return the L2 penalty of each problem [B]; intercepts have none."""
     return weights.square().sum(dim=(1, 2)) * problems.inverse_penalties / 2
 
 
-def _search(
+def _line_search(
     problems: Problems, weights: Tensor, step: Tensor, margins: Tensor, change: Tensor
 ) -> Tensor:
-    """Return the lengths [B] of the steps at which the objectives are lowest.
+    """Return the lengths [B] of the steps at which the slopes along them nearly vanish.
 
-    Newton's method on the slope along the step, which costs no product with the features.
+    Newton's method on the slope, kept within a bracket; it costs no product with the features.
     """
-    bend = _dot(step, step) * problems.inverse_penalties
-    pull = _dot(weights, step) * problems.inverse_penalties
+    penalty_curvature = _dot(step, step) * problems.inverse_penalties
+    penalty_slope = _dot(weights, step) * problems.inverse_penalties
+    # The whole step first: near the optimum the step of a quasi-Newton method is right as it is.
     length, low, high = (
-        torch.ones_like(bend),
-        torch.zeros_like(bend),
-        torch.full_like(bend, torch.inf),
+        torch.ones_like(penalty_curvature),
+        torch.zeros_like(penalty_curvature),
+        torch.full_like(penalty_curvature, torch.inf),
     )
-    enough = SLOPE * (problems.loss.along(margins, change)[0] + pull).abs()
-    for _ in range(TRIALS):
+    max_slope = MAX_SLOPE_SHARE * (problems.loss.along(margins, change)[0] + penalty_slope).abs()
+    for _ in range(MAX_TRIALS):
         slope, curvature = problems.loss.along(margins + _wide(length) * change, change)
-        slope, curvature = slope + pull + length * bend, curvature + bend
-        found = slope.abs() <= enough
+        slope, curvature = (
+            slope + penalty_slope + length * penalty_curvature,
+            curvature + penalty_curvature,
+        )
+        found = slope.abs() <= max_slope
         if found.all():
             break
+        # Convex along the step: where the slope is negative the minimum lies beyond.
         low, high = torch.where(slope < 0, length, low), torch.where(slope < 0, high, length)
         newton = length - slope / curvature
         halfway = torch.where(high.isinf(), 2 * length, (low + high) / 2)
+        # A Newton step out of the bracket is replaced by bisection, or doubling where it is open.
         inside = (newton > low) & (newton < high)
         length = torch.where(found, length, torch.where(inside, newton, halfway))
     # Where no trial was good enough, the longest that is known to lower the objective.

@@ -1,5 +1,6 @@
-"""Losses of many problems at once, as functions of their margins.
+"""Losses of many problems at once by their margins: logistic, multinomial and squared.
 
+With their gradients, Hessians and derivatives along a direction, all of which need no features.
 Shapes: N rows, B problems, K outputs of a problem (more than 1 for three classes or more).
 Rows outside a problem's training part count nothing.
 """
@@ -14,7 +15,7 @@ from torch.nn.functional import softplus
 
 
 class Loss(Protocol):
-    """The sum over rows of a convex function of margins [B, K, N]."""
+    """A loss: the sum over rows of a convex function of margins [B, K, N]."""
 
     def take(self, kept: Tensor) -> "Loss":
         """Return the loss of some of the problems, by their positions."""
@@ -37,7 +38,7 @@ class Loss(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class BinaryLoss:
-    """-log p of two classes; `signs` [B, 1, N] are 1, -1, or 0 outside the training part."""
+    """Logistic loss of two classes; `signs` [B, 1, N] are ±1, or 0 outside the training part."""
 
     signs: Tensor
 
@@ -48,14 +49,16 @@ class BinaryLoss:
         return BinaryLoss(signs=self.signs.to(dtype))
 
     def values(self, margins: Tensor) -> Tensor:
+        # softplus does not overflow as exp does; rows with a sign of 0 give log 2 each.
         outside = (self.signs == 0).sum(dim=(1, 2))
         return softplus(-self.signs * margins).sum(dim=(1, 2)) - outside * math.log(2)
 
     def residuals(self, margins: Tensor) -> Tensor:
+        # A sign of 0 makes the derivative 0: masked rows need no further product.
         return -self.signs * torch.sigmoid(-self.signs * margins)
 
     def along(self, margins: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-        wrong = torch.sigmoid(-self.signs * margins)
+        wrong = torch.sigmoid(-self.signs * margins)  # the probability of the other class
         change = self.signs * direction
         first = -(wrong * change).sum(dim=(1, 2))
         return first, (wrong * (1 - wrong) * change.square()).sum(dim=(1, 2))
@@ -67,7 +70,10 @@ class BinaryLoss:
 
 @dataclass(frozen=True, kw_only=True)
 class MultinomialLoss:
-    """-log p of K classes; `truth` [K, N] is 1 at a row's class, `masks` [B, 1, N] 1 inside."""
+    """Multinomial loss (softmax) of K classes.
+
+    `truth` [K, N] is 1 at a row's class, `masks` [B, 1, N] 1 in the training part.
+    """
 
     truth: Tensor
     masks: Tensor
@@ -88,19 +94,21 @@ class MultinomialLoss:
     def along(self, margins: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         probabilities = margins.softmax(dim=1)
         first = (((probabilities - self.truth) * self.masks) * direction).sum(dim=(1, 2))
+        # The second derivative along a direction is its variance under the predicted classes.
         expected = (probabilities * direction).sum(dim=1, keepdim=True)
         spread = (probabilities * (direction - expected).square()).sum(dim=1, keepdim=True)
         return first, (spread * self.masks).sum(dim=(1, 2))
 
     def hessians(self, margins: Tensor) -> Tensor:
         probabilities = margins.softmax(dim=1)
+        # diag(p) − p pᵀ of each row, summed; singular: equal margins of all classes change nothing.
         inside = probabilities * self.masks
         return torch.diag_embed(inside.sum(dim=2)) - inside @ probabilities.transpose(1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SquaredLoss:
-    """Half the sum of squares; `targets` [B, 1, N], `masks` [B, 1, N] 1 in the training part."""
+    """Squared loss, half the sum; `targets` [B, 1, N], `masks` [B, 1, N] 1 in the training part."""
 
     targets: Tensor
     masks: Tensor

@@ -1,4 +1,4 @@
-"""The probe: a linear model on fixed features, its feature set and penalty chosen on splits.
+"""Linear probe: a linear model on fixed features, its layer and penalty selected on validation.
 
 Shapes: N rows of the task table, F features, P penalties.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.probing.choice import (
-    LOSS,
+    LOSS_KEY,
     best_of,
     check_features,
     choice_facts,
@@ -26,24 +26,25 @@ from dnalm.benchmark.probing.choice import (
     score_test_rows,
 )
 from dnalm.benchmark.probing.linear.solver import Outcome, Rows, SolverConfig, solve
-from dnalm.benchmark.probing.linear.tolerances import CERTIFIED, GAP, GRADIENT
+from dnalm.benchmark.probing.linear.tolerances import MAX_CERTIFIED_GAP, MAX_GRADIENT, TARGET_GAP
 from dnalm.benchmark.scoring.metrics import loss, single_score
 from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.labels import decide
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.partial import Partial
 
-# score, converged, iterations and gap of one fit.
-Walked = dict[str, Any]
+# The validation score, loss, converged, iterations and gap of one fit; kept on disk by these keys.
+FitScore = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """`penalties` are scikit-learn's C (inverse strengths). For the solver see `SolverConfig`.
+    """The section `probe` of the config. For the solver see `SolverConfig`.
 
-    `metric` picks on validation rows of classes; None, and all other kinds: the kind's first.
+    `penalties` are scikit-learn's C (inverse strengths of the L2 penalty). `metric` selects on
+    validation rows of classes; None, and all other kinds: the kind's first.
     """
 
     penalties: Sequence[float]
@@ -54,7 +55,7 @@ class ProbeConfig:
 
     @property
     def solving(self) -> SolverConfig:
-        """What the solver reads."""
+        """The settings of the solver."""
         return SolverConfig(
             solver=self.solver, max_iterations=self.max_iterations, device=self.device
         )
@@ -68,7 +69,7 @@ def probe(
     threads: int,
     partial: str | Path | None = None,
 ) -> Result:
-    """Choose one (feature set, penalty) on the validation rows, then score the test rows once.
+    """Return the linear probe's test scores; feature set and penalty are selected on validation.
 
     `features` maps a name, such as a layer's, to an array [N, F] in the order of `table` (columns
     id, label, split, folds). In every split the features are standardised by the mean and SD of
@@ -89,9 +90,9 @@ def probe(
     check_features(features, len(table))
 
     facts = choice_facts(features, splits, kind, asdict(config))
-    kept = Partial(partial, {**facts, "tolerances": [GRADIENT, GAP, CERTIFIED]})
-    walks = _walk_all(features, splits, penalties, kind, metric, config, threads, kept)
-    grid = _grid(walks, penalties, metric)
+    kept = Partial(partial, {**facts, "tolerances": [MAX_GRADIENT, TARGET_GAP, MAX_CERTIFIED_GAP]})
+    fits = _validate_all(features, splits, penalties, kind, metric, config, threads, kept)
+    grid = _grid(fits, penalties, metric)
     # The sort is stable: of equal scores the stronger penalty, then the earlier feature set.
     ordered = sorted(grid, key=lambda row: row["penalty"])
     remedy = "choose another probe.metric, or lower cross_validation.splits"
@@ -125,7 +126,7 @@ def probe(
     )
 
 
-def _walk_all(
+def _validate_all(
     features: Mapping[str, np.ndarray],
     splits: Splits,
     penalties: list[float],
@@ -134,32 +135,32 @@ def _walk_all(
     config: ProbeConfig,
     threads: int,
     kept: Partial,
-) -> dict[str, list[list[Walked]]]:
-    """Return what every fit scored on its validation rows: by feature set, split and penalty.
+) -> dict[str, list[list[FitScore]]]:
+    """Return the validation scores of every fit, by feature set, split and penalty.
 
     Each finished feature set is kept.
     """
-    walks = kept.read()
-    if walks:
-        log.info("%d of %d feature sets were finished before", len(walks), len(features))
+    fits = kept.read()
+    if fits:
+        log.info("%d of %d feature sets were finished before", len(fits), len(features))
     for name in features:
-        if name not in walks:
+        if name not in fits:
             parts = [(split.training, split.validation) for split in splits]
             rows = _rows(features[name], splits, kind)
             outcomes = solve(rows, parts, penalties, config.solving, threads)
-            walks[name] = [
-                [_walked(splits.labels[split.validation], one, kind, metric) for one in path]
+            fits[name] = [
+                [_fit_score(splits.labels[split.validation], one, kind, metric) for one in path]
                 for split, path in zip(splits, outcomes, strict=True)
             ]
-            kept.write(name, walks[name])
-    return {name: walks[name] for name in features}
+            kept.write(name, fits[name])
+    return {name: fits[name] for name in features}
 
 
 def _rows(features: np.ndarray, splits: Splits, kind: str) -> Rows:
     return Rows(features=features, labels=splits.labels, kind=kind, classes=splits.classes)
 
 
-def _walked(truth: np.ndarray, outcome: Outcome, kind: str, metric: str) -> Walked:
+def _fit_score(truth: np.ndarray, outcome: Outcome, kind: str, metric: str) -> FitScore:
     predictions = decide(outcome.outputs, kind)
     return {
         "score": single_score(metric, truth, predictions, outcome.outputs, kind),
@@ -171,16 +172,17 @@ def _walked(truth: np.ndarray, outcome: Outcome, kind: str, metric: str) -> Walk
 
 
 def _grid(
-    walks: Mapping[str, list[list[Walked]]], penalties: list[float], metric: str
+    fits: Mapping[str, list[list[FitScore]]], penalties: list[float], metric: str
 ) -> list[dict[str, Any]]:
-    """Return one row per (feature set, penalty): mean and SD over the splits that have a score.
+    """Return the validation grid, a row per (feature set, penalty): mean and SD over the splits.
 
-    How each fit ended stands in three lists in the order of the splits: `converged`, `iterations`
-    and `gaps` (see `Outcome`), for which `not_converged` is a count.
+    Splits without a score count in neither. How each fit ended stands in three lists in the
+    order of the splits: `converged`, `iterations` and `gaps` (see `Outcome`); `not_converged`
+    counts the fits that did not.
     """
     grid = []
-    for name, walked in walks.items():
-        for penalty, cells in zip(penalties, zip(*walked, strict=True), strict=True):
+    for name, by_split in fits.items():
+        for penalty, cells in zip(penalties, zip(*by_split, strict=True), strict=True):
             scores = [cell["score"] for cell in cells]
             mean, deviation = mean_and_sd(scores)
             grid.append(
@@ -189,7 +191,7 @@ def _grid(
                     "penalty": penalty,
                     f"validation_{metric}_mean": mean,
                     f"validation_{metric}_sd": deviation,
-                    LOSS: fmean(cell["loss"] for cell in cells),
+                    LOSS_KEY: fmean(cell["loss"] for cell in cells),
                     "unscored": sum(map(math.isnan, scores)),
                     "not_converged": sum(not cell["converged"] for cell in cells),
                     "converged": [cell["converged"] for cell in cells],

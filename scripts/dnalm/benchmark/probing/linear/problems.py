@@ -1,4 +1,4 @@
-"""The problems that a task's splits, penalties and labels make, in one stack.
+"""The grid of problems that a task's splits, penalties and labels make, one fit each.
 
 Shapes: N rows, D features, S splits, P penalties, R labels or targets (1 for classes), B = S·P·R
 problems in this order, K outputs of each.
@@ -15,12 +15,13 @@ from dnalm.benchmark.probing.linear.losses import BinaryLoss, Loss, MultinomialL
 from dnalm.benchmark.scoring.objectives import Scale
 
 
-class Stack:
-    """What is fitted: `masks` bool [S, N] say which rows a split trains on.
+class ProblemGrid:
+    """All problems of a layer, by splits, penalties and labels.
 
-    `labels` are as `label_array` returns them. `open` bool [B] marks the problems that have an
-    optimum to look for; `trivial` those without one whose answer is known: labels that are the same
-    in all training rows. The rest, splits that lack one of several classes, are not for us.
+    `masks` bool [S, N] say which rows a split trains on; `labels` are as `label_array` returns
+    them. `open` bool [B] marks the problems that have an optimum to look for; `trivial` those
+    without one whose answer is known: labels that are the same in all training rows. The rest,
+    splits that lack one of several classes, are left to another solver.
     """
 
     def __init__(
@@ -60,11 +61,11 @@ class Stack:
         self.open = torch.ones_like(varied) if kind == "regression" else varied
 
     def _of_problems(self, values: Tensor) -> Tensor:
-        """Return, of [S, R·K], those of every problem [B, K]."""
+        """Return values [S, R·K] of splits as those of problems [B, K]."""
         return values.reshape(len(values), self.parts, self.outputs)[self.splits, self.rows]
 
     def start(self, width: int) -> Solution:
-        """Return weights of 0 and the intercepts that are best with them."""
+        """Return the starting point: weights of 0 and the intercepts that are optimal with them."""
         if self.kind == "regression":
             intercepts = torch.zeros_like(self.shares)
         else:
@@ -76,7 +77,7 @@ class Stack:
         )
 
     def problems(self, part: Tensor, dtype: torch.dtype) -> Problems:
-        """Return the problems at some positions."""
+        """Return the problems at the positions `part` [B]."""
         return Problems(
             splits=self.splits[part],
             inverse_penalties=self.inverse_penalties[part].to(dtype),
@@ -97,7 +98,7 @@ class Stack:
         return BinaryLoss(signs=masks * (2 * truth - 1)[rows, None])
 
     def to_targets(self, weights: np.ndarray, intercepts: np.ndarray) -> None:
-        """Undo the targets' standardisation, in place; `weights` [S, P, R, D]."""
+        """Undo the standardisation of a regression's targets, in place; `weights` [S, P, R, D]."""
         if self.kind == "regression":
             weights *= self.deviations[:, None, :, None]
             intercepts *= self.deviations[:, None]

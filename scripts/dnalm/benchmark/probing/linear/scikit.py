@@ -1,4 +1,4 @@
-"""Linear models on standardised features by scikit-learn: what the batched solver is held against.
+"""Regularization paths by scikit-learn: the reference for the batched solver, and its fallback.
 
 Logistic regression for classes, one for each label of several, ridge regression for numbers.
 Shapes: N rows, F features, C classes (multilabel: labels, regression: targets).
@@ -13,16 +13,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from dnalm.benchmark.probing.linear.tolerances import CERTIFIED, GRADIENT
+from dnalm.benchmark.probing.linear.tolerances import MAX_CERTIFIED_GAP, MAX_GRADIENT
 
 # Up to so many coefficients newton-cholesky is the faster one (10 times at 128 features); its steps
 # cost the cube of their number, and lbfgs takes thousands of steps where penalties are weak.
-MOST_FOR_NEWTON = 512
+MAX_COEFFICIENTS_FOR_NEWTON = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What a model fitted on one split's training rows says about other rows.
+    """The predictions of one model for other rows than it was fitted on, and how its fit ended.
 
     `outputs` float64 [rows, C] are probabilities, or the values of a regression.
     """
@@ -35,7 +35,7 @@ class Fit:
 def standardise(
     features: np.ndarray, training: np.ndarray, others: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the features of two sets of rows by the mean and SD of the first, `training`."""
+    """Return two sets of rows, float64, standardised by mean and SD of the first, `training`."""
     # In float64: embeddings come as float32, whose rounding would decide the last iterations.
     fitted = features[training].astype(np.float64)
     scaler = StandardScaler().fit(fitted)
@@ -53,9 +53,9 @@ def fit_path(
     solver: str,
     max_iterations: int,
 ) -> Iterator[Fit]:
-    """Yield, for each penalty, a fit of `features` and `labels`, and what it says about `others`.
+    """Yield the regularization path: for each penalty a fit, with its predictions for `others`.
 
-    Each starts at the one before, which saves two iterations of three. The problem is strictly
+    Each fit starts at the one before, which saves two iterations of three. The problem is strictly
     convex, so the start changes the way and not the end, and so does the solver: one of
     scikit-learn's, or `auto` for the faster of newton-cholesky and lbfgs. A regression has a closed
     form; its targets are standardised, and half the sum of squares stands where the others' loss
@@ -66,10 +66,12 @@ def fit_path(
         return
     outputs = features.shape[1] * (classes if kind != "multilabel" and classes > 2 else 1)
     if solver == "auto":
-        solver = "newton-cholesky" if outputs <= MOST_FOR_NEWTON else "lbfgs"
+        solver = "newton-cholesky" if outputs <= MAX_COEFFICIENTS_FOR_NEWTON else "lbfgs"
     columns = labels.T if kind == "multilabel" else [labels]
     models = [
-        LogisticRegression(solver=solver, max_iter=max_iterations, tol=GRADIENT, warm_start=True)
+        LogisticRegression(
+            solver=solver, max_iter=max_iterations, tol=MAX_GRADIENT, warm_start=True
+        )
         for _ in columns
     ]
     for penalty in penalties:
@@ -98,7 +100,7 @@ def _fit(
     # A training part may lack a rare class; its column then stays 0.
     probabilities = np.zeros((len(others), max(2, classes)))
     present, counts = np.unique(labels, return_counts=True)
-    # With nothing to tell rows apart by, the optimum is known, and a solver begins and fails there.
+    # Without a feature that varies the optimum is known, and a solver begins and fails there.
     if len(present) == 1 or not features.any():
         probabilities[:, present] = counts / len(labels)
         return Fit(outputs=probabilities, converged=True, iterations=0)
@@ -114,10 +116,11 @@ def _fit(
 
 
 def is_optimal(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> bool:
-    """Return whether a fit lies within `CERTIFIED` of its optimum, a share of the objective.
+    """Return whether a fit is within `MAX_CERTIFIED_GAP` of its optimum, by strong convexity.
 
-    Over its intercepts minimised, C times the losses plus |weights|² / 2 is curved by 1 or more in
-    its weights, so at optimal intercepts it lies at most |gradient|² / 2 above the optimum.
+    The gap is a share of the objective. C times the losses plus |weights|² / 2, minimised over its
+    intercepts, is strongly convex in the weights with modulus 1: at optimal intercepts it lies at
+    most |gradient|² / 2 above the optimum.
     """
     probabilities = model.predict_proba(features)
     truth = labels[:, None] == model.classes_
@@ -128,8 +131,8 @@ def is_optimal(model: LogisticRegression, features: np.ndarray, labels: np.ndarr
     with np.errstate(divide="ignore"):
         losses = -np.log(probabilities[truth]).sum()
     objective = model.C * losses + np.square(model.coef_).sum() / 2
-    flat = np.abs(residuals.sum(axis=0)).max() <= CERTIFIED * len(labels)
-    near = np.square(gradient).sum() / 2 <= CERTIFIED * objective
+    flat = np.abs(residuals.sum(axis=0)).max() <= MAX_CERTIFIED_GAP * len(labels)
+    near = np.square(gradient).sum() / 2 <= MAX_CERTIFIED_GAP * objective
     return bool(flat and near and np.isfinite(objective))
 
 

@@ -1,4 +1,4 @@
-"""One interface to both solvers of the probe: scikit-learn's, and all fits of a layer at once.
+"""Solver of the linear probe: all fits of a layer at once, or one by one by scikit-learn.
 
 Shapes: N rows, F features, S splits, P penalties, C classes, labels or targets.
 """
@@ -13,11 +13,12 @@ from threadpoolctl import threadpool_limits
 
 from dnalm.benchmark.probing.linear.scikit import fit_path, standardise
 
-# Below so many products, about a second of work, to load torch takes longer than scikit-learn.
-SMALL = 1e10
+# Below so many multiplications, about a second of work, to load torch takes longer than
+# scikit-learn.
+MIN_BATCHED_PRODUCTS = 1e10
 # The batched solver takes the eigenvectors of a matrix of F by F: 20 s at 4,096 features, and at
 # more than this minutes and gigabytes.
-MOST_FEATURES = 8192
+MAX_BATCHED_FEATURES = 8192
 
 # Positions of the rows that a split trains on, and of those that are predicted.
 Part = tuple[np.ndarray, np.ndarray]
@@ -27,7 +28,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class SolverConfig:
-    """`solver` is auto, batched, newton-cholesky or lbfgs; `device` is where batched computes."""
+    """Settings of the solver, part of the section `probe` of the config.
+
+    `solver` is auto, batched, newton-cholesky or lbfgs; `device` is where batched computes.
+    """
 
     solver: str
     max_iterations: int
@@ -36,7 +40,7 @@ class SolverConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """One feature set [N, F] and all rows' labels; `classes` counts classes, labels or targets."""
+    """Rows of one feature set [N, F] with labels; `classes` counts classes, labels or targets."""
 
     features: np.ndarray
     labels: np.ndarray
@@ -46,7 +50,7 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One fit and what it says about other rows [rows, C]: probabilities, or numbers.
+    """The predictions of one fit for other rows [rows, C], probabilities or numbers; how it ended.
 
     `gap` bounds (objective - optimum) / objective where the batched solver ended within it; None
     says that scikit-learn made the fit.
@@ -65,7 +69,7 @@ def solve(
     config: SolverConfig,
     threads: int,
 ) -> list[list[Outcome]]:
-    """Fit every split at every penalty (ascending) and return [S][P] outcomes.
+    """Return the fits of every split at every penalty (ascending), [S][P].
 
     Features are standardised by the training rows' mean and SD; the penalty is L2 with
     scikit-learn's C, the intercept has none. Several labels have a logistic regression each;
@@ -74,8 +78,8 @@ def solve(
     not there.
     """
     if _choose(rows, parts, penalties, config) != "batched":
-        return _reference_all(rows, parts, [penalties] * len(parts), config, threads)
-    outcomes = _batched(rows, parts, penalties, config, threads)
+        return _fit_all_scikit(rows, parts, [penalties] * len(parts), config, threads)
+    outcomes = _fit_batched(rows, parts, penalties, config, threads)
     missing = [
         [penalty for penalty, one in zip(penalties, path, strict=True) if one is None]
         for path in outcomes
@@ -87,7 +91,7 @@ def solve(
             sum(map(len, missing)),
             len(parts) * len(penalties),
         )
-    again = map(iter, _reference_all(rows, parts, missing, config, threads))
+    again = map(iter, _fit_all_scikit(rows, parts, missing, config, threads))
     return [
         [next(found) if one is None else one for one in path]
         for path, found in zip(outcomes, again, strict=True)
@@ -98,21 +102,21 @@ def _choose(
     rows: Rows, parts: Sequence[Part], penalties: Sequence[float], config: SolverConfig
 ) -> str:
     count, width = rows.features.shape
-    if width > MOST_FEATURES and config.solver in ("auto", "batched"):
+    if width > MAX_BATCHED_FEATURES and config.solver in ("auto", "batched"):
         if config.solver == "batched":
             log.warning(
                 "features of %d numbers are left to scikit-learn: the batched solver takes %d",
                 width,
-                MOST_FEATURES,
+                MAX_BATCHED_FEATURES,
             )
         return "auto"
     if config.solver != "auto":
         return config.solver
     fits = len(parts) * len(penalties) * rows.classes
-    return "batched" if fits * count * width**2 > SMALL else "auto"
+    return "batched" if fits * count * width**2 > MIN_BATCHED_PRODUCTS else "auto"
 
 
-def _batched(
+def _fit_batched(
     rows: Rows,
     parts: Sequence[Part],
     penalties: Sequence[float],
@@ -162,7 +166,7 @@ def _batched(
     return outcomes
 
 
-def _reference_all(
+def _fit_all_scikit(
     rows: Rows,
     parts: Sequence[Part],
     penalties: Sequence[Sequence[float]],
@@ -175,13 +179,13 @@ def _reference_all(
     # loky starts fresh interpreters that never import the calling script again, and hands large
     # arrays over as memory maps, so all processes share one copy of the features.
     jobs = (
-        joblib.delayed(_reference)(rows, part, own, config)
+        joblib.delayed(_fit_scikit)(rows, part, own, config)
         for part, own in zip(parts, penalties, strict=True)
     )
     return joblib.Parallel(n_jobs=threads, backend="loky")(jobs)
 
 
-def _reference(
+def _fit_scikit(
     rows: Rows, part: Part, penalties: Sequence[float], config: SolverConfig
 ) -> list[Outcome]:
     if not penalties:

@@ -1,1 +1,1 @@
-"""Multilayer perceptrons with a search of their hyperparameters."""
+"""MLP probes: multilayer perceptrons with a search of their hyperparameters."""

@@ -1,4 +1,4 @@
-"""Small networks of several trials and all splits, trained at once: one batched product a layer.
+"""Multilayer perceptrons of several trials and all splits, trained at once by batched products.
 
 Shapes: S splits, T trials, D features, U units of the widest trial, C outputs, R rows of a batch.
 """
@@ -10,36 +10,38 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from dnalm.benchmark.probing.mlp.search_space import Design
+from dnalm.benchmark.probing.mlp.search_space import Hyperparameters
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's own
-CHUNK = 512  # rows whose outputs are computed at once
+CHUNK_ROWS = 512  # rows whose outputs are computed at once
 
 
 class Networks:
-    """Multilayer perceptrons, equally deep: every trial has one for each split.
+    """Equally deep multilayer perceptrons and their Adam states: one for each trial and split.
 
-    Trials are padded to the widest. A padded unit has weights of 0 on both sides, so its output and
-    its gradients are 0 and it stays as it is.
+    `settings` and `seeds` are those of the T trials, `width` is D, `outputs` is C.
     """
 
     def __init__(
         self,
-        designs: Sequence[Design],
+        settings: Sequence[Hyperparameters],
         seeds: Sequence[int],
         splits: int,
         width: int,
         outputs: int,
         device: str,
     ) -> None:
-        most = max(max(design.units) for design in designs)
-        deeper = [(most, most)] * (len(designs[0].units) - 1)
-        shapes = [(most, width), *deeper, (outputs, most)]
-        self.weights = [torch.zeros(splits, len(designs), *shape) for shape in shapes]
-        self.biases = [torch.zeros(splits, len(designs), shape[0], 1) for shape in shapes]
-        for trial, (design, seed) in enumerate(zip(designs, seeds, strict=True)):
+        widest = max(max(one.units) for one in settings)
+        # Trials are padded to the widest. A padded unit has weights of 0 on both sides, so its
+        # output and its gradients are 0 and it stays as it is.
+        deeper = [(widest, widest)] * (len(settings[0].units) - 1)
+        shapes = [(widest, width), *deeper, (outputs, widest)]
+        self.weights = [torch.zeros(splits, len(settings), *shape) for shape in shapes]
+        self.biases = [torch.zeros(splits, len(settings), shape[0], 1) for shape in shapes]
+        for trial, (hyperparameters, seed) in enumerate(zip(settings, seeds, strict=True)):
+            # Drawn on the CPU and trial by trial: neither the device nor the other trials matter.
             generator = torch.Generator().manual_seed(seed)
-            sizes = [width, *design.units, outputs]
+            sizes = [width, *hyperparameters.units, outputs]
             layers = zip(self.weights, self.biases, pairwise(sizes), strict=True)
             for weights, biases, (fan_in, fan_out) in layers:
                 bound = 1 / math.sqrt(fan_in)  # as torch.nn.Linear
@@ -56,8 +58,8 @@ class Networks:
         self.weights, self.biases = (
             [array.to(device) for array in arrays] for arrays in (self.weights, self.biases)
         )
-        self.rates = of_trials([design.learning_rate for design in designs])
-        self.bent = of_trials([design.activation == "tanh" for design in designs])
+        self.rates = of_trials([one.learning_rate for one in settings])
+        self.is_tanh = of_trials([one.activation == "tanh" for one in settings])
         self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
         self.steps = 0
 
@@ -67,15 +69,15 @@ class Networks:
         return [*self.weights, *self.biases]
 
     def take(self, kept: list[int]) -> None:
-        """Go on with some of the trials, by their positions."""
+        """Keep some of the trials, by their positions, with the states of their optimizer."""
         self.weights, self.biases = (
             [array[:, kept] for array in arrays] for arrays in (self.weights, self.biases)
         )
         self.moments = [(first[:, kept], second[:, kept]) for first, second in self.moments]
-        self.rates, self.bent = (values[:, kept] for values in (self.rates, self.bent))
+        self.rates, self.is_tanh = (values[:, kept] for values in (self.rates, self.is_tanh))
 
     def logits(self, rows: Tensor) -> Tensor:
-        """Return [S, T, C, R] for the rows [S, R, D] of each split, standardised."""
+        """Return logits [S, T, C, R] for the rows [S, R, D] of each split, standardised."""
         first, second, last = self.weights[0], self.weights[1:-1], self.weights[-1]
         # All trials of a split see the same rows: one product for them together.
         states = first.flatten(1, 2) @ rows.transpose(1, 2)
@@ -85,20 +87,23 @@ class Networks:
         return last @ states + self.biases[-1]
 
     def _activate(self, values: Tensor) -> Tensor:
-        if self.bent.all():
+        if self.is_tanh.all():
             return values.tanh()
-        if not self.bent.any():
+        if not self.is_tanh.any():
             return values.relu()
-        return torch.where(self.bent, values.tanh(), values.relu())
+        return torch.where(self.is_tanh, values.tanh(), values.relu())
 
     def predict(self, rows: Tensor) -> Tensor:
-        """Return the logits [S, T, R, C] of many rows."""
+        """Return the logits [S, T, R, C] of many rows [S, R, D], without gradients."""
         with torch.no_grad():
-            parts = [self.logits(part) for part in rows.split(CHUNK, dim=1)]
+            parts = [self.logits(part) for part in rows.split(CHUNK_ROWS, dim=1)]
         return torch.cat(parts, dim=3).transpose(2, 3)
 
     def step(self, rows: Tensor, labels: Tensor, counted: Tensor, kind: str) -> None:
-        """Take a step of Adam on a batch; labels and `counted` (0 or 1) [S, R] or [S, R, C]."""
+        """Take a step of Adam (Kingma and Ba 2015) on a batch [S, R, D], each network its own.
+
+        `labels` are as for `losses_of`, `counted` [S, R] is 1, or 0 for rows that pad the batch.
+        """
         parameters = self.parameters
         for parameter in parameters:
             parameter.requires_grad_(True)
@@ -108,6 +113,7 @@ class Networks:
         gradients = torch.autograd.grad((losses * shares[:, None]).sum(), parameters)
         for parameter in parameters:
             parameter.requires_grad_(False)
+        # Written out: within one tensor the learning rate differs by trial, unlike in torch.optim.
         self.steps += 1
         rates = self.rates / (1 - BETA1**self.steps)
         for parameter, gradient, (first, second) in zip(
@@ -115,12 +121,13 @@ class Networks:
         ):
             first.lerp_(gradient, 1 - BETA1)
             second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+            # Both moments corrected for their start at 0, the first one in `rates`.
             size = (second / (1 - BETA2**self.steps)).sqrt_().add_(EPSILON)
             parameter.sub_((first / size).mul_(rates))
 
 
 def losses_of(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-    """Return the loss of every row [S, T, R]; of several labels or targets their mean.
+    """Return the loss of every row [S, T, R]: cross-entropy or squared error, the mean over labels.
 
     `logits` are [S, T, C, R]; `labels` class numbers [S, R], or 0 and 1 (multilabel) or
     standardised targets [S, R, C].
@@ -130,5 +137,5 @@ def losses_of(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
         return (torch.nn.functional.softplus(logits) - truth * logits).mean(dim=2)
     if kind == "regression":
         return (logits - labels.transpose(1, 2)[:, None]).square().mean(dim=2)
-    places = labels[:, None, None].expand(-1, logits.shape[1], 1, -1)
-    return logits.logsumexp(dim=2) - logits.gather(2, places)[:, :, 0]
+    targets = labels[:, None, None].expand(-1, logits.shape[1], 1, -1)
+    return logits.logsumexp(dim=2) - logits.gather(2, targets)[:, :, 0]

@@ -1,4 +1,4 @@
-"""The probe by a small network, its features and hyper-parameters chosen on splits."""
+"""MLP probe: a multilayer perceptron on fixed features, selected on validation rows."""
 
 import logging
 import time
@@ -20,20 +20,20 @@ from dnalm.benchmark.probing.choice import (
 )
 from dnalm.benchmark.probing.mlp.rows import SplitRows
 from dnalm.benchmark.probing.mlp.search import (
-    STARTUP,
+    STARTUP_TRIALS,
     Trial,
     make_networks,
     predict_seconds,
     search,
     train_epoch,
 )
-from dnalm.benchmark.probing.mlp.search_space import Design, MlpConfig
+from dnalm.benchmark.probing.mlp.search_space import Hyperparameters, MlpConfig
 from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.devices import find_device
 from dnalm.partial import Partial
 
-BORDER = 1.05  # within this factor of an end of its range a choice lies on the border
+BORDER_FACTOR = 1.05  # within this factor of an end of its range a choice lies on the border
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def mlp_probe(
     threads: int,
     partial: str | Path | None = None,
 ) -> Result:
-    """Choose feature set, network and epoch on the validation rows, then score the test rows once.
+    """Return the MLP probe's test scores; features, network, epoch are selected on validation.
 
     `features` and `table` are as for `probe`. Every feature set has its own trials; each trial
     trains one network for every split, on features standardised by the split's training rows. The
@@ -62,17 +62,19 @@ def mlp_probe(
     torch.set_num_threads(threads)
 
     facts = choice_facts(features, splits, kind, asdict(config))
-    kept = Partial(partial, {**facts, "startup": STARTUP})
+    kept = Partial(partial, {**facts, "startup": STARTUP_TRIALS})
     grid = _search_all(features, splits, kind, metric, config, device, kept)
     remedy = "lower mlp.learning_rate, or choose another mlp.metric"
     best = best_of(grid, metric, "trials", remedy)
 
     rows = SplitRows(features[best["feature"]], splits, kind, device)
-    trial = Trial(number=best["trial"], design=_design(best), scores=[], spreads=[])
+    trial = Trial(
+        number=best["trial"], hyperparameters=_hyperparameters(best), scores=[], spreads=[]
+    )
     networks = make_networks([trial], rows, config)
     for epoch in range(1, best["epochs"] + 1):
         train_epoch(networks, rows, config, epoch)
-    logits = networks.predict(rows.rows(rows.places([splits.test] * len(splits))))[:, 0]
+    logits = networks.predict(rows.rows(rows.positions([splits.test] * len(splits))))[:, 0]
     outputs = [rows.outputs(own, number, len(splits.test)) for number, own in enumerate(logits)]
     scores, predictions = score_test_rows(table, splits, kind, outputs)
     chosen = ("feature", "layers", "units", "activation", "learning_rate", "epochs")
@@ -96,7 +98,7 @@ def _search_all(
     device: str,
     kept: Partial,
 ) -> list[dict[str, Any]]:
-    """Return one row per feature set and trial; each finished feature set is kept."""
+    """Return the validation grid, a row per feature set and trial; finished sets are kept."""
     found = kept.read()
     left = [name for name in features if name not in found]
     if found:
@@ -131,10 +133,10 @@ def _row(trial: Trial, metric: str) -> dict[str, Any]:
     mean, deviation = trial.score
     return {
         "trial": trial.number,
-        "layers": len(trial.design.units),
-        "units": list(trial.design.units),
-        "activation": trial.design.activation,
-        "learning_rate": trial.design.learning_rate,
+        "layers": len(trial.hyperparameters.units),
+        "units": list(trial.hyperparameters.units),
+        "activation": trial.hyperparameters.activation,
+        "learning_rate": trial.hyperparameters.learning_rate,
         "epochs": trial.best,
         "state": trial.state,
         f"validation_{metric}_mean": mean,
@@ -143,8 +145,8 @@ def _row(trial: Trial, metric: str) -> dict[str, Any]:
     }
 
 
-def _design(row: Mapping[str, Any]) -> Design:
-    return Design(
+def _hyperparameters(row: Mapping[str, Any]) -> Hyperparameters:
+    return Hyperparameters(
         units=tuple(row["units"]),
         activation=row["activation"],
         learning_rate=row["learning_rate"],
@@ -152,11 +154,11 @@ def _design(row: Mapping[str, Any]) -> Design:
 
 
 def _on_edge(best: Mapping[str, Any], config: MlpConfig) -> bool:
-    """Return whether the last epoch, or a border of what was searched, was chosen."""
+    """Return whether the last epoch, or an end of a range of the search space, was chosen."""
 
     def border(value: float, span: Sequence[float]) -> bool:
         low, high = span[0], span[-1]
-        return low < high and not low * BORDER < value < high / BORDER
+        return low < high and not low * BORDER_FACTOR < value < high / BORDER_FACTOR
 
     return (
         best["epochs"] == config.epochs

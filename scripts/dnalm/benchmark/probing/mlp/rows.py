@@ -1,4 +1,4 @@
-"""The rows of one layer as every split sees them, for networks that train on all splits at once.
+"""Standardised rows of one layer for every split, in batches for networks of all splits at once.
 
 Shapes: N rows, D features, S splits, R rows of a batch, C labels or targets.
 """
@@ -16,9 +16,10 @@ from dnalm.benchmark.tasks.splits import Splits
 
 
 class SplitRows:
-    """Features [N, D] and labels on a device; each split has its own mean, SD and targets' scale.
+    """Features [N, D] and labels on a device, standardised by each split's own training rows.
 
-    `classes` counts classes, labels or targets.
+    One copy serves all splits, which differ in `means` and `inverse` SDs [S, D] and, for numbers,
+    in the scale of their targets. `classes` counts classes, labels or targets.
     """
 
     def __init__(self, features: np.ndarray, splits: Splits, kind: str, device: str) -> None:
@@ -36,7 +37,8 @@ class SplitRows:
             deviations.append(scaler.scale_)
             if kind == "regression":
                 self.scales.append(Scale.of(splits.labels[split.training]))
-        # Centred on the first split before they are rounded to float32.
+        # Centred on the first split before they are rounded to float32: a mean much larger than the
+        # SD would use up the digits.
         self.values = self._tensor(features - means[0])
         self.means = self._tensor(np.stack(means) - means[0])
         self.inverse = self._tensor(1 / np.stack(deviations))
@@ -53,17 +55,17 @@ class SplitRows:
     def batches(
         self, size: int, random: np.random.Generator
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield the training rows of one epoch: [S, R, D], their labels, and what counts [S, R].
+        """Yield the batches of one epoch: training rows [S, R, D], their labels, a mask [S, R].
 
         Every split has its own order, dealt evenly over as many batches as the largest split makes
         of `size` rows: no split has a batch without a row, which would have no mean loss. Of
-        smaller splits a batch is filled up with rows that count nothing.
+        smaller splits a batch is padded with rows that the mask leaves out.
         """
         orders = [random.permutation(split.training) for split in self.splits]
         dealt = (np.array_split(order, self.steps(size)) for order in orders)
         for own in zip(*dealt, strict=True):
-            places, counted = _pad(own, max(map(len, own)))
-            part = torch.from_numpy(places).to(self.device)
+            positions, counted = _pad(own, max(map(len, own)))
+            part = torch.from_numpy(positions).to(self.device)
             yield self.rows(part), self._labels(part), self._tensor(counted)
 
     def steps(self, size: int) -> int:
@@ -71,21 +73,24 @@ class SplitRows:
         counts = [len(split.training) for split in self.splits]
         return min(-(-max(counts) // size), min(counts))
 
-    def rows(self, places: Tensor) -> Tensor:
+    def rows(self, positions: Tensor) -> Tensor:
         """Return the standardised features [S, R, D] of rows int64 [S, R] of each split."""
-        return (self.values[places] - self.means[:, None]) * self.inverse[:, None]
+        return (self.values[positions] - self.means[:, None]) * self.inverse[:, None]
 
-    def _labels(self, places: Tensor) -> Tensor:
+    def _labels(self, positions: Tensor) -> Tensor:
         if self.kind == "regression":
-            return self.labels[torch.arange(len(places), device=self.device)[:, None], places]
-        return self.labels[places]
+            return self.labels[torch.arange(len(positions), device=self.device)[:, None], positions]
+        return self.labels[positions]
 
-    def places(self, rows: Sequence[np.ndarray]) -> Tensor:
-        """Return int64 [S, R] of each split's own rows, padded."""
+    def positions(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """Return the positions of each split's own rows, int64 [S, R], padded."""
         return torch.from_numpy(_pad(rows, max(map(len, rows)))[0]).to(self.device)
 
     def outputs(self, logits: Tensor, split: int, count: int) -> np.ndarray:
-        """Return float64 [count, C] of one split's logits [R, C]: probabilities, or values."""
+        """Return the predictions of one split from its logits [R, C], float64 [count, C].
+
+        Probabilities, or the values of a regression, of the first `count` rows.
+        """
         found = activate(logits[:count], self.kind).cpu().numpy()
         if self.kind == "regression":
             return self.scales[split].restore(found)
@@ -93,7 +98,7 @@ class SplitRows:
 
 
 def _pad(rows: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return int64 [S, length], each row filled up with its first entry, and which are its own."""
-    places = np.stack([np.concatenate([r, np.full(length - len(r), r[0])]) for r in rows])
+    """Return rows padded with their first entry, int64 [S, length], and the mask of their own."""
+    positions = np.stack([np.concatenate([r, np.full(length - len(r), r[0])]) for r in rows])
     counted = np.arange(length) < np.array([[len(r)] for r in rows])
-    return places, counted
+    return positions, counted

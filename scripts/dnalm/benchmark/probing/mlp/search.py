@@ -1,4 +1,8 @@
-"""The search for a network's hyper-parameters on the validation rows of all splits."""
+"""Hyperparameter search on the validation rows of all splits, by TPE or over a grid.
+
+TPE is Optuna's tree-structured Parzen estimator (Bergstra et al. 2011); bad trials are pruned by
+its median rule. Shapes: S splits, T trials, R rows, C classes, labels or targets.
+"""
 
 import itertools
 import math
@@ -13,24 +17,29 @@ import torch
 from dnalm.benchmark.probing.choice import mean_and_sd
 from dnalm.benchmark.probing.mlp.networks import Networks
 from dnalm.benchmark.probing.mlp.rows import SplitRows
-from dnalm.benchmark.probing.mlp.search_space import Design, MlpConfig, list_points, suggest
+from dnalm.benchmark.probing.mlp.search_space import (
+    Hyperparameters,
+    MlpConfig,
+    list_points,
+    suggest,
+)
 from dnalm.benchmark.scoring.metrics import single_score
 from dnalm.benchmark.tasks.labels import decide
 
-STARTUP = 10  # trials before a trial may be pruned or a sampler learns from the others
-NUMBERS = 1 << 28  # weights that are trained at once; more trials than that take turns
-TIMED = 3  # steps that the prediction of the time is made from
+STARTUP_TRIALS = 10  # trials before one may be pruned or the sampler learns from the others
+MAX_WEIGHTS = 1 << 28  # trained at once, 1 GiB in float32; more trials than that take turns
+TIMED_STEPS = 3  # that the prediction of the time is made from
 
 
 @dataclass(kw_only=True)
 class Trial:
-    """One design and its mean validation score after each epoch; `spreads` are their SDs.
+    """A trial: hyperparameters and the mean validation score and SD (`spreads`) of each epoch.
 
     `unscored` counts the splits whose validation rows define no score.
     """
 
     number: int
-    design: Design
+    hyperparameters: Hyperparameters
     scores: list[float]
     spreads: list[float]
     state: str = "complete"  # or pruned, or diverged
@@ -52,11 +61,11 @@ class Trial:
 
 
 def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
-    """Return the trials of one feature set, by TPE (seeded) or all points of the grid.
+    """Return the trials of one feature set, sampled by TPE (seeded) or all points of the grid.
 
     `config.together` trials are drawn at once and those of similar width trained at once. After
     `prune_after` epochs a trial whose best score so far is below the median that earlier trials
-    had by then is given up.
+    had by then is pruned.
     """
     import optuna  # here alone: no other method needs it
 
@@ -64,12 +73,15 @@ def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(
-            seed=config.seed, n_startup_trials=STARTUP, constant_liar=True
+            # The liar counts pending trials as bad: those drawn together do not crowd one place.
+            seed=config.seed,
+            n_startup_trials=STARTUP_TRIALS,
+            constant_liar=True,
         ),
         pruner=optuna.pruners.NopPruner()
         if config.prune_after is None
         else optuna.pruners.MedianPruner(
-            n_startup_trials=STARTUP, n_warmup_steps=config.prune_after
+            n_startup_trials=STARTUP_TRIALS, n_warmup_steps=config.prune_after
         ),
     )
     trials = config.trials
@@ -81,15 +93,15 @@ def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
     finished: list[Trial] = []
     states = optuna.trial.TrialState
     while len(finished) < trials:
-        asked = [study.ask() for _ in range(min(config.together, trials - len(finished)))]
+        pending = [study.ask() for _ in range(min(config.together, trials - len(finished)))]
         drawn = [
-            Trial(number=one.number, design=suggest(one, config), scores=[], spreads=[])
-            for one in asked
+            Trial(number=one.number, hyperparameters=suggest(one, config), scores=[], spreads=[])
+            for one in pending
         ]
-        reports = {one.number: one for one in asked}
+        reports = {one.number: one for one in pending}
         for group in _groups(drawn, rows):
             _train(group, rows, config, metric, reports)
-        for one, trial in zip(asked, drawn, strict=True):
+        for one, trial in zip(pending, drawn, strict=True):
             value, _ = trial.score
             if trial.state == "pruned":
                 study.tell(one, state=states.PRUNED)
@@ -102,28 +114,28 @@ def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
 
 
 def _groups(trials: Sequence[Trial], rows: SplitRows) -> Iterator[list[Trial]]:
-    """Yield trials that are trained at once: widths within a factor of 2, equally deep."""
+    """Yield groups of trials to train at once: equally deep, widths within a factor of 2."""
 
     def size(trial: Trial) -> tuple[int, int]:
-        return len(trial.design.units), (max(trial.design.units) - 1).bit_length()
+        return len(trial.hyperparameters.units), (max(trial.hyperparameters.units) - 1).bit_length()
 
     for (_, bits), same in itertools.groupby(sorted(trials, key=size), key=size):
         members = list(same)
         weights = len(rows.splits) * 2**bits * max(rows.values.shape[1], 2**bits)
-        most = max(1, NUMBERS // weights)
+        most = max(1, MAX_WEIGHTS // weights)
         yield from (members[at : at + most] for at in range(0, len(members), most))
 
 
 def make_networks(trials: Sequence[Trial], rows: SplitRows, config: MlpConfig) -> Networks:
-    """Return the trials' networks before their first step; they depend on seed and number alone."""
+    """Return the trials' networks before their first step, by the seed and their numbers alone."""
     seeds = [int(np.random.default_rng([config.seed, t.number]).integers(2**62)) for t in trials]
-    designs = [trial.design for trial in trials]
+    settings = [trial.hyperparameters for trial in trials]
     width = rows.values.shape[1]
-    return Networks(designs, seeds, len(rows.splits), width, rows.classes, rows.device)
+    return Networks(settings, seeds, len(rows.splits), width, rows.classes, rows.device)
 
 
 def train_epoch(networks: Networks, rows: SplitRows, config: MlpConfig, epoch: int) -> None:
-    """Take every training row of every split once; the order depends on seed and epoch alone."""
+    """Train on every row of every split once; the order depends on seed and epoch alone."""
     random = np.random.default_rng([config.seed, epoch])
     for values, labels, counted in rows.batches(config.batch_size, random):
         networks.step(values, labels, counted, rows.kind)
@@ -134,10 +146,10 @@ def _train(
 ) -> None:
     networks = make_networks(trials, rows, config)
     validation = [split.validation for split in rows.splits]
-    places = rows.places(validation)
+    positions = rows.positions(validation)
     for epoch in range(1, config.epochs + 1):
         train_epoch(networks, rows, config, epoch)
-        logits = networks.predict(rows.rows(places))
+        logits = networks.predict(rows.rows(positions))
         kept = []
         for position, trial in enumerate(trials):
             own = logits[:, position]
@@ -165,42 +177,44 @@ def _train(
 
 
 def _score(
-    rows: SplitRows, logits: torch.Tensor, split: int, places: np.ndarray, metric: str
+    rows: SplitRows, logits: torch.Tensor, split: int, positions: np.ndarray, metric: str
 ) -> float:
-    outputs = rows.outputs(logits, split, len(places))
-    return single_score(metric, rows.truth[places], decide(outputs, rows.kind), outputs, rows.kind)
+    outputs = rows.outputs(logits, split, len(positions))
+    return single_score(
+        metric, rows.truth[positions], decide(outputs, rows.kind), outputs, rows.kind
+    )
 
 
 def predict_seconds(rows: SplitRows, config: MlpConfig) -> float:
-    """Return how long the trials of one feature set would take without pruning, measured in steps.
+    """Return the predicted seconds of one feature set's trials without pruning, from timed steps.
 
-    By as many networks in the middle of the ranges as are trained at once; validation comes on top.
+    Of as many networks in the middle of the ranges as are trained at once; validation comes on top.
     """
     middle = round((config.units[0] * config.units[-1]) ** 0.5)
-    design = Design(
+    hyperparameters = Hyperparameters(
         units=(middle,) * max(config.layers),
         activation=config.activations[0],
         learning_rate=config.learning_rate[0],
     )
     count = len(list_points(config)) if config.sampler == "grid" else config.trials
     drawn = [
-        Trial(number=number, design=design, scores=[], spreads=[])
+        Trial(number=number, hyperparameters=hyperparameters, scores=[], spreads=[])
         for number in range(min(config.together, count))
     ]
     trials = next(_groups(drawn, rows))
     networks = make_networks(trials, rows, config)
     random = np.random.default_rng(0)
-    batches = list(itertools.islice(rows.batches(config.batch_size, random), TIMED))
-    for step in range(1 + TIMED):
+    batches = list(itertools.islice(rows.batches(config.batch_size, random), TIMED_STEPS))
+    for step in range(1 + TIMED_STEPS):
         if step == 1:  # the first also loads libraries and kernels
             started = _now(rows)
         networks.step(*batches[step % len(batches)], rows.kind)
-    an_epoch = (_now(rows) - started) / TIMED * rows.steps(config.batch_size)
+    an_epoch = (_now(rows) - started) / TIMED_STEPS * rows.steps(config.batch_size)
     return an_epoch * config.epochs * count / len(trials)
 
 
 def _now(rows: SplitRows) -> float:
-    """Return the time in seconds at which all that was begun is done."""
+    """Return the time in seconds once the device has finished what was queued."""
     if rows.values.is_cuda:
         torch.cuda.synchronize()
     return time.monotonic()

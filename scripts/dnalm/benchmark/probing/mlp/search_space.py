@@ -1,4 +1,4 @@
-"""The networks that are tried: drawn by a sampler, or all points of a grid."""
+"""Search space of the MLP probe: hyperparameters drawn by a sampler, or all points of a grid."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,7 +10,11 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class MlpConfig:
-    """What is searched, each range from its first to its last value, and how a trial is trained."""
+    """The section `mlp` of the config: search space, sampler and training of a trial.
+
+    `layers` and `activations` are choices; `units` and `learning_rate` ranges from their first to
+    their last value.
+    """
 
     layers: Sequence[int]
     units: Sequence[int]
@@ -29,21 +33,24 @@ class MlpConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Design:
-    """The hyper-parameters of one trial: units of its one or two hidden layers, and the rest."""
+class Hyperparameters:
+    """Hyperparameters of one trial: units of each hidden layer, activation, learning rate."""
 
     units: tuple[int, ...]
     activation: str
     learning_rate: float
 
 
-def suggest(trial: Any, config: MlpConfig) -> Design:
-    """Return what the sampler suggests; it is asked for the second layer's units only with one."""
+def suggest(trial: Any, config: MlpConfig) -> Hyperparameters:
+    """Return the hyperparameters that an Optuna trial suggests.
+
+    The space is conditional: the second layer's units are suggested only where there is one.
+    """
     layers = trial.suggest_categorical("layers", list(config.layers))
     low, high = config.units[0], config.units[-1]
     units = [trial.suggest_int(f"units_{i}", low, high, log=True) for i in range(1, layers + 1)]
     low, high = config.learning_rate[0], config.learning_rate[-1]
-    return Design(
+    return Hyperparameters(
         units=tuple(units),
         activation=trial.suggest_categorical("activation", list(config.activations)),
         learning_rate=trial.suggest_float("learning_rate", low, high, log=True),
@@ -51,7 +58,7 @@ def suggest(trial: Any, config: MlpConfig) -> Design:
 
 
 def list_points(config: MlpConfig) -> list[dict[str, Any]]:
-    """Return all points of the grid: `points` of every range, evenly spaced in its logarithm.
+    """Return all points of the grid, as Optuna parameters: `points` of every range, log-spaced.
 
     Each comes once: a short range of units holds fewer whole numbers than `points`.
     """

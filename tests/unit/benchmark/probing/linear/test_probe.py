@@ -88,9 +88,9 @@ def test_the_ten_test_scores_equal_scikit_learn_by_hand_with_another_solver(
         assert ours["f1"] == pytest.approx(f1_score(truth, theirs, average=average), abs=1e-6)
         assert ours["accuracy"] == pytest.approx(np.mean(truth == theirs), abs=1e-6)
         assert ours["auc"] == pytest.approx(area, abs=1e-6)
-        told = result.predictions.query("fold == @ours.fold")
-        assert told["prediction"].tolist() == theirs.tolist()
-        assert told["label"].tolist() == truth.tolist()
+        predicted = result.predictions.query("fold == @ours.fold")
+        assert predicted["prediction"].tolist() == theirs.tolist()
+        assert predicted["label"].tolist() == truth.tolist()
 
 
 def test_every_validation_score_equals_a_fit_from_zero():
@@ -324,7 +324,7 @@ def test_feature_sets_that_were_finished_before_are_not_fitted_again(tmp_path, m
         {"features": features | {"layer.2": features["layer.2"] * 2}},
     ):
         assert selected(**changes)["feature"] == "layer.1"
-    for name in ("GRADIENT", "GAP", "CERTIFIED"):
+    for name in ("MAX_GRADIENT", "TARGET_GAP", "MAX_CERTIFIED_GAP"):
         with monkeypatch.context() as patch:
             patch.setattr(f"dnalm.benchmark.probing.linear.probe.{name}", 1e-5)
             assert selected()["feature"] == "layer.1"
@@ -365,9 +365,9 @@ def test_labels_of_several_and_numbers_are_probed_by_their_own_metrics(kind, sol
     labels = 10 * signal + 70 if kind == "regression" else (signal > 0.5).astype(int)
     table["label"] = list(labels)
     noise = generator.normal(size=(600, 6)).astype(np.float32)
-    told = np.concatenate([signal + 0.5 * noise[:, :2], noise], axis=1).astype(np.float32)
+    informative = np.concatenate([signal + 0.5 * noise[:, :2], noise], axis=1).astype(np.float32)
     config = replace(CONFIG, solver=solver)
-    result = probe({"layer.1": noise, "layer.2": told}, table, kind, config, threads=1)
+    result = probe({"layer.1": noise, "layer.2": informative}, table, kind, config, threads=1)
     metric = {"multilabel": "auc_mean", "regression": "pearson_mean"}[kind]
     assert result.selected["feature"] == "layer.2"
     assert f"validation_{metric}_mean" in result.grid[0]

@@ -15,9 +15,9 @@ from dnalm.benchmark.probing.linear import solver as solvers
 from dnalm.benchmark.probing.linear.batched import fit_grid
 from dnalm.benchmark.probing.linear.certificate import certify
 from dnalm.benchmark.probing.linear.features import SharedFeatures
-from dnalm.benchmark.probing.linear.problems import Stack
+from dnalm.benchmark.probing.linear.problems import ProblemGrid
 from dnalm.benchmark.probing.linear.solver import Rows, SolverConfig, solve
-from dnalm.benchmark.probing.linear.tolerances import CERTIFIED
+from dnalm.benchmark.probing.linear.tolerances import MAX_CERTIFIED_GAP
 from dnalm.errors import InputError
 
 PENALTIES = [1e-4, 1e-2, 1.0, 100.0]
@@ -98,7 +98,7 @@ def test_every_objective_is_that_of_scikit_learns_exact_optimum(case):
             weights = fits.weights[split, number] * scaler.scale_
             intercepts = fits.intercepts[split, number] + fits.weights[split, number] @ scaler.mean_
             ours = objective(features, labels, training, penalty, weights, intercepts)
-            assert -1e-9 <= ours / best - 1 <= CERTIFIED
+            assert -1e-9 <= ours / best - 1 <= MAX_CERTIFIED_GAP
             # The certificate is a bound (up to the optimum's own rounding).
             assert ours / best - 1 <= fits.gaps[split, number] + 1e-9
             theirs = model.predict_proba(scaler.transform(features[others].astype(np.float64)))
@@ -112,13 +112,13 @@ def test_an_optimum_is_certified_and_what_lies_beside_it_is_refused(classes):
     training = make_parts(400, 2)[0][0]
     best, model, _ = optimum(features, labels, training, 1.0)
     masks = np.isin(np.arange(400), training)[None]
-    stack = Stack(labels, masks, [1.0], "multiclass", "cpu")
+    grid = ProblemGrid(labels, masks, [1.0], "multiclass", "cpu")
     shared = SharedFeatures(features, masks, "cpu", torch.float64)
 
     def bound(weights, intercepts):
-        solution = stack.start(12)
+        solution = grid.start(12)
         solution.weights[0], solution.intercepts[0] = map(torch.tensor, (weights, intercepts))
-        (gap,) = certify(shared, stack.problems(torch.tensor([0]), torch.float64), solution)
+        (gap,) = certify(shared, grid.problems(torch.tensor([0]), torch.float64), solution)
         found = solution.weights[0].numpy(), solution.intercepts[0].numpy()
         return float(gap), objective(features, labels, training, 1.0, *found) / best - 1
 
@@ -130,7 +130,7 @@ def test_an_optimum_is_certified_and_what_lies_beside_it_is_refused(classes):
     # Numbers that are none count as 0, from where a fit can start again.
     for factor in (0, -1, 1.01, np.nan):
         gap, excess = bound(factor * model.coef_, model.intercept_)
-        assert excess > CERTIFIED
+        assert excess > MAX_CERTIFIED_GAP
         assert gap >= excess
 
 
@@ -193,7 +193,7 @@ def test_one_row_in_a_hundred_and_a_penalty_too_weak_for_float32_are_fitted_too(
         weights = fits.weights[split, 1] * scaler.scale_
         intercepts = fits.intercepts[split, 1] + fits.weights[split, 1] @ scaler.mean_
         ours = objective(features, labels, training, 1e6, weights, intercepts)
-        assert abs(ours / best - 1) <= CERTIFIED
+        assert abs(ours / best - 1) <= MAX_CERTIFIED_GAP
 
 
 def test_a_split_that_lacks_a_class_is_left_to_scikit_learn(caplog):
@@ -211,7 +211,7 @@ def test_a_split_that_lacks_a_class_is_left_to_scikit_learn(caplog):
     assert (outcomes[1][2].outputs[:, 2] == 0).all()
 
 
-def test_what_is_not_certified_is_fitted_again_and_what_fails_twice_is_told():
+def test_what_is_not_certified_is_fitted_again_and_what_fails_twice_is_reported():
     features, labels = make_rows(600, 40, 2)
     parts = make_parts(600, 2)
     few = SolverConfig(solver="batched", max_iterations=6, device="cpu")
@@ -236,7 +236,7 @@ def test_fits_that_are_made_again_come_back_in_their_places_though_penalties_rep
     assert [one.gap for one in again] == [None, None]
 
 
-def test_a_device_that_is_not_there_is_told_in_a_sentence(monkeypatch):
+def test_a_device_that_is_not_there_is_an_error_of_one_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     features, labels = make_rows(60, 4, 2)
     config = SolverConfig(solver="batched", max_iterations=9, device="cuda")
@@ -249,18 +249,18 @@ def test_auto_takes_the_batched_solver_where_there_is_work_for_it(monkeypatch):
     parts = make_parts(300, 2)
     auto = SolverConfig(solver="auto", max_iterations=500, device="cpu")
     (few, _), _ = fit(features, labels, parts, [0.1, 1.0], "binary", 2, auto)
-    monkeypatch.setattr(solvers, "SMALL", 1e3)
+    monkeypatch.setattr(solvers, "MIN_BATCHED_PRODUCTS", 1e3)
     (many, _), _ = fit(features, labels, parts, [0.1, 1.0], "binary", 2, auto)
     assert few.gap is None
-    assert many.gap <= CERTIFIED
+    assert many.gap <= MAX_CERTIFIED_GAP
     np.testing.assert_allclose(few.outputs, many.outputs, atol=3e-3)
 
 
 def test_features_too_wide_for_the_batched_solver_are_left_to_scikit_learn(monkeypatch, caplog):
     features, labels = make_rows(300, 30, 2)
     parts = make_parts(300, 2)
-    monkeypatch.setattr(solvers, "MOST_FEATURES", 29)
-    monkeypatch.setattr(solvers, "SMALL", 0)
+    monkeypatch.setattr(solvers, "MAX_BATCHED_FEATURES", 29)
+    monkeypatch.setattr(solvers, "MIN_BATCHED_PRODUCTS", 0)
     for name in ("auto", "batched"):
         assert not caplog.text
         config = SolverConfig(solver=name, max_iterations=500, device="cpu")
@@ -293,7 +293,7 @@ def test_every_label_of_several_is_a_logistic_regression_of_its_own():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of the label that is never given
                 expected = model.fit(fitted, labels[training]).predict_proba(predicted)
-            assert batched[split][number].gap <= CERTIFIED
+            assert batched[split][number].gap <= MAX_CERTIFIED_GAP
             assert single[split][number].gap is None
             np.testing.assert_allclose(batched[split][number].outputs, expected, atol=3e-3)
             np.testing.assert_allclose(single[split][number].outputs, expected, atol=1e-5)
@@ -318,7 +318,7 @@ def test_numbers_are_fitted_as_by_ridge_on_standardised_targets(targets):
                 transformer=StandardScaler(),
             ).fit(features[training].astype(np.float64), labels[training])
             expected = model.predict(features[others].astype(np.float64))
-            assert batched[split][number].gap <= CERTIFIED
+            assert batched[split][number].gap <= MAX_CERTIFIED_GAP
             assert single[split][number].gap is None
             for outcomes in (batched, single):
                 assert outcomes[split][number].outputs.shape == (len(others), targets)

@@ -1,4 +1,4 @@
-"""The network probe against plain PyTorch, planted signals, and what a killed job leaves."""
+"""The MLP probe against plain PyTorch, planted signals, and what a killed job leaves."""
 
 import logging
 from dataclasses import replace
@@ -22,7 +22,7 @@ from dnalm.benchmark.probing.mlp.search import (
     search,
     train_epoch,
 )
-from dnalm.benchmark.probing.mlp.search_space import Design, MlpConfig
+from dnalm.benchmark.probing.mlp.search_space import Hyperparameters, MlpConfig
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.errors import InputError
 from dnalm.files import write_json
@@ -43,16 +43,16 @@ CONFIG = MlpConfig(
     device="cpu",
     seed=1,
 )
-DESIGNS = {
+HYPERPARAMETERS = {
     1: [
-        Design(units=(16,), activation="relu", learning_rate=1e-2),
-        Design(units=(9,), activation="tanh", learning_rate=3e-3),
-        Design(units=(5,), activation="relu", learning_rate=3e-2),
+        Hyperparameters(units=(16,), activation="relu", learning_rate=1e-2),
+        Hyperparameters(units=(9,), activation="tanh", learning_rate=3e-3),
+        Hyperparameters(units=(5,), activation="relu", learning_rate=3e-2),
     ],
     2: [
-        Design(units=(16, 4), activation="relu", learning_rate=1e-2),
-        Design(units=(9, 12), activation="tanh", learning_rate=3e-3),
-        Design(units=(5, 16), activation="relu", learning_rate=3e-2),
+        Hyperparameters(units=(16, 4), activation="relu", learning_rate=1e-2),
+        Hyperparameters(units=(9, 12), activation="tanh", learning_rate=3e-3),
+        Hyperparameters(units=(5, 16), activation="relu", learning_rate=3e-2),
     ],
 }
 
@@ -78,9 +78,11 @@ def make_checkerboard(rows: int, seed: int = 0):
     )
 
 
-def plain(networks: Networks, split: int, trial: int, design: Design) -> torch.nn.Sequential:
+def plain(
+    networks: Networks, split: int, trial: int, hyperparameters: Hyperparameters
+) -> torch.nn.Sequential:
     """Return the same network as PyTorch's own layers."""
-    sizes = [networks.weights[0].shape[-1], *design.units, networks.weights[-1].shape[2]]
+    sizes = [networks.weights[0].shape[-1], *hyperparameters.units, networks.weights[-1].shape[2]]
     layers = []
     for weights, biases, (width, out) in zip(
         networks.weights, networks.biases, pairwise(sizes), strict=True
@@ -89,7 +91,10 @@ def plain(networks: Networks, split: int, trial: int, design: Design) -> torch.n
         with torch.no_grad():
             linear.weight.copy_(weights[split, trial, :out, :width])
             linear.bias.copy_(biases[split, trial, :out, 0])
-        layers += [linear, torch.nn.ReLU() if design.activation == "relu" else torch.nn.Tanh()]
+        layers += [
+            linear,
+            torch.nn.ReLU() if hyperparameters.activation == "relu" else torch.nn.Tanh(),
+        ]
     return torch.nn.Sequential(*layers[:-1])
 
 
@@ -100,10 +105,10 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("depth", DESIGNS)
+@pytest.mark.parametrize("depth", HYPERPARAMETERS)
 @pytest.mark.parametrize("kind", LOSSES)
-def test_stacked_networks_train_as_each_alone_does_in_plain_pytorch(kind, depth):
-    designs = DESIGNS[depth]
+def test_batched_networks_train_as_each_alone_does_in_plain_pytorch(kind, depth):
+    settings = HYPERPARAMETERS[depth]
     generator = np.random.default_rng(2)
     features = (generator.normal(size=(130, 7)) * 10.0 ** np.arange(-3, 4)).astype(np.float32)
     labels = {
@@ -113,12 +118,10 @@ def test_stacked_networks_train_as_each_alone_does_in_plain_pytorch(kind, depth)
     }[kind]
     splits = Splits(make_table(labels, 10, 3), kind)
     rows = SplitRows(features, splits, kind, "cpu")
-    networks = Networks(designs, [1, 2, 3], 3, 7, 3, "cpu")
-    alone = {
-        (s, t): plain(networks, s, t, design) for s in range(3) for t, design in enumerate(designs)
-    }
+    networks = Networks(settings, [1, 2, 3], 3, 7, 3, "cpu")
+    alone = {(s, t): plain(networks, s, t, one) for s in range(3) for t, one in enumerate(settings)}
     optimizers = {
-        key: torch.optim.Adam(module.parameters(), lr=designs[key[1]].learning_rate)
+        key: torch.optim.Adam(module.parameters(), lr=settings[key[1]].learning_rate)
         for key, module in alone.items()
     }
     config = replace(CONFIG, batch_size=33)
@@ -146,7 +149,7 @@ def test_stacked_networks_train_as_each_alone_does_in_plain_pytorch(kind, depth)
         values = torch.from_numpy(scaler.transform(features.astype(np.float64))).float()
         with torch.no_grad():
             expected = module(values)
-        found = networks.predict(rows.rows(rows.places([np.arange(130)] * 3)))[s, t]
+        found = networks.predict(rows.rows(rows.positions([np.arange(130)] * 3)))[s, t]
         torch.testing.assert_close(found, expected, atol=2e-4, rtol=2e-4)
 
 
@@ -163,7 +166,7 @@ def test_splits_of_unlike_sizes_train_in_as_many_steps_and_none_on_nothing():
     assert counts.sum(axis=0).tolist() == [81, 80]
     assert counts.min() >= 3
     assert counts.max() <= 4
-    networks = Networks(DESIGNS[2], [1, 2, 3], 2, 5, 2, "cpu")
+    networks = Networks(HYPERPARAMETERS[2], [1, 2, 3], 2, 5, 2, "cpu")
     train_epoch(networks, rows, replace(CONFIG, batch_size=4), 1)
     assert all(torch.isfinite(array).all() for array in networks.parameters)
 
@@ -191,15 +194,18 @@ def test_every_row_of_an_epoch_comes_once_even_where_a_split_has_fewer_rows_than
 def test_a_trial_does_not_depend_on_the_trials_beside_it():
     features, labels = make_checkerboard(200)
     rows = SplitRows(features, Splits(make_table(labels, 40, 2), "binary"), "binary", "cpu")
-    trials = [Trial(number=i, design=d, scores=[], spreads=[]) for i, d in enumerate(DESIGNS[2])]
+    trials = [
+        Trial(number=i, hyperparameters=one, scores=[], spreads=[])
+        for i, one in enumerate(HYPERPARAMETERS[2])
+    ]
     together, alone = (make_networks(some, rows, CONFIG) for some in (trials, trials[1:2]))
     for epoch in range(3):
         train_epoch(together, rows, CONFIG, epoch)
         if epoch == 1:
             together.take([1, 2])
         train_epoch(alone, rows, CONFIG, epoch)
-    places = rows.places([np.arange(50)] * 2)
-    found, expected = (net.predict(rows.rows(places))[:, 0] for net in (together, alone))
+    positions = rows.positions([np.arange(50)] * 2)
+    found, expected = (net.predict(rows.rows(positions))[:, 0] for net in (together, alone))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -249,7 +255,7 @@ def test_neither_the_choice_nor_the_networks_see_the_test_rows():
     pd.testing.assert_frame_equal(before.predictions[kept], after.predictions[kept])
 
 
-def test_the_search_learns_from_its_trials_and_gives_bad_ones_up():
+def test_the_search_learns_from_its_trials_and_prunes_bad_ones():
     values, labels = make_checkerboard(300)
     rows = SplitRows(values, Splits(make_table(labels, 60, 2), "binary"), "binary", "cpu")
     config = replace(CONFIG, trials=40, learning_rate=[1e-6, 1e-1], prune_after=2)
@@ -259,21 +265,21 @@ def test_the_search_learns_from_its_trials_and_gives_bad_ones_up():
     pruned = [trial for trial in trials if trial.state == "pruned"]
     assert pruned
     assert all(2 <= len(trial.scores) < config.epochs for trial in pruned)
-    rates = [trial.design.learning_rate for trial in trials]
+    rates = [trial.hyperparameters.learning_rate for trial in trials]
     # Steps of 1e-6 lead nowhere: once it has learned that, the sampler looks at the other end.
     assert np.median(rates[20:]) > 3 * np.median(rates[:10])
     for trial in trials:
-        assert all(8 <= units <= 32 for units in trial.design.units)
+        assert all(8 <= units <= 32 for units in trial.hyperparameters.units)
 
 
 def test_a_grid_holds_every_combination_once():
     values, labels = make_checkerboard(120)
     rows = SplitRows(values, Splits(make_table(labels, 20, 2), "binary"), "binary", "cpu")
     trials = search(rows, replace(CONFIG, sampler="grid", epochs=1), "mcc")
-    designs = {trial.design for trial in trials}
-    assert len(trials) == len(designs) == 2 * 2 * (2 + 4)
-    assert {unit for design in designs for unit in design.units} == {8, 32}
-    assert {design.learning_rate for design in designs} == {1e-3, 1e-1}
+    settings = {trial.hyperparameters for trial in trials}
+    assert len(trials) == len(settings) == 2 * 2 * (2 + 4)
+    assert {unit for one in settings for unit in one.units} == {8, 32}
+    assert {one.learning_rate for one in settings} == {1e-3, 1e-1}
 
 
 def test_a_grid_of_few_whole_numbers_of_units_holds_each_once():
@@ -282,12 +288,12 @@ def test_a_grid_of_few_whole_numbers_of_units_holds_each_once():
     config = replace(
         CONFIG, sampler="grid", epochs=1, layers=[1], units=[2, 3], points=4, activations=["tanh"]
     )
-    designs = [trial.design for trial in search(rows, config, "mcc")]
-    assert len(designs) == len(set(designs)) == 2 * 4
-    assert {design.units for design in designs} == {(2,), (3,)}
+    settings = [trial.hyperparameters for trial in search(rows, config, "mcc")]
+    assert len(settings) == len(set(settings)) == 2 * 4
+    assert {one.units for one in settings} == {(2,), (3,)}
 
 
-def test_a_trial_that_diverges_is_told_and_never_chosen():
+def test_a_trial_that_diverges_is_reported_and_never_chosen():
     values, labels = make_checkerboard(200)
     config = replace(CONFIG, learning_rate=[1e-2, 1e30], trials=10, epochs=4)
     table = make_table(labels, 40, 2)
@@ -298,7 +304,9 @@ def test_a_trial_that_diverges_is_told_and_never_chosen():
 
 
 def test_what_a_trial_scored_before_it_diverged_counts_nothing():
-    trial = Trial(number=0, design=DESIGNS[1][0], scores=[0.8, 0.9], spreads=[0.1, 0.2])
+    trial = Trial(
+        number=0, hyperparameters=HYPERPARAMETERS[1][0], scores=[0.8, 0.9], spreads=[0.1, 0.2]
+    )
     assert (trial.best, trial.score) == (2, (0.9, 0.2))
     trial.state = "diverged"
     assert trial.best == 0
@@ -315,7 +323,7 @@ def test_where_every_trial_diverges_nothing_is_chosen():
         mlp_probe({"layer.1": values}, table, "binary", config, threads=1)
 
 
-def test_a_split_whose_validation_rows_lack_a_class_counts_in_no_mean_and_is_told(caplog):
+def test_a_split_whose_validation_rows_lack_a_class_counts_in_no_mean_and_is_reported(caplog):
     values, labels = make_checkerboard(300)
     table = make_table(labels, 100, 3)
     none = (table["split"] == "train") & table["folds"].map(lambda folds: 0 in folds)
@@ -328,7 +336,9 @@ def test_a_split_whose_validation_rows_lack_a_class_counts_in_no_mean_and_is_tol
     assert "in 1 splits the validation rows do not define auc" in caplog.text
 
 
-def test_the_time_is_told_without_that_of_the_first_step_and_for_the_trials_there_are(monkeypatch):
+def test_the_time_is_predicted_without_that_of_the_first_step_and_for_the_trials_there_are(
+    monkeypatch,
+):
     values, labels = make_checkerboard(100)
     rows = SplitRows(values, Splits(make_table(labels, 20, 2), "binary"), "binary", "cpu")
     step, calls, clock = Networks.step, [], SimpleNamespace(time=0.0)
@@ -348,12 +358,12 @@ def test_the_time_is_told_without_that_of_the_first_step_and_for_the_trials_ther
     assert set(calls) == {3}
     # No more are timed than are trained at once: here one by one.
     calls.clear()
-    monkeypatch.setattr("dnalm.benchmark.probing.mlp.search.NUMBERS", 1)
+    monkeypatch.setattr("dnalm.benchmark.probing.mlp.search.MAX_WEIGHTS", 1)
     assert predict_seconds(rows, config) == 30
     assert set(calls) == {1}
 
 
-def test_a_device_that_is_not_there_is_told_in_a_sentence(monkeypatch):
+def test_a_device_that_is_not_there_is_an_error_of_one_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     values, labels = make_checkerboard(60)
     table, config = make_table(labels, 20, 2), replace(CONFIG, device="cuda")
@@ -386,5 +396,5 @@ def test_feature_sets_that_were_finished_before_are_not_searched_again(
     chosen = run()
     assert chosen.selected["feature"] == "layer.2"
     assert chosen.grid[:3] == first.grid[:3]
-    monkeypatch.setattr("dnalm.benchmark.probing.mlp.probe.STARTUP", 2)
+    monkeypatch.setattr("dnalm.benchmark.probing.mlp.probe.STARTUP_TRIALS", 2)
     assert run().grid == first.grid
