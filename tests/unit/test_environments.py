@@ -13,7 +13,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PINS = {
     line.split("==")[0].lower(): line.split("==")[1]
-    for line in (ROOT / "constraints.txt").read_text().split()
+    for name in ("constraints.txt", "constraints-dev.txt")
+    for line in (ROOT / name).read_text().split()
 }
 
 
