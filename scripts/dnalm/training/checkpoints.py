@@ -35,6 +35,11 @@ COUNTS = ("step", "tokens", "thin_windows", "skipped_steps")  # what training ha
 logger = logging.getLogger(__name__)
 
 
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Return where the checkpoint of a step lies in a folder of checkpoints."""
+    return folder / f"step-{step:08d}"
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints in `folder`, oldest first; temporary folders are none."""
     if not folder.exists():

@@ -1,4 +1,4 @@
-"""By what states of training and held-out windows are told apart."""
+"""Fingerprints: of what decides a run's weights, and of the windows held out from it."""
 
 import hashlib
 import json
@@ -66,7 +66,7 @@ def state_hash(run: Mapping[str, Any], manifest: Mapping[str, Any], kmer_counts:
     return hashlib.sha256(canonical.encode()).hexdigest()[:DIGITS]
 
 
-def name_windows(manifest: Mapping[str, Any], *files: str | Path) -> str:
+def windows_hash(manifest: Mapping[str, Any], *files: str | Path) -> str:
     """Return 16 hexadecimal digits that change with files of held-out windows or their genomes.
 
     The names of genomes count here: what is measured of each stands under its name.

@@ -20,18 +20,18 @@ AGAIN = "run the same command again to continue"
 class Stop:
     """An end of training before the last step, with everything saved.
 
-    `reason` stands after "stopped by"; `asked` are the reasons of all processes, None where one
-    had none of its own; `gained` steps were made since the start.
+    `reason` stands after "stopped by"; `requests` are the reasons of all processes,
+    None where one had none of its own; `gained` steps were made since the start.
     """
 
     reason: str
-    asked: tuple[str | None, ...]
+    requests: tuple[str | None, ...]
     gained: int
 
     @property
     def is_final(self) -> bool:
         """Whether somebody wants an end: `scancel`, Ctrl-C of Snakemake, a preemption."""
-        return signal.SIGTERM.name in self.asked
+        return signal.SIGTERM.name in self.requests
 
 
 def find_job(environ: Mapping[str, str]) -> str | None:
@@ -64,7 +64,7 @@ def ask_seconds_left(job: str) -> float | None:
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
-def go_on(stop: Stop, *, job: str | None, scheduled: bool) -> str:
+def requeue(stop: Stop, *, job: str | None, scheduled: bool) -> str:
     """See to it that a stopped run goes on where that is wanted; return what happens next.
 
     A job of Slurm whose time limit we were told (`scheduled`) goes back into the queue when it was

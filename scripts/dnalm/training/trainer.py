@@ -32,7 +32,7 @@ from dnalm.training.settings import Operation, PretrainConfig
 from dnalm.training.sharding import arrange
 from dnalm.training.writer import Writer
 
-ELSEWHERE = "another process"  # a reason to stop that this process had not itself
+STOPPED_ELSEWHERE = "another process"  # a reason to stop that this process had not itself
 logger = logging.getLogger(__name__)
 
 
@@ -151,10 +151,10 @@ class Trainer:
         )
 
     def _step(self, batch: StepBatch, interruption: Interruption) -> str | None:
-        """Make one step; return why to stop when any process was asked to."""
-        asked = interruption.reason or ("a failure to save" if self.writer.has_failed else None)
+        """Make one step; return why to stop when any process wants to."""
+        request = interruption.reason or ("a failure to save" if self.writer.has_failed else None)
         weight, thin, stop, overdue = self.group.sum_numbers(
-            batch.weight, batch.thin, bool(asked), self._is_overdue()
+            batch.weight, batch.thin, bool(request), self._is_overdue()
         )
         self.overdue = bool(overdue)
         if weight:
@@ -166,7 +166,7 @@ class Trainer:
         self.done["tokens"] += self.batches.tokens_per_step
         self.done["thin_windows"] += int(thin)
         self.done["skipped_steps"] += not weight
-        return (asked or ELSEWHERE) if stop else None
+        return (request or STOPPED_ELSEWHERE) if stop else None
 
     def _accumulate(self, part: MicroBatch, step: int, index: int) -> None:
         """Add the gradient of the summed loss of one pass."""

@@ -25,6 +25,7 @@ from dnalm.training.checkpoints import (
     PROGRESS,
     SHARDS,
     TOTALS,
+    checkpoint_path,
     list_checkpoints,
 )
 from dnalm.training.distributed import Group
@@ -120,7 +121,7 @@ class Writer:
         begun: float,
     ) -> None:
         """Complete in the first process what `write` leaves in `temporary`."""
-        path = self._folder / f"step-{self._step:08d}"
+        path = checkpoint_path(self._folder, self._step)
         try:
             write()
             files = [file for file in sorted(temporary.rglob("*")) if file.is_file()]
