@@ -1,4 +1,4 @@
-"""From a command line to finished weights, with one process or many.
+"""Pre-training from a command line to finished weights, with one process or many.
 
     python scripts/pretrain.py --run run.json --operation operation.json ...
 

@@ -21,13 +21,15 @@ from dnalm.download.checksums import check_downloaded
 from dnalm.download.disk_space import NoSpaceError
 from dnalm.download.download import download
 from dnalm.download.file_locks import hold
-from dnalm.download.transfer import Patience
+from dnalm.download.transfer import RetryPolicy
 from dnalm.errors import InputError
 
 DATA = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 GZIPPED = gzip.compress(DATA)
-PATIENCE = Patience(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=30, report_every=3600)
+RETRY_POLICY = RetryPolicy(
+    attempts=3, first_wait=0.01, longest_wait=0.05, timeout=30, report_every=3600
+)
 PAGE = b"\n<!DOCTYPE HTML><html><body>Please log in</body></html>"
 PETABYTE = 10**15
 
@@ -198,7 +200,7 @@ def fetch(server, tmp_path):
         settings = {"sha256": None, "md5": None, "mirror": None} | options
         destination = tmp_path / "downloads" / "x.fa.gz"
         settings |= {"lock_path": tmp_path / "lock.tsv"}
-        download(urls or (server.url(),), destination, **{"patience": PATIENCE, **settings})
+        download(urls or (server.url(),), destination, **{"policy": RETRY_POLICY, **settings})
         assert [path.name for path in destination.parent.iterdir()] == ["x.fa.gz"]
         return destination.read_bytes()
 
@@ -437,7 +439,7 @@ def test_many_downloads_share_one_record(server, tmp_path):
             [url],
             tmp_path / url[-7:].replace("/", "_"),
             lock_path=tmp_path / "lock.tsv",
-            patience=PATIENCE,
+            policy=RETRY_POLICY,
             **options,
         )
 
@@ -522,7 +524,7 @@ def test_a_server_is_given_the_time_that_it_asks_for_within_reason(server, fetch
     server.busy, server.retry_after = 1, "3600"
     begun = time.monotonic()
     assert fetch() == DATA
-    assert PATIENCE.longest_wait <= time.monotonic() - begun < 60
+    assert RETRY_POLICY.longest_wait <= time.monotonic() - begun < 60
     assert "the server answers 503 and asks for 3600 s of patience" in caplog.text
 
 
@@ -534,8 +536,8 @@ def test_an_unreadable_wish_for_time_is_passed_over(server, fetch):
 def test_progress_is_told_in_the_log_with_share_and_speed(server, fetch, caplog):
     caplog.set_level("INFO")
     server.data = bytes(5_000_000)
-    often = Patience(attempts=1, first_wait=0, longest_wait=0, timeout=5, report_every=0)
-    fetch(patience=often)
+    often = RetryPolicy(attempts=1, first_wait=0, longest_wait=0, timeout=5, report_every=0)
+    fetch(policy=often)
     lines = [record.getMessage() for record in caplog.records if "MB/s" in record.getMessage()]
     assert f"{server.url()}: 5 of 5 MB, 100%, " in lines[-1]
     assert len(lines) >= 4
@@ -680,7 +682,7 @@ def test_the_record_follows_a_newer_file_whose_checksum_is_given(server, fetch, 
 
 def test_two_jobs_that_want_one_file_fetch_it_once(server, tmp_path):
     server.asked_twice = threading.Event()
-    options = {"sha256": None, "md5": None, "mirror": None, "patience": PATIENCE}
+    options = {"sha256": None, "md5": None, "mirror": None, "policy": RETRY_POLICY}
     options |= {"lock_path": tmp_path / "lock.tsv"}
     errors = []
 

@@ -132,7 +132,7 @@ def _pool_batch(
     weights = pooling_weights(tokens, vocabulary, config.pooling, config.centre_bases)
     bf16 = config.precision == "bf16"
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=bf16):
-        walked = encoder.walk_states(tokens, layers, padded=padded)
+        walked = encoder.compute_states_in_turn(tokens, layers, padded=padded)
         return torch.stack([weigh(states, weights) for _, states in walked])
 
 
