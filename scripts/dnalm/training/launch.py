@@ -69,8 +69,7 @@ class State:
     """A state folder under lock, and how far training in it has come.
 
     `checkpoint` is the newest complete one and `step` its step, both None where there is none;
-    `held_out` is the fingerprint of the held-out windows; `finished` says that the last step is
-    done and measured on them. The first process alone holds `lock`.
+    `held_out` is the fingerprint of the held-out windows. The first process alone holds `lock`.
     """
 
     folder: Path
@@ -78,7 +77,6 @@ class State:
     checkpoint: Path | None
     step: int | None
     held_out: str
-    finished: bool
 
     @property
     def checkpoints(self) -> Path:
@@ -127,7 +125,7 @@ def pretrain(
     inputs = read_inputs(files)
     with ExitStack() as stack:
         state = open_state(inputs, allocation, group, stack)
-        if not state.finished:
+        if not is_finished(inputs, state, group):
             torch.set_num_threads(inputs.operation.threads)
             history = open_history(inputs, state, stack) if group.first else None
             limits = (inputs.operation.runtime_minutes, allocation.runtime_minutes)
@@ -155,7 +153,7 @@ def open_state(inputs: Inputs, allocation: Allocation, group: Group, stack: Exit
 
     Raises `InputError` where training could not go on there, or another trainer writes it.
     """
-    files, manifest, steps = inputs.files, inputs.manifest, inputs.steps
+    files, manifest = inputs.files, inputs.manifest
     identity = state_hash(read_json(files.run), manifest, files.kmer_counts)
     folder = files.weights.parent / "state" / identity
     # What is held out decides no weight: other windows are measured by the same state.
@@ -173,22 +171,20 @@ def open_state(inputs: Inputs, allocation: Allocation, group: Group, stack: Exit
     newest = group.from_first(lambda: _text(tidy_up(folder / CHECKPOINTS)))
     checkpoint = Path(newest) if newest else None
     step = read_progress(checkpoint)["step"] if checkpoint else None
-    finished = step == steps and group.from_first(
-        lambda: is_measured(folder / HISTORY, steps, held_out)
-    )
-    name = inputs.run.model
-    if finished:
+    return State(folder=folder, lock=lock, checkpoint=checkpoint, step=step, held_out=held_out)
+
+
+def is_finished(inputs: Inputs, state: State, group: Group) -> bool:
+    """Return whether the last step is done and measured on the held-out windows; log it."""
+    name, steps = inputs.run.model, inputs.steps
+    if state.step == steps and group.from_first(
+        lambda: is_measured(state.history, steps, state.held_out)
+    ):
         logger.info("%s: all %d steps were done before, nothing is trained.", name, steps)
-    else:
-        logger.info("%s: %d of %d steps are done, state in %s.", name, step or 0, steps, folder)
-    return State(
-        folder=folder,
-        lock=lock,
-        checkpoint=checkpoint,
-        step=step,
-        held_out=held_out,
-        finished=finished,
-    )
+        return True
+    done = state.step or 0
+    logger.info("%s: %d of %d steps are done, state in %s.", name, done, steps, state.folder)
+    return False
 
 
 def open_history(inputs: Inputs, state: State, stack: ExitStack) -> History:

@@ -15,7 +15,7 @@ import numpy as np
 import pysam
 import pytest
 
-from dnalm.compression import END
+from dnalm.compression import BGZF_END_BLOCK
 from dnalm.download.addresses import address_of
 from dnalm.download.checksums import check_downloaded
 from dnalm.download.disk_space import NoSpaceError
@@ -509,7 +509,7 @@ def test_a_bgzip_file_without_its_last_block_is_told(server, fetch, tmp_path):
     with pysam.BGZFile(str(tmp_path / "whole.gz"), "w") as file:
         file.write(DATA)
     whole = (tmp_path / "whole.gz").read_bytes()
-    server.data = whole.removesuffix(END)
+    server.data = whole.removesuffix(BGZF_END_BLOCK)
     with pytest.raises(InputError, match="the end mark of bgzip is missing; get the file again"):
         fetch()
     server.data = whole

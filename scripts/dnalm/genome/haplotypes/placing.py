@@ -77,7 +77,7 @@ class RecordPlacer:
         """Apply the alleles of a record to the haplotypes that carry them."""
         self._seen["records"] += 1
         self._haploid[record.haploid] = True
-        if not record.genotypes:
+        if not record.genotypes:  # nobody carries it: no edit, no overlap
             return
         end = record.position + len(record.reference)
         if self._applies_deletions and DELETION in record.alternatives:
@@ -89,6 +89,7 @@ class RecordPlacer:
             read_allele(text, apply_deletions=self._applies_deletions)
             for text in record.alternatives
         ]
+        # A record of another assembly, or an error of the file: its positions mean nothing here.
         if inside and not self._reference.matches(record.position, record.reference):
             self._note_mismatch(record)
             alternatives = [Allele(None, Ignored.MISMATCH)] * len(alternatives)
@@ -96,6 +97,7 @@ class RecordPlacer:
         for sequence, haplotypes in self._place(carried, alleles).items():
             # Alleles of equal sequence are one variant: their carriers share one stored edit.
             chosen = np.sort(np.concatenate(haplotypes))
+            # Records outside of a stored piece count, too: they may overlap the first one inside.
             edit, applied = self._overlaps.apply(
                 record, sequence, chosen, self._reference.stop if inside else None
             )
@@ -140,6 +142,7 @@ class RecordPlacer:
             for number in numbers:
                 if number and alleles[number].ignored:
                     self._ignored[alleles[number].ignored] += len(samples)
+            # Carriers of one genotype share the outcome: it is resolved once, not per sample.
             *both, unphased = resolve_genotype(numbers, phased, sequences)
             if unphased:
                 self._unphased[unphased] += len(samples)
@@ -176,6 +179,8 @@ class RecordPlacer:
                 "`path` or `url`, or take the contig out of its `contigs`."
             )
         wrong, inside = self._seen["mismatches"], self._seen["inside"]
+        # Early, so that a wrong file of 100 GB does not run to its end; by half, not by the limit,
+        # because few records say little of a small share.
         if not final and (inside != FIRST_CHECK_RECORDS or 2 * wrong < inside):
             return
         if wrong > self._config.largest_mismatch * max(inside, 1):

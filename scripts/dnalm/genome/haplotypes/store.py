@@ -127,6 +127,7 @@ def _pack(carriers, numbers, haplotypes):
     for haplotype in range(haplotypes):
         begins[haplotype + 1] += begins[haplotype]
     carried = np.empty(begins[haplotypes], np.uint8)
+    # A running sum turned sizes into begins; each end moves as its haplotype's bytes are written.
     ends = begins[:-1].copy()
     last[:] = -1
     for i in range(len(carriers)):

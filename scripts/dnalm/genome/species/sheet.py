@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from dnalm.errors import InputError
 
-NAME_PATTERN = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
+NAME = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
 COLUMNS = ("name", "accession", "species", "group", "url", "path", "sha256", "md5")
 CHECKSUM_DIGITS = {"sha256": 64, "md5": 32}
 URL_PATTERN = r"(?:https?|ftp)://[^\s/]+/\S+"
@@ -125,7 +125,7 @@ def _describe(url: str, taken: dict[str, dict[str, str]]) -> dict[str, str]:
 
 
 def _check(place: str, name: str, row: dict[str, str]) -> None:
-    if not re.fullmatch(NAME_PATTERN, name):
+    if not re.fullmatch(NAME, name):
         raise InputError(
             f"{place}: the name '{name}' does not fit a path; use letters, digits, _-."
         )
