@@ -44,7 +44,7 @@ class RunFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Allocation:
-    """What the scheduler granted to a training run; 0 GPUs or minutes where it was not told."""
+    """What the scheduler granted to a training run; 0 GPUs or minutes where it said none."""
 
     nodes: int
     gpus_per_node: int

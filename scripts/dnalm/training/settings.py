@@ -189,7 +189,7 @@ def find_weightless(pretrain: PretrainConfig, tokens: int) -> str | None:
     if not pretrain.masking.count_slots(tokens):
         return (
             f"of {tokens - 1} tokens of a window, {pretrain.masking.selected:g} are less than one "
-            "to guess; raise pretrain.masking.selected or choose longer windows."
+            "to predict; raise pretrain.masking.selected or choose longer windows."
         )
     return None
 

@@ -51,7 +51,7 @@ def test_a_password_is_no_part_of_where_a_file_is_kept():
 
 
 def test_requests_for_one_file_by_ftp_and_by_https_are_one_download():
-    asked = [
+    requests = [
         {"urls": [f"{scheme}://{NCBI}"], "sha256": None, "md5": None} for scheme in ("ftp", "https")
     ]
-    assert merge_downloads(asked) == {NCBI: asked[1]}
+    assert merge_downloads(requests) == {NCBI: requests[1]}

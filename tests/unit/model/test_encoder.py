@@ -116,9 +116,9 @@ def test_token_dropout_rescales_in_training_and_inference(encoder: Encoder, trai
     assert_close(states[1, 1], 0.88 * table[9] + positions[3])
 
 
-def test_embed_states_equals_forward_and_stops_early(encoder: Encoder, batch) -> None:
+def test_computed_states_equal_those_of_forward_and_stop_early(encoder: Encoder, batch) -> None:
     def fail(*_: object) -> None:
-        raise AssertionError("the block after the last layer asked for was computed")
+        raise AssertionError("a block behind the deepest layer was computed")
 
     states = encoder(batch.tokens).states
     everything = encoder.compute_states(batch.tokens, range(encoder.config.layers + 1))

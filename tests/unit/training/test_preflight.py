@@ -142,10 +142,10 @@ state, config, seconds, change = sys.argv[1], json.loads(sys.argv[2]), *sys.argv
 logging.basicConfig(stream=sys.stderr, level=logging.INFO)
 group = Group({name: os.environ[name] for name in ("RANK", "WORLD_SIZE")})
 exec(change)
-asked = {"nodes": 1, "gpus": 0, "keep_last": 2, "seconds": float(seconds)}
+options = {"nodes": 1, "gpus": 0, "keep_last": 2, "seconds": float(seconds)}
 with closing(group):
     try:
-        preflight.examine(group, Path(state), EncoderConfig(**config), **asked)
+        preflight.examine(group, Path(state), EncoderConfig(**config), **options)
     except InputError as error:
         sys.exit(f"Error: {error}")
 """
