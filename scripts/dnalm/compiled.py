@@ -1,4 +1,4 @@
-"""Loops over bases that numpy has no words for, compiled once and kept for the next process."""
+"""Just-in-time compilation of loops over bases by numba, cached for the next process."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,10 @@ from numba import njit
 
 
 def compiled(function: Callable) -> Callable:
-    """Return `function` as machine code that runs without the interpreter's lock.
+    """Return `function` compiled in nopython mode, to run without the global interpreter lock.
 
-    The code is kept beside the source or in the user's cache; where neither can be written, as in
-    some containers, it is made anew by each process (a second or two).
+    The machine code is cached beside the source or in the user's cache; where neither can be
+    written, as in some containers, each process compiles it anew (a second or two).
     """
     try:
         return njit(cache=True, nogil=True)(function)

@@ -1,11 +1,11 @@
-"""Devices that torch sees, and errors that say that their memory ran out."""
+"""CPU and CUDA devices that torch sees, and recognition of out-of-memory errors."""
 
 import torch
 
 from dnalm.errors import InputError
 
-# What torch says where an allocation fails and it has no class of its own for it.
-COMPLAINTS = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+# Of allocation failures for which torch has no exception class of its own.
+OUT_OF_MEMORY_MESSAGES = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def best_device() -> torch.device:
@@ -14,9 +14,10 @@ def best_device() -> torch.device:
 
 
 def find_device(name: str, key: str) -> str:
-    """Return the device that the setting `key` asks for: cpu, cuda, or auto, the better of both.
+    """Return the device, cpu or cuda, of a setting `key` with the value `name` (cpu, cuda or auto).
 
-    Raises InputError where cuda is asked for and there is none.
+    `auto` is cuda where there is a device of it. Raises InputError where cuda is set and there is
+    none.
     """
     present = torch.cuda.is_available()
     if name == "cuda" and not present:
@@ -32,7 +33,7 @@ def visible_devices() -> list[str]:
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())] or ["cpu"]
 
 
-def is_shortage(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out, on whatever device."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception is an out-of-memory error, of the CPU or of a GPU."""
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or any(complaint in str(error) for complaint in COMPLAINTS)
+    return known or any(message in str(error) for message in OUT_OF_MEMORY_MESSAGES)

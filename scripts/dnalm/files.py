@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are complete."""
+"""Atomic writes: files appear under their final name only when complete. JSON, and hashes."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ from typing import Any
 from dnalm.processes import is_running, machine, start_of
 
 CHUNK_BYTES = 1 << 20
-# In the name of a temporary: machine, process, its beginning, and something random.
-WRITER = r"([0-9a-f]{8})-([0-9]+)-([0-9a-z]+)-[0-9a-f]{8}"
-# A temporary of a machine whose processes cannot be seen is left over when nobody has written to it
-# for a week: longer than a suspended job rests.
-LEFT_SECONDS = 7 * 86_400
+# In the name of a temporary: hash of the machine, process id, its start time, a random number.
+WRITER_PATTERN = r"([0-9a-f]{8})-([0-9]+)-([0-9a-z]+)-[0-9a-f]{8}"
+# A temporary of another machine, whose processes cannot be seen, is stale when nobody has written
+# to it for a week: longer than a suspended job rests.
+MAX_TEMPORARY_AGE_SECONDS = 7 * 86_400
 
 
 @contextmanager
@@ -28,11 +28,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The temporary path does not exist yet, so the block may make a file or a folder of it. On any
     error it is removed and `path` is left as it was. No other process, whatever its machine or
-    container, has the same one; those that killed writers of `path` left behind are removed.
+    container, has the same one; stale ones of killed writers of `path` are removed.
     """
     path = Path(path)
     make_folder(path.parent)
-    _remove_left(path)
+    _remove_stale(path)
     # The suffix is kept at the end because many writers choose their format by it.
     temporary = path.with_name(f".{path.stem}.{_writer()}-{secrets.token_hex(4)}{path.suffix}")
     try:
@@ -52,33 +52,33 @@ def make_folder(folder: Path) -> None:
 
 
 def _writer() -> str:
-    """Return the name of this process among all: machine, number and beginning."""
-    return f"{_here()}-{os.getpid()}-{start_of(os.getpid())}"
+    """Return a name of this process that no other has: machine, process id and start time."""
+    return f"{_machine_hash()}-{os.getpid()}-{start_of(os.getpid())}"
 
 
-def _here() -> str:
+def _machine_hash() -> str:
     return hashlib.sha256(json.dumps(machine()).encode()).hexdigest()[:8]
 
 
-def _remove_left(path: Path) -> None:
-    """Remove the temporaries of `path` whose writers are gone for all that can be known."""
+def _remove_stale(path: Path) -> None:
+    """Remove the temporaries of `path` whose writers no longer run, for all that can be known."""
     start = f".{path.stem}."
-    pattern = re.compile(re.escape(start) + WRITER + re.escape(path.suffix))
+    pattern = re.compile(re.escape(start) + WRITER_PATTERN + re.escape(path.suffix))
     for name in os.listdir(path.parent):
         if name.startswith(start) and (writer := pattern.fullmatch(name)):
             # Another process may remove it at the same time, and it may be somebody else's.
             with suppress(OSError):
-                if _is_left(path.with_name(name), *writer.groups()):
+                if _is_stale(path.with_name(name), *writer.groups()):
                     _remove(path.with_name(name))
 
 
-def _is_left(temporary: Path, where: str, pid: str, started: str) -> bool:
-    if where == _here() and started.isdigit():
+def _is_stale(temporary: Path, where: str, pid: str, started: str) -> bool:
+    if where == _machine_hash() and started.isdigit():
         return not is_running(int(pid), started)
     below = temporary.rglob("*") if temporary.is_dir() else ()
     # Not the time of writing, which a copy or a link may take over from its source.
     changed = max(one.lstat().st_ctime for one in (temporary, *below))
-    return time.time() - changed > LEFT_SECONDS
+    return time.time() - changed > MAX_TEMPORARY_AGE_SECONDS
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every script does around its work: a log file, and errors a person can read."""
+"""Logging and error handling of a job: a log file, exit codes, and errors a person can read."""
 
 import logging
 import os
@@ -14,10 +14,10 @@ from dnalm.errors import InputError
 
 @contextmanager
 def job(log_path: str | Path) -> Iterator[None]:
-    """Send logging to `log_path`; end with one sentence when the input is at fault.
+    """Log to `log_path` within this context; exit with one sentence when the input is at fault.
 
     An `InputError` is written to the log and to stderr without a traceback and ends the process
-    with exit code 1. Any other exception is a defect of ours: its traceback goes to both.
+    with exit code 1. Any other exception is a bug: its traceback goes to both.
     """
     logging.basicConfig(
         filename=str(log_path),
@@ -38,10 +38,10 @@ def job(log_path: str | Path) -> Iterator[None]:
 
 
 def leave(function: Callable[..., Any], *arguments: Any) -> NoReturn:
-    """Call `function` and end the process with its exit code, without taking the interpreter down.
+    """Call `function` and exit with its code through `os._exit`, without interpreter finalisation.
 
-    For programs whose libraries keep threads that abort it then. Messages and exit codes are those
-    of an ordinary end.
+    For programs whose libraries keep threads that abort the process then. Messages and exit codes
+    are those of an ordinary exit.
     """
     code: Any = 0
     try:

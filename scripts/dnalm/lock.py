@@ -1,4 +1,4 @@
-"""The right of one process to write a state folder."""
+"""Lock files: one process at a time writes a state folder, across machines that share it."""
 
 import errno
 import json
@@ -14,21 +14,23 @@ from dnalm.errors import InputError
 from dnalm.files import make_folder
 from dnalm.processes import is_running, machine, start_of
 
-BEAT_SECONDS = 15
-STALE_SECONDS = 180  # twelve beats: more than a busy file system delays them
-LONG_SECONDS = 86_400  # so far apart no two clocks are
-MUTE_SECONDS = 120  # a holder that could not beat for so long gives up before others take over
-# File systems without links (of cloud storage, FAT) answer so.
-NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+HEARTBEAT_SECONDS = 15
+# Twelve heartbeats: more than a busy file system delays them.
+STALE_HEARTBEAT_SECONDS = 180
+MAX_CLOCK_SKEW_SECONDS = 86_400  # clocks of two machines never differ by more
+# A holder that could not write its heartbeat for so long gives up before others take over.
+MAX_UNWRITTEN_SECONDS = 120
+# What file systems without hard links (cloud storage, FAT) answer.
+NO_HARD_LINK_ERRORS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 logger = logging.getLogger(__name__)
 
 
 class Lock:
-    """A file that names the process which writes beside it, and when it was last alive.
+    """A lock file with a heartbeat: it names the process that writes in its folder.
 
     A holder on this machine is judged by its process, one elsewhere by its heartbeat: where that
-    stopped only lately, as after the loss of a node, entering waits until it is old enough or heard
+    stopped only lately, as after the loss of a node, entering waits until it is stale or heard
     again. Use it as a context; entering raises `InputError` that names a living holder, and takes
     over from one that is gone. Call `check` before every write: it raises once somebody else took
     this lock over, which happens to a process that was suspended for minutes.
@@ -65,14 +67,14 @@ class Lock:
             raise InputError(f"{self.path.parent} {self._lost}")
 
     def _claim(self) -> bool:
-        """Put our lock file in place unless there is one; a link is atomic where O_EXCL is not."""
+        """Create our lock file unless there is one; a hard link is atomic on NFS, O_EXCL is not."""
         make_folder(self.path.parent)
         try:
             temporary = self._write()
             try:
                 os.link(temporary, self.path)
             except OSError as error:
-                if error.errno not in NO_LINKS:
+                if error.errno not in NO_HARD_LINK_ERRORS:
                     raise
                 with open(self.path, "x") as file:
                     file.write(temporary.read_text())
@@ -85,7 +87,7 @@ class Lock:
         return True
 
     def _take_over(self) -> None:
-        """Remove the lock of a holder that is gone; of several who try, one succeeds."""
+        """Remove the stale lock of a holder that is gone; of several who try, one succeeds."""
         holder = self._read()
         if holder is None:
             return
@@ -108,18 +110,18 @@ class Lock:
         logger.info("Took over the lock of %s, which is gone.", _name(holder))
 
     def _falls_silent(self, holder: dict[str, Any]) -> bool:
-        """Watch a holder elsewhere; return whether it is gone or left, False at a sign of life.
+        """Wait for a heartbeat of a holder elsewhere; return False at one, True if it is silent.
 
-        Clocks of two machines differ: what is said of an age only shortens the watch.
+        Clocks of two machines differ: the age of the last heartbeat only shortens the wait.
         """
         if _is_here(holder):
             return False
-        left = STALE_SECONDS - (time.time() - holder["heartbeat"])
-        seconds = min(max(left, 2 * BEAT_SECONDS), STALE_SECONDS)
+        left = STALE_HEARTBEAT_SECONDS - (time.time() - holder["heartbeat"])
+        seconds = min(max(left, 2 * HEARTBEAT_SECONDS), STALE_HEARTBEAT_SECONDS)
         logger.info("Waiting %.0f s for a sign of life of %s.", seconds, _name(holder))
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            time.sleep(BEAT_SECONDS / 5)
+            time.sleep(HEARTBEAT_SECONDS / 5)
             now = self._read()
             if now is None or now["token"] != holder["token"]:
                 return True
@@ -141,7 +143,7 @@ class Lock:
 
     def _beat(self) -> None:
         heard = time.monotonic()
-        while not self._ended.wait(BEAT_SECONDS):
+        while not self._ended.wait(HEARTBEAT_SECONDS):
             try:
                 if not self._is_ours():
                     self._lost = (
@@ -152,10 +154,11 @@ class Lock:
                 os.replace(self._write(), self.path)
                 heard = time.monotonic()
             except OSError as error:  # a full or absent disk may be back at the next beat
-                if time.monotonic() - heard > MUTE_SECONDS:
+                if time.monotonic() - heard > MAX_UNWRITTEN_SECONDS:
                     self._lost = (
-                        f"could not be written for {MUTE_SECONDS} s ({error}), so that others may "
-                        "take it over; nothing more is written, run again when the disk is back."
+                        f"could not be written for {MAX_UNWRITTEN_SECONDS} s ({error}), so that "
+                        "others may take it over; nothing more is written, run again when the disk "
+                        "is back."
                     )
                     return
 
@@ -163,15 +166,15 @@ class Lock:
 def is_gone(holder: dict[str, Any]) -> bool:
     """Return whether the process that a lock file names no longer runs, for all that is known.
 
-    Of one elsewhere that is so when it was not heard for a day.
+    One elsewhere is taken for gone after a day without a heartbeat.
     """
     if _is_here(holder):
         return not is_running(holder["pid"], holder["started"])
-    return time.time() - holder["heartbeat"] > LONG_SECONDS
+    return time.time() - holder["heartbeat"] > MAX_CLOCK_SKEW_SECONDS
 
 
 def _is_here(holder: dict[str, Any]) -> bool:
-    """Return whether a holder's process number is one of this machine, container and all."""
+    """Return whether a holder's process id is one of this machine and PID namespace."""
     return all(holder.get(key) == value for key, value in machine().items())
 
 
@@ -184,7 +187,7 @@ def _name(holder: dict[str, Any]) -> str:
 def _parse(path: Path) -> dict[str, Any] | None:
     """Return the holder that a lock file names; None without one.
 
-    Of a file that a power cut left unreadable nobody is known, only when it was written.
+    Of a file that a power cut left unreadable only the time of writing is known.
     """
     try:
         text = path.read_text(errors="replace")

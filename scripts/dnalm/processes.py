@@ -1,4 +1,4 @@
-"""Which process one is, said so that others can tell later whether it still runs."""
+"""Identity of a process: machine, process id and start time, and whether it still runs."""
 
 import os
 import re
@@ -7,19 +7,19 @@ from pathlib import Path
 
 
 def machine() -> dict[str, str | None]:
-    """Return what tells this machine's process numbers from all others: host, namespace, boot.
+    """Return the scope in which a process id is unique: host, PID namespace and boot id.
 
-    Names are not unique, every machine's first namespace has the same number, and containers share
+    Host names are not unique, every machine's first namespace has the same id, and containers share
     the boot with their host; `namespace` and `boot` are None where there is no /proc.
     """
     return {"host": socket.gethostname(), "namespace": _namespace(), "boot": _boot()}
 
 
 def start_of(pid: int) -> str | None:
-    """Return when a process began, in the kernel's ticks; None when there is no such process.
+    """Return the start time of a process in clock ticks since boot, None when there is none.
 
-    Numbers are used again, the pair of number and beginning is not. A zombie counts as gone.
-    Where the beginning cannot be seen, "running" stands for it.
+    Process ids are reused, pairs of process id and start time are not. A zombie counts as gone.
+    Where the start time cannot be read, "running" stands for it. Source: proc(5), field 22.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -31,17 +31,17 @@ def start_of(pid: int) -> str | None:
 
 
 def is_running(pid: int, started: str | None) -> bool:
-    """Return whether the process of this number that began then runs on this machine."""
+    """Return whether the process with this id and start time runs on this machine."""
     return start_of(pid) in (started, "running")
 
 
 def is_orphan(job: int) -> bool:
-    """Return whether this process works for one, of number `job`, that has ended."""
+    """Return whether this process was started for the process `job`, which has ended."""
     return job not in (os.getpid(), os.getppid())
 
 
 def _answers(pid: int) -> bool:
-    """Return whether there is a process of this number, be it hidden or somebody else's."""
+    """Return whether a process with this id exists, be it hidden or another user's."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -52,7 +52,7 @@ def _answers(pid: int) -> bool:
 
 
 def _boot() -> str | None:
-    """Return what this machine drew when it was started."""
+    """Return the random id that the kernel drew at boot."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -60,7 +60,7 @@ def _boot() -> str | None:
 
 
 def _namespace() -> str | None:
-    """Return the kernel's name of our process numbering; containers have their own."""
+    """Return the PID namespace of this process; containers have their own."""
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:

@@ -113,8 +113,8 @@ def hold_elsewhere(path, age):
     ],
 )
 def test_a_holder_elsewhere_that_fell_silent_is_replaced(path, monkeypatch, age, least):
-    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(lock_module, "STALE_SECONDS", 5)
+    monkeypatch.setattr(lock_module, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(lock_module, "STALE_HEARTBEAT_SECONDS", 5)
     hold_elsewhere(path, age=age)
     begun = time.monotonic()
     with Lock(path):
@@ -123,7 +123,7 @@ def test_a_holder_elsewhere_that_fell_silent_is_replaced(path, monkeypatch, age,
 
 
 def test_a_living_holder_whose_clock_is_behind_is_refused(path, monkeypatch):
-    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.5)
+    monkeypatch.setattr(lock_module, "HEARTBEAT_SECONDS", 0.5)
     hold_elsewhere(path, age=10_000)
     beat = threading.Timer(0.3, hold_elsewhere, [path, 9_999])
     beat.start()
@@ -133,7 +133,7 @@ def test_a_living_holder_whose_clock_is_behind_is_refused(path, monkeypatch):
 
 
 def test_a_holder_elsewhere_is_refused_at_its_next_sign_of_life(path, monkeypatch):
-    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(lock_module, "HEARTBEAT_SECONDS", 0.1)
     hold_elsewhere(path, age=10)
     beat = threading.Timer(0.5, hold_elsewhere, [path, 0])
     beat.start()
@@ -144,7 +144,7 @@ def test_a_holder_elsewhere_is_refused_at_its_next_sign_of_life(path, monkeypatc
 
 
 def test_the_heart_beats_and_notices_a_lost_lock(path, monkeypatch):
-    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(lock_module, "HEARTBEAT_SECONDS", 0.02)
     with Lock(path) as lock:
         first = json.loads(path.read_text())["heartbeat"]
         deadline = time.monotonic() + 20
@@ -162,8 +162,8 @@ def test_the_heart_beats_and_notices_a_lost_lock(path, monkeypatch):
 
 
 def test_a_holder_that_cannot_beat_for_long_gives_up_before_it_is_taken_for_gone(path, monkeypatch):
-    monkeypatch.setattr(lock_module, "BEAT_SECONDS", 0.02)
-    monkeypatch.setattr(lock_module, "MUTE_SECONDS", 0.5)
+    monkeypatch.setattr(lock_module, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(lock_module, "MAX_UNWRITTEN_SECONDS", 0.5)
     with Lock(path) as lock:
         with monkeypatch.context() as patched:
             patched.setattr(lock, "_write", full_disk)

@@ -1,4 +1,4 @@
-"""A corpus: windows of genomes in three splits, and its manifest.
+"""Building of a corpus: its manifest, held-out windows as tokens, and k-mer counts.
 
 Shapes: B windows, T tokens of a window with <cls> (the same for all). Coordinates are 0-based.
 """
@@ -23,14 +23,14 @@ from dnalm.genome.bases import MANIFEST, GenomeBases
 from dnalm.genome.haplotypes.store import MANIFEST as STORE_MANIFEST
 from dnalm.genome.kmers import count_kmers
 
-ROWS_AT_ONCE = 256
-# Held-out windows are the same for every run, so their haplotypes hang on no run's seed.
+BLOCK_WINDOWS = 256
+# Held-out windows are the same for every run, so their haplotypes depend on no run's seed.
 EVALUATION_SEED = 0
 EVALUATION_STREAMS = {
     "validation": Stream.VALIDATION_HAPLOTYPE,
     "test": Stream.TEST_HAPLOTYPE,
 }
-BASES_AT_ONCE = 1 << 22
+BLOCK_BASES = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,9 @@ class CorpusConfig:
     """One corpus of the configuration, presets resolved.
 
     windows: {length, stride, start_max}; split: see `assign_splits`; evaluation_windows: at most
-    so many validation and as many test windows; min_kmers: what the trainer asks of a window;
-    haplotypes: {panel, genome, draw, contigs} or None for the genomes as they are.
+    so many validation and as many test windows; min_kmers: the least k-mers of a window that the
+    trainer counts; haplotypes: {panel, genome, draw, contigs} or None for the
+    reference alone.
     """
 
     genomes: Sequence[str]
@@ -64,13 +65,13 @@ def build_corpus(
     test: str | Path,
     kmer_counts: str | Path,
 ) -> None:
-    """Write a corpus from the stores in `genomes` (genome name to folder).
+    """Write a corpus from the base stores in `genomes` (genome name to folder).
 
     `panel` is the folder with a haplotype store per contig, where the corpus has haplotypes.
     manifest: JSON, what the corpus holds; validation, test: uint16[B, T], at most
     `evaluation_windows` evenly spaced windows, tokenised from their first base, each of a haplotype
-    drawn for it; kmer_counts: int64[4**k], how often each k-mer without N begins at any base of a
-    training contig of the reference.
+    drawn for it; kmer_counts: int64[4**k], counts of the k-mers without N of the
+    training contigs of the reference, at stride 1.
 
     Raises InputError when a split names an unknown contig or genome or has no window.
     """
@@ -82,8 +83,8 @@ def build_corpus(
         with atomic_path(path) as temporary:
             shape = (len(chosen), reader.tokens)
             array = np.lib.format.open_memmap(temporary, "w+", np.uint16, shape)
-            for row in range(0, len(chosen), ROWS_AT_ONCE):
-                rows = chosen[row : row + ROWS_AT_ONCE]
+            for row in range(0, len(chosen), BLOCK_WINDOWS):
+                rows = chosen[row : row + BLOCK_WINDOWS]
                 draws = None
                 if reader.has_haplotypes:
                     draws = draw_haplotypes(EVALUATION_SEED, EVALUATION_STREAMS[split], rows)
@@ -141,7 +142,7 @@ def describe_corpus(
                 }
             )
         facts = read_json(Path(genomes[genome]) / MANIFEST)
-        # Not its source: where a file lies decides nothing, its sum does.
+        # Not its source: where a file lies decides nothing, its checksum does.
         kept = ("name", "accession", "sha256", "bases", "n", "simulated")
         entries.append(
             {key: facts[key] for key in kept} | {"contigs": contigs, "shorter_than_window": short}
@@ -189,7 +190,7 @@ def evenly_spaced(total: int, most: int) -> NDArray[np.int64]:
 
 
 def evaluated_genomes(manifest: Mapping[str, Any], split: str) -> NDArray[np.str_]:
-    """Return the name of the genome of each fixed window of a split, in the order of its file."""
+    """Return the genome's name of each held-out window of a split, in the order of its file."""
     found = [
         (genome["name"], contig["windows"])
         for genome in manifest["genomes"]
@@ -213,8 +214,8 @@ def _count_training_kmers(
                 if contig["split"] != "train":
                     continue
                 end = contig["start"] + contig["length"]
-                for start in range(contig["start"], end, BASES_AT_ONCE):
+                for start in range(contig["start"], end, BLOCK_BASES):
                     # Neighbouring chunks share k - 1 bases, so each k-mer is in exactly one.
-                    stop = min(end, start + BASES_AT_ONCE + k - 1)
+                    stop = min(end, start + BLOCK_BASES + k - 1)
                     counts += count_kmers(bases.read_absolute(contig["contig"], start, stop), k)
     return counts

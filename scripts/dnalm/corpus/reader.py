@@ -1,4 +1,4 @@
-"""Reading the windows of a corpus as tokens, from the reference or from the haplotypes of a panel.
+"""Reader of the windows of a corpus as tokens, from the reference or haplotypes of a panel.
 
 Shapes: B windows, T tokens of a window with <cls> (the same for all). Coordinates are 0-based.
 """
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from dnalm.corpus.windows import WindowIndex, WindowRule
 from dnalm.errors import InputError
 from dnalm.genome.bases import GenomeBases
-from dnalm.genome.haplotypes.contig import PersonalContig
+from dnalm.genome.haplotypes.contig import HaplotypeContig
 from dnalm.genome.kmers import Vocabulary, encode, encode_windows
 
-OPEN_GENOMES = 256  # files held open at a time, well below the usual limit of 1,024
+MAX_OPEN_GENOMES = 256  # well below the usual limit of 1,024 open files
 
 
 class WindowReader:
     """Reads windows of one split as tokens; `windows` is their number, `tokens` is T.
 
     `panel` is the folder of the haplotype stores where the corpus has haplotypes; contigs without
-    a store are read as the reference.
+    a store are read from the reference.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class WindowReader:
             [contig["length"] for contig in self._contigs], WindowRule(**manifest["windows"])
         )
         self.windows = self._index.windows
-        self._personal: dict[int, PersonalContig] = {}
+        self._haplotype_contigs: dict[int, HaplotypeContig] = {}
         if haplotypes := manifest.get("haplotypes"):
-            self._personal = {
-                number: PersonalContig(
+            self._haplotype_contigs = {
+                number: HaplotypeContig(
                     Path(panel) / facts["contig"],
                     self._stores[self._store_of[number]],
                     {**facts, "offset": int(self._offset_of[number])},
@@ -79,9 +79,9 @@ class WindowReader:
     ) -> NDArray[np.uint16]:
         """Return the tokens of windows, tokenised from `starts` bases on: uint16[B, T].
 
-        `draws` float64[B, 2] choose the haplotype of each window, as `HaplotypeStore.choose` reads
-        them; without them all are read as the reference. A haplotype that ends before T tokens are
-        made, at the end of its contig, is filled up with <pad>.
+        `draws` float64[B, 2] choose the haplotype of each window, see `HaplotypeStore.choose`;
+        without them all are read from the reference. A haplotype that ends before T tokens, at the
+        end of its contig, is padded with <pad>.
         """
         # Where a token begins and what it is depends on no more than the k bases from there on,
         # so T - 1 tokens are settled by the first k (T - 1) bases, with N in them or without.
@@ -90,15 +90,17 @@ class WindowReader:
         firsts = firsts + starts
         short: dict[int, int] = {}
         for contig in np.unique(contigs) if draws is not None else ():
-            if personal := self._personal.get(int(contig)):
+            if haplotype_contig := self._haplotype_contigs.get(int(contig)):
                 rows = np.flatnonzero(contigs == contig)
-                codes[rows], lengths = personal.read(firsts[rows], draws[rows], codes.shape[1])
+                codes[rows], lengths = haplotype_contig.read(
+                    firsts[rows], draws[rows], codes.shape[1]
+                )
                 cut = lengths < codes.shape[1]
                 short.update(zip(rows[cut].tolist(), lengths[cut].tolist(), strict=True))
         places = (contigs, self._store_of[contigs], self._offset_of[contigs] + firsts)
         places = zip(*(values.tolist() for values in places), strict=True)
         for row, (contig, store, offset) in enumerate(places):
-            if draws is None or contig not in self._personal:
+            if draws is None or contig not in self._haplotype_contigs:
                 self._store(store).read_into(codes[row], offset)
         tokens = encode_windows(codes, self.vocabulary, self.tokens)
         for row, length in short.items():
@@ -110,7 +112,7 @@ class WindowReader:
     @property
     def has_haplotypes(self) -> bool:
         """Whether any window is read from haplotypes."""
-        return bool(self._personal)
+        return bool(self._haplotype_contigs)
 
     def place(
         self, window: int, start: int, draw: NDArray[np.float64] | None = None
@@ -124,13 +126,13 @@ class WindowReader:
         position = facts["start"] + int(first) + start
         genome = self._genomes[self._store_of[int(contig)]]
         place = {"genome": genome, "contig": facts["contig"], "start": position}
-        if draw is not None and (personal := self._personal.get(int(contig))):
-            place |= personal.name(draw)
+        if draw is not None and (haplotype_contig := self._haplotype_contigs.get(int(contig))):
+            place |= haplotype_contig.name(draw)
         return place
 
     def _store(self, number: int) -> GenomeBases:
         if number not in self._open:
-            if len(self._open) == OPEN_GENOMES:
+            if len(self._open) == MAX_OPEN_GENOMES:
                 oldest = next(iter(self._open))
                 del self._open[oldest]
                 self._stores[oldest].close()

@@ -1,4 +1,4 @@
-"""Which part of a corpus is for training, for validation and for testing."""
+"""Train, validation and test splits of a corpus, by contig or by genome."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from dnalm.errors import InputError
 
 SPLITS = ("train", "validation", "test")
-LISTED = 40  # how many known names an error message spells out
+MAX_LISTED = 40  # known names in an error message
 
 
 def assign_splits(
@@ -100,9 +100,9 @@ def _genomes(
 
 def _unknown(corpus: str, name: str, entry: str, kind: str, known: list[str]) -> str:
     near = difflib.get_close_matches(entry, known, n=1)
-    more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    more = f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else ""
     return (
         f"corpora.{corpus}.split.{name}: there is no {kind} {entry}"
         + (f", did you mean {near[0]}?" if near else ";")
-        + f" known are {', '.join(known[:LISTED])}{more}."
+        + f" known are {', '.join(known[:MAX_LISTED])}{more}."
     )

@@ -1,4 +1,4 @@
-"""Training samples written out as arrays, for people who train with something else.
+"""Token shards: training samples as arrays, to train with other programs.
 
 Shapes: B windows, T tokens of a window with <cls>.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dnalm.corpus.build import ROWS_AT_ONCE
+from dnalm.corpus.build import BLOCK_WINDOWS
 from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.files import atomic_path, write_json
 
@@ -41,8 +41,8 @@ def write_token_shards(
             name = f"shard-{number:05d}.npy"
             shape = (rows, drawn.tokens)
             shard = np.lib.format.open_memmap(temporary / name, "w+", np.uint16, shape)
-            for row in range(0, rows, ROWS_AT_ONCE):
-                stop = min(rows, row + ROWS_AT_ONCE)
+            for row in range(0, rows, BLOCK_WINDOWS):
+                stop = min(rows, row + BLOCK_WINDOWS)
                 shard[row:stop] = drawn.draw(np.arange(first + row, first + stop))
             shard.flush()
             shards.append({"file": name, "first_sample": first, "windows": rows})

@@ -1,4 +1,4 @@
-"""The training samples of a corpus, as functions of (seed, n) alone.
+"""Training windows of a corpus in random order, as functions of (seed, sample number) alone.
 
 Shapes: B samples, T tokens of a window with <cls> (the same for all). Coordinates are 0-based.
 """
@@ -15,13 +15,13 @@ from dnalm.corpus.sampling import Stream, generators, permute
 
 
 def draw_haplotypes(seed: int, stream: Stream, samples: ArrayLike) -> NDArray[np.float64]:
-    """Return two uniform numbers of every sample, float64[B, 2]: for individual and haplotype."""
+    """Return two uniform numbers per sample, float64[B, 2]: for individual and haplotype."""
     draws = [random.random(2) for random in generators(seed, stream, np.asarray(samples).tolist())]
     return np.array(draws, dtype=np.float64).reshape(-1, 2)
 
 
 class TrainingWindows:
-    """Training samples, numbered 0, 1, 2, ... without end: functions of (seed, n) alone.
+    """Training samples as tokens, numbered 0, 1, 2, ... without end: functions of (seed, n) alone.
 
     Sample n is window permutation(n mod windows) of epoch n // windows, tokenised from a start
     drawn uniformly from 0 .. start_max, both included.
@@ -49,7 +49,7 @@ class TrainingWindows:
         return self._reader.read(*self._windows_and_starts(samples), draws)
 
     def locate(self, sample: int) -> dict[str, Any]:
-        """Return genome, contig and absolute 0-based start of a sample, to name it in messages.
+        """Return genome, contig and 0-based start in it of a sample, to name it in messages.
 
         Of one from a haplotype, `sample` and `haplotype` too.
         """

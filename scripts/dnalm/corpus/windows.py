@@ -1,7 +1,9 @@
-"""Windows as arithmetic on contig lengths; no file lists them.
+"""Windows of genomes as arithmetic on contig lengths; no file lists them.
 
 Window i of a contig covers bases [i * stride, i * stride + length), 0-based and half-open. What
-is left at the end of a contig, and a contig shorter than a window, is dropped.
+is left at the end of a contig, and a contig shorter than a window, is dropped. Source: the paper's
+corpora and the loader script of the authors' data set, whose windows differ (config.yaml has both).
+Dropping the tail is our reading.
 """
 
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from dnalm.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class WindowRule:
-    """How contigs are cut: window length and stride in bases, and the largest start drawn.
+    """Length and stride of windows in bases, and the largest start drawn within one.
 
     Tokenisation begins at 0 .. `start_max` (both included) within a window.
     """
@@ -44,9 +46,9 @@ class WindowRule:
 
 
 def tokens_per_window(rule: WindowRule, k: int, max_tokens: int) -> int:
-    """Return the tokens, <cls> included, that every window has from every start.
+    """Return the number of tokens of a window from any start, <cls> included.
 
-    Raises InputError when that leaves nothing beside <cls>.
+    Raises InputError when that leaves nothing but <cls>.
     """
     tokens = 1 + min(max_tokens - 1, (rule.length - rule.start_max) // k)
     if tokens < 2:
@@ -58,7 +60,7 @@ def tokens_per_window(rule: WindowRule, k: int, max_tokens: int) -> int:
 
 
 class WindowIndex:
-    """Numbers the windows of many contigs 0 .. windows - 1, contig after contig."""
+    """Index of the windows of many contigs, numbered 0 .. windows - 1, contig after contig."""
 
     def __init__(self, lengths: ArrayLike, rule: WindowRule) -> None:
         self.rule = rule

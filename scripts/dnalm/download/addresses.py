@@ -1,4 +1,4 @@
-"""Where a download comes from and where it is kept: `host/path` below a folder or a mirror."""
+"""Addresses of downloads: their URLs, and `host/path`, their place in a folder or mirror."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from dnalm.download.disk_space import is_writable
 from dnalm.errors import InputError
 
-LONGEST_QUERY = 100  # characters; a name on disk may have 255 bytes
-DIGITS = 16
-# Hosts that are written down as ftp:// everywhere and serve the same paths by https, and the host
-# to ask: the certificate of ensemblgenomes.org is not for the name ftp.ensemblgenomes.org.
-WEB_HOSTS = {
+MAX_QUERY_CHARACTERS = 100  # a file name may have 255 bytes
+QUERY_HASH_DIGITS = 16
+# Hosts that are usually given as ftp:// and serve the same paths by https, with the https host:
+# the certificate of ensemblgenomes.org is not for the name ftp.ensemblgenomes.org.
+HTTPS_HOSTS = {
     "ftp.1000genomes.ebi.ac.uk": "ftp.1000genomes.ebi.ac.uk",
     "ftp.ebi.ac.uk": "ftp.ebi.ac.uk",
     "ftp.ensembl.org": "ftp.ensembl.org",
@@ -36,9 +36,9 @@ def web_url(url: str) -> str:
     parts = _split(url)
     if parts.scheme in {"http", "https"}:
         return url
-    host = WEB_HOSTS.get(parts.hostname or "")
+    host = HTTPS_HOSTS.get(parts.hostname or "")
     if parts.scheme != "ftp" or host is None or parts.port not in {None, 21}:
-        raise InputError(_no_address(url, parts))
+        raise InputError(_address_error(url, parts))
     return parts._replace(scheme="https", netloc=host).geturl()
 
 
@@ -55,7 +55,7 @@ def address_of(url: str) -> str:
     parts = _split(web_url(url))
     names = unquote(parts.path).strip("/").split("/")
     if parts.query:
-        names.insert(-1, _folder_of(parts.query))
+        names.insert(-1, _folder_name(parts.query))
     if ".." in names:
         raise InputError(f"'{url}' has '..' in its path; give the address without it.")
     return "/".join([parts.netloc.rpartition("@")[2], *names])
@@ -90,7 +90,7 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def _no_address(url: str, parts: SplitResult) -> str:
+def _address_error(url: str, parts: SplitResult) -> str:
     if parts.scheme != "ftp":
         return f"'{url}' is not a download address; give http(s)://host/path."
     return (
@@ -100,9 +100,9 @@ def _no_address(url: str, parts: SplitResult) -> str:
     )
 
 
-def _folder_of(query: str) -> str:
+def _folder_name(query: str) -> str:
     """Return a query as the name of a folder; neither a slash nor a comma is left in it."""
     quoted = quote(query, safe="=&")  # Snakemake cuts a job's wildcards at commas
-    if len(quoted) > LONGEST_QUERY:
-        return hashlib.sha256(query.encode()).hexdigest()[:DIGITS]
+    if len(quoted) > MAX_QUERY_CHARACTERS:
+        return hashlib.sha256(query.encode()).hexdigest()[:QUERY_HASH_DIGITS]
     return quoted

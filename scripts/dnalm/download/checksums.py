@@ -1,4 +1,4 @@
-"""Checksums of downloads: those the user gave, and those recorded when a file first came."""
+"""Checksums of downloads: expected ones of the configuration, recorded ones of first downloads."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,27 +14,29 @@ ALGORITHMS = ("sha256", "md5")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sums:
-    """Checksums and size of one file, hexadecimal and bytes."""
+class Checksums:
+    """sha256 and md5 (hexadecimal) and size in bytes of one file."""
 
     sha256: str
     md5: str
     size: int
 
 
-def sums_of(path: str | Path) -> Sums:
-    """Return the checksums of a file, read once."""
+def checksums_of(path: str | Path) -> Checksums:
+    """Return the checksums and size of a file, read once."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             sha256.update(chunk)
             md5.update(chunk)
             size += len(chunk)
-    return Sums(sha256=sha256.hexdigest(), md5=md5.hexdigest(), size=size)
+    return Checksums(sha256=sha256.hexdigest(), md5=md5.hexdigest(), size=size)
 
 
-def check_sums(what: str, found: Sums, sha256: str | None, md5: str | None, remedy: str) -> None:
-    """Raise InputError, naming `what` and the `remedy`, when a file is not the expected one."""
+def verify_checksums(
+    what: str, found: Checksums, sha256: str | None, md5: str | None, remedy: str
+) -> None:
+    """Raise InputError, naming `what` and the `remedy`, when a checksum is not the expected one."""
     for algorithm, expected in (("sha256", sha256), ("md5", md5)):
         value = getattr(found, algorithm)
         if expected and expected.lower() != value:
@@ -44,13 +46,13 @@ def check_sums(what: str, found: Sums, sha256: str | None, md5: str | None, reme
 def check_downloaded(
     folder: str | Path, lock_path: str | Path, downloads: Mapping[str, Mapping[str, str | None]]
 ) -> None:
-    """Hold the sums that the configuration gives against those of the files that are there.
+    """Compare the checksums of the configuration with those recorded of the downloaded files.
 
-    `downloads` is {address: its sha256 and md5, None where not given}. No file is read: what it
-    was when it came stands in `lock_path`.
+    `downloads` is {address: its sha256 and md5, None where not given}. No file is read:
+    `lock_path` records what each was when it was downloaded.
 
     Raises:
-        InputError: a file below `folder` is another one than the configuration expects by now.
+        InputError: a file below `folder` has another checksum than the configuration expects now.
     """
     recorded = _read(lock_path)
     for address in downloads.keys() & recorded.keys():
@@ -58,7 +60,7 @@ def check_downloaded(
         expected = {algorithm: downloads[address][algorithm] for algorithm in ALGORITHMS}
         if path.exists():
             remedy = "correct the checksum in the configuration, or remove the file to get it again"
-            check_sums(str(path), found, **expected, remedy=remedy)
+            verify_checksums(str(path), found, **expected, remedy=remedy)
 
 
 def recorded_sha256(lock_path: str | Path, address: str) -> str | None:
@@ -67,8 +69,8 @@ def recorded_sha256(lock_path: str | Path, address: str) -> str | None:
     return sums.sha256 if sums else None
 
 
-def record_sums(lock_path: str | Path, address: str, sums: Sums) -> None:
-    """Add an address to the record, or replace its line; safe beside other downloads."""
+def record_checksums(lock_path: str | Path, address: str, sums: Checksums) -> None:
+    """Record the checksums of an address, in place of older ones; safe beside other downloads."""
     path = Path(lock_path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as file:
@@ -88,7 +90,7 @@ def record_sums(lock_path: str | Path, address: str, sums: Sums) -> None:
         file.write(f"{header}{line}\n")
 
 
-def _read(lock_path: str | Path) -> dict[str, Sums]:
+def _read(lock_path: str | Path) -> dict[str, Checksums]:
     path = Path(lock_path)
     if not path.exists():
         return {}
@@ -97,9 +99,9 @@ def _read(lock_path: str | Path) -> dict[str, Sums]:
         return _parse(file.read())
 
 
-def _parse(text: str) -> dict[str, Sums]:
+def _parse(text: str) -> dict[str, Checksums]:
     rows = (line.split("\t") for line in text.splitlines()[1:])
     return {
-        address: Sums(sha256=sha256, md5=md5, size=int(size))
+        address: Checksums(sha256=sha256, md5=md5, size=int(size))
         for address, sha256, md5, size in (row for row in rows if len(row) == len(COLUMNS))
     }

@@ -1,4 +1,4 @@
-"""Room on the disk, looked at before gigabytes are fetched."""
+"""Free disk space, checked before gigabytes are downloaded."""
 
 import os
 import shutil
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dnalm.errors import InputError
 
-MARGIN = 100_000_000  # bytes left free for logs and the downloads beside this one
-GIGABYTE = 1e9
+MIN_FREE_BYTES = 100_000_000  # left for logs and for the downloads that run at the same time
+BYTES_PER_GB = 1e9
 
 
 class NoSpaceError(InputError):
@@ -29,10 +29,10 @@ def check_space(what: str, needs: list[tuple[Path, int]]) -> None:
     for folder, size in together.values():
         room = shutil.disk_usage(_existing(folder))
         # A file system of no size, as /proc is, does not keep account.
-        if room.total and room.free < size + MARGIN:
+        if room.total and room.free < size + MIN_FREE_BYTES:
             raise NoSpaceError(
-                f"{what}: {(size + MARGIN) / GIGABYTE:.1f} GB are needed in {folder}, where"
-                f" {room.free / GIGABYTE:.1f} GB are free; make room there, or move"
+                f"{what}: {(size + MIN_FREE_BYTES) / BYTES_PER_GB:.1f} GB are needed in {folder},"
+                f" where {room.free / BYTES_PER_GB:.1f} GB are free; make room there, or move"
                 " `pathvars: results` or `mirror` to a larger disk."
             )
 

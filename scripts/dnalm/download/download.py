@@ -1,4 +1,4 @@
-"""Downloads that survive bad networks: resumed, retried, checked, and mirrored.
+"""Downloads: retried, resumed, verified by checksum, and copied to and from a mirror.
 
 A file has its final name only when it is complete and its checksum is right. What has arrived
 until then lies beside it as `<name>.partial` and is resumed by the next attempt.
@@ -16,22 +16,28 @@ import requests
 import urllib3
 
 from dnalm.download.addresses import address_of, web_url
-from dnalm.download.checksums import Sums, check_sums, record_sums, recorded_sha256, sums_of
+from dnalm.download.checksums import (
+    Checksums,
+    checksums_of,
+    record_checksums,
+    recorded_sha256,
+    verify_checksums,
+)
 from dnalm.download.disk_space import NoSpaceError, check_space
 from dnalm.download.file_locks import hold
-from dnalm.download.integrity import find_damage, is_page
-from dnalm.download.transfer import PATIENCE, Patience, Transfer, page_error
+from dnalm.download.integrity import find_damage, is_web_page
+from dnalm.download.transfer import RETRY_POLICY, RetryPolicy, Transfer, page_error
 from dnalm.errors import InputError
 from dnalm.files import CHUNK_BYTES, atomic_path
 
 FICLONE = 0x40049409  # Linux: let a new file share the blocks of another one
-START_BYTES = 512
+SNIFFED_BYTES = 512
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Expectation:
-    """What a file has to be: its sums, None where unknown, and what to do if it is another one."""
+    """The expected checksums of a file, None where unknown, and the remedy for another file."""
 
     sha256: str | None
     md5: str | None
@@ -41,13 +47,13 @@ class _Expectation:
     def has_sum(self) -> bool:
         return bool(self.sha256 or self.md5)
 
-    def check(self, what: str, path: Path) -> Sums:
-        """Return a file's sums; raise InputError, naming `what`, when it is not the file."""
+    def check(self, what: str, path: Path) -> Checksums:
+        """Return a file's checksums; raise InputError, naming `what`, when it is another file."""
         with open(path, "rb") as file:
-            if is_page(file.read(START_BYTES)):
+            if is_web_page(file.read(SNIFFED_BYTES)):
                 raise page_error(what)
-        sums = sums_of(path)
-        check_sums(what, sums, self.sha256, self.md5, self.remedy)
+        sums = checksums_of(path)
+        verify_checksums(what, sums, self.sha256, self.md5, self.remedy)
         if not self.has_sum and (damage := find_damage(path)):
             raise InputError(f"{what}: {damage}; get the file again or from another address.")
         return sums
@@ -61,12 +67,12 @@ def download(
     md5: str | None,
     mirror: str | Path | None,
     lock_path: str | Path,
-    patience: Patience = PATIENCE,
+    policy: RetryPolicy = RETRY_POLICY,
 ) -> None:
-    """Put the file that all `urls` offer at `destination`, unless it is there already.
+    """Download the file that all `urls` offer to `destination`, unless it is there already.
 
     A copy in `mirror`, at `address_of` any of the URLs, is taken instead of the network; what
-    comes from the network is copied there. Without `sha256` and `md5` the sum recorded in
+    comes from the network is copied there. Without `sha256` and `md5` the sha256 recorded in
     `lock_path` on the first download is the expected one. Of two calls for one destination, also
     in two processes, the second waits for the first and finds its file.
 
@@ -87,14 +93,14 @@ def download(
             copy_file(mirrored, destination)
             logger.info("%s was copied from the mirror, %s", destination, mirrored)
         elif sums is None:
-            sums = _fetch(urls, destination, expected, copies[:1], patience)
-        record_sums(lock_path, address, sums)
+            sums = _fetch(urls, destination, expected, copies[:1], policy)
+        record_checksums(lock_path, address, sums)
         if copies and not mirrored:
             _keep(destination, copies[0])
 
 
 def copy_file(source: str | Path, target: str | Path) -> None:
-    """Copy a file, at no cost where the file system can share its blocks.
+    """Copy a file, as a reflink where the file system can share its blocks.
 
     Never a hard link: Snakemake sets the time of what a rule has made, and with it that of every
     other run's link, whose results would then count as older than their input.
@@ -110,8 +116,8 @@ def copy_file(source: str | Path, target: str | Path) -> None:
             shutil.copyfileobj(old, new, CHUNK_BYTES)
 
 
-def _find(destination: Path, expected: _Expectation) -> Sums | None:
-    """Return the sums of a file that is there and is the expected one, else None."""
+def _find(destination: Path, expected: _Expectation) -> Checksums | None:
+    """Return the checksums of the file at `destination` if it is the expected one, else None."""
     if not destination.exists():
         return None
     try:
@@ -139,16 +145,16 @@ def _fetch(
     destination: Path,
     expected: _Expectation,
     copies: Sequence[Path],
-    patience: Patience,
-) -> Sums:
-    """Fetch the first of `urls` that gives the file; return its sums."""
+    policy: RetryPolicy,
+) -> Checksums:
+    """Download from the first of `urls` that gives the file; return its checksums."""
     partial = destination.with_name(destination.name + ".partial")
     failures: dict[str, Exception] = {}
     for url in urls:
         transfer = Transfer(
             url,
             partial,
-            patience,
+            policy,
             any_source=expected.has_sum,
             copied_to=[copy.parent for copy in copies],
         )
@@ -172,8 +178,8 @@ def _fetch(
     )
 
 
-def _run(transfer: Transfer, expected: _Expectation) -> Sums:
-    """Transfer and check a file; once more from its start if what was resumed is not one file."""
+def _run(transfer: Transfer, expected: _Expectation) -> Checksums:
+    """Transfer and verify a file; once more from byte 0 if what was resumed is not one file."""
     resumed = transfer.run()
     try:
         return expected.check(transfer.url, transfer.partial)

@@ -1,4 +1,4 @@
-"""Locks on files: one download at a time, whichever of two runs on one folder asked for it."""
+"""Advisory file locks (flock): one download of a file at a time, in whichever process."""
 
 import errno
 import fcntl
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-# File systems without locks (Lustre mounted without `flock`) answer so.
-NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+# What file systems without locks (Lustre mounted without `flock`) answer.
+NO_LOCK_ERRORS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 logger = logging.getLogger(__name__)
 
 
@@ -49,7 +49,7 @@ def lock(file: IO[str], *, exclusive: bool, wait: bool = True) -> None:
     try:
         fcntl.flock(file, kind)
     except OSError as error:
-        if error.errno not in NO_LOCKS:
+        if error.errno not in NO_LOCK_ERRORS:
             raise
         logger.warning("%s: its file system has no locks; start one run at a time", file.name)
 

@@ -1,7 +1,7 @@
-"""One URL's bytes brought into a partial file: resumed where they broke off, never built on a lie.
+"""HTTP transfer of one URL into a partial file: retried with back-off, resumed by range requests.
 
-Every way in which a transfer can break off without saying so is made an error here that leads to
-another attempt: fewer or more bytes than announced, other bytes than asked for, a cut archive.
+Every way in which a transfer can break off silently is made an error here that leads to another
+attempt: fewer or more bytes than announced, another range than requested, a truncated archive.
 """
 
 import errno
@@ -17,21 +17,21 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from dnalm.download.disk_space import GIGABYTE, NoSpaceError, check_space
-from dnalm.download.integrity import find_damage, is_page
+from dnalm.download.disk_space import BYTES_PER_GB, NoSpaceError, check_space
+from dnalm.download.integrity import find_damage, is_web_page
 from dnalm.download.meter import Meter
 from dnalm.errors import InputError
 from dnalm.files import CHUNK_BYTES
 
-BUSY = (408, 429, 500, 502, 503, 504)  # answers that ask to come back later
-FULL = (errno.ENOSPC, errno.EDQUOT)
+RETRY_STATUSES = (408, 429, 500, 502, 503, 504)  # HTTP statuses of a busy server
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How long to try, and how often to say so; all but `attempts` are seconds.
+class RetryPolicy:
+    """Retries, back-off and timeouts of a transfer; all but `attempts` are in seconds.
 
     attempts: so many in a row without progress; first_wait: doubled each time, up to longest_wait,
     which also bounds what a server may ask for in Retry-After; timeout: for connecting and for
@@ -45,35 +45,35 @@ class Patience:
     report_every: float
 
 
-PATIENCE = Patience(attempts=7, first_wait=1, longest_wait=600, timeout=60, report_every=60)
+RETRY_POLICY = RetryPolicy(attempts=7, first_wait=1, longest_wait=600, timeout=60, report_every=60)
 
 
 class Transfer:
-    """Brings one URL's bytes into a partial file, resuming what is already there."""
+    """Downloads one URL into a partial file, resuming what is already there."""
 
     def __init__(
         self,
         url: str,
         partial: Path,
-        patience: Patience,
+        policy: RetryPolicy,
         *,
         any_source: bool,
         copied_to: Sequence[Path],
     ) -> None:
         """Set up a transfer of `url` into `partial`.
 
-        With `any_source`, because a checksum ends it, bytes from another address or an older
-        visit may be built on. `copied_to` are folders that will get a copy of the whole; room is
-        looked for there, too.
+        With `any_source`, because a checksum is verified at the end, bytes from another address or
+        an older version may be resumed. `copied_to` are folders that will get a copy of the file;
+        free space is checked there, too.
         """
-        self.url, self.partial, self.patience = url, partial, patience
+        self.url, self.partial, self.policy = url, partial, policy
         self.any_source, self.copied_to = any_source, copied_to
         self.origin = partial.with_name(partial.name + ".json")
         retry = _Retry(
-            total=patience.attempts,
-            backoff_factor=patience.first_wait,
-            backoff_max=patience.longest_wait,
-            status_forcelist=BUSY,
+            total=policy.attempts,
+            backoff_factor=policy.first_wait,
+            backoff_max=policy.longest_wait,
+            status_forcelist=RETRY_STATUSES,
             allowed_methods=("GET",),
         )
         # A session reads http_proxy, https_proxy and no_proxy from the environment.
@@ -82,7 +82,7 @@ class Transfer:
             self.session.mount(scheme, HTTPAdapter(max_retries=retry))
 
     def run(self) -> bool:
-        """Fetch until complete; return whether bytes of an earlier run were built on.
+        """Download until complete; return whether bytes of an earlier run were resumed.
 
         Raises:
             requests.RequestException, urllib3.exceptions.HTTPError: it cannot be fetched.
@@ -103,21 +103,21 @@ class Transfer:
                     idle = 0 if self._size() > best else idle + 1
                     best = max(best, self._size())
                     logger.info("%s: broke off at byte %d (%s)", self.url, self._size(), error)
-                    if idle >= self.patience.attempts:
+                    if idle >= self.policy.attempts:
                         raise
-                    wait = self.patience.first_wait * 2**idle
-                    time.sleep(min(wait, self.patience.longest_wait))
+                    wait = self.policy.first_wait * 2**idle
+                    time.sleep(min(wait, self.policy.longest_wait))
 
     def _get(self) -> None:
         have, validator = self._size(), self._validator()
-        # Bytes as they lie on the server: never unpacked on the way.
+        # The file as it lies on the server, never decompressed on the way.
         headers = {"Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
             if validator:
                 headers["If-Range"] = validator
         with self.session.get(
-            self.url, headers=headers, stream=True, timeout=self.patience.timeout
+            self.url, headers=headers, stream=True, timeout=self.policy.timeout
         ) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 if response.headers.get("Content-Range") == f"bytes */{have}":
@@ -147,14 +147,14 @@ class Transfer:
     def _save(self, response: requests.Response, first: int, total: int | None) -> None:
         chunks = response.raw.stream(CHUNK_BYTES, decode_content=False)
         chunk = next(chunks, b"")
-        # Looked at before what is there is overwritten: a login page must not cost gigabytes.
-        if not first and is_page(chunk):
+        # Checked before what is there is overwritten: a login page must not cost gigabytes.
+        if not first and is_web_page(chunk):
             raise page_error(self.url)
         if total is not None:
             copies = ((folder, total) for folder in self.copied_to)
             check_space(self.url, [(self.partial.parent, total - self._size()), *copies])
         self._remember(response)
-        meter = Meter(self.url, first, total, self.patience.report_every)
+        meter = Meter(self.url, first, total, self.policy.report_every)
         try:
             with open(self.partial, "ab" if first else "wb") as file, meter:
                 while chunk:
@@ -162,11 +162,11 @@ class Transfer:
                     meter.advance(len(chunk))
                     chunk = next(chunks, b"")
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in DISK_FULL_ERRORS:
                 raise
             raise NoSpaceError(
                 f"{self.url}: the disk of {self.partial.parent} is full after"
-                f" {self._size() / GIGABYTE:.1f} GB; make room and start again, what has come"
+                f" {self._size() / BYTES_PER_GB:.1f} GB; make room and start again, what has come"
                 " is kept."
             ) from None
 
@@ -178,7 +178,7 @@ class Transfer:
         return self.partial.stat().st_size if self.partial.exists() else 0
 
     def _validator(self) -> str | None:
-        """Return what names the version of the bytes that are there, if they came from here."""
+        """Return the ETag or date of the partial bytes if they came from this URL, else None."""
         try:
             origin = json.loads(self.origin.read_text())
         except (OSError, ValueError):
@@ -193,13 +193,13 @@ class Transfer:
 
 
 class _Retry(urllib3.Retry):
-    """Back-off that says that it waits, and waits no longer than `backoff_max`."""
+    """Exponential back-off that logs its waits, none longer than `backoff_max`."""
 
     def sleep(self, response: urllib3.BaseHTTPResponse | None = None) -> None:
         if response is not None:
             after = response.headers.get("Retry-After")
-            asked = f" and asks for {after} s of patience" if after else ""
-            logger.info("the server answers %d%s; trying again", response.status, asked)
+            request = f" and asks for {after} s of patience" if after else ""
+            logger.info("the server answers %d%s; trying again", response.status, request)
         super().sleep(response)
 
     def get_retry_after(self, response: urllib3.BaseHTTPResponse) -> float | None:

@@ -1,4 +1,4 @@
-"""Annotation of a genome: the transcripts of GTF and GFF3 files and their splice sites.
+"""Gene annotation: transcripts of GTF and GFF3 files, and their splice sites.
 
 All coordinates in Python are 0-based and half-open; GTF text is 1-based and closed.
 """
@@ -22,18 +22,18 @@ from dnalm.compression import GZIP_MAGIC
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 
-TRACK = re.compile(r"(track|browser)(\s|$)")  # how a genome browser shows the file
-SEQUENCES = "##FASTA"  # what follows in a GFF3 file are the bases
-PARTS = ("exon", "CDS")
-TRANSCRIPT = re.compile(r'transcript_id "([^"]+)"')
-PARENTS = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
-GENE = re.compile(r'gene_id(?: "|=)([^";]+)')
-LEVEL = re.compile(r'(?:^|;)\s*level(?: |=)"?(\d+)')
+TRACK_LINE = re.compile(r"(track|browser)(\s|$)")  # display settings of a genome browser
+FASTA_DIRECTIVE = "##FASTA"  # the sequences follow it in a GFF3 file
+FEATURES = ("exon", "CDS")
+TRANSCRIPT_ID = re.compile(r'transcript_id "([^"]+)"')
+PARENT_IDS = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
+GENE_ID = re.compile(r'gene_id(?: "|=)([^";]+)')
+EVIDENCE_LEVEL = re.compile(r'(?:^|;)\s*level(?: |=)"?(\d+)')
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transcript:
-    """One transcript: exons and coding parts as (start, end), 0-based half-open, ascending.
+    """One transcript: exons and coding parts (CDS) as (start, end), 0-based half-open, ascending.
 
     `level` is GENCODE's: 1 validated, 2 annotated by hand, 3 by a program; None: none is given.
     """
@@ -49,7 +49,7 @@ class Transcript:
 
 @contextmanager
 def open_text(path: str | Path) -> Iterator[TextIO]:
-    """Open a text file, gzip or plain (told by its first bytes); `-sig` drops a byte order mark."""
+    """Open a text file, gzip or plain by its magic bytes; a byte order mark is dropped."""
     with open(path, "rb") as file:
         packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         file.seek(0)
@@ -59,7 +59,7 @@ def open_text(path: str | Path) -> Iterator[TextIO]:
 
 @contextmanager
 def write_text(path: str | Path) -> Iterator[TextIO]:
-    """Open a text file to write, gzip when its name ends in .gz; equal text gives equal bytes."""
+    """Open a text file to write, gzip if it ends in .gz; equal text gives equal bytes."""
     with atomic_path(path) as temporary, ExitStack() as stack:
         raw = stack.enter_context(open(temporary, "wb"))
         if Path(path).suffix == ".gz":
@@ -69,18 +69,18 @@ def write_text(path: str | Path) -> Iterator[TextIO]:
 
 
 def lines(path: str | Path, comment: str | None = "#") -> Iterator[tuple[int, str]]:
-    """Yield (line number, line) of what is neither empty nor a comment or a track line.
+    """Yield (line number, line) of all but empty, comment and track lines.
 
-    It ends where a GFF3 file goes on with sequences.
+    It ends at the sequences of a GFF3 file.
     """
     try:
         with open_text(path) as file:
             for number, line in enumerate(file, start=1):
                 line = line.rstrip("\r\n")
-                if line.rstrip() == SEQUENCES:
+                if line.rstrip() == FASTA_DIRECTIVE:
                     return
                 skipped = comment is not None and line.startswith(comment)
-                if line and not skipped and not TRACK.match(line):
+                if line and not skipped and not TRACK_LINE.match(line):
                     yield number, line
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(
@@ -89,7 +89,7 @@ def lines(path: str | Path, comment: str | None = "#") -> Iterator[tuple[int, st
 
 
 def span(path: str | Path, number: int, start: str, end: str, first: int) -> tuple[int, int]:
-    """Return (start, end), 0-based half-open, of two text fields counted from `first`.
+    """Return (start, end), 0-based half-open, of two text fields counted from `first`, 0 or 1.
 
     Raises InputError, naming the line, where they are no interval.
     """
@@ -117,20 +117,20 @@ def read_gtf(path: str | Path) -> list[Transcript]:
                 f"{path}:{number}: a GTF or GFF3 line has 9 columns between tabs, this one has "
                 f"{len(fields)}: correct the line or give such a file."
             )
-        if fields[2] not in PARTS:
+        if fields[2] not in FEATURES:
             continue
-        names = _names(fields[8])
+        names = _transcript_ids(fields[8])
         if not names or fields[6] not in ("+", "-"):
             raise InputError(
                 f"{path}:{number}: an {fields[2]} line needs a strand and an attribute "
                 'transcript_id "..." (GTF) or Parent=... (GFF3): correct the line.'
             )
         place = span(path, number, fields[3], fields[4], 1)
-        gene, level = GENE.search(fields[8]), LEVEL.search(fields[8])
+        gene, level = GENE_ID.search(fields[8]), EVIDENCE_LEVEL.search(fields[8])
         for name in names:
             # A transcript id may stand on several contigs (chrX and chrY of the human genome).
             key = (fields[0], fields[6], gene[1] if gene else "", name)
-            parts.setdefault(key, {part: [] for part in PARTS})[fields[2]].append(place)
+            parts.setdefault(key, {part: [] for part in FEATURES})[fields[2]].append(place)
             if level:
                 levels[key] = level[1]
     transcripts = [
@@ -151,16 +151,16 @@ def read_gtf(path: str | Path) -> list[Transcript]:
     return transcripts
 
 
-def _names(attributes: str) -> list[str]:
-    """Return the transcripts that a line belongs to."""
-    if found := TRANSCRIPT.search(attributes):
+def _transcript_ids(attributes: str) -> list[str]:
+    """Return the transcript ids of a line's attributes."""
+    if found := TRANSCRIPT_ID.search(attributes):
         return [found[1]]
-    found = PARENTS.search(attributes)
+    found = PARENT_IDS.search(attributes)
     return found[1].split(",") if found else []
 
 
 def splice_sites(transcripts: Iterable[Transcript]) -> pd.DataFrame:
-    """Return every different splice site: contig, position, strand, kind; sorted.
+    """Return the distinct splice sites: contig, position, strand, kind; sorted.
 
     `position` is the first (kind donor) or last (acceptor) base of an intron, 0-based. On the minus
     strand the intron's right end is its donor and its left end its acceptor.
@@ -196,7 +196,7 @@ def write_gtf(transcripts: Iterable[Transcript], source: str, path: str | Path) 
             length = 0
             forward = transcript.strand == "+"
             for part in transcript.coding if forward else reversed(transcript.coding):
-                # The frame says how many bases of the part belong to the codon begun before it.
+                # The frame: how many bases of the part belong to the codon begun before it.
                 _write_feature(file, source, "CDS", transcript, part, str(-length % 3))
                 length += part[1] - part[0]
 

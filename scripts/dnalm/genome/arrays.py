@@ -1,4 +1,4 @@
-"""Arrays that are written piece by piece as .npy files, however long they become."""
+"""Streaming writer of .npy files, for arrays that are longer than memory."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The store of bases: one uint8 code per base, all contigs of a genome in one .npy file.
+"""The base store of a genome: one uint8 code per base, all contigs in one .npy file.
 
 Beside it lie contigs.tsv (contig, start, length, offset) and manifest.json. A contig's bases are
 `bases[offset : offset + length]`; its first one is base `start` of the contig (0-based), which is
@@ -19,19 +19,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dnalm.download.checksums import Sums, check_sums
+from dnalm.download.checksums import Checksums, verify_checksums
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, hash_of, write_json
 from dnalm.genome.arrays import ArrayWriter
 from dnalm.genome.intervals import Spans
 from dnalm.genome.kmers import N, to_sequence
-from dnalm.genome.letters import NO_COUNTS
+from dnalm.genome.letters import ZERO_COUNTS
 from dnalm.genome.selection import select_contigs
 
 COLUMNS = ["contig", "start", "length", "offset"]
-LINE = 60
-BASES_AT_ONCE = 100_000 * LINE  # whole lines
-GAP_BLOCK = 1 << 26  # bases in memory at a time while gaps are found
+FASTA_LINE = 60
+FASTA_BLOCK_BASES = 100_000 * FASTA_LINE  # whole lines
+GAP_BLOCK_BASES = 1 << 26  # in memory at a time while gaps are searched
 BASES, CONTIGS, MANIFEST = "bases.npy", "contigs.tsv", "manifest.json"
 
 
@@ -44,12 +44,12 @@ def write_bases(
     contigs: str | Path,
     manifest: str | Path,
 ) -> None:
-    """Write the store of one genome from a FASTA file.
+    """Write the base store of one genome from a FASTA file.
 
     `config` is the genome's section: accession, url | path | simulate, sha256, md5 and contigs,
     each of them optional; `contigs` as `select_contigs` reads it.
 
-    The sha256 of the source is recorded always, its md5 where `config` gives one.
+    The sha256 of the source is always recorded, its md5 where `config` gives one.
 
     Raises InputError for a wrong checksum, records that hold the same bases, and whatever
     `select_contigs` refuses. Nothing is written then.
@@ -58,12 +58,12 @@ def write_bases(
         sha256 = hash_of(source, "sha256")
         # An md5 costs half as much as the decompression, so it is taken only to be checked.
         md5 = hash_of(source, "md5") if config.get("md5") else ""
-        sums = Sums(sha256=sha256, md5=md5, size=Path(source).stat().st_size)
+        sums = Checksums(sha256=sha256, md5=md5, size=Path(source).stat().st_size)
     except OSError as error:
         raise InputError(f"{source}: {error.strerror}; correct genomes.{name}.") from None
     remedy = f"get the file again or correct genomes.{name}"
-    check_sums(str(source), sums, config.get("sha256"), config.get("md5"), remedy)
-    total, rows = NO_COUNTS, []
+    verify_checksums(str(source), sums, config.get("sha256"), config.get("md5"), remedy)
+    total, rows = ZERO_COUNTS, []
     with ExitStack() as stack:
         # Entered last, left first: the bases appear under their final name after the two others.
         bases_temporary = stack.enter_context(atomic_path(bases))
@@ -119,15 +119,15 @@ def write_fasta(bases: "GenomeBases", path: str | Path) -> None:
         for row in bases.contigs.itertuples():
             piece = f":{row.start + 1}-{row.start + row.length}" if row.start else ""
             file.write(f">{row.contig}{piece}\n")
-            for first in range(0, row.length, BASES_AT_ONCE):
-                length = min(BASES_AT_ONCE, row.length - first)
+            for first in range(0, row.length, FASTA_BLOCK_BASES):
+                length = min(FASTA_BLOCK_BASES, row.length - first)
                 sequence = to_sequence(bases.read_at(row.offset + first, length))
-                lines = (sequence[at : at + LINE] for at in range(0, length, LINE))
+                lines = (sequence[at : at + FASTA_LINE] for at in range(0, length, FASTA_LINE))
                 file.write("\n".join(lines) + "\n")
 
 
 class GenomeBases:
-    """Reads bases of a store; one system call per read, safe to fork and to pickle.
+    """Random access to the base codes of a genome: one pread per read, safe to fork and to pickle.
 
     `contigs` is the table of contigs.tsv, `bases` the number of bases stored. Coordinates are
     0-based and half-open. The file is opened by the first read, and again after `close`.
@@ -234,15 +234,17 @@ class GenomeBases:
 
 
 def find_gaps(genome: GenomeBases, contig: str) -> Spans:
-    """Return the starts and ends of the runs of N of a contig, in its own coordinates, sorted.
+    """Return the assembly gaps (runs of N) of a contig: int64 starts and ends, sorted.
 
-    A run that reaches over the end of a block of reading is given as two that touch.
+    0-based half-open, in coordinates of the whole contig. A gap across a block of
+    `GAP_BLOCK_BASES` is given as two that touch.
     """
     starts, ends = [], []
     for row in genome.contigs[genome.contigs["contig"] == contig].itertuples():
-        for first in range(0, int(row.length), GAP_BLOCK):
-            length = min(GAP_BLOCK, int(row.length) - first)
+        for first in range(0, int(row.length), GAP_BLOCK_BASES):
+            length = min(GAP_BLOCK_BASES, int(row.length) - first)
             is_n = genome.read_at(int(row.offset) + first, length) == N
+            # Where the mask changes, alternately to N and from N.
             edges = np.flatnonzero(np.diff(is_n, prepend=False, append=False))
             starts.append(edges[0::2] + int(row.start) + first)
             ends.append(edges[1::2] + int(row.start) + first)

@@ -1,4 +1,4 @@
-"""Composition of sequences: GC content and counts of k-mers."""
+"""Composition of sequences: GC content and k-mer counts."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from dnalm.genome.kmers import ALPHABET, count_kmers, to_codes
 
 
 def gc_content(sequences: Iterable[str]) -> np.ndarray:
-    """Return the share of G and C among the A, C, G, T of each sequence [N, 1]; 0 if none."""
+    """Return the GC content, the share of G and C among A, C, G, T, float [N, 1]; 0 if none."""
     counts = kmer_counts(sequences, 1)
     gc = [ALPHABET.index("G"), ALPHABET.index("C")]
     return counts[:, gc].sum(axis=1, keepdims=True) / np.maximum(
@@ -17,7 +17,7 @@ def gc_content(sequences: Iterable[str]) -> np.ndarray:
 
 
 def kmer_counts(sequences: Iterable[str], k: int) -> np.ndarray:
-    """Return how often each k-mer begins at any base of each sequence, float32 [N, 4**k].
+    """Return the k-mer counts of each sequence, float32 [N, 4**k].
 
     Neighbouring k-mers overlap (stride 1); those that hold an N are not counted. Columns are in
     the vocabulary's order, letters A, T, C, G, the first one most significant.

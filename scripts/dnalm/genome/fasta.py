@@ -1,4 +1,4 @@
-"""Reading FASTA, plain or gzipped, block by block; memory does not grow with the contigs."""
+"""Streaming FASTA reader, plain or gzipped; memory does not grow with the contigs."""
 
 import re
 import zlib
@@ -11,16 +11,16 @@ import numpy as np
 from isal import igzip
 from numpy.typing import NDArray
 
-from dnalm.compression import GZIP_MAGIC, lacks_end
+from dnalm.compression import GZIP_MAGIC, is_truncated_bgzf
 from dnalm.errors import InputError
-from dnalm.genome.letters import IUPAC, NO_COUNTS, read_letters
+from dnalm.genome.letters import IUPAC, ZERO_COUNTS, read_letters
 
 BLOCK_BYTES = 1 << 18  # small enough to stay in the processor's cache from step to step
-PIECE = re.compile(r"(.+):(\d+)-(\d+)")
+PIECE_NAME = re.compile(r"(.+):(\d+)-(\d+)")
 
 
 class Contig:
-    """One record, read while `blocks` is iterated over: codes uint8[n], no block is empty.
+    """One FASTA record, read while `blocks` is iterated over: base codes uint8[n], none empty.
 
     The first code is base `start` of contig `name` (0-based). `record` is the first word of the
     header. A record called NAME:FROM-TO (1-based, both included) is a piece of NAME; any other
@@ -28,20 +28,20 @@ class Contig:
     """
 
     def __init__(self, path: str | Path, record: str, texts: Iterator[bytes]) -> None:
-        self._piece = PIECE.fullmatch(record)
+        self._piece = PIECE_NAME.fullmatch(record)
         self._path = path
         self.record = record
         self.name, self.start = record, 0
         if self._piece:
             self.name, self.start = self._piece[1], int(self._piece[2]) - 1
-        self.counts = NO_COUNTS
+        self.counts = ZERO_COUNTS
         self.blocks = self._read(texts)
 
     def _read(self, texts: Iterator[bytes]) -> Iterator[NDArray[np.uint8]]:
         for text in texts:
-            codes, counts, foreign = read_letters(text)
-            if foreign:
-                raise InputError(_not_dna(self._path, self.record, foreign))
+            codes, counts, invalid = read_letters(text)
+            if invalid:
+                raise InputError(_not_dna(self._path, self.record, invalid))
             self.counts += counts
             if len(codes):
                 yield codes
@@ -66,12 +66,12 @@ class Contig:
 def read_fasta(path: str | Path) -> Iterator[Contig]:
     """Yield the contigs of a FASTA file, gzipped or not, in file order.
 
-    The blocks of a contig have to be read before the next contig is asked for; what is left of
-    them then is checked and passed over.
+    The blocks of a contig have to be read before the next contig is taken; what is left of them
+    then is checked and skipped.
 
     Raises InputError for a file that is missing, truncated, empty, not FASTA or not of DNA (A, C,
     G, T, N and the IUPAC codes of several bases, in either case), for two records of one name, and
-    for a piece whose length is not TO - FROM + 1. What is wrong with a sequence is told while its
+    for a piece whose length is not TO - FROM + 1. Errors of a sequence are raised while its
     blocks are read.
     """
     seen: set[str] = set()
@@ -129,7 +129,7 @@ def _whole_headers(path: str | Path) -> Iterator[bytes]:
     try:
         with open(path, "rb") as file:
             compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-            if compressed and lacks_end(path):
+            if compressed and is_truncated_bgzf(path):
                 raise InputError(
                     f"{path}: the end mark of bgzip is missing, the file is truncated; "
                     "download the file again."

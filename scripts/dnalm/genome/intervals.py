@@ -1,4 +1,4 @@
-"""Intervals of a genome: BED files, narrowPeak files, and tables of the same columns with a header.
+"""Genomic intervals: BED and narrowPeak files, and tables of the same columns with a header.
 
 All coordinates are 0-based and half-open.
 """
@@ -16,9 +16,10 @@ from dnalm.errors import InputError
 from dnalm.genome.annotation import lines, span, write_text
 
 STRANDS = ("+", "-", ".")
-HEADERS = ({"start", "end"}, {"chromstart", "chromend"}, {"chrom_start", "chrom_end"})
-NAME, STRAND = 4, 6  # columns of a BED file, from 1
-MISSING = (("name", NAME), ("strand", STRAND))  # what a short BED line may lack
+HEADER_COLUMNS = ({"start", "end"}, {"chromstart", "chromend"}, {"chrom_start", "chrom_end"})
+NAME_COLUMN, STRAND_COLUMN = 4, 6  # columns of a BED file, from 1
+# What a short BED line may lack.
+OPTIONAL_COLUMNS = (("name", NAME_COLUMN), ("strand", STRAND_COLUMN))
 NO_SUMMIT = -1
 
 Spans = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -38,11 +39,11 @@ class Interval:
 def read_bed(
     path: str | Path,
     *,
-    name: int | str | None = NAME,
-    strand: int | str | None = STRAND,
+    name: int | str | None = NAME_COLUMN,
+    strand: int | str | None = STRAND_COLUMN,
     summit: int | str | None = None,
 ) -> pd.DataFrame:
-    """Return the records of a BED file in file order: contig, start, end, name, strand, summit.
+    """Return the intervals of a BED file in file order: contig, start, end, name, strand, summit.
 
     `name`, `strand` and `summit` say which column holds them, by its number from 1 or by its name
     in the file's header, which may begin with #; None: none does. A BED file may end before its
@@ -72,7 +73,7 @@ def read_bed(
         if places is None:
             header = _header(fields)
             said = header or commented
-            places = {key: _place(path, key, column, said) for key, column in wanted.items()}
+            places = {key: _column_index(path, key, column, said) for key, column in wanted.items()}
             if header:
                 continue
         start, end = span(path, number, fields[1], fields[2], 0)
@@ -107,12 +108,14 @@ def _split(line: str) -> list[str]:
 
 
 def _header(fields: list[str]) -> list[str]:
-    """Return the names of columns that a line holds; none if it is not a header."""
-    return fields if {field.lower() for field in fields[1:3]} in HEADERS else []
+    """Return the column names of a header line, none of any other line."""
+    return fields if {field.lower() for field in fields[1:3]} in HEADER_COLUMNS else []
 
 
-def _place(path: str | Path, key: str, column: int | str | None, header: list[str]) -> int | None:
-    """Return where in a line a column is, from 0."""
+def _column_index(
+    path: str | Path, key: str, column: int | str | None, header: list[str]
+) -> int | None:
+    """Return the 0-based index of a column that is named or counted from 1."""
     if column is None or isinstance(column, int):
         return None if column is None else column - 1
     if column not in header:
@@ -124,7 +127,7 @@ def _place(path: str | Path, key: str, column: int | str | None, header: list[st
 def _cell(path: str | Path, number: int, fields: list[str], key: str, place: int | None) -> str:
     if place is not None and place < len(fields):
         return fields[place]
-    if place is None or (key, place + 1) in MISSING:
+    if place is None or (key, place + 1) in OPTIONAL_COLUMNS:
         return "." if key == "strand" else ""
     raise InputError(
         f"{path}:{number}: the line has {len(fields)} columns, but column {place + 1} is to hold "
@@ -144,7 +147,7 @@ def _summit(path: str | Path, number: int, text: str, length: int) -> int:
 
 
 def write_bed(intervals: Iterable[Interval], path: str | Path) -> None:
-    """Write six-column BED, score 0, in the order given."""
+    """Write intervals as six-column BED, score 0, in the order given."""
     with write_text(path) as file:
         for interval in intervals:
             fields = (interval.contig, interval.start, interval.end, interval.name, 0)
@@ -152,10 +155,11 @@ def write_bed(intervals: Iterable[Interval], path: str | Path) -> None:
 
 
 def merge_spans(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Spans:
-    """Return the starts and ends of the disjoint spans that cover the same bases, sorted."""
+    """Return the union of intervals as disjoint ones: int64 starts and ends, sorted."""
     if not len(starts):
         return starts, ends
     order = np.argsort(starts, kind="stable")
+    # An interval begins a new one of the union behind the furthest end of all before it.
     starts, reach = starts[order], np.maximum.accumulate(ends[order])
     first = np.concatenate([[True], starts[1:] > reach[:-1]])
     last = np.concatenate([first[1:], [True]])
@@ -163,9 +167,9 @@ def merge_spans(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Spans:
 
 
 def touch(starts: NDArray[np.int64], ends: NDArray[np.int64], spans: Spans) -> NDArray[np.bool_]:
-    """Say of each interval whether it shares a base with one of `spans`, as `merge_spans` has them.
+    """Return which intervals overlap any of `spans` (as `merge_spans` returns them), bool[n].
 
-    An interval without bases, which only an insertion could have, touches nothing.
+    An empty interval overlaps nothing.
     """
     found = np.searchsorted(spans[1], starts, side="right")
     reached = np.append(spans[0], np.iinfo(np.int64).max)[found]

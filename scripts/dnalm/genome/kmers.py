@@ -1,8 +1,8 @@
-"""The vocabulary of k-mers and the one rule that turns bases into tokens.
+"""Tokenisation: the k-mer vocabulary, and base codes to token ids.
 
-Bases are codes, uint8: A T C G N = 0 1 2 3 4. The rule: cut at every N; inside a piece take
-consecutive k-mers from its left end and what remains as single bases; each N is one token; <cls>
-comes first and nothing comes last.
+Bases are codes, uint8: A T C G N = 0 1 2 3 4. The rule, that of the published tokenizer:
+cut at every N; inside a piece take consecutive k-mers from its left end and what remains as single
+bases; each N is one token; <cls> comes first and nothing comes last.
 
 Shapes: n bases, B windows, T tokens with <cls>.
 """
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 ALPHABET = "ATCG"
 N = 4
-LARGEST_K = 7  # 4**8 k-mers and the rest no longer fit the 16 bits of a token id
+MAX_K = 7  # with k = 8 the vocabulary no longer fits the 16 bits of a token id
 SPECIALS = {
     "v1": ("<unk>", "<pad>", "<mask>", "<cls>"),
     "v2": ("<unk>", "<pad>", "<mask>", "<cls>", "<eos>", "<bos>"),
@@ -29,12 +29,12 @@ _CODE_OF_BYTE = bytes(
 )
 _BYTE_OF_CODE = np.frombuffer(b"ATCGN", dtype=np.uint8)
 _COMPLEMENT = np.array([1, 0, 3, 2, N], dtype=np.uint8)
-_ROWS_AT_ONCE = 16  # blocks of this many windows stay in the processor's cache
+_BLOCK_WINDOWS = 16  # blocks of this many windows stay in the processor's cache
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Token ids of one k and one model generation, `v1` or `v2`.
+    """The vocabulary of one k and one model generation, `v1` or `v2`.
 
     The ids run: specials, the 4**k k-mers with the first letter most significant (AAAAAA, AAAAAT,
     AAAAAC, ... GGGGGG), then A, T, C, G, N.
@@ -46,8 +46,8 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if self.version not in SPECIALS:
             raise ValueError(f"vocabulary version {self.version!r} is none of {list(SPECIALS)}")
-        if not 1 <= self.k <= LARGEST_K:
-            raise ValueError(f"k is {self.k}, it has to lie between 1 and {LARGEST_K}")
+        if not 1 <= self.k <= MAX_K:
+            raise ValueError(f"k is {self.k}, it has to lie between 1 and {MAX_K}")
 
     @property
     def unknown(self) -> int:
@@ -91,35 +91,36 @@ class Vocabulary:
         return self.n_id + 1
 
     def tokens(self) -> list[str]:
-        """Return the whole vocabulary, position = id, with v1's two tokens without a row."""
+        """Return all tokens in the order of their ids, with v1's two tokens without a row."""
         kmers = ("".join(letters) for letters in product(ALPHABET, repeat=self.k))
         return [*SPECIALS[self.version], *kmers, *ALPHABET, "N", *TRAILING[self.version]]
 
 
 def to_codes(sequence: str | bytes | bytearray) -> NDArray[np.uint8]:
-    """Return the codes of a sequence in either case; whatever is not A, C, G or T becomes N."""
+    """Return the base codes of a sequence, uint8[n]; all but A, C, G, T in either case is N."""
     if isinstance(sequence, str):
         sequence = sequence.encode("ascii", "replace")
     return np.frombuffer(bytearray(sequence.translate(_CODE_OF_BYTE)), dtype=np.uint8)
 
 
 def to_sequence(codes: NDArray[np.uint8]) -> str:
-    """Return the upper-case sequence of codes."""
+    """Return the upper-case sequence of base codes."""
     return _BYTE_OF_CODE[codes].tobytes().decode("ascii")
 
 
 def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the codes of the other strand; N stays N."""
+    """Return the reverse complement of base codes; N stays N."""
     return _COMPLEMENT[codes[::-1]]
 
 
 def kmer_indexes(codes: NDArray[np.uint8], k: int) -> NDArray[np.uint16]:
-    """Return the index in 0 .. 4**k - 1 of the k-mer that begins at each base, uint16[n - k + 1].
+    """Return the k-mer index, 0 .. 4**k - 1, at every base (stride 1), uint16[n - k + 1].
 
-    Values at k-mers that hold an N mean nothing.
+    Indexes of k-mers that hold an N mean nothing.
     """
     stop = len(codes) - k + 1
     indexes = np.zeros(max(stop, 0), dtype=np.uint16)
+    # A base is two bits, the first of a k-mer the most significant: k shifts of the whole array.
     for position in range(k if stop > 0 else 0):
         indexes <<= 2
         indexes |= codes[position : position + stop]
@@ -127,7 +128,7 @@ def kmer_indexes(codes: NDArray[np.uint8], k: int) -> NDArray[np.uint16]:
 
 
 def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.int64]:
-    """Return how often each k-mer without N begins at any base, int64[4**k]."""
+    """Return k-mer counts at stride 1, int64[4**k]; k-mers that hold an N are not counted."""
     indexes = kmer_indexes(codes, k)
     is_n = codes == N
     if is_n.any():
@@ -139,22 +140,23 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.int64]:
 
 
 def encode(codes: NDArray[np.uint8], vocabulary: Vocabulary) -> NDArray[np.uint16]:
-    """Return the tokens of bases by the exact rule, uint16[T] with <cls> first."""
+    """Return the token ids of base codes by the exact rule, uint16[T] with <cls> first."""
     k = vocabulary.k
     # Every piece ends at an N, which is its last token, or at the end of the sequence.
     ends = np.append(np.flatnonzero(codes == N), len(codes))
     firsts = np.append(0, ends[:-1] + 1)
     kmers, singles = np.divmod(ends - firsts, k)
     counts = kmers + singles + 1
-    counts[-1] -= 1
+    counts[-1] -= 1  # no N ends the last piece
     # What follows is per token: its place in its piece, and the base where it begins.
     place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     kmers = np.repeat(kmers, counts)
+    # Each k-mer before a token moves its start by k bases, each single base by one.
     starts = np.repeat(firsts, counts) + place + (k - 1) * np.minimum(place, kmers)
 
     tokens = np.empty(1 + len(starts), dtype=np.uint16)
     tokens[0] = vocabulary.cls
-    tokens[1:] = codes[starts]
+    tokens[1:] = codes[starts]  # as single bases; k-mers are written over them
     tokens[1:] += np.uint16(vocabulary.base_offset)
     is_kmer = place < kmers
     indexes = kmer_indexes(codes, k)[starts[is_kmer]]
@@ -173,7 +175,7 @@ def encode_windows(
     """
     rows, n = windows.shape
     kmers, singles = divmod(n, vocabulary.k)
-    # Rows with N never have fewer tokens than rows without.
+    # An N is a token of its own and cuts k-mers short: rows with N never have fewer tokens.
     if tokens < 1 or tokens > 1 + kmers + singles:
         raise ValueError(f"{n} bases do not make {tokens} tokens of {vocabulary.k}-mers")
     kmers = min(kmers, tokens - 1)
@@ -181,20 +183,21 @@ def encode_windows(
     result = np.empty((rows, tokens), dtype=np.uint16)
     result[:, 0] = vocabulary.cls
     stop = kmers * vocabulary.k
-    for first in range(0, rows, _ROWS_AT_ONCE):
-        block = slice(first, first + _ROWS_AT_ONCE)
+    # Without N the k-mers of a row lie end to end: one matrix product tokenises many rows.
+    for first in range(0, rows, _BLOCK_WINDOWS):
+        block = slice(first, first + _BLOCK_WINDOWS)
         ids = _consecutive_kmers(windows[block, :stop], vocabulary.k)
         result[block, 1 : 1 + kmers] = ids + np.uint16(vocabulary.kmer_offset)
     if singles:
         result[:, 1 + kmers :] = windows[:, stop : stop + singles]
         result[:, 1 + kmers :] += np.uint16(vocabulary.base_offset)
     for row in np.flatnonzero(windows.max(axis=1, initial=0) == N):
-        result[row] = encode(windows[row], vocabulary)[:tokens]
+        result[row] = encode(windows[row], vocabulary)[:tokens]  # by the exact rule instead
     return result
 
 
 def _consecutive_kmers(windows: NDArray[np.uint8], k: int) -> NDArray[np.uint16]:
-    """Return the indexes of the k-mers at 0, k, 2k, ... of rows without N, uint16[B, n // k]."""
+    """Return the k-mer indexes at stride k of rows without N, uint16[B, n // k]."""
     # float32 is exact here (indexes stay below 2**24) and is the only type with a fast product.
     powers = 4.0 ** np.arange(k - 1, -1, -1, dtype=np.float32)
     letters = windows.reshape(len(windows), -1, k).astype(np.float32)
@@ -202,7 +205,7 @@ def _consecutive_kmers(windows: NDArray[np.uint8], k: int) -> NDArray[np.uint16]
 
 
 def bases_per_token(ids: ArrayLike, vocabulary: Vocabulary) -> NDArray[np.uint8]:
-    """Return how many bases each token stands for: k, 1 for a single base or N, 0 for specials."""
+    """Return the number of bases of each token: k, 1 for a single base or N, 0 for specials."""
     ids = np.asarray(ids)
     is_kmer = (ids >= vocabulary.kmer_offset) & (ids < vocabulary.base_offset)
     is_base = (ids >= vocabulary.base_offset) & (ids <= vocabulary.n_id)

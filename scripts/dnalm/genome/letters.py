@@ -1,4 +1,4 @@
-"""The letters of a FASTA file: which are DNA, what they are stored as, and how many there are."""
+"""Nucleotide letters of FASTA text: base codes, and counts of N, soft-masked and IUPAC letters."""
 
 from dataclasses import dataclass
 
@@ -10,26 +10,26 @@ from dnalm.genome.kmers import N
 
 IUPAC = "RYSWKMBDHV"
 LETTERS = f"ACGTN{IUPAC}".encode() + f"acgtn{IUPAC.lower()}".encode()
-BLANKS = b" \t\r\n"
+WHITESPACE = b" \t\r\n"
 LINE_END = ord("\n")
-FEWEST_LINES = 50  # with fewer, to cut a table out of the text costs more than it saves
+MIN_TABLE_LINES = 50  # with fewer, viewing the text as a table costs more than it saves
 
 _A, _C, _G, _T, _N = np.frombuffer(b"ACGTN", dtype=np.uint8)
 _UPPER = np.uint8(0xDF)  # all bits but the one that makes a letter lower-case
 _ONE, _TWO, _FIVE, _N_CODE = np.uint8(1), np.uint8(2), np.uint8(5), np.uint8(N)
-_PLAIN, _SEVERAL, _FOREIGN = np.uint8(0), np.uint8(1), np.uint8(2)
-_KINDS = np.full(256, _FOREIGN, dtype=np.uint8)
-_KINDS[list(LETTERS)] = _SEVERAL
-_KINDS[list(b"ACGTNacgtn")] = _PLAIN
-_STRETCH = 128  # letters counted in bytes, which hold at most 255
+_UNAMBIGUOUS, _AMBIGUOUS, _INVALID = np.uint8(0), np.uint8(1), np.uint8(2)
+_KINDS = np.full(256, _INVALID, dtype=np.uint8)
+_KINDS[list(LETTERS)] = _AMBIGUOUS
+_KINDS[list(b"ACGTNacgtn")] = _UNAMBIGUOUS
+_SUMMED_LETTERS = 128  # letters counted in one byte, which holds at most 255
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Letters of a sequence.
+    """Counts of letters of a sequence.
 
-    bases: all of them; n: codes N after replacement; soft_masked: lower-case letters;
-    iupac: letters that stand for several bases, which became N.
+    bases: all letters; n: codes N after replacement; soft_masked: lower-case letters;
+    iupac: ambiguity codes other than N (NC-IUB 1984), which became N.
     """
 
     bases: int
@@ -46,20 +46,20 @@ class Counts:
         )
 
 
-NO_COUNTS = Counts(bases=0, n=0, soft_masked=0, iupac=0)
+ZERO_COUNTS = Counts(bases=0, n=0, soft_masked=0, iupac=0)
 
 
 def read_letters(text: bytes) -> tuple[NDArray[np.uint8], Counts, str]:
-    """Return codes, counts and the first letter that is not of DNA, "" if all are.
+    """Return base codes uint8[n], letter counts and the first letter that is not DNA, "" if none.
 
-    `text` are lines of sequence; line ends and blanks are passed over. The codes, uint8[n], mean
-    nothing when there is a letter that is not of DNA.
+    `text` are lines of sequence; line ends and blanks are skipped. The codes mean nothing when
+    there is a letter that is not DNA.
     """
-    codes, counts, foreign = _read(_join_lines(text))
-    if not foreign:
+    codes, counts, invalid = _read(_join_lines(text))
+    if not invalid:
         return codes, counts, ""
-    # Few files have other blanks than line ends, so they are looked for only now.
-    letters = text.translate(None, BLANKS)
+    # Few files have other blanks than line ends, so these are removed only where needed.
+    letters = text.translate(None, WHITESPACE)
     codes, counts, _ = _read(np.frombuffer(letters, dtype=np.uint8))
     return codes, counts, letters.translate(None, LETTERS)[:1].decode("latin-1")
 
@@ -75,9 +75,10 @@ def _join_lines(text: bytes) -> NDArray[np.uint8]:
     lines = (len(text) - first) // step if step > 1 else 0
     last = first + lines * step
     codes = np.frombuffer(text, dtype=np.uint8)
-    if lines < FEWEST_LINES or (codes[first + step - 1 : last : step] != LINE_END).any():
+    if lines < MIN_TABLE_LINES or (codes[first + step - 1 : last : step] != LINE_END).any():
         return np.frombuffer(text.replace(b"\n", b""), dtype=np.uint8)
     rest = text[last:].replace(b"\n", b"")
+    # Whole lines are of one width: one strided copy drops the column of their line ends.
     letters = np.empty(first - 1 + lines * (step - 1) + len(rest), dtype=np.uint8)
     letters[: first - 1] = codes[: first - 1]
     middle = letters[first - 1 : len(letters) - len(rest)]
@@ -88,13 +89,13 @@ def _join_lines(text: bytes) -> NDArray[np.uint8]:
 
 def _read(letters: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Counts, int]:
     codes = np.empty(len(letters), dtype=np.uint8)
-    n, soft_masked, iupac, foreign = _encode(letters, codes, _KINDS)
-    return codes, Counts(bases=len(codes), n=n, soft_masked=soft_masked, iupac=iupac), foreign
+    n, soft_masked, iupac, invalid = _encode(letters, codes, _KINDS)
+    return codes, Counts(bases=len(codes), n=n, soft_masked=soft_masked, iupac=iupac), invalid
 
 
 @compiled
 def _encode(letters, codes, kinds):
-    """Fill `codes` and count N codes, lower-case letters, IUPAC codes and letters not of DNA.
+    """Fill `codes`; return counts of N codes, lower-case, IUPAC and invalid letters.
 
     The loops are written so that the compiler turns them into vector instructions: operands of 8
     bits throughout, selection instead of branches and, where sums are taken, a constant length.
@@ -106,24 +107,30 @@ def _encode(letters, codes, kinds):
         is_base = (upper == _A) | (upper == _C) | (upper == _G) | (upper == _T)
         # The second and third bit of the letters A, T, C, G are 00, 01, 10, 11 in either case.
         codes[i] = ((letter & _TWO) | ((letter >> _TWO) & _ONE)) if is_base else _N_CODE
-    n, soft_masked, iupac, foreign = 0, 0, 0, 0
-    whole = size - size % _STRETCH
-    for first in range(0, whole, _STRETCH):
-        part, part_codes = letters[first : first + _STRETCH], codes[first : first + _STRETCH]
+    n, soft_masked, iupac, invalid = 0, 0, 0, 0
+    whole = size - size % _SUMMED_LETTERS
+    for first in range(0, whole, _SUMMED_LETTERS):
+        part, part_codes = (
+            letters[first : first + _SUMMED_LETTERS],
+            codes[first : first + _SUMMED_LETTERS],
+        )
         n_codes, n_letters, lower = np.uint8(0), np.uint8(0), np.uint8(0)
-        for i in range(_STRETCH):
+        for i in range(_SUMMED_LETTERS):
+            # Of the codes 0 to 4 only N has the third bit.
             n_codes = np.uint8(n_codes + (part_codes[i] >> _TWO))
             n_letters = np.uint8(n_letters + np.uint8((part[i] & _UPPER) == _N))
+            # The sixth bit is the case of an ASCII letter.
             lower = np.uint8(lower + ((part[i] >> _FIVE) & _ONE))
         n += n_codes
         soft_masked += lower
+        # Codes N that no letter N explains: only then are ambiguity codes looked up one by one.
         if n_codes != n_letters:
-            for i in range(_STRETCH):
-                iupac += kinds[part[i]] == _SEVERAL
-                foreign += kinds[part[i]] == _FOREIGN
+            for i in range(_SUMMED_LETTERS):
+                iupac += kinds[part[i]] == _AMBIGUOUS
+                invalid += kinds[part[i]] == _INVALID
     for i in range(whole, size):
         n += codes[i] >> _TWO
         soft_masked += (letters[i] >> _FIVE) & _ONE
-        iupac += kinds[letters[i]] == _SEVERAL
-        foreign += kinds[letters[i]] == _FOREIGN
-    return n, soft_masked, iupac, foreign
+        iupac += kinds[letters[i]] == _AMBIGUOUS
+        invalid += kinds[letters[i]] == _INVALID
+    return n, soft_masked, iupac, invalid

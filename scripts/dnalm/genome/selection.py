@@ -1,4 +1,4 @@
-"""Which records of a FASTA file make up a genome, and what they are called there."""
+"""Selection and renaming of the FASTA records that make up a genome."""
 
 import difflib
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dnalm.errors import InputError
-from dnalm.genome.fasta import PIECE, Contig, read_fasta
+from dnalm.genome.fasta import PIECE_NAME, Contig, read_fasta
 
 
 def select_contigs(
@@ -16,7 +16,7 @@ def select_contigs(
 
     `keep` names records (their first word or, for a piece, the contig's name), as a list or as a
     mapping to new names; None keeps all. As with `read_fasta`, the blocks of a contig have to be
-    read before the next one is asked for.
+    read before the next one is taken.
 
     Raises InputError for a selection of nothing, a new name that is blank, holds a blank or is
     given to two contigs, a record to keep that is not there, and whatever `read_fasta` refuses.
@@ -51,7 +51,7 @@ def _check_names(genome: str, names: Mapping[str, str | None]) -> None:
                 f"{key}: the new name {new!r} of {record} is empty or has a blank; write one word."
             )
         # Pieces of one contig may go to one name.
-        piece = PIECE.fullmatch(record)
+        piece = PIECE_NAME.fullmatch(record)
         contig = piece[1] if piece else record
         first, origin = origins.setdefault(new or contig, (record, contig))
         if contig != origin:

@@ -1,4 +1,4 @@
-"""Records of a VCF or BCF file, one contig at a time, with the genotypes that are not reference.
+"""VCF and BCF records, one contig at a time, with their non-reference genotypes.
 
 Positions are 0-based. Genotypes are kept as they are written, such as `0|1` or `./.`.
 """
@@ -12,21 +12,21 @@ import numpy as np
 import pysam.bcftools
 from numpy.typing import NDArray
 
-from dnalm.compression import lacks_end
+from dnalm.compression import is_truncated_bgzf
 from dnalm.errors import InputError
 
 REFERENCE_GENOTYPES = frozenset(("0|0", "0/0", "0"))
 MITOCHONDRION = ("M", "MT")
-LISTED = 8  # names that an error message spells out
-# The usual genotype is three letters and the tab behind it, which can be compared as one number.
-_WORD = 4
-_REFERENCE_WORD = np.frombuffer(b"0|0\t", dtype=np.uint32)[0]
+MAX_LISTED = 8  # names that an error message spells out
+# A diploid genotype of single digits is three letters and a tab: compared as one 32-bit word.
+_GENOTYPE_BYTES = 4
+_REFERENCE_GENOTYPE = np.frombuffer(b"0|0\t", dtype=np.uint32)[0]
 _SEPARATORS = np.frombuffer(b"|/", dtype=np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One line of a VCF file, letters in upper case.
+    """One VCF record, alleles in upper case.
 
     `position` is that of the first letter of `reference`. `genotypes` gives, for every genotype
     other than all reference, the samples that have it, `haploid` the samples with one known allele
@@ -89,10 +89,10 @@ class VariantReader:
             return present
         wanted = set(samples)
         if missing := sorted(wanted - set(present)):
-            more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+            more = f" and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
             raise InputError(
-                f"{self.path}: there is no sample {', '.join(missing[:LISTED])}{more} among its "
-                f"{len(present)} samples; correct the panel's `samples`."
+                f"{self.path}: there is no sample {', '.join(missing[:MAX_LISTED])}{more} among "
+                f"its {len(present)} samples; correct the panel's `samples`."
             )
         self._file.subset_samples(list(wanted))
         return [name for name in present if name in wanted]
@@ -139,13 +139,13 @@ class VariantReader:
     ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
         # The text of a record is by far the fastest way from pysam to all of its genotypes.
         kind, text = str(record).rstrip("\n").split("\t", 9)[8:]
-        if kind == "GT" and len(text) + 1 == _WORD * len(self.samples):
+        if kind == "GT" and len(text) + 1 == _GENOTYPE_BYTES * len(self.samples):
             words = np.frombuffer(f"{text}\t".encode("ascii"), dtype=np.uint32)
             letters = words.view(np.uint8)
-            # As long as that many words, but is it made of them?
-            ends, middles = letters[3::_WORD], letters[1::_WORD]
+            # Of the right length; only tabs and separators in their places make it such words.
+            ends, middles = letters[3::_GENOTYPE_BYTES], letters[1::_GENOTYPE_BYTES]
             if (ends == ord("\t")).all() and np.isin(middles, _SEPARATORS).all():
-                carriers = np.flatnonzero(words != _REFERENCE_WORD)
+                carriers = np.flatnonzero(words != _REFERENCE_GENOTYPE)
                 found = {
                     word.tobytes()[:-1].decode("ascii"): carriers[words[carriers] == word]
                     for word in np.unique(words[carriers])
@@ -174,7 +174,7 @@ class VariantReader:
 
 
 def match_contig(contig: str, present: Sequence[str], known: Sequence[str], path: Path) -> str:
-    """Return what a file with the contigs `present` calls `contig`: chr20 is 20, chrM is MT.
+    """Return the name of `contig` among the contigs `present` in a file: chr20 is 20, chrM is MT.
 
     Raises InputError when no name fits, or two do.
     """
@@ -197,14 +197,14 @@ def match_contig(contig: str, present: Sequence[str], known: Sequence[str], path
 
 
 def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return (", ".join(names[:LISTED]) or "none in its header") + more
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return (", ".join(names[:MAX_LISTED]) or "none in its header") + more
 
 
 def refuse_cut_bgzf(path: str | Path) -> None:
-    """Raise InputError for a missing file and for one of blocked gzip whose end is missing."""
+    """Raise InputError for a missing file and for a truncated BGZF file."""
     try:
-        cut = lacks_end(path)
+        cut = is_truncated_bgzf(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; correct the panel's `path`.") from None
     if cut:
@@ -214,7 +214,7 @@ def refuse_cut_bgzf(path: str | Path) -> None:
 
 
 def index_variants(path: str | Path, index: str | Path) -> None:
-    """Write the index (CSI) of a VCF or BCF file in blocked gzip; `path` is left alone.
+    """Write the CSI index of a BGZF-compressed VCF or BCF file; `path` is left alone.
 
     Raises InputError for a file that is missing, truncated or not compressed with bgzip.
     """
@@ -231,7 +231,7 @@ def index_variants(path: str | Path, index: str | Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep htslib from writing to stderr what is said in a sentence instead."""
+    """Silence htslib, whose messages on stderr are replaced by one sentence."""
     before = pysam.set_verbosity(0)
     try:
         yield

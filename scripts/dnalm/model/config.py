@@ -1,4 +1,4 @@
-"""The numbers that describe one encoder."""
+"""Configuration of an encoder: sizes, positions, feed-forward, dropout, initialisation."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from dnalm.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """What decides the shape and the arithmetic of an encoder.
+    """All that decides the shapes and the arithmetic of an encoder.
 
     `ffn_width` is the width between the two feed-forward matrices, after the gate when there is
     one. `max_tokens` counts `<cls>`. `token_dropout` is the expected share of `<mask>` tokens of

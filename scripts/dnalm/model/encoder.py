@@ -1,8 +1,9 @@
-"""The encoder of the Nucleotide Transformer, both generations, from token ids to logits.
+"""The transformer encoder of the Nucleotide Transformer v1 and v2, from token ids to logits.
 
 v1 has learned positions, GELU feed-forwards with biases and token dropout; v2 has rotary positions
 and gated (SwiGLU) feed-forwards without biases. All else is shared: pre-LayerNorm blocks and a
-masked-language head that is not tied to the token table.
+masked-language head that is not tied to the token table. Source: the published code and weights,
+to which tests compare the arithmetic.
 
 Shape letters: B batch, T tokens, S selected positions, D width, F feed-forward width, H heads,
 V vocabulary, L layers. Layers count from 1; layer 0 is the embedding.
@@ -20,14 +21,14 @@ from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig
 from dnalm.model.linear import Linear
 
-# What a pad key gets before the softmax. Finite, so that a row of nothing but pads, which
-# fills up a batch, yields numbers and not NaN.
+# Added to the attention logits of pad keys. Finite, so that a row of nothing but pads, which fills
+# up a batch, yields numbers and not NaN.
 PAD_BIAS = -1e30
 ROTARY_BASE = 10_000.0
 
 
 class Output(NamedTuple):
-    """What a forward pass returns; rows that belong to pads hold nothing of meaning."""
+    """Logits and hidden states of a forward pass; those at pads are meaningless."""
 
     logits: Tensor  # [B, T, V], 0 at pads, or [B, S, V] at the selected positions
     # L + 1 of [B, T, D]: embedding, after block 1, …, the final one, of which only the selected
@@ -56,47 +57,48 @@ class Encoder(nn.Module):
     def forward(
         self, tokens: Tensor, selected: Tensor | None = None, *, padded: bool = True
     ) -> Output:
-        """Return logits and every layer's states for `tokens` int64[B, T].
+        """Return the logits and the hidden states of all layers for `tokens` int64[B, T].
 
         With `selected` int64[B, S] the head runs at these positions only, and so does the last
         block but for its keys and values: most of what pre-training saves. `padded=False` promises
         that no token is a pad, so that attention needs no mask and may use its fastest kernel.
         Raises `InputError` when T exceeds `max_tokens`.
         """
-        states = tuple(self._states(tokens, padded, selected))
+        states = tuple(self._compute_each_state(tokens, padded, selected))
         logits = self.head(states[-1])
         if padded and selected is None:
             logits = logits.masked_fill((tokens == self.config.pad_id).unsqueeze(-1), 0.0)
         return Output(logits, states)
 
-    def embed_states(
+    def compute_states(
         self, tokens: Tensor, layers: Collection[int], *, padded: bool = True
     ) -> dict[int, Tensor]:
-        """Return {layer: states [B, T, D]} for `layers` within 0 … L, deepest blocks left out.
+        """Return the hidden states {layer: [B, T, D]} of `layers` within 0 … L.
 
-        Layers 1 … L − 1 are the raw residual stream, layer L has passed the final LayerNorm.
+        Layers 1 … L − 1 are the raw residual stream, layer L has passed the final LayerNorm. Blocks
+        behind the deepest layer are not computed. Raises `InputError` for a layer outside 0 … L.
         """
-        return dict(self.walk_states(tokens, layers, padded=padded))
+        return dict(self.compute_states_in_turn(tokens, layers, padded=padded))
 
-    def walk_states(
+    def compute_states_in_turn(
         self, tokens: Tensor, layers: Collection[int], *, padded: bool = True
     ) -> Iterator[tuple[int, Tensor]]:
-        """Yield what `embed_states` returns layer by layer, so that one at a time is in memory."""
+        """Yield the layers and states of `compute_states` in turn: one at a time is in memory."""
         wrong = sorted(layer for layer in layers if not 0 <= layer <= self.config.layers)
         if wrong:
             raise InputError(
                 f"Layer {wrong[0]} was asked for, but the model has layers 0 to "
                 f"{self.config.layers}; name layers in this range."
             )
-        needed = islice(self._states(tokens, padded), max(layers, default=-1) + 1)
+        needed = islice(self._compute_each_state(tokens, padded), max(layers, default=-1) + 1)
         return ((layer, states) for layer, states in enumerate(needed) if layer in layers)
 
-    def _states(
+    def _compute_each_state(
         self, tokens: Tensor, padded: bool, selected: Tensor | None = None
     ) -> Iterator[Tensor]:
-        """Yield the states of layers 0, 1, … L, each computed when it is asked for.
+        """Yield the hidden states of layers 0, 1, … L, lazily: no block runs before its state.
 
-        Of the last, only the `selected` positions.
+        Of layer L, only the `selected` positions. Raises `InputError` when T exceeds `max_tokens`.
         """
         config = self.config
         if tokens.shape[1] > config.max_tokens:
@@ -126,9 +128,9 @@ class Encoder(nn.Module):
         return x
 
     def _drop_masks(self, x: Tensor, masked: Tensor, real: Tensor) -> Tensor:
-        """Zero the `<mask>` rows and rescale all by (1 − r)/(1 − m), at inference too.
+        """Return token dropout of ESM: `<mask>` rows zeroed, all rescaled by (1 − r)/(1 − m).
 
-        r is the expected share of masks, m the one among this sequence's real tokens.
+        At inference too. r is the expected share of masks, m that of this sequence's real tokens.
         """
         count = real.sum(1)
         kept = (count - masked.sum(1)).clamp(min=1)  # a sequence of only masks or pads stays 0
@@ -137,7 +139,7 @@ class Encoder(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(LayerNorm(x)), then x + feed_forward(LayerNorm(x)).
+    """Pre-LayerNorm block: x + attention(LayerNorm(x)), then x + feed_forward(LayerNorm(x)).
 
     With `selected` [B, S] only these positions of it, [B, S, D].
     """
@@ -165,7 +167,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Softmax(q·k/√(D/H) + bias)·v over all tokens, in H heads, asked by all or the selected."""
+    """Multi-head attention softmax(q·k/√(D/H) + bias)·v; queries of all or the selected tokens."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -182,10 +184,10 @@ class Attention(nn.Module):
         rotary: Tensor | None,
         selected: Tensor | None = None,
     ) -> Tensor:
-        asking = x if selected is None else pick(x, selected)
+        queried = x if selected is None else pick(x, selected)
         query, key, value = (
             projection(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D/H]
-            for projection, states in ((self.query, asking), (self.key, x), (self.value, x))
+            for projection, states in ((self.query, queried), (self.key, x), (self.value, x))
         )
         if rotary is not None:
             turns = rotary if selected is None else rotary[:, selected].unsqueeze(2)
@@ -197,7 +199,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """v1: output(GELU(input(x))). v2: output(swish(a)·b), a and b the two halves of input(x)."""
+    """Feed-forward: v1 output(GELU(input(x))); v2 SwiGLU, output(swish(a)·b), [a, b] = input(x)."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -214,7 +216,7 @@ class FeedForward(nn.Module):
 
 
 class LayerNorm(nn.LayerNorm):
-    """In float32 where its input is, also with the bf16 weights of a block that is sharded."""
+    """LayerNorm in float32 where its input is, also with the bf16 weights of a sharded block."""
 
     def forward(self, x: Tensor) -> Tensor:
         kind = torch.promote_types(x.dtype, self.weight.dtype)
@@ -244,7 +246,7 @@ def empty_table(rows: int, width: int) -> nn.Embedding:
 
 
 def pick(x: Tensor, selected: Tensor) -> Tensor:
-    """Return [B, S, D]: the positions `selected` [B, S] of x [B, T, D]."""
+    """Return the positions `selected` [B, S] of x [B, T, D], as [B, S, D]."""
     return x.gather(1, selected.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
 
@@ -255,7 +257,7 @@ def count_parameters(config: EncoderConfig) -> int:
 
 
 def rotary_table(tokens: int, head_width: int, device: torch.device) -> Tensor:
-    """Return cosines and sines float32[2, T, head_width / 2] of position · base^(−2i/head_width).
+    """Return rotary cosines and sines of position · base^(−2i/h), float32[2, T, h/2], h head width.
 
     Positions count from 0 at `<cls>`. Made anew in each pass: it costs next to nothing, and a
     module without buffers can be built on the meta device.
@@ -267,7 +269,10 @@ def rotary_table(tokens: int, head_width: int, device: torch.device) -> Tensor:
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Rotate x [B, H, T, h] by a table [2, T, h/2] or [2, B, 1, T, h/2]: i pairs with i + h/2."""
+    """Return x [B, H, T, h] rotated by a table [2, T, h/2] or [2, B, 1, T, h/2].
+
+    Dimension i pairs with i + h/2, as in RoFormer's later form (GPT-NeoX), not with i + 1.
+    """
     cosine, sine = table
     first, second = x.chunk(2, dim=-1)
     parts = [first * cosine - second * sine, second * cosine + first * sine]

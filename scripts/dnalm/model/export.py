@@ -1,4 +1,4 @@
-"""A folder that other programs open: our weights as a repository of `transformers`.
+"""Export of a model as a repository of `transformers`: weights, config, tokenizer, card.
 
 `EsmForMaskedLM` and `EsmTokenizer` open it, except for gated feed-forwards (v2): its files have the
 names and the layout of the published v2 files, which stock ESM does not know.
@@ -14,14 +14,14 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import count_parameters
 from dnalm.model.weights import load_weights, published_config, save_weights
 
-UNKNOWN = "unknown"
-LAYOUT = (
+UNKNOWN_LICENCE = "unknown"
+V2_LAYOUT = (
     "Gated feed-forward without biases: intermediate.dense.weight is (2F, D), its first F rows "
     "make a and the others b of output.dense(swish(a) * b), output.dense.weight is (D, F); "
     "positions are rotary, base 10000, dimension i of a head of width h paired with i + h/2. "
     "Stock EsmForMaskedLM has no such gate and refuses these weights."
 )
-EXAMPLE = """```python
+USAGE_EXAMPLE = """```python
 from transformers import EsmForMaskedLM, EsmTokenizer
 
 model = EsmForMaskedLM.from_pretrained(folder).eval()
@@ -42,7 +42,7 @@ def export_model(
     tokenizer: str | Path,
     card: str | Path,
 ) -> None:
-    """Write the model that a run.json and the file `trained` hold as the other five files.
+    """Write the model of a run.json with the weights in `trained` as a repository of five files.
 
     `rights` are its source, licence and citation, each None where there is none. Raises
     `InputError` when the weights do not fit, or for a token dropout that `transformers` lacks.
@@ -52,7 +52,7 @@ def export_model(
     described = published_config(config)
     save_weights(load_weights(config, trained), weights, {})
     own = {"model": run["model"], "k": words.k, "vocabulary": words.version}
-    note = {} if opens_in_transformers(config) else {"layout": LAYOUT}
+    note = {} if opens_in_transformers(config) else {"layout": V2_LAYOUT}
     write_json(settings, {**described, "dtype": "float32", "dnalm": {**own, **note}})
     _write(vocabulary, "\n".join(words.tokens()) + "\n")
     write_json(tokenizer, tokenizer_settings(config))
@@ -80,8 +80,8 @@ def tokenizer_settings(config: EncoderConfig) -> dict[str, Any]:
 def model_card(
     run: Mapping[str, Any], config: EncoderConfig, rights: Mapping[str, str | None]
 ) -> Iterator[str]:
-    """Yield the lines of README.md: what the model is, how it is opened, whose it is."""
-    licence = rights["licence"] or UNKNOWN
+    """Yield the lines of the model card: what the model is, how it is opened, whose it is."""
+    licence = rights["licence"] or UNKNOWN_LICENCE
     yield from ("---", f"license: {licence.lower().replace(' ', '-')}", "tags: [dna]", "---")
     yield f"# {run['model']}\n"
     yield (
@@ -91,7 +91,7 @@ def model_card(
         f"{config.layer_norm_eps:g}. It reads up to {config.max_tokens} tokens, {run['k']}-mers of "
         f"vocabulary {run['vocabulary']}, in upper case.\n"
     )
-    yield EXAMPLE if opens_in_transformers(config) else f"{LAYOUT}\n"
+    yield USAGE_EXAMPLE if opens_in_transformers(config) else f"{V2_LAYOUT}\n"
     if rights["source"]:
         trained_on = f", trained on with the corpus {run['corpus']}" if run["pretrain"] else ""
         yield f"The weights are those of {rights['source']}{trained_on}.\n"

@@ -1,4 +1,4 @@
-"""Pooling of token states to one vector per sequence, and the classifier on top of it.
+"""Pooling of token states to sequence embeddings, and classification heads on an encoder.
 
 Shape letters: B batch, T tokens, D width.
 """
@@ -24,13 +24,13 @@ def pool(
     pooling: Pooling,
     centre_bases: int | None = None,
 ) -> Tensor:
-    """Return a vector [B, D] per sequence from states [B, T, D], as `pooling_weights` says."""
+    """Return pooled states float32[B, D] from token states [B, T, D], see `pooling_weights`."""
     return weigh(states, pooling_weights(tokens, vocabulary, pooling, centre_bases))
 
 
 def weigh(states: Tensor, weights: Tensor) -> Tensor:
-    """Return the float32 sums [B, D] over tokens of `states` [B, T, D] times `weights` [B, T]."""
-    # A product of matrices reads the states once. In bf16 it would be a mean of rounded numbers.
+    """Return weighted sums over tokens, float32[B, D], of `states` [B, T, D], `weights` [B, T]."""
+    # A batched matrix product reads the states once. In bf16 it would average rounded numbers.
     with torch.autocast(states.device.type, enabled=False):
         return torch.bmm(weights.unsqueeze(1), states.float()).squeeze(1)
 
@@ -38,7 +38,7 @@ def weigh(states: Tensor, weights: Tensor) -> Tensor:
 def pooling_weights(
     tokens: Tensor, vocabulary: Vocabulary, pooling: Pooling, centre_bases: int | None = None
 ) -> Tensor:
-    """Return what each token weighs in its sequence's vector, float32 [B, T], in all 1.
+    """Return the pooling weights of the tokens of each sequence, float32[B, T], which sum to 1.
 
     `tokens` is int64[B, T]. `mean` and `centre` take tokens of real bases alone, so no <cls>, pads
     and N, with equal weight: `mean` all such tokens, `centre` those that overlap the middle
@@ -67,7 +67,7 @@ def pooling_weights(
 
 
 def _overlaps_centre(bases: Tensor, centre_bases: int) -> Tensor:
-    """Mark the tokens [B, T] that share a base with the middle of their sequence."""
+    """Return which tokens overlap the middle bases of their sequence, bool[B, T]."""
     ends = bases.cumsum(1)
     total = ends[:, -1:]
     first = (total - centre_bases).clamp(min=0) // 2
@@ -75,7 +75,7 @@ def _overlaps_centre(bases: Tensor, centre_bases: int) -> Tensor:
 
 
 class PooledClassifier(nn.Module):
-    """One linear layer on the pooled last state of an encoder.
+    """Sequence classifier: a linear layer on the pooled last hidden states of an encoder.
 
     The layer's first weights come from torch's global generator: seed it before.
     """
@@ -98,13 +98,13 @@ class PooledClassifier(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits [B, classes] for `tokens` int64[B, T], padded on the right."""
         last = self.encoder.config.layers
-        states = self.encoder.embed_states(tokens, [last])[last]
+        states = self.encoder.compute_states(tokens, [last])[last]
         pooled = pool(states, tokens, self.vocabulary, self.pooling, self.centre_bases)
         return self.output(pooled)
 
 
 class BaseClassifier(nn.Module):
-    """One linear layer on the last state of every token, which gives classes to all its bases.
+    """Per-base classifier: a linear layer on the last hidden state of every token.
 
     A token of k bases uses all of the layer's k groups of classes, one of a single base (the end
     of a piece, an N) the first. First weights as in `PooledClassifier`.
@@ -123,7 +123,7 @@ class BaseClassifier(nn.Module):
         L is the number of bases of the longest sequence; behind the end of a shorter one are zeros.
         """
         last = self.encoder.config.layers
-        states = self.encoder.embed_states(tokens, [last])[last]
+        states = self.encoder.compute_states(tokens, [last])[last]
         logits = self.output(states).unflatten(-1, (self.vocabulary.k, self.classes))
         table = bases_per_token(np.arange(self.vocabulary.size), self.vocabulary).astype(np.int64)
         bases = torch.from_numpy(table).to(tokens.device)[tokens]

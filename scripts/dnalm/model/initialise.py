@@ -1,4 +1,4 @@
-"""The first weights of an encoder, drawn from a seed."""
+"""Weight initialisation of an encoder."""
 
 import math
 
@@ -8,15 +8,16 @@ from torch import nn
 from dnalm.model.encoder import Encoder
 
 TABLES = ("tokens.weight", "positions.weight")
-NORMAL_DEVIATION = 0.02
+NORMAL_SD = 0.02
 
 
 def initialise(encoder: Encoder, seed: int) -> None:
-    """Draw every weight anew; the same seed gives the same weights on every device.
+    """Initialise every weight in place; the same seed gives the same weights on every device.
 
-    `haiku` is the draw of the authors' code: attention weights and biases uniform within
-    ±√(6/fan_in), the other matrices normal of SD 1/√fan_in and the tables normal of SD 1, both cut
-    at ±2 SD, the other biases 0. `normal` is SD 0.02 and biases 0. LayerNorms start at 1 and 0.
+    Source of `haiku`: the authors' code, in which attention weights and biases are uniform within
+    ±√(6/fan_in), the other matrices normal of SD 1/√fan_in and the tables normal of SD 1, both
+    truncated at ±2 SD, the other biases 0. `normal` is SD 0.02 and biases 0. LayerNorms start at 1
+    and 0.
     """
     haiku = encoder.config.initialisation == "haiku"
     generator = torch.Generator().manual_seed(seed)
@@ -33,6 +34,6 @@ def initialise(encoder: Encoder, seed: int) -> None:
             bounds = {"a": -2.0 * deviation, "b": 2.0 * deviation}
             nn.init.trunc_normal_(drawn, std=deviation, **bounds, generator=generator)
         elif name.endswith("weight"):
-            drawn.normal_(0.0, NORMAL_DEVIATION, generator=generator)
+            drawn.normal_(0.0, NORMAL_SD, generator=generator)
         with torch.no_grad():
             parameter.copy_(drawn)

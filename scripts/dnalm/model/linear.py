@@ -1,7 +1,7 @@
-"""The encoder's matrix products: on a CPU in float32 by oneDNN, elsewhere by what torch takes.
+"""Linear layer: by oneDNN in float32 on a CPU, elsewhere by torch's own choice.
 
-For float32 torch calls MKL, which leaves half of every vector unused on processors that are not of
-its own maker. oneDNN, which torch brings along, uses the whole width on all.
+For float32 on CPUs torch calls MKL, which leaves half of every vector unused on processors that are
+not Intel's. oneDNN, which torch brings along, uses the whole width on all.
 
 Shape letters: M rows, K columns in, N columns out.
 """
@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-# Below so many multiplications a call of oneDNN costs more than it saves.
-FEWEST_PRODUCTS = 1 << 20
+# Below so many multiply-adds the overhead of a oneDNN call costs more than it saves.
+MIN_PRODUCTS = 1 << 20
 
 
 class Linear(nn.Linear):
-    """W·x + b and its gradients, equal to those of `nn.Linear` but for rounding."""
+    """Linear layer x·Wᵀ + b and its gradients, equal to those of `nn.Linear` but for rounding."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not _suits(x, self.weight):
+        if not _onednn_serves(x, self.weight):
             return super().forward(x)
         if torch.is_grad_enabled():
             return _Product.apply(x, self.weight, self.bias)
@@ -28,7 +28,7 @@ class Linear(nn.Linear):
 
 
 class _Product(torch.autograd.Function):
-    """x [M, K] · weight [N, K]ᵀ + bias [N]; autograd knows no gradient of what oneDNN does."""
+    """x [M, K] · weight [N, K]ᵀ + bias [N]; autograd has no derivative of the oneDNN operator."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -43,8 +43,10 @@ class _Product(torch.autograd.Function):
         rows = gradient.reshape(-1, gradient.shape[-1])
         of_x = of_weight = of_bias = None
         if wanted[0]:
+            # dL/dx = g·W: the product is one with a transposed weight, so W is laid out anew.
             of_x = _multiply(gradient.contiguous(), weight.t().contiguous(), None)
         if wanted[1]:
+            # dL/dW = gᵀ·x; both are copied, because oneDNN wants rows without gaps.
             columns = x.reshape(-1, x.shape[-1]).t().contiguous()
             of_weight = _multiply(rows.t().contiguous(), columns, None)
         if wanted[2]:
@@ -52,13 +54,13 @@ class _Product(torch.autograd.Function):
         return of_x, of_weight, of_bias
 
 
-def _suits(x: Tensor, weight: Tensor) -> bool:
+def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
     return (
-        not torch.compiler.is_compiling()
+        not torch.compiler.is_compiling()  # the compiler chooses by itself
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
-        and x.numel() * len(weight) >= FEWEST_PRODUCTS
+        and x.numel() * len(weight) >= MIN_PRODUCTS
         and x.is_contiguous()
         and weight.is_contiguous()
         and torch.backends.mkldnn.is_available()

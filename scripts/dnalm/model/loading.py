@@ -1,4 +1,4 @@
-"""A trained encoder and its vocabulary, from the two files that a pre-training run leaves."""
+"""Loading of a trained encoder and its vocabulary from run.json and the weights."""
 
 from pathlib import Path
 

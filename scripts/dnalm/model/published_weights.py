@@ -1,4 +1,4 @@
-"""A published model: weights, config.json and vocab.txt, held against what we take them for.
+"""Published weights: weights, config.json and vocab.txt, checked against the model's preset.
 
 The files are those of a `transformers` repository. No code of it is run, and no pickle is read.
 """
@@ -18,8 +18,8 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.weights import encoder_of, published_config, read_tensors
 
-# What decides the forward pass, and what `transformers` assumes where config.json is silent.
-DECISIVE: dict[str, Any] = {
+# Keys of config.json that decide the forward pass, with the defaults of `transformers`.
+FORWARD_PASS_KEYS: dict[str, Any] = {
     **dict.fromkeys(("num_hidden_layers", "num_attention_heads", "hidden_size")),
     **dict.fromkeys(("intermediate_size", "vocab_size", "pad_token_id", "mask_token_id")),
     "position_embedding_type": "absolute",
@@ -29,7 +29,7 @@ DECISIVE: dict[str, Any] = {
     "add_bias_fnn": True,  # the published name; it is that of v2's own code
     "is_decoder": False,
 }
-EPS = "layer_norm_eps"
+EPS_KEY = "layer_norm_eps"
 logger = logging.getLogger(__name__)
 
 
@@ -56,9 +56,9 @@ def load_published(
 def describe_source(
     source: Mapping[str, Any], *, weights: Sequence[str], settings: str, vocabulary: str
 ) -> dict[str, Any]:
-    """Return `source` with the sums of its files, and the eps that config.json names.
+    """Return `source` with the sha256 of its files, and the eps that config.json names.
 
-    Raises `InputError` for a file whose sum is not the one that `source` expects of its name.
+    Raises `InputError` for a file whose sha256 is not the one that `source` expects of its name.
     """
     sums = {Path(path).name: sha256_of(path) for path in (*weights, settings, vocabulary)}
     for name, expected in source["sha256"].items():
@@ -67,7 +67,7 @@ def describe_source(
                 f"{source['name']}: the sha256 of {name} is {sums[name]}, expected {expected}; "
                 "correct the checksum in the configuration or get the file again."
             )
-    return {**source, "sha256": sums, EPS: _read_settings(settings).get(EPS)}
+    return {**source, "sha256": sums, EPS_KEY: _read_settings(settings).get(EPS_KEY)}
 
 
 def check_settings(path: str | Path, config: EncoderConfig) -> None:
@@ -80,7 +80,7 @@ def check_settings(path: str | Path, config: EncoderConfig) -> None:
     if config.positions == "rotary":  # positions are computed, a longer table is never used
         ours.pop("max_position_embeddings")
     differences = []
-    for key, silent in DECISIVE.items():
+    for key, silent in FORWARD_PASS_KEYS.items():
         value = theirs.get(key)
         value = silent if value is None else value
         if key in ours and value != ours[key]:
@@ -90,11 +90,11 @@ def check_settings(path: str | Path, config: EncoderConfig) -> None:
             f"{path} is not of the model's preset: {', '.join(differences)}; choose the preset "
             "that these weights were trained with."
         )
-    if EPS in theirs and theirs[EPS] != config.layer_norm_eps:
+    if EPS_KEY in theirs and theirs[EPS_KEY] != config.layer_norm_eps:
         logger.warning(
             "%s names a LayerNorm eps of %s; %s is used, set layer_norm_eps of the model to change "
             "it.",
-            *(path, theirs[EPS], config.layer_norm_eps),
+            *(path, theirs[EPS_KEY], config.layer_norm_eps),
         )
 
 
@@ -118,7 +118,7 @@ def check_vocabulary(path: str | Path, vocabulary: Vocabulary) -> None:
 
 
 def read_parts(paths: Sequence[str | Path]) -> dict[str, Tensor]:
-    """Return the tensors of one or several safetensors files, held against their index if given.
+    """Return the tensors of one or several safetensors files, checked against their index if given.
 
     Raises `InputError` when a file cannot be read, a tensor comes twice, or the index (a path that
     ends in .json) disagrees.

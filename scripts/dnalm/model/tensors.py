@@ -1,4 +1,4 @@
-"""Safetensors files as numpy arrays, without torch, and with bytes that depend on content alone."""
+"""Safetensors files of numpy arrays, without torch, with bytes that depend on content alone."""
 
 import json
 import math
@@ -13,8 +13,8 @@ from dnalm.files import atomic_path
 
 # Older readers of `transformers` insist on the key `format`, and on this value.
 FORMAT = {"format": "pt"}
-TYPE_NAMES = {"float32": "F32", "float16": "F16", "uint8": "U8"}
-ALIGNMENT = 8
+DTYPE_NAMES = {"float32": "F32", "float16": "F16", "uint8": "U8"}
+HEADER_ALIGNMENT = 8
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -39,19 +39,19 @@ def stream_arrays(
     path: str | Path,
     metadata: Mapping[str, str],
 ) -> None:
-    """Write what `save_arrays` would, one array after the other, so that one at a time is made.
+    """Write a safetensors file as `save_arrays` does, array by array, so that one is in memory.
 
-    `shapes` and `types` (float32, float16 or uint8) tell of all `arrays` beforehand and in their
-    order. Raises ValueError when an array is not the one that was announced.
+    `shapes` and `types` (float32, float16 or uint8) announce all `arrays` in their order. Raises
+    ValueError when an array is not the announced one.
     """
     header: dict[str, object] = {"__metadata__": dict(sorted({**metadata, **FORMAT}.items()))}
     end = 0
     for name, shape in shapes.items():
         start, end = end, end + math.prod(shape) * np.dtype(types[name]).itemsize
-        entry = {"dtype": TYPE_NAMES[types[name]], "shape": shape, "data_offsets": [start, end]}
+        entry = {"dtype": DTYPE_NAMES[types[name]], "shape": shape, "data_offsets": [start, end]}
         header[name] = entry
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text = text.ljust(-(-len(text) // ALIGNMENT) * ALIGNMENT)
+    text = text.ljust(-(-len(text) // HEADER_ALIGNMENT) * HEADER_ALIGNMENT)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for (name, array), announced in zip(arrays, shapes, strict=True):
@@ -62,7 +62,7 @@ def stream_arrays(
 
 
 def sort_metadata(path: Path) -> None:
-    """Sort the metadata in a file's header, which safetensors writes in a random order."""
+    """Sort the metadata in a file's header, in place: safetensors writes it in a random order."""
     with open(path, "r+b") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))

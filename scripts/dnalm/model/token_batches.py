@@ -1,4 +1,4 @@
-"""The tokens of a task's sequences, and batches of sequences of like length.
+"""Tokenised sequences, and padded batches of sequences of similar length.
 
 Shapes: B batch, T tokens with <cls>.
 """
@@ -12,24 +12,24 @@ import torch
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 
-# What a batch of more tokens computes falls out of a processor's cache (docs/performance.md).
-CPU_BATCH_TOKENS = 2048
+# The activations of a larger batch fall out of a processor's cache (docs/performance.md).
+MAX_CPU_BATCH_TOKENS = 2048
 
 
 def limit_tokens(batch_tokens: int, device: torch.device) -> int:
-    """Return how many tokens a batch may have where no gradient is asked for."""
-    return min(batch_tokens, CPU_BATCH_TOKENS) if device.type == "cpu" else batch_tokens
+    """Return the most tokens of a batch for inference on `device`."""
+    return min(batch_tokens, MAX_CPU_BATCH_TOKENS) if device.type == "cpu" else batch_tokens
 
 
 def name_rows(table: pd.DataFrame) -> list[str]:
-    """Return what errors call the rows of a task's table: the id and where the row comes from."""
+    """Return the names of a task table's rows in error messages: id and provenance."""
     return [
         f"{name} ({origin})" for name, origin in zip(table["id"], table["provenance"], strict=True)
     ]
 
 
 class TokenRows:
-    """The tokens of many sequences, each of its own length."""
+    """Token ids of many sequences of different lengths, dealt in batches."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class TokenRows:
         return len(self._rows)
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> tuple[torch.Tensor, bool]:
-        """Return the tokens of some rows, int64[B, T], padded on the right, and if any is a pad."""
+        """Return the tokens of rows, int64[B, T] padded on the right, and whether any is a pad."""
         width = int(self.lengths[rows].max())
         tokens = np.full((len(rows), width), self._pad, dtype=np.int64)
         for place, row in enumerate(rows):
@@ -66,7 +66,7 @@ class TokenRows:
         return torch.from_numpy(tokens), bool((self.lengths[rows] < width).any())
 
     def longest_first(self, rows: np.ndarray) -> np.ndarray:
-        """Return `rows` by falling number of tokens, rows of equal length in the order given."""
+        """Return `rows` sorted by length in tokens, longest first; ties in the order given."""
         return rows[np.argsort(-self.lengths[rows], kind="stable")]
 
     def by_length(self, rows: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:

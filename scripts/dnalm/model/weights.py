@@ -1,7 +1,7 @@
-"""Weight files: an encoder under the names that published checkpoints use.
+"""Weight files of an encoder, under the parameter names of published checkpoints.
 
-The names are those of `transformers`' ESM, so that published weights load into our
-encoder and ours open in `EsmForMaskedLM`. Files are safetensors; shapes are those of torch, (out,
+The names are those of `transformers`' ESM, so that published weights load into our encoder and ours
+open in `EsmForMaskedLM`. Files are safetensors; shapes are those of torch, (out,
 in) for matrices.
 """
 
@@ -42,18 +42,19 @@ BLOCK_NAMES = {
     "feed_forward.input": "intermediate.dense",
     "feed_forward.output": "output.dense",
 }
-# The first names of these arrays, which `transformers` still reads and, since version 5, writes.
-OLD_SUFFIXES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-# Tensors of published files that no forward pass uses.
-UNUSED = re.compile(
+# Earlier names of LayerNorm's parameters, which `transformers` still reads and, since version 5,
+# writes.
+LEGACY_SUFFIXES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+# Tensors of published files that the forward pass does not use.
+UNUSED_TENSORS = re.compile(
     r"esm\.contact_head\.regression\..*"
     r"|esm\.embeddings\.position_ids"
     r"|esm\.(encoder\.layer\.(\d+|\*)\.attention\.self\.)?rotary_embeddings\.inv_freq"
 )
-ROTARY_UNUSED = "esm.embeddings.position_embeddings.weight"
-# The share of masks that `EsmForMaskedLM` takes for granted when its token dropout is on.
+UNUSED_WITH_ROTARY = "esm.embeddings.position_embeddings.weight"
+# The share of <mask> that `EsmForMaskedLM` assumes when its token dropout is on.
 PUBLISHED_TOKEN_DROPOUT = 0.12
-NAMED_AT_MOST = 5
+MAX_LISTED = 5
 
 
 def save_weights(encoder: Encoder, path: str | Path, metadata: Mapping[str, str]) -> None:
@@ -117,8 +118,8 @@ def from_published(published: Mapping[str, Tensor], config: EncoderConfig) -> di
             for name, tensor in Encoder(config).state_dict().items()
         }
     used = {name: tensor for name, tensor in published.items() if not _is_unused(name, config)}
-    given = {_without_old_suffix(name): tensor for name, tensor in used.items()}
-    twice = [name for name in used if name != _without_old_suffix(name) in used]
+    given = {_without_legacy_suffix(name): tensor for name, tensor in used.items()}
+    twice = [name for name in used if name != _without_legacy_suffix(name) in used]
     reshaped = [
         f"{name} {list(tensor.shape)} instead of {list(expected[name][1])}"
         for name, tensor in given.items()
@@ -197,11 +198,13 @@ def save_tensors(
 
 
 def _is_unused(name: str, config: EncoderConfig) -> bool:
-    return bool(UNUSED.fullmatch(name)) or (config.positions == "rotary" and name == ROTARY_UNUSED)
+    return bool(UNUSED_TENSORS.fullmatch(name)) or (
+        config.positions == "rotary" and name == UNUSED_WITH_ROTARY
+    )
 
 
-def _without_old_suffix(name: str) -> str:
-    for old, new in OLD_SUFFIXES.items():
+def _without_legacy_suffix(name: str) -> str:
+    for old, new in LEGACY_SUFFIXES.items():
         if name.endswith(old):
             return name.removesuffix(old) + new
     return name
@@ -209,5 +212,5 @@ def _without_old_suffix(name: str) -> str:
 
 def _shortened(names: Iterable[str]) -> str:
     names = list(names)
-    rest = len(names) - NAMED_AT_MOST
-    return ", ".join(names[:NAMED_AT_MOST]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - MAX_LISTED
+    return ", ".join(names[:MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,31 +1,69 @@
-"""The command line of the trainer."""
+"""The command line of the trainer: the files of a run, and what the scheduler granted."""
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+PATHS = {
+    "run": "run.json: all that decides the weights",
+    "operation": "operation.json: how to carry it out",
+    "corpus": "manifest.json of the corpus",
+    "validation": "validation.npy of the corpus",
+    "test": "test.npy of the corpus",
+    "kmer_counts": "kmer_counts.npy of the corpus",
+    "genomes_folder": "folder with one folder of bases per genome",
+    "panels_folder": "folder with one folder of haplotypes per panel",
+    "weights": "where the final weights go (safetensors)",
+    "history": "where the final history goes (JSON lines)",
+    "log": "log file",
+}
+GRANTS = {
+    "nodes": (1, "nodes to train on, as many processes on each"),
+    "gpus_per_node": (0, "GPUs that were requested on each node; 0: none were"),
+    "runtime_minutes": (0, "minutes that the scheduler grants; 0: no limit"),
+}
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the command line's paths, and what the scheduler granted."""
+
+@dataclass(frozen=True, kw_only=True)
+class RunFiles:
+    """The files and folders of one training run: settings, corpus, genomes, results and log."""
+
+    run: Path
+    operation: Path
+    corpus: Path
+    validation: Path
+    test: Path
+    kmer_counts: Path
+    genomes_folder: Path
+    panels_folder: Path
+    weights: Path
+    history: Path
+    log: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """What the scheduler granted to a training run; 0 GPUs or minutes where it said none."""
+
+    nodes: int
+    gpus_per_node: int
+    runtime_minutes: int
+
+
+def parse(arguments: Sequence[str]) -> tuple[RunFiles, Allocation]:
+    """Return the files of the run and the scheduler's allocation that a command line names."""
     parser = argparse.ArgumentParser(description="Pre-train one encoder.")
-    for name, help_text in (
-        ("run", "run.json: all that decides the weights"),
-        ("operation", "operation.json: how to carry it out"),
-        ("corpus", "manifest.json of the corpus"),
-        ("validation", "validation.npy of the corpus"),
-        ("test", "test.npy of the corpus"),
-        ("kmer-counts", "kmer_counts.npy of the corpus"),
-        ("genomes-folder", "folder with one folder of bases per genome"),
-        ("panels-folder", "folder with one folder of haplotypes per panel"),
-        ("weights", "where the final weights go (safetensors)"),
-        ("history", "where the final history goes (JSON lines)"),
-        ("log", "log file"),
-    ):
-        parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH", help=help_text)
-    for name, default, help_text in (
-        ("nodes", 1, "nodes to train on, as many processes on each"),
-        ("gpus-per-node", 0, "GPUs that were asked for on each node; 0: nobody asked"),
-        ("runtime-minutes", 0, "minutes that the scheduler grants; 0: no limit"),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=help_text)
-    return parser.parse_args(arguments)
+    for name, text in PATHS.items():
+        parser.add_argument(_flag(name), type=Path, required=True, metavar="PATH", help=text)
+    for name, (default, text) in GRANTS.items():
+        parser.add_argument(_flag(name), type=int, default=default, metavar="N", help=text)
+    values = vars(parser.parse_args(arguments))
+    return (
+        RunFiles(**{name: values[name] for name in PATHS}),
+        Allocation(**{name: values[name] for name in GRANTS}),
+    )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,4 +1,4 @@
-"""Which of torch's attention kernels is the fastest on this device, by measurement.
+"""Choice of torch's attention kernel (SDPA backend) by measurement on this device.
 
 Shape letters: B sequences, H heads, T tokens, h width of a head.
 """
@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 KERNELS = ("FLASH_ATTENTION", "CUDNN_ATTENTION", "EFFICIENT_ATTENTION")
-# Plain matrix products: serve all inputs, hold T · T weights and are never the fastest.
+# Plain matrix products: serve all inputs, store T · T weights and are never the fastest.
 LAST_RESORT = "MATH"
 WARM_UPS, REPEATS = 2, 5
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 def time_kernels(
     shape: tuple[int, int, int, int], kind: torch.dtype, device: torch.device
 ) -> dict[str, float]:
-    """Return {kernel: seconds} of a forward and backward pass on [B, H, T, h], fastest first.
+    """Return {kernel: seconds} of attention forward and backward on [B, H, T, h], fastest first.
 
     A kernel that does not take such tensors on this device is left out.
     """
@@ -44,7 +44,7 @@ def time_kernels(
 
 @contextmanager
 def prefer_kernels(names: list[str]) -> Iterator[None]:
-    """Let attention take, within the block, the first of `names` that can serve its inputs.
+    """Prefer attention kernels within the block: the first of `names` that can serve the inputs.
 
     With no names torch chooses as it always does. Kernels that are not named come last: a bias
     for pads is more than the fastest can do.

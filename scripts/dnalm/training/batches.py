@@ -1,4 +1,4 @@
-"""The global batch of every step, dealt to processes and micro-batches.
+"""Global batches of training, dealt to processes and micro-batches, made ahead by threads.
 
 Shape letters: B sequences of one forward pass, T tokens, K selected tokens per sequence, M
 micro-batches of one step.
@@ -24,7 +24,7 @@ from dnalm.training.settings import PretrainConfig
 
 @dataclass(frozen=True, kw_only=True)
 class MicroBatch:
-    """What one forward pass reads; the meaning of each tensor is that of `Masked`."""
+    """The tensors of one forward pass, as `Masked` defines them."""
 
     inputs: Tensor  # int64[B, T]
     positions: Tensor  # int64[B, K]
@@ -60,16 +60,16 @@ class MicroBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class StepBatch:
-    """This process's part of one step's global batch."""
+    """One step's global batch, as far as it is this process's."""
 
     step: int  # 0-based
     parts: list[MicroBatch]
-    weight: int  # selected tokens that count, in this process's part
-    thin: int  # windows of this part that weigh 0 for want of k-mers
+    weight: int  # selected tokens that count
+    thin: int  # windows that weigh 0 because they have fewer than `min_kmers` k-mers
 
 
 class Batches:
-    """Makes the batches of one of `size` processes; step s is made of samples s·G … s·G + G − 1.
+    """The batches of one of `size` processes; step s is made of samples s·G … s·G + G − 1.
 
     G = `config.batch_sequences` rows are dealt in their order: of each stretch of size · B rows a
     process takes B. B is the smallest number that needs no more passes than `micro_batch`, and the
@@ -91,10 +91,14 @@ class Batches:
         self.config = config
         self.vocabulary = vocabulary
         self.slots = config.masking.count_slots(windows.tokens)
+        # Both rounded up: the fewest passes that `micro_batch` allows, then the fewest rows.
         self.passes = -(-config.batch_sequences // (size * micro_batch))
         self.rows = -(-config.batch_sequences // (size * self.passes))
+        # Pass p of rank r begins at global row (p · size + r) · B: dealing in stretches keeps the
+        # order of samples whatever the number of processes.
         firsts = (np.arange(self.passes) * size + rank) * self.rows
-        # Drawing opens and closes files, which threads must not do at the same time.
+        # Drawing opens and closes files, which threads must not do at the same time;
+        # masking runs in all of them.
         self._drawing = threading.Lock()
         self._global_rows = (firsts[:, None] + np.arange(self.rows)).ravel()
 
@@ -112,6 +116,7 @@ class Batches:
     def make(self, step: int) -> StepBatch:
         """Return this process's part of step `step`, a function of (seed, step) alone."""
         size = self.config.batch_sequences
+        # Rows behind the global batch repeat its last sample and weigh 0: shapes stay static.
         filler = self._global_rows >= size
         samples = step * size + np.minimum(self._global_rows, size - 1)
         with self._drawing:
@@ -137,9 +142,9 @@ class Batches:
         )
 
     def ahead(self, steps: range, *, workers: int, pin: bool) -> Iterator[StepBatch]:
-        """Yield the batches of `steps` in order, made by `workers` threads while the last is used.
+        """Yield the batches of `steps` in order, prefetched by `workers` threads.
 
-        With no workers each batch is made when it is asked for. Close the iterator to end the
+        With no workers each batch is made when it is taken. Close the iterator to end the
         threads.
         """
         if workers == 0:
@@ -150,6 +155,7 @@ class Batches:
             try:
                 for step in steps:
                     waiting.append(pool.submit(self._finish, step, pin))
+                    # Two per thread: enough to hide a slow read, few enough for the memory.
                     if len(waiting) > 2 * workers:
                         yield waiting.popleft().result()
                 while waiting:

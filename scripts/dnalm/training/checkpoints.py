@@ -1,4 +1,4 @@
-"""The state of training after a step, complete or not there.
+"""Checkpoints: the state of training after a step, complete or not there.
 
 A checkpoint is a folder step-00000200. Of whole copies of the weights it holds model.safetensors
 (the encoder under its published names) and optimizer.safetensors (Adam's moments under the
@@ -26,27 +26,32 @@ from dnalm.training.sharding import fill
 from dnalm.training.shards import read_all, read_shards
 
 MODEL, OPTIMIZER, PROGRESS = "model.safetensors", "optimizer.safetensors", "progress.json"
-SHARDS, OF_MODEL, OF_OPTIMIZER = "shards", "model.", "optimizer."
-NAME = re.compile(r"step-(\d{8,})")
-UNFINISHED = re.compile(rf"\.{NAME.pattern}\.\d+")
+SHARDS, MODEL_PREFIX, OPTIMIZER_PREFIX = "shards", "model.", "optimizer."
+CHECKPOINT_NAME = re.compile(r"step-(\d{8,})")
+UNFINISHED_NAME = re.compile(rf"\.{CHECKPOINT_NAME.pattern}\.\d+")
 TOTALS = "totals"
-COUNTS = ("step", "tokens", "thin_windows", "skipped_steps")  # what training has done so far
+COUNTS = ("step", "tokens", "thin_windows", "skipped_steps")  # progress of training
 
 logger = logging.getLogger(__name__)
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Return where the checkpoint of a step lies in a folder of checkpoints."""
+    return folder / f"step-{step:08d}"
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints in `folder`, oldest first; temporary folders are none."""
     if not folder.exists():
         return []
-    named = [(NAME.fullmatch(path.name), path) for path in folder.iterdir()]
+    named = [(CHECKPOINT_NAME.fullmatch(path.name), path) for path in folder.iterdir()]
     return [path for _, path in sorted((int(match[1]), path) for match, path in named if match)]
 
 
 def tidy_up(folder: Path) -> Path | None:
-    """Return the checkpoint from which to go on, None without one; nobody may be writing there.
+    """Return the checkpoint to resume from, None without one; nobody may be writing there.
 
-    What a killed process left is removed, and damaged checkpoints behind it are set aside.
+    What a killed process left is removed, and damaged checkpoints behind it are renamed.
     """
     remove_unfinished(folder)
     newest = find_checkpoint(folder)
@@ -60,10 +65,10 @@ def find_checkpoint(folder: Path) -> Path | None:
     It reads all bytes of those it looks at.
     """
     for path in reversed(list_checkpoints(folder)):
-        fault = find_fault(path)
-        if not fault:
+        damage = find_damage(path)
+        if not damage:
             return path
-        logger.warning("%s %s; an older checkpoint is used.", path, fault)
+        logger.warning("%s %s; an older checkpoint is used.", path, damage)
     return None
 
 
@@ -80,8 +85,8 @@ def set_aside_newer(folder: Path, newest: Path | None) -> None:
         logger.warning("Renamed the damaged checkpoint to %s; nothing reads it any more.", aside)
 
 
-def find_fault(path: Path) -> str | None:
-    """Return what is wrong with a checkpoint, to stand after its name, None when it is sound."""
+def find_damage(path: Path) -> str | None:
+    """Return the damage of a checkpoint, to stand after its name, None when it is sound."""
     try:
         progress = read_progress(path)
         sizes, sums = progress["bytes"], progress.get("sha256", {})
@@ -101,7 +106,7 @@ def find_fault(path: Path) -> str | None:
 def remove_unfinished(folder: Path) -> None:
     """Delete what a killed process left of checkpoints in `folder`; nobody may be writing there."""
     for path in folder.glob(".*"):
-        if UNFINISHED.fullmatch(path.name):
+        if UNFINISHED_NAME.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)  # no reason not to train
             logger.warning("Removed %s, which a killed process left unfinished.", path)
 
@@ -119,7 +124,7 @@ def read_encoder(path: Path, config: EncoderConfig) -> Encoder:
     if not (path / SHARDS).exists():
         return load_weights(config, path / MODEL)
     try:
-        return encoder_of(read_all(path / SHARDS, OF_MODEL), config)
+        return encoder_of(read_all(path / SHARDS, MODEL_PREFIX), config)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -130,7 +135,7 @@ def read_moments(path: Path, moments: Mapping[str, Tensor], totals: Tensor) -> N
     Raises `InputError` when the file is damaged.
     """
     if (path / SHARDS).exists():
-        named = {f"{OF_OPTIMIZER}{name}": tensor for name, tensor in moments.items()}
+        named = {f"{OPTIMIZER_PREFIX}{name}": tensor for name, tensor in moments.items()}
         return read_shards(named | {TOTALS: totals}, path / SHARDS)
     try:
         with safe_open(path / OPTIMIZER, framework="pt") as file:

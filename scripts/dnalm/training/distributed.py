@@ -1,4 +1,4 @@
-"""The processes that train together, one or many, and how they are started."""
+"""Process groups of distributed training: launching by torchrun or srun, and collectives."""
 
 import json
 import logging
@@ -17,29 +17,29 @@ from torch import Tensor
 
 from dnalm.errors import InputError
 
-JOINING = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-FIRST_PORT = 20_000
-PORTS = 20_000
-SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+RENDEZVOUS_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+MIN_PORT = 20_000
+PORT_COUNT = 20_000
+FORWARDED_SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 # What a stop may take: one step and one checkpoint of the largest model on a slow file system.
-STOP_SECONDS = 600
-# For the others once one process ended: an orderly stop takes less, and a crash would never end.
-WAIT_SECONDS = 60
-# For all processes to load torch from a busy file system and meet.
-JOIN_SECONDS = 600
+MAX_STOP_SECONDS = 600
+# For the others once one process ended: an orderly stop takes less, and a hang would never end.
+MAX_STRAGGLER_SECONDS = 60
+# For the rendezvous: all processes load torch from a busy file system and connect.
+MAX_JOIN_SECONDS = 600
 
 logger = logging.getLogger(__name__)
 
 
 def find_environment(environ: Mapping[str, str]) -> dict[str, str] | None:
-    """Return the variables by which this process joins others, or None when it is alone.
+    """Return the rendezvous variables of this process, None when it trains alone.
 
     They are those of `torchrun`, or made from those that `srun` gives to each of several tasks:
     all meet where `become_launcher` said, or else on the first node of the step, at a port that
     follows from the job's number.
     """
     if "RANK" in environ and "WORLD_SIZE" in environ:
-        return {name: environ[name] for name in JOINING if name in environ}
+        return {name: environ[name] for name in RENDEZVOUS_VARIABLES if name in environ}
     if int(environ.get("SLURM_STEP_NUM_TASKS", 1)) < 2:
         return None
     first = re.match(r"([^,\[]+)(?:\[(\d+))?", environ["SLURM_STEP_NODELIST"])
@@ -50,12 +50,12 @@ def find_environment(environ: Mapping[str, str]) -> dict[str, str] | None:
         "MASTER_ADDR": environ.get("MASTER_ADDR")
         or "".join(part for part in first.groups() if part),
         "MASTER_PORT": environ.get("MASTER_PORT")
-        or str(FIRST_PORT + int(environ["SLURM_JOB_ID"]) % PORTS),
+        or str(MIN_PORT + int(environ["SLURM_JOB_ID"]) % PORT_COUNT),
     }
 
 
 def become_launcher(command: Sequence[str], *, nodes: int, processes: int, gpus: int) -> None:
-    """Replace this process by one that starts `command` (a script and its arguments) many times.
+    """Replace this process by a launcher that starts `command` (a script and arguments) many times.
 
     That is `torchrun` for several `processes` on this node, and `srun`, in the job that this
     process belongs to, for several `nodes` with so many processes and, unless 0, `gpus` each.
@@ -79,15 +79,15 @@ def become_launcher(command: Sequence[str], *, nodes: int, processes: int, gpus:
             *([f"--gpus-per-node={gpus}"] if gpus else []),
             "--cpu-bind=none",  # or each process would have one core
             "--kill-on-bad-exit=0",  # an orderly stop ends with 1: let all come to their end
-            f"--wait={WAIT_SECONDS}",
+            f"--wait={MAX_STRAGGLER_SECONDS}",
             sys.executable,
         ]
     elif processes > 1:
         launcher = [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
             f"--nproc-per-node={processes}",
-            f"--signals-to-handle={SIGNALS}",
-            f"--shutdown-timeout={STOP_SECONDS}",
+            f"--signals-to-handle={FORWARDED_SIGNALS}",
+            f"--shutdown-timeout={MAX_STOP_SECONDS}",
             "--",  # or the launcher takes our --run for one of its own options
         ]
     else:
@@ -104,13 +104,13 @@ def count_processes(wanted: int | str) -> int:
 
 
 def name_host() -> str:
-    """Return what this machine is called, by Slurm where it started us."""
+    """Return the name of this node, Slurm's where it started us."""
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 @contextmanager
 def time_limit(failure: str, seconds: float) -> Iterator[None]:
-    """End this process with the sentence `failure` when what it does with others takes too long.
+    """Exit with the sentence `failure` when collective work in this context takes too long.
 
     Nothing can be closed then: a collective that hangs also hangs whoever waits for its end. Where
     the others are lost, `InputError` is raised.
@@ -139,13 +139,13 @@ def time_limit(failure: str, seconds: float) -> Iterator[None]:
 
 
 class Group:
-    """This process among `size` that train together; alone, every exchange is free.
+    """The process group of a training run, as this rank sees it; alone, every collective is free.
 
     Tensors are exchanged by NCCL on GPUs and by gloo in the memory of the host.
     """
 
     def __init__(
-        self, environment: Mapping[str, str] | None, *, seconds: float = JOIN_SECONDS
+        self, environment: Mapping[str, str] | None, *, seconds: float = MAX_JOIN_SECONDS
     ) -> None:
         """Join the others, or end within `seconds`; raise `InputError` where that fails."""
         self.rank = int(environment["RANK"]) if environment else 0
@@ -158,7 +158,7 @@ class Group:
         if self.size > 1:
             os.environ.update(environment)
             on_gpu = self.device.type == "cuda"
-            place = ":".join(environment.get(name, "") for name in JOINING[-2:])
+            place = ":".join(environment.get(name, "") for name in RENDEZVOUS_VARIABLES[-2:])
             alone = f"rank {self.rank} on {name_host()} did not meet all {self.size} processes"
             with time_limit(f"{alone} at {place}", seconds):
                 torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")

@@ -1,4 +1,4 @@
-"""What a training run is expected to take, before it is started: memory, speed, days."""
+"""Estimates of a training run before it starts: memory per GPU, throughput, days."""
 
 import csv
 import logging
@@ -14,15 +14,15 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.training.batches import Batches
 from dnalm.training.distributed import Group
-from dnalm.training.hardware import PEAKS, count_flops, count_memory, find_peak
+from dnalm.training.hardware import PEAK_FLOPS, count_flops, count_memory, find_peak
 from dnalm.training.memory import GB, Layout, Load, choose_layout, estimate_memory
 from dnalm.training.settings import Operation, Run
 
-# Of a GPU's stated peak: what good trainers of encoders this size reach; a guess before the first
-# run, whose history says what it was.
-UTILISATION = 0.4
+# Model FLOPs utilisation: the share of a GPU's stated peak that good trainers of encoders this size
+# reach. No source: our choice until the history of a first run says what it was.
+ASSUMED_UTILISATION = 0.4
 # A node like the paper's, and all of its 16, where operation.processes leaves it to the machine.
-PROCESSES = (8, 128)
+DEFAULT_PROCESSES = (8, 128)
 SECONDS_PER_DAY = 86_400
 
 logger = logging.getLogger(__name__)
@@ -31,17 +31,18 @@ logger = logging.getLogger(__name__)
 def expected_speed(
     encoder: Encoder, layout: Layout, load: Load, *, peak: float, processes: int
 ) -> float:
-    """Return tokens per second of `processes` devices at `UTILISATION` of `peak` FLOP/s each.
+    """Return the throughput in tokens/s of `processes` devices of `peak` FLOP/s each.
 
-    A block that is computed a second time costs a third more: forward, forward, backward.
+    Each is used at `ASSUMED_UTILISATION` of its peak (model FLOPs utilisation, MFU). A block that
+    is recomputed costs a third more: forward, forward, backward.
     """
     useful = count_flops(encoder, load.tokens, load.selected)
     again = count_flops(encoder, load.tokens, 0) / 3 if layout.activation_checkpointing else 0.0
-    return UTILISATION * peak * processes * load.tokens / (useful + again)
+    return ASSUMED_UTILISATION * peak * processes * load.tokens / (useful + again)
 
 
 def plan_run(run: Run, operation: Operation, batches: Batches, group: Group) -> Layout:
-    """Return how the model of a run lies on the group's devices, and log what that should take.
+    """Return the memory layout of a run's model on the group's devices; log memory and throughput.
 
     Every process has to call it.
     """
@@ -64,7 +65,9 @@ def plan_run(run: Run, operation: Operation, batches: Batches, group: Group) -> 
         with torch.device("meta"):
             encoder = Encoder(config)
         speed = expected_speed(encoder, layout, load, peak=peak, processes=group.size)
-        logger.info("Expected at %g of the peak of %s: %.0f tokens/s.", UTILISATION, device, speed)
+        logger.info(
+            "Expected at %g of the peak of %s: %.0f tokens/s.", ASSUMED_UTILISATION, device, speed
+        )
     return layout
 
 
@@ -77,7 +80,7 @@ def estimate_run(run: Run, operation: Operation, tokens: int) -> Iterator[dict[s
     config = EncoderConfig(**run.encoder)
     with torch.device("meta"):
         encoder = Encoder(config)
-    numbers = PROCESSES if operation.processes == "auto" else (operation.processes,)
+    numbers = DEFAULT_PROCESSES if operation.processes == "auto" else (operation.processes,)
     for processes in numbers:
         yield from _estimate(run, operation, encoder, tokens=tokens, processes=processes)
 
@@ -109,13 +112,13 @@ def _estimate(
             }
             parts = ("weights", "gradients", "adam", "activations", "logits", "total")
             row |= {f"{part}_gb": f"{getattr(memory, part) / GB:.2f}" for part in parts}
-            for (name, precision), peak in PEAKS.items():
+            for (name, precision), peak in PEAK_FLOPS.items():
                 if precision == load.precision:
                     options = {"peak": peak, "processes": processes}
                     speed = expected_speed(encoder, layout, load, **options)
                     row[f"tokens_per_second_{name}"] = f"{speed:.0f}"
                     row[f"days_{name}"] = f"{total / speed / SECONDS_PER_DAY:.1f}"
-            row["assumed_utilisation"] = UTILISATION
+            row["assumed_utilisation"] = ASSUMED_UTILISATION
             yield row
 
 
@@ -125,7 +128,7 @@ def write_estimates(
     corpora: Sequence[Mapping[str, Any]],
     path: str | Path,
 ) -> None:
-    """Write a table of the runs that these files describe, each of the corpus in the same place.
+    """Write the estimates of several runs as a TSV table, each run with the corpus of its place.
 
     Of a corpus `windows`, `k` and `max_tokens` count; neither it nor a genome needs to be there.
     """

@@ -1,4 +1,4 @@
-"""The loss on windows that are not trained on, always under the same masks.
+"""Evaluation on held-out windows under fixed masks: loss, masked-token accuracy, perplexity.
 
 Shape letters: W windows of one split, T tokens, K selected tokens per window.
 """
@@ -26,11 +26,11 @@ from dnalm.training.reconstruction import (
 )
 from dnalm.training.settings import PretrainConfig
 
-STREAMS = {"validation": Stream.VALIDATION_MASK, "test": Stream.TEST_MASK}
+MASK_STREAMS = {"validation": Stream.VALIDATION_MASK, "test": Stream.TEST_MASK}
 
 
 class Evaluation:
-    """Fixed windows uint16[W, T] under fixed masks, dealt out to the processes of a group."""
+    """Held-out windows uint16[W, T] under fixed masks, dealt to the processes of a group."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Evaluation:
         micro_batch: int,
         group: Group,
     ) -> None:
-        """Mask `windows`, each of the genome that `genomes` [W] names, and score the baseline."""
+        """Mask `windows`, each of the genome in `genomes` [W], and score the unigram baseline."""
         masked = mask(
             windows,
             np.arange(len(windows)),
@@ -52,7 +52,7 @@ class Evaluation:
             vocabulary=vocabulary,
             min_kmers=config.min_kmers,
             seed=config.seed,
-            stream=STREAMS[split],
+            stream=MASK_STREAMS[split],
         )
         self._prefix, self._group, self._genomes = f"{split}_", group, genomes
         at_mask = (masked.weights > 0) & (masked.kinds == Kind.MASK)
@@ -81,11 +81,11 @@ class Evaluation:
 
     @torch.no_grad()
     def measure(self, model: nn.Module) -> dict[str, Any]:
-        """Return the values of a history row, each key beginning with the split's name and `_`.
+        """Return the metrics of a history row, each key beginning with the split's name and `_`.
 
-        Loss and accuracy as `describe` returns them, and at <mask> positions: those of k-mer
-        frequencies alone (unigram_loss, unigram_accuracy); the medians over windows, of the model
-        (window_accuracy, window_perplexity) and of frequencies alone (unigram_window_…); and
+        Loss and accuracy as `describe` returns them, and at <mask> positions: those of the
+        unigram model (unigram_loss, unigram_accuracy); the medians over windows, of the model
+        (window_accuracy, window_perplexity) and of the unigram model (unigram_window_…); and
         `genomes`, what `describe_genomes` returns. Every process of the group has to call it.
         """
         model.eval()

@@ -1,4 +1,4 @@
-"""By what states of training and held-out windows are told apart."""
+"""Fingerprints: of what decides a run's weights, and of the windows held out from it."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ DIGITS = 16
 
 
 def state_hash(run: Mapping[str, Any], manifest: Mapping[str, Any], kmer_counts: str | Path) -> str:
-    """Return 16 hexadecimal digits that change with what decides the weights.
+    """Return the fingerprint of what decides the weights: 16 hexadecimal digits of a sha256.
 
     `run` is the content of run.json, `manifest` and `kmer_counts` are the corpus's: content and
     file. What decides:
@@ -66,8 +66,8 @@ def state_hash(run: Mapping[str, Any], manifest: Mapping[str, Any], kmer_counts:
     return hashlib.sha256(canonical.encode()).hexdigest()[:DIGITS]
 
 
-def name_windows(manifest: Mapping[str, Any], *files: str | Path) -> str:
-    """Return 16 hexadecimal digits that change with files of held-out windows or their genomes.
+def windows_hash(manifest: Mapping[str, Any], *files: str | Path) -> str:
+    """Return the fingerprint of files of held-out windows and their genomes: 16 hexadecimal digits.
 
     The names of genomes count here: what is measured of each stands under its name.
     """

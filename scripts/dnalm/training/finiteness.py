@@ -1,4 +1,4 @@
-"""Losses and gradients that are not finite: noted on the device, told when it is waited for."""
+"""Detection of non-finite losses and gradients, without waiting for the device at every step."""
 
 from collections.abc import Mapping
 
@@ -9,45 +9,46 @@ from dnalm.errors import InputError
 from dnalm.training.batches import Batches
 from dnalm.training.distributed import Group
 
-NONE = -1
+NOT_FOUND = -1
 
 
-class Trouble:
-    """Remembers the first step with a loss, and the first with a gradient, that is not finite."""
+class FinitenessMonitor:
+    """Notes on the device the first step with a non-finite loss, and the first such gradient."""
 
     def __init__(self, batches: Batches, group: Group) -> None:
         self._batches, self._group = batches, group
         # Step (0-based), pass and row of the first such loss; how many rows of the pass have one.
-        self._first = torch.full((4,), NONE, device=group.device)
-        self._gradient_step = torch.full((), NONE, device=group.device)
+        self._first = torch.full((4,), NOT_FOUND, device=group.device)
+        self._gradient_step = torch.full((), NOT_FOUND, device=group.device)
 
-    def note(self, losses: Tensor, step: int, part: int) -> None:
-        """Look at the weighted losses [B, K] of one pass."""
+    def note_losses(self, losses: Tensor, step: int, part: int) -> None:
+        """Note whether any of the weighted losses [B, K] of one pass is not finite."""
+        # A row's sum is not finite when any of its terms is: one reduction, no wait for the device.
         bad = ~losses.detach().sum(1).isfinite()
         rows = bad.sum()
         here = [torch.full_like(rows, number) for number in (step, part)]
         found = torch.stack([*here, bad.int().argmax(), rows])
-        self._first = torch.where((rows > 0) & (self._first[0] == NONE), found, self._first)
+        self._first = torch.where((rows > 0) & (self._first[0] == NOT_FOUND), found, self._first)
 
     def note_gradient(self, norm: Tensor, step: int) -> None:
-        """Look at the norm of the whole gradient of a step (0-based), which all processes share."""
-        new = ~norm.isfinite() & (self._gradient_step == NONE)
+        """Note whether the global gradient norm of a step (0-based) is not finite."""
+        new = ~norm.isfinite() & (self._gradient_step == NOT_FOUND)
         self._gradient_step = torch.where(new, step, self._gradient_step)
 
-    def tell(self) -> None:
+    def raise_if_found(self) -> None:
         """Raise `InputError` when any process noted a loss or a gradient that is not finite.
 
         It names the step (counted from 1) of what came first and, of a loss, the window. Every
         process has to call it.
         """
         first, part, row, rows = self._first.tolist()
-        sample = NONE if first == NONE else self._batches.sample(first, part, row)
+        sample = NOT_FOUND if first == NOT_FOUND else self._batches.sample(first, part, row)
         noted = self._group.gather(torch.tensor([first, sample, rows], device=self._first.device))
-        noted = [entry for entry in noted.tolist() if entry[0] != NONE]
+        noted = [entry for entry in noted.tolist() if entry[0] != NOT_FOUND]
         gradient = int(self._gradient_step)
-        # Within a step the losses come first. Those of later steps are bad because of the weights
-        # that such a gradient leaves behind; their windows are innocent.
-        if gradient != NONE and all(first > gradient for first, *_ in noted):
+        # Within a step the losses come first. Those of later steps come from the weights that
+        # such a gradient leaves behind, not from their windows.
+        if gradient != NOT_FOUND and all(first > gradient for first, *_ in noted):
             raise InputError(
                 f"The norm of the gradient is not finite at step {gradient + 1}, though all losses "
                 "up to there are; lower pretrain.schedule.peak or raise "

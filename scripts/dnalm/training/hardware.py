@@ -1,4 +1,4 @@
-"""What the machine under a run can do and how much of it is used."""
+"""Hardware of a run: peak FLOP/s and memory, and model FLOPs utilisation (MFU)."""
 
 import os
 import resource
@@ -10,8 +10,8 @@ from dnalm.errors import InputError
 from dnalm.model.encoder import Encoder
 from dnalm.training.distributed import Group
 
-# Dense matrix products per second as the makers state them, without sparsity.
-PEAKS = {
+# FLOP/s of dense matrix products as the makers' data sheets state them, without sparsity.
+PEAK_FLOPS = {
     ("A100", "bf16"): 312e12,
     ("A100", "float32"): 19.5e12,
     ("H100", "bf16"): 989e12,
@@ -24,10 +24,11 @@ PEAKS = {
 
 
 def count_flops(encoder: Encoder, tokens: int, selected: int) -> float:
-    """Return the floating-point operations of one sequence, forward and backward.
+    """Return the model FLOPs of one sequence, forward and backward.
 
     6 per weight of the blocks and token, 6 per weight of the head and selected token, 12 · width
-    per layer and pair of tokens; tables and recomputation count nothing. The last block computes
+    per layer and pair of tokens; tables and recomputation count nothing (PaLM, Chowdhery et al.
+    2022, appendix B). The last block computes
     keys and values of all tokens, the rest of the selected ones.
     """
     config = encoder.config
@@ -42,10 +43,10 @@ def count_flops(encoder: Encoder, tokens: int, selected: int) -> float:
     )
 
 
-def describe_use(
+def flops_utilisation(
     flops_per_second: float, device: torch.device, precision: str, size: int
 ) -> dict[str, float | str] | None:
-    """Return the share of the peak that is used and which peak it is; None where none is known."""
+    """Return the MFU and the peak that it is a share of, None where no peak is known."""
     model, peak = find_peak(device, precision)
     if peak is None:
         return None
@@ -58,7 +59,7 @@ def find_peak(device: torch.device, precision: str) -> tuple[str, float | None]:
     if device.type != "cuda":
         return "CPU", None
     name = torch.cuda.get_device_name(device)
-    for (model, kind), peak in PEAKS.items():
+    for (model, kind), peak in PEAK_FLOPS.items():
         if model in name and kind == precision:
             return model, peak
     return name, None

@@ -1,4 +1,4 @@
-"""What was measured during training, one JSON object per line."""
+"""Training history: metrics as JSON lines, cut back to the checkpoint on resuming."""
 
 import json
 import logging
@@ -14,9 +14,9 @@ logger = logging.getLogger(__name__)
 
 
 class History:
-    """A file of rows that only grows, until a restart cuts it back; on request TensorBoard too.
+    """Append-only history of metrics, as JSON lines and optionally for TensorBoard.
 
-    Rows on windows that were held out carry `held_out`, which names these windows.
+    Rows of evaluations carry `held_out`, which names these windows.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ def _numbers(row: Mapping[str, Any]) -> Iterator[tuple[str, int | float]]:
 
 
 def leave_genomes_out(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a row goes to a log: there may be hundreds of genomes."""
+    """Return a row without its mappings: there may be hundreds of genomes."""
     return {key: value for key, value in row.items() if not isinstance(value, Mapping)}
 
 

@@ -1,20 +1,20 @@
-"""Requests to stop training before its end: signals, and the end of the time that is granted."""
+"""Requests to stop training early: SIGTERM, SIGUSR1 and the time limit."""
 
 import signal
 import time
 from types import FrameType
 from typing import Self
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 # Before the time is over, this share of it or this many seconds are kept for saving, whichever is
 # less, and three times what the slowest checkpoint took, and what the slowest evaluation took.
-SHARE = 0.05
-SECONDS = 120
-CHECKPOINTS = 3
+MAX_RESERVE_SHARE = 0.05
+MAX_RESERVE_SECONDS = 120
+RESERVED_CHECKPOINTS = 3
 
 
 class Interruption:
-    """Notes, while it is entered, whether training has to stop; asks nobody and stops nothing."""
+    """Notes signals and the clock while it is entered, and says whether training has to stop."""
 
     def __init__(self, runtime_minutes: float | None, *, started: float) -> None:
         """`started` is the `time.monotonic()` from which `runtime_minutes` count."""
@@ -31,7 +31,10 @@ class Interruption:
             return self._signal
         if self._seconds is None:
             return None
-        reserve = min(SHARE * self._seconds, SECONDS) + CHECKPOINTS * self._slowest_checkpoint
+        reserve = (
+            min(MAX_RESERVE_SHARE * self._seconds, MAX_RESERVE_SECONDS)
+            + RESERVED_CHECKPOINTS * self._slowest_checkpoint
+        )
         reserve += self._slowest_evaluation  # no request is looked at while one runs
         if time.monotonic() - self._started + reserve < self._seconds:
             return None
@@ -49,7 +52,7 @@ class Interruption:
         self._signal = signal.Signals(number).name
 
     def __enter__(self) -> Self:
-        self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+        self._previous = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:

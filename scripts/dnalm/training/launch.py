@@ -1,4 +1,4 @@
-"""From a command line to finished weights, with one process or many.
+"""Pre-training from a command line to finished weights, with one process or many.
 
     python scripts/pretrain.py --run run.json --operation operation.json ...
 
@@ -7,14 +7,15 @@ not know: checkpoints/, history.jsonl, tensorboard/ and lock.json. The two resul
 there after the last step.
 """
 
-import argparse
 import logging
 import os
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NoReturn
 
 import numpy as np
 import torch
@@ -31,9 +32,10 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.initialise import initialise
 from dnalm.model.weights import load_weights
-from dnalm.training.arguments import parse
+from dnalm.training.arguments import Allocation, RunFiles, parse
 from dnalm.training.batches import Batches
 from dnalm.training.checkpoints import (
+    checkpoint_path,
     export_weights,
     read_encoder,
     read_progress,
@@ -47,163 +49,243 @@ from dnalm.training.distributed import (
 )
 from dnalm.training.estimates import plan_run
 from dnalm.training.evaluation import Evaluation
-from dnalm.training.fingerprints import name_windows, state_hash
+from dnalm.training.fingerprints import state_hash, windows_hash
 from dnalm.training.history import History, export_history, is_measured
+from dnalm.training.inputs import Inputs, read_inputs
 from dnalm.training.interruption import Interruption
 from dnalm.training.preflight import examine, exchange
-from dnalm.training.requeue import Stop, find_job, find_limit, go_on
+from dnalm.training.requeue import Stop, find_job, find_limit, requeue
 from dnalm.training.scratch import copy_genomes, copy_panel
-from dnalm.training.settings import Operation, Run, find_weightless
-from dnalm.training.trainer import ELSEWHERE, Trainer
+from dnalm.training.settings import Run
+from dnalm.training.trainer import STOPPED_ELSEWHERE, Trainer
 
 CHECKPOINTS, HISTORY, LOCK, BOARD = "checkpoints", "history.jsonl", "lock.json", "tensorboard"
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A state folder under lock, and how far training in it has come.
+
+    `checkpoint` is the newest complete one and `step` its step, both None where there is none;
+    `held_out` is the fingerprint of the held-out windows. The first process alone holds `lock`.
+    """
+
+    folder: Path
+    lock: Lock
+    checkpoint: Path | None
+    step: int | None
+    held_out: str
+
+    @property
+    def checkpoints(self) -> Path:
+        """Return the folder of checkpoints."""
+        return self.folder / CHECKPOINTS
+
+    @property
+    def history(self) -> Path:
+        """Return the file of history rows that grows with training."""
+        return self.folder / HISTORY
+
+
 def main(command: Sequence[str]) -> None:
     """Pre-train as `command` (a script and its arguments) says; exit with 1 and a sentence if not.
 
-    Alone and asked for several processes, this one becomes `torchrun` or `srun` with the same
-    command.
+    Started alone where several processes are wanted, this one becomes `torchrun` or `srun` with
+    the same command.
     """
     started = time.monotonic()
-    arguments = parse(command[1:])
+    files, allocation = parse(command[1:])
     environment = find_environment(os.environ)
     if environment is None:
-        with job(arguments.log):
-            processes = count_processes(read_json(arguments.operation)["processes"])
-            wanted = {"nodes": arguments.nodes, "gpus": arguments.gpus_per_node}
-            become_launcher(command, processes=processes, **wanted)
+        with job(files.log):
+            become_launcher(
+                command,
+                nodes=allocation.nodes,
+                processes=count_processes(read_json(files.operation)["processes"]),
+                gpus=allocation.gpus_per_node,
+            )
     with job(os.devnull):
         group = Group(environment)
     # The processes share one log, written by the first; the others repeat its errors.
-    with job(arguments.log if group.first else os.devnull), closing(group):
-        stop = pretrain(arguments, group, started=started)
-        if stop:
-            wanted = {"job": find_job(os.environ), "scheduled": arguments.runtime_minutes > 0}
-            next_to_come = group.from_first(lambda: go_on(stop, **wanted))
-            sentence = (
-                f"Pre-training was stopped by {stop.reason} and has saved its state; "
-                f"{next_to_come}."
-            )
-            logger.warning(sentence)
-            sys.exit(sentence if group.first else 1)
+    with job(files.log if group.first else os.devnull), closing(group):
+        if stop := pretrain(files, allocation, group, started=started):
+            end_early(stop, allocation, group)
 
 
-def pretrain(paths: argparse.Namespace, group: Group, *, started: float) -> Stop | None:
+def pretrain(
+    files: RunFiles, allocation: Allocation, group: Group, *, started: float
+) -> Stop | None:
     """Train, or continue, or find finished, and write weights and history.
 
-    `paths` is what `parse` returns, `started` the `time.monotonic()` from which the time limit
-    counts. Returns None when both files are written, or how training ended before. Raises
-    `InputError`.
+    `started` is the `time.monotonic()` from which the time limit counts. Returns None when both
+    files are written, or how training ended before. Raises `InputError`.
     """
-    settings, manifest = read_json(paths.run), read_json(paths.corpus)
-    run, operation = Run.from_dict(settings), Operation.read(paths.operation)
-    check_fit(run, manifest, paths)
-    steps = run.pretrain.count_steps(manifest["tokens"])
-    state = paths.weights.parent / "state" / state_hash(settings, manifest, paths.kmer_counts)
-    # What is held out decides no weight: other windows are measured by the same state.
-    held_out = name_windows(manifest, paths.validation, paths.test)
-    asked = {"nodes": paths.nodes, "gpus": paths.gpus_per_node, "keep_last": operation.keep_last}
-    examine(group, state, EncoderConfig(**run.encoder), **asked)
+    inputs = read_inputs(files)
     with ExitStack() as stack:
-        lock = Lock(state / LOCK)
-        group.from_first(lambda: stack.enter_context(lock) and None)
-        newest = group.from_first(lambda: _text(tidy_up(state / CHECKPOINTS)))
-        checkpoint = Path(newest) if newest else None
-        done = read_progress(checkpoint)["step"] if checkpoint else None
-        finished = done == steps and group.from_first(
-            lambda: is_measured(state / HISTORY, steps, held_out)
-        )
-        if not finished:
-            logger.info(
-                "%s: %d of %d steps are done, state in %s.", run.model, done or 0, steps, state
-            )
-            torch.set_num_threads(operation.threads)
-            history = None
-            if group.first:
-                board = state / BOARD if operation.tensorboard else None
-                history = stack.enter_context(
-                    History(
-                        state / HISTORY, last_step=done, held_out=held_out, lock=lock, board=board
-                    )
-                )
-            wanted = (operation.runtime_minutes, paths.runtime_minutes)
-            limit = group.from_first(lambda: find_limit(*wanted, started=started))
-            interruption = stack.enter_context(Interruption(limit, started=started))
-            trainer = assemble(run, operation, manifest, paths, group, history, state, checkpoint)
-            reason = trainer.train(interruption)
-            if reason:
-                asked = tuple(exchange(group, interruption.reason))
-                if reason == ELSEWHERE:  # whoever noticed first
-                    reason = next(filter(None, asked), reason)
-                gained = trainer.done["step"] - (done or 0)
-                return Stop(reason=reason, asked=asked, gained=gained)
-            checkpoint = state / CHECKPOINTS / f"step-{steps:08d}"
-        else:
-            logger.info("%s: all %d steps were done before, nothing is trained.", run.model, steps)
-        group.from_first(lock.check)
-        group.from_first(lambda: export(run, checkpoint, state / HISTORY, held_out, paths))
+        state = open_state(inputs, allocation, group, stack)
+        if not is_finished(inputs, state, group):
+            torch.set_num_threads(inputs.operation.threads)
+            history = open_history(inputs, state, stack) if group.first else None
+            limits = (inputs.operation.runtime_minutes, allocation.runtime_minutes)
+            minutes = group.from_first(lambda: find_limit(*limits, started=started))
+            interruption = stack.enter_context(Interruption(minutes, started=started))
+            trainer = assemble(inputs, state, group, history)
+            if stop := train(trainer, interruption, state, group):
+                return stop
+        group.from_first(state.lock.check)
+        group.from_first(lambda: export(inputs, state))
     return None
 
 
-def assemble(
-    run: Run,
-    operation: Operation,
-    manifest: dict,
-    paths: argparse.Namespace,
-    group: Group,
-    history: History | None,
-    state: Path,
-    checkpoint: Path | None,
-) -> Trainer:
-    """Return a trainer at the beginning, or where `checkpoint` was left."""
-    genomes = {entry["name"]: paths.genomes_folder / entry["name"] for entry in manifest["genomes"]}
-    panel = find_panel(manifest, paths.panels_folder)
-    if operation.scratch is not None:
-        genomes = copy_genomes(genomes, operation.scratch, group)
-        panel = panel and copy_panel(panel, manifest["haplotypes"], operation.scratch, group)
-    vocabulary = Vocabulary(run.k, run.vocabulary)
-    batches = Batches(
-        TrainingWindows(manifest, genomes, run.pretrain.seed, panel=panel),
-        run.pretrain,
-        vocabulary,
-        micro_batch=operation.micro_batch,
-        rank=group.rank,
-        size=group.size,
+def end_early(stop: Stop, allocation: Allocation, group: Group) -> NoReturn:
+    """See to what follows a stop before the last step, say it in one sentence and exit with 1."""
+    circumstances = {"job": find_job(os.environ), "scheduled": allocation.runtime_minutes > 0}
+    next_to_come = group.from_first(lambda: requeue(stop, **circumstances))
+    sentence = f"Pre-training was stopped by {stop.reason} and has saved its state; {next_to_come}."
+    logger.warning(sentence)
+    sys.exit(sentence if group.first else 1)
+
+
+def open_state(inputs: Inputs, allocation: Allocation, group: Group, stack: ExitStack) -> State:
+    """Return the run's state folder, examined and locked until `stack` closes.
+
+    Raises `InputError` where training could not go on there, or another trainer writes it.
+    """
+    files, manifest = inputs.files, inputs.manifest
+    identity = state_hash(read_json(files.run), manifest, files.kmer_counts)
+    folder = files.weights.parent / "state" / identity
+    # What is held out decides no weight: other windows are measured by the same state.
+    held_out = windows_hash(manifest, files.validation, files.test)
+    examine(
+        group,
+        folder,
+        inputs.encoder,
+        nodes=allocation.nodes,
+        gpus=allocation.gpus_per_node,
+        keep_last=inputs.operation.keep_last,
     )
+    lock = Lock(folder / LOCK)
+    group.from_first(lambda: stack.enter_context(lock) and None)
+    newest = group.from_first(lambda: _text(tidy_up(folder / CHECKPOINTS)))
+    checkpoint = Path(newest) if newest else None
+    step = read_progress(checkpoint)["step"] if checkpoint else None
+    return State(folder=folder, lock=lock, checkpoint=checkpoint, step=step, held_out=held_out)
+
+
+def is_finished(inputs: Inputs, state: State, group: Group) -> bool:
+    """Return whether the last step is done and measured on the held-out windows; log it."""
+    name, steps = inputs.run.model, inputs.steps
+    if state.step == steps and group.from_first(
+        lambda: is_measured(state.history, steps, state.held_out)
+    ):
+        logger.info("%s: all %d steps were done before, nothing is trained.", name, steps)
+        return True
+    done = state.step or 0
+    logger.info("%s: %d of %d steps are done, state in %s.", name, done, steps, state.folder)
+    return False
+
+
+def open_history(inputs: Inputs, state: State, stack: ExitStack) -> History:
+    """Return the history of the state folder, cut back to its checkpoint, open with `stack`."""
+    board = state.folder / BOARD if inputs.operation.tensorboard else None
+    history = History(
+        state.history,
+        last_step=state.step,
+        held_out=state.held_out,
+        lock=state.lock,
+        board=board,
+    )
+    return stack.enter_context(history)
+
+
+def assemble(inputs: Inputs, state: State, group: Group, history: History | None) -> Trainer:
+    """Return a trainer at the beginning, or where the checkpoint of `state` was left."""
+    run, operation = inputs.run, inputs.operation
+    batches = make_batches(inputs, group)
     trainer = Trainer(
         encoder=(
-            read_encoder(checkpoint, EncoderConfig(**run.encoder))
-            if checkpoint
+            read_encoder(state.checkpoint, inputs.encoder)
+            if state.checkpoint
             else make_encoder(run, run.initial_weights)
         ),
         layout=plan_run(run, operation, batches, group),
         config=run.pretrain,
         operation=operation,
-        steps=run.pretrain.count_steps(manifest["tokens"]),
+        steps=inputs.steps,
         batches=batches,
-        **{
-            split: Evaluation(
-                np.load(windows),
-                evaluated_genomes(manifest, split),
-                np.load(paths.kmer_counts),
-                run.pretrain,
-                vocabulary,
-                split=split,
-                micro_batch=operation.micro_batch,
-                group=group,
-            )
-            for split, windows in (("validation", paths.validation), ("test", paths.test))
-        },
+        validation=make_evaluation(inputs, "validation", group),
+        test=make_evaluation(inputs, "test", group),
         group=group,
         history=history,
-        checkpoints=state / CHECKPOINTS,
+        checkpoints=state.checkpoints,
     )
-    if checkpoint:
-        trainer.resume(checkpoint)
+    if state.checkpoint:
+        trainer.resume(state.checkpoint)
     return trainer
+
+
+def make_batches(inputs: Inputs, group: Group) -> Batches:
+    """Return the batches of training windows, read from copies of genomes where `scratch` says."""
+    files, manifest, operation = inputs.files, inputs.manifest, inputs.operation
+    names = [entry["name"] for entry in manifest["genomes"]]
+    genomes = {name: files.genomes_folder / name for name in names}
+    panel = find_panel(manifest, files.panels_folder)
+    if operation.scratch is not None:
+        genomes = copy_genomes(genomes, operation.scratch, group)
+        panel = panel and copy_panel(panel, manifest["haplotypes"], operation.scratch, group)
+    return Batches(
+        TrainingWindows(manifest, genomes, inputs.run.pretrain.seed, panel=panel),
+        inputs.run.pretrain,
+        Vocabulary(inputs.run.k, inputs.run.vocabulary),
+        micro_batch=operation.micro_batch,
+        rank=group.rank,
+        size=group.size,
+    )
+
+
+def make_evaluation(
+    inputs: Inputs, split: Literal["validation", "test"], group: Group
+) -> Evaluation:
+    """Return the evaluation on the fixed windows of one split."""
+    return Evaluation(
+        np.load(getattr(inputs.files, split)),
+        evaluated_genomes(inputs.manifest, split),
+        np.load(inputs.files.kmer_counts),
+        inputs.run.pretrain,
+        Vocabulary(inputs.run.k, inputs.run.vocabulary),
+        split=split,
+        micro_batch=inputs.operation.micro_batch,
+        group=group,
+    )
+
+
+def train(trainer: Trainer, interruption: Interruption, state: State, group: Group) -> Stop | None:
+    """Train to the last step; return None, or how training was stopped before, state saved."""
+    reason = trainer.train(interruption)
+    if not reason:
+        return None
+    requests = tuple(exchange(group, interruption.reason))
+    if reason == STOPPED_ELSEWHERE:  # whoever noticed first
+        reason = next(filter(None, requests), reason)
+    gained = trainer.done["step"] - (state.step or 0)
+    return Stop(reason=reason, requests=requests, gained=gained)
+
+
+def export(inputs: Inputs, state: State) -> None:
+    """Copy the results to where they are declared; `InputError` where the disk is full."""
+    files = inputs.files
+    checkpoint = checkpoint_path(state.checkpoints, inputs.steps)
+    try:
+        export_history(state.history, files.history, state.held_out)
+        with atomic_path(files.weights) as temporary:
+            export_weights(checkpoint, inputs.encoder, temporary)
+    except OSError as error:
+        raise InputError(
+            f"The trained weights cannot be copied to {files.weights} ({error}); make room, then "
+            f"run again: training is done and kept in {checkpoint}."
+        ) from error
 
 
 def make_encoder(run: Run, weights: str | Path | None) -> Encoder:
@@ -214,38 +296,6 @@ def make_encoder(run: Run, weights: str | Path | None) -> Encoder:
     encoder = Encoder(config)
     initialise(encoder, run.pretrain.seed)
     return encoder
-
-
-def check_fit(run: Run, manifest: dict, paths: argparse.Namespace) -> None:
-    """Raise `InputError` unless the encoder can read the corpus."""
-    for key, wanted in (("k", run.k), ("vocabulary", run.vocabulary)):
-        if manifest[key] != wanted:
-            raise InputError(
-                f"{paths.corpus} has {key} {manifest[key]}, but model {run.model} has {wanted}; "
-                "give the model a corpus of its own vocabulary."
-            )
-    if manifest["tokens"] > run.encoder["max_tokens"]:
-        raise InputError(
-            f"{paths.corpus} has windows of {manifest['tokens']} tokens, but model {run.model} "
-            f"takes at most {run.encoder['max_tokens']}; lower the corpus's max_tokens."
-        )
-    if fault := find_weightless(run.pretrain, manifest["tokens"]):
-        raise InputError(f"{paths.corpus}: {fault}")
-
-
-def export(
-    run: Run, checkpoint: Path, history: Path, held_out: str, paths: argparse.Namespace
-) -> None:
-    """Copy the results to where they are declared; `InputError` where the disk is full."""
-    try:
-        export_history(history, paths.history, held_out)
-        with atomic_path(paths.weights) as temporary:
-            export_weights(checkpoint, EncoderConfig(**run.encoder), temporary)
-    except OSError as error:
-        raise InputError(
-            f"The trained weights cannot be copied to {paths.weights} ({error}); make room, then "
-            f"run again: training is done and kept in {checkpoint}."
-        ) from error
 
 
 def _text(path: Path | None) -> str | None:

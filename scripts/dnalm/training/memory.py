@@ -1,4 +1,4 @@
-"""The memory that training takes on each device, estimated before it is asked for.
+"""Estimate of the memory of training on each device, and the layout that fits.
 
 Shape letters: B sequences of one forward pass, T tokens, S selected tokens per sequence, D width,
 F feed-forward width, H heads, V vocabulary, L layers.
@@ -16,8 +16,8 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.training.settings import Operation
 
-FLOAT, HALF = 4, 2  # bytes
-MOMENTS = 2
+FLOAT32_BYTES, BF16_BYTES = 4, 2  # bytes
+ADAM_MOMENTS = 2
 GATHERED_BLOCKS = 2  # the one that computes and the one fetched ahead
 # Of a device's memory; the rest is for libraries, the driver and gaps between blocks.
 USABLE_SHARE = 0.9
@@ -26,7 +26,7 @@ GB = 1e9
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How a model lies in memory: in so many `shards`, 1 for a whole copy in every process."""
+    """Memory layout of a model: number of `shards` (1: a whole copy per process), recomputation."""
 
     shards: int
     activation_checkpointing: bool
@@ -39,7 +39,7 @@ class Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What one forward and backward pass of a process works on, in numbers that decide memory."""
+    """The numbers of one process's forward and backward pass that decide its memory."""
 
     sequences: int
     tokens: int  # of each sequence
@@ -74,7 +74,7 @@ class Memory:
 
 
 def estimate_memory(config: EncoderConfig, layout: Layout, load: Load) -> Memory:
-    """Return what training the encoder of `config` takes on each of `layout.shards` devices.
+    """Return the memory, in bytes, of training the encoder of `config` on each device.
 
     Weights, gradients and Adam's two moments are float32; bf16 adds a copy of the weights for the
     arithmetic. Activations are those that the backward pass needs.
@@ -85,17 +85,17 @@ def estimate_memory(config: EncoderConfig, layout: Layout, load: Load) -> Memory
     block = sum(parameter.numel() for parameter in encoder.blocks[0].parameters())
     outside = parameters - config.layers * block
     computing = _bytes_of(load.precision)
-    half = computing != FLOAT
+    half = computing != FLOAT32_BYTES
     if layout.shards == 1:
         copies, whole_gradients = half * computing * parameters, 0
     else:
-        copies = GATHERED_BLOCKS * computing * block + FLOAT * outside
-        whole_gradients = GATHERED_BLOCKS * (FLOAT + half * computing) * block
+        copies = GATHERED_BLOCKS * computing * block + FLOAT32_BYTES * outside
+        whole_gradients = GATHERED_BLOCKS * (FLOAT32_BYTES + half * computing) * block
     shard = -(-parameters // layout.shards)
     return Memory(
-        weights=FLOAT * shard + copies,
-        gradients=FLOAT * shard + whole_gradients,
-        adam=MOMENTS * FLOAT * shard,
+        weights=FLOAT32_BYTES * shard + copies,
+        gradients=FLOAT32_BYTES * shard + whole_gradients,
+        adam=ADAM_MOMENTS * FLOAT32_BYTES * shard,
         activations=_count_activations(config, layout, load),
         logits=_count_logits(config, load),
     )
@@ -123,7 +123,7 @@ def choose_layout(
 
 
 @contextmanager
-def explain_shortage(
+def explain_out_of_memory(
     operation: Operation, layout: Layout, processes: int, *, passes: bool
 ) -> Iterator[None]:
     """Raise `InputError` that says what to change where this block runs out of memory.
@@ -133,7 +133,7 @@ def explain_shortage(
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not is_shortage(error):
+        if not is_out_of_memory(error):
             raise
         advice = _advise(operation, layout, processes, passes=passes)
         raise InputError(
@@ -155,36 +155,39 @@ def _advise(operation: Operation, layout: Layout, processes: int, *, passes: boo
 
 
 def _bytes_of(precision: str) -> int:
-    return HALF if precision == "bf16" else FLOAT
+    return BF16_BYTES if precision == "bf16" else FLOAT32_BYTES
 
 
 def _count_activations(config: EncoderConfig, layout: Layout, load: Load) -> int:
-    """Return the bytes that are kept for the backward pass, logits not counted."""
+    """Return the bytes of activations kept for the backward pass, without logits."""
     width, computing = config.width, _bytes_of(load.precision)
-    # The residual stream before both LayerNorms, and their means and deviations.
-    stream = 2 * FLOAT * width + 4 * FLOAT
+    # The residual stream before both LayerNorms, and their means and standard deviations.
+    stream = 2 * FLOAT32_BYTES * width + 4 * FLOAT32_BYTES
     # What both LayerNorms return, query, key, value and what attention makes of them.
-    attention = 6 * computing * width + FLOAT * config.heads
+    attention = 6 * computing * width + FLOAT32_BYTES * config.heads
     # GELU and what it returns; with a gate both halves, swish of one, and the product.
     inner = (4 if config.feed_forward == "swiglu" else 2) * computing * config.ffn_width
     block = stream + attention + inner
     # The last block keeps of every token its first LayerNorm, key and value, and has the first
     # LayerNorm's output of the selected ones a second time.
-    everywhere = FLOAT * width + 2 * FLOAT + 3 * computing * width
+    everywhere = FLOAT32_BYTES * width + 2 * FLOAT32_BYTES + 3 * computing * width
     of_token = (config.layers - 1) * block + everywhere
     of_selected = block - everywhere + computing * width
     if layout.activation_checkpointing:
-        of_token, of_selected = config.layers * FLOAT * width + block, 0
+        of_token, of_selected = config.layers * FLOAT32_BYTES * width + block, 0
     # The embedding; what the last block returns, and the last LayerNorm.
-    of_token, of_selected = of_token + FLOAT * width, of_selected + 2 * FLOAT * width
+    of_token, of_selected = (
+        of_token + FLOAT32_BYTES * width,
+        of_selected + 2 * FLOAT32_BYTES * width,
+    )
     return load.sequences * (load.tokens * of_token + load.selected * of_selected)
 
 
 def _count_logits(config: EncoderConfig, load: Load) -> int:
     """Return the bytes of the head: its states, and the logits three times over."""
     computing = _bytes_of(load.precision)
-    half = computing != FLOAT
+    half = computing != FLOAT32_BYTES
     states = 4 * computing * config.width
     # As the head makes them, in float32, as log-probabilities, and the gradient of one of these.
-    logits = (half * computing + 3 * FLOAT) * config.vocabulary_size
+    logits = (half * computing + 3 * FLOAT32_BYTES) * config.vocabulary_size
     return load.sequences * load.selected * (states + logits)

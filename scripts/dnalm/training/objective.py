@@ -1,4 +1,4 @@
-"""The masked-language loss, and what of it is reported.
+"""The masked-language-model objective: cross-entropy, accuracy, and their sums by kind.
 
 Shape letters: B sequences, K selected tokens per sequence, V vocabulary.
 """
@@ -14,7 +14,7 @@ COLUMNS = ("loss", "accuracy", "count")
 
 
 def score(model: nn.Module, batch: MicroBatch) -> tuple[Tensor, Tensor]:
-    """Return cross-entropy in nats, float32[B, K], and hits, bool[B, K], of every slot.
+    """Return the cross-entropy in nats, float32[B, K], and hits, bool[B, K], of every slot.
 
     The head runs on the selected positions only. Slots of weight 0 hold numbers without meaning.
     """
@@ -28,7 +28,7 @@ def score(model: nn.Module, batch: MicroBatch) -> tuple[Tensor, Tensor]:
 
 
 def tally(losses: Tensor, hits: Tensor, batch: MicroBatch) -> Tensor:
-    """Return float64[3, 3]: for each `Kind`, the sums of loss, hits and weights."""
+    """Return the sums of loss, hits and weights for each `Kind`, float64[3, 3]."""
     kinds = functional.one_hot(batch.kinds.flatten(), len(Kind)).float()
     weighted = kinds * batch.weights.view(-1, 1)
     ones = torch.ones_like(losses)

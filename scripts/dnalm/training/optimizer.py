@@ -13,9 +13,9 @@ NORM_EPS = 1e-6
 
 
 class Optimizer:
-    """Moves an encoder's weights by the gradients that backward passes of summed losses add up.
+    """AdamW on an encoder, with gradients of summed losses accumulated over passes and processes.
 
-    Without shards all gradients are parts of one flat tensor: one exchange, one norm and one
+    Without shards all gradients are parts of one flat tensor: one all-reduce, one norm and one
     scaling serve all parameters. With shards each process holds its part of every gradient, summed
     over the processes as the backward pass goes. The learning rate may fall to the last of `steps`.
     """
@@ -42,7 +42,7 @@ class Optimizer:
             self._make_gradients()
 
     def _make_moments(self) -> None:
-        """Make what Adam would make at its first step, so that a checkpoint has where to go."""
+        """Create Adam's moments before its first step, for checkpoints to be read into."""
         for parameter in self.parameters.values():
             self.adam.state[parameter] = {
                 "step": torch.zeros((), device=parameter.device),
@@ -71,12 +71,12 @@ class Optimizer:
         return learning_rate(step, self.config.schedule, self.steps)
 
     def update(self, weight: float, step: int) -> None:
-        """Take the summed gradient of `weight` tokens in all processes, update and forget it.
+        """Update the weights by the mean gradient over `weight` tokens of all processes; reset it.
 
-        `gradient_norm` is afterwards the norm of the mean gradient before it was bounded.
+        `gradient_norm` is afterwards the norm of the mean gradient before clipping.
         """
         gradients = self._reduce()
-        # Divided before it is bounded: the bound is on the gradient of the mean loss.
+        # Divided before it is clipped: the bound is on the gradient of the mean loss.
         torch._foreach_div_(gradients, weight)
         self.gradient_norm: Tensor = self._norm(gradients)
         if self.config.gradient_clip is not None:

@@ -1,4 +1,4 @@
-"""What is looked at before hours are spent: devices, versions, the network and the disk."""
+"""Pre-flight checks of a training run: devices, versions, the network and the disk."""
 
 import hashlib
 import json
@@ -22,11 +22,12 @@ from dnalm.training.hardware import check_devices
 
 LIBRARY = Path(__file__).parents[1]
 DIGITS = 12
-WIDTH = 2048  # bytes of what each process tells the others
-SECONDS = 300  # for one exchange: NCCL takes a minute to find its way through 16 nodes
-PATIENCE_SECONDS = 60  # parallel file systems show a new file late
-NUMBERS = 4  # a checkpoint of Adam: weights, two moments; and the weights once more, exported
-BYTES = 4  # of a float32
+MAX_MESSAGE_BYTES = 2048  # of each process in one exchange
+MAX_EXCHANGE_SECONDS = 300  # for one exchange: NCCL takes a minute to find its way through 16 nodes
+MAX_VISIBILITY_SECONDS = 60  # parallel file systems show a new file late
+# A checkpoint of Adam: weights and two moments; and the weights once more, exported.
+NUMBERS_PER_WEIGHT = 4
+BYTES_PER_FLOAT32 = 4
 GB = 1e9
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What one process tells the others; `fault` is a sentence where its folder takes no files."""
+    """Rank, host and versions of one process; `fault` says why it cannot write the folder."""
 
     rank: int
     host: str
@@ -58,11 +59,12 @@ def examine(
     nodes: int,
     gpus: int,
     keep_last: int,
-    seconds: float = SECONDS,
+    seconds: float = MAX_EXCHANGE_SECONDS,
 ) -> None:
-    """Log in one line that the processes of `group` can train and save; raise `InputError` if not.
+    """Check that the processes of `group` can train and save; raise `InputError` if not.
 
-    `gpus` is what was asked for on each of `nodes` nodes, 0 where nobody asked. Every process has
+    One line of the log says what was found. `gpus` were requested on each of `nodes` nodes, 0
+    where none were. Every process has
     to call it; one that waits `seconds` for the others ends itself. `state` is where `keep_last`
     checkpoints will be kept; it is made if missing.
     """
@@ -102,7 +104,7 @@ def examine(
 
 
 def check_together(facts: Sequence[Facts], *, nodes: int, gpus: int) -> None:
-    """Raise `InputError` when a process lacks something, or two do not fit each other."""
+    """Raise `InputError` when a process lacks something, or versions of two differ."""
     for fact in facts:
         if fact.fault:
             raise InputError(f"{fact} {fact.fault}")
@@ -133,7 +135,7 @@ def check_together(facts: Sequence[Facts], *, nodes: int, gpus: int) -> None:
 
 
 def check_shared(group: Group, state: Path, own: Facts) -> None:
-    """Raise `InputError` in all processes when one does not see what the first writes."""
+    """Raise `InputError` in all processes when one does not see the first one's files."""
     name = group.from_first(lambda: f".preflight-{uuid.uuid4().hex}")
     group.from_first(lambda: (state / name).write_text(name))
     blind = exchange(group, None if sees(state / name) else str(own))
@@ -146,13 +148,13 @@ def check_shared(group: Group, state: Path, own: Facts) -> None:
 
 
 def check_space(state: Path, config: EncoderConfig, keep_last: int) -> tuple[int, int]:
-    """Return the bytes that checkpoints may still need in `state`, and those that are free there.
+    """Return the bytes that checkpoints still need in `state`, and those free there.
 
     Raises `InputError` when they are too few. A quota is not seen.
     """
     with torch.device("meta"):
         weights = sum(parameter.numel() for parameter in Encoder(config).parameters())
-    checkpoint = NUMBERS * BYTES * weights
+    checkpoint = NUMBERS_PER_WEIGHT * BYTES_PER_FLOAT32 * weights
     there = sum(map(size_of, state.rglob("*")))
     # One more than are kept: an old one goes when the new one is complete.
     needed = max(checkpoint, (keep_last + 1) * checkpoint - there)
@@ -199,13 +201,15 @@ def hash_library(folder: Path) -> str:
 def exchange(group: Group, value: object) -> list:
     """Return every process's JSON-able `value`, in the order of ranks."""
     text = json.dumps(value).encode()
-    row = torch.frombuffer(bytearray(text[:WIDTH].ljust(WIDTH)), dtype=torch.uint8)
+    row = torch.frombuffer(
+        bytearray(text[:MAX_MESSAGE_BYTES].ljust(MAX_MESSAGE_BYTES)), dtype=torch.uint8
+    )
     return [json.loads(bytes(row.tolist())) for row in group.gather(row)]
 
 
 def sees(path: Path) -> bool:
-    """Return whether a file that was written elsewhere shows up in time."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Return whether a file that was written on another node becomes visible in time."""
+    deadline = time.monotonic() + MAX_VISIBILITY_SECONDS
     while not path.exists():
         if time.monotonic() > deadline:
             return False

@@ -1,7 +1,7 @@
-"""How well the tokens hidden by <mask> are guessed, window by window and genome by genome.
+"""Masked-token accuracy and perplexity at <mask> positions, per window and per genome.
 
-The paper masks 15 % of the tokens of each window and takes the median over windows of the accuracy
-(share of right first guesses) and of the perplexity (exp of the mean loss).
+Source: the paper masks 15 % of the tokens of each window and reports medians over windows of the
+accuracy (share of tokens whose most likely prediction is right) and perplexity (exp of mean loss).
 
 Shapes: W windows, K selected tokens per window.
 """
@@ -17,12 +17,12 @@ Floats = NDArray[np.float64]
 def score_unigram(
     targets: NDArray[np.integer], kmer_counts: NDArray[np.int64], first: int, choices: int
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the losses (nats) and hits of who knows only how often each k-mer occurs.
+    """Return the losses (nats) and hits of the unigram model: k-mer frequencies alone.
 
-    `targets` are the tokens to guess, of any shape; the `choices` tokens from `first` on are
-    possible ones, the k-mers of `kmer_counts` int64[4**k] before single bases, which never
-    occurred. Each counts once more than it occurred (Laplace); the commonest k-mer is always
-    guessed. A target that is no possible one gets numbers without meaning.
+    `targets` are the tokens to predict, of any shape; the `choices` token ids from `first` on are
+    possible ones, the k-mers of `kmer_counts` int64[4**k] before single bases, whose count is 0.
+    Frequencies have add-one (Laplace) smoothing; the prediction is always the most frequent k-mer.
+    A target that is none of the choices gets numbers without meaning.
     """
     counts = np.ones(choices)
     counts[: len(kmer_counts)] += kmer_counts
@@ -31,15 +31,15 @@ def score_unigram(
 
 
 def sum_windows(losses: Floats, hits: NDArray, weights: Floats) -> Floats:
-    """Return float64[W, 3]: sums of loss, hits and weights of each window, from arrays [W, K]."""
+    """Return the sums of loss, hits and weights of each window, float64[W, 3], from [W, K]."""
     parts = (losses * weights, hits * weights, weights)
     return np.stack([part.sum(axis=1, dtype=np.float64) for part in parts], axis=1)
 
 
 def describe_windows(sums: Floats, names: Sequence[str]) -> dict[str, float | None]:
-    """Return the medians over windows, by names for accuracy and perplexity; None of no window.
+    """Return the medians over windows of accuracy and perplexity under `names`, None of no window.
 
-    `sums` are those of `sum_windows`; a window without a masked token has no say.
+    `sums` are those of `sum_windows`; windows without a masked token are left out.
     """
     counted = sums[sums[:, 2] > 0]
     if not len(counted):
@@ -52,10 +52,11 @@ def describe_windows(sums: Floats, names: Sequence[str]) -> dict[str, float | No
 def describe_genomes(
     model: Floats, unigram: Floats, genomes: NDArray[np.str_]
 ) -> dict[str, dict[str, float]]:
-    """Return what the windows of each genome, named for every window, say of model and baseline.
+    """Return loss and accuracy per genome, of the model and of the unigram baseline.
 
     {genome: {windows, tokens (masked ones), loss, accuracy, unigram_loss, unigram_accuracy}}, all
-    means over tokens, of genomes with a masked token. `model` and `unigram` as `sum_windows` gives.
+    means over tokens, of genomes with a masked token. `genomes` names that of every window, `model`
+    and `unigram` are those of `sum_windows`.
     """
     described = {}
     for genome in dict.fromkeys(genomes.tolist()):

@@ -1,4 +1,4 @@
-"""What a training job asks of Slurm: how long it may run, and to be put back into the queue."""
+"""Slurm: the time limit of a training job, and requeueing it after an early stop."""
 
 import logging
 import os
@@ -11,27 +11,29 @@ from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
 
-ANSWER_SECONDS = 120  # slurmctld may be busy; afterwards we do without its answer
-LEFT = re.compile(r"(?:(?:(?P<days>\d+)-)?(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d+)")
-AGAIN = "run the same command again to continue"
+MAX_ANSWER_SECONDS = 120  # slurmctld may be busy; afterwards we do without
+TIME_LEFT_PATTERN = re.compile(
+    r"(?:(?:(?P<days>\d+)-)?(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d+)"
+)
+RUN_AGAIN = "run the same command again to continue"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """An end of training before the last step, with everything saved.
+    """An early stop of training, with the state saved.
 
-    `reason` stands after "stopped by"; `asked` are the reasons of all processes, None where one
-    had none of its own; `gained` steps were made since the start.
+    `reason` stands after "stopped by"; `requests` are the reasons of all processes,
+    None where one had none of its own; `gained` steps were made since the start.
     """
 
     reason: str
-    asked: tuple[str | None, ...]
+    requests: tuple[str | None, ...]
     gained: int
 
     @property
     def is_final(self) -> bool:
-        """Whether somebody wants an end: `scancel`, Ctrl-C of Snakemake, a preemption."""
-        return signal.SIGTERM.name in self.asked
+        """Whether the job was told to end: by `scancel`, Ctrl-C of Snakemake, a preemption."""
+        return signal.SIGTERM.name in self.requests
 
 
 def find_job(environ: Mapping[str, str]) -> str | None:
@@ -56,7 +58,7 @@ def find_limit(wanted: float | None, granted: float | None, *, started: float) -
 def ask_seconds_left(job: str) -> float | None:
     """Return the seconds until Slurm ends `job`, None where it does not say."""
     code, answer = _ask("squeue", "--noheader", "--jobs", job, "--format", "%L")
-    found = LEFT.fullmatch(answer) if code == 0 else None
+    found = TIME_LEFT_PATTERN.fullmatch(answer) if code == 0 else None
     if found is None:
         logger.warning("Slurm does not say how long job %s may run: %s", job, answer)
         return None
@@ -64,15 +66,15 @@ def ask_seconds_left(job: str) -> float | None:
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
-def go_on(stop: Stop, *, job: str | None, scheduled: bool) -> str:
-    """See to it that a stopped run goes on where that is wanted; return what happens next.
+def requeue(stop: Stop, *, job: str | None, scheduled: bool) -> str:
+    """Requeue a stopped Slurm job where that is wanted; return a sentence on what happens next.
 
-    A job of Slurm whose time limit we were told (`scheduled`) goes back into the queue when it was
+    A job whose time limit is known (`scheduled`) goes back into the queue when it was
     stopped for lack of time and has gained a step: that uses up no retry of Snakemake's. Without a
     step it would come back for ever.
     """
     if job is None or not scheduled or stop.is_final:
-        return AGAIN
+        return RUN_AGAIN
     if not stop.gained:
         return (
             f"Slurm job {job} gained no step since it was started and is not queued again; give "
@@ -80,7 +82,7 @@ def go_on(stop: Stop, *, job: str | None, scheduled: bool) -> str:
         )
     code, answer = _ask("scontrol", "requeue", job)
     if code:
-        return f"Slurm refused to queue job {job} again ({answer}); {AGAIN}"
+        return f"Slurm refused to queue job {job} again ({answer}); {RUN_AGAIN}"
     return f"Slurm job {job} is queued again and goes on from there"
 
 
@@ -93,7 +95,7 @@ def _ask(*command: str) -> tuple[int, str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=ANSWER_SECONDS,
+            timeout=MAX_ANSWER_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

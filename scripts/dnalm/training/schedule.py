@@ -1,4 +1,4 @@
-"""The learning rate of each step."""
+"""Learning-rate schedules: linear warm-up, then a decay."""
 
 import math
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from typing import Literal
 
 from dnalm.errors import InputError
 
-# What is left of the peak, by the share of the steps after the warm-up that are done.
-TO_THE_LAST_STEP: dict[str, Callable[[float], float]] = {
+# Share of the peak that is left, by the share of the steps after the warm-up that are done.
+DECAYS_TO_ZERO: dict[str, Callable[[float], float]] = {
     "linear": lambda done: 1.0 - done,
     "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
 }
-DECAYS = ("inverse_sqrt", *TO_THE_LAST_STEP, "constant")
+DECAYS = ("inverse_sqrt", *DECAYS_TO_ZERO, "constant")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class ScheduleConfig:
 
 
 def learning_rate(step: int, config: ScheduleConfig, steps: int) -> float:
-    """Return the learning rate of update `step` of `steps`, counted from 1.
+    """Return the learning rate of optimiser step `step` of `steps`, counted from 1.
 
     initial + (peak − initial)·t/w until t = w, the warm-up; then peak·√(w/t), or, with the share
     s = (t − w)/(steps − w), peak·(1 − s) or peak·(1 + cos πs)/2.
@@ -55,4 +55,4 @@ def learning_rate(step: int, config: ScheduleConfig, steps: int) -> float:
         return config.peak
     if config.decay == "inverse_sqrt":
         return config.peak * math.sqrt(warmup / step)
-    return config.peak * TO_THE_LAST_STEP[config.decay]((step - warmup) / (steps - warmup))
+    return config.peak * DECAYS_TO_ZERO[config.decay]((step - warmup) / (steps - warmup))

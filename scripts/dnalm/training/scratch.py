@@ -1,4 +1,4 @@
-"""Copies of genomes on a disk of this machine, for file systems that are slow at random reads."""
+"""Node-local copies of genomes, for file systems that are slow at random reads."""
 
 import hashlib
 import json

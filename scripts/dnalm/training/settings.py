@@ -1,4 +1,4 @@
-"""The two descriptions of a training run: what decides its result, and how it is carried out."""
+"""Settings of a training run: run.json decides its result, operation.json how it is run."""
 
 import json
 import math
@@ -26,7 +26,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """What decides the weights besides the encoder and the corpus.
+    """The pretraining settings that decide the weights, besides encoder and corpus.
 
     `batch_sequences` windows make one step. Training ends after `steps`, or, when that is None,
     after the first step with which `tokens` are reached. `gradient_clip` bounds the norm of the
@@ -189,7 +189,7 @@ def find_weightless(pretrain: PretrainConfig, tokens: int) -> str | None:
     if not pretrain.masking.count_slots(tokens):
         return (
             f"of {tokens - 1} tokens of a window, {pretrain.masking.selected:g} are less than one "
-            "to guess; raise pretrain.masking.selected or choose longer windows."
+            "to predict; raise pretrain.masking.selected or choose longer windows."
         )
     return None
 

@@ -1,4 +1,4 @@
-"""How an encoder lies on its devices: whole or in shards, recomputed or kept, compiled or not.
+"""Sharding (FSDP2), activation checkpointing and compilation of an encoder's blocks.
 
 A shard is a process's part of every parameter, cut along its first dimension.
 """
@@ -37,7 +37,7 @@ def arrange(
 
 
 def part_of(tensor: Tensor) -> Tensor:
-    """Return what this process holds of a tensor, the memory itself."""
+    """Return the local part of a tensor, sharing its memory; all of one that is not sharded."""
     return tensor.to_local() if is_shard(tensor) else tensor
 
 

@@ -1,4 +1,4 @@
-"""Tensors in a folder of files, one file per process, readable by any number of processes.
+"""Sharded tensor files, one per process, readable by any number of processes.
 
 The files are those of `torch.distributed.checkpoint`. Their index `.metadata` is a pickle: read
 only folders that this run wrote.
@@ -17,7 +17,7 @@ from torch import Tensor
 def write_shards(
     tensors: Mapping[str, Tensor], folder: Path, processes: torch.distributed.ProcessGroup
 ) -> Future:
-    """Copy `tensors` now and write them to `folder` meanwhile; return what to wait for.
+    """Copy `tensors` now, write them to `folder` in the background; return the future to wait for.
 
     Of a `DTensor` each process writes its own part, of another tensor one process all of it. All
     of `processes` have to call it, and use this group, of CPUs, for nothing else until it is done.

@@ -1,4 +1,4 @@
-"""The training loop: data parallel, the same result whatever the number of processes.
+"""The training loop: data-parallel or sharded, with equal results for any number of processes.
 
 Every process holds all weights, or a shard of them, and works on its part of each global batch. The
 loss is summed over selected tokens and divided by their number in the global batch; it is no mean
@@ -19,25 +19,25 @@ from dnalm.training.batches import Batches, MicroBatch, StepBatch
 from dnalm.training.checkpoints import COUNTS, read_moments, read_progress
 from dnalm.training.distributed import Group
 from dnalm.training.evaluation import Evaluation
-from dnalm.training.finiteness import Trouble, refuse_empty_steps
-from dnalm.training.hardware import count_flops, describe_use, find_peak, peak_memory
+from dnalm.training.finiteness import FinitenessMonitor, refuse_empty_steps
+from dnalm.training.hardware import count_flops, find_peak, flops_utilisation, peak_memory
 from dnalm.training.history import History, is_measured, leave_genomes_out
 from dnalm.training.interruption import Interruption
 from dnalm.training.masking import Kind
-from dnalm.training.memory import Layout, explain_shortage
+from dnalm.training.memory import Layout, explain_out_of_memory
 from dnalm.training.objective import describe, score, tally
 from dnalm.training.optimizer import Optimizer
 from dnalm.training.progress import Progress
 from dnalm.training.settings import Operation, PretrainConfig
 from dnalm.training.sharding import arrange
-from dnalm.training.writer import Writer
+from dnalm.training.writer import CheckpointWriter
 
-ELSEWHERE = "another process"  # a reason to stop that this process had not itself
+STOPPED_ELSEWHERE = "another process"  # the reason where this process had none itself
 logger = logging.getLogger(__name__)
 
 
 class Trainer:
-    """One process's share of training `encoder` for `steps` steps.
+    """One process's part of training `encoder` for `steps` steps.
 
     Shapes of batches and tallies are those of `MicroBatch` and `tally`. `history` is None in
     all processes but the first, which writes it; `checkpoints` is a folder.
@@ -60,17 +60,17 @@ class Trainer:
     ) -> None:
         self.layout, self.group = layout, group
         self.config, self.operation, self.steps = config, operation, steps
-        with explain_shortage(operation, layout, group.size, passes=False):
+        with explain_out_of_memory(operation, layout, group.size, passes=False):
             options = {"precision": config.precision, "compiled": operation.compile}
             self.encoder = arrange(encoder, layout, group, **options).train()
             self.optimizer = Optimizer(self.encoder, config, group, steps=steps)
         self.batches = batches
         self.validation, self.test = validation, test
         self.history = history
-        self.writer = Writer(
+        self.writer = CheckpointWriter(
             checkpoints, group, keep_last=operation.keep_last, sharded=layout.shards > 1
         )
-        self.trouble = Trouble(batches, group)
+        self.finiteness = FinitenessMonitor(batches, group)
         # Sums since the last history row, of this process.
         self.totals = torch.zeros(len(Kind), 3, dtype=torch.float64, device=group.device)
         self.done = dict.fromkeys(COUNTS, 0)
@@ -94,7 +94,7 @@ class Trainer:
         """
         with (
             closing(self.writer),
-            explain_shortage(self.operation, self.layout, self.group.size, passes=True),
+            explain_out_of_memory(self.operation, self.layout, self.group.size, passes=True),
             self._attention(),
         ):
             return self._train(interruption)
@@ -151,22 +151,22 @@ class Trainer:
         )
 
     def _step(self, batch: StepBatch, interruption: Interruption) -> str | None:
-        """Make one step; return why to stop when any process was asked to."""
-        asked = interruption.reason or ("a failure to save" if self.writer.has_failed else None)
+        """Make one step; return why to stop when any process wants to."""
+        request = interruption.reason or ("a failure to save" if self.writer.has_failed else None)
         weight, thin, stop, overdue = self.group.sum_numbers(
-            batch.weight, batch.thin, bool(asked), self._is_overdue()
+            batch.weight, batch.thin, bool(request), self._is_overdue()
         )
         self.overdue = bool(overdue)
         if weight:
             for index, part in enumerate(batch.parts):
                 self._accumulate(part.to(self.group.device), batch.step, index)
             self.optimizer.update(weight, batch.step + 1)
-            self.trouble.note_gradient(self.optimizer.gradient_norm, batch.step)
+            self.finiteness.note_gradient(self.optimizer.gradient_norm, batch.step)
         self.done["step"] = batch.step + 1
         self.done["tokens"] += self.batches.tokens_per_step
         self.done["thin_windows"] += int(thin)
         self.done["skipped_steps"] += not weight
-        return (asked or ELSEWHERE) if stop else None
+        return (request or STOPPED_ELSEWHERE) if stop else None
 
     def _accumulate(self, part: MicroBatch, step: int, index: int) -> None:
         """Add the gradient of the summed loss of one pass."""
@@ -180,7 +180,7 @@ class Trainer:
         weighted = losses * part.weights
         weighted.sum().backward()
         self.totals += tally(losses, hits, part)
-        self.trouble.note(weighted, step, index)
+        self.finiteness.note_losses(weighted, step, index)
 
     def _autocast(self) -> AbstractContextManager:
         bf16 = self.config.precision == "bf16"
@@ -200,7 +200,7 @@ class Trainer:
 
     def _log(self, progress: Progress) -> None:
         """Write a history row on the steps since the last one."""
-        self.trouble.tell()
+        self.finiteness.raise_if_found()
         refuse_empty_steps(self.done, self.config.min_kmers)
         speed = progress.take_speed()
         tokens, slots = self.batches.windows.tokens, self.batches.slots
@@ -216,7 +216,7 @@ class Trainer:
                     "lr": self.optimizer.rate(self.done["step"]),
                     "gradient_norm": float(self.optimizer.gradient_norm),
                     **speed,
-                    "mfu": describe_use(
+                    "mfu": flops_utilisation(
                         flops, self.group.device, self.config.precision, self.group.size
                     ),
                     "peak_memory_bytes": peak_memory(self.group.device),
@@ -227,7 +227,7 @@ class Trainer:
 
     def _validate(self, interruption: Interruption) -> None:
         """Write a history row on the validation windows, after the last step on the test's too."""
-        self.trouble.tell()
+        self.finiteness.raise_if_found()
         begun = time.monotonic()
         with self._autocast():
             measured = self.validation.measure(self.encoder)
@@ -242,7 +242,7 @@ class Trainer:
 
     def _save(self, interruption: Interruption) -> None:
         """Begin to write a checkpoint; training goes on meanwhile."""
-        self.trouble.tell()
+        self.finiteness.raise_if_found()
         if self.history is not None:
             self.history.sync()
         self.writer.save(

@@ -1,4 +1,4 @@
-"""Writes checkpoints while training goes on."""
+"""Asynchronous writer of checkpoints."""
 
 import json
 import logging
@@ -19,12 +19,13 @@ from dnalm.files import sha256_of
 from dnalm.model.weights import published_name, save_tensors
 from dnalm.training.checkpoints import (
     MODEL,
-    OF_MODEL,
-    OF_OPTIMIZER,
+    MODEL_PREFIX,
     OPTIMIZER,
+    OPTIMIZER_PREFIX,
     PROGRESS,
     SHARDS,
     TOTALS,
+    checkpoint_path,
     list_checkpoints,
 )
 from dnalm.training.distributed import Group
@@ -33,7 +34,7 @@ from dnalm.training.shards import write_shards
 logger = logging.getLogger(__name__)
 
 
-class Writer:
+class CheckpointWriter:
     """Copies the state of training and writes it to `folder` in the background, one at a time.
 
     A checkpoint gets its name when all processes have written and everything is on the disk; then
@@ -45,7 +46,7 @@ class Writer:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future | None = None
         self._step = 0
-        # Of its own: training exchanges numbers by the other one at the same time.
+        # Of its own: training uses the other group for collectives at the same time.
         self._processes = torch.distributed.new_group(backend="gloo") if sharded else None
 
     def save(
@@ -60,16 +61,16 @@ class Writer:
         """Begin to write `folder`/step-…, named by progress["step"].
 
         `weights` and `moments` go by the encoder's own names, `totals` are sums that go into the
-        next history row, `saved` is told the seconds it took. Waits for the last one first, see
-        `wait`.
+        next history row, `saved` is called with the seconds it took. Waits for the last one first,
+        see `wait`.
         """
         self.wait()
         begun, self._step = time.monotonic(), progress["step"]
         named = {published_name(name): tensor.detach() for name, tensor in weights.items()}
         if self._processes is not None:
             path = Path(self._group.from_first(lambda: str(self._make_temporary())))
-            tensors = {f"{OF_MODEL}{name}": tensor for name, tensor in named.items()}
-            tensors |= {f"{OF_OPTIMIZER}{name}": tensor for name, tensor in moments.items()}
+            tensors = {f"{MODEL_PREFIX}{name}": tensor for name, tensor in named.items()}
+            tensors |= {f"{OPTIMIZER_PREFIX}{name}": tensor for name, tensor in moments.items()}
             tensors[TOTALS] = totals
             self._pending = written = write_shards(tensors, path / SHARDS, self._processes)
             write = written.result
@@ -120,7 +121,7 @@ class Writer:
         begun: float,
     ) -> None:
         """Complete in the first process what `write` leaves in `temporary`."""
-        path = self._folder / f"step-{self._step:08d}"
+        path = checkpoint_path(self._folder, self._step)
         try:
             write()
             files = [file for file in sorted(temporary.rglob("*")) if file.is_file()]
@@ -148,7 +149,7 @@ class Writer:
         logger.info("Saved %s in %.1f s.", path, time.monotonic() - begun)
 
     def _complain(self) -> None:
-        """Raise what kept the last checkpoint from being written."""
+        """Raise the failure of the last checkpoint, if it failed."""
         failure = self._pending.exception() if self._pending is not None else None
         if failure is None:
             return
@@ -164,7 +165,7 @@ class Writer:
 
 
 def _find_reason(failure: BaseException) -> str | None:
-    """Return what the disk has to say, None when the failure is another."""
+    """Return the disk's error message, None for another failure."""
     for error, _ in getattr(failure, "failures", {}).values():  # torch's own, of all processes
         return str(error).splitlines()[0]
     return str(failure) if isinstance(failure, OSError | SafetensorError) else None

@@ -116,7 +116,7 @@ def test_every_evaluated_window_is_traced_to_its_genome(tmp_path, genomes, texts
 def test_kmers_are_counted_over_training_contigs_across_chunks(
     tmp_path, genomes, texts, monkeypatch
 ):
-    monkeypatch.setattr("dnalm.corpus.build.BASES_AT_ONCE", 97)
+    monkeypatch.setattr("dnalm.corpus.build.BLOCK_BASES", 97)
     paths, manifest = build(tmp_path, genomes, k=2)
     expected = dict.fromkeys(Vocabulary(2, "v1").tokens()[4:20], 0)
     training = [texts["one"]["c1"], texts["one"]["c2"], texts["two"]["7:1001-2500"]]
@@ -180,7 +180,7 @@ def test_samples_do_not_depend_on_order_or_company(tmp_path, genomes):
 
 
 def test_few_open_files_serve_many_genomes(tmp_path, store, sequence, monkeypatch):
-    monkeypatch.setattr("dnalm.corpus.reader.OPEN_GENOMES", 2)
+    monkeypatch.setattr("dnalm.corpus.reader.MAX_OPEN_GENOMES", 2)
     genomes = {f"g{i}": store(f"g{i}", {"c": sequence(i, 700)}) for i in range(6)}
     changes = {"genomes": list(genomes), "split": {"by": "genome", "validation": 1, "test": 1}}
     _, manifest = build(tmp_path, genomes, **changes)

@@ -3,7 +3,7 @@
 import pytest
 
 from dnalm.configuration.resolve import merge_downloads
-from dnalm.download.addresses import WEB_HOSTS, address_of, web_url
+from dnalm.download.addresses import HTTPS_HOSTS, address_of, web_url
 from dnalm.errors import InputError
 
 NCBI = "ftp.ncbi.nlm.nih.gov/genomes/all/GCF/000/146/045/x.fna.gz"
@@ -26,10 +26,10 @@ def test_an_ftp_address_of_a_host_with_both_becomes_https(url, expected):
     assert address_of(url) == address_of(expected)
 
 
-@pytest.mark.parametrize("host", WEB_HOSTS)
+@pytest.mark.parametrize("host", HTTPS_HOSTS)
 def test_every_known_host_is_asked_by_a_name_that_is_known_itself(host):
-    assert web_url(f"ftp://{host}/x") == f"https://{WEB_HOSTS[host]}/x"
-    assert WEB_HOSTS[WEB_HOSTS[host]] == WEB_HOSTS[host]
+    assert web_url(f"ftp://{host}/x") == f"https://{HTTPS_HOSTS[host]}/x"
+    assert HTTPS_HOSTS[HTTPS_HOSTS[host]] == HTTPS_HOSTS[host]
 
 
 @pytest.mark.parametrize("url", ["ftp://h.org/x.gz", f"ftp://{NCBI}".replace("gov/", "gov:2121/")])
@@ -51,7 +51,7 @@ def test_a_password_is_no_part_of_where_a_file_is_kept():
 
 
 def test_requests_for_one_file_by_ftp_and_by_https_are_one_download():
-    asked = [
+    requests = [
         {"urls": [f"{scheme}://{NCBI}"], "sha256": None, "md5": None} for scheme in ("ftp", "https")
     ]
-    assert merge_downloads(asked) == {NCBI: asked[1]}
+    assert merge_downloads(requests) == {NCBI: requests[1]}

@@ -15,19 +15,21 @@ import numpy as np
 import pysam
 import pytest
 
-from dnalm.compression import END
+from dnalm.compression import BGZF_END_BLOCK
 from dnalm.download.addresses import address_of
 from dnalm.download.checksums import check_downloaded
 from dnalm.download.disk_space import NoSpaceError
 from dnalm.download.download import download
 from dnalm.download.file_locks import hold
-from dnalm.download.transfer import Patience
+from dnalm.download.transfer import RetryPolicy
 from dnalm.errors import InputError
 
 DATA = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 GZIPPED = gzip.compress(DATA)
-PATIENCE = Patience(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=30, report_every=3600)
+RETRY_POLICY = RetryPolicy(
+    attempts=3, first_wait=0.01, longest_wait=0.05, timeout=30, report_every=3600
+)
 PAGE = b"\n<!DOCTYPE HTML><html><body>Please log in</body></html>"
 PETABYTE = 10**15
 
@@ -52,7 +54,7 @@ class Server(ThreadingHTTPServer):
     asked_twice: threading.Event | None = None  # answers only when it is set
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str | None, str | None]] = []
+        self.requests: list[tuple[str, str | None, str | None]] = []
         self.statuses = {}
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -67,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server, wanted = self.server, self.headers.get("Range")
         condition = self.headers.get("If-Range")
-        server.asked.append((self.path, wanted, condition))
+        server.requests.append((self.path, wanted, condition))
         self.close_connection = True
         if server.asked_twice:
             server.asked_twice.wait(5)
@@ -198,7 +200,7 @@ def fetch(server, tmp_path):
         settings = {"sha256": None, "md5": None, "mirror": None} | options
         destination = tmp_path / "downloads" / "x.fa.gz"
         settings |= {"lock_path": tmp_path / "lock.tsv"}
-        download(urls or (server.url(),), destination, **{"patience": PATIENCE, **settings})
+        download(urls or (server.url(),), destination, **{"policy": RETRY_POLICY, **settings})
         assert [path.name for path in destination.parent.iterdir()] == ["x.fa.gz"]
         return destination.read_bytes()
 
@@ -219,20 +221,20 @@ def test_a_file_arrives_and_its_sum_is_recorded(server, fetch, tmp_path):
 def test_dropped_connections_are_resumed_where_they_broke(server, fetch):
     server.drop_after, server.drops = 70_000, 4
     assert fetch() == DATA
-    starts = [wanted for _, wanted, _ in server.asked]
+    starts = [wanted for _, wanted, _ in server.requests]
     assert starts == [None, *(f"bytes={70_000 * i}-" for i in (1, 2, 3, 4))]
 
 
 def test_a_server_that_ignores_ranges_sends_all_again(server, fetch):
     server.ranges, server.drop_after, server.drops = False, 100_000, 2
     assert fetch() == DATA
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
 
 
 def test_a_busy_server_is_asked_again(server, fetch):
     server.busy = 2
     assert fetch(sha256=SHA256) == DATA
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
 
 
 def test_a_server_that_stays_busy_ends_in_a_sentence(server, fetch, tmp_path):
@@ -249,7 +251,7 @@ def test_a_connection_that_always_drops_keeps_what_came_for_the_next_time(server
         fetch()
     assert not (tmp_path / "downloads" / "x.fa.gz").exists()
     server.drop_after, server.drops = 120_000, 1
-    server.asked.clear()
+    server.requests.clear()
     assert fetch() == DATA
 
 
@@ -258,7 +260,7 @@ def test_a_killed_download_is_resumed_by_the_next_run(server, fetch, tmp_path):
     partial.parent.mkdir()
     partial.write_bytes(DATA[:200_000])
     assert fetch(sha256=SHA256) == DATA
-    assert server.asked[0][1] == "bytes=200000-"
+    assert server.requests[0][1] == "bytes=200000-"
 
 
 def test_a_complete_partial_file_is_only_checked(server, fetch, tmp_path):
@@ -266,7 +268,7 @@ def test_a_complete_partial_file_is_only_checked(server, fetch, tmp_path):
     partial.parent.mkdir()
     partial.write_bytes(DATA)
     assert fetch(sha256=SHA256) == DATA
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_bytes_of_another_version_are_not_built_on(server, fetch, tmp_path):
@@ -275,13 +277,13 @@ def test_bytes_of_another_version_are_not_built_on(server, fetch, tmp_path):
     partial.parent.mkdir()
     partial.write_bytes(b"x" * 200_000)
     assert fetch(sha256=SHA256) == DATA
-    assert [wanted for _, wanted, _ in server.asked] == ["bytes=200000-", None]
+    assert [wanted for _, wanted, _ in server.requests] == ["bytes=200000-", None]
     (tmp_path / "lock.tsv").unlink()
     (tmp_path / "downloads" / "x.fa.gz").unlink()
-    server.asked.clear()
+    server.requests.clear()
     partial.write_bytes(b"x" * 200_000)
     assert fetch() == DATA
-    assert server.asked[0][1] is None
+    assert server.requests[0][1] is None
 
 
 def test_a_file_that_changes_on_the_server_between_two_pieces_is_fetched_whole(server, fetch):
@@ -299,7 +301,7 @@ def test_a_file_that_changes_on_the_server_between_two_pieces_is_fetched_whole(s
         assert fetch() == newer
     finally:
         Handler.answer = answer
-    assert [condition for _, _, condition in server.asked] == [None, '"old"']
+    assert [condition for _, _, condition in server.requests] == [None, '"old"']
 
 
 def test_a_wrong_checksum_leaves_nothing(server, fetch, tmp_path):
@@ -347,9 +349,9 @@ def test_a_login_page_does_not_cost_what_has_come_so_far(server, fetch, tmp_path
         fetch(sha256=SHA256)
     assert partial.read_bytes() == DATA[:200_000]
     server.login = False
-    server.asked.clear()
+    server.requests.clear()
     assert fetch(sha256=SHA256) == DATA
-    assert [wanted for _, wanted, _ in server.asked] == ["bytes=200000-"]
+    assert [wanted for _, wanted, _ in server.requests] == ["bytes=200000-"]
 
 
 def test_an_empty_answer_is_no_file(server, fetch, tmp_path):
@@ -363,7 +365,7 @@ def test_a_missing_file_is_told_at_once(server, fetch):
     server.status = 404
     with pytest.raises(InputError, match="the server answered 404"):
         fetch()
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_the_next_address_is_tried_when_one_fails(server, fetch):
@@ -376,7 +378,7 @@ def test_an_address_that_refuses_is_followed_by_the_next(server, fetch, tmp_path
     first, second = server.url("old/x.fa.gz"), server.url("new/x.fa.gz")
     server.statuses["/old/x.fa.gz"] = status
     assert fetch(first, second) == DATA
-    assert [path for path, *_ in server.asked] == ["/old/x.fa.gz", "/new/x.fa.gz"]
+    assert [path for path, *_ in server.requests] == ["/old/x.fa.gz", "/new/x.fa.gz"]
     assert (tmp_path / "lock.tsv").read_text().splitlines()[1].startswith(address_of(first))
 
 
@@ -404,9 +406,9 @@ def test_a_mirror_is_filled_and_then_used_without_a_network(server, fetch, tmp_p
     copy = mirror / address_of(server.url())
     assert copy.read_bytes() == DATA
     (tmp_path / "downloads" / "x.fa.gz").unlink()
-    server.asked.clear()
+    server.requests.clear()
     assert fetch(mirror=mirror, sha256=SHA256) == DATA
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_a_mirror_copy_of_any_address_serves(server, fetch, tmp_path):
@@ -416,7 +418,7 @@ def test_a_mirror_copy_of_any_address_serves(server, fetch, tmp_path):
     assert (
         fetch(server.url("first.gz"), server.url("second.gz"), mirror=tmp_path / "mirror") == DATA
     )
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_a_wrong_mirror_copy_is_told(server, fetch, tmp_path):
@@ -437,7 +439,7 @@ def test_many_downloads_share_one_record(server, tmp_path):
             [url],
             tmp_path / url[-7:].replace("/", "_"),
             lock_path=tmp_path / "lock.tsv",
-            patience=PATIENCE,
+            policy=RETRY_POLICY,
             **options,
         )
 
@@ -457,7 +459,7 @@ def test_many_downloads_share_one_record(server, tmp_path):
 def test_pieces_of_a_server_that_sends_short_ranges_are_put_together(server, fetch):
     server.drop_after, server.drops, server.longest_range = 100_000, 1, 80_000
     assert fetch() == DATA
-    starts = [wanted for _, wanted, _ in server.asked]
+    starts = [wanted for _, wanted, _ in server.requests]
     assert starts == [None, "bytes=100000-", "bytes=180000-", "bytes=260000-"]
 
 
@@ -465,7 +467,7 @@ def test_a_range_that_was_not_asked_for_is_not_appended(server, fetch):
     server.drop_after, server.drops = 100_000, 1
     server.shift, server.longest_range = 10, 200_000  # so that the length would be right
     assert fetch() == DATA
-    assert [wanted for _, wanted, _ in server.asked] == [None, "bytes=100000-", None]
+    assert [wanted for _, wanted, _ in server.requests] == [None, "bytes=100000-", None]
 
 
 def test_a_partial_file_is_replaced_by_a_server_that_ignores_ranges(server, fetch, tmp_path):
@@ -474,7 +476,7 @@ def test_a_partial_file_is_replaced_by_a_server_that_ignores_ranges(server, fetc
     partial.write_bytes(DATA[:200_000])
     server.ranges = False
     assert fetch(sha256=SHA256) == DATA
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("length", ["chunked", None])
@@ -486,14 +488,14 @@ def test_a_file_without_an_announced_length_arrives(server, fetch, length):
 def test_a_chunked_answer_that_is_cut_is_resumed(server, fetch):
     server.length, server.drop_after, server.drops = "chunked", 100_000, 2
     assert fetch() == DATA
-    assert [wanted for _, wanted, _ in server.asked] == [None, "bytes=100000-", "bytes=200000-"]
+    assert [wanted for _, wanted, _ in server.requests] == [None, "bytes=100000-", "bytes=200000-"]
 
 
 def test_a_gzip_file_that_ends_early_without_a_word_is_resumed(server, fetch):
     server.data = GZIPPED
     server.length, server.drop_after, server.drops = None, 100_000, 1
     assert fetch() == GZIPPED
-    assert [wanted for _, wanted, _ in server.asked] == [None, "bytes=100000-"]
+    assert [wanted for _, wanted, _ in server.requests] == [None, "bytes=100000-"]
 
 
 def test_a_gzip_file_that_is_cut_on_the_server_is_told_and_not_recorded(server, fetch, tmp_path):
@@ -507,7 +509,7 @@ def test_a_bgzip_file_without_its_last_block_is_told(server, fetch, tmp_path):
     with pysam.BGZFile(str(tmp_path / "whole.gz"), "w") as file:
         file.write(DATA)
     whole = (tmp_path / "whole.gz").read_bytes()
-    server.data = whole.removesuffix(END)
+    server.data = whole.removesuffix(BGZF_END_BLOCK)
     with pytest.raises(InputError, match="the end mark of bgzip is missing; get the file again"):
         fetch()
     server.data = whole
@@ -522,7 +524,7 @@ def test_a_server_is_given_the_time_that_it_asks_for_within_reason(server, fetch
     server.busy, server.retry_after = 1, "3600"
     begun = time.monotonic()
     assert fetch() == DATA
-    assert PATIENCE.longest_wait <= time.monotonic() - begun < 60
+    assert RETRY_POLICY.longest_wait <= time.monotonic() - begun < 60
     assert "the server answers 503 and asks for 3600 s of patience" in caplog.text
 
 
@@ -534,8 +536,8 @@ def test_an_unreadable_wish_for_time_is_passed_over(server, fetch):
 def test_progress_is_told_in_the_log_with_share_and_speed(server, fetch, caplog):
     caplog.set_level("INFO")
     server.data = bytes(5_000_000)
-    often = Patience(attempts=1, first_wait=0, longest_wait=0, timeout=5, report_every=0)
-    fetch(patience=often)
+    often = RetryPolicy(attempts=1, first_wait=0, longest_wait=0, timeout=5, report_every=0)
+    fetch(policy=often)
     lines = [record.getMessage() for record in caplog.records if "MB/s" in record.getMessage()]
     assert f"{server.url()}: 5 of 5 MB, 100%, " in lines[-1]
     assert len(lines) >= 4
@@ -557,7 +559,7 @@ def test_a_host_of_no_proxy_is_asked_itself(server, proxy, fetch, monkeypatch):
     monkeypatch.setenv("no_proxy", "example.org,127.0.0.1")
     assert fetch() == DATA
     assert proxy.forwarded == []
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_https_goes_through_a_tunnel_and_a_proxy_that_refuses_is_named(
@@ -579,9 +581,9 @@ def test_a_file_that_does_not_fit_on_the_disk_is_not_begun(server, fetch, tmp_pa
         NoSpaceError, match=r"1000000\.1 GB are needed in .*downloads, where"
     ) as error:
         fetch(server.url(), server.url("second.gz"))
-    told = float(str(error.value).split(" GB are free")[0].split()[-1])
-    assert told == pytest.approx(free, rel=0.05, abs=0.5)
-    assert len(server.asked) == 1
+    reported = float(str(error.value).split(" GB are free")[0].split()[-1])
+    assert reported == pytest.approx(free, rel=0.05, abs=0.5)
+    assert len(server.requests) == 1
     assert files_under(tmp_path) == []
 
 
@@ -612,7 +614,7 @@ def test_a_disk_that_fills_up_on_the_way_ends_in_a_sentence_at_once(server, fetc
     partial.symlink_to("/dev/full")
     with pytest.raises(NoSpaceError, match=r"is full after 0.0 GB; make room and start again"):
         fetch(sha256=SHA256)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 # -- What is there already
@@ -636,9 +638,9 @@ def test_a_mirror_copy_is_a_file_of_its_own(server, fetch, tmp_path):
 
 def test_a_file_that_is_there_is_kept_and_put_into_the_mirror(server, fetch, tmp_path):
     fetch()
-    server.asked.clear()
+    server.requests.clear()
     assert fetch(sha256=SHA256, mirror=tmp_path / "mirror") == DATA
-    assert server.asked == []
+    assert server.requests == []
     assert (tmp_path / "mirror" / address_of(server.url())).read_bytes() == DATA
 
 
@@ -646,7 +648,7 @@ def test_a_file_that_is_there_but_another_is_fetched_again(server, fetch, tmp_pa
     fetch()
     (tmp_path / "downloads" / "x.fa.gz").write_bytes(DATA[:-1])
     assert fetch() == DATA
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 def test_a_new_checksum_is_held_against_the_record_of_what_is_there(server, fetch, tmp_path):
@@ -680,7 +682,7 @@ def test_the_record_follows_a_newer_file_whose_checksum_is_given(server, fetch, 
 
 def test_two_jobs_that_want_one_file_fetch_it_once(server, tmp_path):
     server.asked_twice = threading.Event()
-    options = {"sha256": None, "md5": None, "mirror": None, "patience": PATIENCE}
+    options = {"sha256": None, "md5": None, "mirror": None, "policy": RETRY_POLICY}
     options |= {"lock_path": tmp_path / "lock.tsv"}
     errors = []
 
@@ -698,7 +700,7 @@ def test_two_jobs_that_want_one_file_fetch_it_once(server, tmp_path):
     for thread in threads:
         thread.join()
     assert errors == []
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert files_under(tmp_path / "downloads") == ["x.fa.gz"]
 
 

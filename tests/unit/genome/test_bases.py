@@ -218,7 +218,7 @@ def test_the_store_may_be_forked_pickled_and_closed(store):
 
 def test_the_written_fasta_holds_the_stored_bases(tmp_path, store, sequence, monkeypatch):
     pyfaidx = pytest.importorskip("pyfaidx")
-    monkeypatch.setattr("dnalm.genome.bases.BASES_AT_ONCE", 120)
+    monkeypatch.setattr("dnalm.genome.bases.FASTA_BLOCK_BASES", 120)
     records = {"a": sequence(1, 60), "b": sequence(2, 301, 0.1), "c:7-8": "ac"}
     folder = store("x", records)
     write_fasta(GenomeBases.of(folder), tmp_path / "out.fa")

@@ -126,7 +126,7 @@ def test_merged_spans_cover_the_same_bases_and_touch_what_pandas_says_overlaps()
             assert not merged[start:end].any()
             merged[start:end] = True
         assert (merged == covered).all()
-        asked = random.integers(0, 200, 40)
+        queries = random.integers(0, 200, 40)
         known = pd.IntervalIndex.from_arrays(starts, ends, closed="left")
-        expected = [known.overlaps(pd.Interval(q, q + 7, closed="left")).any() for q in asked]
-        assert touch(asked, asked + 7, spans).tolist() == expected
+        expected = [known.overlaps(pd.Interval(q, q + 7, closed="left")).any() for q in queries]
+        assert touch(queries, queries + 7, spans).tolist() == expected

@@ -98,7 +98,7 @@ def test_a_row_of_pads_gives_finite_outputs_and_gradients(encoder: Encoder, batc
 @pytest.mark.parametrize("generation", ["v1"], indirect=True)
 def test_learned_positions_count_tokens_that_are_no_pads(encoder: Encoder) -> None:
     tokens = torch.tensor([[1, 3, 1, 9, 10]])  # pad, <cls>, pad, two k-mers
-    states = encoder.embed_states(tokens, [0])[0]
+    states = encoder.compute_states(tokens, [0])[0]
     expected = 0.88 * encoder.tokens.weight[tokens] + encoder.positions.weight[[1, 2, 1, 3, 4]]
     assert_close(states, expected)
     assert encoder.positions.num_embeddings == encoder.config.max_tokens + 2
@@ -108,7 +108,7 @@ def test_learned_positions_count_tokens_that_are_no_pads(encoder: Encoder) -> No
 @pytest.mark.parametrize("training", [True, False])
 def test_token_dropout_rescales_in_training_and_inference(encoder: Encoder, training: bool) -> None:
     tokens = torch.tensor([[3, 9, 2, 2, 10, 1], [3, 9, 8, 7, 10, 11]])
-    states = encoder.train(training).embed_states(tokens, [0])[0]
+    states = encoder.train(training).compute_states(tokens, [0])[0]
     table, positions = encoder.tokens.weight, encoder.positions.weight
     # Two of five real tokens are masks in the first row, none in the second.
     assert_close(states[0, 1], 0.88 / 0.6 * table[9] + positions[3])
@@ -116,20 +116,20 @@ def test_token_dropout_rescales_in_training_and_inference(encoder: Encoder, trai
     assert_close(states[1, 1], 0.88 * table[9] + positions[3])
 
 
-def test_embed_states_equals_forward_and_stops_early(encoder: Encoder, batch) -> None:
+def test_computed_states_equal_those_of_forward_and_stop_early(encoder: Encoder, batch) -> None:
     def fail(*_: object) -> None:
-        raise AssertionError("the block after the last layer asked for was computed")
+        raise AssertionError("a block behind the deepest layer was computed")
 
     states = encoder(batch.tokens).states
-    everything = encoder.embed_states(batch.tokens, range(encoder.config.layers + 1))
+    everything = encoder.compute_states(batch.tokens, range(encoder.config.layers + 1))
     assert list(everything) == [0, 1, 2, 3]
     assert all(torch.equal(everything[layer], states[layer]) for layer in everything)
     encoder.blocks[2].register_forward_pre_hook(fail)
-    early = encoder.embed_states(batch.tokens, [2, 0])
+    early = encoder.compute_states(batch.tokens, [2, 0])
     assert sorted(early) == [0, 2]
     assert torch.equal(early[2], states[2])
     with pytest.raises(InputError, match=r"Layer 4 .* layers 0 to 3"):
-        encoder.embed_states(batch.tokens, [4])
+        encoder.compute_states(batch.tokens, [4])
 
 
 def test_rotary_angles_equal_hand_computed_numbers() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dnalm.model.encoder import Encoder, EncoderConfig
-from dnalm.model.linear import FEWEST_PRODUCTS, Linear
+from dnalm.model.linear import MIN_PRODUCTS, Linear
 
 LARGE = (4, 33, 128, 384)  # B, T, columns in, columns out
 SMALL = (1, 3, 16, 8)
@@ -44,9 +44,9 @@ def test_products_and_gradients_equal_float64(shape: tuple[int, ...], bias: bool
 
 def test_the_large_case_is_large_and_the_small_one_small() -> None:
     batch, tokens, width, out = LARGE
-    assert tokens * width * out >= FEWEST_PRODUCTS
+    assert tokens * width * out >= MIN_PRODUCTS
     batch, tokens, width, out = SMALL
-    assert batch * tokens * width * out < FEWEST_PRODUCTS
+    assert batch * tokens * width * out < MIN_PRODUCTS
 
 
 def test_only_what_is_asked_for_gets_a_gradient() -> None:

@@ -180,8 +180,8 @@ class Job:
 
     def train(self) -> str | None:
         """Train in this process, without the launcher around; return why it stopped."""
-        paths = launch.parse(self.command[2:])
-        stop = launch.pretrain(paths, Group(None), started=0.0)
+        files, allocation = launch.parse(self.command[2:])
+        stop = launch.pretrain(files, allocation, Group(None), started=0.0)
         return stop and stop.reason
 
     def history(self) -> list[dict[str, Any]]:

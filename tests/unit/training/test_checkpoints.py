@@ -15,12 +15,12 @@ def stop_after(steps):
     """Return an interruption that asks to stop when so many steps have begun."""
 
     class Stop:
-        asked = 0
+        requests = 0
 
         @property
         def reason(self):
-            self.asked += 1
-            return "the test" if self.asked == steps else None
+            self.requests += 1
+            return "the test" if self.requests == steps else None
 
         def note_checkpoint(self, seconds):
             pass

@@ -13,7 +13,7 @@ import torch
 from dnalm.errors import InputError
 from dnalm.training.checkpoints import find_checkpoint
 from dnalm.training.hardware import check_devices
-from dnalm.training.memory import Layout, explain_shortage
+from dnalm.training.memory import Layout, explain_out_of_memory
 from dnalm.training.settings import Operation
 
 PATIENCE_SECONDS = 600
@@ -203,12 +203,12 @@ def test_out_of_memory_is_a_sentence_that_says_what_to_lower(
     layout = Layout(shards=shards, activation_checkpointing=again)
     with (
         pytest.raises(InputError, match=f"out of memory with micro_batch .*{advice}"),
-        explain_shortage(settings, layout, processes, passes=True),
+        explain_out_of_memory(settings, layout, processes, passes=True),
     ):
         torch.empty(1 << 60, dtype=torch.uint8)
     with (
         pytest.raises(NotImplementedError, match="another"),  # a RuntimeError as well
-        explain_shortage(settings, layout, processes, passes=True),
+        explain_out_of_memory(settings, layout, processes, passes=True),
     ):
         raise NotImplementedError("another")
 

@@ -68,9 +68,9 @@ class Chain:
             pairs, total = pairs / scale[:, None, None], total + np.log(scale)
         return total + np.log(pairs.sum((1, 2)))
 
-    def surprise(self, letters: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        """Return −ln P float64[N] of the letters where `asked` bool[N, L], given the others."""
-        rest = np.where(asked, HIDDEN, letters)
+    def surprise(self, letters: np.ndarray, masked: np.ndarray) -> np.ndarray:
+        """Return −ln P float64[N] of the letters where `masked` bool[N, L], given the others."""
+        rest = np.where(masked, HIDDEN, letters)
         return self.log_likelihood(rest) - self.log_likelihood(letters)
 
     def entropies(self, k: int) -> tuple[float, float]:
@@ -152,7 +152,7 @@ def score_isolated(encoder: EncoderConfig, weights: Path, planted: Planted) -> d
     digits = np.array([[LETTERS.index(letter) for letter in word] for word in words])
     letters = digits[windows[:, 1:] - vocabulary.kmer_offset].reshape(len(rows), -1)
     begins, columns = (places[:, None] - 1) * k, np.arange(letters.shape[1])
-    asked = (columns >= begins) & (columns < begins + k)
+    masked = (columns >= begins) & (columns < begins + k)
     before = np.where(columns < begins + k, letters, HIDDEN)
 
     model = load_weights(encoder, weights).eval()
@@ -162,9 +162,9 @@ def score_isolated(encoder: EncoderConfig, weights: Path, planted: Planted) -> d
         logits = model(tokens, torch.from_numpy(places)[:, None], padded=False).logits[:, 0]
     targets = torch.from_numpy(windows[rows, places])
     return {
-        "unigram": float(-chain.log_likelihood(letters[asked].reshape(-1, k)).mean()),
-        "left": float(chain.surprise(before, asked).mean()),
-        "optimum": float(chain.surprise(letters, asked).mean()),
+        "unigram": float(-chain.log_likelihood(letters[masked].reshape(-1, k)).mean()),
+        "left": float(chain.surprise(before, masked).mean()),
+        "optimum": float(chain.surprise(letters, masked).mean()),
         "model": float(functional.cross_entropy(logits, targets)),
     }
 
@@ -213,8 +213,8 @@ def test_the_likelihood_with_hidden_letters_is_the_sum_over_all_of_them():
     total = sum(multiply([*known[:2], *fill, *known[5:]]) for fill in fills)
     found = np.exp(chain.log_likelihood(np.array([known, whole])))
     assert found == pytest.approx([total, multiply(whole)], rel=1e-12)
-    asked = np.array([known]) == HIDDEN
-    surprise = chain.surprise(np.array([whole]), asked)
+    masked = np.array([known]) == HIDDEN
+    surprise = chain.surprise(np.array([whole]), masked)
     assert surprise == pytest.approx([-math.log(multiply(whole) / total)])
 
 
@@ -222,9 +222,9 @@ def test_entropies_are_the_sums_over_all_words_and_what_surrounds_them():
     chain, k = Chain(), 3
     words = np.array(list(itertools.product(range(4), repeat=k)))
     cases = np.array(list(itertools.product(range(4), repeat=k + 4)))
-    asked = np.zeros(cases.shape, dtype=bool)
-    asked[:, 2:-2] = True
-    alone, given = chain.log_likelihood(words), chain.surprise(cases, asked)
+    masked = np.zeros(cases.shape, dtype=bool)
+    masked[:, 2:-2] = True
+    alone, given = chain.log_likelihood(words), chain.surprise(cases, masked)
     summed = -(np.exp(alone) @ alone), np.exp(chain.log_likelihood(cases)) @ given
     assert chain.entropies(k) == pytest.approx(summed, rel=1e-10)
 

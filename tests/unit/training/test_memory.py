@@ -13,7 +13,7 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder, count_parameters
 from dnalm.model.initialise import initialise
 from dnalm.training.distributed import Group
-from dnalm.training.estimates import UTILISATION, expected_speed, write_estimates
+from dnalm.training.estimates import ASSUMED_UTILISATION, expected_speed, write_estimates
 from dnalm.training.memory import Layout, Load, choose_layout, estimate_memory
 from dnalm.training.settings import Operation, Run, write_settings
 from dnalm.training.sharding import arrange
@@ -133,7 +133,7 @@ def test_speed_is_the_assumed_share_of_the_peak_over_the_work_of_a_token(wide):
     work = 6 * (5 * block + everywhere) + 5 * pairs
     work += 0.15 * (6 * (block - everywhere + head) + pairs)
     speed = expected_speed(encoder, WHOLE, load, peak=1e12, processes=4)
-    assert speed == pytest.approx(4 * UTILISATION * 1e12 / work, rel=0.01)
+    assert speed == pytest.approx(4 * ASSUMED_UTILISATION * 1e12 / work, rel=0.01)
     again = expected_speed(encoder, AGAIN, load, peak=1e12, processes=4)
     assert again == pytest.approx(speed * 3 / 4, rel=0.02)
 

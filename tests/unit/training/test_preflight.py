@@ -142,10 +142,10 @@ state, config, seconds, change = sys.argv[1], json.loads(sys.argv[2]), *sys.argv
 logging.basicConfig(stream=sys.stderr, level=logging.INFO)
 group = Group({name: os.environ[name] for name in ("RANK", "WORLD_SIZE")})
 exec(change)
-asked = {"nodes": 1, "gpus": 0, "keep_last": 2, "seconds": float(seconds)}
+options = {"nodes": 1, "gpus": 0, "keep_last": 2, "seconds": float(seconds)}
 with closing(group):
     try:
-        preflight.examine(group, Path(state), EncoderConfig(**config), **asked)
+        preflight.examine(group, Path(state), EncoderConfig(**config), **options)
     except InputError as error:
         sys.exit(f"Error: {error}")
 """
@@ -213,7 +213,7 @@ def test_a_library_with_another_comment_stops_both(examine_two, tmp_path):
 
 def test_a_folder_that_is_not_the_same_for_both_stops_both(examine_two, tmp_path):
     """As where each node has a disk of its own at that place."""
-    results = examine_two("preflight.PATIENCE_SECONDS = 1", folder=tmp_path / "private")
+    results = examine_two("preflight.MAX_VISIBILITY_SECONDS = 1", folder=tmp_path / "private")
     assert [code for _, code in results] == [1, 1]
     sentence = r"^Error: rank 1 on \S+ does not see what rank 0 writes in "
     assert all(re.search(sentence, text, re.MULTILINE) for text, _ in results)

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from dnalm.training.requeue import AGAIN, Stop, ask_seconds_left, find_job, find_limit, go_on
+from dnalm.training.requeue import RUN_AGAIN, Stop, ask_seconds_left, find_job, find_limit, requeue
 
 PATIENCE_SECONDS = 600
 
@@ -34,28 +34,28 @@ def slurm(tmp_path, monkeypatch):
     return install
 
 
-def stop(*asked, gained=5):
-    return Stop(reason="its time limit of 10 minutes", asked=asked, gained=gained)
+def stop(*requests, gained=5):
+    return Stop(reason="its time limit of 10 minutes", requests=requests, gained=gained)
 
 
-@pytest.mark.parametrize("asked", [("its time limit of 10 minutes", None), (None, "SIGUSR1")])
-def test_a_job_that_ran_out_of_time_is_queued_again(slurm, asked):
+@pytest.mark.parametrize("requests", [("its time limit of 10 minutes", None), (None, "SIGUSR1")])
+def test_a_job_that_ran_out_of_time_is_queued_again(slurm, requests):
     calls = slurm("scontrol", "")
-    sentence = go_on(stop(*asked), job="4711", scheduled=True)
+    sentence = requeue(stop(*requests), job="4711", scheduled=True)
     assert sentence == "Slurm job 4711 is queued again and goes on from there"
     assert calls() == ["scontrol requeue 4711"]
 
 
-@pytest.mark.parametrize("asked", [("SIGTERM", None), ("its time limit", None, "SIGTERM")])
-def test_a_job_that_somebody_ended_is_not_queued_again(slurm, asked):
+@pytest.mark.parametrize("requests", [("SIGTERM", None), ("its time limit", None, "SIGTERM")])
+def test_a_job_that_somebody_ended_is_not_queued_again(slurm, requests):
     calls = slurm("scontrol", "")
-    assert go_on(stop(*asked), job="4711", scheduled=True) == AGAIN
+    assert requeue(stop(*requests), job="4711", scheduled=True) == RUN_AGAIN
     assert calls() == []
 
 
 def test_a_job_that_gained_no_step_is_not_queued_again(slurm):
     calls = slurm("scontrol", "")
-    sentence = go_on(stop("SIGUSR1", gained=0), job="4711", scheduled=True)
+    sentence = requeue(stop("SIGUSR1", gained=0), job="4711", scheduled=True)
     assert "job 4711 gained no step since it was started and is not queued again" in sentence
     assert calls() == []
 
@@ -64,22 +64,22 @@ def test_a_job_that_gained_no_step_is_not_queued_again(slurm):
 def test_a_run_that_no_scheduler_gave_a_time_stays_where_it_is(slurm, job, scheduled):
     """Inside a job of somebody's own, which Snakemake shares with other things."""
     calls = slurm("scontrol", "")
-    assert go_on(stop("SIGUSR1"), job=job, scheduled=scheduled) == AGAIN
+    assert requeue(stop("SIGUSR1"), job=job, scheduled=scheduled) == RUN_AGAIN
     assert calls() == []
 
 
 def test_a_refusal_of_slurm_is_repeated(slurm):
     slurm("scontrol", "Requested operation is presently disabled for job 4711", code=1)
-    sentence = go_on(stop("SIGUSR1"), job="4711", scheduled=True)
+    sentence = requeue(stop("SIGUSR1"), job="4711", scheduled=True)
     assert "refused to queue job 4711 again (Requested operation is presently dis" in sentence
-    assert AGAIN in sentence
+    assert RUN_AGAIN in sentence
 
 
 def test_without_scontrol_the_sentence_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    sentence = go_on(stop("SIGUSR1"), job="4711", scheduled=True)
+    sentence = requeue(stop("SIGUSR1"), job="4711", scheduled=True)
     assert "'scontrol'" in sentence
-    assert AGAIN in sentence
+    assert RUN_AGAIN in sentence
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_a_run_without_any_weight_is_ended_before_it_takes_days(make_sparse):
     ("key", "value", "sentence"),
     [
         ("min_kmers", 33, "windows hold at most 32 k-mers, but only those with 33 count"),
-        ("masking", {"selected": 0.01, "masked": 0.8, "random": 0.1}, "less than one to guess"),
+        ("masking", {"selected": 0.01, "masked": 0.8, "random": 0.1}, "less than one to predict"),
     ],
 )
 def test_windows_that_teach_nothing_are_refused(make_job, key, value, sentence):

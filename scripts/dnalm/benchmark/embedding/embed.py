@@ -134,7 +134,7 @@ def _pool_batch(
     bf16 = config.precision == "bf16"
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=bf16):
         # Each layer is pooled before the next one is computed: one layer's states in memory.
-        walked = encoder.walk_states(tokens, layers, padded=padded)
+        walked = encoder.compute_states_in_turn(tokens, layers, padded=padded)
         return torch.stack([weigh(states, weights) for _, states in walked])
 
 

@@ -28,7 +28,7 @@ from dnalm.benchmark.embedding.embed import (
     row_ids,
 )
 from dnalm.benchmark.tasks.table import read_task
-from dnalm.devices import is_shortage
+from dnalm.devices import is_out_of_memory
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of
 from dnalm.model.loading import load_model, read_run
@@ -145,7 +145,7 @@ def _explain_shortage(embedding: Embedding, devices: Sequence[str]) -> Iterator[
         yield
     except (TerminatedWorkerError, MemoryError, RuntimeError) as error:
         # The kernel kills a process that takes too much, and leaves no message.
-        if not isinstance(error, TerminatedWorkerError) and not is_shortage(error):
+        if not isinstance(error, TerminatedWorkerError) and not is_out_of_memory(error):
             raise
         raise InputError(
             f"A process that embedded {embedding.table} on {', '.join(devices)} was killed or ran "

@@ -1,7 +1,7 @@
-"""What the alleles and genotypes of a record mean for each of a sample's two haplotypes.
+"""Alleles and genotypes of a VCF record, as sequences on the two haplotypes of a sample.
 
-The truth is `bcftools consensus` 1.24 with `-H 1pIu` and `-H 2pIu` (IUPAC codes as N), but for what
-it refuses or copies as text: such alleles count as the reference.
+The reference implementation is `bcftools consensus` 1.24 with `-H 1pIu` and `-H 2pIu` (IUPAC codes
+as N), but for what it refuses or copies as text: such alleles count as the reference.
 """
 
 import re
@@ -36,7 +36,7 @@ class Unphased(StrEnum):
 
 @dataclass(frozen=True)
 class Allele:
-    """An alternative allele: its letters, or why it counts as the reference."""
+    """An ALT allele: its sequence, or why it counts as the reference."""
 
     sequence: str | None
     ignored: Ignored | None = None
@@ -44,7 +44,7 @@ class Allele:
 
 @dataclass(frozen=True)
 class Edit:
-    """What is put in the place of `length` bases from `position` on; `sequence` may be empty."""
+    """A replacement of `length` bases from `position` (0-based) on by `sequence`, maybe empty."""
 
     position: int
     length: int
@@ -52,9 +52,10 @@ class Edit:
 
 
 def read_allele(text: str, *, apply_deletions: bool) -> Allele:
-    """Return the meaning of one entry of ALT, in upper case.
+    """Return the allele of one ALT entry, in upper case.
 
-    With `apply_deletions` a <DEL> keeps the one base at POS; its reach is the caller's to know.
+    With `apply_deletions` a <DEL> keeps the one base at POS; its end, INFO/END, is known to the
+    caller.
     """
     if BASES.fullmatch(text):
         return Allele(text)
@@ -73,9 +74,9 @@ def read_allele(text: str, *, apply_deletions: bool) -> Allele:
 
 @lru_cache(maxsize=4096)
 def parse_genotype(text: str) -> tuple[tuple[int | None, ...], bool]:
-    """Return the allele numbers of a genotype, None where unknown, and whether it is phased.
+    """Return the allele numbers of a GT field, None for a missing one, and whether it is phased.
 
-    One allele is phased. Raises ValueError for anything but one or two alleles.
+    A haploid genotype is phased. Raises ValueError for anything but one or two alleles.
     """
     # VCF 4.4 may write the phase of the first allele as well.
     alleles = re.split(r"[|/]", text.lstrip("|/"))
@@ -85,13 +86,14 @@ def parse_genotype(text: str) -> tuple[tuple[int | None, ...], bool]:
     return numbers, "/" not in text
 
 
-def place_alleles(
+def resolve_genotype(
     alleles: Sequence[int | None], phased: bool, sequences: Sequence[str | None]
 ) -> tuple[str | None, str | None, Unphased | None]:
-    """Return what each haplotype gets in the place of REF, None for nothing, and what was unphased.
+    """Return the sequence that replaces REF on each haplotype, None for REF, and what was unphased.
 
-    `sequences` are REF and the alternatives, None for those that count as the reference. A single
-    allele is on the first haplotype; an unknown allele is the reference.
+    `sequences` are REF and the ALT alleles, None for those that count as the reference. A haploid
+    allele is on the first haplotype; a missing allele is the reference. Source: the behaviour of
+    `bcftools consensus -H 1pIu` and `-H 2pIu`.
     """
     known = [sequences[allele] if allele else None for allele in alleles]
     if len(known) == 1:
@@ -99,35 +101,37 @@ def place_alleles(
     if phased:
         return known[0], known[1], None
     if None in alleles:
-        # What is known of it goes on both haplotypes, as it does in bcftools.
+        # The allele that is not missing goes on both haplotypes, as in bcftools.
         (text,) = {sequence for sequence in known if sequence is not None} or {None}
         return text, text, Unphased.BOTH if text is not None else None
     if known[0] == known[1]:
         return known[0], known[0], None
-    # Of two alternatives the longer one is put in; the other allele, or REF, leaves its mark on it.
+    # Of two ALT alleles the longer one is applied, with N where the other allele, or REF, differs.
     reference = sequences[0]
     first, second = sorted((reference if text is None else text for text in known), key=len)
     if None in known:
         first, second = reference, known[0] if known[1] is None else known[1]
-    text = blur(second, first)
+    text = mask_differences(second, first)
     return text, text, Unphased.BOTH if len(first) != len(second) else Unphased.UNKNOWN_BASE
 
 
-def blur(sequence: str, other: str) -> str:
+def mask_differences(sequence: str, other: str) -> str:
     """Return `sequence` with N where `other` has another letter."""
     shared = (a if a == b else UNKNOWN_BASE for a, b in zip(sequence, other, strict=False))
     return "".join(shared) + sequence[len(other) :]
 
 
-def is_anchored(reference: str, sequence: str) -> bool:
-    """Tell whether an allele is an insertion or deletion behind a first base that both share.
+def is_anchored_indel(reference: str, sequence: str) -> bool:
+    """Return whether an allele is a pure indel with an anchor base, as VCF writes insertions.
 
-    Such a record may begin at the last base that the one before has used.
+    REF and ALT share the first base and differ by one inserted or deleted stretch. Such a record
+    may begin at the last base of the record applied before.
     """
     if not sequence or reference[0] != sequence[0] or reference == sequence:
         return False
     prefix = _common(reference, sequence)
     reference, sequence = reference[prefix:], sequence[prefix:]
+    # Trimmed from both ends, as normalisation does, nothing may be left of the shorter allele.
     suffix = _common(reference[::-1], sequence[::-1])
     return suffix == min(len(reference), len(sequence))
 
@@ -138,6 +142,6 @@ def _common(first: str, second: str) -> int:
 
 
 def make_edit(position: int, reference: str, sequence: str) -> Edit:
-    """Return the edit of a record; the anchor of an insertion or deletion is left out of it."""
-    anchor = int(is_anchored(reference, sequence))
+    """Return the edit of an allele, without the anchor base of an insertion or deletion."""
+    anchor = int(is_anchored_indel(reference, sequence))
     return Edit(position + anchor, len(reference) - anchor, sequence[anchor:])

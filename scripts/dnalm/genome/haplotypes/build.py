@@ -1,4 +1,4 @@
-"""From phased genotypes to a haplotype store: which records does each haplotype carry?"""
+"""Building of the haplotype store of a contig from phased genotypes of a VCF or BCF file."""
 
 import hashlib
 import logging
@@ -11,7 +11,7 @@ from tqdm import tqdm
 from dnalm.files import CHUNK_BYTES, atomic_path, sha256_of, write_json
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotypes.placing import PanelConfig, RecordPlacer
-from dnalm.genome.haplotypes.reference import StoredContig
+from dnalm.genome.haplotypes.reference import ReferenceContig
 from dnalm.genome.haplotypes.store import ARRAYS, MANIFEST, SAMPLES, StoreWriter
 from dnalm.genome.vcf import Record, VariantReader
 
@@ -28,7 +28,7 @@ def build_haplotypes(
     contig: str,
     folder: str | Path,
 ) -> None:
-    """Write the store of one contig, see `haplotype_store`, into the new folder `folder`.
+    """Write the store of one contig, see `store`, into the new folder `folder`.
 
     Raises InputError for whatever `VariantReader` refuses, genotypes of more than two alleles or of
     alleles that the record does not have, unphased ones where they are refused, and more records
@@ -42,7 +42,7 @@ def build_haplotypes(
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         with StoreWriter(temporary, 2 * len(reader.samples)) as writer:
-            placer = RecordPlacer(config, reader, StoredContig(genome, contig), writer)
+            placer = RecordPlacer(config, reader, ReferenceContig(genome, contig), writer)
             for record in _show_progress(reader, contig):
                 placer.add(record)
             placer.check(final=True)

@@ -1,4 +1,4 @@
-"""One contig of a genome as the individuals of a panel have it.
+"""Windows of individual haplotypes of one contig, drawn from a panel.
 
 Shapes: B windows, n bases.
 """
@@ -18,7 +18,7 @@ CONTIGS = "contigs"
 
 
 def find_panel(manifest: Mapping[str, Any], panels: str | Path) -> Path | None:
-    """Return the folder with the haplotype stores of a corpus, None for one without haplotypes.
+    """Return the folder of the haplotype stores of a corpus, None for one without haplotypes.
 
     `panels` is the folder of all panels.
     """
@@ -26,11 +26,11 @@ def find_panel(manifest: Mapping[str, Any], panels: str | Path) -> Path | None:
     return Path(panels) / haplotypes["panel"] / CONTIGS if haplotypes else None
 
 
-class PersonalContig:
+class HaplotypeContig:
     """Reads windows of drawn haplotypes of one contig.
 
-    The reference is mapped, not read: one genome and its stores, which every window needs, stay in
-    the memory that all processes of a machine share.
+    The reference is memory-mapped: one genome and its stores, which every window needs, stay in
+    the page cache that all processes of a machine share.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a whole panel holds, joined from the haplotype stores of its contigs."""
+"""Summary of a panel: facts and samples, joined from the haplotype stores of its contigs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ import pandas as pd
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, write_json
-from dnalm.genome.haplotypes.placing import TYPES
+from dnalm.genome.haplotypes.placing import VARIANT_TYPES
 from dnalm.genome.haplotypes.store import MANIFEST, SAMPLES
 
-# What the columns of sample tables are called, letters and digits in lower case.
-NAMES = {
+# Names of columns in published sample tables, letters and digits in lower case.
+COLUMN_SYNONYMS = {
     "sample": ("sample", "sampleid", "samplename", "individualid"),
     "population": ("population", "pop", "populationcode"),
     "superpopulation": ("superpopulation", "superpop", "superpopulationcode"),
 }
-COLUMNS = ["sample", "population", "superpopulation", "haplotype", *TYPES]
-SUMMED = ("records", "variants", "alleles", "store_bytes")
-SHOWN = ("vcf_contig", *SUMMED, "seconds", "ignored", "unphased")
+COLUMNS = ["sample", "population", "superpopulation", "haplotype", *VARIANT_TYPES]
+SUMMED_FACTS = ("records", "variants", "alleles", "store_bytes")
+CONTIG_FACTS = ("vcf_contig", *SUMMED_FACTS, "seconds", "ignored", "unphased")
 
 
 def describe_panel(
@@ -32,7 +32,7 @@ def describe_panel(
     manifest: str | Path,
     samples: str | Path,
 ) -> None:
-    """Write what the stores of a panel's contigs, which are those of `genome`, hold in sum.
+    """Write the manifest and the sample table of a panel on `genome`, from its contigs' stores.
 
     manifest: JSON; samples: a row per sample and haplotype with the numbers of its variants by type
     and its population, empty where `populations`, a table with a header, does not name the sample.
@@ -56,10 +56,10 @@ def describe_panel(
             "genome": genome,
             "samples": int(table["sample"].nunique()),
             "haplotypes": len(table),
-            **{key: sum(contig[key] for contig in facts.values()) for key in SUMMED},
+            **{key: sum(contig[key] for contig in facts.values()) for key in SUMMED_FACTS},
             **{key: _sum(facts.values(), key) for key in ("ignored", "unphased")},
             "contigs": {
-                contig: {key: contig_facts[key] for key in SHOWN}
+                contig: {key: contig_facts[key] for key in CONTIG_FACTS}
                 for contig, contig_facts in facts.items()
             },
         },
@@ -88,12 +88,12 @@ def read_populations(path: str | Path) -> pd.DataFrame:
     plain = {"".join(filter(str.isalnum, str(name))).lower(): name for name in table.columns}
     found = {
         column: next((plain[name] for name in names if name in plain), None)
-        for column, names in NAMES.items()
+        for column, names in COLUMN_SYNONYMS.items()
     }
     if found["sample"] is None:
         raise InputError(
-            f"{path}: no column is called {', '.join(NAMES['sample'])} or the like, it has "
-            f"{', '.join(map(str, table.columns))}; name the one with the samples so."
+            f"{path}: no column is called {', '.join(COLUMN_SYNONYMS['sample'])} or the like, it "
+            f"has {', '.join(map(str, table.columns))}; name the one with the samples so."
         )
     chosen = pd.DataFrame({c: table[name] if name else "" for c, name in found.items()})
     if chosen["sample"].duplicated().any():

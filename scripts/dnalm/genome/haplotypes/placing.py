@@ -1,6 +1,7 @@
-"""The records of a contig, put one after the other into the haplotypes that carry them.
+"""Application of a contig's VCF records to the haplotypes that carry them, in file order.
 
-Records are used as released, in file order: moving or splitting them would change sequences.
+Records are used as released: left-alignment and splitting of multiallelic records (`bcftools norm`)
+would change which of them overlap, and with it the sequences.
 Coordinates are 0-based.
 """
 
@@ -21,26 +22,26 @@ from dnalm.genome.haplotypes.alleles import (
     Ignored,
     Unphased,
     parse_genotype,
-    place_alleles,
     read_allele,
+    resolve_genotype,
 )
-from dnalm.genome.haplotypes.overlaps import Overlaps
-from dnalm.genome.haplotypes.reference import StoredContig
+from dnalm.genome.haplotypes.overlaps import OverlapFilter
+from dnalm.genome.haplotypes.reference import ReferenceContig
 from dnalm.genome.haplotypes.store import StoreWriter
 from dnalm.genome.kmers import to_codes
 from dnalm.genome.vcf import Record, VariantReader
 
-TYPES = ("snvs", "insertions", "deletions", "others")
-LISTED = 100  # records with another REF than the genome that the manifest names
-FIRST_CHECK = 1000  # records after which a file of another assembly is recognised
+VARIANT_TYPES = ("snvs", "insertions", "deletions", "others")
+MAX_LISTED = 100  # REF mismatches that the manifest names
+FIRST_CHECK_RECORDS = 1000  # after so many a file of another assembly is recognised
 
 
 @dataclass(frozen=True, kw_only=True)
 class PanelConfig:
-    """How the genotypes of a panel are read.
+    """How the genotypes of a panel are applied.
 
     samples: names to use, None for all. unphased: `resolve` gives both haplotypes the same, N for a
-    heterozygous base, `refuse` stops. symbolic_deletions: whether <DEL> deletes to its END.
+    heterozygous base, `refuse` is an error. symbolic_deletions: whether <DEL> deletes to its END.
     largest_mismatch: share of records whose REF may differ from the genome; these are left out.
     """
 
@@ -51,49 +52,52 @@ class PanelConfig:
 
 
 class RecordPlacer:
-    """Puts record after record of one contig into a store, and counts what it meets."""
+    """Writes the alleles of one contig's records to a haplotype store, and counts variants."""
 
     def __init__(
         self,
         config: PanelConfig,
         reader: VariantReader,
-        reference: StoredContig,
+        reference: ReferenceContig,
         writer: StoreWriter,
     ) -> None:
         self._config, self._reader = config, reader
         self._applies_deletions = config.symbolic_deletions == "apply"
         self._reference, self._writer = reference, writer
         haplotypes = 2 * len(reader.samples)
-        self._overlaps = Overlaps(haplotypes)
+        self._overlaps = OverlapFilter(haplotypes)
         self._haploid = np.zeros(len(reader.samples), dtype=bool)
-        self._counts = np.zeros((len(TYPES), haplotypes), dtype=np.int64)
+        self._counts = np.zeros((len(VARIANT_TYPES), haplotypes), dtype=np.int64)
         self._ignored: Counter[Ignored] = Counter()
         self._unphased: Counter[Unphased] = Counter()
         self._seen: Counter[str] = Counter()
         self._mismatches: list[str] = []
 
     def add(self, record: Record) -> None:
-        """Put the alleles of a record into the sequences of the haplotypes that carry them."""
+        """Apply the alleles of a record to the haplotypes that carry them."""
         self._seen["records"] += 1
         self._haploid[record.haploid] = True
-        if not record.genotypes:
+        if not record.genotypes:  # nobody carries it: no edit, no overlap
             return
         end = record.position + len(record.reference)
         if self._applies_deletions and DELETION in record.alternatives:
             end = max(end, record.end)
-        inside = self._reference.touches(record.position, end)
+        inside = self._reference.overlaps(record.position, end)
         self._seen["inside" if inside else "outside"] += 1
         carried = list(self._read_genotypes(record))
         alternatives = [
             read_allele(text, apply_deletions=self._applies_deletions)
             for text in record.alternatives
         ]
-        if inside and not self._reference.agrees(record.position, record.reference):
+        # A record of another assembly, or an error of the file: its positions mean nothing here.
+        if inside and not self._reference.matches(record.position, record.reference):
             self._note_mismatch(record)
             alternatives = [Allele(None, Ignored.MISMATCH)] * len(alternatives)
         alleles = [Allele(record.reference), *alternatives]
         for sequence, haplotypes in self._place(carried, alleles).items():
+            # Alleles of equal sequence are one variant: their carriers share one stored edit.
             chosen = np.sort(np.concatenate(haplotypes))
+            # Records outside of a stored piece count, too: they may overlap the first one inside.
             edit, applied = self._overlaps.apply(
                 record, sequence, chosen, self._reference.stop if inside else None
             )
@@ -131,14 +135,15 @@ class RecordPlacer:
         carried: Sequence[tuple[tuple[int | None, ...], bool, NDArray[np.int64]]],
         alleles: Sequence[Allele],
     ) -> dict[str, list[NDArray[np.int64]]]:
-        """Return {sequence in the place of REF: haplotypes that are to get it}."""
+        """Return {sequence in place of REF: haplotypes that carry it}."""
         sequences = [allele.sequence for allele in alleles]
         placed: dict[str, list[NDArray[np.int64]]] = {}
         for numbers, phased, samples in carried:
             for number in numbers:
                 if number and alleles[number].ignored:
                     self._ignored[alleles[number].ignored] += len(samples)
-            *both, unphased = place_alleles(numbers, phased, sequences)
+            # Carriers of one genotype share the outcome: it is resolved once, not per sample.
+            *both, unphased = resolve_genotype(numbers, phased, sequences)
             if unphased:
                 self._unphased[unphased] += len(samples)
             for side, sequence in enumerate(both):
@@ -147,6 +152,7 @@ class RecordPlacer:
         return placed
 
     def _store(self, edit: Edit, haplotypes: NDArray[np.int64]) -> None:
+        # By what the edit does, anchor left out; anything but SNVs and pure indels is `others`.
         if (edit.length, len(edit.sequence)) == (1, 1):
             kind = 0
         elif edit.length and edit.sequence:
@@ -158,7 +164,7 @@ class RecordPlacer:
 
     def _note_mismatch(self, record: Record) -> None:
         self._seen["mismatches"] += 1
-        if len(self._mismatches) < LISTED:
+        if len(self._mismatches) < MAX_LISTED:
             self._mismatches.append(f"{record.position + 1}:{record.reference[:20]}")
         self.check(final=False)
 
@@ -173,7 +179,9 @@ class RecordPlacer:
                 "`path` or `url`, or take the contig out of its `contigs`."
             )
         wrong, inside = self._seen["mismatches"], self._seen["inside"]
-        if not final and (inside != FIRST_CHECK or 2 * wrong < inside):
+        # Early, so that a wrong file of 100 GB does not run to its end; by half, not by the limit,
+        # because few records say little of a small share.
+        if not final and (inside != FIRST_CHECK_RECORDS or 2 * wrong < inside):
             return
         if wrong > self._config.largest_mismatch * max(inside, 1):
             raise InputError(
@@ -183,16 +191,16 @@ class RecordPlacer:
             )
 
     def samples(self) -> pd.DataFrame:
-        """Return a row per haplotype that may be drawn: how many variants of each type it has."""
+        """Return the number of variants by type, a row per haplotype that may be drawn."""
         rows = [
             (name, side + 1, *self._counts[:, 2 * sample + side])
             for sample, name in enumerate(self._reader.samples)
             for side in range(1 if self._haploid[sample] else 2)
         ]
-        return pd.DataFrame(rows, columns=["sample", "haplotype", *TYPES])
+        return pd.DataFrame(rows, columns=["sample", "haplotype", *VARIANT_TYPES])
 
     def facts(self) -> dict[str, Any]:
-        """Return what the manifest says of the records."""
+        """Return the counts of records, variants and alleles for the manifest."""
         return {
             "haplotypes": int((2 - self._haploid).sum()),
             "records": self._seen["records"],

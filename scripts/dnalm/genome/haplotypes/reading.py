@@ -1,4 +1,4 @@
-"""Windows of any haplotype of a panel, made on the fly from the reference and a store.
+"""Haplotype sequences of windows, made on the fly from the reference and a haplotype store.
 
 Shapes: B windows, n bases. Coordinates are 0-based positions of the contig. Haplotype 2 · s + i is
 haplotype i (0 or 1) of sample s.
@@ -18,7 +18,7 @@ from dnalm.genome.haplotypes.store import (
     BLOCK_VARIANTS,
     BLOCKS,
     CARRIED,
-    FAR,
+    ESCAPE_BYTE,
     MANIFEST,
     RUNS,
     SAMPLES,
@@ -28,10 +28,10 @@ from dnalm.genome.kmers import N
 
 
 class HaplotypeStore:
-    """The haplotypes of one contig; its arrays are mapped, so that processes share them.
+    """The haplotypes of one contig; its arrays are memory-mapped, so that processes share them.
 
-    `manifest` is what was written beside them, `samples` the names in their order, `ploidies`
-    int64[samples] says from how many haplotypes of a sample one may draw: 1 where it is haploid.
+    `manifest` is the content of the store's manifest.json, `samples` are the names in their order,
+    `ploidies` int64[samples] the numbers of haplotypes of each: 1 or 2.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -54,10 +54,10 @@ class HaplotypeStore:
         self.ploidies = counts.to_numpy(dtype=np.int64)
 
     def choose(self, draws: NDArray[np.float64], draw: str) -> NDArray[np.int64]:
-        """Return the haplotypes int64[B] that uniform numbers float64[B, 2] in [0, 1) stand for.
+        """Return the haplotypes int64[B] drawn by pairs of uniform numbers, float64[B, 2].
 
-        The first of each pair draws a sample, the second one of its haplotypes; `draw` may fix the
-        haplotype, `first` or `second`. A haploid sample has its first only.
+        All are in [0, 1). The first of a pair draws a sample, the second one of its haplotypes;
+        `draw` may fix the haplotype, `first` or `second`. A haploid sample has its first only.
         """
         samples = (draws[:, 0] * len(self.samples)).astype(np.int64)
         ploidies = self.ploidies[samples]
@@ -76,7 +76,7 @@ class HaplotypeStore:
         starts: NDArray[np.int64],
         length: int,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Return `length` bases of haplotypes from where reference position `starts` is in them.
+        """Return `length` bases of each haplotype from the reference position `starts` on.
 
         `reference` uint8[n] holds the codes of the contig from position `first` on. Returns codes
         uint8[B, length] and how many of them there are, int64[B]: less than `length` where the
@@ -91,9 +91,10 @@ class HaplotypeStore:
 
 @compiled
 def _find_first(variants, block, position):
-    """Return a number within a block before which all edits begin at or before `position`.
+    """Return the number of a variant in its block before which all begin at `position` or earlier.
 
-    Edits are in order but for anchors that were left out, which put them one base further on.
+    A binary search: edits are sorted but for anchor bases that were left out, which put them one
+    base further on.
     """
     first = block * BLOCK_VARIANTS
     low, high = first, min(first + BLOCK_VARIANTS, len(variants) - 1)
@@ -108,7 +109,7 @@ def _find_first(variants, block, position):
 
 @compiled
 def _copy(source, source_begin, target, target_begin, count):
-    # Views first: counted from 0, the loop becomes one of whole machine words.
+    # Views first: with indexes from 0 the compiler turns the loop into a memcpy.
     read = source[source_begin : source_begin + count]
     written = target[target_begin : target_begin + count]
     for i in range(count):
@@ -124,7 +125,8 @@ def _fill(
     for row in range(len(starts)):
         haplotype, start = haplotypes[row], starts[row]
         position, done = start, 0  # next base of the reference, bases of the window
-        # The first block with an edit that ends behind the start.
+        # The first block with an edit that ends behind the start, by binary search: the column
+        # holds a running maximum, which is sorted though ends of edits are not.
         low, high = 0, len(blocks)
         while low < high:
             middle = (low + high) // 2
@@ -135,12 +137,15 @@ def _fill(
         block = low
         while block < len(blocks) and np.int64(blocks[block, 0]) < position + length - done:
             begin = np.int64(blocks[block, 3])
+            # By the block's longest edit: what begins before this has ended at the start. One base
+            # more, because anchors that were left out disturb the order by one.
             first_number = _find_first(variants, block, start - np.int64(blocks[block, 2]) - 1)
+            # The haplotype's variants in this block: decode gaps until the window is full.
             at, end = begin + runs[block, haplotype], begin + runs[block, haplotype + 1]
-            number = np.int64(-1)
+            number = np.int64(-1)  # a gap of 0 is the very next variant
             full = False
             while at < end:
-                if carried[at] < FAR:
+                if carried[at] < ESCAPE_BYTE:
                     number += carried[at] + 1
                     at += 1
                 else:
@@ -152,12 +157,14 @@ def _fill(
                 edit = np.int64(variants[variant, 0])
                 edit_end = edit + np.int64(variants[variant, 1])
                 if edit_end <= start:
-                    continue
+                    continue  # as an insertion right before the first base of the window
                 letter = np.int64(variants[variant, 2])
                 letters_end = np.int64(variants[variant + 1, 2])
                 if edit < start:
+                    # The window starts inside of the edit: as far into the new letters.
                     letter = min(letter + start - edit, letters_end)
                 else:
+                    # The reference between the edit before and this one.
                     kept = min(edit - position, length - done)
                     _copy(reference, position - first, codes[row], done, kept)
                     done += kept
@@ -171,6 +178,7 @@ def _fill(
             if full:
                 break
             block += 1
+        # Behind the last edit the reference, to the end of the window or of the contig.
         kept = max(0, min(stop - position, length - done))
         _copy(reference, position - first, codes[row], done, kept)
         done += kept

@@ -1,4 +1,4 @@
-"""What is stored of one contig, to compare records of variants with.
+"""Reference bases of one contig, to check the REF alleles of variants against.
 
 Coordinates are 0-based positions of the whole contig, half-open.
 """
@@ -10,8 +10,8 @@ from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import to_codes
 
 
-class StoredContig:
-    """The bases `first` to `stop` of a contig, held in memory: all of it, or one piece."""
+class ReferenceContig:
+    """The reference bases `first` to `stop` of a contig in memory: all of it, or one piece."""
 
     def __init__(self, genome: GenomeBases, contig: str) -> None:
         """Read the contig.
@@ -30,12 +30,12 @@ class StoredContig:
         self.first, self.stop = row.start, row.start + row.length
         self._bases = genome.read_at(row.offset, row.length)
 
-    def touches(self, start: int, end: int) -> bool:
-        """Tell whether any stored base lies in `start` to `end`."""
+    def overlaps(self, start: int, end: int) -> bool:
+        """Return whether the interval `start` to `end` overlaps the stored bases."""
         return start < self.stop and end > self.first
 
-    def agrees(self, start: int, reference: str) -> bool:
-        """Tell whether `reference` is what is stored from `start` on, as far as it is stored."""
+    def matches(self, start: int, reference: str) -> bool:
+        """Return whether a REF allele at `start` equals the bases, as far as they are stored."""
         codes = to_codes(reference)
         low, high = max(start, self.first), min(start + len(codes), self.stop)
         return low >= high or np.array_equal(

@@ -1,10 +1,11 @@
-"""The files that hold which variants every haplotype of a contig carries.
+"""The haplotype store: files with the variants of every haplotype of a contig.
 
 A variant is an edit of the reference: `length` bases from `position` on (0-based, of the contig)
 are replaced by some letters. Overlaps are settled before, so the edits that one haplotype carries
 follow each other. Variants are numbered in the order of the file and cut into blocks of
-`BLOCK_VARIANTS`; within a block each haplotype has a run of bytes, one for the distance to its next
-variant, three where that is long. Rare variants cost nothing to the haplotypes without them.
+`BLOCK_VARIANTS`; within a block each haplotype has a run of bytes: the gaps between the numbers of
+its variants, one byte each, or an escape byte and the number in two. Rare variants cost nothing to
+the haplotypes without them. No source: our choice.
 
 Files of a store (V variants, K blocks, H haplotypes), all memory-mapped:
 
@@ -28,15 +29,16 @@ from numpy.typing import NDArray
 from dnalm.compiled import compiled
 from dnalm.genome.arrays import ArrayWriter
 
-BLOCK_VARIANTS = 2048
-FAR = 255  # the byte that says that two bytes with the variant's number in its block follow
+BLOCK_VARIANTS = 2048  # a number in a block fits two bytes; a window reads one or two blocks
+# No gap: the variant's number in its block follows in two bytes, the low one first.
+ESCAPE_BYTE = 255
 VARIANTS, ALTERNATIVES, BLOCKS = "variants.npy", "alternatives.npy", "blocks.npy"
 RUNS, CARRIED, SAMPLES, MANIFEST = "runs.npy", "carried.npy", "samples.tsv", "manifest.json"
 ARRAYS = (VARIANTS, ALTERNATIVES, BLOCKS, RUNS, CARRIED)
 
 
 class StoreWriter:
-    """Writes the arrays of a store into an existing folder; memory holds one block.
+    """Writes the arrays of a haplotype store into an existing folder; memory holds one block.
 
     Use it as a context manager; the arrays are complete when it ends. `variants` and `alleles`
     count what was added, an allele being one variant on one haplotype.
@@ -88,6 +90,7 @@ class StoreWriter:
         edits = np.array(self._edits, dtype=np.uint64)
         self._files[VARIANTS].write(edits)
         self._files[ALTERNATIVES].write(np.concatenate(self._letters))
+        # Not the first edit's position: an anchor left out moves one a base behind the next.
         block = (edits[:, 0].min(), self._reach, edits[:, 1].max(), self._files[CARRIED].rows)
         self._files[BLOCKS].write(np.array([block], dtype=np.uint64))
         self._files[RUNS].write(runs[None, :])
@@ -102,37 +105,40 @@ class StoreWriter:
         if failure[0] is None:
             if self._edits:
                 self._write_block()
+            # One more row, so that the letters of every variant end where the next begin.
             self._files[VARIANTS].write(np.array([[0, 0, self._stored_letters]], dtype=np.uint32))
         self._stack.__exit__(*failure)
 
 
 @compiled
 def _pack(carriers, numbers, haplotypes):
-    """Return the runs of a block: where each begins, uint32[H + 1], and all their bytes.
+    """Return the gap-encoded runs of a block: uint32[H + 1] where each begins, uint8[...] bytes.
 
     Variant `numbers[i]` of the block is carried by haplotype `carriers[i]`; numbers ascend.
     """
+    # Counting sort by haplotype: one pass for the sizes, a running sum, one pass that writes.
     begins = np.zeros(haplotypes + 1, np.uint32)
-    last = np.full(haplotypes, -1, np.int64)
+    last = np.full(haplotypes, -1, np.int64)  # so that a gap of 0 is the very next variant
     for i in range(len(carriers)):
         haplotype = carriers[i]
         distance = numbers[i] - last[haplotype] - 1
-        begins[haplotype + 1] += 1 if distance < FAR else 3
+        begins[haplotype + 1] += 1 if distance < ESCAPE_BYTE else 3
         last[haplotype] = numbers[i]
     for haplotype in range(haplotypes):
         begins[haplotype + 1] += begins[haplotype]
     carried = np.empty(begins[haplotypes], np.uint8)
+    # A running sum turned sizes into begins; each end moves as its haplotype's bytes are written.
     ends = begins[:-1].copy()
     last[:] = -1
     for i in range(len(carriers)):
         haplotype, number = carriers[i], numbers[i]
         distance = number - last[haplotype] - 1
         end = ends[haplotype]
-        if distance < FAR:
+        if distance < ESCAPE_BYTE:
             carried[end] = distance
             ends[haplotype] += 1
         else:
-            carried[end] = FAR
+            carried[end] = ESCAPE_BYTE
             carried[end + 1] = number & 255
             carried[end + 2] = number >> 8
             ends[haplotype] += 3

@@ -1,9 +1,9 @@
-"""What a simulated genome is made of: background, repeats, and genes and enhancers with motifs.
+"""Sequence models of a simulated genome: Markov background, repeats, genes and enhancers.
 
 Every element is painted over background bases (uint8 codes, A T C G = 0 1 2 3) in its own reading
 direction; coordinates are 0-based and half-open. All signals are noisy, and much of them lies in
-distances and order: motifs of promoters at fixed distances from the start, sites of splicing at
-exon borders with look-alikes elsewhere, pairs of motifs in enhancers with loners all around.
+distances and order: promoter motifs at fixed distances from the start, splice sites at exon borders
+with look-alikes elsewhere, pairs of motifs in enhancers with loners all around.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from dnalm.genome.kmers import reverse_complement, to_codes
 
 Codes = NDArray[np.uint8]
 
-ORDER = 3  # bases of context of the background
+MARKOV_ORDER = 3  # of the background
 CONTEXT_SPREAD = 0.5  # standard deviation of a context's log-odds
 CPG_DEPLETION = 0.3  # of CpG outside of islands, as in vertebrates
 ISLAND_GC = 0.62
@@ -32,15 +32,15 @@ LEADER_BASES = (30, 80)
 TRAILER_BASES = (60, 150)
 
 ENHANCER_BASES = (200, 320)
-FACTORS = ("TGACGTCA", "CAGGAAGT", "TTGCGCAA", "GATAAGAT", "CCACGTGG", "ACAATGGC")
-PAIRS = ((0, 1), (2, 3), (4, 5))  # factors that act together, the first upstream
+FACTOR_MOTIFS = ("TGACGTCA", "CAGGAAGT", "TTGCGCAA", "GATAAGAT", "CCACGTGG", "ACAATGGC")
+FACTOR_PAIRS = ((0, 1), (2, 3), (4, 5))  # factors that act together, the first upstream
 PAIR_SPACING = (6, 10)
 
 IUPAC = {"R": "AG", "Y": "CT", "W": "AT", "S": "CG", "N": "ACGT"}
 
 
 @cache
-def _options(consensus: str) -> tuple[Codes, NDArray[np.bool_], NDArray[np.int64]]:
+def _motif_codes(consensus: str) -> tuple[Codes, NDArray[np.bool_], NDArray[np.int64]]:
     """Return four codes to choose from for each letter, which letters are free, and 0, 1, 2 ..."""
     letters = [IUPAC.get(letter, letter) for letter in consensus]
     codes = np.stack([to_codes((choice * 4)[:4]) for choice in letters])
@@ -62,7 +62,7 @@ class Grammar:
 
     def __init__(self, random: np.random.Generator, motif_fidelity: float) -> None:
         self.random, self.fidelity = random, motif_fidelity
-        self.contexts = random.normal(0, CONTEXT_SPREAD, (4**ORDER, 4))
+        self.contexts = random.normal(0, CONTEXT_SPREAD, (4**MARKOV_ORDER, 4))
         codons = ["".join(c) for c in product("ACGT", repeat=3)]
         self.codons = np.stack([to_codes(c) for c in codons if c not in STOPS])
         weights = np.exp(random.normal(0, CODON_SPREAD, len(self.codons)))
@@ -72,7 +72,7 @@ class Grammar:
         ]
 
     def background(self, gc: NDArray[np.float64], length: int, cpg: float = CPG_DEPLETION) -> Codes:
-        """Return `length` bases of a Markov chain; `gc` gives the GC share of each equal part."""
+        """Return `length` base codes of a Markov chain; `gc` of its equal parts."""
         # Chains of about the square root of the length run side by side: numpy has few steps.
         columns = max(16, int(length**0.5))
         rows = -(-length // columns)
@@ -82,18 +82,18 @@ class Grammar:
         odds[:, 2::4, 3] *= cpg  # a G (3) after a C (2), the context's last base
         bounds = np.cumsum(odds / odds.sum(axis=2, keepdims=True), axis=2)[:, :, :3]
         codes = np.empty((rows, columns), dtype=np.uint8)
-        context = self.random.integers(4**ORDER, size=rows)
+        context = self.random.integers(4**MARKOV_ORDER, size=rows)
         for column in range(columns):
             draw = self.random.random(rows)
             base = (draw[:, None] > bounds[isochore, context]).sum(axis=1)
             codes[:, column] = base
-            context = (context * 4 + base) % 4**ORDER
+            context = (context * 4 + base) % 4**MARKOV_ORDER
         return codes.reshape(-1)[:length]
 
     def motif(self, codes: Codes, at: int, consensus: str, fidelity: float | None = None) -> None:
         """Write a consensus at `at`, each base with probability `fidelity`, else leave it."""
         fidelity = self.fidelity if fidelity is None else fidelity
-        options, free, places = _options(consensus)
+        options, free, places = _motif_codes(consensus)
         draws = self.random.random((2, len(places)))
         written = options[places, (draws[0] * 4).astype(np.int64)]
         piece = codes[at : at + len(places)]
@@ -179,12 +179,12 @@ class Grammar:
         self.motif(codes, border - 2, "AG", fidelity=1.0)
 
     def enhancer(self, codes: Codes, active: bool) -> None:
-        """Paint two or three pairs of motifs; an inactive look-alike has their order turned."""
+        """Paint two or three pairs of motifs; in an inactive look-alike their order is swapped."""
         pairs = int(self.random.integers(2, 4))
         room = len(codes) // pairs
         for part in range(pairs):
-            first, second = PAIRS[int(self.random.integers(len(PAIRS)))]
-            left, right = FACTORS[first], FACTORS[second]
+            first, second = FACTOR_PAIRS[int(self.random.integers(len(FACTOR_PAIRS)))]
+            left, right = FACTOR_MOTIFS[first], FACTOR_MOTIFS[second]
             if not active:
                 left, right = right, left
             gap = int(self.random.integers(*PAIR_SPACING))
@@ -193,7 +193,7 @@ class Grammar:
             piece = codes[at : at + size].copy()
             self.motif(piece, 0, left)
             self.motif(piece, len(left) + gap, right)
-            codes[at : at + size] = self.turned(piece)
+            codes[at : at + size] = self.on_random_strand(piece)
 
     def loner(self, codes: Codes) -> None:
         """Paint one site or motif without its context somewhere in `codes` (40 bases or more)."""
@@ -203,11 +203,11 @@ class Grammar:
         elif kind == 1 and len(codes) >= 60:
             self.acceptor(codes, len(codes) - 5)
         else:
-            factor = FACTORS[int(self.random.integers(len(FACTORS)))]
+            factor = FACTOR_MOTIFS[int(self.random.integers(len(FACTOR_MOTIFS)))]
             self.motif(codes, int(self.random.integers(len(codes) - len(factor))), factor)
 
     def repeat(self) -> Codes:
-        """Return a worn copy of a piece of a repeat family, or a microsatellite."""
+        """Return a diverged copy of a piece of a repeat family, or a microsatellite."""
         random = self.random
         if random.random() < 0.15:
             unit = random.integers(4, size=int(random.integers(1, 5))).astype(np.uint8)
@@ -216,10 +216,10 @@ class Grammar:
             family = self.families[int(random.integers(len(self.families)))]
             begin = int(random.integers(len(family) // 2))
             copy = family[begin : begin + int(random.integers(80, len(family)))].copy()
-        worn = random.random(len(copy)) < random.uniform(0.02, 0.2)
-        copy[worn] = random.integers(4, size=int(worn.sum()))
-        return self.turned(copy)
+        mutated = random.random(len(copy)) < random.uniform(0.02, 0.2)
+        copy[mutated] = random.integers(4, size=int(mutated.sum()))
+        return self.on_random_strand(copy)
 
-    def turned(self, codes: Codes) -> Codes:
-        """Return the codes or, half of the time, their reverse complement."""
+    def on_random_strand(self, codes: Codes) -> Codes:
+        """Return the codes or, with probability 1/2, their reverse complement."""
         return reverse_complement(codes) if self.random.integers(2) else codes

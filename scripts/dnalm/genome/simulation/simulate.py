@@ -1,7 +1,8 @@
-"""A small genome made by the project itself: bases, genes, promoters and enhancers.
+"""Simulation of a small genome with genes, promoters and enhancers.
 
-It lets the whole workflow run without a network. Elements are laid in random order and direction
-along each contig, with background between them. Coordinates are 0-based and half-open.
+It lets the whole workflow run without a network. Elements are placed in random order and on random
+strands along each contig, with background between them. Coordinates are 0-based and half-open. No
+source: our choice.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,9 +24,9 @@ ISOCHORE_GC = (0.36, 0.56)
 LONER_BASES = 60
 GAP_BASES = (200, 2_000)
 ISLAND_BASES = (200, 350)
-FULL = 0.95  # share of a contig that elements may take
+MAX_ELEMENT_SHARE = 0.95  # of a contig's bases
 SOURCE = "simulated"
-LINE = 60
+FASTA_LINE = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class SimulateConfig:
 
 
 @dataclass(kw_only=True)
-class Simulated:
+class SimulatedGenome:
     """A simulated genome; `contigs` are sequences with repeats in lower case."""
 
     contigs: dict[str, str] = field(default_factory=dict)
@@ -58,7 +59,7 @@ class Simulated:
 
 @dataclass(frozen=True, kw_only=True)
 class _Element:
-    """Something to be laid on a contig: paints `length` codes, then notes where it came to lie."""
+    """An element of a contig: paints `length` base codes, then notes its place."""
 
     length: int
     paint: Callable[[Codes], Any]
@@ -66,16 +67,16 @@ class _Element:
     masked: bool
 
 
-def simulate_genome(config: SimulateConfig) -> Simulated:
-    """Return a genome that is the same for the same config, on every machine.
+def simulate_genome(config: SimulateConfig) -> SimulatedGenome:
+    """Return the simulated genome, the same for the same config on every machine.
 
     Promoters are the single bases at which transcription starts, named `<gene>_TATA` or
     `<gene>_noTATA`; enhancers carry no direction.
 
-    Raises InputError when a contig is too short for the densities asked for.
+    Raises InputError when a contig is too short for the densities.
     """
     grammar = Grammar(np.random.default_rng(config.seed), config.motif_fidelity)
-    genome = Simulated()
+    genome = SimulatedGenome()
     for contig, length in config.contigs.items():
         genome.contigs[contig] = _contig(contig, length, config, grammar, genome)
     for records in (genome.transcripts, genome.promoters, genome.enhancers):
@@ -88,7 +89,7 @@ def _left(record: Transcript | Interval) -> int:
 
 
 def _contig(
-    contig: str, length: int, config: SimulateConfig, grammar: Grammar, genome: Simulated
+    contig: str, length: int, config: SimulateConfig, grammar: Grammar, genome: SimulatedGenome
 ) -> str:
     """Return one contig's sequence and add its elements to `genome`."""
     random = grammar.random
@@ -96,7 +97,7 @@ def _contig(
     codes = grammar.background(isochores, length)
     elements = _elements(contig, length, config, grammar, genome)
     slack = length - sum(element.length for element in elements)
-    if slack < (1 - FULL) * length:
+    if slack < (1 - MAX_ELEMENT_SHARE) * length:
         raise InputError(
             f"simulate: the elements of contig {contig} take {length - slack} of its {length} "
             "bases: lower genes_per_mb and the other densities, or make the contig longer."
@@ -122,7 +123,7 @@ def _contig(
 
 
 def _elements(
-    contig: str, length: int, config: SimulateConfig, grammar: Grammar, genome: Simulated
+    contig: str, length: int, config: SimulateConfig, grammar: Grammar, genome: SimulatedGenome
 ) -> list[_Element]:
     """Return all elements of a contig, in the order of their kinds."""
     random = grammar.random
@@ -188,8 +189,10 @@ def _elements(
     ]
 
 
-def _note_gene(genome: Simulated, contig: str, gene: Any, at: int, size: int, strand: str) -> None:
-    """Add a painted gene's transcript and start, turned into the contig's coordinates."""
+def _note_gene(
+    genome: SimulatedGenome, contig: str, gene: Any, at: int, size: int, strand: str
+) -> None:
+    """Add a painted gene's transcript and start, in the contig's coordinates."""
 
     def placed(spans: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
         if strand == "+":
@@ -216,7 +219,7 @@ def _note_gene(genome: Simulated, contig: str, gene: Any, at: int, size: int, st
 
 
 def write_simulated(
-    genome: Simulated,
+    genome: SimulatedGenome,
     fasta: str | Path,
     annotation: str | Path,
     promoters: str | Path,
@@ -229,8 +232,8 @@ def write_simulated(
     with write_text(fasta) as file:
         for name, sequence in genome.contigs.items():
             file.write(f">{name}\n")
-            for start in range(0, len(sequence), LINE):
-                file.write(sequence[start : start + LINE] + "\n")
+            for start in range(0, len(sequence), FASTA_LINE):
+                file.write(sequence[start : start + FASTA_LINE] + "\n")
     write_gtf(genome.transcripts, SOURCE, annotation)
     write_bed(genome.promoters, promoters)
     write_bed(genome.enhancers, enhancers)

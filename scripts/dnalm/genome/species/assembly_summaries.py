@@ -1,6 +1,6 @@
-"""NCBI's assembly summaries: the best assembly of every species in one.
+"""NCBI's assembly summaries, reduced to the best assembly of every species.
 
-Columns are described in README_assembly_summary.txt beside them on NCBI's server.
+Source: README_assembly_summary.txt on NCBI's server, which describes the columns.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dnalm.errors import InputError
 
-NEEDED = (
+REQUIRED_COLUMNS = (
     "assembly_accession",
     "refseq_category",
     "species_taxid",
@@ -20,19 +20,19 @@ NEEDED = (
     "assembly_level",
     "ftp_path",
 )
-CATEGORIES = ("reference genome", "representative genome")
-LEVELS = ("complete genome", "chromosome", "scaffold", "contig")
-# What the column `group` says of other groups, in the files and in their description.
-GROUPS = {
+REFSEQ_CATEGORIES = ("reference genome", "representative genome")
+ASSEMBLY_LEVELS = ("complete genome", "chromosome", "scaffold", "contig")
+# Values of the column `group`, in the files and in their description.
+NCBI_GROUPS = {
     *("archaea", "bacteria", "fungi", "invertebrate", "metagenomes", "other", "plant", "plants"),
     *("protozoa", "vertebrate_mammalian", "vertebrate_other", "viral", "virus", "viruses"),
 }
 # First words of names that are no genus, capital or not, and second words that say that the first
 # is a family, order or phylum ("Rhizobiales bacterium").
-NO_GENUS = {"uncultured", "unclassified", "unidentified", "unknown", "synthetic", "candidate"}
-NO_GENUS |= {"bacterium", "archaeon", "metagenome", "environmental"}
-NO_SPECIES = {"bacterium", "proteobacterium", "archaeon", "fungus"}
-ACCESSION = r"GC[AF]_\d{9}(?:\.\d+)?"
+NOT_A_GENUS = {"uncultured", "unclassified", "unidentified", "unknown", "synthetic", "candidate"}
+NOT_A_GENUS |= {"bacterium", "archaeon", "metagenome", "environmental"}
+ABOVE_GENUS = {"bacterium", "proteobacterium", "archaeon", "fungus"}
+ACCESSION_PATTERN = r"GC[AF]_\d{9}(?:\.\d+)?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Summary:
     species: dict[str, Assembly] = field(default_factory=dict)
     accessions: dict[str, Assembly] = field(default_factory=dict)
     named: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    begun: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    prefixed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def find(self, entry: str) -> list[Assembly]:
         """Return the assemblies that fit an entry which the file was read with, at best one.
@@ -71,8 +71,8 @@ class Summary:
         """
         if entry in self.accessions:
             return [self.accessions[entry]]
-        name = _bare(entry).lower()
-        taxids = self.named.get(name) or self.begun.get(name, ())
+        name = _plain_name(entry).lower()
+        taxids = self.named.get(name) or self.prefixed.get(name, ())
         return [self.species[taxid] for taxid in sorted(taxids)]
 
 
@@ -104,9 +104,9 @@ def read_summary(path: str | Path, *, group: str, include: Iterable[str]) -> Sum
 
 def genus_of(organism: str) -> str | None:
     """Return the genus in an organism's name, None where it has none."""
-    first, *rest = _bare(organism).split(maxsplit=2) or [""]
-    known = re.fullmatch(r"[A-Z][A-Za-z-]*[a-z]", first) and first.lower() not in NO_GENUS
-    above = first.endswith("aceae") or (rest and rest[0].lower() in NO_SPECIES)
+    first, *rest = _plain_name(organism).split(maxsplit=2) or [""]
+    known = re.fullmatch(r"[A-Z][A-Za-z-]*[a-z]", first) and first.lower() not in NOT_A_GENUS
+    above = first.endswith("aceae") or (rest and rest[0].lower() in ABOVE_GENUS)
     return first if known and not above else None
 
 
@@ -121,8 +121,8 @@ def _read_header(lines: Iterator[tuple[int, str]], path: Path) -> tuple[list[str
     date, number = None, 1
     for number, line in lines:
         header = [cell.strip() for cell in line.lstrip("#").split("\t")]
-        if header[0] == NEEDED[0]:
-            if missing := [column for column in NEEDED if column not in header]:
+        if header[0] == REQUIRED_COLUMNS[0]:
+            if missing := [column for column in REQUIRED_COLUMNS if column not in header]:
                 raise InputError(
                     f"{path}:{number}: the column {missing[0]} is missing; give one of NCBI's"
                     " assembly_summary files with all its columns."
@@ -133,13 +133,13 @@ def _read_header(lines: Iterator[tuple[int, str]], path: Path) -> tuple[list[str
         if dated := re.search(r"\d{4}[-/]\d{2}[-/]\d{2}", line):
             date = dated[0]
     raise InputError(
-        f"{path}:{number}: there is no line that begins with #{NEEDED[0]}; give one of NCBI's"
-        " assembly_summary files as it is."
+        f"{path}:{number}: there is no line that begins with #{REQUIRED_COLUMNS[0]}; give one of"
+        " NCBI's assembly_summary files as it is."
     )
 
 
-def _bare(organism: str) -> str:
-    """Return a name without brackets and quotes and the word Candidatus."""
+def _plain_name(organism: str) -> str:
+    """Return an organism's name without brackets, quotes and the word Candidatus."""
     return re.sub(r"^Candidatus\s+", "", re.sub(r"[\[\]'\"]", "", organism).strip())
 
 
@@ -148,13 +148,15 @@ class _Reader:
 
     def __init__(self, header: list[str], group: str, include: list[str], date: str | None) -> None:
         self.summary, self.group = Summary(date=date), group
-        self.columns = {name: header.index(name) for name in (*NEEDED, "group") if name in header}
+        self.columns = {
+            name: header.index(name) for name in (*REQUIRED_COLUMNS, "group") if name in header
+        }
         self.longest = max(self.columns.values())
-        self.accessions = {entry for entry in include if re.fullmatch(ACCESSION, entry)}
-        self.names = tuple(_bare(entry).lower() for entry in include)
+        self.accessions = {entry for entry in include if re.fullmatch(ACCESSION_PATTERN, entry)}
+        self.names = tuple(_plain_name(entry).lower() for entry in include)
 
     def add(self, line: str, place: str) -> None:
-        """Count a row, and keep its assembly if it is the best of its species or asked for."""
+        """Count a row, and keep its assembly if it is the best of its species or included."""
         cells = line.rstrip("\r\n").split("\t")
         if len(cells) <= self.longest:
             raise InputError(
@@ -163,18 +165,18 @@ class _Reader:
             )
         row = {name: cells[column].strip() for name, column in self.columns.items()}
         genus = genus_of(row["organism_name"])
-        fate = self._judge(row, genus)
-        self.summary.rows[fate] += 1
-        if fate == "candidates":
+        outcome = self._classify(row, genus)
+        self.summary.rows[outcome] += 1
+        if outcome == "candidates":
             assembly = _assembly(row, genus)
             best = self.summary.species.setdefault(assembly.taxid, assembly)
             if assembly.rank < best.rank:
                 self.summary.species[assembly.taxid] = assembly
             self._remember(assembly)
 
-    def _judge(self, row: dict[str, str], genus: str | None) -> str:
+    def _classify(self, row: dict[str, str], genus: str | None) -> str:
         group = row.get("group", "").lower()
-        if group in GROUPS and group != self.group:
+        if group in NCBI_GROUPS and group != self.group:
             return "of another group"
         if row["version_status"] != "latest":
             return "not the latest version"
@@ -186,12 +188,12 @@ class _Reader:
         accession = assembly.accession
         for entry in self.accessions & {accession, accession.split(".")[0]}:
             self.summary.accessions[entry] = assembly
-        name = _bare(assembly.organism).lower()
+        name = _plain_name(assembly.organism).lower()
         if name.startswith(self.names):
             self.summary.named[name].add(assembly.taxid)
             for beginning in self.names:
                 if name.startswith(f"{beginning} "):
-                    self.summary.begun[beginning].add(assembly.taxid)
+                    self.summary.prefixed[beginning].add(assembly.taxid)
 
 
 def _assembly(row: dict[str, str], genus: str) -> Assembly:
@@ -203,8 +205,10 @@ def _assembly(row: dict[str, str], genus: str) -> Assembly:
         genus=genus,
         url=url_of(row["ftp_path"]),
         rank=(
-            CATEGORIES.index(category) if category in CATEGORIES else len(CATEGORIES),
-            LEVELS.index(level) if level in LEVELS else len(LEVELS),
+            REFSEQ_CATEGORIES.index(category)
+            if category in REFSEQ_CATEGORIES
+            else len(REFSEQ_CATEGORIES),
+            ASSEMBLY_LEVELS.index(level) if level in ASSEMBLY_LEVELS else len(ASSEMBLY_LEVELS),
             row["assembly_accession"],
         ),
     )

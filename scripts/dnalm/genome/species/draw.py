@@ -1,4 +1,4 @@
-"""A list of species for the multispecies corpus, drawn from NCBI's assembly summaries.
+"""Stratified draw of species for the multispecies corpus from NCBI's assembly summaries.
 
 The paper took one arbitrary species per genus from NCBI, without plants and viruses, so many per
 group, and saw to it that well-studied ones were in; its own list is not at hand, so this draws one
@@ -34,7 +34,7 @@ RULE = (
 
 @dataclass(frozen=True, kw_only=True)
 class SpeciesConfig:
-    """What decides the list: the `species` section of the configuration.
+    """The `species` section of the configuration: all that decides the list.
 
     `counts` are the species per group, `summaries` the URL or path of each group's assembly
     summary, `include` names or accessions of species that are always in.
@@ -48,14 +48,14 @@ class SpeciesConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """The rows of a sheet in order, and how they came about."""
+    """The rows of a genome sheet in order, and the record of how they were drawn."""
 
     rows: list[dict[str, str]]
     record: dict[str, Any]
 
 
 def draw_species(config: SpeciesConfig, files: Mapping[str, str | Path]) -> Draw:
-    """Return the drawn list; `files` holds the assembly summary of every group to draw from.
+    """Return the drawn species; `files` holds the assembly summary of every group to draw from.
 
     Raises:
         InputError: a file is no assembly summary, a group has fewer genera than are asked for or
@@ -83,7 +83,7 @@ def draw_species(config: SpeciesConfig, files: Mapping[str, str | Path]) -> Draw
             "drawn": config.counts[group] - len(always),
         }
     first = [(group, assembly) for group in included for assembly in included[group]]
-    drawn.sort(key=lambda pair: _lot(config.seed, pair[1].accession))
+    drawn.sort(key=lambda pair: _draw_key(config.seed, pair[1].accession))
     settings = asdict(config)
     del settings["summaries"]
     return Draw(
@@ -114,21 +114,21 @@ def write_sheet(rows: Iterable[Mapping[str, str]], path: str | Path) -> None:
         writer.writerows(rows)
 
 
-def _lot(*parts: object) -> str:
-    """Return the sum whose order is the random order of whatever `parts` name."""
+def _draw_key(*parts: object) -> str:
+    """Return the sort key of what `parts` name: a sha256, whose order is a random one."""
     return hashlib.sha256("\t".join(map(str, parts)).encode()).hexdigest()
 
 
 def _draw_group(
     config: SpeciesConfig, group: str, summary: Summary, always: list[Assembly]
 ) -> list[Assembly]:
-    """Return what is drawn of a group beside those that are always in."""
+    """Return the drawn assemblies of a group, without those that are always in."""
     taken = {assembly.genus for assembly in always}
     genera = defaultdict(list)
     for assembly in summary.species.values():
         if assembly.genus not in taken:
-            lot = _lot(config.seed, group, assembly.taxid)
-            genera[assembly.genus].append((lot, assembly))
+            key = _draw_key(config.seed, group, assembly.taxid)
+            genera[assembly.genus].append((key, assembly))
     wanted = config.counts[group] - len(always)
     if wanted < 0:
         raise InputError(
@@ -142,14 +142,14 @@ def _draw_group(
             f" {config.summaries[group]} has {len(genera)}; lower the number to"
             f" {len(genera) + len(always)} or give another summary."
         )
-    lots = sorted(genera, key=lambda genus: _lot(config.seed, group, genus))
-    return [min(genera[genus], key=lambda pair: pair[0])[1] for genus in lots[:wanted]]
+    keys = sorted(genera, key=lambda genus: _draw_key(config.seed, group, genus))
+    return [min(genera[genus], key=lambda pair: pair[0])[1] for genus in keys[:wanted]]
 
 
 def _find_included(
     include: Iterable[str], summaries: Mapping[str, Summary]
 ) -> dict[str, list[Assembly]]:
-    """Return {group: assemblies} of what is always in, in the order given."""
+    """Return {group: assemblies} of the included species, in the order given."""
     found: dict[str, list[Assembly]] = {group: [] for group in summaries}
     species: dict[str, str] = {}
     for entry in include:

@@ -1,4 +1,4 @@
-"""A sheet of genomes: one row each, for corpora of many species.
+"""Genome sheets: tables or URL lists of genomes, one row each, for corpora of many species.
 
 It is a table with a header, its cells apart by tabs or commas, or a plain list of URLs, one a line,
 as the authors publish theirs (`urls.txt` of the data set InstaDeepAI/multi_species_genomes).
@@ -14,15 +14,15 @@ from dnalm.errors import InputError
 
 NAME = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
 COLUMNS = ("name", "accession", "species", "group", "url", "path", "sha256", "md5")
-DIGITS = {"sha256": 64, "md5": 32}
-URL = r"(?:https?|ftp)://[^\s/]+/\S+"
-ACCESSION = r"GC[AF]_\d{9}\.\d+"
-ENDINGS = r"(?:_genomic)?\.(?:fna|fasta|fa)(?:\.b?gz)?$"
-SUFFIX_DIGITS = 8
+CHECKSUM_DIGITS = {"sha256": 64, "md5": 32}
+URL_PATTERN = r"(?:https?|ftp)://[^\s/]+/\S+"
+ACCESSION_PATTERN = r"GC[AF]_\d{9}\.\d+"
+FASTA_ENDINGS = r"(?:_genomic)?\.(?:fna|fasta|fa)(?:\.b?gz)?$"
+URL_HASH_DIGITS = 8
 
 
 def read_sheet(path: str | Path) -> dict[str, dict[str, str]]:
-    """Return {name: row} of a sheet, in file order; empty cells are left out.
+    """Return {name: row} of a genome sheet, in file order; empty cells are left out.
 
     Blank lines and lines that begin with # are skipped. Column names may be capital, `urls` is
     `url`, and a column without a name (an index) is skipped. A row without a name takes it from
@@ -46,7 +46,7 @@ def read_sheet(path: str | Path) -> dict[str, dict[str, str]]:
     for line, row in _rows(path):
         place = f"{path}:{line}"
         source = row.get("url")
-        if source and not re.fullmatch(URL, source):
+        if source and not re.fullmatch(URL_PATTERN, source):
             raise InputError(
                 f"{place}: '{source}' is not an address of a file; give http(s):// or"
                 " ftp://host/path, or a table with the column path for files that are here."
@@ -115,12 +115,12 @@ def _by_column(path: Path, lines: list[tuple[int, list[str]]]) -> list[tuple[int
 def _describe(url: str, taken: dict[str, dict[str, str]]) -> dict[str, str]:
     """Return the name of the file of a URL, and its accession if it is one of NCBI's."""
     file = unquote(urlsplit(url).path).rstrip("/").rsplit("/", 1)[-1]
-    if accession := re.match(ACCESSION, file):
+    if accession := re.match(ACCESSION_PATTERN, file):
         return {"name": accession[0], "accession": accession[0]}
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", re.sub(ENDINGS, "", file))
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", re.sub(FASTA_ENDINGS, "", file))
     name = re.sub(r"\.{2,}", ".", name).strip("._") or "genome"
     if name in taken:  # by the URL, not by a count: the name stays when other rows come or go
-        name = f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:SUFFIX_DIGITS]}"
+        name = f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:URL_HASH_DIGITS]}"
     return {"name": name}
 
 
@@ -131,7 +131,7 @@ def _check(place: str, name: str, row: dict[str, str]) -> None:
         )
     if ("url" in row) == ("path" in row):
         raise InputError(f"{place}: '{name}' needs either a url or a path; fill one.")
-    for key, digits in DIGITS.items():
+    for key, digits in CHECKSUM_DIGITS.items():
         if key in row and not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", row[key]):
             raise InputError(
                 f"{place}: the {key} of '{name}' is '{row[key]}'; "

@@ -8,7 +8,7 @@ import pytest
 from dnalm.errors import InputError
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotypes.reading import HaplotypeStore
-from dnalm.genome.haplotypes.reference import StoredContig
+from dnalm.genome.haplotypes.reference import ReferenceContig
 from dnalm.genome.haplotypes.store import BLOCK_VARIANTS, StoreWriter
 from dnalm.genome.kmers import to_codes
 
@@ -339,7 +339,7 @@ def test_a_symbolic_deletion_that_reaches_into_a_piece_is_applied(make_panel, bc
 def test_a_contig_in_several_pieces_is_refused(store, tmp_path):
     genome = GenomeBases.of(store("g", {"c:1-4": "ACGT", "c:9-12": "CCGT"}))
     with pytest.raises(InputError, match="2 pieces of contig c"):
-        StoredContig(genome, "c")
+        ReferenceContig(genome, "c")
 
 
 def test_a_file_without_any_record_of_the_contig_is_refused(make_panel):
