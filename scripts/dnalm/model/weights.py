@@ -5,6 +5,7 @@ encoder and ours open in `EsmForMaskedLM`. Files are safetensors; shapes are tho
 in) for matrices.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -55,6 +56,8 @@ ROTARY_UNUSED = "esm.embeddings.position_embeddings.weight"
 PUBLISHED_TOKEN_DROPOUT = 0.12
 NAMED_AT_MOST = 5
 
+log = logging.getLogger(__name__)
+
 
 def save_weights(encoder: Encoder, path: str | Path, metadata: Mapping[str, str]) -> None:
     """Write the encoder's weights under their published names, float32, complete or not at all.
@@ -66,6 +69,8 @@ def save_weights(encoder: Encoder, path: str | Path, metadata: Mapping[str, str]
         for name, tensor in to_published(encoder.state_dict()).items()
     }
     save_tensors(tensors, path, metadata)
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    log.info("%s: %s weights in %d tensors", path, f"{numbers:,}", len(tensors))
 
 
 def load_weights(config: EncoderConfig, path: str | Path) -> Encoder:

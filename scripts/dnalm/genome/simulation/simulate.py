@@ -4,6 +4,7 @@ It lets the whole workflow run without a network. Elements are laid in random or
 along each contig, with background between them. Coordinates are 0-based and half-open.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from dnalm.genome.annotation import Transcript, write_gtf, write_text
 from dnalm.genome.intervals import Interval, write_bed
 from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
 from dnalm.genome.simulation.grammar import ENHANCER_BASES, UPSTREAM, Codes, Grammar
+from dnalm.progress import Progress
 
 N = int(to_codes("N")[0])
 ISOCHORE_BASES = 50_000
@@ -26,6 +28,8 @@ ISLAND_BASES = (200, 350)
 FULL = 0.95  # share of a contig that elements may take
 SOURCE = "simulated"
 LINE = 60
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +80,10 @@ def simulate_genome(config: SimulateConfig) -> Simulated:
     """
     grammar = Grammar(np.random.default_rng(config.seed), config.motif_fidelity)
     genome = Simulated()
-    for contig, length in config.contigs.items():
-        genome.contigs[contig] = _contig(contig, length, config, grammar, genome)
+    with Progress("simulate", "bases", sum(config.contigs.values())) as progress:
+        for contig, length in config.contigs.items():
+            genome.contigs[contig] = _contig(contig, length, config, grammar, genome)
+            progress.advance(length)
     for records in (genome.transcripts, genome.promoters, genome.enhancers):
         records.sort(key=lambda record: (list(config.contigs).index(record.contig), _left(record)))
     return genome
@@ -234,3 +240,7 @@ def write_simulated(
     write_gtf(genome.transcripts, SOURCE, annotation)
     write_bed(genome.promoters, promoters)
     write_bed(genome.enhancers, enhancers)
+    log.info(
+        "simulated %d contigs with %d genes and %d enhancers",
+        *(len(genome.contigs), len(genome.transcripts), len(genome.enhancers)),
+    )

@@ -32,6 +32,7 @@ from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.labels import decide
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.partial import Partial
+from dnalm.progress import Progress
 
 # score, converged, iterations and gap of one fit.
 Walked = dict[str, Any]
@@ -99,7 +100,8 @@ def probe(
 
     tested = [(split.training, splits.test) for split in splits]
     rows = _rows(features[best["feature"]], splits, kind)
-    final = solve(rows, tested, [best["penalty"]], config.solving, threads)
+    with Progress("fit the chosen one again", "fits", len(splits)) as progress:
+        final = solve(rows, tested, [best["penalty"]], config.solving, threads, progress)
     scores, predictions = score_test_rows(
         table, splits, kind, [outcome.outputs for (outcome,) in final]
     )
@@ -142,11 +144,13 @@ def _walk_all(
     walks = kept.read()
     if walks:
         log.info("%d of %d feature sets were finished before", len(walks), len(features))
-    for name in features:
-        if name not in walks:
+    left = [name for name in features if name not in walks]
+    what, fits = f"fit {len(left)} feature sets", len(left) * len(splits) * len(penalties)
+    with Progress(what, "fits", fits) as progress:
+        for name in left:
             parts = [(split.training, split.validation) for split in splits]
             rows = _rows(features[name], splits, kind)
-            outcomes = solve(rows, parts, penalties, config.solving, threads)
+            outcomes = solve(rows, parts, penalties, config.solving, threads, progress)
             walks[name] = [
                 [_walked(splits.labels[split.validation], one, kind, metric) for one in path]
                 for split, path in zip(splits, outcomes, strict=True)
