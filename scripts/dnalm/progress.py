@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 LINE_SECONDS = 60
+GRACE_SECONDS = 1  # in which a piece of work that is counted may speak first
 BAR_SECONDS = 1  # between two looks at what other processes have done, while a bar shows it
 SCALES = {"B": (1e6, "MB")}  # of other units all digits are written
 T = TypeVar("T")
@@ -202,9 +203,9 @@ def heartbeat() -> Iterator[None]:
     logging.getLogger().addHandler(ear)
 
     def beat() -> float:
-        if time.monotonic() - ear.heard >= LINE_SECONDS:
+        if time.monotonic() - ear.heard >= LINE_SECONDS + GRACE_SECONDS:
             logger.info("At work for %s.", duration(time.monotonic() - begun))
-        return LINE_SECONDS - (time.monotonic() - ear.heard)
+        return LINE_SECONDS + GRACE_SECONDS - (time.monotonic() - ear.heard)
 
     try:
         with _repeating(beat):

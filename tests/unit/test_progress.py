@@ -145,6 +145,7 @@ def test_work_in_which_nothing_ends_for_long_is_not_silent(monkeypatch, caplog):
 
 def test_a_job_without_any_progress_says_that_it_is_at_work(monkeypatch, tmp_path):
     monkeypatch.setattr("dnalm.progress.LINE_SECONDS", 0.05)
+    monkeypatch.setattr("dnalm.progress.GRACE_SECONDS", 0)
     path = tmp_path / "log"
     with job(path):
         wait_until(lambda: "At work for " in path.read_text())

@@ -241,6 +241,7 @@ def export(
         export_history(history, paths.history, held_out)
         with atomic_path(paths.weights) as temporary:
             export_weights(checkpoint, EncoderConfig(**run.encoder), temporary)
+        logger.info("%s: trained weights are in %s.", run.model, paths.weights)
     except OSError as error:
         raise InputError(
             f"The trained weights cannot be copied to {paths.weights} ({error}); make room, then "
