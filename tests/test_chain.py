@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -13,6 +14,32 @@ import pytest
 TINY = ("--configfile", "tests/config.yaml", "tests/tiny.yaml")
 RESULTS = "results/tiny"
 MODEL = "tiny"
+# What the last line of each rule's log says.
+LAST_LINES = {
+    "audit_task": r"audited simulated\.\w+: of \d+ test rows \d+ identical, .* \d+ pairs",
+    "build_corpus": r"corpus simulated of 1 genomes: [\d,]+ train windows",
+    "collect_finetune": r"ia3 tiny on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
+    "describe_operation": r"operation\.json: \d+ settings are written",
+    "describe_run": r"run\.json: \d+ settings are written",
+    "embed_task": r"\.safetensors: 3 layers of \d+ rows, 64 numbers each",
+    "encode_genome": r"simulated: [\d,]+ bases in 4 contigs",
+    "estimate_models": r"estimates\.tsv: \d+ layouts of 1 models",
+    "export_model": r"tiny is exported for ",
+    "finetune_folds": r"test mcc of 3 folds: 0 [-.\d]+, 1 [-.\d]+, 2 [-.\d]+",
+    "initialise_model": r"weights\.safetensors: [\d,]+ weights in \d+ tensors",
+    "locate_task": r"\d+ of \d+ rows were found in simulated",
+    "make_report": r"summary\.txt: [\d,]+ letters",
+    "make_tables": r"\.tsv: \d+ rows",
+    "make_task": r"simulated\.\w+, binary: \d+ train rows, \d+ test rows",
+    "pretrain": r"tiny: trained weights are in .*weights\.safetensors",
+    "probe_mlp": r"mlp tiny.* on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
+    "probe_task": r"probe tiny.* on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
+    "score_baseline": r"baseline \w+ on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
+    "simulate_genome": r"simulated 4 contigs with \d+ genes and \d+ enhancers",
+    "summarise_pretraining": r"pretrain_summary\.html: [\d,]+ letters",
+    "write_fasta": r"write FASTA: [\d,]+ bases in ",
+    "write_token_shards": r"write shards: [\d,]+ windows in ",
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +76,19 @@ def test_what_killed_jobs_would_go_on_from_is_gone_after_a_run(finished):
     results = finished.folder / RESULTS
     assert list(results.glob("finetunes/ia3/*/*/parts/*.safetensors"))
     assert not list(results.rglob("partial"))
+
+
+def test_the_log_of_every_job_ends_with_what_was_done(finished):
+    more = ("exports", "estimates", "token_shards", f"{RESULTS}/genomes/simulated/genome.fa")
+    done = finished.run(*more, *TINY)
+    assert done.returncode == 0, done.stdout
+    folder = finished.folder / RESULTS / "logs"
+    logs = list(folder.rglob("*.log"))
+    rules = {path: path.relative_to(folder).with_suffix("").parts[0] for path in logs}
+    assert set(rules.values()) == LAST_LINES.keys()
+    for path, rule in rules.items():
+        *_, last = ["", *path.read_text().splitlines()]
+        assert re.search(LAST_LINES[rule], last), f"{path}: {last}"
 
 
 def test_a_second_run_has_nothing_to_do(finished):

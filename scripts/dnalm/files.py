@@ -57,7 +57,7 @@ def _writer() -> str:
 
 
 def _machine_hash() -> str:
-    return hashlib.sha256(json.dumps(machine()).encode()).hexdigest()[:8]
+    return hash_text(json.dumps(machine()), 8)
 
 
 def _remove_stale(path: Path) -> None:
@@ -91,12 +91,31 @@ def _remove(path: Path) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON, keys in the order given."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        temporary.write_text(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as indented JSON with a line end, keys in the order given."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_json(path: str | Path) -> Any:
     """Return the value of a JSON file."""
     return json.loads(Path(path).read_text())
+
+
+def hash_facts(facts: Any, digits: int, *, compact: bool = False) -> str:
+    """Return the first hexadecimal digits of the sha256 of facts as JSON, keys in order.
+
+    `compact` leaves out the blanks: another text, and so another hash.
+    """
+    separators = (",", ":") if compact else None
+    return hash_text(json.dumps(facts, sort_keys=True, separators=separators), digits)
+
+
+def hash_text(text: str, digits: int) -> str:
+    """Return the first hexadecimal digits of the sha256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
 def sha256_of(path: str | Path) -> str:

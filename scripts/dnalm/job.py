@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dnalm.errors import InputError
+from dnalm.progress import heartbeat
 
 
 @contextmanager
 def job(log_path: str | Path) -> Iterator[None]:
-    """Log to `log_path` within this context; exit with one sentence when the input is at fault.
+    """Log to `log_path`, a line a minute at least; exit with one sentence on a wrong input.
 
     An `InputError` is written to the log and to stderr without a traceback and ends the process
     with exit code 1. Any other exception is a bug: its traceback goes to both.
@@ -28,7 +29,8 @@ def job(log_path: str | Path) -> Iterator[None]:
     )
     logging.captureWarnings(True)
     try:
-        yield
+        with heartbeat():
+            yield
     except InputError as error:
         logging.error("%s", error)
         sys.exit(f"Error: {error}")

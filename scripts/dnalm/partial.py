@@ -1,17 +1,17 @@
 """Finished parts of a long piece of work, kept on disk so that a killed job does not redo them."""
 
-import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dnalm.files import read_json, write_json
+from dnalm.files import atomic_path, hash_facts, json_text, read_json
 from dnalm.lock import Lock
 
 DIGITS = 16
@@ -19,32 +19,71 @@ log = logging.getLogger(__name__)
 SHARED = "partial"  # name of a folder that holds those of several pieces of work
 
 
-class Partial:
-    """Named JSON values in a folder of their own, below one that the caller gives.
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """How a part becomes a file: its suffix, what writes a value to a path and reads it again.
 
-    The folder is named by a hash of `facts`, everything that decides the values, so other facts
-    never find them. Without a folder nothing is kept.
+    `torn` are the errors of a reader whose file was cut off as the machine went down.
     """
 
-    def __init__(self, folder: str | Path | None, facts: Mapping[str, Any]) -> None:
-        text = json.dumps(facts, sort_keys=True)
-        name = sha256(text.encode()).hexdigest()[:DIGITS]
-        self.folder = None if folder is None else Path(folder) / name
+    suffix: str
+    write: Callable[[Path, Any], object]
+    read: Callable[[Path], Any]
+    torn: tuple[type[Exception], ...]
+
+
+def _write_text(path: Path, value: Any) -> None:
+    path.write_text(json_text(value))
+
+
+JSON = Format(suffix=".json", write=_write_text, read=read_json, torn=(OSError, ValueError))
+
+
+class Partial:
+    """Named values, the finished parts, in a folder of their own below one that the caller gives.
+
+    The folder is named by a hash of `facts`, everything that decides the values, so other facts
+    never find them. Without a folder nothing is kept. May be sent to other processes.
+    """
+
+    def __init__(
+        self, folder: str | Path | None, facts: Mapping[str, Any], form: Format = JSON
+    ) -> None:
+        self.folder = None if folder is None else Path(folder) / hash_facts(facts, DIGITS)
+        self.form = form
 
     def read(self) -> dict[str, Any]:
         """Return {name: value} of all that is kept and can be read."""
-        found = {}
-        for path in [] if self.folder is None else self.folder.glob("[!.]*.json"):
-            try:
-                found[path.stem] = read_json(path)
-            except (OSError, ValueError) as error:  # cut off as the machine went down
-                log.warning("%s cannot be read (%s): it is made again", path, error)
-        return found
+        paths = [] if self.folder is None else self.folder.glob(f"[!.]*{self.form.suffix}")
+        names = [path.name.removesuffix(self.form.suffix) for path in paths]
+        found = {name: self.find(name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def find(self, name: str) -> Any | None:
+        """Return one value; None where there is none that can be read."""
+        if self.folder is None:
+            return None
+        try:
+            return self.load(name)
+        except FileNotFoundError:
+            return None
+        except self.form.torn as error:
+            log.warning("%s cannot be read (%s): it is made again", self.path(name), error)
+            return None
+
+    def load(self, name: str) -> Any:
+        """Return one value that is known to be there."""
+        return self.form.read(self.path(name))
 
     def write(self, name: str, value: Any) -> None:
         """Keep a value, complete or not at all."""
         if self.folder is not None:
-            write_json(self.folder / f"{name}.json", value)
+            with atomic_path(self.path(name)) as temporary:
+                self.form.write(temporary, value)
+
+    def path(self, name: str) -> Path:
+        """Return the file of a value."""
+        return self.folder / f"{name}{self.form.suffix}"
 
 
 @contextmanager
@@ -59,6 +98,13 @@ def hold(folder: str | Path, name: str = "lock.json") -> Iterator[Lock]:
             yield lock
     finally:
         remove_empty(folder)
+
+
+def clear(folder: str | Path) -> None:
+    """Remove the finished parts in a folder, whatever their facts; its locks stay."""
+    for one in Path(folder).iterdir():
+        if one.is_dir():
+            shutil.rmtree(one)
 
 
 def discard(folder: str | Path) -> None:

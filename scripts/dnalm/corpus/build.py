@@ -3,6 +3,7 @@
 Shapes: B windows, T tokens of a window with <cls> (the same for all). Coordinates are 0-based.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from dnalm.files import atomic_path, read_json, write_json
 from dnalm.genome.bases import MANIFEST, GenomeBases
 from dnalm.genome.haplotypes.store import MANIFEST as STORE_MANIFEST
 from dnalm.genome.kmers import count_kmers
+from dnalm.progress import Progress, progress
 
 BLOCK_WINDOWS = 256
 # Held-out windows are the same for every run, so their haplotypes depend on no run's seed.
@@ -31,6 +33,8 @@ EVALUATION_STREAMS = {
     "test": Stream.TEST_HAPLOTYPE,
 }
 BLOCK_BASES = 1 << 22
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +87,12 @@ def build_corpus(
         with atomic_path(path) as temporary:
             shape = (len(chosen), reader.tokens)
             array = np.lib.format.open_memmap(temporary, "w+", np.uint16, shape)
-            for row in range(0, len(chosen), BLOCK_WINDOWS):
-                rows = chosen[row : row + BLOCK_WINDOWS]
+            firsts = range(0, len(chosen), BLOCK_WINDOWS)
+            parts = [(row, chosen[row : row + BLOCK_WINDOWS]) for row in firsts]
+            read = progress(
+                parts, f"read {split}", "windows", len(chosen), size=lambda part: len(part[1])
+            )
+            for row, rows in read:
                 draws = None
                 if reader.has_haplotypes:
                     draws = draw_haplotypes(EVALUATION_SEED, EVALUATION_STREAMS[split], rows)
@@ -96,6 +104,11 @@ def build_corpus(
     with atomic_path(kmer_counts) as temporary, open(temporary, "wb") as file:
         np.save(file, counts)
     write_json(manifest, facts)
+    log.info(
+        "corpus %s of %d genomes: %s",
+        *(name, len(facts["genomes"])),
+        ", ".join(f"{facts['splits'][split]['windows']:,} {split} windows" for split in SPLITS),
+    )
 
 
 def describe_corpus(
@@ -111,7 +124,10 @@ def describe_corpus(
         tokens = tokens_per_window(rule, config.k, config.max_tokens)
     except InputError as error:
         raise InputError(f"corpora.{name}.{error}") from None
-    tables = {genome: GenomeBases.of(genomes[genome]).contigs for genome in config.genomes}
+    tables = {
+        genome: GenomeBases.of(genomes[genome]).contigs
+        for genome in progress(config.genomes, f"read the contigs of {name}", "genomes")
+    }
     splits = assign_splits(
         name, config.split, {genome: list(table["contig"]) for genome, table in tables.items()}
     )
@@ -119,7 +135,7 @@ def describe_corpus(
         split: dict.fromkeys(("contigs", "windows", "bases", "tokens"), 0) for split in SPLITS
     }
     entries = []
-    for genome, table in tables.items():
+    for genome, table in progress(tables.items(), f"lay the windows of {name}", "genomes"):
         contigs, short = [], {"contigs": 0, "bases": 0}
         for row in table.itertuples():
             windows = rule.count(row.length)
@@ -208,14 +224,17 @@ def _count_training_kmers(
 ) -> NDArray[np.int64]:
     k = manifest["k"]
     counts = np.zeros(4**k, dtype=np.int64)
-    for genome in manifest["genomes"]:
-        with closing(GenomeBases.of(genomes[genome["name"]])) as bases:
-            for contig in genome["contigs"]:
-                if contig["split"] != "train":
-                    continue
-                end = contig["start"] + contig["length"]
-                for start in range(contig["start"], end, BLOCK_BASES):
-                    # Neighbouring chunks share k - 1 bases, so each k-mer is in exactly one.
-                    stop = min(end, start + BLOCK_BASES + k - 1)
-                    counts += count_kmers(bases.read_absolute(contig["contig"], start, stop), k)
+    total = manifest["splits"]["train"]["bases"]
+    with Progress(f"count {k}-mers of training contigs", "bases", total) as done:
+        for genome in manifest["genomes"]:
+            with closing(GenomeBases.of(genomes[genome["name"]])) as bases:
+                for contig in genome["contigs"]:
+                    if contig["split"] != "train":
+                        continue
+                    end = contig["start"] + contig["length"]
+                    for start in range(contig["start"], end, BLOCK_BASES):
+                        # Neighbouring chunks share k - 1 bases, so each k-mer is in exactly one.
+                        stop = min(end, start + BLOCK_BASES + k - 1)
+                        counts += count_kmers(bases.read_absolute(contig["contig"], start, stop), k)
+                        done.advance(min(BLOCK_BASES, end - start))
     return counts

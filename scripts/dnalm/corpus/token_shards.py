@@ -12,6 +12,7 @@ import numpy as np
 from dnalm.corpus.build import BLOCK_WINDOWS
 from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.files import atomic_path, write_json
+from dnalm.progress import Progress
 
 MANIFEST = "manifest.json"
 
@@ -34,7 +35,7 @@ def write_token_shards(
     drawn = TrainingWindows(manifest, genomes, seed, panel=panel)
     samples = epochs * drawn.windows
     shards = []
-    with atomic_path(folder) as temporary:
+    with atomic_path(folder) as temporary, Progress("write shards", "windows", samples) as progress:
         temporary.mkdir()
         for number, first in enumerate(range(0, samples, shard_windows)):
             rows = min(shard_windows, samples - first)
@@ -44,6 +45,7 @@ def write_token_shards(
             for row in range(0, rows, BLOCK_WINDOWS):
                 stop = min(rows, row + BLOCK_WINDOWS)
                 shard[row:stop] = drawn.draw(np.arange(first + row, first + stop))
+                progress.advance(stop - row)
             shard.flush()
             shards.append({"file": name, "first_sample": first, "windows": rows})
         facts = {key: manifest[key] for key in ("name", "k", "vocabulary", "tokens", "simulated")}

@@ -114,6 +114,7 @@ def copy_file(source: str | Path, target: str | Path) -> None:
             fcntl.ioctl(new, FICLONE, old.fileno())
         except OSError:
             shutil.copyfileobj(old, new, CHUNK_BYTES)
+    logger.info("%s is copied to %s", source, target)
 
 
 def _find(destination: Path, expected: _Expectation) -> Checksums | None:
@@ -167,6 +168,7 @@ def _fetch(
             failures[url] = error
             continue
         os.replace(partial, destination)
+        logger.info("%s came from %s, %s bytes", destination, url, f"{sums.size:,}")
         return sums
     wrong = next((error for error in failures.values() if isinstance(error, InputError)), None)
     if wrong is not None:

@@ -19,9 +19,9 @@ from requests.adapters import HTTPAdapter
 
 from dnalm.download.disk_space import BYTES_PER_GB, NoSpaceError, check_space
 from dnalm.download.integrity import find_damage, is_web_page
-from dnalm.download.meter import Meter
 from dnalm.errors import InputError
 from dnalm.files import CHUNK_BYTES
+from dnalm.progress import Progress
 
 RETRY_STATUSES = (408, 429, 500, 502, 503, 504)  # HTTP statuses of a busy server
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
@@ -35,17 +35,16 @@ class RetryPolicy:
 
     attempts: so many in a row without progress; first_wait: doubled each time, up to longest_wait,
     which also bounds what a server may ask for in Retry-After; timeout: for connecting and for
-    each silence; report_every: between two lines in the log.
+    each silence.
     """
 
     attempts: int
     first_wait: float
     longest_wait: float
     timeout: float
-    report_every: float
 
 
-RETRY_POLICY = RetryPolicy(attempts=7, first_wait=1, longest_wait=600, timeout=60, report_every=60)
+RETRY_POLICY = RetryPolicy(attempts=7, first_wait=1, longest_wait=600, timeout=60)
 
 
 class Transfer:
@@ -154,12 +153,14 @@ class Transfer:
             copies = ((folder, total) for folder in self.copied_to)
             check_space(self.url, [(self.partial.parent, total - self._size()), *copies])
         self._remember(response)
-        meter = Meter(self.url, first, total, self.policy.report_every)
         try:
-            with open(self.partial, "ab" if first else "wb") as file, meter:
+            with (
+                open(self.partial, "ab" if first else "wb") as file,
+                Progress(self.url, "B", total, done=first) as progress,
+            ):
                 while chunk:
                     file.write(chunk)
-                    meter.advance(len(chunk))
+                    progress.advance(len(chunk))
                     chunk = next(chunks, b"")
         except OSError as error:
             if error.errno not in DISK_FULL_ERRORS:

@@ -7,6 +7,7 @@ not 0 when only a piece of it is stored.
 
 import csv
 import difflib
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -27,12 +28,15 @@ from dnalm.genome.intervals import Spans
 from dnalm.genome.kmers import N, to_sequence
 from dnalm.genome.letters import ZERO_COUNTS
 from dnalm.genome.selection import select_contigs
+from dnalm.progress import Progress
 
 COLUMNS = ["contig", "start", "length", "offset"]
 FASTA_LINE = 60
 FASTA_BLOCK_BASES = 100_000 * FASTA_LINE  # whole lines
 GAP_BLOCK_BASES = 1 << 26  # in memory at a time while gaps are searched
 BASES, CONTIGS, MANIFEST = "bases.npy", "contigs.tsv", "manifest.json"
+
+log = logging.getLogger(__name__)
 
 
 def write_bases(
@@ -69,10 +73,14 @@ def write_bases(
         bases_temporary = stack.enter_context(atomic_path(bases))
         contigs_temporary = stack.enter_context(atomic_path(contigs))
         manifest_temporary = stack.enter_context(atomic_path(manifest))
-        with ArrayWriter(bases_temporary, np.uint8, columns=None) as array:
+        with (
+            ArrayWriter(bases_temporary, np.uint8, columns=None) as array,
+            Progress(f"encode {name}", "bases") as progress,
+        ):
             for contig, new_name in select_contigs(source, name, config.get("contigs")):
                 for codes in contig.blocks:
                     array.write(codes)
+                    progress.advance(len(codes))
                 rows.append((new_name, contig.start, contig.counts.bases, total.bases))
                 total += contig.counts
         _refuse_overlaps(source, rows)
@@ -92,6 +100,7 @@ def write_bases(
             "simulated": bool(config.get("simulate")),
         }
         write_json(manifest_temporary, facts)
+    log.info("%s: %s bases in %d contigs, sha256 %s", name, f"{total.bases:,}", len(rows), sha256)
 
 
 def _source_of(config: Mapping[str, Any], source: str | Path) -> str:
@@ -115,7 +124,11 @@ def write_fasta(bases: "GenomeBases", path: str | Path) -> None:
 
     A stored piece of a contig is named NAME:FROM-TO (1-based, both included) as when it was read.
     """
-    with atomic_path(path) as temporary, open(temporary, "w") as file:
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w") as file,
+        Progress("write FASTA", "bases", bases.bases) as progress,
+    ):
         for row in bases.contigs.itertuples():
             piece = f":{row.start + 1}-{row.start + row.length}" if row.start else ""
             file.write(f">{row.contig}{piece}\n")
@@ -124,6 +137,7 @@ def write_fasta(bases: "GenomeBases", path: str | Path) -> None:
                 sequence = to_sequence(bases.read_at(row.offset + first, length))
                 lines = (sequence[at : at + FASTA_LINE] for at in range(0, length, FASTA_LINE))
                 file.write("\n".join(lines) + "\n")
+                progress.advance(length)
 
 
 class GenomeBases:

@@ -3,6 +3,7 @@
 Positions are 0-based. Genotypes are kept as they are written, such as `0|1` or `./.`.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ MAX_LISTED = 8  # names that an error message spells out
 _GENOTYPE_BYTES = 4
 _REFERENCE_GENOTYPE = np.frombuffer(b"0|0\t", dtype=np.uint32)[0]
 _SEPARATORS = np.frombuffer(b"|/", dtype=np.uint8)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,6 +230,7 @@ def index_variants(path: str | Path, index: str | Path) -> None:
             f"{path}: no index can be made of it ({str(error).strip()}); sort it with "
             "`bcftools sort` and compress it with `bgzip`."
         ) from None
+    log.info("%s is indexed", path)
 
 
 @contextmanager

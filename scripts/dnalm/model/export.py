@@ -4,6 +4,7 @@
 names and the layout of the published v2 files, which stock ESM does not know.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import count_parameters
 from dnalm.model.weights import load_weights, published_config, save_weights
 
+log = logging.getLogger(__name__)
 UNKNOWN_LICENCE = "unknown"
 V2_LAYOUT = (
     "Gated feed-forward without biases: intermediate.dense.weight is (2F, D), its first F rows "
@@ -57,6 +59,8 @@ def export_model(
     _write(vocabulary, "\n".join(words.tokens()) + "\n")
     write_json(tokenizer, tokenizer_settings(config))
     _write(card, "\n".join(model_card(run, config, rights)))
+    reader = "transformers" if opens_in_transformers(config) else "code of its own layout"
+    log.info("%s is exported for %s", run["model"], reader)
 
 
 def opens_in_transformers(config: EncoderConfig) -> bool:

@@ -5,6 +5,7 @@ open in `EsmForMaskedLM`. Files are safetensors; shapes are those of torch, (out
 in) for matrices.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -56,6 +57,8 @@ UNUSED_WITH_ROTARY = "esm.embeddings.position_embeddings.weight"
 PUBLISHED_TOKEN_DROPOUT = 0.12
 MAX_LISTED = 5
 
+log = logging.getLogger(__name__)
+
 
 def save_weights(encoder: Encoder, path: str | Path, metadata: Mapping[str, str]) -> None:
     """Write the encoder's weights under their published names, float32, complete or not at all.
@@ -67,6 +70,8 @@ def save_weights(encoder: Encoder, path: str | Path, metadata: Mapping[str, str]
         for name, tensor in to_published(encoder.state_dict()).items()
     }
     save_tensors(tensors, path, metadata)
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    log.info("%s: %s weights in %d tensors", path, f"{numbers:,}", len(tensors))
 
 
 def load_weights(config: EncoderConfig, path: str | Path) -> Encoder:

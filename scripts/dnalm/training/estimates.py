@@ -142,3 +142,4 @@ def write_estimates(
         table = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
+    logger.info("%s: %d layouts of %d models", path, len(rows), len(runs))

@@ -1,12 +1,11 @@
 """Fingerprints: of what decides a run's weights, and of the windows held out from it."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dnalm.files import sha256_of
+from dnalm.files import hash_facts, hash_text, sha256_of
 
 DIGITS = 16
 
@@ -62,8 +61,7 @@ def state_hash(run: Mapping[str, Any], manifest: Mapping[str, Any], kmer_counts:
                 if name in used
             },
         }
-    canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:DIGITS]
+    return hash_facts(decisive, DIGITS, compact=True)
 
 
 def windows_hash(manifest: Mapping[str, Any], *files: str | Path) -> str:
@@ -78,4 +76,4 @@ def windows_hash(manifest: Mapping[str, Any], *files: str | Path) -> str:
         if contig["split"] != "train"
     ]
     parts = [*map(sha256_of, files), json.dumps(named)]
-    return hashlib.sha256("".join(parts).encode()).hexdigest()[:DIGITS]
+    return hash_text("".join(parts), DIGITS)

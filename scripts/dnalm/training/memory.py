@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 import torch
 
-from dnalm.devices import is_shortage
+from dnalm.devices import is_out_of_memory
 from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder

@@ -1,13 +1,11 @@
 """Node-local copies of genomes, for file systems that are slow at random reads."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dnalm.files import atomic_path, read_json, sha256_of
+from dnalm.files import atomic_path, hash_facts, read_json, sha256_of
 from dnalm.genome.bases import BASES, CONTIGS
 from dnalm.training.distributed import Group
 
@@ -40,8 +38,7 @@ def copy_panel(
     `haplotypes` is that section of the corpus manifest; it names the contigs and what is in them.
     """
     digests = {contig: facts["digest"] for contig, facts in haplotypes["contigs"].items()}
-    name = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:DIGITS]
-    copy = Path(scratch) / f"haplotypes-{name}"
+    copy = Path(scratch) / f"haplotypes-{hash_facts(digests, DIGITS)}"
     if group.local_rank == 0 and not copy.exists():
         _copy(panel, copy)
     group.sum_numbers(0)

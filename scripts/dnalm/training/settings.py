@@ -1,6 +1,7 @@
 """Settings of a training run: run.json decides its result, operation.json how it is run."""
 
 import json
+import logging
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +13,8 @@ from dnalm.training.masking import MaskingConfig
 from dnalm.training.schedule import ScheduleConfig
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +202,8 @@ def write_settings(path: str | Path, values: dict[str, Any]) -> None:
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     path = Path(path)
     if path.exists() and path.read_text() == text:
+        logger.info("%s holds the same %d settings and is left as it is", path, len(values))
         return
     with atomic_path(path) as temporary:
         temporary.write_text(text)
+    logger.info("%s: %d settings are written", path, len(values))

@@ -27,7 +27,7 @@ from dnalm.training.masking import Kind
 from dnalm.training.memory import Layout, explain_out_of_memory
 from dnalm.training.objective import describe, score, tally
 from dnalm.training.optimizer import Optimizer
-from dnalm.training.progress import Progress
+from dnalm.training.progress import TrainingProgress
 from dnalm.training.settings import Operation, PretrainConfig
 from dnalm.training.sharding import arrange
 from dnalm.training.writer import CheckpointWriter
@@ -105,17 +105,17 @@ class Trainer:
         ahead = self.batches.ahead(
             range(first, self.steps), workers=self.operation.workers, pin=on_gpu
         )
-        progress = Progress(
+        progress = TrainingProgress(
             steps=self.steps,
             done=first,
             tokens_per_step=self.batches.tokens_per_step,
             visible=self.group.first,
         )
         reason = None
-        if first in (0, self.steps) or self._lacks_validation():
-            with progress.paused():
-                self._validate(interruption)
-        with closing(ahead), closing(progress):
+        with closing(ahead), progress:
+            if first in (0, self.steps) or self._lacks_validation():
+                with progress.paused():
+                    self._validate(interruption)
             while self.done["step"] < self.steps and not reason:
                 with progress.waiting():
                     batch = next(ahead)
@@ -198,7 +198,7 @@ class Trainer:
         torch.cuda.reset_peak_memory_stats(self.group.device)
         return prefer_kernels(list(times))
 
-    def _log(self, progress: Progress) -> None:
+    def _log(self, progress: TrainingProgress) -> None:
         """Write a history row on the steps since the last one."""
         self.finiteness.raise_if_found()
         refuse_empty_steps(self.done, self.config.min_kmers)

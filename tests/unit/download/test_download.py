@@ -27,9 +27,7 @@ from dnalm.errors import InputError
 DATA = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 GZIPPED = gzip.compress(DATA)
-RETRY_POLICY = RetryPolicy(
-    attempts=3, first_wait=0.01, longest_wait=0.05, timeout=30, report_every=3600
-)
+RETRY_POLICY = RetryPolicy(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=30)
 PAGE = b"\n<!DOCTYPE HTML><html><body>Please log in</body></html>"
 PETABYTE = 10**15
 
@@ -533,13 +531,13 @@ def test_an_unreadable_wish_for_time_is_passed_over(server, fetch):
     assert fetch() == DATA
 
 
-def test_progress_is_told_in_the_log_with_share_and_speed(server, fetch, caplog):
+def test_progress_is_told_in_the_log_with_share_and_speed(server, fetch, caplog, monkeypatch):
     caplog.set_level("INFO")
+    monkeypatch.setattr("dnalm.progress.LINE_SECONDS", 0)
     server.data = bytes(5_000_000)
-    often = RetryPolicy(attempts=1, first_wait=0, longest_wait=0, timeout=5, report_every=0)
-    fetch(policy=often)
+    fetch()
     lines = [record.getMessage() for record in caplog.records if "MB/s" in record.getMessage()]
-    assert f"{server.url()}: 5 of 5 MB, 100%, " in lines[-1]
+    assert f"{server.url()}: 5 of 5 MB (100%), " in lines[-1]
     assert len(lines) >= 4
     assert "kept" not in caplog.text
 

@@ -4,6 +4,7 @@ Nothing is removed. The report shows what is found next to every score, and scor
 that share nothing with training rows on their own.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,6 +25,8 @@ from dnalm.files import atomic_path, write_json
 JUDGED = (*CLASSES, "multilabel")
 ROW_COLUMNS = ["id", *COLUMNS]
 PAIR_COLUMNS = ["first", "second", "relation", "overlap", "identity"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +108,13 @@ def write_audit(
     with atomic_path(pairs) as temporary:
         audit.pairs.to_csv(temporary, sep="\t", index=False, float_format="%.4f")
     write_json(summary, {"task": task["name"], "task_sha256": task["sha256"], **audit.summary})
+    log.info(
+        "audited %s: of %d test rows %s are related to a training row, %d pairs in all",
+        task["name"],
+        audit.summary["rows"]["test"],
+        ", ".join(f"{count} {level}" for level, count in audit.summary["test_in_train"].items()),
+        audit.summary["pairs"],
+    )
 
 
 def _counts(levels: np.ndarray) -> dict[str, int]:

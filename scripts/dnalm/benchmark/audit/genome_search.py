@@ -3,6 +3,7 @@
 All coordinates are absolute on their contig, 0-based and half-open.
 """
 
+import logging
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from dnalm.benchmark.audit.overlaps import overlaps_other_fold, overlaps_train
 from dnalm.benchmark.audit.rolling_hash import MULTIPLIER, PrefixHashes, polynomial_hash
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import reverse_complement, to_codes
+from dnalm.progress import Progress
 
 SEED_BASES = 24  # 48 bits, so that chance hits in a whole human genome are rare
 SEED_SPACING = 48  # bases from one seed of a sequence to its next
@@ -28,6 +30,8 @@ CHUNK_BASES = 1 << 20
 FILTER_BITS = 22
 N_CODE = 4
 COLUMNS = ["id", "genome", "contig", "start", "end", "strand", "identity"]
+
+log = logging.getLogger(__name__)
 
 
 def locate(sequences: Mapping[str, str], genomes: Mapping[str, str | Path]) -> pd.DataFrame:
@@ -44,17 +48,20 @@ def locate(sequences: Mapping[str, str], genomes: Mapping[str, str | Path]) -> p
     The table has one row per id, in order, with id, genome, contig, start, end, strand, identity;
     all but id are missing where there is no place. Memory does not grow with the genomes.
     """
-    queries = _Queries(sequences)
-    for name, folder in genomes.items():
-        with closing(GenomeBases.of(folder)) as genome:
-            for contig in genome.contigs.itertuples():
-                for first in range(0, contig.length, CHUNK_BASES):
-                    # Sequences reach over the chunk to both sides of their seed.
-                    begin = max(0, first - queries.reach)
-                    end = min(contig.length, first + CHUNK_BASES + queries.reach)
-                    codes = genome.read_at(contig.offset + begin, end - begin)
-                    for place, query in queries.search(codes, first - begin):
-                        queries.keep(query, place, name, contig.contig, int(contig.start) + begin)
+    queries, stores = _Queries(sequences), {n: GenomeBases.of(f) for n, f in genomes.items()}
+    total = sum(genome.bases for genome in stores.values())
+    with Progress(f"search {len(stores)} genomes", "bases", total) as progress:
+        for name, store in stores.items():
+            with closing(store) as genome:
+                for contig in genome.contigs.itertuples():
+                    for first in range(0, contig.length, CHUNK_BASES):
+                        # Sequences reach over the chunk to both sides of their seed.
+                        begin = max(0, first - queries.reach)
+                        end = min(contig.length, first + CHUNK_BASES + queries.reach)
+                        codes, at = genome.read_at(contig.offset + begin, end - begin), contig.start
+                        for place, query in queries.search(codes, first - begin):
+                            queries.keep(query, place, name, contig.contig, int(at) + begin)
+                        progress.advance(min(CHUNK_BASES, contig.length - first))
     return queries.places()
 
 
@@ -218,6 +225,8 @@ def locate_task(
     overlaps_other_fold (a training row that does so with a training row of other folds).
     """
     locations = locate(dict(zip(table["id"], table["sequence"], strict=True)), genomes)
+    found = int(locations["genome"].notna().sum())
+    log.info("%d of %d rows were found in %s", found, len(locations), ", ".join(genomes))
     splits = {
         (genome["name"], contig["contig"]): contig["split"]
         for genome in manifest["genomes"]

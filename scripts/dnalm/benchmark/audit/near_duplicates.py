@@ -7,8 +7,6 @@ that hold copies of one repeat do not, because their flanks differ.
 Shapes: R sequences.
 """
 
-import logging
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -35,15 +33,13 @@ from dnalm.benchmark.audit.seed_index import (
     repeat_hits,
 )
 from dnalm.benchmark.audit.tandem_repeats import find_tandem_repeats
+from dnalm.progress import progress
 
 TEST_SIDE = -1  # the side of test rows
 SHORT_K = (15, 11, 7)  # k of the seeds of short sequences, of which every k-mer is one
 # A sequence is short when it has less than so many times the stretch that is always found.
 SHORT_STRETCHES = 3
 MAX_HITS_AT_ONCE = 1 << 21  # hits in memory, 16 MB, before they are extended
-LINE_SECONDS = 60
-
-log = logging.getLogger(__name__)
 
 COLUMNS = {
     "first": "int32",
@@ -193,13 +189,9 @@ def _runs(parts: np.ndarray) -> list[np.ndarray]:
 
 
 def _watched(runs: list[np.ndarray], what: str) -> Iterator[np.ndarray]:
-    """Yield runs of rows; a line a minute says how many are done."""
-    line = time.monotonic() + LINE_SECONDS
-    for rows in runs:
-        yield rows
-        if time.monotonic() >= line:
-            line = time.monotonic() + LINE_SECONDS
-            log.info("%d of %d sequences are compared by %s", rows[-1] + 1, runs[-1][-1] + 1, what)
+    """Return the runs of rows, whose progress is told."""
+    total = sum(map(len, runs))
+    return progress(runs, f"compare by {what}", "sequences", total, size=len)
 
 
 def _pairs(parts: list[tuple[np.ndarray, ...]], order: np.ndarray) -> pd.DataFrame:

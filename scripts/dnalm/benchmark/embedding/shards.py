@@ -6,7 +6,6 @@ Shapes: N rows of the task table, S rows of a shard, D width, L layers.
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,7 +16,6 @@ import joblib
 import numpy as np
 import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from tqdm import tqdm
 
 from dnalm.benchmark.embedding.embed import (
     IDS_KEY,
@@ -30,13 +28,20 @@ from dnalm.benchmark.embedding.embed import (
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import is_out_of_memory
 from dnalm.errors import InputError
-from dnalm.files import atomic_path, read_json, sha256_of
+from dnalm.files import read_json, sha256_of
 from dnalm.model.loading import load_model, read_run
 from dnalm.model.tensors import stream_arrays
 from dnalm.model.token_batches import TokenRows, name_rows
-from dnalm.partial import Partial, hold
+from dnalm.partial import Format, Partial, clear, hold
 from dnalm.processes import is_orphan
+from dnalm.progress import Progress, Tally
 
+ARRAY = Format(
+    suffix=".npy",
+    write=np.save,
+    read=lambda path: np.load(path, mmap_mode="r"),
+    torn=(OSError, EOFError, ValueError),
+)
 log = logging.getLogger(__name__)
 
 
@@ -79,18 +84,10 @@ class Embedding:
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """A shard: positions of some rows of the task table, and the file [L, S, D] of these."""
+    """A shard: positions of some rows of the task table, and the name their vectors are kept by."""
 
+    name: str
     rows: np.ndarray
-    path: Path
-
-    def finished(self, shape: tuple[int, ...], kind: str) -> bool:
-        """Return whether the file is there, whole, of this shape and type."""
-        try:
-            found = np.load(self.path, mmap_mode="r")
-        except (OSError, EOFError, ValueError):  # none, or cut off as the machine went down
-            return False
-        return found.shape == shape and found.dtype == kind
 
 
 def embed_task(
@@ -108,34 +105,40 @@ def embed_task(
     """
     with hold(partial) as lock:
         metadata = embedding.metadata()
-        folder = Partial(partial, _facts(embedding, metadata)).folder
-        shards = _cut(embedding, folder)
+        kept = Partial(partial, _facts(embedding, metadata), ARRAY)
+        shards = _cut(embedding)
         with _explain_shortage(embedding, devices):
-            _make_missing(embedding, shards, devices)
+            _make_missing(embedding, shards, kept, devices)
         lock.check()
-        _assemble(embedding, shards, path, metadata)
-        for one in Path(partial).iterdir():
-            if one.is_dir():
-                shutil.rmtree(one)
+        _assemble(embedding, shards, kept, path, metadata)
+        clear(partial)
 
 
-def _make_missing(embedding: Embedding, shards: Sequence[Shard], devices: Sequence[str]) -> None:
-    """Make the files of all shards that have none, dealt to the devices in turn."""
-    layers, width = embedding.layers(), embedding.width()
+def _make_missing(
+    embedding: Embedding, shards: Sequence[Shard], kept: Partial, devices: Sequence[str]
+) -> None:
+    layers, width, kind = len(embedding.layers()), embedding.width(), embedding.config.dtype
     missing = [
         shard
         for shard in shards
-        if not shard.finished((len(layers), len(shard.rows), width), embedding.config.dtype)
+        if not _is_array(kept.find(shard.name), (layers, len(shard.rows), width), kind)
     ]
-    log.info(
-        "%d of %d shards to make, on %s", len(missing), len(shards), ", ".join(map(str, devices))
-    )
-    # loky starts fresh interpreters that never import the calling script again.
-    joblib.Parallel(n_jobs=len(devices), backend="loky")(
-        joblib.delayed(_make)(embedding, missing[place :: len(devices)], device, os.getpid())
-        for place, device in enumerate(devices)
-        if missing[place :: len(devices)]
-    )
+    where = ", ".join(map(str, devices))
+    log.info("%d of %d shards to make, on %s", len(missing), len(shards), where)
+    strands = 2 if embedding.config.strands == "both" else 1
+    rows = strands * sum(len(shard.rows) for shard in missing)
+    with Progress("embed", "rows", rows) as progress, progress.tally() as tally:
+        # loky starts fresh interpreters that never import the calling script again.
+        joblib.Parallel(n_jobs=len(devices), backend="loky")(
+            joblib.delayed(_make)(embedding, own, kept, device, os.getpid(), tally)
+            for place, device in enumerate(devices)
+            if (own := missing[place :: len(devices)])
+        )
+
+
+def _is_array(found: np.ndarray | None, shape: tuple[int, ...], kind: str) -> bool:
+    """Return whether what is kept holds what is asked for."""
+    return found is not None and found.shape == shape and found.dtype == kind
 
 
 @contextmanager
@@ -162,37 +165,39 @@ def _facts(embedding: Embedding, metadata: Mapping[str, str]) -> dict[str, Any]:
     return {"model": model, "config": asdict(embedding.config), **metadata}
 
 
-def _cut(embedding: Embedding, folder: Path) -> list[Shard]:
+def _cut(embedding: Embedding) -> list[Shard]:
     """Return shards of rows of similar length, the longest first, so that batches hold few pads."""
     encoder, vocabulary = read_run(embedding.run)
     table = read_task(embedding.table)
     rows = TokenRows(table["sequence"].tolist(), name_rows(table), vocabulary, encoder.max_tokens)
     ordered, size = rows.longest_first(np.arange(len(rows))), embedding.config.shard_rows
     return [
-        Shard(rows=ordered[start : start + size], path=folder / f"{start:08d}.npy")
+        Shard(name=f"{start:08d}", rows=ordered[start : start + size])
         for start in range(0, len(ordered), size)
     ]
 
 
-def _make(embedding: Embedding, shards: Sequence[Shard], device: str, job: int) -> None:
-    """Make the files of some shards as long as the process `job`, which started this one, runs."""
+def _make(
+    embedding: Embedding,
+    shards: Sequence[Shard],
+    kept: Partial,
+    device: str,
+    job: int,
+    tally: Tally,
+) -> None:
+    """Make some shards as long as the process `job`, which started this one, runs."""
     torch.set_num_threads(embedding.threads)
     encoder, vocabulary = load_model(embedding.run, embedding.weights)
     encoder = encoder.to(device)
     table = read_task(embedding.table)
     sequences, names = table["sequence"].to_numpy(), np.array(name_rows(table), dtype=object)
     config, layers = embedding.config, embedding.layers()
-    strands = 2 if config.strands == "both" else 1
-    total = strands * sum(len(shard.rows) for shard in shards)
-    with tqdm(total=total, desc=f"embed on {device}", unit="row", disable=None) as progress:
-        for shard in shards:
-            if is_orphan(job):  # the next job makes the rest, and needs the device
-                return
-            chosen = sequences[shard.rows], names[shard.rows]
-            pooled = embed(encoder, vocabulary, *chosen, layers, config, progress.update)
-            stored = _narrow(pooled, config.dtype, layers, embedding.weights)
-            with atomic_path(shard.path) as temporary:
-                np.save(temporary, stored)
+    for shard in shards:
+        if is_orphan(job):  # the next job makes the rest, and needs the device
+            return
+        chosen = sequences[shard.rows], names[shard.rows]
+        pooled = embed(encoder, vocabulary, *chosen, layers, config, tally.add)
+        kept.write(shard.name, _narrow(pooled, config.dtype, layers, embedding.weights))
 
 
 def _narrow(pooled: np.ndarray, kind: str, layers: Sequence[int], weights: str) -> np.ndarray:
@@ -211,7 +216,11 @@ def _narrow(pooled: np.ndarray, kind: str, layers: Sequence[int], weights: str) 
 
 
 def _assemble(
-    embedding: Embedding, shards: Sequence[Shard], path: str | Path, metadata: Mapping[str, str]
+    embedding: Embedding,
+    shards: Sequence[Shard],
+    kept: Partial,
+    path: str | Path,
+    metadata: Mapping[str, str],
 ) -> None:
     """Write the file with no more than one layer in memory."""
     layers, kind = embedding.layers(), embedding.config.dtype
@@ -224,10 +233,11 @@ def _assemble(
         for place, name in enumerate(names):
             whole = np.empty(shape, dtype=kind)
             for shard in shards:
-                whole[shard.rows] = np.load(shard.path, mmap_mode="r")[place]
+                whole[shard.rows] = kept.load(shard.name)[place]
             yield name, whole
         yield IDS_KEY, text
 
     shapes = {**dict.fromkeys(names, shape), IDS_KEY: text.shape}
     types = {**dict.fromkeys(names, kind), IDS_KEY: "uint8"}
     stream_arrays(arrays(), shapes, types, path, metadata)
+    log.info("%s: %d layers of %d rows, %d numbers each", path, len(layers), *shape)

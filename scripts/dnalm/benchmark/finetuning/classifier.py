@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from dnalm.benchmark.scoring.objectives import Scale, activate
@@ -24,7 +25,6 @@ from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PooledClassifier
 from dnalm.model.ia3 import adapter_state, load_adapter
 from dnalm.model.token_batches import TokenRows, limit_tokens
-from dnalm.model.weights import save_tensors
 
 Classifier = PooledClassifier | BaseClassifier
 OUTPUTS = "probabilities"  # in files; what a regression puts there are values
@@ -46,10 +46,10 @@ class Fold:
     seconds: float
 
     def save(self, path: str | Path) -> None:
-        """Write the fold as one safetensors file, complete or not at all."""
+        """Write the fold as one safetensors file."""
         facts = {"step": self.step, "seconds": self.seconds, "history": self.history}
         tensors = self.tensors | {OUTPUTS: torch.from_numpy(self.outputs)}
-        save_tensors(tensors, path, {"fold": str(self.fold), "facts": json.dumps(facts)})
+        save_file(tensors, path, {"fold": str(self.fold), "facts": json.dumps(facts)})
 
     @classmethod
     def load(cls, path: str | Path) -> "Fold":

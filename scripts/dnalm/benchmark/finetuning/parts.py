@@ -1,6 +1,7 @@
 """Files of one part of a fine-tuning, whose folds are spread over jobs: adapters, predictions."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import atomic_path
 from dnalm.model.weights import save_tensors
+
+log = logging.getLogger(__name__)
 
 
 def write_folds(
@@ -70,3 +73,8 @@ def write_folds(
             "scores": json.dumps(scores),
         },
     )
+    metric = headline(kind)
+    told = ", ".join(
+        f"{fold.fold} {own[metric]:.4f}" for fold, own in zip(folds, scores, strict=True)
+    )
+    log.info("test %s of %d folds: %s", metric, len(folds), told)

@@ -1,13 +1,11 @@
 """The settings of a fine-tuning and the files it works on."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import Any
 
 from dnalm.errors import InputError
-from dnalm.files import read_json, sha256_of
+from dnalm.files import hash_facts, read_json, sha256_of
 from dnalm.model.heads import Pooling, choose_pooling
 
 CHOICES = {
@@ -16,7 +14,7 @@ CHOICES = {
     "schedule": ("constant",),
     "keep": ("best", "last"),
 }
-IDENTITY_DIGITS = 16
+DIGITS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +99,16 @@ class Finetuning:
             "centre_bases": self.centre_bases,
         }
 
-    def identity(self) -> str:
-        """Return a hash of everything that decides the result of a fold."""
-        facts = {
+    def facts(self) -> dict[str, Any]:
+        """Return everything that decides the result of a fold."""
+        return {
             "run": read_json(self.run),
             "weights": sha256_of(self.weights),
             "table": sha256_of(self.table),
             "config": asdict(self.config),
             "task": [self.kind, self.classes, self.pooling, self.centre_bases],
         }
-        text = json.dumps(facts, sort_keys=True)
-        return sha256(text.encode()).hexdigest()[:IDENTITY_DIGITS]
+
+    def identity(self) -> str:
+        """Return a hash of `facts`."""
+        return hash_facts(self.facts(), DIGITS)

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch.nn.utils import clip_grad_norm_
-from tqdm import tqdm
 
 from dnalm.benchmark.finetuning.classifier import (
     Classifier,
@@ -34,8 +33,15 @@ from dnalm.errors import InputError
 from dnalm.model.ia3 import add_ia3
 from dnalm.model.loading import load_model
 from dnalm.model.token_batches import TokenRows, name_rows
-from dnalm.partial import hold
+from dnalm.partial import Format, Partial, hold
+from dnalm.progress import Progress, Tally
 
+FOLD = Format(
+    suffix=".safetensors",
+    write=lambda path, fold: fold.save(path),
+    read=Fold.load,
+    torn=(OSError, ValueError, SafetensorError),
+)
 log = logging.getLogger(__name__)
 
 
@@ -50,53 +56,52 @@ def finetune(
     a power cut, is made again. Raises InputError when another job works on this part.
     """
     with hold(partial, f"part-{part}-of-{parts}.json") as lock:
-        folder = Path(partial) / finetuning.identity()
+        kept = Partial(partial, finetuning.facts(), FOLD)
         folds = Splits(read_task(finetuning.table), finetuning.kind).folds[part::parts]
-        paths = {fold: folder / f"fold-{fold:02d}.safetensors" for fold in folds}
-        kept = {fold: one for fold, path in paths.items() if (one := _read(path))}
-        if kept:
-            log.info("%d of %d folds were finished before", len(kept), len(folds))
-        _train_all(finetuning, {fold: paths[fold] for fold in folds if fold not in kept}, threads)
+        found = {fold: one for fold in folds if (one := kept.find(_name(fold)))}
+        if found:
+            log.info("%d of %d folds were finished before", len(found), len(folds))
+        _train_all(finetuning, [fold for fold in folds if fold not in found], kept, threads)
         lock.check()
-        return [kept.get(fold) or Fold.load(path) for fold, path in paths.items()]
+        return [found.get(fold) or kept.load(_name(fold)) for fold in folds]
 
 
-def _train_all(finetuning: Finetuning, paths: Mapping[int, Path], threads: int) -> None:
-    # loky starts fresh interpreters that never import the calling script again.
-    finished = joblib.Parallel(
-        n_jobs=threads if best_device().type == "cpu" else 1,
-        backend="loky",
-        return_as="generator_unordered",
-    )(joblib.delayed(_train_and_save)(finetuning, *one) for one in paths.items())
-    metric = headline(finetuning.kind)
-    for fold, seconds, value in tqdm(finished, total=len(paths), unit="fold", disable=None):
-        log.info("fold %d: validation %s %.4f after %.1f s", fold, metric, value, seconds)
+def _name(fold: int) -> str:
+    return f"fold-{fold:02d}"
 
 
-def _read(path: Path) -> Fold | None:
-    """Return a finished fold; None where there is none that can be read."""
-    try:
-        return Fold.load(path)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, SafetensorError) as error:
-        log.warning("%s cannot be read (%s): it is made again", path, error)
-        return None
+def _train_all(finetuning: Finetuning, folds: Sequence[int], kept: Partial, threads: int) -> None:
+    what, steps = f"train {len(folds)} folds", len(folds) * finetuning.config.steps
+    with Progress(what, "steps", steps) as progress, progress.tally() as tally:
+        # loky starts fresh interpreters that never import the calling script again.
+        finished = joblib.Parallel(
+            n_jobs=threads if best_device().type == "cpu" else 1,
+            backend="loky",
+            return_as="generator_unordered",
+        )(joblib.delayed(_train_and_save)(finetuning, fold, kept, tally) for fold in folds)
+        metric = headline(finetuning.kind)
+        for fold, seconds, value in finished:
+            log.info("fold %d: validation %s %.4f after %.1f s", fold, metric, value, seconds)
 
 
-def _train_and_save(finetuning: Finetuning, fold: int, path: Path) -> tuple[int, float, float]:
+def _train_and_save(
+    finetuning: Finetuning, fold: int, kept: Partial, tally: Tally
+) -> tuple[int, float, float]:
     with _one_thread():
-        trained = train_fold(finetuning, fold)
-    trained.save(path)
-    kept = next(row for row in trained.history if row["step"] == trained.step)
-    return fold, trained.seconds, kept[f"validation_{headline(finetuning.kind)}"]
+        trained = train_fold(finetuning, fold, tally.add)
+    kept.write(_name(fold), trained)
+    row = next(row for row in trained.history if row["step"] == trained.step)
+    return fold, trained.seconds, row[f"validation_{headline(finetuning.kind)}"]
 
 
-def train_fold(finetuning: Finetuning, fold: int) -> Fold:
+def train_fold(
+    finetuning: Finetuning, fold: int, tick: Callable[[], object] = lambda: None
+) -> Fold:
     """Train one fold; choose the step on its validation rows, then score the test rows once.
 
     The result depends on `finetuning` and the fold alone, not on the process or its other folds.
-    Raises InputError for a sequence longer than the context and for a loss that is not finite.
+    `tick` is called after every step. Raises InputError for a sequence longer than the context and
+    for a loss that is not finite.
     """
     started = time.monotonic()
     config = finetuning.config
@@ -140,6 +145,7 @@ def train_fold(finetuning: Finetuning, fold: int) -> Fold:
             clip_grad_norm_(learned, config.gradient_clip)
         optimizer.step()
         losses.append(loss.item())
+        tick()
         if step % config.evaluate_every == 0 or step == config.steps:
             value = _validate(classifier, rows, split, labels, finetuning)
             history.append(

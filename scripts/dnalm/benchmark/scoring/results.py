@@ -1,5 +1,6 @@
 """The result of one method on one task: scores, summary and predictions, in three files."""
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND
+from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND, headline
 from dnalm.benchmark.tasks.labels import pad, stack
 from dnalm.files import atomic_path, sha256_of, write_json
 from dnalm.partial import discard
@@ -17,6 +18,8 @@ from dnalm.partial import discard
 PREDICTION_COLUMNS = ["id", "fold", "label", "prediction"]
 PROBABILITY = "probability."  # columns of predictions, one per class or label
 RANKED = ("multilabel", "per_base")  # kinds whose first metric needs the probabilities
+
+log = logging.getLogger(__name__)
 
 
 def score_columns(kind: str) -> list[str]:
@@ -161,6 +164,12 @@ def write_result(
     )
     if partial is not None:
         discard(partial)
+    metric, name = headline(identity["kind"]), identity.get("model") or identity.get("baseline")
+    log.info(
+        "%s %s on %s: test %s %.4f, the mean of %d splits; selected %s",
+        *(identity["method"], name, identity["task"], metric, result.scores[metric].mean()),
+        *(len(result.scores), result.selected),
+    )
 
 
 def _defined(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """A downstream task: labelled sequences of one or more files as one checked table."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ COLUMN_TYPES = {
     "provenance": pa.string(),
     "folds": pa.list_(pa.int64()),
 }
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +117,7 @@ def make_task(
             for path in files[split]
             for row in read_labelled(path, split, config)
         ]
+    log.info("%s: %d rows are read", name, len(rows))
     config = replace(config, **infer_kind(rows, config, name))
     cleaned, replaced = zip(*map(_clean, rows), strict=True) if rows else ((), ())
     table = pd.DataFrame(
@@ -206,6 +210,8 @@ def write_task(
         schema = pa.schema(COLUMN_TYPES | {"label": LABEL_TYPES[summary["kind"]]})
         pq.write_table(pa.Table.from_pandas(table, schema, preserve_index=False), temporary)
     write_json(summary_path, {**summary, "sha256": sha256_of(table_path)})
+    rows = ", ".join(f"{count} {split} rows" for split, count in summary["rows"].items())
+    log.info("%s, %s: %s", summary["name"], summary["kind"], rows)
 
 
 def read_task(table_path: str) -> pd.DataFrame:

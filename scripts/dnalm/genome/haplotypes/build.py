@@ -3,19 +3,16 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-from tqdm import tqdm
 
 from dnalm.files import CHUNK_BYTES, atomic_path, sha256_of, write_json
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotypes.placing import PanelConfig, RecordPlacer
 from dnalm.genome.haplotypes.reference import ReferenceContig
 from dnalm.genome.haplotypes.store import ARRAYS, MANIFEST, SAMPLES, StoreWriter
-from dnalm.genome.vcf import Record, VariantReader
+from dnalm.genome.vcf import VariantReader
+from dnalm.progress import Progress
 
-REPORT_SECONDS = 60.0  # between two lines of the log
 logger = logging.getLogger(__name__)
 
 
@@ -42,9 +39,14 @@ def build_haplotypes(
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         with StoreWriter(temporary, 2 * len(reader.samples)) as writer:
-            placer = RecordPlacer(config, reader, ReferenceContig(genome, contig), writer)
-            for record in _show_progress(reader, contig):
-                placer.add(record)
+            reference, at = ReferenceContig(genome, contig), 0
+            placer = RecordPlacer(config, reader, reference, writer)
+            with Progress(f"place the records of {contig}", "bases", reference.stop) as progress:
+                for record in reader:
+                    placer.add(record)
+                    progress.advance(record.position - at)
+                    at = record.position
+                progress.advance(reference.stop - at)
             placer.check(final=True)
         reader.close()
         placer.samples().to_csv(temporary / SAMPLES, sep="\t", index=False)
@@ -59,17 +61,7 @@ def build_haplotypes(
             "seconds": round(time.monotonic() - started, 1),
         }
         write_json(temporary / MANIFEST, facts)
-        logger.info("%s", facts)
-
-
-def _show_progress(records: Iterable[Record], contig: str) -> Iterator[Record]:
-    """Pass the records on, with a bar on a terminal and a line a minute in the log."""
-    reported = time.monotonic()
-    for number, record in enumerate(tqdm(records, unit=" records", desc=contig, disable=None)):
-        yield record
-        if time.monotonic() - reported > REPORT_SECONDS:
-            reported = time.monotonic()
-            logger.info("%s: %s records, now at %s", contig, f"{number + 1:,}", record.position + 1)
+        logger.info("haplotypes of %s: %s", contig, facts)
 
 
 def _digest(folder: Path) -> str:

@@ -1,5 +1,6 @@
 """Summary of a panel: facts and samples, joined from the haplotype stores of its contigs."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, write_json
 from dnalm.genome.haplotypes.placing import VARIANT_TYPES
 from dnalm.genome.haplotypes.store import MANIFEST, SAMPLES
+from dnalm.progress import progress
 
 # Names of columns in published sample tables, letters and digits in lower case.
 COLUMN_SYNONYMS = {
@@ -21,6 +23,8 @@ COLUMN_SYNONYMS = {
 COLUMNS = ["sample", "population", "superpopulation", "haplotype", *VARIANT_TYPES]
 SUMMED_FACTS = ("records", "variants", "alleles", "store_bytes")
 CONTIG_FACTS = ("vcf_contig", *SUMMED_FACTS, "seconds", "ignored", "unphased")
+
+log = logging.getLogger(__name__)
 
 
 def describe_panel(
@@ -41,7 +45,7 @@ def describe_panel(
     facts = {Path(store).name: read_json(Path(store) / MANIFEST) for store in stores}
     tables = [
         pd.read_csv(Path(store) / SAMPLES, sep="\t", dtype={"sample": str}, keep_default_na=False)
-        for store in stores
+        for store in progress(stores, f"read the stores of {name}", "contigs")
     ]
     table = pd.concat(tables).groupby(["sample", "haplotype"], sort=False).sum().reset_index()
     known = read_populations(populations) if populations else pd.DataFrame(columns=COLUMNS[:3])
@@ -64,6 +68,8 @@ def describe_panel(
             },
         },
     )
+    samples_known, contigs = table["sample"].nunique(), len(facts)
+    log.info("panel %s: %d samples on %d contigs", name, samples_known, contigs)
 
 
 def _sum(facts: Any, key: str) -> dict[str, int]:

@@ -5,6 +5,7 @@ strands along each contig, with background between them. Coordinates are 0-based
 source: our choice.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from dnalm.genome.annotation import Transcript, write_gtf, write_text
 from dnalm.genome.intervals import Interval, write_bed
 from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
 from dnalm.genome.simulation.grammar import ENHANCER_BASES, UPSTREAM, Codes, Grammar
+from dnalm.progress import Progress
 
 N = int(to_codes("N")[0])
 ISOCHORE_BASES = 50_000
@@ -27,6 +29,8 @@ ISLAND_BASES = (200, 350)
 MAX_ELEMENT_SHARE = 0.95  # of a contig's bases
 SOURCE = "simulated"
 FASTA_LINE = 60
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +81,10 @@ def simulate_genome(config: SimulateConfig) -> SimulatedGenome:
     """
     grammar = Grammar(np.random.default_rng(config.seed), config.motif_fidelity)
     genome = SimulatedGenome()
-    for contig, length in config.contigs.items():
-        genome.contigs[contig] = _contig(contig, length, config, grammar, genome)
+    with Progress("simulate", "bases", sum(config.contigs.values())) as progress:
+        for contig, length in config.contigs.items():
+            genome.contigs[contig] = _contig(contig, length, config, grammar, genome)
+            progress.advance(length)
     for records in (genome.transcripts, genome.promoters, genome.enhancers):
         records.sort(key=lambda record: (list(config.contigs).index(record.contig), _left(record)))
     return genome
@@ -237,3 +243,7 @@ def write_simulated(
     write_gtf(genome.transcripts, SOURCE, annotation)
     write_bed(genome.promoters, promoters)
     write_bed(genome.enhancers, enhancers)
+    log.info(
+        "simulated %d contigs with %d genes and %d enhancers",
+        *(len(genome.contigs), len(genome.transcripts), len(genome.enhancers)),
+    )

@@ -9,6 +9,7 @@ adds changes at most one species of the list.
 
 import csv
 import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from typing import Any
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, sha256_of
 from dnalm.genome.species.assembly_summaries import Assembly, Summary, read_summary
+from dnalm.progress import progress
 
 COLUMNS = ("name", "accession", "species", "group", "url", "md5")
 RULE = (
@@ -30,6 +32,8 @@ RULE = (
     " train; the others follow by the sha256 of seed and accession, so that those held out, the"
     " last of the sheet, are drawn from all groups."
 )
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,7 @@ def draw_species(config: SpeciesConfig, files: Mapping[str, str | Path]) -> Draw
     """
     summaries = {
         group: read_summary(path, group=group, include=config.include)
-        for group, path in files.items()
+        for group, path in progress(files.items(), "read assembly summaries", "files")
     }
     _refuse_shared(summaries)
     included = _find_included(config.include, summaries)
@@ -83,6 +87,11 @@ def draw_species(config: SpeciesConfig, files: Mapping[str, str | Path]) -> Draw
             "drawn": config.counts[group] - len(always),
         }
     first = [(group, assembly) for group in included for assembly in included[group]]
+    log.info(
+        "%d species are drawn and %d included: %s",
+        *(len(drawn), len(first)),
+        ", ".join(f"{config.counts[group]} {group}" for group in files),
+    )
     drawn.sort(key=lambda pair: _draw_key(config.seed, pair[1].accession))
     settings = asdict(config)
     del settings["summaries"]

@@ -1,5 +1,6 @@
 """The page: one HTML file with text, figures and tables that opens without a network."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -50,6 +51,8 @@ LEAKS = {
     "near": "is identical to a training row or a near duplicate of one",
     "identical": "is identical to a training row",
 }
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +142,7 @@ def write_text(text: str, path: str | Path) -> None:
     """Write a text under its final name when it is complete."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+    log.info("%s: %s letters", path, f"{len(text):,}")
 
 
 def _figures(

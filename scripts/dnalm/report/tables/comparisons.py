@@ -18,6 +18,7 @@ from dnalm.benchmark.scoring.bootstrap import (
     verdict,
 )
 from dnalm.benchmark.scoring.correction import adjust
+from dnalm.progress import progress
 from dnalm.report.tables.draws import Draws, Statistics
 from dnalm.report.tables.records import Identities, Record
 
@@ -112,7 +113,8 @@ def lift_table(
     """
     pairs = [pair for *pair, against in _pairs(results, identities) if against == "untrained"]
     rows = []
-    for where, path in zip(identities.locations, locations, strict=True):
+    searches = list(zip(identities.locations, locations, strict=True))
+    for where, path in progress(searches, "draw located test rows again", "searches"):
         own = [
             pair
             for pair in pairs

@@ -15,6 +15,7 @@ from dnalm.benchmark.scoring.bootstrap import (
     bootstrap,
     read_predictions,
 )
+from dnalm.progress import progress
 from dnalm.report.tables.records import Record
 
 
@@ -63,7 +64,10 @@ def draw_results(
     for result in results:
         by_task[result.task].append(result)
     draws = {}
-    for task, own in by_task.items():
+    results_of = progress(
+        by_task.items(), "draw test rows again", "results", len(results), size=lambda of: len(of[1])
+    )
+    for task, own in results_of:
         methods = [read_predictions(result.predictions, result.kind) for result in own]
         leaking = leaking_ids(pd.read_parquet(audit_rows[task]), statistics.leak)
         clean = ~np.isin(methods[0].ids, leaking)

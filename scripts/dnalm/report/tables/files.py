@@ -1,5 +1,6 @@
 """The tables as files: TSV for people, read back as they were."""
 
+import logging
 from collections.abc import Mapping
 
 import pandas as pd
@@ -19,6 +20,8 @@ TEXT = [
     *["group", "corpora", "kmer", "panel", "draw", "sample", "population", "superpopulation"],
 ]
 
+log = logging.getLogger(__name__)
+
 
 def write_tables(tables: Mapping[str, pd.DataFrame], paths: Mapping[str, str]) -> None:
     """Write each table to the path of its name, as TSV; raises InputError on an unknown name."""
@@ -27,6 +30,7 @@ def write_tables(tables: Mapping[str, pd.DataFrame], paths: Mapping[str, str]) -
             raise InputError(f"There is no table {name}; known are {', '.join(sorted(tables))}.")
         with atomic_path(path) as temporary:
             tables[name].to_csv(temporary, sep="\t", index=False)
+        log.info("%s: %d rows", path, len(tables[name]))
 
 
 def read_tables(paths: Mapping[str, str]) -> dict[str, pd.DataFrame]:

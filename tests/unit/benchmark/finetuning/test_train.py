@@ -1,5 +1,6 @@
 """IA3 fine-tuning: what it learns, what it leaves alone, what it keeps and takes up again."""
 
+import hashlib
 import json
 import os
 import re
@@ -419,6 +420,18 @@ def test_other_settings_do_not_take_up_finished_folds(finetuning):
     assert len(names) == 4
     # How evaluations are batched decides nothing.
     assert replace(finetuning, batch_tokens=1).identity() == finetuning.identity()
+
+
+def test_folds_are_kept_under_the_sha256_of_all_that_decides_them(finetuning):
+    facts = {
+        "run": json.loads(Path(finetuning.run).read_text()),
+        "weights": hashlib.sha256(Path(finetuning.weights).read_bytes()).hexdigest(),
+        "table": hashlib.sha256(Path(finetuning.table).read_bytes()).hexdigest(),
+        "config": METHOD,
+        "task": [finetuning.kind, finetuning.classes, finetuning.pooling, finetuning.centre_bases],
+    }
+    text = json.dumps(facts, sort_keys=True)
+    assert finetuning.identity() == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def test_parallel_processes_give_the_folds_of_one(finetuning, tmp_path):

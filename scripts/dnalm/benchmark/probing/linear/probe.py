@@ -32,6 +32,7 @@ from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.labels import decide
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.partial import Partial
+from dnalm.progress import Progress
 
 # The validation score, loss, converged, iterations and gap of one fit; kept on disk by these keys.
 FitScore = dict[str, Any]
@@ -100,7 +101,8 @@ def probe(
 
     tested = [(split.training, splits.test) for split in splits]
     rows = _rows(features[best["feature"]], splits, kind)
-    final = solve(rows, tested, [best["penalty"]], config.solving, threads)
+    with Progress("fit the chosen one again", "fits", len(splits)) as progress:
+        final = solve(rows, tested, [best["penalty"]], config.solving, threads, progress)
     scores, predictions = score_test_rows(
         table, splits, kind, [outcome.outputs for (outcome,) in final]
     )
@@ -143,11 +145,13 @@ def _validate_all(
     fits = kept.read()
     if fits:
         log.info("%d of %d feature sets were finished before", len(fits), len(features))
-    for name in features:
-        if name not in fits:
+    left = [name for name in features if name not in fits]
+    what, fits = f"fit {len(left)} feature sets", len(left) * len(splits) * len(penalties)
+    with Progress(what, "fits", fits) as progress:
+        for name in left:
             parts = [(split.training, split.validation) for split in splits]
             rows = _rows(features[name], splits, kind)
-            outcomes = solve(rows, parts, penalties, config.solving, threads)
+            outcomes = solve(rows, parts, penalties, config.solving, threads, progress)
             fits[name] = [
                 [_fit_score(splits.labels[split.validation], one, kind, metric) for one in path]
                 for split, path in zip(splits, outcomes, strict=True)

@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dnalm.benchmark.probing.linear.scikit import fit_path, standardise
+from dnalm.progress import Progress, Tally
 
 # Below so many multiplications, about a second of work, to load torch takes longer than
 # scikit-learn.
@@ -68,22 +69,25 @@ def solve(
     penalties: Sequence[float],
     config: SolverConfig,
     threads: int,
+    progress: Progress | None = None,
 ) -> list[list[Outcome]]:
     """Return the fits of every split at every penalty (ascending), [S][P].
 
     Features are standardised by the training rows' mean and SD; the penalty is L2 with
     scikit-learn's C, the intercept has none. Several labels have a logistic regression each;
     targets a ridge regression, standardised, with alpha 1/C. Features too wide for the batched
-    solver, and whatever it cannot certify, scikit-learn fits. Raises InputError when the device is
-    not there.
+    solver, and whatever it cannot certify, scikit-learn fits. `progress` is told of every fit.
+    Raises InputError when the device is not there.
     """
+    progress = progress or Progress("fit", "fits", visible=False)
     if _choose(rows, parts, penalties, config) != "batched":
-        return _fit_all_scikit(rows, parts, [penalties] * len(parts), config, threads)
+        return _fit_all_scikit(rows, parts, [penalties] * len(parts), config, threads, progress)
     outcomes = _fit_batched(rows, parts, penalties, config, threads)
     missing = [
         [penalty for penalty, one in zip(penalties, path, strict=True) if one is None]
         for path in outcomes
     ]
+    progress.advance(len(parts) * len(penalties) - sum(map(len, missing)))
     if any(missing):
         log.warning(
             "%d of %d fits are left to scikit-learn: the batched solver ended too far from the "
@@ -91,7 +95,7 @@ def solve(
             sum(map(len, missing)),
             len(parts) * len(penalties),
         )
-    again = map(iter, _fit_all_scikit(rows, parts, missing, config, threads))
+    again = map(iter, _fit_all_scikit(rows, parts, missing, config, threads, progress))
     return [
         [next(found) if one is None else one for one in path]
         for path, found in zip(outcomes, again, strict=True)
@@ -172,21 +176,23 @@ def _fit_all_scikit(
     penalties: Sequence[Sequence[float]],
     config: SolverConfig,
     threads: int,
+    progress: Progress,
 ) -> list[list[Outcome]]:
     """Return scikit-learn's fits of every split at its own penalties."""
     if not any(penalties):
         return [[] for _ in parts]
     # loky starts fresh interpreters that never import the calling script again, and hands large
     # arrays over as memory maps, so all processes share one copy of the features.
-    jobs = (
-        joblib.delayed(_fit_scikit)(rows, part, own, config)
-        for part, own in zip(parts, penalties, strict=True)
-    )
-    return joblib.Parallel(n_jobs=threads, backend="loky")(jobs)
+    with progress.tally() as tally:
+        jobs = (
+            joblib.delayed(_fit_scikit)(rows, part, own, config, tally)
+            for part, own in zip(parts, penalties, strict=True)
+        )
+        return joblib.Parallel(n_jobs=threads, backend="loky")(jobs)
 
 
 def _fit_scikit(
-    rows: Rows, part: Part, penalties: Sequence[float], config: SolverConfig
+    rows: Rows, part: Part, penalties: Sequence[float], config: SolverConfig, tally: Tally
 ) -> list[Outcome]:
     if not penalties:
         return []
@@ -203,12 +209,15 @@ def _fit_scikit(
             solver="auto" if config.solver == "batched" else config.solver,
             max_iterations=config.max_iterations,
         )
-        return [
-            Outcome(
-                outputs=fit.outputs,
-                converged=fit.converged,
-                iterations=fit.iterations,
-                gap=None,
+        outcomes = []
+        for fit in path:
+            tally.add()
+            outcomes.append(
+                Outcome(
+                    outputs=fit.outputs,
+                    converged=fit.converged,
+                    iterations=fit.iterations,
+                    gap=None,
+                )
             )
-            for fit in path
-        ]
+        return outcomes

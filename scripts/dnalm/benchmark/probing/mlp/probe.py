@@ -22,6 +22,7 @@ from dnalm.benchmark.probing.mlp.rows import SplitRows
 from dnalm.benchmark.probing.mlp.search import (
     STARTUP_TRIALS,
     Trial,
+    count_trials,
     make_networks,
     predict_seconds,
     search,
@@ -32,6 +33,7 @@ from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.devices import find_device
 from dnalm.partial import Partial
+from dnalm.progress import Progress, progress
 
 BORDER_FACTOR = 1.05  # within this factor of an end of its range a choice lies on the border
 
@@ -72,7 +74,8 @@ def mlp_probe(
         number=best["trial"], hyperparameters=_hyperparameters(best), scores=[], spreads=[]
     )
     networks = make_networks([trial], rows, config)
-    for epoch in range(1, best["epochs"] + 1):
+    epochs = range(1, best["epochs"] + 1)
+    for epoch in progress(epochs, "train the chosen one again", "epochs"):
         train_epoch(networks, rows, config, epoch)
     logits = networks.predict(rows.rows(rows.positions([splits.test] * len(splits))))[:, 0]
     outputs = [rows.outputs(own, number, len(splits.test)) for number, own in enumerate(logits)]
@@ -103,29 +106,33 @@ def _search_all(
     left = [name for name in features if name not in found]
     if found:
         log.info("%d of %d feature sets were finished before", len(found), len(features))
-    for number, name in enumerate(left):
-        rows = SplitRows(features[name], splits, kind, device)
-        if number == 0:
-            expected = predict_seconds(rows, config) * len(left) / 60
+    what, trials = f"search {len(left)} feature sets", len(left) * count_trials(config)
+    with Progress(what, "trials", trials) as done:
+        for number, name in enumerate(left):
+            rows = SplitRows(features[name], splits, kind, device)
+            if number == 0:
+                expected = predict_seconds(rows, config) * len(left) / 60
+                log.info(
+                    "%d feature sets of %d splits on %s: about %.1f minutes if no trial is pruned",
+                    len(left),
+                    len(splits),
+                    device,
+                    expected,
+                )
+            started = time.monotonic()
+            found[name] = [
+                _row(trial, metric) for trial in search(rows, config, metric, done.advance)
+            ]
+            states = [row["state"] for row in found[name]]
             log.info(
-                "%d feature sets of %d splits on %s: about %.1f minutes if no trial is pruned",
-                len(left),
-                len(splits),
-                device,
-                expected,
+                "%s: %d trials in %.1f minutes, %d pruned, %d diverged",
+                name,
+                len(states),
+                (time.monotonic() - started) / 60,
+                states.count("pruned"),
+                states.count("diverged"),
             )
-        started = time.monotonic()
-        found[name] = [_row(trial, metric) for trial in search(rows, config, metric)]
-        states = [row["state"] for row in found[name]]
-        log.info(
-            "%s: %d trials in %.1f minutes, %d pruned, %d diverged",
-            name,
-            len(states),
-            (time.monotonic() - started) / 60,
-            states.count("pruned"),
-            states.count("diverged"),
-        )
-        kept.write(name, found[name])
+            kept.write(name, found[name])
     return [{"feature": name, **row} for name in features for row in found[name]]
 
 

@@ -7,7 +7,7 @@ its median rule. Shapes: S splits, T trials, R rows, C classes, labels or target
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +60,17 @@ class Trial:
         return self.scores[self.best - 1], self.spreads[self.best - 1]
 
 
-def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
+def search(
+    rows: SplitRows,
+    config: MlpConfig,
+    metric: str,
+    tick: Callable[[int], object] = lambda trials: None,
+) -> list[Trial]:
     """Return the trials of one feature set, sampled by TPE (seeded) or all points of the grid.
 
     `config.together` trials are drawn at once and those of similar width trained at once. After
     `prune_after` epochs a trial whose best score so far is below the median that earlier trials
-    had by then is pruned.
+    had by then is pruned. `tick` is told how many trials have ended.
     """
     import optuna  # here alone: no other method needs it
 
@@ -110,7 +115,13 @@ def search(rows: SplitRows, config: MlpConfig, metric: str) -> list[Trial]:
             else:
                 study.tell(one, value)
         finished += drawn
+        tick(len(drawn))
     return finished
+
+
+def count_trials(config: MlpConfig) -> int:
+    """Return how many trials `search` makes."""
+    return len(list_points(config)) if config.sampler == "grid" else config.trials
 
 
 def _groups(trials: Sequence[Trial], rows: SplitRows) -> Iterator[list[Trial]]:
@@ -196,7 +207,7 @@ def predict_seconds(rows: SplitRows, config: MlpConfig) -> float:
         activation=config.activations[0],
         learning_rate=config.learning_rate[0],
     )
-    count = len(list_points(config)) if config.sampler == "grid" else config.trials
+    count = count_trials(config)
     drawn = [
         Trial(number=number, hyperparameters=hyperparameters, scores=[], spreads=[])
         for number in range(min(config.together, count))
