@@ -281,6 +281,7 @@ def export(inputs: Inputs, state: State) -> None:
         export_history(state.history, files.history, state.held_out)
         with atomic_path(files.weights) as temporary:
             export_weights(checkpoint, inputs.encoder, temporary)
+        logger.info("%s: trained weights are in %s.", inputs.run.model, files.weights)
     except OSError as error:
         raise InputError(
             f"The trained weights cannot be copied to {files.weights} ({error}); make room, then "
