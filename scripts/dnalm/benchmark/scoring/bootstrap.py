@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from dnalm.benchmark.scoring.metrics import headline
 from dnalm.benchmark.scoring.resampled_metrics import resampled_metric
-from dnalm.benchmark.scoring.results import PREDICTION_COLUMNS, RANKED, prediction_arrays
+from dnalm.benchmark.scoring.results import PREDICTION_COLUMNS, prediction_arrays
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
 
 # Resampled in chunks so that memory stays small on test sets of a hundred thousand rows.
@@ -87,7 +87,8 @@ def read_predictions(path: str | Path, kind: str) -> Predictions:
     Raises InputError when a fold misses a test row or holds one twice, and where probabilities are
     missing that the kind of task is scored by.
     """
-    table = pd.read_parquet(path, columns=None if kind in RANKED else PREDICTION_COLUMNS)
+    row = find_kind(kind)
+    table = pd.read_parquet(path, columns=None if row.ranked else PREDICTION_COLUMNS)
     table = table.sort_values(["fold", "id"], kind="stable")
     folds = table["fold"].nunique()
     ids = table["id"].unique()
@@ -97,10 +98,10 @@ def read_predictions(path: str | Path, kind: str) -> Predictions:
             f"fold predicts every test row once; delete the file and run again."
         )
     labels, predictions, probabilities = prediction_arrays(table, kind)
-    if probabilities is None and kind in RANKED:
+    if probabilities is None and row.ranked:
         raise InputError(
             f"{path}: there are no probabilities, by which a {kind} task is scored "
-            f"({headline(kind)}); delete the file and run again."
+            f"({row.headline}); delete the file and run again."
         )
     shape = (folds, len(ids))
     return Predictions(

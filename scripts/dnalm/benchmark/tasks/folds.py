@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.tasks.labels import CLASSES, label_array, strata
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
+from dnalm.suggestions import check_choice
 
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
@@ -57,10 +58,7 @@ def assign_folds(
     Raises TooFewSequencesError when a class has too few different ones for the splits asked for,
     InputError for an unknown scheme and numbers that do not go with it.
     """
-    if config.scheme not in ("kfold", "shuffle"):
-        raise InputError(
-            f"cross_validation.scheme is {config.scheme!r}; it can be 'kfold' or 'shuffle'."
-        )
+    check_choice("cross_validation.scheme", config.scheme, ("kfold", "shuffle"))
     if config.splits < 2 and config.scheme == "kfold":
         raise InputError(f"cross_validation.splits is {config.splits}; k-fold needs at least 2.")
     by_class = _groups_by_class(sequences, labels)
@@ -175,8 +173,8 @@ def hold_out(table: pd.DataFrame, kind: str, share: float, seed: int) -> pd.Data
     Raises InputError when a class has too few different sequences for that.
     """
     draw = CrossValidationConfig(scheme="shuffle", splits=1, validation_share=share, seed=seed)
-    dealt = strata(label_array(table, kind), kind).tolist()
-    merge = kind not in CLASSES
+    row = find_kind(kind)
+    dealt, merge = row.strata(row.stack(table["label"])).tolist(), not row.one_class
     try:
         held = assign_folds(table["sequence"].tolist(), dealt, draw, merge=merge)
     except TooFewSequencesError as error:
