@@ -32,8 +32,8 @@ def confounding(table: pd.DataFrame, kind: str) -> dict[str, dict[str, Any]]:
         "gc": gc_content(table["sequence"])[:, 0],
         "length": table["sequence"].str.len().to_numpy(dtype=float),
     }
-    row = find_kind(kind)
-    targets, ordered = _targets(row.stack(table["label"]), row)
+    traits = find_kind(kind)
+    targets, ordered = _targets(traits.stack(table["label"]), traits)
     return {
         name: {
             "strength": _strength(value, targets, ordered),

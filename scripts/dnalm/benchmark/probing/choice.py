@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 def metric_of(kind: str, metric: str | None) -> str:
     """Return what picks for a kind of task: `metric` where it has it, else its headline."""
-    row = find_kind(kind)
-    return metric if metric in row.metrics else row.headline
+    traits = find_kind(kind)
+    return metric if metric in traits.metrics else traits.headline
 
 
 def check_features(features: Mapping[str, np.ndarray], rows: int) -> None:
@@ -108,10 +108,11 @@ def score_test_rows(
     table: pd.DataFrame, splits: Splits, kind: str, outputs: Sequence[np.ndarray]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return a result's scores and predictions from every split's outputs [S][test rows, C]."""
-    test, truth, row = table.iloc[splits.test], splits.labels[splits.test], find_kind(kind)
+    test, truth = table.iloc[splits.test], splits.labels[splits.test]
+    traits = find_kind(kind)
     scores, predictions = [], []
     for fold, own in zip(splits.folds, outputs, strict=True):
-        decided = row.decide(own)
+        decided = traits.decide(own)
         scores.append({"fold": fold} | score(truth, decided, own, kind))
-        predictions.append(prediction_rows(test, fold, decided, own if row.ranked else None))
+        predictions.append(prediction_rows(test, fold, decided, own if traits.ranked else None))
     return pd.DataFrame(scores), pd.concat(predictions, ignore_index=True)

@@ -87,8 +87,8 @@ def read_predictions(path: str | Path, kind: str) -> Predictions:
     Raises InputError when a fold misses a test row or holds one twice, and where probabilities are
     missing that the kind of task is scored by.
     """
-    row = find_kind(kind)
-    table = pd.read_parquet(path, columns=None if row.ranked else PREDICTION_COLUMNS)
+    traits = find_kind(kind)
+    table = pd.read_parquet(path, columns=None if traits.ranked else PREDICTION_COLUMNS)
     table = table.sort_values(["fold", "id"], kind="stable")
     folds = table["fold"].nunique()
     ids = table["id"].unique()
@@ -98,10 +98,10 @@ def read_predictions(path: str | Path, kind: str) -> Predictions:
             f"fold predicts every test row once; delete the file and run again."
         )
     labels, predictions, probabilities = prediction_arrays(table, kind)
-    if probabilities is None and row.ranked:
+    if probabilities is None and traits.ranked:
         raise InputError(
             f"{path}: there are no probabilities, by which a {kind} task is scored "
-            f"({row.headline}); delete the file and run again."
+            f"({traits.headline}); delete the file and run again."
         )
     shape = (folds, len(ids))
     return Predictions(

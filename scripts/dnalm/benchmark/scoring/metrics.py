@@ -77,14 +77,14 @@ def single_score(
 
     Raises InputError for a kind of task that is not known and a metric that it does not have.
     """
-    row = find_kind(kind)
-    check_choice(f"the metric of a {kind} task", metric, row.metrics)
-    if row.shape == COLUMNS:
-        return _over_columns(metric, labels, predictions, probabilities, row)
-    if row.shape == BASES:
+    traits = find_kind(kind)
+    check_choice(f"the metric of a {kind} task", metric, traits.metrics)
+    if traits.shape == COLUMNS:
+        return _over_columns(metric, labels, predictions, probabilities, traits)
+    if traits.shape == BASES:
         known = labels != NO_LABEL
         labels, predictions, probabilities = labels[known], predictions[known], probabilities[known]
-    return float(_of_classes(metric, labels, predictions, probabilities, row))
+    return float(_of_classes(metric, labels, predictions, probabilities, traits))
 
 
 def loss(labels: np.ndarray, outputs: np.ndarray, kind: str) -> float:

@@ -27,8 +27,8 @@ def resampled_metric(
     `labels` are those of R rows as `label_array` gives them, `predictions` and `probabilities` as
     in `metrics.score` with the folds before. A draw gives nan where the metric is not defined.
     """
-    row = find_kind(kind)
-    return RESAMPLED[row.headline](labels, probabilities if row.ranked else predictions)
+    traits = find_kind(kind)
+    return RESAMPLED[traits.headline](labels, probabilities if traits.ranked else predictions)
 
 
 def _mean_over_parts(

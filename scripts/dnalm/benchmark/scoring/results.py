@@ -114,14 +114,15 @@ def prediction_arrays(
 
     As `metrics.score` takes them; no probabilities where there are no columns.
     """
-    row, columns = find_kind(kind), [name for name in rows if name.startswith(PROBABILITY)]
+    traits = find_kind(kind)
+    columns = [name for name in rows if name.startswith(PROBABILITY)]
     probabilities = None
-    if columns and row.shape == BASES:
+    if columns and traits.shape == BASES:
         arrays = [pad(rows[name], np.float32, 0.0) for name in columns]
         probabilities = np.stack(arrays, axis=-1)
     elif columns:
         probabilities = rows[columns].to_numpy(np.float32)
-    return row.stack(rows["label"]), row.stack(rows["prediction"]), probabilities
+    return traits.stack(rows["label"]), traits.stack(rows["prediction"]), probabilities
 
 
 def write_result(

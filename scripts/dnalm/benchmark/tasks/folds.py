@@ -173,8 +173,8 @@ def hold_out(table: pd.DataFrame, kind: str, share: float, seed: int) -> pd.Data
     Raises InputError when a class has too few different sequences for that.
     """
     draw = CrossValidationConfig(scheme="shuffle", splits=1, validation_share=share, seed=seed)
-    row = find_kind(kind)
-    dealt, merge = row.strata(row.stack(table["label"])).tolist(), not row.one_class
+    traits = find_kind(kind)
+    dealt, merge = traits.strata(traits.stack(table["label"])).tolist(), not traits.one_class
     try:
         held = assign_folds(table["sequence"].tolist(), dealt, draw, merge=merge)
     except TooFewSequencesError as error:

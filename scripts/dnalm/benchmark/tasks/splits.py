@@ -36,9 +36,9 @@ class Splits:
     """
 
     def __init__(self, table: pd.DataFrame, kind: str) -> None:
-        row = find_kind(kind)
-        self.labels = row.stack(table["label"])
-        if row.shape == COLUMNS:
+        traits = find_kind(kind)
+        self.labels = traits.stack(table["label"])
+        if traits.shape == COLUMNS:
             self.classes = self.labels.shape[1]
         else:
             self.classes = int(self.labels.max(initial=0)) + 1
@@ -64,10 +64,10 @@ class Splits:
             for fold, rows in sorted(members.items())
         ]
         # Of bases two in a row are enough, and of these no split copies the most.
-        looked_at = extremes(self.labels) if row.shape == BASES else self.labels
+        looked_at = extremes(self.labels) if traits.shape == BASES else self.labels
         for one in self._splits:
-            if not row.varying(looked_at[one.training]).any():
-                what = "label" if row.shape == COLUMNS else "class"
+            if not traits.varying(looked_at[one.training]).any():
+                what = "label" if traits.shape == COLUMNS else "class"
                 raise InputError(
                     f"the training part of split {one.fold} holds {len(one.training)} rows of one "
                     f"{what}: give the task more rows or lower `cross_validation.splits`."
