@@ -1,4 +1,4 @@
-"""Scores of several methods on the same test rows, drawn again, and their paired differences.
+"""Bootstrap of scores over test rows, and paired differences between methods.
 
 Letters in shapes: F folds, R test rows, C classes or the like, N bootstrap draws.
 """
@@ -27,7 +27,7 @@ NOT_FOUND = "not found in the pretraining genomes"
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapConfig:
-    """How often test rows are drawn again, from which seed, and the interval's coverage."""
+    """Number of bootstrap draws of the test rows, their seed, and the interval's coverage."""
 
     draws: int
     seed: int
@@ -57,7 +57,7 @@ class Predictions:
 
 @dataclass(frozen=True, kw_only=True)
 class Resampled:
-    """The score of one method on R test rows, mean over folds, and on rows that are drawn again."""
+    """The score of one method on R test rows, mean over folds, and its bootstrap draws."""
 
     score: float
     drawn: np.ndarray  # float64 [N]; nan in a draw in which the score is not defined
@@ -116,7 +116,7 @@ def read_predictions(path: str | Path, kind: str) -> Predictions:
 
 
 def bootstrap(methods: Sequence[Predictions], config: BootstrapConfig) -> list[Resampled]:
-    """Return the score of each method, the first metric of the task's kind, on rows drawn again.
+    """Return the bootstrap of each method's score, the headline of the task's kind.
 
     Every draw takes the same test rows for all methods and folds. It covers the choice of test rows
     only, not other seeds of training. Raises InputError when the methods were not scored on the

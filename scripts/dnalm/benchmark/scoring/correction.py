@@ -1,4 +1,4 @@
-"""p-values of several comparisons, corrected for their number."""
+"""Correction of p-values for multiple comparisons."""
 
 import numpy as np
 from scipy.stats import false_discovery_control

@@ -1,4 +1,4 @@
-"""What fine-tuning minimises for each kind of task, and what its logits mean.
+"""Loss functions and activations in torch, and the scale of regression targets.
 
 Shapes: B batch, N rows, C classes (multilabel: labels, regression: targets), L bases.
 """

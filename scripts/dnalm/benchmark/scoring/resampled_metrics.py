@@ -1,4 +1,4 @@
-"""The first metric of a kind on rows that are drawn again, many draws at a time.
+"""Headline metrics on bootstrap draws of the rows, many draws at a time.
 
 Equal to `dnalm.benchmark.scoring.metrics` on rows repeated as often as they were drawn.
 Shapes: N draws, F folds, R rows, C classes (multilabel: labels, regression: targets), L bases.
@@ -22,7 +22,7 @@ BASES_AT_ONCE = 1 << 22
 def resampled_metric(
     labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray | None, kind: str
 ) -> Resampled:
-    """Return a function of draws that gives `headline(kind)`, averaged over folds.
+    """Return a function of bootstrap draws that gives `headline(kind)`, averaged over folds.
 
     `labels` are those of R rows as `label_array` gives them, `predictions` and `probabilities` as
     in `metrics.score` with the folds before. A draw gives nan where the metric is not defined.

@@ -1,4 +1,4 @@
-"""What a task's files and its table have to be before anything is computed from them."""
+"""Checks of a task's files and of its table, before anything is computed from them."""
 
 import logging
 import re

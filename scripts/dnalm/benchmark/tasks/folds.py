@@ -1,4 +1,4 @@
-"""Splits of a task's training rows into training and validation parts, made once per task."""
+"""Cross-validation folds of a task's training rows, stratified, and test rows held out."""
 
 import heapq
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
 @dataclass(frozen=True, kw_only=True)
 class CrossValidationConfig:
-    """How training rows are split, class by class.
+    """How cross-validation folds are made, stratified by class.
 
     `kfold`: every row is validation in exactly one split; `validation_share` plays no part.
     `shuffle`: independent draws, each with `validation_share` of every class as validation.
@@ -37,7 +37,7 @@ class TooFewSequencesError(InputError):
 
 
 def canonical(sequence: str) -> str:
-    """Return the smaller of an upper-case sequence and its reverse complement."""
+    """Return the canonical form: the smaller of a sequence and its reverse complement."""
     return min(sequence, sequence.translate(COMPLEMENT)[::-1])
 
 
@@ -48,7 +48,7 @@ def assign_folds(
     *,
     merge: bool = False,
 ) -> list[list[int]]:
-    """Return for each row the sorted numbers of the splits in which it is validation.
+    """Return stratified folds: for each row the sorted splits in which it is validation.
 
     Sequences that are equal on either strand always share a split. Every class has the same share
     in each split, as far as groups of equal sequences allow. With `merge` the labels are no classes
@@ -167,7 +167,7 @@ def _draw(
 
 
 def hold_out(table: pd.DataFrame, kind: str, share: float, seed: int) -> pd.DataFrame:
-    """Return the table with `share` of its rows, class by class, as test rows behind the others.
+    """Return the table with a stratified `share` of its rows as test rows, behind the others.
 
     Sequences that are equal on either strand stay together. `table` has sequence, label and split.
     Raises InputError when a class has too few different sequences for that.

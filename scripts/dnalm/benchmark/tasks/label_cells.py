@@ -1,4 +1,4 @@
-"""Labels as numbers from the text of their cells; kind and classes inferred from all of them."""
+"""Labels parsed from the text of their cells; kind and number of classes inferred from them."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""What a task's table holds: rows per class, lengths, repeated rows, the identity of its files."""
+"""Summary of a task's table: rows per class, lengths, duplicates, the identity of its files."""
 
 import logging
 from collections.abc import Mapping, Sequence
