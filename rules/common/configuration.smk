@@ -11,10 +11,10 @@ import sys
 from copy import deepcopy
 from pathlib import Path
 
-import yaml
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
+
 
 
 def find_scripts():
@@ -34,7 +34,8 @@ def find_scripts():
 
 SCRIPTS = find_scripts()
 sys.path.insert(0, str(SCRIPTS))
-from dnalm.configuration import panels, references, resolve, schema, task_sheet, weights
+from dnalm import methods
+from dnalm.configuration import kinds, panels, references, resolve, schema, task_sheet, weights
 from dnalm.download.addresses import address_of
 from dnalm.corpus.splits import assign_splits
 from dnalm.errors import InputError
@@ -75,7 +76,7 @@ def add_tasks():
 def check_configuration():
     """Stop before any job starts, with every error of the configuration in one list."""
     with open(workflow.source_path("../../resources/schemas/config.schema.yaml")) as file:
-        errors = schema.find_schema_errors(config, yaml.safe_load(file))
+        errors = schema.find_schema_errors(config, schema.read_schema(file))
     with open(workflow.source_path("../../resources/published_scores.tsv"), newline="") as file:
         published = csv.DictReader(file, delimiter="\t")
         errors = errors or references.find_reference_errors(config, published)

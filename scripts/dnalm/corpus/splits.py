@@ -1,13 +1,12 @@
 """Train, validation and test splits of a corpus, by contig or by genome."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dnalm.errors import InputError
+from dnalm.suggestions import nearest
 
 SPLITS = ("train", "validation", "test")
-MAX_LISTED = 40  # known names in an error message
 
 
 def assign_splits(
@@ -99,10 +98,4 @@ def _genomes(
 
 
 def _unknown(corpus: str, name: str, entry: str, kind: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(entry, known, n=1)
-    more = f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else ""
-    return (
-        f"corpora.{corpus}.split.{name}: there is no {kind} {entry}"
-        + (f", did you mean {near[0]}?" if near else ";")
-        + f" known are {', '.join(known[:MAX_LISTED])}{more}."
-    )
+    return f"corpora.{corpus}.split.{name}: there is no {kind} {entry}{nearest(entry, known)}"

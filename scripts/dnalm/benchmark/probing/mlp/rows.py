@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from dnalm.benchmark.scoring.objectives import Scale, activate
-from dnalm.benchmark.tasks.labels import CLASSES
+from dnalm.benchmark.tasks.kinds import CROSS_ENTROPY, NUMBER, find_kind
 from dnalm.benchmark.tasks.splits import Splits
 
 
@@ -29,13 +29,14 @@ class SplitRows:
             splits.classes,
             device,
         )
+        self.numbers = find_kind(kind).value == NUMBER
         self.scales: list[Scale] = []
         means, deviations = [], []
         for split in self.splits:
             scaler = StandardScaler().fit(features[split.training].astype(np.float64))
             means.append(scaler.mean_)
             deviations.append(scaler.scale_)
-            if kind == "regression":
+            if self.numbers:
                 self.scales.append(Scale.of(splits.labels[split.training]))
         # Centred on the first split before they are rounded to float32: a mean much larger than the
         # SD would use up the digits.
@@ -43,10 +44,10 @@ class SplitRows:
         self.means = self._tensor(np.stack(means) - means[0])
         self.inverse = self._tensor(1 / np.stack(deviations))
         self.truth = labels = splits.labels
-        if kind == "regression":
+        if self.numbers:
             labels = np.stack([scale.standardise(labels) for scale in self.scales])
         self.labels = torch.from_numpy(labels).to(device)
-        if kind not in CLASSES:
+        if find_kind(kind).loss != CROSS_ENTROPY:
             self.labels = self.labels.to(torch.float32)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
@@ -78,7 +79,7 @@ class SplitRows:
         return (self.values[positions] - self.means[:, None]) * self.inverse[:, None]
 
     def _labels(self, positions: Tensor) -> Tensor:
-        if self.kind == "regression":
+        if self.numbers:
             return self.labels[torch.arange(len(positions), device=self.device)[:, None], positions]
         return self.labels[positions]
 
@@ -92,7 +93,7 @@ class SplitRows:
         Probabilities, or the values of a regression, of the first `count` rows.
         """
         found = activate(logits[:count], self.kind).cpu().numpy()
-        if self.kind == "regression":
+        if self.numbers:
             return self.scales[split].restore(found)
         return found
 

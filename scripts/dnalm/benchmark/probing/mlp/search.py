@@ -24,7 +24,7 @@ from dnalm.benchmark.probing.mlp.search_space import (
     suggest,
 )
 from dnalm.benchmark.scoring.metrics import single_score
-from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.kinds import find_kind
 
 STARTUP_TRIALS = 10  # trials before one may be pruned or the sampler learns from the others
 MAX_WEIGHTS = 1 << 28  # trained at once, 1 GiB in float32; more trials than that take turns
@@ -191,9 +191,8 @@ def _score(
     rows: SplitRows, logits: torch.Tensor, split: int, positions: np.ndarray, metric: str
 ) -> float:
     outputs = rows.outputs(logits, split, len(positions))
-    return single_score(
-        metric, rows.truth[positions], decide(outputs, rows.kind), outputs, rows.kind
-    )
+    decided = find_kind(rows.kind).decide(outputs)
+    return single_score(metric, rows.truth[positions], decided, outputs, rows.kind)
 
 
 def predict_seconds(rows: SplitRows, config: MlpConfig) -> float:
