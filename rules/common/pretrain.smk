@@ -18,6 +18,12 @@ def get_operation(wildcards):
     return {**operation, "scratch": config["scratch"]}
 
 
+def get_operations(wildcards):
+    """Return {model: its operation.json}, which names no model."""
+    models = workflow.pathvars.apply("<results>/models")
+    return {model: f"{models}/{model}/operation.json" for model in PRETRAINED}
+
+
 def get_training_threads(wildcards):
     """Return the cores of all processes; with `auto`, on GPUs, the profile sets the number."""
     operation = get_operation(wildcards)
