@@ -55,6 +55,7 @@ rule summarise_pretraining:
     conda:
         "../envs/report.yaml"
     params:
+        histories=get_histories,
         identities=get_identities,
         title=lookup("report/title", within=config),
     script:

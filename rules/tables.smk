@@ -91,6 +91,8 @@ rule make_tables:
     conda:
         "../envs/report.yaml"
     params:
+        results=get_result_files,
+        files=get_named_files,
         identities=get_identities,
         bootstrap=lookup("report/bootstrap", within=config),
         correction=lookup("report/correction", within=config),

@@ -1,6 +1,6 @@
 """The audits of a run's tasks as tables: rows that resemble others, and what models have read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -32,26 +32,27 @@ COLUMNS = {
 
 
 def audits_table(
-    audits: Sequence[Mapping[str, Any]], identities: Identities, locations: Sequence[str]
+    audits: Mapping[str, Mapping[str, Any]], locations: Mapping[tuple[str, str], str]
 ) -> pd.DataFrame:
     """Return one row per task from its audit: related rows, confounding, shared contigs.
 
+    `audits` are by task, `locations` the files by corpus and task.
     Contigs are those that the task's rows name; of others, those on which they were found in the
     genomes of a corpus (`contigs_from`), of several corpora the one that holds most.
     """
     found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for where, path in zip(identities.locations, locations, strict=True):
+    for (corpus, task), path in locations.items():
         shared = _located(pd.read_parquet(path, columns=["id", "genome", "contig"]))
-        known = found.get(where["task"])
+        known = found.get(task)
         if shared and (known is None or _placed(shared) > _placed(known[1])):
-            found[where["task"]] = (where["corpus"], shared)
+            found[task] = (corpus, shared)
     rows = []
-    for audit in audits:
+    for task, audit in audits.items():
         own = audit["contigs"]
-        source, shared = (FROM_SOURCE, own) if own else found.get(audit["task"], ("", None))
+        source, shared = (FROM_SOURCE, own) if own else found.get(task, ("", None))
         rows.append(
             {
-                "task": audit["task"],
+                "task": task,
                 **{f"{split}_rows": audit["rows"][split] for split in ("train", "test")},
                 **{f"{where}_{name}": audit[where][name] for where in COUNTED for name in RELATED},
                 "other_labels": audit["other_labels"],
@@ -71,26 +72,29 @@ def audits_table(
 
 
 def exposure_table(
-    identities: Identities, locations: Sequence[str], corpora: Mapping[str, str | None]
+    identities: Identities,
+    locations: Mapping[tuple[str, str], str],
+    corpora: Mapping[str, str | None],
 ) -> pd.DataFrame:
     """Return for each task and corpus how many test rows lie where its models were pretrained.
 
-    `corpora` names each model's corpus; models that are not trained are left out.
+    `locations` are the files by corpus and task; `corpora` names each model's corpus; models that
+    are not trained are left out.
     """
     rows = []
-    for where, path in zip(identities.locations, locations, strict=True):
+    for (corpus, task), path in locations.items():
         table = pd.read_parquet(path)
         table = table[table["id"].str.startswith("test.")]
         masks = region_masks(table["id"].to_numpy(), table)
         models = [
             model
-            for model, corpus in corpora.items()
-            if corpus == where["corpus"] and identities.untrained_of(model) is None
+            for model, own in corpora.items()
+            if own == corpus and identities.untrained_of(model) is None
         ]
         rows.append(
             {
-                "task": where["task"],
-                "corpus": where["corpus"],
+                "task": task,
+                "corpus": corpus,
                 "models": ", ".join(models),
                 "rows": len(table),
                 **{name: int(masks[region].sum()) for name, region in EXPOSURE.items()},

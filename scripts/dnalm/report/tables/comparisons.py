@@ -101,22 +101,20 @@ def _pairs(
 def lift_table(
     results: Sequence[Record],
     identities: Identities,
-    locations: Sequence[str],
-    corpora: Mapping[str, str],
+    locations: Mapping[tuple[str, str], str],
+    corpora: Mapping[str, str | None],
     config: BootstrapConfig,
 ) -> pd.DataFrame:
     """Return trained − untrained by where the test rows lie in the pretraining genomes.
 
-    `locations` are the files named by `identities.locations`; `corpora` names each model's. Numbers
-    of fewer than `FEW_ROWS` rows are nan.
+    `locations` are the files by corpus and task; `corpora` names each model's. Numbers of fewer
+    than `FEW_ROWS` rows are nan.
     """
     pairs = [pair for *pair, against in _pairs(results, identities) if against == "untrained"]
     rows = []
-    for where, path in zip(identities.locations, locations, strict=True):
+    for (corpus, task), path in locations.items():
         own = [
-            pair
-            for pair in pairs
-            if (corpora.get(pair[0].model), pair[0].task) == (where["corpus"], where["task"])
+            pair for pair in pairs if (corpora.get(pair[0].model), pair[0].task) == (corpus, task)
         ]
         if not own:
             continue
@@ -126,7 +124,7 @@ def lift_table(
             if mask.any():
                 drawn = bootstrap([method.select(mask) for method in methods], config)
                 rows += [
-                    _lift_row(result, where["corpus"], region, subtract(*two, config.level))
+                    _lift_row(result, corpus, region, subtract(*two, config.level))
                     for (result, _), *two in zip(own, drawn[::2], drawn[1::2], strict=True)
                 ]
     return pd.DataFrame(rows, columns=COLUMNS["lift"])

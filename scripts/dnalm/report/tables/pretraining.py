@@ -34,9 +34,9 @@ COLUMNS = {
 
 
 def pretraining_tables(
-    runs: Sequence[Mapping[str, Any]],
-    histories: Sequence[str],
-    corpora: Sequence[Mapping[str, Any]],
+    runs: Mapping[str, Mapping[str, Any]],
+    histories: Mapping[str, str],
+    corpora: Mapping[str, Mapping[str, Any]],
     published: Mapping[str, float],
     identities: Identities,
 ) -> dict[str, pd.DataFrame]:
@@ -45,10 +45,10 @@ def pretraining_tables(
     held_out: losses (nats) and accuracies at <mask> positions of each measurement, of all windows
     of a split (group '', with the medians over windows) and by group of genomes. progress: the
     rates of each row of a history. training: one row per model.
-    `runs`, `histories` are those of the pretrained models in their order, `corpora` the manifests
-    by which an epoch is known, `published` the accuracies of `read_reconstruction`.
+    `runs` and `histories` are those of the pretrained models by name, `corpora` the manifests by
+    which an epoch is known, `published` the accuracies of `read_reconstruction`.
     """
-    lines = {run["model"]: read_history(path) for run, path in zip(runs, histories, strict=True)}
+    lines = {model: read_history(histories[model]) for model in runs}
     rates = [
         {"model": model, **{key: line.get(key) for key in ("step", "tokens", *RATES)}}
         | {"mfu": (line["mfu"] or {}).get("value")}
@@ -62,11 +62,11 @@ def pretraining_tables(
         for line in rows
         for row in _measured(model, line, identities.groups)
     ]
-    epochs = {corpus["name"]: corpus["splits"]["train"]["tokens"] for corpus in corpora}
+    epochs = {name: manifest["splits"]["train"]["tokens"] for name, manifest in corpora.items()}
     training = []
-    for run in runs:
-        row = _training(run, lines[run["model"]], epochs)
-        name = identities.published_model(run["model"]) or ""
+    for model, run in runs.items():
+        row = _training(run, lines[model], epochs)
+        name = identities.published_model(model) or ""
         row |= {
             "selected": run["pretrain"]["masking"]["selected"],
             "published_as": name,

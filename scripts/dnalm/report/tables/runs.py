@@ -39,19 +39,21 @@ COLUMNS = {
 
 
 def models_table(
-    runs: Sequence[dict[str, Any]],
+    runs: Mapping[str, dict[str, Any]],
     curves: pd.DataFrame,
     results: Sequence[Record],
     identities: Identities,
 ) -> pd.DataFrame:
     """Return one row per model: its size, how far it was trained, its last held-out losses.
 
-    Losses and accuracies are those at <mask> positions, in nats; unigram as in `curves_table`.
+    `runs` are the contents of the models' run.json by name; models that were trained here come
+    first, then those whose weights were given, then the untrained ones. Losses and accuracies are
+    those at <mask> positions, in nats; unigram as in `curves_table`.
     """
     weights = {r.model: r.summary.get("weights_sha256") for r in results if not r.is_baseline}
     rows = []
-    for run in runs:
-        name, encoder = run["model"], run["encoder"]
+    for name in sorted(runs, key=lambda name: _place(name, runs, identities)):
+        run, encoder = runs[name], runs[name]["encoder"]
         own = curves[curves["model"] == name]
         row = {
             **{key: encoder[key] for key in ("layers", "width", "heads", "max_tokens")},
@@ -75,15 +77,22 @@ def models_table(
     return pd.DataFrame(rows, columns=COLUMNS["models"])
 
 
-def curves_table(histories: Sequence[str], identities: Identities) -> pd.DataFrame:
+def _place(
+    model: str, runs: Mapping[str, dict[str, Any]], identities: Identities
+) -> tuple[bool, bool]:
+    return identities.untrained_of(model) is not None, not runs[model].get("corpus")
+
+
+def curves_table(histories: Mapping[str, str]) -> pd.DataFrame:
     """Return losses (nats) and accuracies per step, split and kind of position.
 
-    Splits are train, validation, test (after the last step only) and unigram, the baseline that
-    knows only how often each k-mer occurs, on the validation windows at <mask> positions. A model
-    whose weights were given has no history and no rows here.
+    `histories` is the history.jsonl of each model that was trained here; a model whose weights were
+    given has none and no rows here. Splits are train, validation, test (after the last step only)
+    and unigram, the baseline that knows only how often each k-mer occurs, on the validation windows
+    at <mask> positions.
     """
     rows = []
-    for model, path in zip(identities.histories, histories, strict=True):
+    for model, path in histories.items():
         for line in read_history(path):
             for split, prefix in PREFIXES.items():
                 for positions in POSITIONS:
@@ -99,26 +108,29 @@ def curves_table(histories: Sequence[str], identities: Identities) -> pd.DataFra
 
 
 def tasks_table(
-    summaries: Sequence[dict[str, Any]], identities: Identities, locations: Sequence[str]
+    tasks: Mapping[str, dict[str, Any]],
+    identities: Identities,
+    locations: Mapping[tuple[str, str], str],
 ) -> pd.DataFrame:
-    """Return one row per task from its JSON: row counts, duplicates, hashes.
+    """Return one row per task: row counts, duplicates, hashes.
 
+    `tasks` are the contents of the tasks' JSON by name, `locations` the files by corpus and task.
     Of rows found in a genome, `test_rows_overlapping` counts test rows that share a base with a
     training row, `train_rows_overlapping_fold` training rows that share one with a training row of
     another fold; missing when no genome was searched. Of several corpora the one in whose genomes
-    most rows were found is taken. `locations` as in `lift_table`.
+    most rows were found is taken.
     """
     overlaps: dict[str, dict[str, int]] = {}
-    for where, path in zip(identities.locations, locations, strict=True):
-        counts, known = _overlaps(pd.read_parquet(path)), overlaps.get(where["task"])
+    for (_, name), path in locations.items():
+        counts, known = _overlaps(pd.read_parquet(path)), overlaps.get(name)
         if known is None or _located(counts) > _located(known):
-            overlaps[where["task"]] = counts
+            overlaps[name] = counts
     rows = []
-    for task in summaries:
+    for name, task in tasks.items():
         published = task.get("published_rows") or {}
         rows.append(
             {
-                "task": task["name"],
+                "task": name,
                 "kind": task["kind"],
                 "classes": task["classes"],
                 **{f"{split}_rows": task["rows"][split] for split in ("train", "test")},
@@ -127,10 +139,10 @@ def tasks_table(
                 "median_length": task["lengths"]["median"],
                 "longest": task["lengths"]["max"],
                 **{f"duplicates_{where}": n for where, n in task["duplicates"].items()},
-                **overlaps.get(task["name"], {}),
+                **overlaps.get(name, {}),
                 "iupac_replaced": task["iupac_replaced"],
-                "pooling": identities.pooling(task["name"]),
-                "published_as": identities.published_task(task["name"]),
+                "pooling": identities.pooling(name),
+                "published_as": identities.published_task(name),
                 **{f"published_{split}_rows": n for split, n in published.items()},
                 "shuffled_labels": task["shuffled_labels"],
                 "simulated": task["simulated"],

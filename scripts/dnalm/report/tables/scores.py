@@ -46,7 +46,7 @@ def scores_table(results: Sequence[Record]) -> pd.DataFrame:
 
 def summary_table(
     results: Sequence[Record],
-    tasks: Sequence[dict[str, Any]],
+    tasks: Mapping[str, dict[str, Any]],
     published: pd.DataFrame,
     identities: Identities,
     draws: Mapping[tuple[str, str, str], Draws],
@@ -55,11 +55,10 @@ def summary_table(
     """Return mean and SD (n − 1) over folds, what validation chose, and the published value.
 
     Intervals of coverage `level` are those of `draws` over test rows, on all of them and on the
-    clean ones. `tasks` are the contents of the tasks' JSON files. `metric` is the one by which
+    clean ones. `tasks` are the contents of the tasks' JSON by name. `metric` is the one by which
     methods are compared on the task, `score_mean` and `score_sd` are its; every metric has columns
     of its own.
     """
-    facts = {task["name"]: task for task in tasks}
     at = COLUMNS["summary"].index("score_sd") + 1
     metrics = list_metrics({result.kind for result in results})
     parts = [f"{metric}_{part}" for metric in metrics for part in ("mean", "sd")]
@@ -84,9 +83,9 @@ def summary_table(
             method=identities.adapter(result.method),
             model=identities.published_model(result.model),
             trained=not result.is_baseline and identities.untrained_of(result.model) is None,
-            rows=facts[result.task]["rows"],
-            published_rows=facts[result.task].get("published_rows"),
-            other=other_rows(facts[result.task]),
+            rows=tasks[result.task]["rows"],
+            published_rows=tasks[result.task].get("published_rows"),
+            other=other_rows(tasks[result.task]),
         )
         rows.append(row | beside)
     return pd.DataFrame(rows, columns=columns)

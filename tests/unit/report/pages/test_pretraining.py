@@ -54,17 +54,18 @@ HISTORY = [
 @pytest.fixture
 def make_tables(tmp_path):
     def make(published=None, **histories):
-        runs, paths = [], []
+        runs, paths = {}, {}
         for model, rows in histories.items():
             path = tmp_path / f"{model}.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-            runs.append({"model": model, "corpus": "all", "pretrain": PRETRAIN})
-            paths.append(str(path))
+            runs[model] = {"model": model, "corpus": "all", "pretrain": PRETRAIN}
+            paths[model] = str(path)
         corpus = {"name": "all", "splits": {"train": {"tokens": 500}}}
         models = {model: {"published_as": "NT", "untrained_of": None} for model in histories}
-        names = {"tasks": {}, "histories": list(histories), "locations": [], "groups": GROUPS}
-        identities = Identities(models=models, **names)
-        return pretraining_tables(runs, paths, [corpus], published or {}, identities)
+        names = dict.fromkeys(("baselines", "genomes", "corpora", "panels"), ())
+        names |= {key: {} for key in ("tasks", "methods", "species")}
+        identities = Identities(models=models, groups=GROUPS, **names)
+        return pretraining_tables(runs, paths, {"all": corpus}, published or {}, identities)
 
     return make
 
