@@ -1,4 +1,18 @@
-"""Which results a run consists of, and what their names mean."""
+"""Which results a run consists of, what their names mean, and the tables made of them."""
+
+from dnalm.report.tables.catalogue import BENCHMARK, PRETRAINING
+
+
+def get_table_outputs(tables):
+    """Return the files of some tables of the catalogue, by name, each with its caption."""
+    return {
+        table.name: report(
+            f"<results>/tables/{table.name}.tsv",
+            caption=f"../resources/captions/{table.name}.rst",
+            category="Tables",
+        )
+        for table in tables
+    }
 
 
 def get_result_files(wildcards):

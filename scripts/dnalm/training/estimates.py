@@ -128,7 +128,8 @@ def write_estimates(
     """Write a table of the runs that these files describe, in the order of `operations`.
 
     `operations` is the operation.json of each model, which does not name it, `corpora` are the
-    settings of each corpus. Of a corpus `windows`, `k` and `max_tokens` count; neither it nor a genome needs to be there.
+    settings of each corpus. Of these `windows`, `k` and `max_tokens` count; neither a corpus nor a
+    genome needs to be there.
     """
     rows, by_name = [], {run.model: run for run in map(Run.read, runs)}
     for model, operation in operations.items():

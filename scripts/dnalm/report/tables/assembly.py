@@ -22,8 +22,7 @@ def make_tables(
     identities: Identities,
     statistics: Statistics,
 ) -> dict[str, pd.DataFrame]:
-    """Return the tables scores, summary, layers, comparisons, lift, audits, exposure, curves,
-    genomes, corpora, groups, kmers, panels, haplotypes, models and tasks."""
+    """Return the tables of `catalogue.BENCHMARK` by name."""
     curves = curves_table(sources.histories)
     corpora = {model: run.get("corpus") for model, run in sources.runs.items()}
     draws = draw_results(results, sources.audit_rows, statistics)

@@ -8,6 +8,7 @@ import pandas as pd
 from dnalm.benchmark.audit.contigs import share_contigs
 from dnalm.benchmark.audit.levels import RELATIONS
 from dnalm.benchmark.scoring.bootstrap import HELD_OUT, NO_SPLIT, NOT_FOUND, USED, region_masks
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Identities
 
 FROM_SOURCE = "the task"  # its rows say themselves where they were cut
@@ -18,16 +19,6 @@ EXPOSURE = {
     "on_held_out": HELD_OUT,
     "on_neither": NO_SPLIT,
     "nowhere": NOT_FOUND,
-}
-COLUMNS = {
-    "audits": [
-        *["task", "train_rows", "test_rows"],
-        *[f"{where}_{relation}" for where in COUNTED for relation in RELATED],
-        *["other_labels", "gc_strength", "length_strength"],
-        *["repeats_not_followed", "too_short"],
-        *["contigs_from", "train_placed", "test_placed", "shared_contigs", "test_rows_shared"],
-    ],
-    "exposure": ["task", "corpus", "models", "rows", *EXPOSURE],
 }
 
 
@@ -66,7 +57,7 @@ def audits_table(
                 **({} if shared is None else _contigs(shared)),
             }
         )
-    table = pd.DataFrame(rows, columns=COLUMNS["audits"])
+    table = pd.DataFrame(rows, columns=list_columns("audits"))
     counts = ["too_short", "train_placed", "test_placed", "shared_contigs", "test_rows_shared"]
     return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task", ignore_index=True)
 
@@ -100,7 +91,7 @@ def exposure_table(
                 **{name: int(masks[region].sum()) for name, region in EXPOSURE.items()},
             }
         )
-    table = pd.DataFrame(rows, columns=COLUMNS["exposure"])
+    table = pd.DataFrame(rows, columns=list_columns("exposure"))
     return table.sort_values(["task", "corpus"], ignore_index=True)
 
 

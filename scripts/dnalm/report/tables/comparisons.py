@@ -18,21 +18,9 @@ from dnalm.benchmark.scoring.bootstrap import (
     verdict,
 )
 from dnalm.benchmark.scoring.correction import adjust
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.draws import Draws, Statistics
 from dnalm.report.tables.records import Identities, Record
-
-COLUMNS = {
-    "comparisons": [
-        *["method", "model", "task", "against", "reference_method", "reference", "metric", "score"],
-        *["reference_score", "difference", "low", "high", "p_value", "p_adjusted", "rows"],
-        "verdict",
-    ],
-    "lift": [
-        *["method", "model", "task", "corpus", "region", "rows", "metric", "score"],
-        *["untrained_score", "lift", "low", "high"],
-    ],
-}
-
 
 FEW_ROWS = 20  # of fewer test rows no score is given: an interval over two says nothing
 
@@ -69,7 +57,7 @@ def comparisons_table(
                 "rows": found.rows,
             }
         )
-    table = pd.DataFrame(rows, columns=COLUMNS["comparisons"])
+    table = pd.DataFrame(rows, columns=list_columns("comparisons"))
     for _, own in table.groupby("against"):
         adjusted = adjust(own["p_value"].to_numpy(np.float64), statistics.correction)
         table.loc[own.index, "p_adjusted"] = adjusted
@@ -127,7 +115,7 @@ def lift_table(
                     _lift_row(result, corpus, region, subtract(*two, config.level))
                     for (result, _), *two in zip(own, drawn[::2], drawn[1::2], strict=True)
                 ]
-    return pd.DataFrame(rows, columns=COLUMNS["lift"])
+    return pd.DataFrame(rows, columns=list_columns("lift"))
 
 
 def _lift_row(result: Record, corpus: str, region: str, found: Difference) -> dict[str, Any]:

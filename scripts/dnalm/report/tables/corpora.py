@@ -9,24 +9,11 @@ import pandas as pd
 
 from dnalm.errors import InputError
 from dnalm.genome.kmers import ALPHABET
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Identities
 
 NAMES = 12
 LETTERS = ["bases", "n", "soft_masked"]
-COLUMNS = {
-    "genomes": [
-        *["genome", "species", "group", "accession", "source", "bases", "contigs", "n"],
-        *["soft_masked", "iupac", "sha256", "simulated", "corpora"],
-    ],
-    "corpora": [
-        *["corpus", "genomes", "k", "vocabulary", "window_tokens", "split", "windows"],
-        *["contigs", "bases", "tokens", "evaluated", "tail_bases", "held_out", "simulated"],
-        *["genome_count", "window_length", "window_stride", "start_max"],
-        *["short_contigs", "short_bases", "panel", "draw"],
-    ],
-    "groups": ["corpus", "group", "genome_count", *LETTERS],
-    "kmers": ["corpus", "kmer", "count"],
-}
 
 
 def genomes_table(
@@ -52,7 +39,7 @@ def genomes_table(
         }
         for name, facts in genomes.items()
     ]
-    return pd.DataFrame(rows, columns=COLUMNS["genomes"])
+    return pd.DataFrame(rows, columns=list_columns("genomes"))
 
 
 def corpora_table(corpora: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
@@ -93,7 +80,7 @@ def corpora_table(corpora: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
                     "held_out": held_out,
                 }
             )
-    return pd.DataFrame(rows, columns=COLUMNS["corpora"]).astype({"evaluated": "Int64"})
+    return pd.DataFrame(rows, columns=list_columns("corpora")).astype({"evaluated": "Int64"})
 
 
 def groups_table(
@@ -115,7 +102,7 @@ def groups_table(
         for corpus, manifest in corpora.items()
         for name in _names(manifest)
     ]
-    table = pd.DataFrame(rows, columns=COLUMNS["groups"])
+    table = pd.DataFrame(rows, columns=list_columns("groups"))
     sums = table.groupby(["corpus", "group"], sort=False, as_index=False).sum()
     order = {corpus: i for i, corpus in enumerate(corpora)}
     keys = {
@@ -124,7 +111,7 @@ def groups_table(
         "size": sums["bases"],
     }
     ordered = sums.assign(**keys).sort_values(list(keys), ascending=[True, True, False])
-    return ordered[COLUMNS["groups"]].reset_index(drop=True)
+    return ordered[list_columns("groups")].reset_index(drop=True)
 
 
 def kmers_table(
@@ -146,7 +133,7 @@ def kmers_table(
                 f"delete the file and run again to have it rebuilt."
             )
         tables.append(pd.DataFrame({"corpus": corpus, "kmer": words, "count": counts}))
-    return pd.concat(tables) if tables else pd.DataFrame(columns=COLUMNS["kmers"])
+    return pd.concat(tables) if tables else pd.DataFrame(columns=list_columns("kmers"))
 
 
 def _names(manifest: Mapping[str, Any]) -> list[str]:

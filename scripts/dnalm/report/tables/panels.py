@@ -6,16 +6,13 @@ from typing import Any
 import pandas as pd
 
 from dnalm.errors import InputError
+from dnalm.report.tables.catalogue import list_columns
 
 KINDS = {"snvs": "SNVs", "insertions": "insertions", "deletions": "deletions", "others": "others"}
 SAMPLE_COLUMNS = ["sample", "population", "superpopulation", "haplotype", *KINDS]
 TEXT = ["sample", "population", "superpopulation"]
 IGNORED = "ignored: "
 COUNTS = ["samples", "haplotypes", "records", "variants", "alleles", "store_bytes"]
-COLUMNS = {
-    "panels": ["panel", "genome", "contigs", *COUNTS],
-    "haplotypes": ["panel", *SAMPLE_COLUMNS],
-}
 
 
 def panels_table(panels: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
@@ -36,8 +33,7 @@ def panels_table(panels: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
         }
         for panel, facts in panels.items()
     ]
-    columns = [*COLUMNS["panels"], *(f"{IGNORED}{reason}" for reason in reasons)]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list_columns("panels", reason=reasons))
 
 
 def haplotypes_table(panel_samples: Mapping[str, str]) -> pd.DataFrame:
@@ -57,8 +53,8 @@ def haplotypes_table(panel_samples: Mapping[str, str]) -> pd.DataFrame:
                 f"delete the file and run again to have it rebuilt."
             )
         tables.append(table[SAMPLE_COLUMNS].assign(panel=panel))
-    table = pd.concat(tables) if tables else pd.DataFrame(columns=COLUMNS["haplotypes"])
-    return table[COLUMNS["haplotypes"]]
+    table = pd.concat(tables) if tables else pd.DataFrame(columns=list_columns("haplotypes"))
+    return table[list_columns("haplotypes")]
 
 
 def spread_of(haplotypes: pd.DataFrame, part: str) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Identities
 from dnalm.training.history import read_history
 
@@ -17,20 +18,6 @@ MEDIANS = [
 # All windows; genomes without a group where others have one. Neither is a name that a user gives.
 EVERY, NO_GROUP = "", "(no group)"
 RATES = ["lr", "gradient_norm", "tokens_per_second", "data_wait_share"]
-COLUMNS = {
-    "held_out": [
-        *["model", "step", "tokens", "split", "group", "genomes", "windows", "masked"],
-        *MEANS,
-        *MEDIANS,
-    ],
-    "progress": ["model", "step", "tokens", *RATES, "mfu"],
-    "training": [
-        *["model", "corpus", "steps", "tokens", "epochs", "device", "processes"],
-        *["tokens_per_second", "device_hours", "mfu", "mfu_denominator", "peak_memory_bytes"],
-        *["data_wait_share", "skipped_steps", "thin_windows"],
-        *["selected", "published_as", "published_accuracy"],
-    ],
-}
 
 
 def pretraining_tables(
@@ -40,7 +27,7 @@ def pretraining_tables(
     published: Mapping[str, float],
     identities: Identities,
 ) -> dict[str, pd.DataFrame]:
-    """Return the tables held_out, progress and training.
+    """Return the tables of `catalogue.PRETRAINING` by name.
 
     held_out: losses (nats) and accuracies at <mask> positions of each measurement, of all windows
     of a split (group '', with the medians over windows) and by group of genomes. progress: the
@@ -74,9 +61,9 @@ def pretraining_tables(
         }
         training.append(row)
     return {
-        "held_out": pd.DataFrame(held_out, columns=COLUMNS["held_out"]),
-        "progress": pd.DataFrame(rates, columns=COLUMNS["progress"]),
-        "training": pd.DataFrame(training, columns=COLUMNS["training"]),
+        "held_out": pd.DataFrame(held_out, columns=list_columns("held_out")),
+        "progress": pd.DataFrame(rates, columns=list_columns("progress")),
+        "training": pd.DataFrame(training, columns=list_columns("training")),
     }
 
 

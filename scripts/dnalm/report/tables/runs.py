@@ -8,6 +8,7 @@ import pandas as pd
 
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import count_parameters
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Identities, Record
 from dnalm.training.history import read_history
 
@@ -17,25 +18,6 @@ OVERLAPS = [
     *["train_rows_located", "test_rows_located", "test_rows_overlapping"],
     "train_rows_overlapping_fold",
 ]
-
-COLUMNS = {
-    "models": [
-        *["model", "untrained_of", "published_as", "corpus", "parameters", "layers", "width"],
-        *["heads", "positions", "feed_forward", "initialisation", "max_tokens"],
-        *["steps", "training_tokens"],
-        *["validation_loss", "validation_accuracy", "unigram_loss", "unigram_accuracy"],
-        *["test_loss", "test_accuracy", "weights_sha256", "source", "licence"],
-    ],
-    "curves": ["model", "step", "tokens", "split", "positions", "loss", "accuracy"],
-    "tasks": [
-        *["task", "kind", "classes", "train_rows", "test_rows", "train_classes", "test_classes"],
-        *["shortest", "median_length", "longest", "duplicates_within_train"],
-        *["duplicates_within_test", "duplicates_across", *OVERLAPS],
-        *["iupac_replaced", "pooling", "published_as"],
-        *["published_train_rows", "published_test_rows", "shuffled_labels", "simulated"],
-        *["sources", "sources_sha256", "sha256"],
-    ],
-}
 
 
 def models_table(
@@ -74,7 +56,7 @@ def models_table(
             for value in ("loss", "accuracy"):
                 row[f"{split}_{value}"] = at_mask[value].iloc[-1] if len(at_mask) else None
         rows.append(row)
-    return pd.DataFrame(rows, columns=COLUMNS["models"])
+    return pd.DataFrame(rows, columns=list_columns("models"))
 
 
 def _place(
@@ -103,7 +85,7 @@ def curves_table(histories: Mapping[str, str]) -> pd.DataFrame:
                     rows.append((model, line["step"], line["tokens"], split, positions, *values))
             values = [line.get(f"validation_unigram_{value}") for value in ("loss", "accuracy")]
             rows.append((model, line["step"], line["tokens"], "unigram", "mask", *values))
-    table = pd.DataFrame(rows, columns=COLUMNS["curves"])
+    table = pd.DataFrame(rows, columns=list_columns("curves"))
     return table.dropna(subset=["loss", "accuracy"], how="all").reset_index(drop=True)
 
 
@@ -151,7 +133,7 @@ def tasks_table(
                 "sha256": task["sha256"],
             }
         )
-    table = pd.DataFrame(rows, columns=COLUMNS["tasks"])
+    table = pd.DataFrame(rows, columns=list_columns("tasks"))
     counts = ["published_train_rows", "published_test_rows", *OVERLAPS]
     return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task")
 

@@ -7,24 +7,10 @@ import pandas as pd
 
 from dnalm.benchmark.probing.choice import rank
 from dnalm.benchmark.scoring.metrics import METRICS, METRICS_BY_KIND
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.draws import Draws
 from dnalm.report.tables.published_scores import other_rows, published_beside
 from dnalm.report.tables.records import Identities, Record
-
-COLUMNS = {
-    "scores": ["method", "model", "task", "fold"],  # and the metrics
-    "summary": [
-        *["method", "model", "task", "kind", "n", "metric", "score_mean", "score_sd"],
-        *["low", "high", "rows", "leaking_share", "clean_rows"],
-        *["clean_score", "clean_low", "clean_high", "chosen", "edge", "not_converged", "seconds"],
-        *["published", "published_sd", "published_model", "published_method"],
-        *["published_data_set", "comparable", "reason"],
-    ],
-    "layers": [
-        *["method", "model", "task", "feature", "layer", "penalty"],
-        *["metric", "validation_score", "validation_score_sd", "chosen", "embeddings"],
-    ],
-}
 
 
 def list_metrics(kinds: Collection[str]) -> list[str]:
@@ -35,7 +21,7 @@ def list_metrics(kinds: Collection[str]) -> list[str]:
 
 def scores_table(results: Sequence[Record]) -> pd.DataFrame:
     """Return the test scores of every fold; a metric that a task's kind has not is missing."""
-    columns = [*COLUMNS["scores"], *list_metrics({result.kind for result in results})]
+    columns = list_columns("scores", metric=list_metrics({result.kind for result in results}))
     rows = [
         {"method": r.method, "model": r.model, "task": r.task, **row}
         for r in results
@@ -59,10 +45,7 @@ def summary_table(
     methods are compared on the task, `score_mean` and `score_sd` are its; every metric has columns
     of its own.
     """
-    at = COLUMNS["summary"].index("score_sd") + 1
-    metrics = list_metrics({result.kind for result in results})
-    parts = [f"{metric}_{part}" for metric in metrics for part in ("mean", "sd")]
-    columns = [*COLUMNS["summary"][:at], *parts, *COLUMNS["summary"][at:]]
+    columns = list_columns("summary", metric=list_metrics({result.kind for result in results}))
     rows = []
     for result in results:
         row = {"method": result.method, "model": result.model, "task": result.task}
@@ -137,7 +120,7 @@ def layers_table(results: Sequence[Record]) -> pd.DataFrame:
                     "embeddings": _embeddings(result.summary.get("embeddings")),
                 }
             )
-    return pd.DataFrame(rows, columns=COLUMNS["layers"]).astype({"layer": "Int64"})
+    return pd.DataFrame(rows, columns=list_columns("layers")).astype({"layer": "Int64"})
 
 
 def _embeddings(made: Mapping[str, str] | None) -> str:

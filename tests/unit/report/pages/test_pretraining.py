@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from dnalm.report.pages.pretraining import groups_grid, guessed_grid, make_pretraining_page
+from dnalm.report.tables.catalogue import PRETRAINING
 from dnalm.report.tables.pretraining import last_measured, pretraining_tables
 from dnalm.report.tables.published_scores import read_reconstruction
 from dnalm.report.tables.records import Identities
@@ -111,6 +112,7 @@ def test_the_published_accuracy_stands_beside_ours(make_tables, tmp_path):
 
 def test_the_page_shows_every_model_group_and_quantity(make_tables):
     tables = make_tables(one=HISTORY, two=HISTORY[:2])
+    assert list(tables) == [table.name for table in PRETRAINING]
     page = make_pretraining_page(tables, title="A title", note="")
     for text in ("A title: pretraining", "Bacteria", "989 TFLOP/s each", "+1.750"):
         assert text in page
