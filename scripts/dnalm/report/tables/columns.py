@@ -56,7 +56,7 @@ MEANINGS = {
     # Layers.
     "feature": (TEXT, "feature set: `layer.<i>`, or k of k-mer counts and the like"),
     "layer": ("index", "number of the layer, missing for other features"),
-    "penalty": ("inverse strength C", "best penalty of the feature set, missing for networks"),
+    "penalty": ("inverse strength C", "best penalty of the feature set, missing for MLP probes"),
     "validation_score": (SCORE, "mean score on validation rows over splits"),
     "validation_score_sd": (SCORE, "its standard deviation over splits (n − 1)"),
     "embeddings": (TEXT, "strands, precision and type of the embeddings that were read"),

@@ -1,4 +1,4 @@
-"""Methods compared in pairs on the same test rows: on all of them, and by where these lie."""
+"""Paired bootstrap differences of methods on the same test rows, on all and by region."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.draws import Draws, Statistics
 from dnalm.report.tables.records import Identities, Record
 
-FEW_ROWS = 20  # of fewer test rows no score is given: an interval over two says nothing
+MIN_ROWS = 20  # of fewer test rows no score is given: an interval over two says nothing
 
 
 def comparisons_table(
@@ -31,7 +31,7 @@ def comparisons_table(
     draws: Mapping[tuple[str, str, str], Draws],
     statistics: Statistics,
 ) -> pd.DataFrame:
-    """Return each trained model against its untrained self, k-mer counts and the other ones.
+    """Return paired differences of trained models from untrained ones, k-mers and each other.
 
     p-values are corrected for all comparisons of one sort, `against`, over tasks and methods; the
     verdict is that of the corrected ones. Intervals are not corrected.
@@ -93,10 +93,10 @@ def lift_table(
     corpora: Mapping[str, str | None],
     config: BootstrapConfig,
 ) -> pd.DataFrame:
-    """Return trained − untrained by where the test rows lie in the pretraining genomes.
+    """Return paired differences, trained − untrained, by region of the pretraining genomes.
 
     `locations` are the files by corpus and task; `corpora` names each model's. Numbers of fewer
-    than `FEW_ROWS` rows are nan.
+    than `MIN_ROWS` rows are nan.
     """
     pairs = [pair for *pair, against in _pairs(results, identities) if against == "untrained"]
     rows = []
@@ -134,5 +134,5 @@ def _lift_row(result: Record, corpus: str, region: str, found: Difference) -> di
         "region": region,
         "rows": found.rows,
         "metric": result.metric,
-        **(values if found.rows >= FEW_ROWS else dict.fromkeys(values, math.nan)),
+        **(values if found.rows >= MIN_ROWS else dict.fromkeys(values, math.nan)),
     }

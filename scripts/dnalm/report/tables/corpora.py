@@ -12,8 +12,8 @@ from dnalm.genome.kmers import ALPHABET
 from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Identities
 
-NAMES = 12
-LETTERS = ["bases", "n", "soft_masked"]
+MAX_LISTED = 12
+BASE_COUNTS = ["bases", "n", "soft_masked"]
 
 
 def genomes_table(
@@ -97,7 +97,7 @@ def groups_table(
             "corpus": corpus,
             "group": identities.groups.get(name, ""),
             "genome_count": 1,
-            **{key: genomes[name][key] for key in LETTERS},
+            **{key: genomes[name][key] for key in BASE_COUNTS},
         }
         for corpus, manifest in corpora.items()
         for name in _names(manifest)
@@ -151,7 +151,7 @@ def _contigs(manifest: Mapping[str, Any], split: str) -> Iterator[tuple[str, dic
 
 
 def _some(names: Sequence[str]) -> str:
-    """Return the names in words, the first NAMES of a long list."""
+    """Return the names in words, the first MAX_LISTED of a long list."""
     names = list(dict.fromkeys(names))
-    more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
-    return ", ".join(names[:NAMES]) + more
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more

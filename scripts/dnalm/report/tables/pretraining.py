@@ -16,7 +16,7 @@ MEDIANS = [
     *["unigram_window_accuracy", "unigram_window_perplexity"],
 ]
 # All windows; genomes without a group where others have one. Neither is a name that a user gives.
-EVERY, NO_GROUP = "", "(no group)"
+ALL_WINDOWS, NO_GROUP = "", "(no group)"
 RATES = ["lr", "gradient_norm", "tokens_per_second", "data_wait_share"]
 
 
@@ -86,7 +86,7 @@ def _measured(
         whole |= {key: line[f"{split}_{key}"] for key in ("unigram_loss", "unigram_accuracy")}
         yield {
             **place,
-            "group": EVERY,
+            "group": ALL_WINDOWS,
             **_sums(list(genomes.values())),
             **whole,
             **{key: line.get(f"{split}_{key}") for key in MEDIANS},

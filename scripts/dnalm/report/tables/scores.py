@@ -112,7 +112,7 @@ def layers_table(results: Sequence[Record]) -> pd.DataFrame:
                     "task": result.task,
                     "feature": row["feature"],
                     "layer": _layer(row["feature"]),
-                    "penalty": row.get("penalty", float("nan")),  # networks have none
+                    "penalty": row.get("penalty", float("nan")),  # MLP probes have none
                     "metric": metric,
                     "validation_score": row[mean],
                     "validation_score_sd": row[f"validation_{metric}_sd"],

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from dnalm.report.pages.corpus_card import LISTED, card_figures, corpus_cards
+from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
 from dnalm.report.pages.grids import large, length
 from dnalm.report.tables.files import read_tables, write_tables
 
@@ -113,10 +113,10 @@ def test_groups_are_drawn_and_few_genomes_listed(run, tmp_path):
 
 
 def test_many_genomes_are_listed_by_group_only(run, tmp_path):
-    add_genomes(run, LISTED, ["Fungi"])
+    add_genomes(run, MAX_LISTED_GENOMES, ["Fungi"])
     card = only(run, tmp_path)
     assert card.genomes is None
-    assert card.genome_count == str(LISTED + 1)
+    assert card.genome_count == str(MAX_LISTED_GENOMES + 1)
     assert [line[0] for line in card.groups.rows] == ["Fungi", "no group given"]
 
 

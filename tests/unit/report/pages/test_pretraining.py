@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from dnalm.report.pages.pretraining import groups_grid, guessed_grid, make_pretraining_page
+from dnalm.report.pages.pretraining import accuracy_grid, groups_grid, make_pretraining_page
 from dnalm.report.tables.catalogue import PRETRAINING
 from dnalm.report.tables.pretraining import last_measured, pretraining_tables
 from dnalm.report.tables.published_scores import read_reconstruction
@@ -104,7 +104,7 @@ def test_the_published_accuracy_stands_beside_ours(make_tables, tmp_path):
     published = read_reconstruction(path)
     assert published == {"NT": 0.202}
     tables = make_tables(published, one=HISTORY)
-    grid = guessed_grid(last_measured(tables["held_out"]), tables["training"])
+    grid = accuracy_grid(last_measured(tables["held_out"]), tables["training"])
     assert grid.rows[0][0] == "one"
     assert grid.rows[0][-1] == "20.2%"
     assert "40%" in grid.rows[0]

@@ -130,7 +130,7 @@ def test_lift_is_given_for_each_region_with_its_rows(shared_tables):
 
 
 def test_of_a_few_rows_no_lift_is_given(shared_run, monkeypatch):
-    monkeypatch.setattr("dnalm.report.tables.comparisons.FEW_ROWS", 100)
+    monkeypatch.setattr("dnalm.report.tables.comparisons.MIN_ROWS", 100)
     lift = shared_run.tables()["lift"]
     assert (lift["rows"] < 100).sum() == 3
     for name in ("score", "untrained_score", "lift", "low", "high"):
