@@ -60,7 +60,8 @@ rule estimate_models:
     conda:
         "../envs/torch.yaml"
     params:
-        corpora=[resolve.resolve_corpus(config, get_corpus(model), []) for model in PRETRAINED],
+        operations=get_operations,
+        corpora={corpus: resolve.resolve_corpus(config, corpus, []) for corpus in CORPORA},
     script:
         "../scripts/estimate_models.py"
 

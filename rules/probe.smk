@@ -31,7 +31,7 @@ rule probe_task:
 
 
 rule probe_mlp:
-    """Train small networks on every layer, choose one on validation, score the test set."""
+    """Train MLP probes on every layer, choose one on validation, score the test set."""
     input:
         embeddings="<results>/embeddings/{model}/{task}.safetensors",
         table="<results>/tasks/{task}.parquet",

@@ -36,21 +36,7 @@ rule summarise_pretraining:
         corpora=expand("<results>/corpora/{corpus}/manifest.json", corpus=CORPORA),
         published=workflow.source_path("../resources/published_scores.tsv"),
     output:
-        held_out=report(
-            "<results>/tables/held_out.tsv",
-            caption="../resources/captions/held_out.rst",
-            category="Tables",
-        ),
-        progress=report(
-            "<results>/tables/progress.tsv",
-            caption="../resources/captions/progress.rst",
-            category="Tables",
-        ),
-        training=report(
-            "<results>/tables/training.tsv",
-            caption="../resources/captions/training.rst",
-            category="Tables",
-        ),
+        **get_table_outputs(PRETRAINING),
         page=report(
             "<results>/pretrain_summary.html",
             caption="../resources/captions/pretrain_summary.rst",
@@ -63,6 +49,7 @@ rule summarise_pretraining:
     conda:
         "../envs/report.yaml"
     params:
+        histories=get_histories,
         identities=get_identities,
         title=lookup("report/title", within=config),
     script:

@@ -26,7 +26,7 @@ rule report:
 
 
 rule pretrain_summary:
-    """Curves, hidden tokens guessed, speed and memory of the pretrained models; no benchmark."""
+    """Curves, masked-token accuracy, speed and memory of the pretrained models; no benchmark."""
     input:
         "<results>/pretrain_summary.html",
 

@@ -6,7 +6,7 @@ from dnalm.training.estimates import write_estimates
 with job(snakemake.log[0]):
     write_estimates(
         snakemake.input.runs,
-        snakemake.input.operations,
+        snakemake.params.operations,
         snakemake.params.corpora,
         snakemake.output[0],
     )

@@ -16,7 +16,6 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
 
-
 def find_scripts():
     """Return the folder of our scripts, with the library in it.
 

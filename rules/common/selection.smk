@@ -74,9 +74,7 @@ except InputError as error:
 BENCHMARKED = dict.fromkeys(
     config["models"][model]["corpus"] for model in MODELS if model in PRETRAINED
 )
-LOCATED = [
-    (corpus, task) for corpus in BENCHMARKED for task in TASKS if config["run"]["locate_tasks"]
-]
+LOCATED = TASKS if config["run"]["locate_tasks"] else []
 FINETUNE_PARTS = range(
     min(config["finetune"]["jobs_per_task"], config["cross_validation"]["splits"])
 )

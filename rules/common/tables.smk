@@ -1,47 +1,107 @@
-"""Which results a run consists of, and what their names mean."""
+"""Which results a run consists of, what their names mean, and the tables made of them."""
+
+from dnalm.report.tables.catalogue import BENCHMARK, PRETRAINING
 
 
-def get_panel(corpus):
-    """Return the panel whose haplotypes a corpus reads, None for most."""
-    return (config["corpora"][corpus].get("haplotypes") or {}).get("panel")
+def get_table_outputs(tables):
+    """Return the files of some tables of the catalogue, by name, each with its caption."""
+    return {
+        table.name: report(
+            f"<results>/tables/{table.name}.tsv",
+            caption=f"../resources/captions/{table.name}.rst",
+            category="Tables",
+        )
+        for table in tables
+    }
+
+
+def list_results(results):
+    """Return the files of each result in the folder `results`; its summary says what it is of."""
+    flat = [
+        *expand("{probe}/{model}/{task}", probe=PROBES, model=PROBED, task=POOLED),
+        *expand("baselines/{baseline}/{task}", baseline=BASELINES, task=POOLED),
+    ]
+    nested = expand(
+        "finetunes/{method}/{model}/{task}/", method=FINETUNES, model=MODELS, task=TASKS
+    )
+    return [
+        {
+            "scores": f"{results}/{path}.tsv",
+            "summary": f"{results}/{path}.json",
+            "predictions": f"{results}/{path}.predictions.parquet",
+        }
+        for path in flat
+    ] + [
+        {
+            "scores": f"{results}/{path}scores.tsv",
+            "summary": f"{results}/{path}summary.json",
+            "predictions": f"{results}/{path}predictions.parquet",
+        }
+        for path in nested
+    ]
+
+
+def list_histories(results):
+    """Return {model: its history}: the rows of a history, an output of training, name no model."""
+    return {model: f"{results}/models/{model}/history.jsonl" for model in PRETRAINED}
+
+
+def get_histories(wildcards):
+    return list_histories(get_place("<results>"))
+
+
+def get_result_files(wildcards):
+    return list_results(get_place("<results>"))
+
+
+def list_named_files(results):
+    """Return, by name, the files that cannot say what they are of, or did not say it once.
+
+    An array has no room for a name, training reads the k-mer counts, and Parquet files of older
+    results lack theirs: none of these is worth being made again.
+    """
+    return {
+        "audit_rows": {task: f"{results}/audits/{task}.rows.parquet" for task in TASKS},
+        "kmer_counts": {
+            corpus: f"{results}/corpora/{corpus}/kmer_counts.npy" for corpus in CORPORA
+        },
+        "panel_samples": {panel: f"{results}/haplotypes/{panel}/samples.tsv" for panel in PANELS},
+        "histories": list_histories(results),
+        "locations": {
+            corpus: {task: f"{results}/locations/{corpus}/{task}.parquet" for task in LOCATED}
+            for corpus in BENCHMARKED
+        },
+    }
+
+
+def get_named_files(wildcards):
+    return list_named_files(get_place("<results>"))
 
 
 def get_results(wildcards):
-    """Return every result of the run, by the names that make_tables.py reads."""
-    probes = expand("{probe}/{model}/{task}", probe=PROBES, model=PROBED, task=POOLED)
-    baselines = expand("baselines/{baseline}/{task}", baseline=BASELINES, task=POOLED)
-    flat = [f"<results>/{path}" for path in (*probes, *baselines)]
-    nested = expand(
-        "<results>/finetunes/{method}/{model}/{task}", method=FINETUNES, model=MODELS, task=TASKS
-    )
-    panels = dict.fromkeys(filter(None, map(get_panel, CORPORA)))
+    """Return every result of the run: the JSON files that say what they are of, and all others."""
+    named = list_named_files("<results>")
+    located = named.pop("locations")
     return {
-        "scores": [f"{path}.tsv" for path in flat] + [f"{path}/scores.tsv" for path in nested],
-        "summaries": [f"{path}.json" for path in flat]
-        + [f"{path}/summary.json" for path in nested],
-        "predictions": [f"{path}.predictions.parquet" for path in flat]
-        + [f"{path}/predictions.parquet" for path in nested],
         "tasks": expand("<results>/tasks/{task}.json", task=TASKS),
         "audits": expand("<results>/audits/{task}.json", task=TASKS),
-        "audit_rows": expand("<results>/audits/{task}.rows.parquet", task=TASKS),
         "genomes": expand("<results>/genomes/{genome}/manifest.json", genome=GENOMES),
         "corpora": expand("<results>/corpora/{corpus}/manifest.json", corpus=CORPORA),
-        "kmer_counts": expand("<results>/corpora/{corpus}/kmer_counts.npy", corpus=CORPORA),
-        "panels": expand("<results>/haplotypes/{panel}/manifest.json", panel=panels),
-        "panel_samples": expand("<results>/haplotypes/{panel}/samples.tsv", panel=panels),
+        "panels": expand("<results>/haplotypes/{panel}/manifest.json", panel=PANELS),
         "runs": expand(
             "<results>/models/{model}/run.json", model=[*PRETRAINED, *IMPORTED, *UNTRAINED]
         ),
-        "histories": expand("<results>/models/{model}/history.jsonl", model=PRETRAINED),
-        "locations": [f"<results>/locations/{corpus}/{task}.parquet" for corpus, task in LOCATED],
+        "results": [path for files in list_results("<results>") for path in files.values()],
+        "locations": [path for files in located.values() for path in files.values()],
+        **{kind: list(files.values()) for kind, files in named.items()},
     }
 
 
 def get_identities(wildcards):
-    """Return what the names in the results mean, which no result file says."""
+    """Return what the names in the results mean, which no result file says, and their order."""
     models = {
         model: {"published_as": config["models"][model].get("published_as"), "untrained_of": None}
-        for model in [*PRETRAINED, *IMPORTED]
+        for model in [*MODELS, *config["run"]["pretrain_only"]]
     }
     for model in UNTRAINED:
         trained = model.removesuffix(resolve.UNTRAINED)
@@ -63,6 +123,8 @@ def get_identities(wildcards):
         },
         "species": {name: row["species"] for name, row in GENOMES.items() if row.get("species")},
         "groups": {name: row["group"] for name, row in GENOMES.items() if row.get("group")},
-        "histories": PRETRAINED,
-        "locations": [{"corpus": corpus, "task": task} for corpus, task in LOCATED],
+        "baselines": BASELINES,
+        "genomes": list(GENOMES),
+        "corpora": list(CORPORA),
+        "panels": PANELS,
     }

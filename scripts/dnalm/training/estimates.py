@@ -2,7 +2,7 @@
 
 import csv
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,20 +123,24 @@ def _estimate(
 
 
 def write_estimates(
-    runs: Sequence[str | Path],
-    operations: Sequence[str | Path],
-    corpora: Sequence[Mapping[str, Any]],
+    runs: Iterable[str | Path],
+    operations: Mapping[str, str | Path],
+    corpora: Mapping[str, Mapping[str, Any]],
     path: str | Path,
 ) -> None:
-    """Write the estimates of several runs as a TSV table, each run with the corpus of its place.
+    """Write a table of the runs that these files describe, in the order of `operations`.
 
-    Of a corpus `windows`, `k` and `max_tokens` count; neither it nor a genome needs to be there.
+    `operations` is the operation.json of each model, which does not name it, `corpora` are the
+    settings of each corpus. Of these `windows`, `k` and `max_tokens` count; neither a corpus nor a
+    genome needs to be there.
     """
-    rows = []
-    for run, operation, corpus in zip(runs, operations, corpora, strict=True):
+    rows, by_name = [], {run.model: run for run in map(Run.read, runs)}
+    for model, operation in operations.items():
+        run = by_name[model]
+        corpus = corpora[run.corpus]
         rule = WindowRule(**corpus["windows"])
         tokens = tokens_per_window(rule, corpus["k"], corpus["max_tokens"])
-        rows += estimate_run(Run.read(run), Operation.read(operation), tokens)
+        rows += estimate_run(run, Operation.read(operation), tokens)
     columns = dict.fromkeys(key for row in rows for key in row)
     with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
         table = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")

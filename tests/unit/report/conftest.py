@@ -12,10 +12,13 @@ from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.benchmark.scoring.metrics import score
 from dnalm.benchmark.scoring.results import Result, prediction_rows, write_result
 from dnalm.benchmark.tasks.kinds import find_kind
-from dnalm.report.tables.assembly import Sources, make_tables
+from dnalm.files import write_json
+from dnalm.parquet import write_parquet
+from dnalm.report.tables.assembly import make_tables
 from dnalm.report.tables.draws import Statistics
 from dnalm.report.tables.published_scores import read_published
 from dnalm.report.tables.records import Identities, read_results
+from dnalm.report.tables.sources import read_sources
 
 PUBLISHED = Path(__file__).parents[3] / "resources" / "published_scores.tsv"
 STATISTICS = Statistics(
@@ -43,25 +46,23 @@ ENCODER = {
 
 @dataclass
 class Run:
-    """Files of a run, as the inputs of make_tables name them."""
+    """Contents and files of a run, planted one by one."""
 
     folder: Path
-    scores: list = field(default_factory=list)
-    summaries: list = field(default_factory=list)
-    predictions: list = field(default_factory=list)
+    results: list = field(default_factory=list)
     tasks: dict = field(default_factory=dict)
     genomes: list = field(default_factory=list)
     corpora: list = field(default_factory=list)
-    kmer_counts: list = field(default_factory=list)
+    kmer_counts: dict = field(default_factory=dict)
     panels: list = field(default_factory=list)
-    panel_samples: list = field(default_factory=list)
+    panel_samples: dict = field(default_factory=dict)
     groups: dict = field(default_factory=dict)
     runs: list = field(default_factory=list)
-    histories: list = field(default_factory=list)
-    locations: list = field(default_factory=list)
+    histories: dict = field(default_factory=dict)
+    locations: dict = field(default_factory=dict)
     models: dict = field(default_factory=dict)
     names: dict = field(default_factory=dict)
-    located: list = field(default_factory=list)
+    baselines: list = field(default_factory=list)
     methods: dict = field(default_factory=dict)
     audits: dict = field(default_factory=dict)
 
@@ -144,17 +145,17 @@ class Run:
             not_converged=0,
         )
         write_result(result, identity, **paths)
-        self.scores.append(paths["scores"])
-        self.summaries.append(paths["summary"])
-        self.predictions.append(paths["predictions"])
+        self.results.append(paths)
+        if kind == "baseline" and model not in self.baselines:
+            self.baselines.append(model)
 
-    def add_model(self, name, published_as=None, untrained_of=None, history=None):
+    def add_model(self, name, published_as=None, untrained_of=None, history=None, corpus="toy"):
         self.models[name] = {"published_as": published_as, "untrained_of": untrained_of}
-        self.runs.append({"model": name, "encoder": ENCODER, "corpus": "toy"})
+        self.runs.append({"model": name, "encoder": ENCODER, "corpus": corpus})
         if history:
             path = self.folder / f"{name}.history.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in history))
-            self.histories.append((name, str(path)))
+            self.histories[name] = str(path)
 
     def add_corpus(self, simulated=True):
         genome = {"name": "toygenome", "accession": None, "source": "simulated", "sha256": "d" * 64}
@@ -181,16 +182,15 @@ class Run:
             }
         )
 
-    def add_counts(self, k, counts=None):
-        """Plant the k-mer counts of the next corpus; all 10 if not given."""
-        path = self.folder / f"{len(self.kmer_counts)}.kmer_counts.npy"
+    def add_counts(self, k, counts=None, corpus="toy"):
+        """Plant the k-mer counts of a corpus; all 10 if not given."""
+        path = self.folder / f"{corpus}.kmer_counts.npy"
         np.save(path, np.full(4**k, 10) if counts is None else np.asarray(counts, dtype=np.int64))
-        self.kmer_counts.append(str(path))
+        self.kmer_counts[corpus] = str(path)
 
     def set_k(self, k):
         """Make the only corpus one of k-mers of another length."""
         self.corpora[0]["k"] = k
-        self.kmer_counts.clear()
         self.add_counts(k)
 
     def add_panel(self, name, samples, ignored=None):
@@ -207,7 +207,7 @@ class Run:
         columns += ["snvs", "insertions", "deletions", "others"]
         path = self.folder / f"{name}.samples.tsv"
         pd.DataFrame(rows, columns=columns).to_csv(path, sep="\t", index=False)
-        self.panel_samples.append(str(path))
+        self.panel_samples[name] = str(path)
         facts = {"records": 900, "variants": 800, "alleles": 2000, "store_bytes": 3000}
         facts |= {"ignored": {"breakend": 100} if ignored is None else ignored}
         contig = facts | {"vcf_contig": "1", "seconds": 1.0}
@@ -215,7 +215,7 @@ class Run:
         self.panels.append(facts | {"samples": len(samples), "haplotypes": len(rows)})
         self.corpora[0]["haplotypes"] = {"panel": name, "draw": "random"}
 
-    def add_locations(self, task, places, overlaps, train=0, other_fold=0):
+    def add_locations(self, task, places, overlaps, train=0, other_fold=0, corpus="toy"):
         """Plant where test rows lie: a part of the corpus, "unsplit" (found on a contig of none)
         or None (found nowhere); `train` training rows were found too, the first `other_fold` of
         them beside one of another fold."""
@@ -235,10 +235,9 @@ class Run:
         )
         table["overlaps_other_fold"] = np.arange(len(table)) - tests < other_fold
         table.loc[: tests - 1, "overlaps_other_fold"] = False
-        path = self.folder / f"{task}.locations.parquet"
-        table.to_parquet(path)
-        self.locations.append(str(path))
-        self.located.append({"corpus": "toy", "task": task})
+        path = self.folder / f"{corpus}.{task}.locations.parquet"
+        write_parquet(table, path, {"corpus": corpus, "task": task})
+        self.locations.setdefault(corpus, {})[task] = str(path)
 
     def add_audit(self, task, relations=None, contigs=None, other_labels=0, repeats=0, too_short=0):
         """Plant the relations of test rows to training rows; none if not given."""
@@ -247,7 +246,8 @@ class Run:
         ids = [f"test.{i}" for i in range(tests)] + ["train.0"]
         path = self.folder / f"{task}.rows.parquet"
         rows = pd.DataFrame({"id": ids, "relation": [*relations, "identical"]})
-        rows.assign(partner=None, overlap=0, identity=0.0, strand=None).to_parquet(path)
+        rows = rows.assign(partner=None, overlap=0, identity=0.0, strand=None)
+        write_parquet(rows, path, {"task": task})
         related = ("identical", "near", "overlap")
         others = dict.fromkeys(related, 0)
         strengths = {"gc": 0.25, "length": 0.125}
@@ -270,33 +270,50 @@ class Run:
         return Identities(
             models=self.models,
             tasks=self.names,
-            histories=[name for name, _ in self.histories],
-            locations=self.located,
+            baselines=self.baselines,
+            genomes=[genome["name"] for genome in self.genomes],
+            corpora=[corpus["name"] for corpus in self.corpora],
+            panels=[panel["panel"] for panel in self.panels],
             methods=self.methods,
             species={genome["name"]: "Homo exemplaris" for genome in self.genomes},
             groups=self.groups,
         )
 
-    def tables(self, statistics=STATISTICS):
+    def list_files(self):
+        """Write the contents as JSON and return the paths of each kind."""
         for task in self.tasks.keys() - self.audits.keys():
             self.add_audit(task)
-        audits = [self.audits[task] for task in self.tasks]
-        sources = Sources(
-            tasks=list(self.tasks.values()),
-            audits=[summary for summary, _ in audits],
-            audit_rows=[path for _, path in audits],
-            genomes=self.genomes,
-            corpora=self.corpora,
-            kmer_counts=self.kmer_counts,
-            panels=self.panels,
-            panel_samples=self.panel_samples,
-            runs=self.runs,
-            histories=[path for _, path in self.histories],
-            locations=self.locations,
+        contents = {
+            "tasks": list(self.tasks.values()),
+            "audits": [self.audits[task][0] for task in self.tasks],
+            **{kind: getattr(self, kind) for kind in ("genomes", "corpora", "panels", "runs")},
+        }
+        files = {}
+        for kind, values in contents.items():
+            files[kind] = [str(self.folder / f"{kind}-{i}.json") for i in range(len(values))]
+            for path, value in zip(files[kind], values, strict=True):
+                write_json(path, value)
+        return files
+
+    def name_files(self):
+        """Return the files that rules name."""
+        return {
+            "audit_rows": {task: path for task, (_, path) in self.audits.items()},
+            "kmer_counts": self.kmer_counts,
+            "panel_samples": self.panel_samples,
+            "histories": self.histories,
+            "locations": self.locations,
+        }
+
+    def tables(self, statistics=STATISTICS):
+        listed, identities = self.list_files(), self.identities()
+        return make_tables(
+            read_results(self.results, identities),
+            read_sources(listed, self.name_files(), identities),
+            read_published(PUBLISHED),
+            identities,
+            statistics,
         )
-        results = read_results(self.scores, self.summaries, self.predictions)
-        published = read_published(PUBLISHED)
-        return make_tables(results, sources, published, self.identities(), statistics)
 
 
 def history(steps=60, every=10):

@@ -147,8 +147,9 @@ def test_all_models_of_the_paper_are_tabulated_without_a_genome(tmp_path):
         write_settings(paths[name][0], resolve_run(CONFIG, name))
         operation = CONFIG["operation"] | model.get("operation", {})
         write_settings(paths[name][1], operation | {"scratch": None})
-    runs, operations = zip(*paths.values(), strict=True)
-    corpora = [resolve_corpus(CONFIG, CONFIG["models"][name]["corpus"], []) for name in MODELS]
+    operations = {name: operation for name, (_, operation) in paths.items()}
+    corpora = {name: resolve_corpus(CONFIG, name, []) for name in CONFIG["corpora"]}
+    runs = [paths[name][0] for name in reversed(MODELS)]  # each says itself whose it is
     write_estimates(runs, operations, corpora, tmp_path / "estimates.tsv")
     with open(tmp_path / "estimates.tsv", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))

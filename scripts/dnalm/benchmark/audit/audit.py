@@ -20,6 +20,7 @@ from dnalm.benchmark.audit.near_duplicates import TEST_SIDE, NearDuplicateConfig
 from dnalm.benchmark.audit.relations import COLUMNS, Relations
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.files import atomic_path, write_json
+from dnalm.parquet import write_parquet
 
 ROW_COLUMNS = ["id", *COLUMNS]
 PAIR_COLUMNS = ["first", "second", "relation", "overlap", "identity"]
@@ -99,12 +100,11 @@ def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
 def write_audit(
     audit: Audit, task: Mapping[str, Any], *, summary: str, rows: str, pairs: str
 ) -> None:
-    """Write rows as Parquet, pairs as TSV and, last, the summary as JSON.
+    """Write rows as Parquet, which names the task, pairs as TSV and, last, the summary as JSON.
 
     `task` is the content of the task's JSON, of which name and sha256 are kept.
     """
-    with atomic_path(rows) as temporary:
-        audit.rows.to_parquet(temporary, index=False)
+    write_parquet(audit.rows, rows, {"task": task["name"]})
     with atomic_path(pairs) as temporary:
         audit.pairs.to_csv(temporary, sep="\t", index=False, float_format="%.4f")
     write_json(summary, {"task": task["name"], "task_sha256": task["sha256"], **audit.summary})

@@ -13,11 +13,13 @@ import pandas as pd
 from dnalm.benchmark.tasks.kinds import BASES, find_kind
 from dnalm.benchmark.tasks.labels import pad
 from dnalm.files import atomic_path, sha256_of, write_json
+from dnalm.parquet import write_parquet
 from dnalm.partial import discard
 
 PREDICTION_COLUMNS = ["id", "fold", "label", "prediction"]
 PROBABILITY = "probability."  # columns of predictions, one per class or label
 
+RESULT_NAMES = ("method", "model", "baseline", "task")
 log = logging.getLogger(__name__)
 
 
@@ -77,6 +79,14 @@ def identify(
         "weights_sha256": names.get("weights_sha256"),
         **made,
     }
+
+
+def result_names(identity: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names of a result, from its summary or the first part of it.
+
+    They are method, task and model or baseline, as far as they are given.
+    """
+    return {key: identity[key] for key in RESULT_NAMES if identity.get(key)}
 
 
 def prediction_rows(
@@ -139,17 +149,18 @@ def write_result(
 ) -> None:
     """Write a result: scores as TSV, predictions as Parquet, and, last, the summary as JSON.
 
-    Then the folder `partial`, whose finished parts nobody needs any more, is removed, and the one
-    that it shares with those of other tasks if nothing else is in it.
+    The metadata of the predictions hold `result_names`. Then the folder `partial`, whose finished
+    parts nobody needs any more, is removed, and the one that it shares with those of other tasks if
+    nothing else is in it.
     """
     with atomic_path(scores) as temporary:
         result.scores[score_columns(identity["kind"])].to_csv(
             temporary, sep="\t", index=False, na_rep="nan"
         )
-    with atomic_path(predictions) as temporary:
-        ranked = find_kind(identity["kind"]).ranked
-        kept = [c for c in result.predictions if ranked and c.startswith(PROBABILITY)]
-        result.predictions[[*PREDICTION_COLUMNS, *kept]].to_parquet(temporary, index=False)
+    ranked = find_kind(identity["kind"]).ranked
+    kept = [c for c in result.predictions if ranked and c.startswith(PROBABILITY)]
+    rows = result.predictions[[*PREDICTION_COLUMNS, *kept]]
+    write_parquet(rows, predictions, result_names(identity))
     write_json(
         summary,
         identity

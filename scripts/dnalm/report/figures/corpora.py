@@ -12,7 +12,7 @@ from dnalm.report.tables.kmer_spectrum import Spectrum, histogram_of
 PLAIN, CPG = "#0072B2", "#D55E00"
 BAR_PIXELS = 26
 LABEL_ROOM = 1.3  # the shares stand right of the bars
-SHORT_RANGE = 3  # decades; on a longer axis only whole ones are labelled
+MAX_DECADES_WITH_THIRDS = 3  # decades; on a longer axis only whole ones are labelled
 WITHOUT, WITH = "without CG", "with CG"
 SPACED = "replace(format(datum.value, '~s'), regexp('([kMGT])'), ' $1')"
 COUNTS = f"datum.value < 1e4 ? format(datum.value, ',') : {SPACED}"
@@ -135,6 +135,6 @@ def _bounds(steps: pd.DataFrame) -> zip:
 def _ticks(low: float, high: float) -> list[float]:
     """Return the labelled counts of a log axis: whole decades, thirds too where there are few."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    factors = (1, 3) if last - first <= SHORT_RANGE + 1 else (1,)
+    factors = (1, 3) if last - first <= MAX_DECADES_WITH_THIRDS + 1 else (1,)
     ticks = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
     return [tick for tick in ticks if low <= tick <= high]

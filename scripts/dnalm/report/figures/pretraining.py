@@ -8,11 +8,11 @@ import pandas as pd
 
 from dnalm.report.figures.chart import INK, MUTED, finish
 from dnalm.report.method_names import MODEL_COLOURS, OTHER_GREY
-from dnalm.report.tables.pretraining import EVERY
+from dnalm.report.tables.pretraining import ALL_WINDOWS
 
-POINTS = 400
-FAR_APART = 20  # runs whose lengths differ more than this are drawn on a logarithmic axis
-NATS = "Nats per hidden token"
+MAX_POINTS = 400
+MIN_RATIO_FOR_LOGS = 20  # runs whose lengths differ more than this are drawn on a logarithmic axis
+NATS = "Nats per masked token"
 
 
 def colours_of(names: Sequence[str]) -> dict[str, str]:
@@ -23,7 +23,7 @@ def colours_of(names: Sequence[str]) -> dict[str, str]:
 
 def losses_figure(held_out: pd.DataFrame, note: str) -> dict[str, Any]:
     """Draw the validation loss of all runs, and what k-mer frequencies alone leave (dashed)."""
-    data = held_out[(held_out["split"] == "validation") & (held_out["group"] == EVERY)]
+    data = held_out[(held_out["split"] == "validation") & (held_out["group"] == ALL_WINDOWS)]
     data = data[["model", "tokens", "loss", "unigram_loss", "window_perplexity", "accuracy"]]
     names = list(data["model"].unique())
     x = _tokens_axis(data, "model")
@@ -48,8 +48,8 @@ def losses_figure(held_out: pd.DataFrame, note: str) -> dict[str, Any]:
 
 
 def groups_figure(held_out: pd.DataFrame, model: str, note: str) -> dict[str, Any]:
-    """Draw how many nats per hidden token a model saves over k-mer frequencies, by group."""
-    grouped = held_out[held_out["group"] != EVERY]
+    """Draw how many nats per masked token a model saves over k-mer frequencies, by group."""
+    grouped = held_out[held_out["group"] != ALL_WINDOWS]
     names = sorted(grouped["group"].unique())  # of all models: a group has one colour everywhere
     data = grouped[(grouped["model"] == model) & (grouped["split"] == "validation")]
     data = data.assign(saved=data["unigram_loss"] - data["loss"])
@@ -103,8 +103,10 @@ def _tokens_axis(data: pd.DataFrame, line: str) -> alt.X:
     """Return the axis of tokens seen, close to logarithmic where some lines are far longer."""
     ends = data.groupby(line)["tokens"].max()
     axis = alt.X("tokens:Q", title="Tokens seen").axis(format="~s", grid=False, tickCount=5)
-    if len(ends) and ends.min() > 0 and ends.max() > FAR_APART * ends.min():
-        return axis.scale(type="symlog", constant=float(ends.min()) / FAR_APART, nice=False)
+    if len(ends) and ends.min() > 0 and ends.max() > MIN_RATIO_FOR_LOGS * ends.min():
+        return axis.scale(
+            type="symlog", constant=float(ends.min()) / MIN_RATIO_FOR_LOGS, nice=False
+        )
     return axis.scale(nice=False)
 
 
@@ -117,6 +119,6 @@ def _colour(field: str, names: Sequence[str]) -> alt.Color:
 
 
 def _thin(part: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """Return at most POINTS rows: means over runs of neighbouring steps."""
-    group = [i * POINTS // max(len(part), POINTS) for i in range(len(part))]
+    """Return at most MAX_POINTS rows: means over runs of neighbouring steps."""
+    group = [i * MAX_POINTS // max(len(part), MAX_POINTS) for i in range(len(part))]
     return part.groupby(group)[["tokens", quantity]].mean()

@@ -12,7 +12,7 @@ from dnalm.report.metric_names import shared_name
 
 TRAIN, VALIDATION, UNIGRAM = "#56B4E9", "#0072B2", "#D55E00"
 ROW_PIXELS, GAP = 15, 0.3
-CURVE_POINTS = 400
+MAX_POINTS = 400
 
 
 def scores_figure(summary: pd.DataFrame, plan: Sequence[Series], note: str) -> dict[str, Any]:
@@ -225,6 +225,6 @@ def curves_figure(curves: pd.DataFrame, model: str, note: str) -> dict[str, Any]
 
 
 def _thin(part: pd.DataFrame) -> pd.DataFrame:
-    """Return at most CURVE_POINTS rows: means over runs of neighbouring steps."""
-    group = [i * CURVE_POINTS // max(len(part), CURVE_POINTS) for i in range(len(part))]
+    """Return at most MAX_POINTS rows: means over runs of neighbouring steps."""
+    group = [i * MAX_POINTS // max(len(part), MAX_POINTS) for i in range(len(part))]
     return part.groupby(group)[["tokens", "loss", "accuracy"]].mean()

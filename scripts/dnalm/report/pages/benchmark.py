@@ -15,7 +15,7 @@ from dnalm.report.figures import scores as figures
 from dnalm.report.method_names import Series, add_labels, plan
 from dnalm.report.metric_names import describe, shared_name
 from dnalm.report.pages.comparison_grids import comparison_grid
-from dnalm.report.pages.corpus_card import LISTED, card_figures, corpus_cards
+from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
 from dnalm.report.pages.facts import facts_grids, licence_notes, simulated_note, token_sizes
 from dnalm.report.pages.findings import findings, kmers_win
 from dnalm.report.pages.grids import (
@@ -37,7 +37,7 @@ from dnalm.report.pages.leakage import (
     search_notes,
 )
 from dnalm.report.pages.template import render
-from dnalm.report.tables.comparisons import FEW_ROWS
+from dnalm.report.tables.comparisons import MIN_ROWS
 from dnalm.suggestions import check_choice
 
 TEMPLATE = "page.html.j2"
@@ -127,10 +127,10 @@ def make_page(
         confounding=confounding_grid(tables["audits"]),
         exposure=exposure_grid(tables["exposure"]),
         overlaps=overlaps_grid(tables["tasks"]),
-        few=FEW_ROWS,
+        few=MIN_ROWS,
         lift=lift_grid(tables["lift"]),
         cards=cards,
-        listed=LISTED,
+        listed=MAX_LISTED_GENOMES,
         facts=facts_grids(tables),
         licences=licence_notes(models),
         tokens=token_sizes(tables["corpora"]),

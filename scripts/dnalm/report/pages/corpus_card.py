@@ -14,8 +14,8 @@ from dnalm.report.pages.grids import MISSING, Grid, count, large, length, make_g
 from dnalm.report.pages.panel_card import PanelPart, panel_part
 from dnalm.report.tables.kmer_spectrum import Spectrum, most_frequent, spectrum_of
 
-LISTED = 25  # a longer list of genomes stands in the table of genomes only
-TOP = 10
+MAX_LISTED_GENOMES = 25  # a longer list of genomes stands in the table of genomes only
+MAX_LISTED_KMERS = 10
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 UNGROUPED = "no group given"
 
@@ -73,8 +73,8 @@ def _card(name: str, identity: str, tables: Mapping[str, pd.DataFrame]) -> Card:
         rule=_rule(facts),
         left_out=_left_out(splits),
         numbers=_numbers(splits, groups, spectrum),
-        groups=_groups(groups) if grouped or len(own) > LISTED else None,
-        genomes=_genomes(own) if len(own) <= LISTED else None,
+        groups=_groups(groups) if grouped or len(own) > MAX_LISTED_GENOMES else None,
+        genomes=_genomes(own) if len(own) <= MAX_LISTED_GENOMES else None,
         genome_count=count(len(own)),
         splits=_splits(splits),
         spectrum=_spectrum(spectrum),
@@ -211,6 +211,6 @@ def _frequent(kmers: pd.DataFrame) -> Grid:
             *[row["kmer"], count(row["count"]), percent(row["share"])],
             f"{row['times']:.1f} ×",
         ]
-        for row in most_frequent(kmers, TOP).to_dict("records")
+        for row in most_frequent(kmers, MAX_LISTED_KMERS).to_dict("records")
     ]
     return make_grid(["k-mer", "occurrences", "share", "of the mean"], rows, first=1)

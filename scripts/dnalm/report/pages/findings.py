@@ -1,4 +1,4 @@
-"""What the tables say, in sentences for people who do not read tables."""
+"""Findings of a run in sentences, for people who do not read tables."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,7 +10,7 @@ from dnalm.report.metric_names import CHANCE
 
 # A correlation of unrelated labels and predictions varies by about 1 / sqrt(rows) around 0.
 CHANCE_SDS = 2
-LEAKING = 0.01  # share of test rows that resemble training rows, from which on it is said
+MIN_LEAKING_SHARE = 0.01  # share of test rows that resemble training rows, from which on it is said
 
 
 def findings(
@@ -113,8 +113,8 @@ def _variance(metric: str, task: pd.Series) -> float:
 
 def _leaks(summary: pd.DataFrame) -> str:
     shares = summary.groupby("task")["leaking_share"].first()
-    leaking = shares[shares >= LEAKING]
-    rows = f"{LEAKING * 100:g} % or more of the test rows resemble training rows"
+    leaking = shares[shares >= MIN_LEAKING_SHARE]
+    rows = f"{MIN_LEAKING_SHARE * 100:g} % or more of the test rows resemble training rows"
     if leaking.empty:
         return f"On no task {rows}."
     own = summary[summary["task"].isin(leaking.index)]

@@ -1,4 +1,4 @@
-"""What test rows share with training rows and with pretraining, as tables of the page."""
+"""Leakage between splits and from pretraining, as tables of the page."""
 
 from typing import Any
 

@@ -10,8 +10,8 @@ from dnalm.report.figures.corpora import variants_figure
 from dnalm.report.pages.grids import MISSING, Grid, count, large, make_grid
 from dnalm.report.tables.panels import IGNORED, KINDS, finest_part, populations_of, spread_of
 
-OPEN_ROWS = 12  # a longer table of populations is folded
-WHOLE = 1000  # means above it have no decimals
+MAX_OPEN_ROWS = 12  # a longer table of populations is folded
+MIN_WHOLE_MEAN = 1000  # means above it have no decimals
 DRAWS = {"random": "The haplotype of a training window is drawn at random, anew in each epoch."}
 
 
@@ -46,7 +46,7 @@ def panel_part(
         numbers=_numbers(facts),
         ignored=_ignored(facts),
         populations=populations,
-        folded=len(populations.rows) > OPEN_ROWS,
+        folded=len(populations.rows) > MAX_OPEN_ROWS,
         figures=_figures(haplotypes, identity, note),
     )
 
@@ -90,7 +90,7 @@ def _populations(haplotypes: pd.DataFrame) -> Grid:
 
 
 def _mean(value: float) -> str:
-    return f"{value:,.0f}" if value >= WHOLE else f"{value:,.1f}"
+    return f"{value:,.0f}" if value >= MIN_WHOLE_MEAN else f"{value:,.1f}"
 
 
 def _figures(haplotypes: pd.DataFrame, identity: str, note: str) -> list[dict[str, Any]]:

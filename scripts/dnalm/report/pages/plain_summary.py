@@ -24,10 +24,10 @@ from dnalm.report.pages.leakage import add_marks
 from dnalm.report.tables.audits import RELATED
 
 WIDTH = 100
-GAP = "  "
+COLUMN_GAP = "  "
 MODELS = "Models (losses in nats at <mask>; k-mer frequencies and gain on validation windows)"
 # Cells are wrapped no narrower than need be; what still does not fit goes into blocks below.
-CELLS = (48, 36, 30, 24, 20, 16)
+CELL_WIDTHS = (48, 36, 30, 24, 20, 16)
 
 
 def plain_summary(tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame) -> str:
@@ -67,16 +67,16 @@ def as_text(grid: Grid) -> str:
     Columns that do not fit go into further blocks, each of which begins with the first column.
     """
     cells = [grid.headings, *grid.rows]
-    for limit in CELLS:
+    for limit in CELL_WIDTHS:
         widths = [max(map(len, _column(cells, j, limit))) for j in range(len(grid.headings))]
-        if sum(widths) + len(GAP) * (len(widths) - 1) <= WIDTH:
+        if sum(widths) + len(COLUMN_GAP) * (len(widths) - 1) <= WIDTH:
             break
     blocks, used = [[0]], widths[0]
     for j in range(1, len(widths)):
-        used += len(GAP) + widths[j]
+        used += len(COLUMN_GAP) + widths[j]
         if used > WIDTH:
             blocks.append([0])
-            used = widths[0] + len(GAP) + widths[j]
+            used = widths[0] + len(COLUMN_GAP) + widths[j]
         blocks[-1].append(j)
     return "\n\n".join(
         "\n".join(line for row in cells for line in _lines(row, block, widths, grid.numeric))
@@ -91,7 +91,7 @@ def _column(cells: Sequence[Sequence[str]], j: int, limit: int) -> list[str]:
 def _wrap(cell: str, limit: int) -> list[str]:
     """Return the cell's lines; names are broken only where they alone are too long."""
     longest = max(map(len, cell.split()), default=0)
-    limit = max(limit, min(longest, CELLS[0]))
+    limit = max(limit, min(longest, CELL_WIDTHS[0]))
     return textwrap.wrap(cell, limit, break_on_hyphens=False) or [""]
 
 
@@ -107,7 +107,7 @@ def _lines(
             part.rjust(widths[j]) if j in numeric else part.ljust(widths[j])
             for part, j in zip(parts, block, strict=True)
         ]
-        lines.append(GAP.join(set_out).rstrip())
+        lines.append(COLUMN_GAP.join(set_out).rstrip())
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The page on pretraining alone: curves of all runs, hidden tokens guessed, speed and use."""
+"""The page on pretraining alone: loss curves, masked-token accuracy, speed and utilisation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,8 @@ from dnalm.report.pages.grids import (
     score,
 )
 from dnalm.report.pages.template import render
-from dnalm.report.tables.pretraining import EVERY, last_measured
+from dnalm.report.tables.catalogue import PRETRAINING
+from dnalm.report.tables.pretraining import ALL_WINDOWS, last_measured
 
 TEMPLATE = "pretraining.html.j2"
 FROM_ZERO, SHARE = {"zero": True}, {"domain": [0, 1]}
@@ -40,7 +41,7 @@ def make_pretraining_page(tables: Mapping[str, pd.DataFrame], *, title: str, not
     drawn: dict[str, list[dict[str, Any]]] = {"losses": [], "groups": [], "rates": []}
     if len(held_out):
         drawn["losses"].append(losses_figure(held_out, note))
-    in_groups = (held_out["group"] != EVERY) & (held_out["split"] == "validation")
+    in_groups = (held_out["group"] != ALL_WINDOWS) & (held_out["split"] == "validation")
     grouped = held_out.loc[in_groups, "model"].unique()
     drawn["groups"] = [groups_figure(held_out, model, note) for model in grouped]
     drawn["rates"] = [
@@ -59,14 +60,15 @@ def make_pretraining_page(tables: Mapping[str, pd.DataFrame], *, title: str, not
         findings=[_finding(row, ends) for row in training.to_dict("records")],
         figures=figures,
         specifications=[chart for charts in figures.values() for chart in charts],
-        guessed=guessed_grid(ends, training),
+        accuracies=accuracy_grid(ends, training),
         groups=groups_grid(ends),
         training=training_grid(training),
+        tables=[table.name for table in PRETRAINING],
     )
 
 
-def guessed_grid(ends: pd.DataFrame, training: pd.DataFrame) -> Grid:
-    """Return how well hidden tokens are guessed at the end, of each model and split."""
+def accuracy_grid(ends: pd.DataFrame, training: pd.DataFrame) -> Grid:
+    """Return loss, perplexity and masked-token accuracy at the end, of each model and split."""
     training = training.set_index("model")
     rows = [
         [
@@ -79,9 +81,9 @@ def guessed_grid(ends: pd.DataFrame, training: pd.DataFrame) -> Grid:
             percent(row["accuracy"]),
             percent(training.loc[row["model"], "published_accuracy"], digits=1),
         ]
-        for row in ends[ends["group"] == EVERY].to_dict("records")
+        for row in ends[ends["group"] == ALL_WINDOWS].to_dict("records")
     ]
-    headings = ["model", "split", "windows", "tokens chosen", "hidden tokens", "loss, nats"]
+    headings = ["model", "split", "windows", "tokens selected", "masked tokens", "loss, nats"]
     headings += ["k-mer frequencies only", "saved", "perplexity", "perplexity, frequencies only"]
     headings += ["accuracy", "accuracy, frequencies only", "accuracy, mean over tokens"]
     return make_grid([*headings, "accuracy, published"], rows, first=2)
@@ -97,9 +99,9 @@ def groups_grid(ends: pd.DataFrame) -> Grid:
             _nats(row["unigram_loss"] - row["loss"], sign=True),
             *[percent(row["accuracy"]), percent(row["unigram_accuracy"])],
         ]
-        for row in ends[ends["group"] != EVERY].to_dict("records")
+        for row in ends[ends["group"] != ALL_WINDOWS].to_dict("records")
     ]
-    headings = ["model", "split", "group", "genomes", "windows", "hidden tokens", "loss, nats"]
+    headings = ["model", "split", "group", "genomes", "windows", "masked tokens", "loss, nats"]
     headings += ["k-mer frequencies only", "saved", "accuracy", "accuracy, frequencies only"]
     return make_grid(headings, rows, first=3)
 
@@ -127,7 +129,9 @@ def training_grid(training: pd.DataFrame) -> Grid:
 def _finding(row: Mapping[str, Any], ends: pd.DataFrame) -> str:
     """Return one model's end of training in a sentence."""
     own = ends[
-        (ends["model"] == row["model"]) & (ends["split"] == "validation") & (ends["group"] == EVERY)
+        (ends["model"] == row["model"])
+        & (ends["split"] == "validation")
+        & (ends["group"] == ALL_WINDOWS)
     ]
     start = f"{row['model']}: {count(row['steps'])} steps, {large(row['tokens'])} tokens"
     start += f" ({row['epochs']:.2g} epochs of {row['corpus']})"
@@ -137,10 +141,10 @@ def _finding(row: Mapping[str, Any], ends: pd.DataFrame) -> str:
     saved = end["unigram_loss"] - end["loss"]
     than = "less" if saved > 0 else "more"
     return (
-        f"{start}. A hidden token of a validation window costs {_nats(end['loss'])} nats, "
+        f"{start}. A masked token of a validation window costs {_nats(end['loss'])} nats, "
         f"{_nats(abs(saved))} {than} than by k-mer frequencies alone; "
-        f"{percent(end['accuracy'])} are guessed right, {percent(end['unigram_accuracy'])} "
-        "by frequencies."
+        f"masked-token accuracy {percent(end['accuracy'])}, "
+        f"of frequencies {percent(end['unigram_accuracy'])}."
     )
 
 

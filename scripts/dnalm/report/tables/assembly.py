@@ -1,8 +1,6 @@
 """All tables of a run from its files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -14,27 +12,7 @@ from dnalm.report.tables.panels import haplotypes_table, panels_table
 from dnalm.report.tables.records import Identities, Record
 from dnalm.report.tables.runs import curves_table, models_table, tasks_table
 from dnalm.report.tables.scores import layers_table, scores_table, summary_table
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """What a run left besides scores: contents of JSON files, paths of the larger ones.
-
-    `kmer_counts` are in the order of `corpora`, `panel_samples` in that of `panels`, `audits` and
-    `audit_rows` in that of `tasks`.
-    """
-
-    tasks: Sequence[dict[str, Any]]
-    audits: Sequence[dict[str, Any]]
-    audit_rows: Sequence[str]
-    genomes: Sequence[dict[str, Any]]
-    corpora: Sequence[dict[str, Any]]
-    kmer_counts: Sequence[str]
-    panels: Sequence[dict[str, Any]]
-    panel_samples: Sequence[str]
-    runs: Sequence[dict[str, Any]]
-    histories: Sequence[str]
-    locations: Sequence[str]
+from dnalm.report.tables.sources import Sources
 
 
 def make_tables(
@@ -44,12 +22,10 @@ def make_tables(
     identities: Identities,
     statistics: Statistics,
 ) -> dict[str, pd.DataFrame]:
-    """Return the tables scores, summary, layers, comparisons, lift, audits, exposure, curves,
-    genomes, corpora, groups, kmers, panels, haplotypes, models and tasks."""
-    curves = curves_table(sources.histories, identities)
-    corpora = {run["model"]: run.get("corpus") for run in sources.runs}
-    names = [task["name"] for task in sources.tasks]
-    draws = draw_results(results, dict(zip(names, sources.audit_rows, strict=True)), statistics)
+    """Return the tables of `catalogue.BENCHMARK` by name."""
+    curves = curves_table(sources.histories)
+    corpora = {model: run.get("corpus") for model, run in sources.runs.items()}
+    draws = draw_results(results, sources.audit_rows, statistics)
     bootstrap = statistics.bootstrap
     return {
         "scores": scores_table(results),
@@ -59,7 +35,7 @@ def make_tables(
         "layers": layers_table(results),
         "comparisons": comparisons_table(results, identities, draws, statistics),
         "lift": lift_table(results, identities, sources.locations, corpora, bootstrap),
-        "audits": audits_table(sources.audits, identities, sources.locations),
+        "audits": audits_table(sources.audits, sources.locations),
         "exposure": exposure_table(identities, sources.locations, corpora),
         "curves": curves,
         "genomes": genomes_table(sources.genomes, sources.corpora, identities),
@@ -67,7 +43,7 @@ def make_tables(
         "groups": groups_table(sources.corpora, sources.genomes, identities),
         "kmers": kmers_table(sources.corpora, sources.kmer_counts),
         "panels": panels_table(sources.panels),
-        "haplotypes": haplotypes_table(sources.panels, sources.panel_samples),
+        "haplotypes": haplotypes_table(sources.panel_samples),
         "models": models_table(sources.runs, curves, results, identities),
         "tasks": tasks_table(sources.tasks, identities, sources.locations),
     }

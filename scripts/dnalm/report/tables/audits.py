@@ -1,6 +1,6 @@
 """The audits of a run's tasks as tables: rows that resemble others, and what models have read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from dnalm.benchmark.audit.contigs import share_contigs
 from dnalm.benchmark.audit.levels import RELATIONS
 from dnalm.benchmark.scoring.bootstrap import HELD_OUT, NO_SPLIT, NOT_FOUND, USED, region_masks
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Identities
 
 FROM_SOURCE = "the task"  # its rows say themselves where they were cut
@@ -19,39 +20,30 @@ EXPOSURE = {
     "on_neither": NO_SPLIT,
     "nowhere": NOT_FOUND,
 }
-COLUMNS = {
-    "audits": [
-        *["task", "train_rows", "test_rows"],
-        *[f"{where}_{relation}" for where in COUNTED for relation in RELATED],
-        *["other_labels", "gc_strength", "length_strength"],
-        *["repeats_not_followed", "too_short"],
-        *["contigs_from", "train_placed", "test_placed", "shared_contigs", "test_rows_shared"],
-    ],
-    "exposure": ["task", "corpus", "models", "rows", *EXPOSURE],
-}
 
 
 def audits_table(
-    audits: Sequence[Mapping[str, Any]], identities: Identities, locations: Sequence[str]
+    audits: Mapping[str, Mapping[str, Any]], locations: Mapping[tuple[str, str], str]
 ) -> pd.DataFrame:
     """Return one row per task from its audit: related rows, confounding, shared contigs.
 
+    `audits` are by task, `locations` the files by corpus and task.
     Contigs are those that the task's rows name; of others, those on which they were found in the
     genomes of a corpus (`contigs_from`), of several corpora the one that holds most.
     """
     found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for where, path in zip(identities.locations, locations, strict=True):
+    for (corpus, task), path in locations.items():
         shared = _located(pd.read_parquet(path, columns=["id", "genome", "contig"]))
-        known = found.get(where["task"])
+        known = found.get(task)
         if shared and (known is None or _placed(shared) > _placed(known[1])):
-            found[where["task"]] = (where["corpus"], shared)
+            found[task] = (corpus, shared)
     rows = []
-    for audit in audits:
+    for task, audit in audits.items():
         own = audit["contigs"]
-        source, shared = (FROM_SOURCE, own) if own else found.get(audit["task"], ("", None))
+        source, shared = (FROM_SOURCE, own) if own else found.get(task, ("", None))
         rows.append(
             {
-                "task": audit["task"],
+                "task": task,
                 **{f"{split}_rows": audit["rows"][split] for split in ("train", "test")},
                 **{f"{where}_{name}": audit[where][name] for where in COUNTED for name in RELATED},
                 "other_labels": audit["other_labels"],
@@ -65,38 +57,41 @@ def audits_table(
                 **({} if shared is None else _contigs(shared)),
             }
         )
-    table = pd.DataFrame(rows, columns=COLUMNS["audits"])
+    table = pd.DataFrame(rows, columns=list_columns("audits"))
     counts = ["too_short", "train_placed", "test_placed", "shared_contigs", "test_rows_shared"]
     return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task", ignore_index=True)
 
 
 def exposure_table(
-    identities: Identities, locations: Sequence[str], corpora: Mapping[str, str | None]
+    identities: Identities,
+    locations: Mapping[tuple[str, str], str],
+    corpora: Mapping[str, str | None],
 ) -> pd.DataFrame:
     """Return for each task and corpus how many test rows lie where its models were pretrained.
 
-    `corpora` names each model's corpus; models that are not trained are left out.
+    `locations` are the files by corpus and task; `corpora` names each model's corpus; models that
+    are not trained are left out.
     """
     rows = []
-    for where, path in zip(identities.locations, locations, strict=True):
+    for (corpus, task), path in locations.items():
         table = pd.read_parquet(path)
         table = table[table["id"].str.startswith("test.")]
         masks = region_masks(table["id"].to_numpy(), table)
         models = [
             model
-            for model, corpus in corpora.items()
-            if corpus == where["corpus"] and identities.untrained_of(model) is None
+            for model, own in corpora.items()
+            if own == corpus and identities.untrained_of(model) is None
         ]
         rows.append(
             {
-                "task": where["task"],
-                "corpus": where["corpus"],
+                "task": task,
+                "corpus": corpus,
                 "models": ", ".join(models),
                 "rows": len(table),
                 **{name: int(masks[region].sum()) for name, region in EXPOSURE.items()},
             }
         )
-    table = pd.DataFrame(rows, columns=COLUMNS["exposure"])
+    table = pd.DataFrame(rows, columns=list_columns("exposure"))
     return table.sort_values(["task", "corpus"], ignore_index=True)
 
 

@@ -1,4 +1,4 @@
-"""Methods compared in pairs on the same test rows: on all of them, and by where these lie."""
+"""Paired bootstrap differences of methods on the same test rows, on all and by region."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,23 +20,11 @@ from dnalm.benchmark.scoring.bootstrap import (
 from dnalm.benchmark.scoring.correction import adjust
 from dnalm.methods import BASELINE, SEQUENCE_BASELINES, UNTRAINED
 from dnalm.progress import progress
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.draws import Draws, Statistics
 from dnalm.report.tables.records import Identities, Record
 
-COLUMNS = {
-    "comparisons": [
-        *["method", "model", "task", "against", "reference_method", "reference", "metric", "score"],
-        *["reference_score", "difference", "low", "high", "p_value", "p_adjusted", "rows"],
-        "verdict",
-    ],
-    "lift": [
-        *["method", "model", "task", "corpus", "region", "rows", "metric", "score"],
-        *["untrained_score", "lift", "low", "high"],
-    ],
-}
-
-
-FEW_ROWS = 20  # of fewer test rows no score is given: an interval over two says nothing
+MIN_ROWS = 20  # of fewer test rows no score is given: an interval over two says nothing
 
 
 def comparisons_table(
@@ -45,7 +33,7 @@ def comparisons_table(
     draws: Mapping[tuple[str, str, str], Draws],
     statistics: Statistics,
 ) -> pd.DataFrame:
-    """Return each trained model against its untrained self, k-mer counts and the other ones.
+    """Return paired differences of trained models from untrained ones, k-mers and each other.
 
     p-values are corrected for all comparisons of one sort, `against`, over tasks and methods; the
     verdict is that of the corrected ones. Intervals are not corrected.
@@ -71,7 +59,7 @@ def comparisons_table(
                 "rows": found.rows,
             }
         )
-    table = pd.DataFrame(rows, columns=COLUMNS["comparisons"])
+    table = pd.DataFrame(rows, columns=list_columns("comparisons"))
     for _, own in table.groupby("against"):
         adjusted = adjust(own["p_value"].to_numpy(np.float64), statistics.correction)
         table.loc[own.index, "p_adjusted"] = adjusted
@@ -105,23 +93,21 @@ def _pairs(
 def lift_table(
     results: Sequence[Record],
     identities: Identities,
-    locations: Sequence[str],
-    corpora: Mapping[str, str],
+    locations: Mapping[tuple[str, str], str],
+    corpora: Mapping[str, str | None],
     config: BootstrapConfig,
 ) -> pd.DataFrame:
-    """Return trained − untrained by where the test rows lie in the pretraining genomes.
+    """Return paired differences, trained − untrained, by region of the pretraining genomes.
 
-    `locations` are the files named by `identities.locations`; `corpora` names each model's. Numbers
-    of fewer than `FEW_ROWS` rows are nan.
+    `locations` are the files by corpus and task; `corpora` names each model's. Numbers of fewer
+    than `MIN_ROWS` rows are nan.
     """
     pairs = [pair for *pair, against in _pairs(results, identities) if against == UNTRAINED.against]
     rows = []
-    searches = list(zip(identities.locations, locations, strict=True))
-    for where, path in progress(searches, "draw located test rows again", "searches"):
+    searches = list(locations.items())
+    for (corpus, task), path in progress(searches, "draw located test rows again", "searches"):
         own = [
-            pair
-            for pair in pairs
-            if (corpora.get(pair[0].model), pair[0].task) == (where["corpus"], where["task"])
+            pair for pair in pairs if (corpora.get(pair[0].model), pair[0].task) == (corpus, task)
         ]
         if not own:
             continue
@@ -131,10 +117,10 @@ def lift_table(
             if mask.any():
                 drawn = bootstrap([method.select(mask) for method in methods], config)
                 rows += [
-                    _lift_row(result, where["corpus"], region, subtract(*two, config.level))
+                    _lift_row(result, corpus, region, subtract(*two, config.level))
                     for (result, _), *two in zip(own, drawn[::2], drawn[1::2], strict=True)
                 ]
-    return pd.DataFrame(rows, columns=COLUMNS["lift"])
+    return pd.DataFrame(rows, columns=list_columns("lift"))
 
 
 def _lift_row(result: Record, corpus: str, region: str, found: Difference) -> dict[str, Any]:
@@ -153,5 +139,5 @@ def _lift_row(result: Record, corpus: str, region: str, found: Difference) -> di
         "region": region,
         "rows": found.rows,
         "metric": result.metric,
-        **(values if found.rows >= FEW_ROWS else dict.fromkeys(values, math.nan)),
+        **(values if found.rows >= MIN_ROWS else dict.fromkeys(values, math.nan)),
     }

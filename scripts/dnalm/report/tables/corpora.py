@@ -9,61 +9,51 @@ import pandas as pd
 
 from dnalm.errors import InputError
 from dnalm.genome.kmers import ALPHABET
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Identities
 
-NAMES = 12
-LETTERS = ["bases", "n", "soft_masked"]
-COLUMNS = {
-    "genomes": [
-        *["genome", "species", "group", "accession", "source", "bases", "contigs", "n"],
-        *["soft_masked", "iupac", "sha256", "simulated", "corpora"],
-    ],
-    "corpora": [
-        *["corpus", "genomes", "k", "vocabulary", "window_tokens", "split", "windows"],
-        *["contigs", "bases", "tokens", "evaluated", "tail_bases", "held_out", "simulated"],
-        *["genome_count", "window_length", "window_stride", "start_max"],
-        *["short_contigs", "short_bases", "panel", "draw"],
-    ],
-    "groups": ["corpus", "group", "genome_count", *LETTERS],
-    "kmers": ["corpus", "kmer", "count"],
-}
+MAX_LISTED = 12
+BASE_COUNTS = ["bases", "n", "soft_masked"]
 
 
 def genomes_table(
-    manifests: Sequence[dict[str, Any]],
-    corpora: Sequence[dict[str, Any]],
+    genomes: Mapping[str, dict[str, Any]],
+    corpora: Mapping[str, dict[str, Any]],
     identities: Identities,
 ) -> pd.DataFrame:
-    """Return one row per genome from its manifest; `corpora` names those that hold it."""
+    """Return one row per genome, with the corpora that hold it.
+
+    `genomes` and `corpora` are the contents of the manifests by name, here and below.
+    """
     holders: dict[str, list[str]] = {}
-    for corpus in corpora:
-        for name in _names(corpus):
-            holders.setdefault(name, []).append(corpus["name"])
+    for corpus, manifest in corpora.items():
+        for name in _names(manifest):
+            holders.setdefault(name, []).append(corpus)
     rows = [
         {
             **facts,
-            "genome": facts["name"],
-            "species": identities.species.get(facts["name"], ""),
-            "group": identities.groups.get(facts["name"], ""),
-            "corpora": ", ".join(holders.get(facts["name"], [])),
+            "genome": name,
+            "species": identities.species.get(name, ""),
+            "group": identities.groups.get(name, ""),
+            "corpora": ", ".join(holders.get(name, [])),
         }
-        for facts in manifests
+        for name, facts in genomes.items()
     ]
-    return pd.DataFrame(rows, columns=COLUMNS["genomes"])
+    return pd.DataFrame(rows, columns=list_columns("genomes"))
 
 
-def corpora_table(manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def corpora_table(corpora: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
     """Return one row per corpus and split.
 
     `held_out` names the contigs of the splits but train, `tail_bases` counts the bases after the
     last window of each contig. From `simulated` on, values are the same for all splits of a corpus.
     """
     rows = []
-    for manifest in manifests:
+    for name, manifest in corpora.items():
         rule, haplotypes = manifest["windows"], manifest.get("haplotypes") or {}
         short = [genome.get("shorter_than_window", {}) for genome in manifest["genomes"]]
         corpus = {
-            "corpus": manifest["name"],
+            "corpus": name,
             "genomes": _some(_names(manifest)),
             "k": manifest["k"],
             "vocabulary": manifest["vocabulary"],
@@ -79,7 +69,7 @@ def corpora_table(manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
         }
         for split, counts in manifest["splits"].items():
             own = list(_contigs(manifest, split))
-            held_out = "" if split == "train" else _some([name for name, _ in own])
+            held_out = "" if split == "train" else _some([contig for contig, _ in own])
             rows.append(
                 {
                     **corpus,
@@ -90,50 +80,51 @@ def corpora_table(manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
                     "held_out": held_out,
                 }
             )
-    return pd.DataFrame(rows, columns=COLUMNS["corpora"]).astype({"evaluated": "Int64"})
+    return pd.DataFrame(rows, columns=list_columns("corpora")).astype({"evaluated": "Int64"})
 
 
 def groups_table(
-    manifests: Sequence[dict[str, Any]],
-    genomes: Sequence[dict[str, Any]],
+    corpora: Mapping[str, dict[str, Any]],
+    genomes: Mapping[str, dict[str, Any]],
     identities: Identities,
 ) -> pd.DataFrame:
     """Return genomes, bases, N and soft-masked bases per corpus and group, the largest first.
 
-    `manifests` are those of corpora, `genomes` those of genomes. A genome without a group in the
-    config belongs to the group '', which comes last.
+    A genome without a group in the config belongs to the group '', which comes last.
     """
-    facts = {genome["name"]: genome for genome in genomes}
     rows = [
         {
-            "corpus": manifest["name"],
+            "corpus": corpus,
             "group": identities.groups.get(name, ""),
             "genome_count": 1,
-            **{key: facts[name][key] for key in LETTERS},
+            **{key: genomes[name][key] for key in BASE_COUNTS},
         }
-        for manifest in manifests
+        for corpus, manifest in corpora.items()
         for name in _names(manifest)
     ]
-    table = pd.DataFrame(rows, columns=COLUMNS["groups"])
+    table = pd.DataFrame(rows, columns=list_columns("groups"))
     sums = table.groupby(["corpus", "group"], sort=False, as_index=False).sum()
-    order = {manifest["name"]: i for i, manifest in enumerate(manifests)}
+    order = {corpus: i for i, corpus in enumerate(corpora)}
     keys = {
         "place": sums["corpus"].map(order),
         "unnamed": sums["group"] == "",
         "size": sums["bases"],
     }
     ordered = sums.assign(**keys).sort_values(list(keys), ascending=[True, True, False])
-    return ordered[COLUMNS["groups"]].reset_index(drop=True)
+    return ordered[list_columns("groups")].reset_index(drop=True)
 
 
-def kmers_table(manifests: Sequence[dict[str, Any]], paths: Sequence[str]) -> pd.DataFrame:
+def kmers_table(
+    corpora: Mapping[str, dict[str, Any]], kmer_counts: Mapping[str, str]
+) -> pd.DataFrame:
     """Return how often each k-mer occurs in the training contigs of each corpus.
 
-    `paths` are the kmer_counts.npy of the corpora, in their order. Raises InputError when one
-    does not hold a count for each k-mer.
+    `kmer_counts` are the kmer_counts.npy of the corpora, by name. Raises InputError when one does
+    not hold a count for each k-mer.
     """
     tables = []
-    for manifest, path in zip(manifests, paths, strict=True):
+    for corpus, manifest in corpora.items():
+        path = kmer_counts[corpus]
         counts = np.load(path)
         words = ["".join(letters) for letters in product(ALPHABET, repeat=manifest["k"])]
         if counts.shape != (len(words),):
@@ -141,8 +132,8 @@ def kmers_table(manifests: Sequence[dict[str, Any]], paths: Sequence[str]) -> pd
                 f"{path}: there are {counts.size:,} counts for {len(words):,} k-mers; "
                 f"delete the file and run again to have it rebuilt."
             )
-        tables.append(pd.DataFrame({"corpus": manifest["name"], "kmer": words, "count": counts}))
-    return pd.concat(tables) if tables else pd.DataFrame(columns=COLUMNS["kmers"])
+        tables.append(pd.DataFrame({"corpus": corpus, "kmer": words, "count": counts}))
+    return pd.concat(tables) if tables else pd.DataFrame(columns=list_columns("kmers"))
 
 
 def _names(manifest: Mapping[str, Any]) -> list[str]:
@@ -160,7 +151,7 @@ def _contigs(manifest: Mapping[str, Any], split: str) -> Iterator[tuple[str, dic
 
 
 def _some(names: Sequence[str]) -> str:
-    """Return the names in words, the first NAMES of a long list."""
+    """Return the names in words, the first MAX_LISTED of a long list."""
     names = list(dict.fromkeys(names))
-    more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
-    return ", ".join(names[:NAMES]) + more
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more

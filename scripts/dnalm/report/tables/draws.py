@@ -1,4 +1,4 @@
-"""Every score of a run on all of its test rows and on the clean ones, with draws of both."""
+"""Bootstrap distributions of every score of a run, on all test rows and on the clean ones."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class Statistics:
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """One result on all test rows and on the clean ones; None where there is no clean row."""
+    """Bootstrap of one score on all test rows and on the clean ones; None without a clean row."""
 
     whole: Resampled
     clean: Resampled | None
@@ -56,7 +56,7 @@ class Draws:
 def draw_results(
     results: Sequence[Record], audit_rows: Mapping[str, str], statistics: Statistics
 ) -> dict[tuple[str, str, str], Draws]:
-    """Return the draws of every result by its key; those of one task are of the same test rows.
+    """Return the bootstrap of every result by its key; draws of one task are of the same test rows.
 
     `audit_rows` is the file of each task's audited rows.
     """

@@ -7,18 +7,7 @@ import pandas as pd
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
-
-# Read as text: a contig may be named 20, and a column may be empty in every row.
-TEXT = [
-    *["method", "model", "task", "against", "reference", "verdict", "region", "reason"],
-    *["reference_method", "contigs_from", "models"],
-    *["published_model", "published_method", "published_data_set", "published_as"],
-    *["genome", "genomes", "species", "accession", "source", "sources", "corpus", "split"],
-    *["held_out", "licence"],
-    *["untrained_of", "sha256", "sources_sha256", "weights_sha256", "vocabulary", "feature"],
-    *["kind", "metric", "pooling", "embeddings", "train_classes", "test_classes"],
-    *["group", "corpora", "kmer", "panel", "draw", "sample", "population", "superpopulation"],
-]
+from dnalm.report.tables.catalogue import TABLES
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +28,7 @@ def read_tables(paths: Mapping[str, str]) -> dict[str, pd.DataFrame]:
     for name, path in paths.items():
         # Only empty cells are missing: a population may be called NA.
         options = {"keep_default_na": False, "na_values": [""]}
-        table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(TEXT, "object"), **options)
-        text = [column for column in TEXT if column in table]
+        text = TABLES[name].text
+        table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(text, "object"), **options)
         tables[name] = table.assign(**{column: table[column].fillna("") for column in text})
     return tables

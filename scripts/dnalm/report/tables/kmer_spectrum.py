@@ -1,4 +1,4 @@
-"""What the k-mer counts of a corpus say: how even they are, its GC content and its CpG."""
+"""K-mer spectrum of a corpus: entropy, GC content, observed over expected CpG."""
 
 import math
 from dataclasses import dataclass

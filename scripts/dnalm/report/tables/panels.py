@@ -1,50 +1,48 @@
 """Tables of haplotypes: what a panel's variants are, and how many each haplotype carries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from dnalm.errors import InputError
+from dnalm.report.tables.catalogue import list_columns
 
 KINDS = {"snvs": "SNVs", "insertions": "insertions", "deletions": "deletions", "others": "others"}
 SAMPLE_COLUMNS = ["sample", "population", "superpopulation", "haplotype", *KINDS]
 TEXT = ["sample", "population", "superpopulation"]
 IGNORED = "ignored: "
 COUNTS = ["samples", "haplotypes", "records", "variants", "alleles", "store_bytes"]
-COLUMNS = {
-    "panels": ["panel", "genome", "contigs", *COUNTS],
-    "haplotypes": ["panel", *SAMPLE_COLUMNS],
-}
 
 
-def panels_table(manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return one row per panel from its manifest.
+def panels_table(panels: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
+    """Return one row per panel; `panels` are the contents of the manifests by name.
 
     What was left out stands in columns of its own, `ignored: <reason>`, 0 where a panel has none.
     """
-    reasons = list(dict.fromkeys(reason for facts in manifests for reason in facts["ignored"]))
+    reasons = list(
+        dict.fromkeys(reason for facts in panels.values() for reason in facts["ignored"])
+    )
     rows = [
         {
-            "panel": facts["panel"],
+            "panel": panel,
             "genome": facts["genome"],
             "contigs": len(facts["contigs"]),
             **{key: facts[key] for key in COUNTS},
             **{f"{IGNORED}{reason}": facts["ignored"].get(reason, 0) for reason in reasons},
         }
-        for facts in manifests
+        for panel, facts in panels.items()
     ]
-    columns = [*COLUMNS["panels"], *(f"{IGNORED}{reason}" for reason in reasons)]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list_columns("panels", reason=reasons))
 
 
-def haplotypes_table(manifests: Sequence[dict[str, Any]], paths: Sequence[str]) -> pd.DataFrame:
-    """Return the variants of every haplotype of every panel; `paths` are their samples.tsv.
+def haplotypes_table(panel_samples: Mapping[str, str]) -> pd.DataFrame:
+    """Return the variants of every haplotype; `panel_samples` is the samples.tsv of each panel.
 
     Raises InputError when a file lacks a column.
     """
     tables = []
-    for facts, path in zip(manifests, paths, strict=True):
+    for panel, path in panel_samples.items():
         # A population may be called NA.
         options = {"keep_default_na": False, "na_values": {name: [""] for name in KINDS}}
         table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(TEXT, "object"), **options)
@@ -54,9 +52,9 @@ def haplotypes_table(manifests: Sequence[dict[str, Any]], paths: Sequence[str]) 
                 f"{path}: the column {missing[0]} is missing; "
                 f"delete the file and run again to have it rebuilt."
             )
-        tables.append(table[SAMPLE_COLUMNS].assign(panel=facts["panel"]))
-    table = pd.concat(tables) if tables else pd.DataFrame(columns=COLUMNS["haplotypes"])
-    return table[COLUMNS["haplotypes"]]
+        tables.append(table[SAMPLE_COLUMNS].assign(panel=panel))
+    table = pd.concat(tables) if tables else pd.DataFrame(columns=list_columns("haplotypes"))
+    return table[list_columns("haplotypes")]
 
 
 def spread_of(haplotypes: pd.DataFrame, part: str) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Identities
 from dnalm.training.history import read_history
 
@@ -15,40 +16,26 @@ MEDIANS = [
     *["unigram_window_accuracy", "unigram_window_perplexity"],
 ]
 # All windows; genomes without a group where others have one. Neither is a name that a user gives.
-EVERY, NO_GROUP = "", "(no group)"
+ALL_WINDOWS, NO_GROUP = "", "(no group)"
 RATES = ["lr", "gradient_norm", "tokens_per_second", "data_wait_share"]
-COLUMNS = {
-    "held_out": [
-        *["model", "step", "tokens", "split", "group", "genomes", "windows", "masked"],
-        *MEANS,
-        *MEDIANS,
-    ],
-    "progress": ["model", "step", "tokens", *RATES, "mfu"],
-    "training": [
-        *["model", "corpus", "steps", "tokens", "epochs", "device", "processes"],
-        *["tokens_per_second", "device_hours", "mfu", "mfu_denominator", "peak_memory_bytes"],
-        *["data_wait_share", "skipped_steps", "thin_windows"],
-        *["selected", "published_as", "published_accuracy"],
-    ],
-}
 
 
 def pretraining_tables(
-    runs: Sequence[Mapping[str, Any]],
-    histories: Sequence[str],
-    corpora: Sequence[Mapping[str, Any]],
+    runs: Mapping[str, Mapping[str, Any]],
+    histories: Mapping[str, str],
+    corpora: Mapping[str, Mapping[str, Any]],
     published: Mapping[str, float],
     identities: Identities,
 ) -> dict[str, pd.DataFrame]:
-    """Return the tables held_out, progress and training.
+    """Return the tables of `catalogue.PRETRAINING` by name.
 
     held_out: losses (nats) and accuracies at <mask> positions of each measurement, of all windows
     of a split (group '', with the medians over windows) and by group of genomes. progress: the
     rates of each row of a history. training: one row per model.
-    `runs`, `histories` are those of the pretrained models in their order, `corpora` the manifests
-    by which an epoch is known, `published` the accuracies of `read_reconstruction`.
+    `runs` and `histories` are those of the pretrained models by name, `corpora` the manifests by
+    which an epoch is known, `published` the accuracies of `read_reconstruction`.
     """
-    lines = {run["model"]: read_history(path) for run, path in zip(runs, histories, strict=True)}
+    lines = {model: read_history(histories[model]) for model in runs}
     rates = [
         {"model": model, **{key: line.get(key) for key in ("step", "tokens", *RATES)}}
         | {"mfu": (line["mfu"] or {}).get("value")}
@@ -62,11 +49,11 @@ def pretraining_tables(
         for line in rows
         for row in _measured(model, line, identities.groups)
     ]
-    epochs = {corpus["name"]: corpus["splits"]["train"]["tokens"] for corpus in corpora}
+    epochs = {name: manifest["splits"]["train"]["tokens"] for name, manifest in corpora.items()}
     training = []
-    for run in runs:
-        row = _training(run, lines[run["model"]], epochs)
-        name = identities.published_model(run["model"]) or ""
+    for model, run in runs.items():
+        row = _training(run, lines[model], epochs)
+        name = identities.published_model(model) or ""
         row |= {
             "selected": run["pretrain"]["masking"]["selected"],
             "published_as": name,
@@ -74,9 +61,9 @@ def pretraining_tables(
         }
         training.append(row)
     return {
-        "held_out": pd.DataFrame(held_out, columns=COLUMNS["held_out"]),
-        "progress": pd.DataFrame(rates, columns=COLUMNS["progress"]),
-        "training": pd.DataFrame(training, columns=COLUMNS["training"]),
+        "held_out": pd.DataFrame(held_out, columns=list_columns("held_out")),
+        "progress": pd.DataFrame(rates, columns=list_columns("progress")),
+        "training": pd.DataFrame(training, columns=list_columns("training")),
     }
 
 
@@ -99,7 +86,7 @@ def _measured(
         whole |= {key: line[f"{split}_{key}"] for key in ("unigram_loss", "unigram_accuracy")}
         yield {
             **place,
-            "group": EVERY,
+            "group": ALL_WINDOWS,
             **_sums(list(genomes.values())),
             **whole,
             **{key: line.get(f"{split}_{key}") for key in MEDIANS},

@@ -38,7 +38,7 @@ def read_published(path: str | Path) -> pd.DataFrame:
 
 
 def read_reconstruction(path: str | Path) -> dict[str, float]:
-    """Return the published median accuracy of guessing hidden tokens, by the model's name."""
+    """Return the published median masked-token accuracy, by the model's name."""
     table = pd.read_csv(path, sep="\t")
     own = table[(table["benchmark"] == "reconstruction") & (table["metric"] == "median accuracy")]
     return dict(zip(own["model"], own["value"].astype(float), strict=True))

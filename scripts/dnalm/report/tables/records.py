@@ -1,17 +1,18 @@
 """What the report reads: one record per (method, model, task), and what the names mean."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from dnalm.benchmark.scoring.metrics import headline
-from dnalm.benchmark.scoring.results import score_columns
+from dnalm.benchmark.scoring.results import result_names, score_columns
 from dnalm.errors import InputError
 from dnalm.files import read_json
 from dnalm.methods import BASELINE
+from dnalm.parquet import check_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,24 +49,25 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Identities:
-    """What names mean: taken from the config, because no result file holds it.
+    """What names mean, and their order in tables: the config's, because no result file holds it.
 
     models: {model: {"published_as": name or None, "untrained_of": model or None, "source" and
         "licence" of its weights: words, None for weights made here}}
     tasks: {task: {"published_as": "<set>.<task>" or None, "pooling": "mean" or "centre"}}
-    histories: the model of each history file, in their order
-    locations: {"corpus", "task"} of each locations file, in their order
+    baselines, genomes, corpora, panels: names
     methods: the adapter of each fine-tuning method, whatever its name
     species, groups: of each genome that has one in the config
     """
 
     models: dict[str, dict[str, Any]]
     tasks: dict[str, dict[str, Any]]
-    histories: Sequence[str]
-    locations: Sequence[dict[str, str]]
-    methods: dict[str, str] = field(default_factory=dict)
-    species: dict[str, str] = field(default_factory=dict)
-    groups: dict[str, str] = field(default_factory=dict)
+    baselines: Sequence[str]
+    genomes: Sequence[str]
+    corpora: Sequence[str]
+    panels: Sequence[str]
+    methods: dict[str, str]
+    species: dict[str, str]
+    groups: dict[str, str]
 
     def published_model(self, model: str) -> str | None:
         """Return the name of a model in the published table, None for models of our own."""
@@ -101,26 +103,39 @@ class Identities:
         return self.methods.get(method) or method
 
 
-def read_results(
-    scores: Sequence[str], summaries: Sequence[str], predictions: Sequence[str]
-) -> list[Record]:
-    """Read the result triples; the three lists are in the same order.
+def read_results(results: Iterable[Mapping[str, str]], identities: Identities) -> list[Record]:
+    """Return the results of a run by task, baselines first, then by method and model.
 
-    Raises InputError when a score file lacks a metric or a (method, model, task) comes twice.
+    Each of `results`, in any order, names the files of one result: scores, summary, predictions.
+    The summary says what it is of. Models and baselines come in the order of `identities`.
+
+    Raises InputError when scores lack a metric, predictions are of another result, a (method,
+    model, task) comes twice or its model is not one of the run.
     """
-    results = [
-        _record(*paths) for paths in zip(scores, summaries, map(Path, predictions), strict=True)
-    ]
-    seen = set()
-    for result, path in zip(results, scores, strict=True):
-        name = result.key
-        if name in seen:
-            raise InputError(f"{path}: {' / '.join(name)} is already given by another file.")
-        seen.add(name)
-    return sorted(results, key=lambda result: (result.task, not result.is_baseline, result.method))
+    order = {name: place for place, name in enumerate(identities.models)}
+    baselines = {name: place for place, name in enumerate(identities.baselines)}
+    records: dict[tuple[str, str, str], Record] = {}
+    for files in results:
+        record = _record(**files)
+        if record.key in records:
+            raise InputError(
+                f"{files['summary']}: {' / '.join(record.key)} is already given by another file."
+            )
+        if record.model not in (baselines if record.is_baseline else order):
+            raise InputError(
+                f"{files['summary']}: the run has no {record.model}; "
+                f"delete the file and run again to have it rebuilt."
+            )
+        records[record.key] = record
+
+    def place(record: Record) -> tuple:
+        own = baselines if record.is_baseline else order
+        return record.task, not record.is_baseline, record.method, own[record.model]
+
+    return sorted(records.values(), key=place)
 
 
-def _record(scores: str, summary: str, predictions: Path) -> Record:
+def _record(scores: str, summary: str, predictions: str) -> Record:
     table = pd.read_csv(scores, sep="\t")
     facts = read_json(summary)
     missing = [column for column in score_columns(facts["kind"]) if column not in table]
@@ -129,6 +144,7 @@ def _record(scores: str, summary: str, predictions: Path) -> Record:
             f"{scores}: the column {missing[0]} is missing; "
             f"delete the file and run again to have it rebuilt."
         )
+    check_names(predictions, result_names(facts))
     model = facts.get("model")
     return Record(
         method=facts["method"] if model else BASELINE,
@@ -136,5 +152,5 @@ def _record(scores: str, summary: str, predictions: Path) -> Record:
         task=facts["task"],
         scores=table,
         summary=facts,
-        predictions=predictions,
+        predictions=Path(predictions),
     )

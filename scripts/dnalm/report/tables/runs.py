@@ -8,6 +8,7 @@ import pandas as pd
 
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import count_parameters
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Identities, Record
 from dnalm.training.history import read_history
 
@@ -18,40 +19,23 @@ OVERLAPS = [
     "train_rows_overlapping_fold",
 ]
 
-COLUMNS = {
-    "models": [
-        *["model", "untrained_of", "published_as", "corpus", "parameters", "layers", "width"],
-        *["heads", "positions", "feed_forward", "initialisation", "max_tokens"],
-        *["steps", "training_tokens"],
-        *["validation_loss", "validation_accuracy", "unigram_loss", "unigram_accuracy"],
-        *["test_loss", "test_accuracy", "weights_sha256", "source", "licence"],
-    ],
-    "curves": ["model", "step", "tokens", "split", "positions", "loss", "accuracy"],
-    "tasks": [
-        *["task", "kind", "classes", "train_rows", "test_rows", "train_classes", "test_classes"],
-        *["shortest", "median_length", "longest", "duplicates_within_train"],
-        *["duplicates_within_test", "duplicates_across", *OVERLAPS],
-        *["iupac_replaced", "pooling", "published_as"],
-        *["published_train_rows", "published_test_rows", "shuffled_labels", "simulated"],
-        *["sources", "sources_sha256", "sha256"],
-    ],
-}
-
 
 def models_table(
-    runs: Sequence[dict[str, Any]],
+    runs: Mapping[str, dict[str, Any]],
     curves: pd.DataFrame,
     results: Sequence[Record],
     identities: Identities,
 ) -> pd.DataFrame:
     """Return one row per model: its size, how far it was trained, its last held-out losses.
 
-    Losses and accuracies are those at <mask> positions, in nats; unigram as in `curves_table`.
+    `runs` are the contents of the models' run.json by name; models that were trained here come
+    first, then those whose weights were given, then the untrained ones. Losses and accuracies are
+    those at <mask> positions, in nats; unigram as in `curves_table`.
     """
     weights = {r.model: r.summary.get("weights_sha256") for r in results if not r.is_baseline}
     rows = []
-    for run in runs:
-        name, encoder = run["model"], run["encoder"]
+    for name in sorted(runs, key=lambda name: _place(name, runs, identities)):
+        run, encoder = runs[name], runs[name]["encoder"]
         own = curves[curves["model"] == name]
         row = {
             **{key: encoder[key] for key in ("layers", "width", "heads", "max_tokens")},
@@ -72,18 +56,25 @@ def models_table(
             for value in ("loss", "accuracy"):
                 row[f"{split}_{value}"] = at_mask[value].iloc[-1] if len(at_mask) else None
         rows.append(row)
-    return pd.DataFrame(rows, columns=COLUMNS["models"])
+    return pd.DataFrame(rows, columns=list_columns("models"))
 
 
-def curves_table(histories: Sequence[str], identities: Identities) -> pd.DataFrame:
+def _place(
+    model: str, runs: Mapping[str, dict[str, Any]], identities: Identities
+) -> tuple[bool, bool]:
+    return identities.untrained_of(model) is not None, not runs[model].get("corpus")
+
+
+def curves_table(histories: Mapping[str, str]) -> pd.DataFrame:
     """Return losses (nats) and accuracies per step, split and kind of position.
 
-    Splits are train, validation, test (after the last step only) and unigram, the baseline that
-    knows only how often each k-mer occurs, on the validation windows at <mask> positions. A model
-    whose weights were given has no history and no rows here.
+    `histories` is the history.jsonl of each model that was trained here; a model whose weights were
+    given has none and no rows here. Splits are train, validation, test (after the last step only)
+    and unigram, the baseline that knows only how often each k-mer occurs, on the validation windows
+    at <mask> positions.
     """
     rows = []
-    for model, path in zip(identities.histories, histories, strict=True):
+    for model, path in histories.items():
         for line in read_history(path):
             for split, prefix in PREFIXES.items():
                 for positions in POSITIONS:
@@ -94,31 +85,34 @@ def curves_table(histories: Sequence[str], identities: Identities) -> pd.DataFra
                     rows.append((model, line["step"], line["tokens"], split, positions, *values))
             values = [line.get(f"validation_unigram_{value}") for value in ("loss", "accuracy")]
             rows.append((model, line["step"], line["tokens"], "unigram", "mask", *values))
-    table = pd.DataFrame(rows, columns=COLUMNS["curves"])
+    table = pd.DataFrame(rows, columns=list_columns("curves"))
     return table.dropna(subset=["loss", "accuracy"], how="all").reset_index(drop=True)
 
 
 def tasks_table(
-    summaries: Sequence[dict[str, Any]], identities: Identities, locations: Sequence[str]
+    tasks: Mapping[str, dict[str, Any]],
+    identities: Identities,
+    locations: Mapping[tuple[str, str], str],
 ) -> pd.DataFrame:
-    """Return one row per task from its JSON: row counts, duplicates, hashes.
+    """Return one row per task: row counts, duplicates, hashes.
 
+    `tasks` are the contents of the tasks' JSON by name, `locations` the files by corpus and task.
     Of rows found in a genome, `test_rows_overlapping` counts test rows that share a base with a
     training row, `train_rows_overlapping_fold` training rows that share one with a training row of
     another fold; missing when no genome was searched. Of several corpora the one in whose genomes
-    most rows were found is taken. `locations` as in `lift_table`.
+    most rows were found is taken.
     """
     overlaps: dict[str, dict[str, int]] = {}
-    for where, path in zip(identities.locations, locations, strict=True):
-        counts, known = _overlaps(pd.read_parquet(path)), overlaps.get(where["task"])
+    for (_, name), path in locations.items():
+        counts, known = _overlaps(pd.read_parquet(path)), overlaps.get(name)
         if known is None or _located(counts) > _located(known):
-            overlaps[where["task"]] = counts
+            overlaps[name] = counts
     rows = []
-    for task in summaries:
+    for name, task in tasks.items():
         published = task.get("published_rows") or {}
         rows.append(
             {
-                "task": task["name"],
+                "task": name,
                 "kind": task["kind"],
                 "classes": task["classes"],
                 **{f"{split}_rows": task["rows"][split] for split in ("train", "test")},
@@ -127,10 +121,10 @@ def tasks_table(
                 "median_length": task["lengths"]["median"],
                 "longest": task["lengths"]["max"],
                 **{f"duplicates_{where}": n for where, n in task["duplicates"].items()},
-                **overlaps.get(task["name"], {}),
+                **overlaps.get(name, {}),
                 "iupac_replaced": task["iupac_replaced"],
-                "pooling": identities.pooling(task["name"]),
-                "published_as": identities.published_task(task["name"]),
+                "pooling": identities.pooling(name),
+                "published_as": identities.published_task(name),
                 **{f"published_{split}_rows": n for split, n in published.items()},
                 "shuffled_labels": task["shuffled_labels"],
                 "simulated": task["simulated"],
@@ -139,7 +133,7 @@ def tasks_table(
                 "sha256": task["sha256"],
             }
         )
-    table = pd.DataFrame(rows, columns=COLUMNS["tasks"])
+    table = pd.DataFrame(rows, columns=list_columns("tasks"))
     counts = ["published_train_rows", "published_test_rows", *OVERLAPS]
     return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task")
 

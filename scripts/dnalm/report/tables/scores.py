@@ -7,24 +7,10 @@ import pandas as pd
 
 from dnalm.benchmark.probing.choice import rank
 from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS, find_kind
+from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.draws import Draws
 from dnalm.report.tables.published_scores import other_rows, published_beside
 from dnalm.report.tables.records import Identities, Record
-
-COLUMNS = {
-    "scores": ["method", "model", "task", "fold"],  # and the metrics
-    "summary": [
-        *["method", "model", "task", "kind", "n", "metric", "score_mean", "score_sd"],
-        *["low", "high", "rows", "leaking_share", "clean_rows"],
-        *["clean_score", "clean_low", "clean_high", "chosen", "edge", "not_converged", "seconds"],
-        *["published", "published_sd", "published_model", "published_method"],
-        *["published_data_set", "comparable", "reason"],
-    ],
-    "layers": [
-        *["method", "model", "task", "feature", "layer", "penalty"],
-        *["metric", "validation_score", "validation_score_sd", "chosen", "embeddings"],
-    ],
-}
 
 
 def list_metrics(kinds: Collection[str]) -> list[str]:
@@ -35,7 +21,7 @@ def list_metrics(kinds: Collection[str]) -> list[str]:
 
 def scores_table(results: Sequence[Record]) -> pd.DataFrame:
     """Return the test scores of every fold; a metric that a task's kind has not is missing."""
-    columns = [*COLUMNS["scores"], *list_metrics({result.kind for result in results})]
+    columns = list_columns("scores", metric=list_metrics({result.kind for result in results}))
     rows = [
         {"method": r.method, "model": r.model, "task": r.task, **row}
         for r in results
@@ -46,7 +32,7 @@ def scores_table(results: Sequence[Record]) -> pd.DataFrame:
 
 def summary_table(
     results: Sequence[Record],
-    tasks: Sequence[dict[str, Any]],
+    tasks: Mapping[str, dict[str, Any]],
     published: pd.DataFrame,
     identities: Identities,
     draws: Mapping[tuple[str, str, str], Draws],
@@ -55,15 +41,11 @@ def summary_table(
     """Return mean and SD (n − 1) over folds, what validation chose, and the published value.
 
     Intervals of coverage `level` are those of `draws` over test rows, on all of them and on the
-    clean ones. `tasks` are the contents of the tasks' JSON files. `metric` is the one by which
+    clean ones. `tasks` are the contents of the tasks' JSON by name. `metric` is the one by which
     methods are compared on the task, `score_mean` and `score_sd` are its; every metric has columns
     of its own.
     """
-    facts = {task["name"]: task for task in tasks}
-    at = COLUMNS["summary"].index("score_sd") + 1
-    metrics = list_metrics({result.kind for result in results})
-    parts = [f"{metric}_{part}" for metric in metrics for part in ("mean", "sd")]
-    columns = [*COLUMNS["summary"][:at], *parts, *COLUMNS["summary"][at:]]
+    columns = list_columns("summary", metric=list_metrics({result.kind for result in results}))
     rows = []
     for result in results:
         row = {"method": result.method, "model": result.model, "task": result.task}
@@ -84,9 +66,9 @@ def summary_table(
             method=identities.adapter(result.method),
             model=identities.published_model(result.model),
             trained=not result.is_baseline and identities.untrained_of(result.model) is None,
-            rows=facts[result.task]["rows"],
-            published_rows=facts[result.task].get("published_rows"),
-            other=other_rows(facts[result.task]),
+            rows=tasks[result.task]["rows"],
+            published_rows=tasks[result.task].get("published_rows"),
+            other=other_rows(tasks[result.task]),
         )
         rows.append(row | beside)
     return pd.DataFrame(rows, columns=columns)
@@ -130,7 +112,7 @@ def layers_table(results: Sequence[Record]) -> pd.DataFrame:
                     "task": result.task,
                     "feature": row["feature"],
                     "layer": _layer(row["feature"]),
-                    "penalty": row.get("penalty", float("nan")),  # networks have none
+                    "penalty": row.get("penalty", float("nan")),  # MLP probes have none
                     "metric": metric,
                     "validation_score": row[mean],
                     "validation_score_sd": row[f"validation_{metric}_sd"],
@@ -138,7 +120,7 @@ def layers_table(results: Sequence[Record]) -> pd.DataFrame:
                     "embeddings": _embeddings(result.summary.get("embeddings")),
                 }
             )
-    return pd.DataFrame(rows, columns=COLUMNS["layers"]).astype({"layer": "Int64"})
+    return pd.DataFrame(rows, columns=list_columns("layers")).astype({"layer": "Int64"})
 
 
 def _embeddings(made: Mapping[str, str] | None) -> str:

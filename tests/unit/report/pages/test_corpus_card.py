@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from dnalm.report.pages.corpus_card import LISTED, card_figures, corpus_cards
+from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
 from dnalm.report.pages.grids import large, length
 from dnalm.report.tables.files import read_tables, write_tables
 
@@ -75,7 +75,6 @@ def test_equal_counts_have_the_highest_entropy_in_both_units(run, tmp_path):
 
 def test_the_spectrum_is_that_of_the_planted_counts(run, tmp_path):
     run.corpora[0]["k"] = 2
-    run.kmer_counts.clear()
     run.add_counts(2, [8, *[0] * 10, 8, *[0] * 4])  # AA and CG, in the order A, T, C, G
     card = only(run, tmp_path)
     values = dict(card.spectrum)
@@ -93,7 +92,6 @@ def test_the_spectrum_is_that_of_the_planted_counts(run, tmp_path):
 
 
 def test_a_corpus_without_a_kmer_has_a_card_without_a_spectrum(run, tmp_path):
-    run.kmer_counts.clear()
     run.add_counts(6, [0] * 4096)
     card = only(run, tmp_path)
     assert not card.figures["spectrum"]
@@ -115,10 +113,10 @@ def test_groups_are_drawn_and_few_genomes_listed(run, tmp_path):
 
 
 def test_many_genomes_are_listed_by_group_only(run, tmp_path):
-    add_genomes(run, LISTED, ["Fungi"])
+    add_genomes(run, MAX_LISTED_GENOMES, ["Fungi"])
     card = only(run, tmp_path)
     assert card.genomes is None
-    assert card.genome_count == str(LISTED + 1)
+    assert card.genome_count == str(MAX_LISTED_GENOMES + 1)
     assert [line[0] for line in card.groups.rows] == ["Fungi", "no group given"]
 
 
@@ -175,7 +173,7 @@ def test_a_corpus_of_the_reference_shows_no_panel(run, tmp_path):
 
 def test_the_figures_of_two_cards_have_names_of_their_own(run, tmp_path):
     run.corpora.append(run.corpora[0] | {"name": "other"})
-    run.add_counts(6)
+    run.add_counts(6, corpus="other")
     two = cards(run, tmp_path)
     assert [card.name for card in two] == ["toy", "other"]
     names = [figure["id"] for figure in card_figures(two)]

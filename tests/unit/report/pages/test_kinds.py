@@ -159,6 +159,7 @@ def test_a_quiet_control_of_labels_scores_half(mixed_run, tmp_path):
     page, _ = show(mixed_run.tables(), tmp_path)
     said = "control simulated.control, whose labels are shuffled"
     assert f"{said}, all score 0.5 within chance" in page
+    mixed_run.add_model("leaky")
     mixed_run.add_outputs("ia3", "leaky", "simulated.control", labels, [labels * 0.9] * 2)
     page, _ = show(mixed_run.tables(), tmp_path)
     assert f"{said}, leaky · IA3 fine-tuning scored further from 0.5" in page
@@ -167,7 +168,8 @@ def test_a_quiet_control_of_labels_scores_half(mixed_run, tmp_path):
 @pytest.mark.parametrize("kind", ["regression", "multilabel", "per_base"])
 def test_predictions_read_back_as_they_were_written(mixed_run, kind):
     (task,) = (name for name, (own, *_) in KINDS.items() if own == kind)
-    (path,) = (p for p in mixed_run.predictions if f"ia3-small-{task}" in p)
+    paths = [files["predictions"] for files in mixed_run.results]
+    (path,) = (p for p in paths if f"ia3-small-{task}" in p)
     found = read_predictions(path, kind)
     assert found.labels.shape == found.classes.shape[1:]
     assert found.classes.shape[:2] == (FOLDS, ROWS)

@@ -26,7 +26,7 @@ def row(table, **wanted):
 def clean_scores(run, task, leaking):
     """Return {(method, model): MCC over folds on the rows that do not leak} by scikit-learn."""
     scores = {}
-    for path in run.predictions:
+    for path in (files["predictions"] for files in run.results):
         if not path.endswith(f"-{task}.parquet"):
             continue
         table = pd.read_parquet(path)

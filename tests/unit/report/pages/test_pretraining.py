@@ -5,7 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from dnalm.report.pages.pretraining import groups_grid, guessed_grid, make_pretraining_page
+from dnalm.report.pages.pretraining import accuracy_grid, groups_grid, make_pretraining_page
+from dnalm.report.tables.catalogue import PRETRAINING
 from dnalm.report.tables.pretraining import last_measured, pretraining_tables
 from dnalm.report.tables.published_scores import read_reconstruction
 from dnalm.report.tables.records import Identities
@@ -54,17 +55,18 @@ HISTORY = [
 @pytest.fixture
 def make_tables(tmp_path):
     def make(published=None, **histories):
-        runs, paths = [], []
+        runs, paths = {}, {}
         for model, rows in histories.items():
             path = tmp_path / f"{model}.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-            runs.append({"model": model, "corpus": "all", "pretrain": PRETRAIN})
-            paths.append(str(path))
+            runs[model] = {"model": model, "corpus": "all", "pretrain": PRETRAIN}
+            paths[model] = str(path)
         corpus = {"name": "all", "splits": {"train": {"tokens": 500}}}
         models = {model: {"published_as": "NT", "untrained_of": None} for model in histories}
-        names = {"tasks": {}, "histories": list(histories), "locations": [], "groups": GROUPS}
-        identities = Identities(models=models, **names)
-        return pretraining_tables(runs, paths, [corpus], published or {}, identities)
+        names = dict.fromkeys(("baselines", "genomes", "corpora", "panels"), ())
+        names |= {key: {} for key in ("tasks", "methods", "species")}
+        identities = Identities(models=models, groups=GROUPS, **names)
+        return pretraining_tables(runs, paths, {"all": corpus}, published or {}, identities)
 
     return make
 
@@ -102,7 +104,7 @@ def test_the_published_accuracy_stands_beside_ours(make_tables, tmp_path):
     published = read_reconstruction(path)
     assert published == {"NT": 0.202}
     tables = make_tables(published, one=HISTORY)
-    grid = guessed_grid(last_measured(tables["held_out"]), tables["training"])
+    grid = accuracy_grid(last_measured(tables["held_out"]), tables["training"])
     assert grid.rows[0][0] == "one"
     assert grid.rows[0][-1] == "20.2%"
     assert "40%" in grid.rows[0]
@@ -110,6 +112,7 @@ def test_the_published_accuracy_stands_beside_ours(make_tables, tmp_path):
 
 def test_the_page_shows_every_model_group_and_quantity(make_tables):
     tables = make_tables(one=HISTORY, two=HISTORY[:2])
+    assert list(tables) == [table.name for table in PRETRAINING]
     page = make_pretraining_page(tables, title="A title", note="")
     for text in ("A title: pretraining", "Bacteria", "989 TFLOP/s each", "+1.750"):
         assert text in page

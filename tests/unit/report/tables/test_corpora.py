@@ -14,12 +14,12 @@ def genome(name, bases, n=0, soft_masked=0):
     return facts | {"simulated": False}
 
 
-GENOMES = [
-    genome("coli", 4_000, n=40),
-    genome("subtilis", 3_000, soft_masked=300),
-    genome("yeast", 12_000, n=10, soft_masked=1_200),
-    genome("unknown", 20_000),
-]
+GENOMES = {
+    "coli": genome("coli", 4_000, n=40),
+    "subtilis": genome("subtilis", 3_000, soft_masked=300),
+    "yeast": genome("yeast", 12_000, n=10, soft_masked=1_200),
+    "unknown": genome("unknown", 20_000),
+}
 
 
 def corpus(name, genomes, **others):
@@ -42,11 +42,17 @@ def corpus(name, genomes, **others):
 
 
 def identities(**names):
-    return Identities(models={}, tasks={}, histories=[], locations=[], **names)
+    empty = dict.fromkeys(("baselines", "genomes", "corpora", "panels"), ())
+    empty |= {key: {} for key in ("models", "tasks", "methods", "species", "groups")}
+    return Identities(**empty | names)
+
+
+def named(*manifests):
+    return {manifest["name"]: manifest for manifest in manifests}
 
 
 def test_groups_sum_the_genomes_of_each_corpus_and_the_largest_comes_first():
-    both = [corpus("all", [*GROUPS, "unknown"]), corpus("bacteria", ["coli", "subtilis"])]
+    both = named(corpus("all", [*GROUPS, "unknown"]), corpus("bacteria", ["coli", "subtilis"]))
     table = groups_table(both, GENOMES, identities(groups=GROUPS))
     assert table.to_numpy().tolist() == [
         ["all", "Fungi", 1, 12_000, 10, 1_200],
@@ -57,7 +63,7 @@ def test_groups_sum_the_genomes_of_each_corpus_and_the_largest_comes_first():
 
 
 def test_a_genome_names_its_group_and_every_corpus_that_holds_it():
-    both = [corpus("all", [*GROUPS]), corpus("bacteria", ["coli", "subtilis"])]
+    both = named(corpus("all", [*GROUPS]), corpus("bacteria", ["coli", "subtilis"]))
     names = identities(groups=GROUPS, species={"yeast": "Saccharomyces cerevisiae"})
     table = genomes_table(GENOMES, both, names).set_index("genome")
     assert table["corpora"].to_dict() == {
@@ -73,7 +79,7 @@ def test_a_genome_names_its_group_and_every_corpus_that_holds_it():
 
 
 def test_a_corpus_says_how_windows_are_laid_and_what_is_in_none():
-    table = corpora_table([corpus("all", ["coli", "yeast"])]).set_index("split")
+    table = corpora_table(named(corpus("all", ["coli", "yeast"]))).set_index("split")
     assert table["tail_bases"].to_dict() == {"train": 10, "validation": 0, "test": 18}
     assert table.loc["test", "evaluated"] == 8
     assert table["evaluated"].isna().tolist() == [True, True, False]
@@ -85,12 +91,12 @@ def test_a_corpus_says_how_windows_are_laid_and_what_is_in_none():
 
 @pytest.mark.parametrize("others", [{}, {"haplotypes": None}])
 def test_most_corpora_have_no_panel(others):
-    assert set(corpora_table([corpus("all", ["coli"], **others)])["panel"]) == {""}
+    assert set(corpora_table(named(corpus("all", ["coli"], **others)))["panel"]) == {""}
 
 
 def test_a_corpus_of_haplotypes_names_its_panel_and_how_they_are_drawn():
     haplotypes = {"panel": "people", "draw": "random", "seed": 1}
-    table = corpora_table([corpus("all", ["coli"], haplotypes=haplotypes)])
+    table = corpora_table(named(corpus("all", ["coli"], haplotypes=haplotypes)))
     assert set(table["panel"]) == {"people"}
     assert set(table["draw"]) == {"random"}
 
@@ -98,7 +104,7 @@ def test_a_corpus_of_haplotypes_names_its_panel_and_how_they_are_drawn():
 def test_kmers_carry_the_letters_of_their_place_in_the_order_a_t_c_g(tmp_path):
     path = tmp_path / "kmer_counts.npy"
     np.save(path, np.arange(16))
-    table = kmers_table([corpus("all", ["coli"])], [str(path)])
+    table = kmers_table(named(corpus("all", ["coli"])), {"all": str(path)})
     counts = dict(zip(table["kmer"], table["count"], strict=True))
     planted = {"AA": 0, "AT": 1, "TA": 4, "CG": 4 * 2 + 3, "GG": 15}
     assert {word: counts[word] for word in planted} == planted
@@ -109,11 +115,11 @@ def test_counts_of_another_k_are_refused(tmp_path):
     path = tmp_path / "kmer_counts.npy"
     np.save(path, np.arange(64))
     with pytest.raises(InputError, match="64 counts for 16 k-mers"):
-        kmers_table([corpus("all", ["coli"])], [str(path)])
+        kmers_table(named(corpus("all", ["coli"])), {"all": str(path)})
 
 
 def test_without_corpora_the_tables_hold_their_headings_only():
-    groups = groups_table([], GENOMES, identities())
+    groups = groups_table({}, GENOMES, identities())
     assert groups.columns.tolist()[:3] == ["corpus", "group", "genome_count"]
     assert len(groups) == 0
-    assert kmers_table([], []).columns.tolist() == ["corpus", "kmer", "count"]
+    assert kmers_table({}, {}).columns.tolist() == ["corpus", "kmer", "count"]

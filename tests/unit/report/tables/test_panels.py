@@ -21,7 +21,8 @@ SAMPLES = [
 
 
 def tables(run):
-    return panels_table(run.panels), haplotypes_table(run.panels, run.panel_samples)
+    panels = {facts["panel"]: facts for facts in run.panels}
+    return panels_table(panels), haplotypes_table(run.panel_samples)
 
 
 def test_a_panel_is_a_row_with_a_column_for_each_reason(run):
@@ -85,12 +86,14 @@ def test_a_sample_without_population_beside_others_is_called_not_given(run):
 def test_a_file_without_a_column_is_refused(run, tmp_path):
     run.add_panel("people", SAMPLES)
     path = tmp_path / "short.tsv"
-    pd.read_csv(run.panel_samples[0], sep="\t").drop(columns="deletions").to_csv(path, sep="\t")
+    pd.read_csv(run.panel_samples["people"], sep="\t").drop(columns="deletions").to_csv(
+        path, sep="\t"
+    )
     with pytest.raises(InputError, match="the column deletions is missing"):
-        haplotypes_table(run.panels, [str(path)])
+        haplotypes_table({"people": str(path)})
 
 
 def test_without_panels_the_tables_hold_their_headings_only():
-    assert len(panels_table([])) == 0
-    assert panels_table([]).columns.tolist()[:2] == ["panel", "genome"]
-    assert haplotypes_table([], []).columns.tolist()[:2] == ["panel", "sample"]
+    assert len(panels_table({})) == 0
+    assert panels_table({}).columns.tolist()[:2] == ["panel", "genome"]
+    assert haplotypes_table({}).columns.tolist()[:2] == ["panel", "sample"]

@@ -25,7 +25,7 @@ def test_mean_and_sd_are_those_of_the_folds_with_n_minus_one(new_run):
     scores = pd.DataFrame(
         {"fold": [0, 1, 2], "mcc": [0.1, 0.2, 0.6], "accuracy": 0.5, "f1": 0.5, "auc": 0.5}
     )
-    scores.to_csv(new_run.scores[0], sep="\t", index=False)
+    scores.to_csv(new_run.results[0]["scores"], sep="\t", index=False)
     tables = new_run.tables()
     found = tables["summary"].iloc[0]
     assert found["n"] == 3
@@ -130,7 +130,7 @@ def test_lift_is_given_for_each_region_with_its_rows(shared_tables):
 
 
 def test_of_a_few_rows_no_lift_is_given(shared_run, monkeypatch):
-    monkeypatch.setattr("dnalm.report.tables.comparisons.FEW_ROWS", 100)
+    monkeypatch.setattr("dnalm.report.tables.comparisons.MIN_ROWS", 100)
     lift = shared_run.tables()["lift"]
     assert (lift["rows"] < 100).sum() == 3
     for name in ("score", "untrained_score", "lift", "low", "high"):
@@ -187,7 +187,7 @@ def test_the_same_result_twice_is_refused(new_run):
     new_run.add_task("mine.x", {"train": 10, "test": 100})
     new_run.add_result("baseline", "kmers", "mine.x", [0.5])
     with pytest.raises(InputError, match="already given"):
-        read_results(new_run.scores * 2, new_run.summaries * 2, new_run.predictions * 2)
+        read_results(new_run.results * 2, new_run.identities())
 
 
 def write_benchmark(folder, name, seconds, memory="NA"):
