@@ -3,7 +3,7 @@
 from dnalm.benchmark.audit.audit import AuditConfig, audit_task, write_audit
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     task = read_json(snakemake.input.summary)

@@ -1,7 +1,7 @@
 """Lay windows over genomes, split them, and fix the validation and test tokens."""
 
 from dnalm.corpus.build import CorpusConfig, build_corpus
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     build_corpus(

@@ -3,7 +3,7 @@
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotypes.build import build_haplotypes
 from dnalm.genome.haplotypes.placing import PanelConfig
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     build_haplotypes(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dnalm.benchmark.finetuning.collect import collect
 from dnalm.benchmark.scoring.results import write_result
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     source, output = snakemake.input, snakemake.output

@@ -1,6 +1,6 @@
 """Write down how one model is trained, which decides nothing about its weights."""
 
-from dnalm.job import job
+from dnalm.jobs.job import job
 from dnalm.training.settings import Operation, write_settings
 
 with job(snakemake.log[0]):

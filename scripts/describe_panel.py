@@ -1,7 +1,7 @@
 """Join what the contigs of a panel hold, and the populations of its samples."""
 
 from dnalm.genome.haplotypes.panel import describe_panel
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     describe_panel(

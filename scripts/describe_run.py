@@ -1,6 +1,6 @@
 """Write down all that decides the weights of one model."""
 
-from dnalm.job import job
+from dnalm.jobs.job import job
 from dnalm.training.settings import Run, write_settings
 
 with job(snakemake.log[0]):

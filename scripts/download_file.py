@@ -1,7 +1,7 @@
 """Fetch one file of the configuration, from the mirror or the network."""
 
 from dnalm.download.download import download
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     download(

@@ -2,7 +2,7 @@
 
 from dnalm.files import write_json
 from dnalm.genome.species.draw import SpeciesConfig, draw_species, write_sheet
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     draw = draw_species(SpeciesConfig(**snakemake.params.species), dict(snakemake.input.items()))

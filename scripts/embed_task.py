@@ -5,7 +5,7 @@ from pathlib import Path
 from dnalm.benchmark.embedding.embed import EmbedConfig
 from dnalm.benchmark.embedding.shards import Embedding, embed_task
 from dnalm.devices import visible_devices
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     source, params, output = snakemake.input, snakemake.params, snakemake.output.embeddings

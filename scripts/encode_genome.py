@@ -1,7 +1,7 @@
 """Clean one genome's FASTA file and store its bases."""
 
 from dnalm.genome.bases import write_bases
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     write_bases(

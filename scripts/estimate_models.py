@@ -1,6 +1,6 @@
 """Tabulate the memory and the time that models are expected to take; no genome is read."""
 
-from dnalm.job import job
+from dnalm.jobs.job import job
 from dnalm.training.estimates import write_estimates
 
 with job(snakemake.log[0]):

@@ -1,7 +1,7 @@
 """Write one model as a folder that other programs open."""
 
 from dnalm.files import read_json
-from dnalm.job import job
+from dnalm.jobs.job import job
 from dnalm.model.export import export_model
 
 with job(snakemake.log[0]):

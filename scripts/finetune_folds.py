@@ -7,7 +7,7 @@ from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import finetune
 from dnalm.benchmark.scoring.results import identify
 from dnalm.files import read_json, sha256_of
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     source, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards

@@ -1,6 +1,6 @@
 """Bring published weights into the form of a model that was trained here."""
 
-from dnalm.job import job
+from dnalm.jobs.job import job
 from dnalm.model.published_weights import describe_source, load_published
 from dnalm.model.weights import save_weights
 from dnalm.training.settings import write_settings

@@ -1,6 +1,6 @@
 """Write the weights that one model starts from."""
 
-from dnalm.job import job
+from dnalm.jobs.job import job
 from dnalm.model.weights import save_weights
 from dnalm.training.launch import make_encoder
 from dnalm.training.settings import Run

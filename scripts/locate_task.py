@@ -3,7 +3,7 @@
 from dnalm.benchmark.audit.genome_search import locate_task
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json
-from dnalm.job import job
+from dnalm.jobs.job import job
 from dnalm.parquet import write_parquet
 
 with job(snakemake.log[0]):

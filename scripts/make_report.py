@@ -1,6 +1,6 @@
 """Make the page and the plain summary that show the tables of a run."""
 
-from dnalm.job import job
+from dnalm.jobs.job import job
 from dnalm.report.pages.benchmark import ReportConfig, make_page, write_text
 from dnalm.report.pages.plain_summary import plain_summary
 from dnalm.report.tables.files import read_tables

@@ -1,7 +1,7 @@
 """Gather all results and facts of a run into tables."""
 
 from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
-from dnalm.job import job
+from dnalm.jobs.job import job
 from dnalm.report.tables.assembly import make_tables
 from dnalm.report.tables.draws import Statistics
 from dnalm.report.tables.files import write_tables

@@ -1,7 +1,7 @@
 """Make the table of one task from its files, or from a genome and its annotation."""
 
 from dnalm.benchmark.tasks.table import make_task, write_task
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     table, summary = make_task(

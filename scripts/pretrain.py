@@ -2,7 +2,7 @@
 
 import sys
 
-from dnalm.job import leave
+from dnalm.jobs.job import leave
 from dnalm.training.launch import main
 
 # Threads of torch that are still awake while the interpreter is taken down have aborted it, which

@@ -7,7 +7,7 @@ from dnalm.benchmark.probing.linear.probe import ProbeConfig, probe
 from dnalm.benchmark.scoring.results import identify, write_result
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     source = snakemake.input

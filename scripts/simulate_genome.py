@@ -1,7 +1,7 @@
 """Simulate a genome with genes, promoters and enhancers."""
 
 from dnalm.genome.simulation.simulate import SimulateConfig, simulate_genome, write_simulated
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     write_simulated(

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from dnalm.job import job
+from dnalm.jobs.job import job
 from dnalm.report.pages.benchmark import write_text
 from dnalm.report.pages.facts import note_of
 from dnalm.report.pages.pretraining import make_pretraining_page

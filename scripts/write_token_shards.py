@@ -3,7 +3,7 @@
 from dnalm.corpus.token_shards import write_token_shards
 from dnalm.files import read_json
 from dnalm.genome.haplotypes.contig import find_panel
-from dnalm.job import job
+from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
     manifest = read_json(snakemake.input.manifest)

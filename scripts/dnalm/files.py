@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dnalm.processes import is_running, machine, start_of
+from dnalm.jobs.processes import is_running, machine, start_of
 
 CHUNK_BYTES = 1 << 20
 # In the name of a temporary: hash of the machine, process id, its start time, a random number.

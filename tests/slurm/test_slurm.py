@@ -230,7 +230,7 @@ def test_two_copies_of_the_library_on_the_nodes_end_with_a_sentence(cluster, cha
     """The second node is given a copy of the workflow with one more comment."""
     ours, other = chain.workflow.folder / "scripts", tmp_path / "scripts"
     shutil.copytree(ours, other)
-    with (other / "dnalm/job.py").open("a") as file:
+    with (other / "dnalm/jobs/job.py").open("a") as file:
         file.write("# another copy\n")
     (tmp_path / "start.sh").write_text(
         f"scripts={ours}\n"

@@ -9,7 +9,7 @@ import pytest
 
 from dnalm import files
 from dnalm.files import atomic_path
-from dnalm.processes import start_of
+from dnalm.jobs.processes import start_of
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[1])}
 # Writes half of a file, says so, and waits for a line before it would go on.

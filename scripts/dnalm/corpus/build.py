@@ -23,7 +23,7 @@ from dnalm.files import atomic_path, read_json, write_json
 from dnalm.genome.bases import MANIFEST, GenomeBases
 from dnalm.genome.haplotypes.store import MANIFEST as STORE_MANIFEST
 from dnalm.genome.kmers import count_kmers
-from dnalm.progress import Progress, progress
+from dnalm.jobs.progress import Progress, progress
 
 BLOCK_WINDOWS = 256
 # Held-out windows are the same for every run, so their haplotypes depend on no run's seed.

@@ -12,7 +12,7 @@ import numpy as np
 from dnalm.corpus.build import BLOCK_WINDOWS
 from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.files import atomic_path, write_json
-from dnalm.progress import Progress
+from dnalm.jobs.progress import Progress
 
 MANIFEST = "manifest.json"
 

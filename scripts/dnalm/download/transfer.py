@@ -21,7 +21,7 @@ from dnalm.download.disk_space import BYTES_PER_GB, NoSpaceError, check_space
 from dnalm.download.integrity import find_damage, is_web_page
 from dnalm.errors import InputError
 from dnalm.files import CHUNK_BYTES
-from dnalm.progress import Progress
+from dnalm.jobs.progress import Progress
 
 RETRY_STATUSES = (408, 429, 500, 502, 503, 504)  # HTTP statuses of a busy server
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)

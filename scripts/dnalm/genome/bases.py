@@ -27,7 +27,7 @@ from dnalm.genome.intervals import Spans
 from dnalm.genome.kmers import N, to_sequence
 from dnalm.genome.letters import ZERO_COUNTS
 from dnalm.genome.selection import select_contigs
-from dnalm.progress import Progress
+from dnalm.jobs.progress import Progress
 from dnalm.suggestions import closest
 
 COLUMNS = ["contig", "start", "length", "offset"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dnalm.files import atomic_path
-from dnalm.lock import Lock
+from dnalm.jobs.lock import Lock
 
 logger = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json
 from dnalm.genome.haplotypes.contig import find_panel
 from dnalm.genome.kmers import Vocabulary
-from dnalm.job import job
-from dnalm.lock import Lock
+from dnalm.jobs.job import job
+from dnalm.jobs.lock import Lock
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.initialise import initialise

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from dnalm.progress import Progress
+from dnalm.jobs.progress import Progress
 
 
 class TrainingProgress:
-    """Counts steps against the clock, as a context that shows them (`dnalm.progress`)."""
+    """Counts steps against the clock, as a context that shows them (`dnalm.jobs.progress`)."""
 
     def __init__(self, *, steps: int, done: int, tokens_per_step: int, visible: bool) -> None:
         """Begin after `done` of `steps`; only a visible one draws or logs."""

@@ -533,7 +533,7 @@ def test_an_unreadable_wish_for_time_is_passed_over(server, fetch):
 
 def test_progress_is_told_in_the_log_with_share_and_speed(server, fetch, caplog, monkeypatch):
     caplog.set_level("INFO")
-    monkeypatch.setattr("dnalm.progress.LINE_SECONDS", 0)
+    monkeypatch.setattr("dnalm.jobs.progress.LINE_SECONDS", 0)
     server.data = bytes(5_000_000)
     fetch()
     lines = [record.getMessage() for record in caplog.records if "MB/s" in record.getMessage()]

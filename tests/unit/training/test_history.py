@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dnalm.lock import Lock
+from dnalm.jobs.lock import Lock
 from dnalm.training.history import History, export_history, is_measured, read_history
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from dnalm.errors import InputError
-from dnalm.lock import Lock
+from dnalm.jobs.lock import Lock
 
 TIMINGS = {"tokens_per_second", "data_wait_share", "peak_memory_bytes"}
 PATIENCE_SECONDS = 600

@@ -205,7 +205,7 @@ def test_another_torch_in_one_process_stops_both_with_the_same_sentence(examine_
 def test_a_library_with_another_comment_stops_both(examine_two, tmp_path):
     other = tmp_path / "scripts"
     shutil.copytree(SCRIPTS, other, ignore=shutil.ignore_patterns("__pycache__"))
-    with (other / "dnalm" / "job.py").open("a") as file:
+    with (other / "dnalm" / "jobs" / "job.py").open("a") as file:
         file.write("# another\n")
     sentence = sentences(examine_two(library=other))
     assert re.match(r"rank 1 on \S+ has the library scripts/dnalm \w+, but rank 0 on ", sentence)

@@ -18,7 +18,7 @@ from dnalm.benchmark.audit.overlaps import overlaps_other_fold, overlaps_train
 from dnalm.benchmark.audit.rolling_hash import MULTIPLIER, PrefixHashes, polynomial_hash
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import reverse_complement, to_codes
-from dnalm.progress import Progress
+from dnalm.jobs.progress import Progress
 
 SEED_BASES = 24  # 48 bits, so that chance hits in a whole human genome are rare
 SEED_SPACING = 48  # bases from one seed of a sequence to its next

@@ -33,7 +33,7 @@ from dnalm.benchmark.audit.seed_index import (
     repeat_hits,
 )
 from dnalm.benchmark.audit.tandem_repeats import find_tandem_repeats
-from dnalm.progress import progress
+from dnalm.jobs.progress import progress
 
 TEST_SIDE = -1  # the side of test rows
 SHORT_K = (15, 11, 7)  # k of the seeds of short sequences, of which every k-mer is one

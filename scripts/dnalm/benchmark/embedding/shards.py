@@ -29,12 +29,12 @@ from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import is_out_of_memory
 from dnalm.errors import InputError
 from dnalm.files import read_json, sha256_of
+from dnalm.jobs.partial import Format, Partial, clear, hold
+from dnalm.jobs.processes import is_orphan
+from dnalm.jobs.progress import Progress, Tally
 from dnalm.model.loading import load_model, read_run
 from dnalm.model.tensors import stream_arrays
 from dnalm.model.token_batches import TokenRows, name_rows
-from dnalm.partial import Format, Partial, clear, hold
-from dnalm.processes import is_orphan
-from dnalm.progress import Progress, Tally
 
 ARRAY = Format(
     suffix=".npy",

@@ -30,11 +30,11 @@ from dnalm.benchmark.tasks.splits import Split, Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import best_device
 from dnalm.errors import InputError
+from dnalm.jobs.partial import Format, Partial, hold
+from dnalm.jobs.progress import Progress, Tally
 from dnalm.model.adapters import add_adapter
 from dnalm.model.loading import load_model
 from dnalm.model.token_batches import TokenRows, name_rows
-from dnalm.partial import Format, Partial, hold
-from dnalm.progress import Progress, Tally
 
 FOLD = Format(
     suffix=".safetensors",

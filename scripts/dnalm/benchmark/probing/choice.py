@@ -17,7 +17,7 @@ from dnalm.benchmark.scoring.results import prediction_rows
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.errors import InputError
-from dnalm.partial import hash_array
+from dnalm.jobs.partial import hash_array
 
 LOSS_KEY = "validation_loss"  # of a row of a grid
 SCORE_DECIMALS, LOSS_DECIMALS = 9, 6  # what lies behind these is rounding

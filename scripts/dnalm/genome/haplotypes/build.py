@@ -11,7 +11,7 @@ from dnalm.genome.haplotypes.placing import PanelConfig, RecordPlacer
 from dnalm.genome.haplotypes.reference import ReferenceContig
 from dnalm.genome.haplotypes.store import ARRAYS, MANIFEST, SAMPLES, StoreWriter
 from dnalm.genome.vcf import VariantReader
-from dnalm.progress import Progress
+from dnalm.jobs.progress import Progress
 
 logger = logging.getLogger(__name__)
 

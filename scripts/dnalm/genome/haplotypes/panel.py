@@ -12,7 +12,7 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, write_json
 from dnalm.genome.haplotypes.placing import VARIANT_TYPES
 from dnalm.genome.haplotypes.store import MANIFEST, SAMPLES
-from dnalm.progress import progress
+from dnalm.jobs.progress import progress
 
 # Names of columns in published sample tables, letters and digits in lower case.
 COLUMN_SYNONYMS = {

@@ -18,7 +18,7 @@ from dnalm.genome.annotation import Transcript, write_gtf, write_text
 from dnalm.genome.intervals import Interval, write_bed
 from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
 from dnalm.genome.simulation.grammar import ENHANCER_BASES, UPSTREAM, Codes, Grammar
-from dnalm.progress import Progress
+from dnalm.jobs.progress import Progress
 
 N = int(to_codes("N")[0])
 ISOCHORE_BASES = 50_000

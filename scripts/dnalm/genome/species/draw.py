@@ -19,7 +19,7 @@ from typing import Any
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, sha256_of
 from dnalm.genome.species.assembly_summaries import Assembly, Summary, read_summary
-from dnalm.progress import progress
+from dnalm.jobs.progress import progress
 
 COLUMNS = ("name", "accession", "species", "group", "url", "md5")
 RULE = (

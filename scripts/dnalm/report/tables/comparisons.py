@@ -18,8 +18,8 @@ from dnalm.benchmark.scoring.bootstrap import (
     verdict,
 )
 from dnalm.benchmark.scoring.correction import adjust
+from dnalm.jobs.progress import progress
 from dnalm.methods import BASELINE, SEQUENCE_BASELINES, UNTRAINED
-from dnalm.progress import progress
 from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.draws import Draws, Statistics
 from dnalm.report.tables.records import Identities, Record

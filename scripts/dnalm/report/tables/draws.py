@@ -15,7 +15,7 @@ from dnalm.benchmark.scoring.bootstrap import (
     bootstrap,
     read_predictions,
 )
-from dnalm.progress import progress
+from dnalm.jobs.progress import progress
 from dnalm.report.tables.records import Record
 
 

@@ -178,7 +178,7 @@ def test_training_rows_find_those_of_every_other_fold_where_there_are_no_test_ro
 
 
 def test_the_log_says_how_many_sequences_are_compared_by_what(caplog):
-    with caplog.at_level("INFO", logger="dnalm.progress"):
+    with caplog.at_level("INFO", logger="dnalm.jobs.progress"):
         pairs_of([draw(np.random.default_rng(9), 300)] * 30)
     ends = [message for message in caplog.messages if " in " in message]
     assert [message.partition(" in ")[0] for message in ends] == [

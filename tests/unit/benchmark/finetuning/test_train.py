@@ -26,7 +26,7 @@ from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.benchmark.finetuning.train import finetune, train_fold
 from dnalm.benchmark.scoring.results import identify, write_result
 from dnalm.errors import InputError
-from dnalm.lock import Lock
+from dnalm.jobs.lock import Lock
 from dnalm.model.loading import load_model
 from dnalm.model.token_batches import TokenRows
 from dnalm.model.weights import save_tensors

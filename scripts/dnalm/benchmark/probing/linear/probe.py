@@ -31,8 +31,8 @@ from dnalm.benchmark.scoring.metrics import loss, single_score
 from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.benchmark.tasks.splits import Splits
-from dnalm.partial import Partial
-from dnalm.progress import Progress
+from dnalm.jobs.partial import Partial
+from dnalm.jobs.progress import Progress
 
 # The validation score, loss, converged, iterations and gap of one fit; kept on disk by these keys.
 FitScore = dict[str, Any]

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dnalm.benchmark.probing.linear.scikit import fit_path, standardise
-from dnalm.progress import Progress, Tally
+from dnalm.jobs.progress import Progress, Tally
 
 # Below so many multiplications, about a second of work, to load torch takes longer than
 # scikit-learn.

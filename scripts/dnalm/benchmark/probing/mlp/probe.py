@@ -32,8 +32,8 @@ from dnalm.benchmark.probing.mlp.search_space import Hyperparameters, MlpConfig
 from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.devices import find_device
-from dnalm.partial import Partial
-from dnalm.progress import Progress, progress
+from dnalm.jobs.partial import Partial
+from dnalm.jobs.progress import Progress, progress
 
 BORDER_FACTOR = 1.05  # within this factor of an end of its range a choice lies on the border
 

@@ -9,7 +9,7 @@ import pytest
 from dnalm.benchmark.embedding.shards import ARRAY
 from dnalm.errors import InputError
 from dnalm.files import hash_facts, hash_text
-from dnalm.partial import JSON, Format, Partial, clear, discard, hold
+from dnalm.jobs.partial import JSON, Format, Partial, clear, discard, hold
 
 FACTS = {"weights": "abc", "config": {"layers": [3, 1], "learning rate": 0.1}}
 

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from dnalm.job import job
-from dnalm.progress import LINE_SECONDS, Progress, Tally, duration, progress
+from dnalm.jobs.job import job
+from dnalm.jobs.progress import LINE_SECONDS, Progress, Tally, duration, progress
 
 
 class Clock:
@@ -137,15 +137,15 @@ def wait_until(true, seconds=30):
 
 def test_work_in_which_nothing_ends_for_long_is_not_silent(monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("dnalm.progress.LINE_SECONDS", 0.05)
+    monkeypatch.setattr("dnalm.jobs.progress.LINE_SECONDS", 0.05)
     with Progress("fit", "fits", 30):
         wait_until(lambda: "fit: 0 of 30 fits after " in caplog.text)
     assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
 
 
 def test_a_job_without_any_progress_says_that_it_is_at_work(monkeypatch, tmp_path):
-    monkeypatch.setattr("dnalm.progress.LINE_SECONDS", 0.05)
-    monkeypatch.setattr("dnalm.progress.GRACE_SECONDS", 0)
+    monkeypatch.setattr("dnalm.jobs.progress.LINE_SECONDS", 0.05)
+    monkeypatch.setattr("dnalm.jobs.progress.GRACE_SECONDS", 0)
     path = tmp_path / "log"
     with job(path):
         wait_until(lambda: "At work for " in path.read_text())
@@ -155,7 +155,7 @@ def test_a_job_without_any_progress_says_that_it_is_at_work(monkeypatch, tmp_pat
 
 
 def test_a_job_that_speaks_is_not_interrupted(monkeypatch, tmp_path):
-    monkeypatch.setattr("dnalm.progress.LINE_SECONDS", 5)
+    monkeypatch.setattr("dnalm.jobs.progress.LINE_SECONDS", 5)
     path = tmp_path / "log"
     with job(path):
         for number in range(5):
@@ -166,7 +166,7 @@ def test_a_job_that_speaks_is_not_interrupted(monkeypatch, tmp_path):
 
 COUNT = """
 import sys
-from dnalm.progress import Tally
+from dnalm.jobs.progress import Tally
 for _ in range(1000):
     Tally(sys.argv[1]).add(3)
 """

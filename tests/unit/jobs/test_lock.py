@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from dnalm import lock as lock_module
 from dnalm.errors import InputError
-from dnalm.lock import Lock
+from dnalm.jobs import lock as lock_module
+from dnalm.jobs.lock import Lock
 
 
 def rewrite(path, **changes):
@@ -66,7 +66,7 @@ def test_a_folder_that_another_holder_removes_as_it_leaves_is_made_again(path, m
 
 def test_the_lock_of_a_killed_process_is_taken_over(path):
     code = (
-        "import sys, time; from dnalm.lock import Lock\n"
+        "import sys, time; from dnalm.jobs.lock import Lock\n"
         "with Lock(sys.argv[1]): print('held', flush=True); time.sleep(600)"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -213,7 +213,7 @@ def test_of_many_who_want_a_stale_lock_one_gets_it(path):
         )
     )
     code = (
-        "import sys; from dnalm.errors import InputError; from dnalm.lock import Lock\n"
+        "import sys; from dnalm.errors import InputError; from dnalm.jobs.lock import Lock\n"
         "sys.stdin.readline()\n"
         "try:\n"
         "    with Lock(sys.argv[1]): print('got', flush=True); sys.stdin.readline()\n"

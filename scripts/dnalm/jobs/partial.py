@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dnalm.files import atomic_path, hash_facts, json_text, read_json
-from dnalm.lock import Lock
+from dnalm.jobs.lock import Lock
 
 DIGITS = 16
 log = logging.getLogger(__name__)

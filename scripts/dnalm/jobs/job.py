@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dnalm.errors import InputError
-from dnalm.progress import heartbeat
+from dnalm.jobs.progress import heartbeat
 
 
 @contextmanager

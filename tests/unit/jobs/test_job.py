@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 PROGRAM = """
 import atexit, sys
-from dnalm.job import leave
+from dnalm.jobs.job import leave
 
 def work():
     print("written")

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from dnalm.errors import InputError
 from dnalm.files import make_folder
-from dnalm.processes import is_running, machine, start_of
+from dnalm.jobs.processes import is_running, machine, start_of
 
 HEARTBEAT_SECONDS = 15
 # Twelve heartbeats: more than a busy file system delays them.

@@ -1,0 +1,1 @@
+"""What every job has around its work: a log, progress, a lock, finished parts, processes."""
