@@ -14,7 +14,10 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("Snakefile", "config.yaml", "rules", "scripts", "envs", "resources", "profiles", "tests")
+PARTS = (
+    *("Snakefile", "config.yaml", "config", "workflow", "rules", "scripts", "envs", "resources"),
+    *("profiles", "tests"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,10 @@ class RunFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Allocation:
-    """What the scheduler granted to a training run; 0 GPUs or minutes where it said none."""
+    """What the scheduler granted to a training run; 0 GPUs or minutes where it said none.
+
+    0 minutes is a machine without a scheduler, which has one node and the GPUs that it shows.
+    """
 
     nodes: int
     gpus_per_node: int
@@ -52,13 +55,18 @@ class Allocation:
 
 
 def parse(arguments: Sequence[str]) -> tuple[RunFiles, Allocation]:
-    """Return the files of the run and the scheduler's allocation that a command line names."""
+    """Return the files of the run and the scheduler's allocation that a command line names.
+
+    Nodes and GPUs count only together with a runtime, which whoever has a scheduler sets.
+    """
     parser = argparse.ArgumentParser(description="Pre-train one encoder.")
     for name, text in PATHS.items():
         parser.add_argument(_flag(name), type=Path, required=True, metavar="PATH", help=text)
     for name, (default, text) in GRANTS.items():
         parser.add_argument(_flag(name), type=int, default=default, metavar="N", help=text)
     values = vars(parser.parse_args(arguments))
+    if not values["runtime_minutes"]:  # the configuration's numbers, which nobody was asked for
+        values |= {"nodes": 1, "gpus_per_node": 0}
     return (
         RunFiles(**{name: values[name] for name in PATHS}),
         Allocation(**{name: values[name] for name in GRANTS}),

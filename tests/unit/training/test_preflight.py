@@ -15,6 +15,7 @@ import torch
 from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
+from dnalm.training.arguments import Allocation, parse
 from dnalm.training.preflight import (
     LIBRARY,
     Facts,
@@ -268,7 +269,7 @@ def test_a_whole_run_that_asked_for_a_gpu_it_does_not_see_trains_nothing(make_jo
     if torch.cuda.is_available():
         pytest.skip("this machine has the GPU")
     job = make_job()
-    job.command.extend(["--gpus-per-node", "1"])
+    job.command.extend(["--gpus-per-node", "1", "--runtime-minutes", "60"])
     with pytest.raises(InputError, match=r"rank 0 on \S+ sees 0 GPUs, but 1 were asked for"):
         job.train()
     assert not (job.state / "history.jsonl").exists()
@@ -289,16 +290,30 @@ def start(job, *options, **variables):
     return done.returncode, done.stderr
 
 
+TWO_NODES = ("--nodes", "2", "--runtime-minutes", "60")
+
+
+def test_without_a_scheduler_a_machine_is_taken_as_it_is(make_job):
+    """The numbers are those of the configuration; only a scheduler, which has a limit, uses them."""
+    command = make_job().command
+    numbers = ["--nodes", "16", "--gpus-per-node", "8"]
+    assert parse(command[2:] + numbers)[1] == Allocation(
+        nodes=1, gpus_per_node=0, runtime_minutes=0
+    )
+    granted = parse([*command[2:], *numbers, "--runtime-minutes", "60"])[1]
+    assert granted == Allocation(nodes=16, gpus_per_node=8, runtime_minutes=60)
+
+
 def test_several_nodes_are_refused_outside_of_a_job_and_inside_of_a_step(make_job):
     for variables in ({}, {"SLURM_JOB_ID": "4711", "SLURM_STEP_ID": "0"}):
-        code, text = start(make_job(), "--nodes", "2", **variables)
+        code, text = start(make_job(), *TWO_NODES, **variables)
         assert code == 1
         assert text.startswith("Error: Training on 2 nodes has to be started by a batch job of ")
         assert "Traceback" not in text
 
 
 def test_several_nodes_without_srun_end_with_a_sentence(make_job, tmp_path):
-    code, text = start(make_job(), "--nodes", "2", SLURM_JOB_ID="4711", PATH=str(tmp_path))
+    code, text = start(make_job(), *TWO_NODES, SLURM_JOB_ID="4711", PATH=str(tmp_path))
     assert code == 1
     assert text == f"Error: srun is not on the PATH of {socket.gethostname()}.\n"
 
@@ -309,7 +324,7 @@ def test_several_nodes_are_one_srun_of_a_task_per_process_that_all_meet_here(mak
     (tmp_path / "srun").write_text(f'#!/bin/sh\necho "$MASTER_ADDR $MASTER_PORT $*" > {called}\n')
     (tmp_path / "srun").chmod(0o755)
     job = make_job(lambda run, operation: operation.update(processes=8))
-    options = ("--nodes", "16", "--gpus-per-node", "8")
+    options = ("--nodes", "16", "--gpus-per-node", "8", "--runtime-minutes", "60")
     code, text = start(job, *options, SLURM_JOB_ID="4711", PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert code == 0, text
     host, port, *words = called.read_text().split()
