@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +57,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def tuned(folder, model, weights_sha256, scales=(1.0, 3.0), biases=(0.0, 2.0)):
+def tuned(folder, weights_sha256, scales=(1.0, 3.0), biases=(0.0, 2.0)):
     """Write adapters of two folds by hand: vectors of IA3 that are constants, and a head."""
     tensors = {}
     for fold, (scale, bias) in enumerate(zip(scales, biases, strict=True)):
@@ -137,7 +139,7 @@ def test_predictions_are_the_mean_over_the_folds(folder, tmp_path):
     model = load_model(folder)
     before = embed(model, ROWS)[2]
     classifier = load_classifier(
-        model, tuned(tmp_path / "task", model, sha256_of(folder / "weights.safetensors"))
+        model, tuned(tmp_path / "task", sha256_of(folder / "weights.safetensors"))
     )
     assert (classifier.folds, classifier.kind, classifier.classes) == ((0, 1), "binary", 2)
     # With heads of zeros only their biases count: 1/2 in one fold, sigmoid(2) in the other.
@@ -151,9 +153,31 @@ def test_predictions_are_the_mean_over_the_folds(folder, tmp_path):
 def test_adapters_of_other_weights_are_refused(folder, tmp_path):
     model = load_model(folder)
     with pytest.raises(InputError, match=r"tuned from other weights than .* model small"):
-        load_classifier(model, tuned(tmp_path / "task", model, "0" * 64))
+        load_classifier(model, tuned(tmp_path / "task", "0" * 64))
     with pytest.raises(InputError, match=r"holds no adapters\.safetensors"):
         load_classifier(model, tmp_path)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/library.md"])
+def test_the_documented_example_runs_on_what_the_workflow_leaves(
+    folder, tmp_path, monkeypatch, page
+):
+    text = (Path(__file__).parents[2] / page).read_text()
+    example = textwrap.dedent(re.search(r"( *)```python\n(.*?)```", text, re.DOTALL)[2])
+    shutil.copytree(folder, tmp_path / "results/models/my-model")
+    task = tmp_path / "results/finetunes/ia3/my-model/mine.csv"
+    task.parent.mkdir(parents=True)
+    tuned(task, sha256_of(folder / "weights.safetensors"))
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    exec(example, found)
+    assert found["outputs"].shape == (2, 2)
+    np.testing.assert_allclose(found["outputs"].sum(axis=1), 1)
+
+
+def test_every_name_of_the_door_is_documented():
+    text = (Path(__file__).parents[2] / "docs/reference/library.md").read_text()
+    assert {name for name in dnalm.__all__ if f"| `{name}" in text} == set(dnalm.__all__)
 
 
 @pytest.mark.parametrize(

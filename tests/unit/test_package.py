@@ -1,5 +1,6 @@
 """The library as an installed package, and the lists of files and versions that go with it."""
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -33,7 +34,7 @@ def test_an_installed_library_holds_every_module_and_template(tmp_path):
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         (source / name).write_bytes((ROOT / name).read_bytes())
-    (source / "scripts").symlink_to(SCRIPTS)
+    shutil.copytree(SCRIPTS, source / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     command += ["--no-build-isolation", "--target", str(tmp_path / "site"), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

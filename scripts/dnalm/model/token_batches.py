@@ -12,7 +12,7 @@ import torch
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 
-# The activations of a larger batch fall out of a processor's cache (docs/performance.md).
+# A larger batch's activations fall out of a processor's cache, docs/explanation/performance.md.
 MAX_CPU_BATCH_TOKENS = 2048
 
 

@@ -294,7 +294,7 @@ TWO_NODES = ("--nodes", "2", "--runtime-minutes", "60")
 
 
 def test_without_a_scheduler_a_machine_is_taken_as_it_is(make_job):
-    """The numbers are those of the configuration; only a scheduler, which has a limit, uses them."""
+    """Numbers of the configuration are for a scheduler, which has a limit of time."""
     command = make_job().command
     numbers = ["--nodes", "16", "--gpus-per-node", "8"]
     assert parse(command[2:] + numbers)[1] == Allocation(

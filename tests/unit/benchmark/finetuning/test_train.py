@@ -3,12 +3,9 @@
 import hashlib
 import json
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -135,28 +132,6 @@ def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp
         assert stored["prediction"].tolist() == again.argmax(axis=1).tolist()
     with pytest.raises(InputError, match="holds no fold 7"):
         load_classifier(encoder, vocabulary, paths["adapters"], 7)
-
-
-def test_the_example_of_the_readme_predicts_with_what_was_learned(
-    finetuning, tmp_path, monkeypatch
-):
-    text = (Path(__file__).parents[4] / "README.md").read_text()
-    example = textwrap.dedent(re.search(r"( *)```python\n(.*?)```", text, re.DOTALL)[2])
-    model = tmp_path / "results/models/my-model"
-    model.mkdir(parents=True)
-    shutil.copy(finetuning.run, model / "run.json")
-    shutil.copy(finetuning.weights, model / "weights.safetensors")
-    task = tmp_path / "results/finetunes/ia3/my-model/mine.csv"
-    task.mkdir(parents=True)
-    paths = {name: task / name for name in ("predictions", "history")}
-    folds = [train_fold(changed(finetuning, steps=2), 0)]
-    identity = identify_small(finetuning)
-    write_folds(folds, finetuning, identity, adapters=task / "adapters.safetensors", **paths)
-    monkeypatch.chdir(tmp_path)
-    found: dict = {}
-    exec(example, found)
-    assert found["outputs"].shape == (2, 2)
-    np.testing.assert_allclose(found["outputs"].sum(axis=1), 1)
 
 
 def test_the_step_with_the_best_validation_score_is_kept(finetuning):
