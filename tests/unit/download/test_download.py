@@ -514,7 +514,7 @@ def test_a_bgzip_file_without_its_last_block_is_told(server, fetch, tmp_path):
     assert fetch() == whole
 
 
-# -- Patience
+# -- Retries
 
 
 def test_a_server_is_given_the_time_that_it_asks_for_within_reason(server, fetch, caplog):

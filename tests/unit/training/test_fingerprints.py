@@ -6,7 +6,7 @@ import json
 import pytest
 
 from dnalm.training.distributed import Group
-from dnalm.training.fingerprints import name_windows, state_hash
+from dnalm.training.fingerprints import windows_hash, state_hash
 from dnalm.training.scratch import copy_panel
 
 RUN = {
@@ -72,8 +72,8 @@ def test_a_state_is_named_by_the_sha256_of_its_facts_as_json_without_blanks(coun
 def test_held_out_windows_are_named_by_the_sums_of_their_files_and_by_their_genomes(windows):
     named = '[["one", "test", 1], ["one", "validation", 2]]'
     text = "".join([*map(sha256, WINDOWS), named])
-    assert name_windows(MANIFEST, *windows) == sha256(text.encode())[:16]
-    assert name_windows(MANIFEST, *windows) == "165d0949c8d681d4"
+    assert windows_hash(MANIFEST, *windows) == sha256(text.encode())[:16]
+    assert windows_hash(MANIFEST, *windows) == "165d0949c8d681d4"
 
 
 def test_copies_of_haplotypes_are_named_by_their_digests(tmp_path):
