@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 LINE_SECONDS = 60
 GRACE_SECONDS = 1  # in which a piece of work that is counted may speak first
-BAR_SECONDS = 1  # between two looks at what other processes have done, while a bar shows it
+BAR_SECONDS = 0.5
 SCALES = {"B": (1e6, "MB")}  # of other units all digits are written
 T = TypeVar("T")
 
@@ -81,6 +81,7 @@ class Progress:
             if sys.stderr.isatty():
                 self._bar = self._make_bar()
                 self._ending.callback(self._bar.close)
+                self._ending.callback(self._draw)
             self._ending.enter_context(_repeating(self._look))
         return self
 
@@ -94,13 +95,12 @@ class Progress:
     @property
     def done(self) -> int:
         """How many units are done, those of other processes included."""
-        return self._done + (self._tally.count() if self._tally else 0)
+        tally = self._tally  # which the work may give up while the thread beside it looks
+        return self._done + (tally.count() if tally else 0)
 
     def advance(self, count: int = 1) -> None:
         """Note that so many more units are done."""
         self._done += count
-        if self._bar is not None:
-            self._bar.update(count)
         if self._visible and self._clock() >= self._next_line:
             self._tell()
 
@@ -115,14 +115,16 @@ class Progress:
         """Yield what processes of this machine, to which it may be sent, count units with."""
         descriptor, name = tempfile.mkstemp(prefix="dnalm-progress-")
         path = f"/proc/{os.getpid()}/fd/{descriptor}"
-        if os.path.exists(path):  # found by its number from now on: a killed job leaves nothing
+        if os.path.exists(path):  # has no name from now on, so a killed job leaves nothing
             os.unlink(name)
-        self._tally = Tally(path if os.path.exists(path) else name)
+        else:
+            path = name
+        self._tally = tally = Tally(path)
         try:
-            yield self._tally
+            yield tally
         finally:
-            counted, self._tally = self._tally.count(), None
-            self._done += counted
+            self._tally = None
+            self._done += tally.count()
             os.close(descriptor)
             Path(name).unlink(missing_ok=True)
 
@@ -143,10 +145,13 @@ class Progress:
         if self._clock() >= self._next_line:
             self._tell()
         left = self._next_line - self._clock()
-        if self._bar is None or self._tally is None:
+        if self._bar is None:
             return left
-        self._bar.update(self.done - self._bar.n)
+        self._draw()
         return min(left, BAR_SECONDS)
+
+    def _draw(self) -> None:
+        self._bar.update(self.done - self._bar.n)
 
     def _tell(self) -> None:
         with self._telling:  # the thread that looks may be about to say the same
@@ -185,7 +190,7 @@ class Tally:
         with suppress(OSError):
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
             try:
-                os.write(descriptor, bytes(count))
+                os.write(descriptor, bytes(int(count)))  # those of a numpy integer are others
             finally:
                 os.close(descriptor)
 
