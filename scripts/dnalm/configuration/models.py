@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dnalm.configuration.resolve import UNTRAINED, merge, resolve_k, resolve_preset, select_tasks
-from dnalm.configuration.schema import nearest
 from dnalm.configuration.weights import find_weight_errors
+from dnalm.suggestions import nearest
 
 
 def find_model_errors(config: Mapping[str, Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dnalm.configuration.schema import nearest
+from dnalm.suggestions import nearest
 
 ANY = "*"
 OPTIONS = ("samples", "unphased", "symbolic_deletions", "largest_mismatch")

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from dnalm.configuration.resolve import merge, replace_labels
-from dnalm.configuration.schema import nearest
 from dnalm.errors import InputError
+from dnalm.suggestions import nearest
 
 TEXTS = ("kind", "format", "path", "url", "hub", "revision", "files", "published_as", "pooling")
 NUMBERS = ("classes", "length")

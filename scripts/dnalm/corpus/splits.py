@@ -1,13 +1,12 @@
 """Which part of a corpus is for training, for validation and for testing."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dnalm.errors import InputError
+from dnalm.suggestions import nearest
 
 SPLITS = ("train", "validation", "test")
-LISTED = 40  # how many known names an error message spells out
 
 
 def assign_splits(
@@ -99,10 +98,4 @@ def _genomes(
 
 
 def _unknown(corpus: str, name: str, entry: str, kind: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(entry, known, n=1)
-    more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
-    return (
-        f"corpora.{corpus}.split.{name}: there is no {kind} {entry}"
-        + (f", did you mean {near[0]}?" if near else ";")
-        + f" known are {', '.join(known[:LISTED])}{more}."
-    )
+    return f"corpora.{corpus}.split.{name}: there is no {kind} {entry}{nearest(entry, known)}"

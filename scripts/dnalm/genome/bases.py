@@ -6,7 +6,6 @@ not 0 when only a piece of it is stored.
 """
 
 import csv
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -27,6 +26,7 @@ from dnalm.genome.intervals import Spans
 from dnalm.genome.kmers import N, to_sequence
 from dnalm.genome.letters import NO_COUNTS
 from dnalm.genome.selection import select_contigs
+from dnalm.suggestions import closest
 
 COLUMNS = ["contig", "start", "length", "offset"]
 LINE = 60
@@ -216,7 +216,7 @@ class GenomeBases:
 
     def _pieces_of(self, contig: str) -> list[tuple[int, int, int]]:
         if contig not in self._pieces:
-            near = difflib.get_close_matches(contig, self._pieces, n=3) or list(self._pieces)[:3]
+            near = closest(contig, self._pieces, 3)
             raise InputError(
                 f"{self.contigs_path}: there is no contig {contig}; "
                 f"known are {', '.join(near)} and the like."

@@ -1,12 +1,12 @@
 """Which records of a FASTA file make up a genome, and what they are called there."""
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dnalm.errors import InputError
 from dnalm.genome.fasta import PIECE, Contig, read_fasta
+from dnalm.suggestions import closest
 
 
 def select_contigs(
@@ -33,7 +33,7 @@ def select_contigs(
             yield contig, names.get(key) or contig.name
     missing = [record for record in names if record not in found]
     if missing:
-        near = difflib.get_close_matches(missing[0], seen, n=3) or seen[:3]
+        near = closest(missing[0], seen, 3)
         raise InputError(
             f"{source}: there is no record {', '.join(missing)} to keep; its records are called "
             f"{', '.join(near)} and the like, correct the genome's `contigs`."

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dnalm.errors import InputError
+from dnalm.suggestions import check_choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +39,7 @@ class EncoderConfig:
             ("feed_forward", ("gelu", "swiglu")),
             ("initialisation", ("haiku", "normal")),
         ):
-            if getattr(self, key) not in allowed:
-                raise InputError(
-                    f"The model's {key} is {getattr(self, key)!r}; give {' or '.join(allowed)}."
-                )
+            check_choice(f"the model's {key}", getattr(self, key), allowed)
         if self.width % self.heads:
             raise InputError(
                 f"The model's width {self.width} is not a multiple of its {self.heads} heads; "

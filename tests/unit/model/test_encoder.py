@@ -203,9 +203,18 @@ def test_too_many_tokens_are_refused(encoder: Encoder) -> None:
     ("change", "words"),
     [
         ({"heads": 5}, "width 32 is not a multiple of its 5 heads"),
-        ({"positions": "sinusoidal"}, "positions is 'sinusoidal'; give learned or rotary"),
-        ({"feed_forward": "relu"}, "feed_forward is 'relu'; give gelu or swiglu"),
-        ({"initialisation": "zeros"}, "initialisation is 'zeros'; give haiku or normal"),
+        (
+            {"positions": "sinusoidal"},
+            "positions: 'sinusoidal' is not allowed; choose one of learned",
+        ),
+        (
+            {"feed_forward": "relu"},
+            "feed_forward: 'relu' is not allowed; choose one of gelu",
+        ),
+        (
+            {"initialisation": "zeros"},
+            "initialisation: 'zeros' is not allowed; choose one of haiku",
+        ),
         ({"positions": "rotary", "heads": 32}, "heads are 1 wide"),
     ],
 )

@@ -21,6 +21,7 @@ from dnalm.model.encoder import Encoder
 from dnalm.model.heads import Pooling, choose_pooling, pooling_weights, weigh
 from dnalm.model.tensors import read_arrays
 from dnalm.model.token_batches import TokenRows, limit_tokens
+from dnalm.suggestions import check_choice
 
 Layers = Literal["all"] | int | Sequence[int]
 Strands = Literal["forward", "both"]
@@ -50,10 +51,7 @@ class EmbedConfig:
 
     def __post_init__(self) -> None:
         for key, kind in CHOICES.items():
-            if getattr(self, key) not in get_args(kind):
-                raise InputError(
-                    f"embed.{key} is {getattr(self, key)!r}; use {' or '.join(get_args(kind))}."
-                )
+            check_choice(f"embed.{key}", getattr(self, key), get_args(kind))
 
     @classmethod
     def for_task(cls, embed: Mapping[str, Any], task: Mapping[str, Any]) -> "EmbedConfig":

@@ -1,9 +1,9 @@
-"""p-values of several comparisons, corrected for their number."""
+"""Correction of p-values for multiple comparisons."""
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from dnalm.errors import InputError
+from dnalm.suggestions import check_choice
 
 CORRECTIONS = ("holm", "benjamini_hochberg", "none")
 
@@ -14,10 +14,7 @@ def adjust(p_values: np.ndarray, correction: str) -> np.ndarray:
     `holm` bounds the chance that any of the comparisons is called different by mistake (Holm 1979),
     `benjamini_hochberg` the share of mistakes among those called different (1995).
     """
-    if correction not in CORRECTIONS:
-        raise InputError(
-            f"report.correction is {correction!r}; it can be {' or '.join(CORRECTIONS)}."
-        )
+    check_choice("report.correction", correction, CORRECTIONS)
     adjusted = np.array(p_values, dtype=np.float64)
     known = ~np.isnan(adjusted)
     if correction == "holm":

@@ -260,7 +260,7 @@ def test_the_pooling_of_a_task_goes_before_that_of_the_section(config):
 
 @pytest.mark.parametrize("key", ["pooling", "strands", "precision", "dtype"])
 def test_a_setting_without_meaning_is_refused(config, key):
-    with pytest.raises(InputError, match=rf"embed\.{key} is 'max'; use "):
+    with pytest.raises(InputError, match=rf"embed\.{key}: 'max' is not allowed; choose one of "):
         replace(config, **{key: "max"})
 
 

@@ -1,0 +1,44 @@
+"""What an error says of a name or value that is not known: which ones are, the nearest first."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from dnalm.errors import InputError
+
+MAX_LISTED = 12  # names in one sentence
+
+
+def closest(name: str, known: Iterable[str], count: int) -> list[str]:
+    """Return the known names most like `name`, at most `count`; the first ones if none is."""
+    known = list(map(str, known))
+    return difflib.get_close_matches(str(name), known, n=count) or known[:count]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence on an unknown name: the nearest known one, or the known ones."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known are {listing(known)}."
+
+
+def listing(values: Iterable[Any]) -> str:
+    """Return a comma-separated list of at most `MAX_LISTED` values."""
+    values = [str(value) for value in values]
+    more = ", ..." if len(values) > MAX_LISTED else ""
+    return ", ".join(values[:MAX_LISTED]) + more or "none"
+
+
+def refusal(value: Any, choices: Iterable[Any]) -> str:
+    """Return the end of a sentence that begins with a wrong value: the choices, nearest first."""
+    choices = list(choices)
+    texts = [choice for choice in choices if isinstance(choice, str)]
+    near = difflib.get_close_matches(value, texts, n=MAX_LISTED) if isinstance(value, str) else []
+    return f"is not allowed; choose one of {listing(dict.fromkeys([*near, *choices]))}."
+
+
+def check_choice(key: str, value: Any, choices: Iterable[Any]) -> None:
+    """Raise InputError, with the choices, when the value of a key is none of them."""
+    choices = list(choices)
+    if value not in choices:
+        raise InputError(f"{key}: {value!r} {refusal(value, choices)}")

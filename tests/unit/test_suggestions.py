@@ -1,0 +1,37 @@
+"""What an error says of a name that is not known."""
+
+import pytest
+
+from dnalm.errors import InputError
+from dnalm.suggestions import MAX_LISTED, check_choice, closest, listing, nearest, refusal
+
+
+def test_an_unknown_name_gets_the_nearest_known_one_or_all():
+    assert nearest("humn", ["mouse", "human"]) == "; did you mean 'human'?"
+    assert nearest("x", ["mouse", "human"]) == "; known are mouse, human."
+    assert nearest("x", []) == "; known are none."
+
+
+def test_choices_are_all_listed_and_the_nearest_comes_first():
+    choices = ["binary", "multiclass", "multilabel", None]
+    assert refusal("multilabl", choices) == (
+        "is not allowed; choose one of multilabel, multiclass, binary, None."
+    )
+    assert refusal(3, choices).endswith("one of binary, multiclass, multilabel, None.")
+
+
+def test_a_long_list_is_cut():
+    assert listing(range(MAX_LISTED)) == ", ".join(map(str, range(MAX_LISTED)))
+    assert listing(range(MAX_LISTED + 1)).endswith(f"{MAX_LISTED - 1}, ...")
+
+
+def test_the_closest_names_stand_for_the_others():
+    contigs = [f"chr{i}" for i in range(1, 9)]
+    assert closest("chr3x", contigs, 1) == ["chr3"]
+    assert closest("?", contigs, 2) == ["chr1", "chr2"]
+
+
+def test_a_wrong_choice_is_one_sentence_with_key_value_and_choices():
+    check_choice("keep", "last", ("best", "last"))
+    with pytest.raises(InputError, match=r"^keep: 'lst' is not allowed; choose one of last, best"):
+        check_choice("keep", "lst", ("best", "last"))
