@@ -4,24 +4,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dnalm.configuration.schema import nearest
+from dnalm.benchmark.tasks.recipes.recipe import KEYS_OF_FILES
+from dnalm.benchmark.tasks.recipes.table import RECIPES, find_recipe
+from dnalm.suggestions import nearest
 
-# The keys of `build:` that name files, and the recipes that read them.
-FILES = {
-    "intervals": ("promoters", "enhancers", "peaks", "regions"),
-    "annotation": ("splice_sites",),
-    "motifs": ("promoters",),
-    "types": ("enhancers", "peaks", "regions"),
-}
-TSS = ("tss_offset", "upstream", "downstream")
-COLUMNS = ("name_column", "strand_column", "summit_column")
-OF_INTERVALS = ("placement", "longer", "labels_by_name", *COLUMNS, *TSS)
-
-
-# What is read with another key of `build:` alone.
-OF_FILES = {"motifs": ("motifs_column", "labels_by_motif")}
-OF_FILES |= {"types": ("types_column", "types_pattern", "types_label")}
-OF_NEGATIVES = ("negatives", "avoid", "unlabelled")
+# The keys of `build:` that name files, and those that some recipes read and others do not.
+FILE_KEYS = tuple(
+    dict.fromkeys(key for recipe in RECIPES for key in (recipe.source, *recipe.extra_files))
+)
+OWN_KEYS = tuple(dict.fromkeys(key for recipe in RECIPES for key in recipe.keys))
+# What is read with one value of another key of `build:` alone.
+TSS_KEYS = ("tss_offset", "upstream", "downstream")
+NEGATIVE_KEYS = ("negatives", "avoid", "unlabelled")
 
 
 def resolve_build(config: Mapping[str, Any], build: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +36,7 @@ def list_build_files(build: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return {key: paths or addresses} of the files that a `build:` names."""
     return {
         key: [build[key]] if isinstance(build[key], str) else list(build[key])
-        for key in FILES
+        for key in FILE_KEYS
         if key in build
     }
 
@@ -66,65 +60,66 @@ def find_build_errors(
     if build["genome"] not in config["genomes"]:
         near = nearest(build["genome"], config["genomes"])
         yield f"{key}.genome: '{build['genome']}' is unknown{near}"
-    yield from _files(key, given, config["build"])
-    if build["recipe"] == "splice_sites":
-        for unused in (unused for unused in OF_INTERVALS if unused in given):
-            yield f"{key}.{unused}: splice_sites are read from transcripts; remove it."
-    elif build["placement"] != "tss":
-        for unused in (unused for unused in TSS if unused in given):
+    yield from _files(key, given)
+    recipe = find_recipe(build["recipe"])
+    for own in (own for own in OWN_KEYS if own in given and own not in recipe.keys):
+        yield f"{key}.{own}: the recipe {recipe.name} does not read it; remove it."
+    if recipe.placements and build["placement"] not in recipe.placements:
+        others = [other.name for other in RECIPES if build["placement"] in other.placements]
+        yield (
+            f"{key}.placement: {build['placement']} is for {' and '.join(others)} alone; choose"
+            f" one of {', '.join(recipe.placements)}."
+        )
+    elif recipe.placements and build["placement"] != "tss":
+        for unused in (unused for unused in TSS_KEYS if unused in given and unused in recipe.keys):
             yield f"{key}.{unused}: it is read with `placement: tss` alone; add that or remove it."
-    elif build["recipe"] != "promoters":
-        yield f"{key}.placement: tss is for promoters alone; choose centre, summit or random."
-    elif "length" in given:
+    elif recipe.placements and "length" in given:
         yield f"{key}.length: with `placement: tss` it is upstream + downstream; remove it."
-    if build["decoys"] == "dinucleotide" and build["recipe"] != "splice_sites":
-        yield f"{key}.decoys: dinucleotide is for splice_sites alone; write genome."
+    if build["decoys"] not in recipe.decoys:
+        others = [other.name for other in RECIPES if build["decoys"] in other.decoys]
+        yield (
+            f"{key}.decoys: {build['decoys']} is for {' and '.join(others)} alone; choose one of"
+            f" {', '.join(recipe.decoys)}."
+        )
     if build["length"] is None and build["decoys"] != "none":
         yield f"{key}.length: negatives need a length; give one, or decoys: none."
-    yield from _unread(key, build, given, config["build"])
+    yield from _unread(key, build, given)
     yield from _labels(key, build)
 
 
-def _files(key: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:
-    recipe, recipes = given["recipe"], defaults["recipes"]
-    needed = "annotation" if recipe == "splice_sites" else "intervals"
-    if needed not in given:
-        kind = "GTF or GFF3" if needed == "annotation" else "BED"
-        yield f"{key}.{needed}: the recipe {recipe} needs a {kind} file; give its path or URL."
-    for name, readers in FILES.items():
-        if name in given and recipe not in readers:
-            yield f"{key}.{name}: the recipe {recipe} does not read it; remove it."
+def _files(key: str, given: Mapping[str, Any]) -> Iterator[str]:
+    recipe = find_recipe(given["recipe"])
+    if recipe.source not in given:
+        yield (
+            f"{key}.{recipe.source}: the recipe {recipe.name} needs a {recipe.format} file; give"
+            " its path or URL."
+        )
+    for name in FILE_KEYS:
+        if name in given and name not in (recipe.source, *recipe.extra_files):
+            yield f"{key}.{name}: the recipe {recipe.name} does not read it; remove it."
     for name in given.get("sha256", {}):
         if not isinstance(given.get(name), str):
             yield f"{key}.sha256.{name}: it is for a key that names one file; remove it."
-    foreign = {name for own in recipes.values() for name in own}.difference(
-        defaults, recipes[recipe], FILES, OF_INTERVALS
-    )
-    for name in sorted(foreign & given.keys()):
-        yield f"{key}.{name}: the recipe {recipe} does not read it; remove it."
 
 
-def _unread(
-    key: str, build: Mapping[str, Any], given: Mapping[str, Any], defaults: Mapping[str, Any]
-) -> Iterator[str]:
+def _unread(key: str, build: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each key whose file, placement or negatives are not asked for.
 
     Those that the recipe never reads have their sentence already.
     """
-    for file, names in OF_FILES.items():
-        reads = build["recipe"] in FILES[file]
-        remedy = "add that or remove it" if reads else "remove it"
-        for name in names:
-            if name in given and file not in given and (reads or name in defaults):
-                yield f"{key}.{name}: it is read with `{file}` alone; {remedy}."
-    placed = build["placement"] == "summit" or build["recipe"] == "splice_sites"
+    recipe = find_recipe(build["recipe"])
+    for file, names in KEYS_OF_FILES.items():
+        remedy = "add that or remove it" if file in recipe.extra_files else "remove it"
+        for name in (name for name in names if name in given and file not in given):
+            yield f"{key}.{name}: it is read with `{file}` alone; {remedy}."
+    placed = build["placement"] == "summit" or not recipe.placements
     if "summit_column" in given and not placed:
         yield (
             f"{key}.summit_column: it is read with `placement: summit` alone; add that or remove"
             " it."
         )
     if build["decoys"] == "none":
-        for name in (name for name in OF_NEGATIVES if name in given):
+        for name in (name for name in NEGATIVE_KEYS if name in given):
             yield f"{key}.{name}: with `decoys: none` there are no negatives; remove it."
 
 
@@ -143,12 +138,9 @@ def _labels(key: str, build: Mapping[str, Any]) -> Iterator[str]:
 
 def list_labels(build: Mapping[str, Any]) -> dict[str, dict[Any, int]]:
     """Return {key: {what: label}} of all that gives labels in a resolved `build:`."""
-    if build["recipe"] == "splice_sites":
-        by = "labels_by_kind"
-    elif {"motifs", "labels_by_motif"} <= build.keys():
+    by = find_recipe(build["recipe"]).labels_by
+    if {"motifs", "labels_by_motif"} <= build.keys():
         by = "labels_by_motif"  # it decides instead of the names
-    else:
-        by = "labels_by_name"
     labels = {by: dict(build[by])}
     if "types" in build:
         labels["types_label"] = {build["types_pattern"]: build["types_label"]}

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from dnalm.benchmark.tasks.recipes.elements import Elements, Files
-from dnalm.benchmark.tasks.recipes.window_sampler import Places
+from dnalm.benchmark.tasks.recipes.elements import Elements
+from dnalm.benchmark.tasks.recipes.recipe import Files
+from dnalm.benchmark.tasks.recipes.table import find_recipe
+from dnalm.benchmark.tasks.recipes.window_sampler import WindowSampler
 from dnalm.errors import InputError
 
-UNUSED = ("longer", "contradicting", "repeated")  # fates of elements with a label
-SHOWN = 200  # characters of a list of contigs in a message
+DROPPED_FATES = ("longer", "contradicting", "repeated")  # fates of elements with a label
+MAX_LIST = 200  # characters of a list of contigs in a message
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ def list_contigs(build: Mapping[str, Any], name: str, known: Sequence[str]) -> l
         if unknown := [contig for contig in contigs if contig not in known]:
             raise InputError(
                 f"Task {name} asks for {unknown[0]!r} in build.{key}, which genome "
-                f"{build['genome']} does not hold; it holds {', '.join(known)[:SHOWN]}."
+                f"{build['genome']} does not hold; it holds {', '.join(known)[:MAX_LIST]}."
             )
     if unused := [contig for contig in build["test_contigs"] if contig not in wanted]:
         raise InputError(
@@ -34,7 +36,7 @@ def list_contigs(build: Mapping[str, Any], name: str, known: Sequence[str]) -> l
 
 
 def check_records(
-    elements: Elements, places: Places, build: Mapping[str, Any], files: Files
+    elements: Elements, sampler: WindowSampler, build: Mapping[str, Any], files: Files
 ) -> dict[str, Any]:
     """Return how many records there are, and how many of them give no window for which reason.
 
@@ -43,14 +45,14 @@ def check_records(
     Raises InputError when none is on a contig of the genome, or one reaches over a contig's end.
     """
     records = elements.records
-    source = ", ".join(map(str, files.get("intervals", files.get("annotation", []))))
-    used = records["contig"].isin(places.pieces)
+    source = ", ".join(map(str, files[find_recipe(build["recipe"]).source]))
+    used = records["contig"].isin(sampler.pieces)
     if not used.any():
         raise InputError(
             f"{source} names no element inside genome {build['genome']}: its {len(records):,} "
-            f"records are on {', '.join(records['contig'].unique())[:SHOWN]}, the genome's contigs "
-            f"are {', '.join(places.pieces)[:SHOWN]}: give both the same names (`contigs` of the "
-            "genome renames its records)."
+            f"records are on {', '.join(records['contig'].unique())[:MAX_LIST]}, the genome's "
+            f"contigs are {', '.join(sampler.pieces)[:MAX_LIST]}: give both the same names "
+            "(`contigs` of the genome renames its records)."
         )
     if not used.all():
         logger.warning(
@@ -63,7 +65,7 @@ def check_records(
             records.loc[~used, "contig"].iloc[0],
         )
     # A stored piece that begins elsewhere has its elements outside rightly, a whole contig has not.
-    whole = {c: max(last for _, last in p) for c, p in places.pieces.items() if p[0][0] == 0}
+    whole = {c: max(last for _, last in p) for c, p in sampler.pieces.items() if p[0][0] == 0}
     beyond = records[records["end"] > records["contig"].map(whole).fillna(np.inf)]
     if len(beyond) and build["outside"] == "refuse":
         first = beyond.iloc[0]
@@ -74,7 +76,7 @@ def check_records(
             "or set build.outside: drop if only a part of the contig is stored."
         )
     fates = records.loc[used, "fate"].value_counts()
-    fates = fates.reindex(["without_label", *UNUSED], fill_value=0)
+    fates = fates.reindex(["without_label", *DROPPED_FATES], fill_value=0)
     if fates["contradicting"]:
         logger.warning(
             "%s: %d of %d records have the same window as one with another label; they are left "
@@ -88,7 +90,7 @@ def check_records(
         "records_on_other_contigs": int((~used).sum()),
         "records_without_label": int(fates["without_label"]),
         "elements": int(used.sum() - fates["without_label"]),
-        **{f"dropped_{fate}": int(fates[fate]) for fate in UNUSED},
+        **{f"dropped_{fate}": int(fates[fate]) for fate in DROPPED_FATES},
     }
 
 
@@ -104,7 +106,7 @@ def check_split(
     if contigs and not (here & inside & ~has_gap).any():
         raise InputError(
             f"Task {name} has no {split} rows: of the {int(here.sum()):,} elements with a label on "
-            f"{', '.join(contigs)[:SHOWN]}, {int((here & ~inside).sum()):,} reach over an end and "
-            f"{int((here & has_gap).sum()):,} hold an N: choose other build.test_contigs or "
+            f"{', '.join(contigs)[:MAX_LIST]}, {int((here & ~inside).sum()):,} reach over an end "
+            f"and {int((here & has_gap).sum()):,} hold an N: choose other build.test_contigs or "
             "build.contigs."
         )

@@ -1,4 +1,4 @@
-"""Places of a genome for windows: which of them can be read, and where no element is.
+"""Windows of a genome drawn at random where no element is, and which windows can be read.
 
 Coordinates are absolute (those of the annotation), 0-based and half-open.
 """
@@ -16,7 +16,7 @@ from dnalm.genome.intervals import Spans, merge_spans, touch
 from dnalm.genome.kmers import reverse_complement, to_codes
 
 DONOR, ACCEPTOR = to_codes("GT"), to_codes("AG")
-NOTHING = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+NO_SPANS = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
 
 class Window(NamedTuple):
@@ -28,8 +28,8 @@ class Window(NamedTuple):
     strand: str
 
 
-class Places:
-    """The contigs of a genome as far as they are stored, their runs of N, and what to avoid.
+class WindowSampler:
+    """Draws windows from the contigs of a genome as far as they are stored, but what to avoid.
 
     `contigs` are those to use, `avoided` has the columns contig, start and end; with `gaps` a
     window may hold N.
@@ -45,7 +45,7 @@ class Places:
             if contig in contigs
         }
         self._gaps = {
-            contig: NOTHING if gaps == "keep" else find_gaps(genome, contig)
+            contig: NO_SPANS if gaps == "keep" else find_gaps(genome, contig)
             for contig in self.pieces
         }
         self._avoided = {
@@ -86,7 +86,7 @@ class Places:
     def _is_free(
         self, contig: str, starts: NDArray[np.int64], ends: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
-        avoided: Spans = self._avoided.get(contig, NOTHING)
+        avoided: Spans = self._avoided.get(contig, NO_SPANS)
         free = ~touch(starts, ends, avoided) & ~touch(starts, ends, self._gaps[contig])
         return free & self._inside(contig, starts, ends)
 

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.tasks.recipes.checks import check_records, check_split, list_contigs
-from dnalm.benchmark.tasks.recipes.elements import Files, find_elements
-from dnalm.benchmark.tasks.recipes.window_sampler import Places, Window
+from dnalm.benchmark.tasks.recipes.elements import find_elements
+from dnalm.benchmark.tasks.recipes.recipe import Files
+from dnalm.benchmark.tasks.recipes.window_sampler import Window, WindowSampler
 from dnalm.benchmark.tasks.row_files import LabelledRow
 from dnalm.benchmark.tasks.summary import SPLITS
 from dnalm.errors import InputError
@@ -38,11 +39,11 @@ def cut_windows(
     with closing(GenomeBases(files["bases"][0], files["contigs"][0])) as genome:
         contigs = list_contigs(build, name, list(dict.fromkeys(genome.contigs["contig"])))
         elements = find_elements(build, name, files, random)
-        places = Places(genome, contigs, elements.avoided, build["gaps"])
-        facts = check_records(elements, places, build, files)
+        sampler = WindowSampler(genome, contigs, elements.avoided, build["gaps"])
+        facts = check_records(elements, sampler, build, files)
         windows = elements.windows[elements.windows["contig"].isin(contigs)]
-        inside = places.is_inside(windows)
-        has_gap = places.has_gap(windows) & inside
+        inside = sampler.is_inside(windows)
+        has_gap = sampler.has_gap(windows) & inside
         facts |= {
             "dropped_at_ends": int((~inside).sum()),
             "dropped_with_n": int(has_gap.sum()),
@@ -57,7 +58,7 @@ def cut_windows(
             labels = set(windows["label"])
             usable = windows[here & inside & ~has_gap]
             chosen = _choose(usable, labels, split, build, name, random)
-            rows += _rows(places, chosen, len(labels), held, split, build, name, random)
+            rows += _rows(sampler, chosen, len(labels), held, split, build, name, random)
             facts["dropped_by_balance_or_maximum"] += len(usable) - len(chosen)
             facts["kept"] += len(chosen)
     return rows, {"genome": build["genome"], "recipe": build["recipe"], **facts}
@@ -82,7 +83,7 @@ def _choose(
 
 
 def _rows(
-    places: Places,
+    sampler: WindowSampler,
     chosen: pd.DataFrame,
     labels: int,
     contigs: Sequence[str],
@@ -99,15 +100,15 @@ def _rows(
         groups = [list(contigs)] if build["negatives"] == "split" else [[c] for c in contigs]
         wanted = _shares([int(counts[group].sum()) for group in groups], labels)
         for group, number in zip(groups, wanted, strict=True):
-            parts.append(_negatives(places, group, number, build, name, random))
+            parts.append(_negatives(sampler, group, number, build, name, random))
     table = pd.concat(parts, ignore_index=True)
     table = table.iloc[random.permutation(len(table))]
-    return [_row(places, Window(*place), label, split) for *place, label in table.to_numpy(object)]
+    return [_row(sampler, Window(*place), label, split) for *place, label in table.to_numpy(object)]
 
 
-def _row(places: Places, window: Window, label: int, split: str) -> LabelledRow:
+def _row(sampler: WindowSampler, window: Window, label: int, split: str) -> LabelledRow:
     return LabelledRow(
-        sequence=to_sequence(places.codes(window)),
+        sequence=to_sequence(sampler.codes(window)),
         label=str(label),
         split=split,
         provenance=f"{window.contig}:{window.start}-{window.end}({window.strand})",
@@ -147,7 +148,7 @@ def _shares(counts: Sequence[int], divisor: int) -> list[int]:
 
 
 def _negatives(
-    places: Places,
+    sampler: WindowSampler,
     contigs: Sequence[str],
     wanted: int,
     build: Mapping[str, Any],
@@ -157,9 +158,9 @@ def _negatives(
     length, kinds = build["length"], []
     if build["decoys"] == "dinucleotide":
         kinds = sorted(build["labels_by_kind"])
-        found = places.draw_on_dinucleotides(contigs, length, wanted, random, kinds)
+        found = sampler.draw_on_dinucleotides(contigs, length, wanted, random, kinds)
     else:
-        found = places.draw(contigs, length, wanted, random)
+        found = sampler.draw(contigs, length, wanted, random)
     if len(found) < wanted:
         where = f"contig {contigs[0]}" if len(contigs) == 1 else f"{len(contigs)} contigs"
         raise InputError(

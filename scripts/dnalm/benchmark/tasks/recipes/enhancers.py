@@ -1,0 +1,21 @@
+"""Enhancers: windows on intervals of BED files, labelled by what they overlap."""
+
+from dnalm.benchmark.tasks.recipes.bed_elements import read_unstranded
+from dnalm.benchmark.tasks.recipes.recipe import (
+    GENOME_DECOYS,
+    INTERVAL_KEYS,
+    INTERVAL_PLACEMENTS,
+    Recipe,
+)
+
+ENHANCERS = Recipe(
+    name="enhancers",
+    source="intervals",
+    format="BED",
+    extra_files=("types",),
+    keys=INTERVAL_KEYS,
+    labels_by="labels_by_name",
+    placements=INTERVAL_PLACEMENTS,
+    decoys=GENOME_DECOYS,
+    read=read_unstranded,
+)
