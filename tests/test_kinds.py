@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND
+from dnalm.benchmark.tasks.kinds import find_kind
 
 KINDS = ("--configfile", "tests/config.yaml", "tests/tiny.yaml", "tests/kinds.yaml")
 RESULTS = "results/kinds"
@@ -74,13 +74,13 @@ def test_a_run_that_scores_no_base_stops_before_any_job(planned):
 def test_every_kind_is_scored_by_its_metrics_and_learned(finished, task, kind):
     folder = finished.folder / RESULTS / "finetunes/ia3/tiny" / f"planted.{task}"
     scores = pd.read_csv(folder / "scores.tsv", sep="\t")
-    assert scores.columns.tolist() == ["fold", *METRICS_BY_KIND[kind]]
+    assert scores.columns.tolist() == ["fold", *find_kind(kind).metrics]
     assert len(scores) == SPLITS
     # Guessing scores 0, 0.5 and 0.25.
     least = {"regression": 0.3, "multilabel": 0.65, "per_base": 0.45}[kind]
-    assert scores[METRICS_BY_KIND[kind][0]].min() > least
+    assert scores[find_kind(kind).headline].min() > least
     history = pd.read_csv(folder / "history.tsv", sep="\t")
-    assert history.columns[-1] == f"validation_{METRICS_BY_KIND[kind][0]}"
+    assert history.columns[-1] == f"validation_{find_kind(kind).headline}"
     predictions = pq.read_table(folder / "predictions.parquet").to_pandas()
     assert len(predictions) == SPLITS * ROWS["test"]
     assert predictions["prediction"].map(len).tolist() == predictions["label"].map(len).tolist()
@@ -94,8 +94,8 @@ def test_probes_and_baselines_score_several_labels_and_numbers(finished, method)
         kind = TASKS[task]
         path = finished.folder / RESULTS / method / f"planted.{task}.tsv"
         scores = pd.read_csv(path, sep="\t")
-        assert scores.columns.tolist() == ["fold", *METRICS_BY_KIND[kind]]
-        assert scores[METRICS_BY_KIND[kind][0]].mean() > least.get(kind, 0.9)
+        assert scores.columns.tolist() == ["fold", *find_kind(kind).metrics]
+        assert scores[find_kind(kind).headline].mean() > least.get(kind, 0.9)
 
 
 def test_the_tables_and_the_page_hold_all_three(finished):
@@ -107,7 +107,7 @@ def test_the_tables_and_the_page_hold_all_three(finished):
     )
     for task, kind in TASKS.items():
         row = summary.loc[(f"planted.{task}", "ia3")]
-        assert (row["kind"], row["metric"]) == (kind, METRICS_BY_KIND[kind][0])
+        assert (row["kind"], row["metric"]) == (kind, find_kind(kind).headline)
         assert row["score_mean"] == row[f"{row['metric']}_mean"]
     page = (folder / "report.html").read_text()
     for words in ("Mean Pearson r on test rows", "Mean AUC on test rows", "Top-k accuracy on test"):

@@ -38,7 +38,7 @@ IMPORTED = [model for model in MODELS if model not in PRETRAINED]
 LOADED = weights.list_loaded(config)  # of all models, those that rule import_weights makes
 TASKS = resolve.select_tasks(config)
 # Probes and baselines see one vector for each sequence, so a task of bases is fine-tuned alone.
-POOLED = [task for task in TASKS if config["tasks"][task].get("kind") != "per_base"]
+POOLED = [task for task in TASKS if kinds.is_pooled(config["tasks"][task])]
 FINETUNES = [method for method in config["run"]["methods"] if method not in ("probe", "mlp")]
 BASELINES = [name for name in config["run"]["baselines"] if name != "untrained"]
 UNTRAINED = [f"{model}.untrained" for model in MODELS if "untrained" in config["run"]["baselines"]]

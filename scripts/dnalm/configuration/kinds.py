@@ -4,18 +4,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dnalm.benchmark.tasks.kinds import (
+    COLUMNS,
+    KINDS,
+    NUMBER,
+    Kind,
+    find_kind,
+    kind_of_classes,
+)
 from dnalm.configuration.resolve import list_sources, select_tasks
 
-# The least number of `classes` and what it counts; a binary task has exactly that many.
-COUNTS = {
-    "binary": (2, "classes"),
-    "multiclass": (3, "classes"),
-    "multilabel": (2, "labels"),
-    "regression": (1, "targets"),
-    "per_base": (2, "classes of a base"),
-}
-ONE_CLASS = ("binary", "multiclass")  # a row has one class
-IN_COLUMNS = ("multilabel", "regression")  # each label or target may have a column of its own
 FASTA = (".fa", ".fna", ".fasta")
 
 
@@ -26,38 +24,49 @@ def find_kind_errors(
 
     `entry` is what stands in the config, `task` the same with defaults filled in.
     """
-    kind, classes = task["kind"], task["classes"]
-    if kind is None:  # its rows will tell, which are then of classes
-        kind = "binary" if classes in (None, 2) else "multiclass"
-    least, what = COUNTS[kind]
-    if classes is None and kind not in ONE_CLASS:
-        yield f"{key}.classes: how many {what} a {kind} task has cannot be guessed; write it."
+    classes = task["classes"]
+    # Without a kind its rows will tell, which are then of classes.
+    kind = kind_of_classes(classes) if task["kind"] is None else find_kind(task["kind"])
+    what = kind.units + ("" if kind.pooled else " of a base")
+    if classes is None and not kind.one_class:
+        yield f"{key}.classes: how many {what} a {kind.name} task has cannot be guessed; write it."
         return
-    if classes is not None and (classes < least or (kind == "binary" and classes != least)):
+    if classes is not None and not kind.allows(classes):
+        allowed = ", ".join(map(_describe_classes, KINDS))
+        yield f"{key}: kind is {kind.name} and classes {classes}; {allowed}."
+    if "build" in entry and not kind.one_class:
+        fitting = " or ".join(kind.name for kind in KINDS if kind.one_class)
+        yield (f"{key}: kind is {kind.name}, but `build` makes rows of one class; write {fitting}.")
+    if kind.value == NUMBER and task["labels"] is not None:
         yield (
-            f"{key}: kind is {kind} and classes {classes}; binary means 2 classes, multiclass 3 or"
-            " more, multilabel 2 labels or more, per_base 2 classes or more."
+            f"{key}.labels: the {what} of a {kind.name} are numbers, no classes; remove the key."
         )
-    if "build" in entry and kind not in ONE_CLASS:
-        yield (
-            f"{key}: kind is {kind}, but `build` makes rows of one class; write binary or"
-            " multiclass."
-        )
-    if kind == "regression" and task["labels"] is not None:
-        yield f"{key}.labels: the targets of a regression are numbers, no classes; remove the key."
     columns = task["label_column"]
-    if not isinstance(columns, str) and kind not in IN_COLUMNS:
-        yield f"{key}.label_column: a {kind} task has one label column; name one."
+    if not isinstance(columns, str) and kind.shape != COLUMNS:
+        yield f"{key}.label_column: a {kind.name} task has one label column; name one."
     elif not isinstance(columns, str) and len(columns) != classes:
         yield (
             f"{key}.label_column: {len(columns)} columns are named, but the task has {classes}"
             f" {what}; name one for each or correct `classes`."
         )
-    if kind not in ONE_CLASS and "label_pattern" not in entry and _is_fasta(entry, name, task):
+    if not kind.one_class and "label_pattern" not in entry and _is_fasta(entry, name, task):
         yield (
             f"{key}.label_pattern: the default finds one whole number in a FASTA header; give a"
-            f" pattern whose first group holds all that is the label of a {kind} row."
+            f" pattern whose first group holds all that is the label of a {kind.name} row."
         )
+
+
+def _describe_classes(kind: Kind) -> str:
+    least = f"{kind.min_classes} {kind.unit if kind.min_classes == 1 else kind.units}"
+    return f"{kind.name} means {least}{' or more' if kind.max_classes is None else ''}"
+
+
+def is_pooled(task: Mapping[str, Any]) -> bool:
+    """Return whether one vector for each sequence suffices for a task, as for all but of bases.
+
+    A task whose entry has no kind is of classes, which its rows will tell.
+    """
+    return task.get("kind") is None or find_kind(task["kind"]).pooled
 
 
 def find_unscored(config: Mapping[str, Any]) -> Iterator[str]:
@@ -65,10 +74,10 @@ def find_unscored(config: Mapping[str, Any]) -> Iterator[str]:
     if set(config["run"]["methods"]) - {"probe", "mlp"}:
         return
     for name in select_tasks(config):
-        if config["tasks"][name].get("kind") == "per_base":
+        if not is_pooled(config["tasks"][name]):
             yield (
-                f"run.methods: probe cannot score the per-base task '{name}'; add a method of"
-                " finetune.methods, or drop the task."
+                f"run.methods: {' and '.join(config['run']['methods'])} cannot score the per-base"
+                f" task '{name}'; add a method of finetune.methods, or drop the task."
             )
 
 

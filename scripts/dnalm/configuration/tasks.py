@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from string import Formatter
 from typing import Any
 
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.configuration.builds import find_build_errors, find_pattern_error, list_labels
 from dnalm.configuration.kinds import find_kind_errors
 from dnalm.configuration.resolve import list_sources, resolve_task
@@ -58,8 +59,8 @@ def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Ite
                 " there; add it (0 are the negatives)."
             )
         given = {"labels": entry.get("labels")}  # others' labels in a shared mapping do no harm
-    # The labels of a multilabel task are flags.
-    classes = 2 if task["kind"] in ("binary", "multilabel") else task["classes"]
+    kind, classes = task["kind"], task["classes"]
+    classes = classes if kind is None else find_kind(kind).values(classes)
     for name, numbers in given.items():
         for label, number in (numbers or {}).items():
             if classes is not None and number >= classes:

@@ -11,7 +11,7 @@ import pytest
 from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.benchmark.scoring.metrics import score
 from dnalm.benchmark.scoring.results import Result, prediction_rows, write_result
-from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.report.tables.assembly import Sources, make_tables
 from dnalm.report.tables.draws import Statistics
 from dnalm.report.tables.published_scores import read_published
@@ -119,7 +119,7 @@ class Run:
         test = pd.DataFrame({"id": [f"test.{i}" for i in range(len(labels))], "label": cells})
         frames, scores = [], []
         for fold, output in enumerate(outputs):
-            predicted = decide(output, task_kind)
+            predicted = find_kind(task_kind).decide(output)
             shares = None if task_kind == "regression" else output
             scores.append({"fold": fold, **score(labels, predicted, shares, task_kind)})
             frames.append(prediction_rows(test, fold, predicted, shares))

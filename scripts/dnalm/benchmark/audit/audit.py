@@ -17,11 +17,9 @@ from dnalm.benchmark.audit.contigs import find_contigs, share_contigs
 from dnalm.benchmark.audit.levels import NEAR, RELATIONS
 from dnalm.benchmark.audit.near_duplicates import TEST, LikenessConfig
 from dnalm.benchmark.audit.relations import COLUMNS, Relations
-from dnalm.benchmark.tasks.labels import CLASSES
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.files import atomic_path, write_json
 
-# Numbers always differ a little, and labels of bases move with the window.
-JUDGED = (*CLASSES, "multilabel")
 ROW_COLUMNS = ["id", *COLUMNS]
 PAIR_COLUMNS = ["first", "second", "relation", "overlap", "identity"]
 
@@ -79,7 +77,9 @@ def audit_task(table: pd.DataFrame, kind: str, config: AuditConfig) -> Audit:
         "train_in_other_folds": _counts(in_folds.levels[train]),
         "within_train": _counts(relations.within(train)[train]),
         "within_test": _counts(relations.within(test)[test]),
-        "other_labels": _conflicts(relations, table["label"]) if kind in JUDGED else None,
+        "other_labels": _conflicts(relations, table["label"])
+        if find_kind(kind).contradictory
+        else None,
         "pairs": len(relations.pairs),
         "seeds": relations.likeness.seeds,
         "repeats_not_followed": relations.likeness.repeats,

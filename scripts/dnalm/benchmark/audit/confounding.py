@@ -11,7 +11,8 @@ import pandas as pd
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from dnalm.benchmark.tasks.labels import CLASSES, NO_LABEL, label_array
+from dnalm.benchmark.tasks.kinds import BASES, NUMBER, Kind, find_kind
+from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.genome.composition import gc_content
 
 FOLDS = 5  # a row's label is guessed from those of the other four
@@ -31,7 +32,8 @@ def confounding(table: pd.DataFrame, kind: str) -> dict[str, dict[str, Any]]:
         "gc": gc_content(table["sequence"])[:, 0],
         "length": table["sequence"].str.len().to_numpy(dtype=float),
     }
-    targets, ordered = _targets(label_array(table, kind), kind)
+    traits = find_kind(kind)
+    targets, ordered = _targets(traits.stack(table["label"]), traits)
     return {
         name: {
             "strength": _strength(value, targets, ordered),
@@ -40,14 +42,14 @@ def confounding(table: pd.DataFrame, kind: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def _targets(labels: np.ndarray, kind: str) -> tuple[list[np.ndarray], bool]:
+def _targets(labels: np.ndarray, kind: Kind) -> tuple[list[np.ndarray], bool]:
     """Return the labels as C arrays [N], and whether they are numbers instead of yes and no."""
-    if kind in CLASSES:
+    if kind.one_class:
         return [(labels == one).astype(int) for one in np.unique(labels)], False
-    if kind == "per_base":
+    if kind.shape == BASES:
         known = (labels != NO_LABEL).sum(axis=1)
         return [(labels > 0).sum(axis=1) / np.maximum(known, 1)], True
-    return list(labels.T), kind == "regression"
+    return list(labels.T), kind.value == NUMBER
 
 
 def _strength(value: np.ndarray, targets: list[np.ndarray], ordered: bool) -> float | None:

@@ -1,8 +1,8 @@
 """Fine-tuned adapters and heads: saved by fold, loaded again, and used to predict.
 
-A fold's tensors are `adapter.<vector>` and `head.{weight,bias}`, of a regression, whose head gives
-standardised values, `targets.{mean,deviation}` too; in a file of several folds the names begin with
-`fold.<f>.`. Shapes: R rows, C classes (multilabel: labels, regression: targets),
+A fold's tensors are `adapter.<parameter>` and `head.{weight,bias}`, of a regression, whose head
+gives standardised values, `targets.{mean,deviation}` too; in a file of several folds the names
+begin with `fold.<f>.`. Shapes: R rows, C classes (multilabel: labels, regression: targets),
 L bases of the longest row.
 """
 
@@ -18,6 +18,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from dnalm.benchmark.scoring.objectives import Scale, activate
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.encoder import Encoder
@@ -68,15 +69,15 @@ def build_classifier(
     encoder: Encoder, vocabulary: Vocabulary, facts: Mapping[str, Any]
 ) -> Classifier:
     """Return a new classifier; `facts` are kind, classes, pooling and centre_bases."""
-    if facts["kind"] == "per_base":
-        return BaseClassifier(encoder, facts["classes"], vocabulary)
-    return PooledClassifier(
-        encoder, facts["classes"], facts["pooling"], vocabulary, facts["centre_bases"]
-    )
+    if find_kind(facts["kind"]).pooled:
+        return PooledClassifier(
+            encoder, facts["classes"], facts["pooling"], vocabulary, facts["centre_bases"]
+        )
+    return BaseClassifier(encoder, facts["classes"], vocabulary)
 
 
 def classifier_state(classifier: Classifier) -> dict[str, Tensor]:
-    """Return copies of what fine-tuning changes: the adapter's vectors and the head."""
+    """Return copies of what fine-tuning changes: the adapter's parameters and the head."""
     head = classifier.output.state_dict()
     return {
         f"adapter.{name}": tensor for name, tensor in adapter_state(classifier.encoder).items()
@@ -84,7 +85,7 @@ def classifier_state(classifier: Classifier) -> dict[str, Tensor]:
 
 
 def load_classifier_state(classifier: Classifier, state: Mapping[str, Tensor]) -> None:
-    """Give a classifier the adapter and head of `classifier_state`."""
+    """Give a classifier whose encoder has its adapter the state of `classifier_state`."""
     load_adapter(classifier.encoder, _below("adapter.", state))
     classifier.output.load_state_dict(_below("head.", state))
 
@@ -130,7 +131,7 @@ def predict(
     ]
     place = np.empty(len(rows), dtype=np.int64)
     place[chosen] = np.arange(len(chosen))
-    if kind != "per_base":
+    if find_kind(kind).pooled:
         outputs = np.empty((len(chosen), found[0].shape[1]))
         outputs[place[np.concatenate(batches)]] = np.concatenate(found)
         return scale.restore(outputs) if scale else outputs

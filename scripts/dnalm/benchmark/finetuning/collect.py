@@ -13,7 +13,7 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.model.tensors import read_arrays, save_arrays
 
-SHARED = ("identity", "settings", "splits", "classifier")  # metadata that all parts have alike
+SHARED_METADATA = ("identity", "settings", "splits", "classifier")  # all parts have them alike
 
 
 def collect(
@@ -35,7 +35,7 @@ def collect(
     parts = [read_arrays(path) for path in adapters]
     first = parts[0][1]
     for path, (_, metadata) in zip(adapters, parts, strict=True):
-        if any(metadata.get(key) != first.get(key) for key in SHARED):
+        if any(metadata.get(key) != first.get(key) for key in SHARED_METADATA):
             raise InputError(
                 f"{path} belongs to another fine-tuning than {adapters[0]}: delete both and run "
                 "again."

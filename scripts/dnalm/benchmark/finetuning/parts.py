@@ -9,9 +9,9 @@ import pandas as pd
 
 from dnalm.benchmark.finetuning.classifier import Fold
 from dnalm.benchmark.finetuning.settings import Finetuning
-from dnalm.benchmark.scoring.metrics import headline, score
+from dnalm.benchmark.scoring.metrics import score
 from dnalm.benchmark.scoring.results import prediction_rows
-from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.kinds import cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import atomic_path
@@ -33,22 +33,21 @@ def write_folds(
     travels in the metadata of `adapters`, beside the scores, what it takes to build the classifier
     again, and what tells the parts of one fine-tuning from those of another.
     """
-    table, kind = read_task(finetuning.table), finetuning.kind
-    splits = Splits(table, kind)
+    table, kind = read_task(finetuning.table), find_kind(finetuning.kind)
+    splits = Splits(table, kind.name)
     test, truth = table.iloc[splits.test], splits.labels[splits.test]
     frames, scores = [], []
     for fold in folds:
-        decided = decide(fold.outputs, kind)
-        # Bases: as wide as the longest of the test rows.
-        known = truth[:, : decided.shape[1]] if kind == "per_base" else truth
-        scores.append(score(known, decided, fold.outputs, kind))
-        probabilities = None if kind == "regression" else fold.outputs
+        decided = kind.decide(fold.outputs)
+        known = cut_to(decided, truth, kind)
+        scores.append(score(known, decided, fold.outputs, kind.name))
+        probabilities = fold.outputs if kind.probabilistic else None
         frames.append(prediction_rows(test, fold.fold, decided, probabilities))
     with atomic_path(predictions) as temporary:
         pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)
     rows = pd.DataFrame(
         [{"fold": fold.fold} | row for fold in folds for row in fold.history],
-        columns=["fold", "step", "train_loss", f"validation_{headline(kind)}"],
+        columns=["fold", "step", "train_loss", f"validation_{kind.headline}"],
     )
     with atomic_path(history) as temporary:
         rows.to_csv(temporary, sep="\t", index=False)

@@ -1,4 +1,4 @@
-"""Fine-tuning: IA3 vectors and a linear head per split, the encoder frozen."""
+"""Fine-tuning: an adapter and a linear head trained on each split, all else frozen."""
 
 import logging
 import math
@@ -26,7 +26,7 @@ from dnalm.benchmark.finetuning.classifier import (
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.scoring.metrics import headline, single_score
 from dnalm.benchmark.scoring.objectives import Scale, loss_of
-from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.kinds import NUMBER, cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Split, Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import best_device
@@ -103,7 +103,8 @@ def train_fold(finetuning: Finetuning, fold: int) -> Fold:
     table = read_task(finetuning.table)
     splits = Splits(table, finetuning.kind)
     split = splits[fold]
-    scale = Scale.of(splits.labels[split.training]) if finetuning.kind == "regression" else None
+    numbers = find_kind(finetuning.kind).value == NUMBER
+    scale = Scale.of(splits.labels[split.training]) if numbers else None
     labels = scale.standardise(splits.labels) if scale else splits.labels
     encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
     rows = TokenRows(
@@ -111,9 +112,9 @@ def train_fold(finetuning: Finetuning, fold: int) -> Fold:
     )
     random = np.random.default_rng([config.seed, fold])
     torch.manual_seed(int(random.integers(2**31)))
-    vectors = add_ia3(encoder)
+    adapter = add_ia3(encoder)
     classifier = build_classifier(encoder, vocabulary, finetuning.head()).to(best_device())
-    learned = [*vectors, *classifier.output.parameters()]
+    learned = [*adapter, *classifier.output.parameters()]
     optimizer = torch.optim.Adam(
         learned,
         lr=config.learning_rate,
@@ -185,13 +186,11 @@ def _validate(
     labels: np.ndarray,
     finetuning: Finetuning,
 ) -> float:
-    """Return the first metric of the kind; that of a regression does not depend on the scale."""
-    kind = finetuning.kind
-    outputs = predict(classifier, rows, split.validation, finetuning.batch_tokens, kind, None)
-    truth = labels[split.validation]
-    if kind == "per_base":  # as wide as the longest of these rows
-        truth = truth[:, : outputs.shape[1]]
-    return single_score(headline(kind), truth, decide(outputs, kind), outputs, kind)
+    """Return the headline of the kind; that of a regression does not depend on the scale."""
+    kind = find_kind(finetuning.kind)
+    outputs = predict(classifier, rows, split.validation, finetuning.batch_tokens, kind.name, None)
+    truth = cut_to(outputs, labels[split.validation], kind)
+    return single_score(kind.headline, truth, kind.decide(outputs), outputs, kind.name)
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.scoring.metrics import headline, score
-from dnalm.benchmark.scoring.results import RANKED, prediction_rows
-from dnalm.benchmark.tasks.labels import CLASSES, decide
+from dnalm.benchmark.scoring.metrics import score
+from dnalm.benchmark.scoring.results import prediction_rows
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.errors import InputError
 from dnalm.partial import hash_array
@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 
 
 def metric_of(kind: str, metric: str | None) -> str:
-    """Return what picks for a kind of task: `metric` for classes, else the kind's first."""
-    return metric if metric and kind in CLASSES else headline(kind)
+    """Return what picks for a kind of task: `metric` where it has it, else its headline."""
+    traits = find_kind(kind)
+    return metric if metric in traits.metrics else traits.headline
 
 
 def check_features(features: Mapping[str, np.ndarray], rows: int) -> None:
@@ -108,9 +109,10 @@ def score_test_rows(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return a result's scores and predictions from every split's outputs [S][test rows, C]."""
     test, truth = table.iloc[splits.test], splits.labels[splits.test]
+    traits = find_kind(kind)
     scores, predictions = [], []
     for fold, own in zip(splits.folds, outputs, strict=True):
-        decided = decide(own, kind)
+        decided = traits.decide(own)
         scores.append({"fold": fold} | score(truth, decided, own, kind))
-        predictions.append(prediction_rows(test, fold, decided, own if kind in RANKED else None))
+        predictions.append(prediction_rows(test, fold, decided, own if traits.ranked else None))
     return pd.DataFrame(scores), pd.concat(predictions, ignore_index=True)

@@ -1,4 +1,4 @@
-"""Scores of several methods on the same test rows, drawn again, and their paired differences.
+"""Bootstrap of scores over test rows, and paired differences between methods.
 
 Letters in shapes: F folds, R test rows, C classes or the like, N bootstrap draws.
 """
@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from dnalm.benchmark.scoring.metrics import headline
 from dnalm.benchmark.scoring.resampled_metrics import resampled_metric
-from dnalm.benchmark.scoring.results import PREDICTION_COLUMNS, RANKED, prediction_arrays
+from dnalm.benchmark.scoring.results import PREDICTION_COLUMNS, prediction_arrays
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
 
 # Resampled in chunks so that memory stays small on test sets of a hundred thousand rows.
@@ -27,7 +27,7 @@ NOT_FOUND = "not found in the pretraining genomes"
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapConfig:
-    """How often test rows are drawn again, from which seed, and the interval's coverage."""
+    """Number of bootstrap draws of the test rows, their seed, and the interval's coverage."""
 
     draws: int
     seed: int
@@ -57,7 +57,7 @@ class Predictions:
 
 @dataclass(frozen=True, kw_only=True)
 class Resampled:
-    """The score of one method on R test rows, mean over folds, and on rows that are drawn again."""
+    """The score of one method on R test rows, mean over folds, and its bootstrap draws."""
 
     score: float
     drawn: np.ndarray  # float64 [N]; nan in a draw in which the score is not defined
@@ -87,7 +87,8 @@ def read_predictions(path: str | Path, kind: str) -> Predictions:
     Raises InputError when a fold misses a test row or holds one twice, and where probabilities are
     missing that the kind of task is scored by.
     """
-    table = pd.read_parquet(path, columns=None if kind in RANKED else PREDICTION_COLUMNS)
+    traits = find_kind(kind)
+    table = pd.read_parquet(path, columns=None if traits.ranked else PREDICTION_COLUMNS)
     table = table.sort_values(["fold", "id"], kind="stable")
     folds = table["fold"].nunique()
     ids = table["id"].unique()
@@ -97,10 +98,10 @@ def read_predictions(path: str | Path, kind: str) -> Predictions:
             f"fold predicts every test row once; delete the file and run again."
         )
     labels, predictions, probabilities = prediction_arrays(table, kind)
-    if probabilities is None and kind in RANKED:
+    if probabilities is None and traits.ranked:
         raise InputError(
             f"{path}: there are no probabilities, by which a {kind} task is scored "
-            f"({headline(kind)}); delete the file and run again."
+            f"({traits.headline}); delete the file and run again."
         )
     shape = (folds, len(ids))
     return Predictions(
@@ -115,7 +116,7 @@ def read_predictions(path: str | Path, kind: str) -> Predictions:
 
 
 def bootstrap(methods: Sequence[Predictions], config: BootstrapConfig) -> list[Resampled]:
-    """Return the score of each method, the first metric of the task's kind, on rows drawn again.
+    """Return the bootstrap of each method's score, the headline of the task's kind.
 
     Every draw takes the same test rows for all methods and folds. It covers the choice of test rows
     only, not other seeds of training. Raises InputError when the methods were not scored on the

@@ -17,29 +17,30 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from dnalm.benchmark.tasks.labels import NO_LABEL, varying
-from dnalm.errors import InputError
+from dnalm.benchmark.tasks.kinds import (
+    BASES,
+    BINARY_CROSS_ENTROPY,
+    COLUMNS,
+    OF_CLASS_1,
+    SQUARED_ERROR,
+    Kind,
+    find_kind,
+)
+from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.suggestions import check_choice
 
-LEAST = 1e-15  # probability that a loss counts
-METRICS = ("mcc", "accuracy", "f1", "auc")
-METRICS_BY_KIND: dict[str, tuple[str, ...]] = {
-    "binary": METRICS,
-    "multiclass": METRICS,
-    "multilabel": ("auc_mean", "average_precision_mean", "f1_mean", "mcc_mean"),
-    "regression": ("pearson_mean", "spearman_mean", "r2_mean", "rmse_mean"),
-    "per_base": ("top_k_accuracy", "average_precision_mean", "mcc", "accuracy"),
-}
+MIN_PROBABILITY = 1e-15  # that a loss counts
 
 
 def headline(kind: str) -> str:
-    """Return the metric of a kind by which models are chosen and compared: its first."""
-    return METRICS_BY_KIND[kind][0]
+    """Return the metric of a kind by which models are chosen and compared."""
+    return find_kind(kind).headline
 
 
 def score(
     labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray | None, kind: str
 ) -> dict[str, float]:
-    """Return every metric of a kind (`METRICS_BY_KIND`) for one set of predictions.
+    """Return every metric of a kind for one set of predictions.
 
     binary, multiclass: `labels` and `predictions` [R] are class numbers from 0, `probabilities`
     [R, C] has one column per class. F1 is that of class 1 (binary) or the unweighted mean over all
@@ -61,7 +62,7 @@ def score(
     """
     return {
         metric: single_score(metric, labels, predictions, probabilities, kind)
-        for metric in _metrics(kind)
+        for metric in find_kind(kind).metrics
     }
 
 
@@ -76,16 +77,14 @@ def single_score(
 
     Raises InputError for a kind of task that is not known and a metric that it does not have.
     """
-    if metric not in _metrics(kind):
-        raise InputError(f"metric is {metric!r}: use one of {METRICS_BY_KIND[kind]}.")
-    if kind == "multilabel":
-        return _by_label(metric, labels, predictions, probabilities)
-    if kind == "regression":
-        return _by_target(metric, labels, predictions)
-    if kind == "per_base":
+    traits = find_kind(kind)
+    check_choice(f"the metric of a {kind} task", metric, traits.metrics)
+    if traits.shape == COLUMNS:
+        return _over_columns(metric, labels, predictions, probabilities, traits)
+    if traits.shape == BASES:
         known = labels != NO_LABEL
         labels, predictions, probabilities = labels[known], predictions[known], probabilities[known]
-    return float(_of_classes(metric, labels, predictions, probabilities, kind))
+    return float(_of_classes(metric, labels, predictions, probabilities, traits))
 
 
 def loss(labels: np.ndarray, outputs: np.ndarray, kind: str) -> float:
@@ -94,25 +93,18 @@ def loss(labels: np.ndarray, outputs: np.ndarray, kind: str) -> float:
     Shapes as for `score`. The mean of -log p of the true class, over rows, over labels of several
     too; of a regression the mean squared error. Unlike ranks and counts it has no ties.
     """
-    if kind == "regression":
+    what = find_kind(kind).loss
+    if what == SQUARED_ERROR:
         return float(np.mean((outputs - labels) ** 2))
-    if kind == "multilabel":
+    if what == BINARY_CROSS_ENTROPY:
         true = np.where(labels == 1, outputs, 1 - outputs)
     else:
         true = np.take_along_axis(outputs, labels[:, None], axis=1)
-    return float(-np.log(np.maximum(true, LEAST)).mean())
-
-
-def _metrics(kind: str) -> tuple[str, ...]:
-    if kind not in METRICS_BY_KIND:
-        raise InputError(
-            f"kind is {kind!r}, which has no scores here: use one of {tuple(METRICS_BY_KIND)}."
-        )
-    return METRICS_BY_KIND[kind]
+    return float(-np.log(np.maximum(true, MIN_PROBABILITY)).mean())
 
 
 def _of_classes(
-    metric: str, labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray, kind: str
+    metric: str, labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray, kind: Kind
 ) -> float:
     classes = np.arange(probabilities.shape[1])
     if metric == "mcc":
@@ -120,21 +112,23 @@ def _of_classes(
     if metric == "accuracy":
         return accuracy_score(labels, predictions)
     if metric == "f1":
-        if kind == "binary":
+        if kind.average == OF_CLASS_1:
             return f1_score(labels, predictions, pos_label=1, zero_division=0)
-        return f1_score(labels, predictions, labels=classes, average="macro", zero_division=0)
+        return f1_score(labels, predictions, labels=classes, average=kind.average, zero_division=0)
     if metric == "auc":
         return _auc(labels, probabilities, kind, classes)
     found = top_k if metric == "top_k_accuracy" else average_precision_score
     return _mean([found(labels == c, probabilities[:, c]) for c in classes[1:] if c in labels])
 
 
-def _auc(labels: np.ndarray, probabilities: np.ndarray, kind: str, classes: np.ndarray) -> float:
+def _auc(labels: np.ndarray, probabilities: np.ndarray, kind: Kind, classes: np.ndarray) -> float:
     if len(np.unique(labels)) < len(classes):
         return float("nan")
-    if kind == "binary":
+    if kind.average == OF_CLASS_1:
         return roc_auc_score(labels, probabilities[:, 1])
-    return roc_auc_score(labels, probabilities, multi_class="ovr", average="macro", labels=classes)
+    return roc_auc_score(
+        labels, probabilities, multi_class="ovr", average=kind.average, labels=classes
+    )
 
 
 def top_k(truth: np.ndarray, probabilities: np.ndarray) -> float:
@@ -146,25 +140,20 @@ def top_k(truth: np.ndarray, probabilities: np.ndarray) -> float:
     return float(truth[best].mean())
 
 
-def _by_label(
-    metric: str, labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray
+def _over_columns(
+    metric: str,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    probabilities: np.ndarray | None,
+    kind: Kind,
 ) -> float:
-    known = np.flatnonzero(varying(labels, "multilabel"))
-    if metric == "auc_mean":
-        return _mean([roc_auc_score(labels[:, c], probabilities[:, c]) for c in known])
-    if metric == "average_precision_mean":
-        return _mean([average_precision_score(labels[:, c], probabilities[:, c]) for c in known])
-    if metric == "f1_mean":
-        return _mean([f1_score(labels[:, c], predictions[:, c], zero_division=0) for c in known])
-    return _mean([matthews_corrcoef(labels[:, c], predictions[:, c]) for c in known])
-
-
-def _by_target(metric: str, labels: np.ndarray, predictions: np.ndarray) -> float:
-    if metric == "rmse_mean":
+    """Return the mean of a metric over the labels or targets that differ between rows."""
+    if metric == "rmse_mean":  # is defined for constant targets, too
         return float(root_mean_squared_error(labels, predictions))
-    columns = np.flatnonzero(varying(labels, "regression"))
-    found = {"pearson_mean": _pearson, "spearman_mean": _spearman, "r2_mean": r2_score}[metric]
-    return _mean([found(labels[:, c], predictions[:, c]) for c in columns])
+    found = OF_ONE_COLUMN[metric]
+    outputs = probabilities if metric in FROM_PROBABILITIES else predictions
+    columns = np.flatnonzero(kind.varying(labels))
+    return _mean([found(labels[:, c], outputs[:, c]) for c in columns])
 
 
 def _pearson(labels: np.ndarray, predictions: np.ndarray) -> float:
@@ -179,5 +168,22 @@ def _correlation(found: Callable, labels: np.ndarray, predictions: np.ndarray) -
     return float(found(labels, predictions)[0]) if np.ptp(predictions) > 0 else 0.0
 
 
+def _f1(labels: np.ndarray, predictions: np.ndarray) -> float:
+    return f1_score(labels, predictions, zero_division=0)
+
+
 def _mean(values: list[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
+
+
+# Of one label or target: (labels [R], predictions or probabilities [R]) -> score.
+OF_ONE_COLUMN: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "auc_mean": roc_auc_score,
+    "average_precision_mean": average_precision_score,
+    "f1_mean": _f1,
+    "mcc_mean": matthews_corrcoef,
+    "pearson_mean": _pearson,
+    "spearman_mean": _spearman,
+    "r2_mean": r2_score,
+}
+FROM_PROBABILITIES = ("auc_mean", "average_precision_mean")

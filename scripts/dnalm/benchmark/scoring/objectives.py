@@ -1,9 +1,9 @@
-"""What fine-tuning minimises for each kind of task, and what its logits mean.
+"""Loss functions and activations in torch, and the scale of regression targets.
 
 Shapes: B batch, N rows, C classes (multilabel: labels, regression: targets), L bases.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
+from dnalm.benchmark.tasks.kinds import (
+    BINARY_CROSS_ENTROPY,
+    CROSS_ENTROPY,
+    IDENTITY,
+    SIGMOID,
+    SOFTMAX,
+    SQUARED_ERROR,
+    find_kind,
+)
 from dnalm.benchmark.tasks.labels import NO_LABEL
 
-MEAN, DEVIATION = "targets.mean", "targets.deviation"  # of a regression, in files
+TARGET_MEAN, TARGET_DEVIATION = "targets.mean", "targets.deviation"  # in files
 
 
 def loss_of(logits: Tensor, labels: np.ndarray, kind: str) -> Tensor:
@@ -23,24 +32,50 @@ def loss_of(logits: Tensor, labels: np.ndarray, kind: str) -> Tensor:
     in the units of the logits); cross entropy over the labelled bases (per_base: logits [B, L, C],
     `labels` [B, L or more]), 0 where there is none.
     """
-    given = torch.from_numpy(labels).to(logits.device)
-    if kind == "multilabel":
-        return binary_cross_entropy_with_logits(logits, given.to(logits.dtype))
-    if kind == "regression":
-        return mse_loss(logits, given.to(logits.dtype))
-    if kind == "per_base":
-        given = given[:, : logits.shape[1]].flatten().long()
-        loss = cross_entropy(logits.flatten(0, 1), given, ignore_index=NO_LABEL, reduction="sum")
-        return loss / (given != NO_LABEL).sum().clamp(min=1)
-    return cross_entropy(logits, given)
+    return LOSSES[find_kind(kind).loss](logits, torch.from_numpy(labels).to(logits.device))
+
+
+def _cross_entropy(logits: Tensor, given: Tensor) -> Tensor:
+    if logits.ndim == 2:
+        return cross_entropy(logits, given)
+    given = given[:, : logits.shape[1]].flatten().long()
+    loss = cross_entropy(logits.flatten(0, 1), given, ignore_index=NO_LABEL, reduction="sum")
+    return loss / (given != NO_LABEL).sum().clamp(min=1)
+
+
+def _binary_cross_entropy(logits: Tensor, given: Tensor) -> Tensor:
+    return binary_cross_entropy_with_logits(logits, given.to(logits.dtype))
+
+
+def _squared_error(logits: Tensor, given: Tensor) -> Tensor:
+    return mse_loss(logits, given.to(logits.dtype))
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    CROSS_ENTROPY: _cross_entropy,
+    BINARY_CROSS_ENTROPY: _binary_cross_entropy,
+    SQUARED_ERROR: _squared_error,
+}
 
 
 def activate(logits: Tensor, kind: str) -> Tensor:
     """Return probabilities float64 of the shape of `logits`; of a regression the values."""
-    logits = logits.double()
-    if kind == "regression":
-        return logits
-    return logits.sigmoid() if kind == "multilabel" else logits.softmax(dim=-1)
+    return ACTIVATIONS[find_kind(kind).activation](logits.double())
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(dim=-1)
+
+
+def _identity(logits: Tensor) -> Tensor:
+    return logits
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    SOFTMAX: _softmax,
+    SIGMOID: torch.sigmoid,
+    IDENTITY: _identity,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +95,16 @@ class Scale:
     @classmethod
     def load(cls, state: Mapping[str, Tensor]) -> "Scale | None":
         """Return the scale that `state` gave, None where there is none."""
-        if MEAN not in state:
+        if TARGET_MEAN not in state:
             return None
-        return cls(mean=state[MEAN].numpy(), deviation=state[DEVIATION].numpy())
+        return cls(mean=state[TARGET_MEAN].numpy(), deviation=state[TARGET_DEVIATION].numpy())
 
     def state(self) -> dict[str, Tensor]:
         """Return the scale as tensors float64 [C], to be kept beside a classifier's."""
-        return {MEAN: torch.from_numpy(self.mean), DEVIATION: torch.from_numpy(self.deviation)}
+        return {
+            TARGET_MEAN: torch.from_numpy(self.mean),
+            TARGET_DEVIATION: torch.from_numpy(self.deviation),
+        }
 
     def standardise(self, labels: np.ndarray) -> np.ndarray:
         """Return targets [N, C] in standard deviations from the mean."""

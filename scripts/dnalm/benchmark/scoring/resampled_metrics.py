@@ -1,4 +1,4 @@
-"""The first metric of a kind on rows that are drawn again, many draws at a time.
+"""Headline metrics on bootstrap draws of the rows, many draws at a time.
 
 Equal to `dnalm.benchmark.scoring.metrics` on rows repeated as often as they were drawn.
 Shapes: N draws, F folds, R rows, C classes (multilabel: labels, regression: targets), L bases.
@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from dnalm.benchmark.tasks.labels import CLASSES, NO_LABEL
+from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.benchmark.tasks.labels import NO_LABEL
 
 # How often each row was drawn, float [N, R] -> the mean over folds of the metric, float64 [N].
 Resampled = Callable[[np.ndarray], np.ndarray]
@@ -21,20 +22,27 @@ BASES_AT_ONCE = 1 << 22
 def resampled_metric(
     labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray | None, kind: str
 ) -> Resampled:
-    """Return a function of draws that gives `headline(kind)`, averaged over folds.
+    """Return a function of bootstrap draws that gives `headline(kind)`, averaged over folds.
 
     `labels` are those of R rows as `label_array` gives them, `predictions` and `probabilities` as
     in `metrics.score` with the folds before. A draw gives nan where the metric is not defined.
     """
-    if kind in CLASSES:
-        return _matthews_of_folds(labels, predictions)
-    if kind == "regression":
-        folds = [_correlations(labels, fold) for fold in predictions]
-    elif kind == "multilabel":
-        folds = [_areas(labels, fold) for fold in probabilities]
-    else:
-        folds = [_top_shares(labels, fold) for fold in probabilities]
-    return lambda draws: np.mean([_mean(part(draws) for part in fold) for fold in folds], axis=0)
+    traits = find_kind(kind)
+    return RESAMPLED[traits.headline](labels, probabilities if traits.ranked else predictions)
+
+
+def _mean_over_parts(
+    parts_of: Callable[[np.ndarray, np.ndarray], list[Resampled]],
+) -> Callable[[np.ndarray, np.ndarray], Resampled]:
+    """Return a function of labels and outputs: the mean over folds of means over labels."""
+
+    def resampled(labels: np.ndarray, outputs: np.ndarray) -> Resampled:
+        folds = [parts_of(labels, fold) for fold in outputs]
+        return lambda draws: np.mean(
+            [_mean(part(draws) for part in fold) for fold in folds], axis=0
+        )
+
+    return resampled
 
 
 def _matthews(right: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -157,3 +165,12 @@ def _top_share(labels: np.ndarray, probability: np.ndarray, number: int) -> Resa
         return np.concatenate([share(draws[start : start + at_once]) for start in starts])
 
     return shares
+
+
+# By headline: (labels, outputs of all folds) -> function of draws.
+RESAMPLED: dict[str, Callable[[np.ndarray, np.ndarray], Resampled]] = {
+    "mcc": _matthews_of_folds,
+    "pearson_mean": _mean_over_parts(_correlations),
+    "auc_mean": _mean_over_parts(_areas),
+    "top_k_accuracy": _mean_over_parts(_top_shares),
+}

@@ -9,19 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND
-from dnalm.benchmark.tasks.labels import pad, stack
+from dnalm.benchmark.tasks.kinds import BASES, find_kind
+from dnalm.benchmark.tasks.labels import pad
 from dnalm.files import atomic_path, sha256_of, write_json
 from dnalm.partial import discard
 
 PREDICTION_COLUMNS = ["id", "fold", "label", "prediction"]
 PROBABILITY = "probability."  # columns of predictions, one per class or label
-RANKED = ("multilabel", "per_base")  # kinds whose first metric needs the probabilities
 
 
 def score_columns(kind: str) -> list[str]:
     """Return the columns of a task's scores: the split and the metrics of its kind."""
-    return ["fold", *METRICS_BY_KIND[kind]]
+    return ["fold", *find_kind(kind).metrics]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,7 @@ class Result:
     `selected` is the choice made on validation rows; `edge` is true when it lies on the border of
     what was searched, so that a wider search may do better; `grid` holds one row per candidate;
     `scores` one row per split, on the test rows (`score_columns`); `predictions` one row per split
-    and test row (columns `PREDICTION_COLUMNS`; of the kinds `RANKED` the probabilities too, see
+    and test row (columns `PREDICTION_COLUMNS`; of `ranked` kinds the probabilities too, see
     `prediction_rows`); `seconds` the time of the work;
     `not_converged` the number of fits that met their iteration limit.
     """
@@ -46,7 +45,7 @@ class Result:
 
 
 # What the metadata of embeddings say of how they were made.
-MADE = ("pooling", "strands", "precision", "dtype")
+MADE_WITH = ("pooling", "strands", "precision", "dtype")
 
 
 def identify(
@@ -60,10 +59,11 @@ def identify(
     """Return what a result belongs to, the first part of its summary.
 
     `task` is the content of the task's JSON, `embeddings` the metadata of those that were read, of
-    which `MADE` is kept; `names` are `model` or `baseline`, and `weights_sha256` where a model was
-    used (`None` otherwise). The hash of the task table is taken here, from the file that was read.
+    which `MADE_WITH` are kept; `names` are `model` or `baseline`, and `weights_sha256` where a
+    model was used (`None` otherwise). The hash of the task table is taken here, from the file
+    that was read.
     """
-    made = {"embeddings": {key: embeddings[key] for key in MADE}} if embeddings else {}
+    made = {"embeddings": {key: embeddings[key] for key in MADE_WITH}} if embeddings else {}
     return {
         "method": method,
         **names,
@@ -114,14 +114,15 @@ def prediction_arrays(
 
     As `metrics.score` takes them; no probabilities where there are no columns.
     """
+    traits = find_kind(kind)
     columns = [name for name in rows if name.startswith(PROBABILITY)]
     probabilities = None
-    if columns and kind == "per_base":
+    if columns and traits.shape == BASES:
         arrays = [pad(rows[name], np.float32, 0.0) for name in columns]
         probabilities = np.stack(arrays, axis=-1)
     elif columns:
         probabilities = rows[columns].to_numpy(np.float32)
-    return stack(rows["label"], kind), stack(rows["prediction"], kind), probabilities
+    return traits.stack(rows["label"]), traits.stack(rows["prediction"]), probabilities
 
 
 def write_result(
@@ -143,8 +144,8 @@ def write_result(
             temporary, sep="\t", index=False, na_rep="nan"
         )
     with atomic_path(predictions) as temporary:
-        ranks = identity["kind"] in RANKED
-        kept = [c for c in result.predictions if ranks and c.startswith(PROBABILITY)]
+        ranked = find_kind(identity["kind"]).ranked
+        kept = [c for c in result.predictions if ranked and c.startswith(PROBABILITY)]
         result.predictions[[*PREDICTION_COLUMNS, *kept]].to_parquet(temporary, index=False)
     write_json(
         summary,

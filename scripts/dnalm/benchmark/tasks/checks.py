@@ -1,4 +1,4 @@
-"""What a task's files and its table have to be before anything is computed from them."""
+"""Checks of a task's files and of its table, before anything is computed from them."""
 
 import logging
 import re
@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.tasks.labels import CLASSES, NO_LABEL, label_array, varying
+from dnalm.benchmark.tasks.kinds import BASES, CLASS, find_kind, label_array
+from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.benchmark.tasks.row_files import refuse_folder
 from dnalm.benchmark.tasks.summary import SPLITS, Facts, name_files
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 
 PART = re.compile(r"(.*-)(\d{1,6})(-of-(\d{1,6})\..*)")
-FIRST, SECOND = "0000.parquet", "0001.parquet"  # of a split that a hub has converted
-SHOWN = 200  # characters of a list of files
+# Of a split that a hub has converted.
+FIRST_PARQUET, SECOND_PARQUET = "0000.parquet", "0001.parquet"
+MAX_FILE_LIST = 200  # characters
 
 logger = logging.getLogger(__name__)
 
@@ -48,16 +50,16 @@ def warn_of_parts(files: Mapping[str, Sequence[str]], name: str) -> None:
     for split, paths in files.items():
         own = {Path(path).name for path in paths}
         left = sorted({part for file in own for part in _list_parts(file)} - own)
-        if own == {FIRST}:
-            left = [f"{SECOND} and on, if there are any"]
+        if own == {FIRST_PARQUET}:
+            left = [f"{SECOND_PARQUET} and on, if there are any"]
         if left:
             logger.warning(
                 "%s: the %s rows are those of %s, not of %s: name all parts, in a list, if they "
                 "belong to it.",
                 name,
                 split,
-                ", ".join(sorted(own))[:SHOWN],
-                ", ".join(left)[:SHOWN],
+                ", ".join(sorted(own))[:MAX_FILE_LIST],
+                ", ".join(left)[:MAX_FILE_LIST],
             )
 
 
@@ -89,7 +91,7 @@ def check_table(
                 "or, for a task with `build:`, other test_contigs."
             )
         labels = label_array(rows, facts.kind)
-        if facts.kind in (*CLASSES, "per_base"):
+        if find_kind(facts.kind).value == CLASS:
             _check_classes(labels, f"{split} rows ({origin})", name, facts)
         else:
             _check_values(labels, f"{split} rows ({origin})", name, facts)
@@ -98,7 +100,7 @@ def check_table(
 
 def _check_classes(labels: np.ndarray, rows: str, name: str, facts: Facts) -> None:
     missing = sorted(set(range(facts.classes)) - set(np.unique(labels[labels != NO_LABEL])))
-    if missing and facts.kind == "per_base":
+    if missing and find_kind(facts.kind).shape == BASES:
         raise InputError(
             f"Task {name} has {facts.classes} classes, but no base of its {len(labels)} {rows} is "
             f"of class {missing[0]}: add rows with such bases, lower `classes` or correct `labels`."
@@ -113,8 +115,8 @@ def _check_classes(labels: np.ndarray, rows: str, name: str, facts: Facts) -> No
 
 
 def _check_values(labels: np.ndarray, rows: str, name: str, facts: Facts) -> None:
-    constant = np.flatnonzero(~varying(labels, facts.kind))
-    what = "label" if facts.kind == "multilabel" else "target"
+    kind = find_kind(facts.kind)
+    constant, what = np.flatnonzero(~kind.varying(labels)), kind.unit
     if len(constant) == labels.shape[1]:
         raise InputError(
             f"Task {name} has no {what} that differs between its {len(labels)} {rows}: "

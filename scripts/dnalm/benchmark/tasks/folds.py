@@ -1,4 +1,4 @@
-"""Splits of a task's training rows into training and validation parts, made once per task."""
+"""Cross-validation folds of a task's training rows, stratified, and test rows held out."""
 
 import heapq
 from collections.abc import Sequence
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.tasks.labels import CLASSES, label_array, strata
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
+from dnalm.suggestions import check_choice
 
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrossValidationConfig:
-    """How training rows are split, class by class.
+    """How cross-validation folds are made, stratified by class.
 
     `kfold`: every row is validation in exactly one split; `validation_share` plays no part.
     `shuffle`: independent draws, each with `validation_share` of every class as validation.
@@ -36,7 +37,7 @@ class TooFewSequencesError(InputError):
 
 
 def canonical(sequence: str) -> str:
-    """Return the smaller of an upper-case sequence and its reverse complement."""
+    """Return the canonical form: the smaller of a sequence and its reverse complement."""
     return min(sequence, sequence.translate(COMPLEMENT)[::-1])
 
 
@@ -47,7 +48,7 @@ def assign_folds(
     *,
     merge: bool = False,
 ) -> list[list[int]]:
-    """Return for each row the sorted numbers of the splits in which it is validation.
+    """Return stratified folds: for each row the sorted splits in which it is validation.
 
     Sequences that are equal on either strand always share a split. Every class has the same share
     in each split, as far as groups of equal sequences allow. With `merge` the labels are no classes
@@ -57,10 +58,7 @@ def assign_folds(
     Raises TooFewSequencesError when a class has too few different ones for the splits asked for,
     InputError for an unknown scheme and numbers that do not go with it.
     """
-    if config.scheme not in ("kfold", "shuffle"):
-        raise InputError(
-            f"cross_validation.scheme is {config.scheme!r}; it can be 'kfold' or 'shuffle'."
-        )
+    check_choice("cross_validation.scheme", config.scheme, ("kfold", "shuffle"))
     if config.splits < 2 and config.scheme == "kfold":
         raise InputError(f"cross_validation.splits is {config.splits}; k-fold needs at least 2.")
     by_class = _groups_by_class(sequences, labels)
@@ -169,14 +167,14 @@ def _draw(
 
 
 def hold_out(table: pd.DataFrame, kind: str, share: float, seed: int) -> pd.DataFrame:
-    """Return the table with `share` of its rows, class by class, as test rows behind the others.
+    """Return the table with a stratified `share` of its rows as test rows, behind the others.
 
     Sequences that are equal on either strand stay together. `table` has sequence, label and split.
     Raises InputError when a class has too few different sequences for that.
     """
     draw = CrossValidationConfig(scheme="shuffle", splits=1, validation_share=share, seed=seed)
-    dealt = strata(label_array(table, kind), kind).tolist()
-    merge = kind not in CLASSES
+    traits = find_kind(kind)
+    dealt, merge = traits.strata(traits.stack(table["label"])).tolist(), not traits.one_class
     try:
         held = assign_folds(table["sequence"].tolist(), dealt, draw, merge=merge)
     except TooFewSequencesError as error:

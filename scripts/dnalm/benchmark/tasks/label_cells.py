@@ -1,4 +1,4 @@
-"""Labels as numbers from the text of their cells; kind and classes inferred from all of them."""
+"""Labels parsed from the text of their cells; kind and number of classes inferred from them."""
 
 import math
 import re
@@ -7,14 +7,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dnalm.benchmark.tasks.labels import CLASSES, NO_LABEL
+from dnalm.benchmark.tasks.kinds import (
+    BASES,
+    FLAG,
+    NUMBER,
+    find_kind,
+    kind_of_classes,
+)
+from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.benchmark.tasks.row_files import LabelledRow
 from dnalm.errors import InputError
 
 INTEGER = re.compile(r"[+-]?[0-9]+")
-NUMBER = re.compile(r"[0-9]+")
+DIGITS = re.compile(r"[0-9]+")
 MAX_INFERRED_CLASSES = 100  # more whole numbers are counts or scores, not classes
-MIN_MULTICLASS = 3  # classes
 MAX_LISTED = 5
 
 
@@ -37,10 +43,11 @@ def read_label(row: LabelledRow, sequence: str, meaning: Meaning) -> int | np.nd
 
     Raises InputError, naming the row, for other numbers of values and for other values.
     """
-    if meaning.kind in CLASSES:
+    kind = find_kind(meaning.kind)
+    if kind.one_class:
         return _classes(row, [row.label], meaning)[0]
     texts = _split(row.label, meaning)
-    if meaning.kind == "per_base":
+    if kind.shape == BASES:
         if len(texts) != len(sequence):
             raise InputError(
                 f"{row.place} has {len(texts)} labels for {len(sequence)} bases: give one for each "
@@ -54,7 +61,7 @@ def read_label(row: LabelledRow, sequence: str, meaning: Meaning) -> int | np.nd
             f"{row.place} has {len(texts)} labels, but the task has {meaning.classes}: correct "
             "the row, or `classes`, `label_column` or `label_separator` of the task."
         )
-    if meaning.kind == "regression":
+    if kind.value == NUMBER:
         return np.array([_number(row, text) for text in texts])
     return np.array(_classes(row, texts, meaning), dtype=np.int64)
 
@@ -68,8 +75,8 @@ def _split(label: str | Sequence[Any], meaning: Meaning) -> list[str]:
         parts = text.split()  # however many blanks stand between two values
     else:
         parts = text.split(separator) if separator else [text]
-    one = len(parts) == 1 and meaning.kind != "regression"
-    return list(text) if one else parts
+    by_character = len(parts) == 1 and find_kind(meaning.kind).value != NUMBER
+    return list(text) if by_character else parts
 
 
 def _classes(row: LabelledRow, cells: Sequence[Any], meaning: Meaning) -> list[int]:
@@ -92,9 +99,10 @@ def _class(row: LabelledRow, raw: str, meaning: Meaning) -> int:
             f"{row.place} has the label {raw!r}, which is not an integer: "
             "map it to a class number with `labels` in the task's config."
         )
-    if meaning.kind == "multilabel" and int(raw) not in (0, 1):
+    kind = find_kind(meaning.kind)
+    if kind.value == FLAG and int(raw) not in (0, 1):
         raise InputError(
-            f"{row.place} has the label {raw}, but a multilabel task has a 0 or a 1 for each of "
+            f"{row.place} has the label {raw}, but a {kind.name} task has a 0 or a 1 for each of "
             "its labels: correct the row or map it with `labels`."
         )
     if not 0 <= int(raw) < meaning.classes:
@@ -138,20 +146,19 @@ def infer_kind(rows: Sequence[LabelledRow], hints: Hints, name: str) -> dict[str
     Raises InputError, with the labels that were found, when the two cannot be told.
     """
     kind, classes = hints.kind, hints.classes
-    if kind == "binary":
-        classes = 2 if classes is None else classes
-    if kind is None and classes is not None:
-        kind = "binary" if classes == 2 else "multiclass"
-    if kind in (None, "multiclass") and classes is None and rows:
+    given = None if kind is None else find_kind(kind)
+    if given and given.min_classes == given.max_classes and classes is None:
+        classes = given.min_classes
+    if classes is None and rows and (given is None or given.one_class):
         classes = _count_classes(rows, hints, name)
-        if kind == "multiclass" and classes < MIN_MULTICLASS:
+        if given and classes < given.min_classes:
             raise InputError(
-                f"Task {name} is of kind multiclass, but its labels are {classes} classes: write "
-                "`kind: binary` or leave `kind` out."
+                f"Task {name} is of kind {kind}, but its labels are {classes} classes: write "
+                f"`kind: {kind_of_classes(classes).name}` or leave `kind` out."
             )
-        kind = kind or ("binary" if classes == 2 else "multiclass")
+    kind = kind or kind_of_classes(classes).name
     if not rows:  # which is an error of its own
-        return {"kind": kind or "binary", "classes": classes or 2}
+        return {"kind": kind, "classes": classes or find_kind(kind).min_classes}
     if classes is None:
         raise InputError(
             f"Task {name} is of kind {kind}, whose number of labels cannot be guessed: write "
@@ -164,9 +171,9 @@ def _count_classes(rows: Sequence[LabelledRow], hints: Hints, name: str) -> int:
     raw = {str(row.label).strip() for row in rows}
     if hints.labels is not None:  # a label without a class is found when the rows are read
         return 1 + max(hints.labels.values())
-    found = sorted(raw, key=lambda text: (len(text), text) if NUMBER.fullmatch(text) else (0, text))
+    found = sorted(raw, key=lambda text: (len(text), text) if DIGITS.fullmatch(text) else (0, text))
     shown = ", ".join(map(repr, found[:MAX_LISTED])) + (", ..." if len(found) > MAX_LISTED else "")
-    whole = all(map(NUMBER.fullmatch, found))
+    whole = all(map(DIGITS.fullmatch, found))
     numbers = {int(text) for text in found} if whole else set()
     if 2 <= len(found) <= MAX_INFERRED_CLASSES and numbers == set(range(len(found))):
         return len(found)

@@ -1,4 +1,4 @@
-"""The kinds of tasks and their labels as arrays.
+"""The labels of a task as arrays, and what is read from them; which kind does which says `kinds`.
 
 Shapes: N rows, C classes (multilabel: labels, regression: targets), L bases of the longest row.
 """
@@ -6,34 +6,35 @@ Shapes: N rows, C classes (multilabel: labels, regression: targets), L bases of 
 from collections.abc import Iterable
 
 import numpy as np
-import pandas as pd
 
-KINDS = ("binary", "multiclass", "multilabel", "regression", "per_base")
-CLASSES = ("binary", "multiclass")  # one class for each row
 NO_LABEL = -1  # of a base that is unknown (N) or lies behind the end of its sequence
 BINS = 10  # of the first target of a regression, in which its rows are dealt to folds
+MIN_PROBABILITY = 0.5  # above which a label is predicted
 
 
-def label_array(table: pd.DataFrame, kind: str) -> np.ndarray:
-    """Return the labels of a task table.
+def stack_classes(cells: Iterable) -> np.ndarray:
+    """Return the classes of rows, int64 [N]."""
+    return np.array(list(cells), dtype=np.int64)
 
-    binary, multiclass: int64 [N]; multilabel: int64 [N, C] of 0 and 1; regression: float64 [N, C];
-    per_base: [N, L] of the smallest integers that hold them, int8 for up to 128 classes, filled up
-    with `NO_LABEL`.
+
+def stack_flags(cells: Iterable) -> np.ndarray:
+    """Return the labels of rows, int64 [N, C] of 0 and 1."""
+    return np.array([np.atleast_1d(cell) for cell in cells], dtype=np.int64)
+
+
+def stack_numbers(cells: Iterable) -> np.ndarray:
+    """Return the targets of rows, float64 [N, C]."""
+    return np.array([np.atleast_1d(cell) for cell in cells], dtype=np.float64)
+
+
+def stack_bases(cells: Iterable) -> np.ndarray:
+    """Return the classes of bases, [N, L] filled up with `NO_LABEL`.
+
+    Of the smallest integers that hold them: int8 for up to 128 classes.
     """
-    return stack(table["label"], kind)
-
-
-def stack(cells: Iterable, kind: str) -> np.ndarray:
-    """Return labels or predictions, one cell for each row, as the array of `label_array`."""
     cells = list(cells)
-    if kind in CLASSES:
-        return np.array(cells, dtype=np.int64)
-    if kind == "per_base":
-        largest = max([0, *(int(np.max(cell)) for cell in cells if len(cell))])
-        return pad(cells, np.min_scalar_type(-largest - 1), NO_LABEL)
-    number = np.float64 if kind == "regression" else np.int64
-    return np.array([np.atleast_1d(cell) for cell in cells], dtype=number)
+    largest = max([0, *(int(np.max(cell)) for cell in cells if len(cell))])
+    return pad(cells, np.min_scalar_type(-largest - 1), NO_LABEL)
 
 
 def pad(cells: Iterable, number: type | np.dtype, filling: float) -> np.ndarray:
@@ -45,44 +46,58 @@ def pad(cells: Iterable, number: type | np.dtype, filling: float) -> np.ndarray:
     return array
 
 
-def decide(outputs: np.ndarray, kind: str) -> np.ndarray:
-    """Return what a model predicts, of the shape and type of its labels.
-
-    `outputs` are probabilities, [N, C] or per_base [N, L, C]; of a regression the values [N, C].
-    """
-    if kind == "regression":
-        return outputs
-    if kind == "multilabel":
-        return (outputs > 0.5).astype(np.int64)
+def most_probable(outputs: np.ndarray) -> np.ndarray:
+    """Return the argmax over classes, the last axis, of probabilities."""
     return outputs.argmax(axis=-1)
 
 
-def strata(labels: np.ndarray, kind: str) -> np.ndarray:
-    """Return int64 [N]: the groups of rows that every fold is to hold in equal shares.
+def above_half(outputs: np.ndarray) -> np.ndarray:
+    """Return int64 of 0 and 1: which probabilities are above 0.5."""
+    return (outputs > MIN_PROBABILITY).astype(np.int64)
 
-    Classes; of a multilabel task the rarest label that a row has, or C; of a regression tenths of
-    the first target; of a per_base task whether any base is of another class than 0.
-    """
-    if kind in CLASSES:
-        return labels
-    if kind == "per_base":
-        return (labels > 0).any(axis=1).astype(np.int64)
-    if kind == "multilabel":
-        counts = labels.sum(axis=0)
-        rarity = np.where(labels == 1, counts, len(labels) + 1)
-        return np.where(labels.any(axis=1), rarity.argmin(axis=1), labels.shape[1])
+
+def unchanged(outputs: np.ndarray) -> np.ndarray:
+    """Return predicted values as they are."""
+    return outputs
+
+
+def strata_of_classes(labels: np.ndarray) -> np.ndarray:
+    """Return the stratum of each row [N]: its class."""
+    return labels
+
+
+def strata_of_flags(labels: np.ndarray) -> np.ndarray:
+    """Return the stratum of each row [N]: the rarest label that it has, C for a row without one."""
+    counts = labels.sum(axis=0)
+    rarity = np.where(labels == 1, counts, len(labels) + 1)
+    return np.where(labels.any(axis=1), rarity.argmin(axis=1), labels.shape[1])
+
+
+def strata_of_numbers(labels: np.ndarray) -> np.ndarray:
+    """Return the stratum of each row [N]: the tenth in which its first target lies."""
     edges = np.quantile(labels[:, 0], np.arange(1, BINS) / BINS)
     return np.searchsorted(edges, labels[:, 0], side="right")
 
 
-def varying(labels: np.ndarray, kind: str) -> np.ndarray:
-    """Return bool [C]: the labels or targets that differ between rows; else one bool in all."""
-    if kind in ("multilabel", "regression"):
-        return np.ptp(labels, axis=0) > 0
-    if kind == "per_base":
-        labels = extremes(labels)
+def strata_of_bases(labels: np.ndarray) -> np.ndarray:
+    """Return the stratum of each row [N]: 1 if any base is of another class than 0, else 0."""
+    return (labels > 0).any(axis=1).astype(np.int64)
+
+
+def varying_classes(labels: np.ndarray) -> np.ndarray:
+    """Return bool [1]: whether the known labels are of more classes than one."""
     known = labels[labels != NO_LABEL]
     return np.array([known.size > 0 and known.min() < known.max()])
+
+
+def varying_columns(labels: np.ndarray) -> np.ndarray:
+    """Return bool [C]: the labels or targets that differ between rows."""
+    return np.ptp(labels, axis=0) > 0
+
+
+def varying_bases(labels: np.ndarray) -> np.ndarray:
+    """Return bool [1]: whether the known bases are of more classes than one."""
+    return varying_classes(extremes(labels))
 
 
 def extremes(labels: np.ndarray) -> np.ndarray:
@@ -92,3 +107,21 @@ def extremes(labels: np.ndarray) -> np.ndarray:
     unsigned = labels.view(f"u{labels.dtype.itemsize}")
     least = unsigned.min(axis=1, initial=np.iinfo(unsigned.dtype).max).view(labels.dtype)
     return np.stack([least, largest], axis=1)
+
+
+def count_classes(labels: np.ndarray, classes: int) -> list[int]:
+    """Return the rows, or bases, of each class."""
+    return [int((labels == label).sum()) for label in range(classes)]
+
+
+def count_flags(labels: np.ndarray, classes: int) -> list[int]:
+    """Return the rows that have each label."""
+    return labels.sum(axis=0).tolist()
+
+
+def describe_numbers(labels: np.ndarray, classes: int) -> list[dict[str, float]]:
+    """Return {min, mean, max} of each target."""
+    return [
+        {"min": float(own.min()), "mean": float(own.mean()), "max": float(own.max())}
+        for own in labels.T
+    ]

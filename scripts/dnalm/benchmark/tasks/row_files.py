@@ -1,4 +1,4 @@
-"""Labelled sequences as people publish them: FASTA, CSV, TSV and Parquet files."""
+"""Readers of labelled sequences: FASTA, CSV, TSV and Parquet files."""
 
 import csv
 import gzip
@@ -27,7 +27,7 @@ FORMATS = {
 }
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 OTHER_SEPARATORS = ";,\t| "
-HEAD = 512  # characters in which a web page shows
+SNIFFED_CHARACTERS = 512  # in which a web page shows
 
 
 class Columns(Protocol):
@@ -116,7 +116,7 @@ def _refuse_page(path: str | Path, kind: str) -> None:
     with open_text(path) as file:
         # Parquet begins with a binary header that need not be text.
         file.reconfigure(errors="replace")
-        head = file.read(HEAD)
+        head = file.read(SNIFFED_CHARACTERS)
     if not head.strip():
         raise InputError(f"{path} is empty: fetch it again or give another file.")
     if head.lstrip().startswith("<"):

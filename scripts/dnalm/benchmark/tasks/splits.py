@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.tasks.labels import CLASSES, extremes, label_array, varying
+from dnalm.benchmark.tasks.kinds import BASES, COLUMNS, find_kind
+from dnalm.benchmark.tasks.labels import extremes
 from dnalm.errors import InputError
 
 
@@ -35,8 +36,9 @@ class Splits:
     """
 
     def __init__(self, table: pd.DataFrame, kind: str) -> None:
-        self.labels = label_array(table, kind)
-        if kind in ("multilabel", "regression"):
+        traits = find_kind(kind)
+        self.labels = traits.stack(table["label"])
+        if traits.shape == COLUMNS:
             self.classes = self.labels.shape[1]
         else:
             self.classes = int(self.labels.max(initial=0)) + 1
@@ -62,10 +64,10 @@ class Splits:
             for fold, rows in sorted(members.items())
         ]
         # Of bases two in a row are enough, and of these no split copies the most.
-        looked_at = extremes(self.labels) if kind == "per_base" else self.labels
+        looked_at = extremes(self.labels) if traits.shape == BASES else self.labels
         for one in self._splits:
-            if not varying(looked_at[one.training], kind).any():
-                what = "class" if kind in (*CLASSES, "per_base") else "label"
+            if not traits.varying(looked_at[one.training]).any():
+                what = "label" if traits.shape == COLUMNS else "class"
                 raise InputError(
                     f"the training part of split {one.fold} holds {len(one.training)} rows of one "
                     f"{what}: give the task more rows or lower `cross_validation.splits`."

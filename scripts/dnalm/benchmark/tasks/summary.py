@@ -1,4 +1,4 @@
-"""What a task's table holds: rows per class, lengths, repeated rows, the identity of its files."""
+"""Summary of a task's table: rows per class, lengths, duplicates, the identity of its files."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,11 @@ from typing import Any, Protocol
 import pandas as pd
 
 from dnalm.benchmark.tasks.folds import canonical
-from dnalm.benchmark.tasks.labels import CLASSES, label_array
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.files import sha256_of
 
 SPLITS = ("train", "test")
+COUNTED = ("rows_per_class", "bases_per_class", "targets")  # keys of a summary
 
 logger = logging.getLogger(__name__)
 
@@ -51,27 +52,10 @@ def count_labels(table: pd.DataFrame, facts: Facts) -> dict[str, Any]:
     `rows_per_class`: the rows of each class, or with each label (multilabel); `bases_per_class`
     (per_base); `targets`: the least, mean and largest value of each target (regression).
     """
-    counted: dict[str, Any] = dict.fromkeys(("rows_per_class", "bases_per_class", "targets"))
-    arrays = {split: label_array(table[table["split"] == split], facts.kind) for split in SPLITS}
-    if facts.kind == "regression":
-        counted["targets"] = {
-            split: [
-                {"min": float(own.min()), "mean": float(own.mean()), "max": float(own.max())}
-                for own in labels.T
-            ]
-            for split, labels in arrays.items()
-        }
-    elif facts.kind == "multilabel":
-        counted["rows_per_class"] = {
-            split: labels.sum(axis=0).tolist() for split, labels in arrays.items()
-        }
-    else:
-        key = "rows_per_class" if facts.kind in CLASSES else "bases_per_class"
-        counted[key] = {
-            split: [int((labels == label).sum()) for label in range(facts.classes)]
-            for split, labels in arrays.items()
-        }
-    return counted
+    kind = find_kind(facts.kind)
+    arrays = {split: kind.stack(table["label"][table["split"] == split]) for split in SPLITS}
+    counts = {split: kind.count(labels, facts.classes) for split, labels in arrays.items()}
+    return {each: counts if each == kind.counted else None for each in COUNTED}
 
 
 def summarise(

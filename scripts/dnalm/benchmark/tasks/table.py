@@ -13,21 +13,18 @@ import pyarrow.parquet as pq
 
 from dnalm.benchmark.tasks.checks import check_sums, check_table, warn_of_parts
 from dnalm.benchmark.tasks.folds import CrossValidationConfig, assign_folds, hold_out
+from dnalm.benchmark.tasks.kinds import BASES, BY_NAME, NUMBER, ROWS, Kind, find_kind
 from dnalm.benchmark.tasks.label_cells import infer_kind, read_label
-from dnalm.benchmark.tasks.labels import CLASSES, KINDS, NO_LABEL, label_array, strata
+from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.benchmark.tasks.recipes.windows import cut_windows
 from dnalm.benchmark.tasks.row_files import LabelledRow, read_labelled
 from dnalm.benchmark.tasks.summary import SPLITS, name_files, summarise
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of, write_json
+from dnalm.suggestions import check_choice
 
 AMBIGUOUS = "RYSWKMBDHV"  # the IUPAC codes that stand for several bases
 TO_N = str.maketrans(AMBIGUOUS, "N" * len(AMBIGUOUS))
-LABEL_TYPES = dict.fromkeys(CLASSES, pa.int64()) | {
-    "multilabel": pa.list_(pa.int64()),
-    "regression": pa.list_(pa.float64()),
-    "per_base": pa.list_(pa.int64()),
-}
 COLUMN_TYPES = {
     "id": pa.string(),
     "sequence": pa.string(),
@@ -70,10 +67,8 @@ class TaskConfig:
             raise InputError(
                 f"Task {name} lacks the key `{missing[0]}`; add it to its entry in the config."
             )
-        if task.get("kind") not in {*KINDS, None}:
-            raise InputError(
-                f"Task {name} has kind {task['kind']!r}; known kinds: {', '.join(sorted(KINDS))}."
-            )
+        if task.get("kind") is not None:
+            check_choice(f"tasks.{name}.kind", task["kind"], BY_NAME)
         return cls(**{key: task.get(key) for key in cls.__annotations__})
 
 
@@ -139,10 +134,11 @@ def make_task(
     if config.shuffle_labels:
         table["label"] = _shuffled(table, config)
     train = table[table["split"] == "train"]
-    dealt = strata(label_array(train, config.kind), config.kind)
+    kind = find_kind(config.kind)
+    dealt = kind.strata(kind.stack(train["label"]))
     try:
         assigned = assign_folds(
-            train["sequence"].tolist(), dealt.tolist(), folds, merge=config.kind not in CLASSES
+            train["sequence"].tolist(), dealt.tolist(), folds, merge=not kind.one_class
         )
     except InputError as error:
         raise InputError(f"Task {name} ({name_files(files, 'train')}): {error}") from None
@@ -184,7 +180,7 @@ def _shuffled(table: pd.DataFrame, config: TaskConfig) -> np.ndarray | list[np.n
     """
     random = np.random.default_rng(config.seed)
     labels = table["label"].to_numpy().copy()
-    if config.kind == "per_base":
+    if find_kind(config.kind).shape == BASES:
         return [_permuted(bases, random) for bases in labels]
     for split in SPLITS:
         rows = np.flatnonzero(table["split"] == split)
@@ -203,9 +199,15 @@ def write_task(
 ) -> None:
     """Write the table as Parquet and the summary, with the table's sha256, as JSON."""
     with atomic_path(table_path) as temporary:
-        schema = pa.schema(COLUMN_TYPES | {"label": LABEL_TYPES[summary["kind"]]})
+        label = _label_type(find_kind(summary["kind"]))
+        schema = pa.schema(COLUMN_TYPES | {"label": label})
         pq.write_table(pa.Table.from_pandas(table, schema, preserve_index=False), temporary)
     write_json(summary_path, {**summary, "sha256": sha256_of(table_path)})
+
+
+def _label_type(kind: Kind) -> pa.DataType:
+    number = pa.float64() if kind.value == NUMBER else pa.int64()
+    return number if kind.shape == ROWS else pa.list_(number)
 
 
 def read_task(table_path: str) -> pd.DataFrame:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.report.pages.grids import MISSING, Grid, count, large, make_grid, percent
 
 UNKNOWN = "unknown"  # what a user writes who cannot tell the licence
-COUNTED = {"multilabel": "label", "regression": "target"}  # of other kinds classes
 POOLINGS = {"mean": "whole sequence", "centre": "around the centre", "cls": "first token"}
 
 
@@ -109,9 +109,9 @@ def _tasks(tasks: pd.DataFrame) -> Grid:
             *[row["task"], _kind(row)],
             *[count(row["train_rows"]), count(row["test_rows"])],
             *[row["train_classes"], row["test_classes"], _lengths(row)],
-            MISSING
-            if row["kind"] == "per_base"
-            else POOLINGS.get(row["pooling"], row["pooling"] or MISSING),
+            POOLINGS.get(row["pooling"], row["pooling"] or MISSING)
+            if find_kind(row["kind"]).pooled
+            else MISSING,
             *[row["sources"], row["sha256"][:12]],
         ]
         for row in tasks.to_dict("records")
@@ -123,11 +123,9 @@ def _tasks(tasks: pd.DataFrame) -> Grid:
 
 def _kind(task: Mapping) -> str:
     """Return what a row of the task has, in words."""
-    what = COUNTED.get(task["kind"], "class")
-    plural = "" if task["classes"] == 1 else "es" if what == "class" else "s"
-    return f"{task['classes']} {what}{plural}" + (
-        " for each base" if task["kind"] == "per_base" else ""
-    )
+    kind = find_kind(task["kind"])
+    what = kind.unit if task["classes"] == 1 else kind.units
+    return f"{task['classes']} {what}" + ("" if kind.pooled else " for each base")
 
 
 def _checksums(tables: Mapping[str, pd.DataFrame]) -> Grid:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND
+from dnalm.benchmark.tasks.kinds import KINDS, find_kind
 from dnalm.report.method_names import Series
 from dnalm.report.metric_names import name_of, shared_name
 
@@ -110,14 +110,14 @@ def scores_grids(summary: pd.DataFrame) -> dict[str, Grid]:
     """Return {metric: every method and task that it compares, with all metrics}, MCC first."""
     return {
         name_of(metric): _scores_grid(summary[summary["metric"] == metric])
-        for metric in dict.fromkeys(METRICS_BY_KIND[kind][0] for kind in METRICS_BY_KIND)
+        for metric in dict.fromkeys(kind.headline for kind in KINDS)
         if metric in set(summary["metric"])
     }
 
 
 def _scores_grid(summary: pd.DataFrame) -> Grid:
     """Return the scores of tasks of one metric and what validation chose."""
-    first, *others = METRICS_BY_KIND[summary["kind"].iloc[0]]
+    first, *others = find_kind(summary["kind"].iloc[0]).metrics
     headings = ["task", "method", "splits", name_of(first), "SD", "interval"]
     headings += [*map(name_of, others), "chosen"]
     rows = [

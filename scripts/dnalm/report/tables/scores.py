@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from dnalm.benchmark.probing.choice import rank
-from dnalm.benchmark.scoring.metrics import METRICS, METRICS_BY_KIND
+from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS, find_kind
 from dnalm.report.tables.draws import Draws
 from dnalm.report.tables.published_scores import other_rows, published_beside
 from dnalm.report.tables.records import Identities, Record
@@ -29,8 +29,8 @@ COLUMNS = {
 
 def list_metrics(kinds: Collection[str]) -> list[str]:
     """Return the metrics of these kinds of tasks, those of classes always and first."""
-    own = [metric for kind, names in METRICS_BY_KIND.items() if kind in kinds for metric in names]
-    return list(dict.fromkeys([*METRICS, *own]))
+    own = [metric for kind in KINDS if kind.name in kinds for metric in kind.metrics]
+    return list(dict.fromkeys([*CLASS_METRICS, *own]))
 
 
 def scores_table(results: Sequence[Record]) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def summary_table(
     for result in results:
         row = {"method": result.method, "model": result.model, "task": result.task}
         row |= {"kind": result.kind, "n": len(result.scores), "metric": result.metric}
-        for metric in METRICS_BY_KIND[result.kind]:
+        for metric in find_kind(result.kind).metrics:
             row[f"{metric}_mean"] = result.scores[metric].mean()
             row[f"{metric}_sd"] = result.scores[metric].std(ddof=1)
         row |= {f"score_{part}": row[f"{result.metric}_{part}"] for part in ("mean", "sd")}

@@ -15,9 +15,9 @@ from dnalm.benchmark.finetuning.collect import collect
 from dnalm.benchmark.finetuning.parts import write_folds
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import finetune, train_fold
-from dnalm.benchmark.scoring.metrics import METRICS_BY_KIND, headline
+from dnalm.benchmark.scoring.metrics import headline
 from dnalm.benchmark.scoring.results import identify, prediction_arrays, write_result
-from dnalm.benchmark.tasks.labels import label_array
+from dnalm.benchmark.tasks.kinds import find_kind, label_array
 from dnalm.model.loading import load_model
 from dnalm.model.token_batches import TokenRows
 
@@ -178,7 +178,7 @@ def test_parts_of_every_kind_are_joined_scored_and_predict_again(finetuning, tmp
     triple = {name: tmp_path / f"result.{name}" for name in ("scores", "summary", "predictions")}
     write_result(result, identity, **triple)
     scores = pd.read_csv(triple["scores"], sep="\t")
-    assert scores.columns.tolist() == ["fold", *METRICS_BY_KIND[kind]]
+    assert scores.columns.tolist() == ["fold", *find_kind(kind).metrics]
 
     table = pd.read_parquet(finetuning.table)
     test = np.flatnonzero(table["split"] == "test")

@@ -6,7 +6,7 @@ from sklearn.metrics import matthews_corrcoef
 
 from dnalm.benchmark.scoring.metrics import headline, single_score
 from dnalm.benchmark.scoring.resampled_metrics import resampled_metric
-from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.kinds import find_kind
 
 FOLDS, ROWS, CLASSES, BASES = 3, 40, 4, 25
 
@@ -32,7 +32,7 @@ def planted(kind, random):
 def test_a_draw_scores_as_its_rows_do_when_they_are_repeated(kind):
     random = np.random.default_rng(1)
     labels, outputs = planted(kind, random)
-    predictions = decide(outputs, kind)
+    predictions = find_kind(kind).decide(outputs)
     given = None if kind == "regression" else outputs
     score = resampled_metric(labels, predictions, given, kind)
     draws = np.stack(
@@ -76,7 +76,7 @@ def test_the_best_bases_of_a_draw_are_found_where_few_of_them_were_drawn():
     probability = np.linspace(0.9, 0.1, 600).reshape(1, 3, 200)
     probability[0, 2, 0] = 0.6
     outputs = np.stack([1 - probability, probability], axis=-1)
-    score = resampled_metric(labels, decide(outputs, "per_base"), outputs, "per_base")
+    score = resampled_metric(labels, find_kind("per_base").decide(outputs), outputs, "per_base")
     # Two copies of row 2: its four true bases; at 0.6 stands one, the next best is its base 1.
     # Row 1 alone: its first base is its best. All rows: none of the three best is true.
     draws = np.array([[0, 0, 2], [0, 1, 0], [1, 1, 1]])

@@ -16,7 +16,7 @@ from dnalm.benchmark.scoring.results import (
     prediction_rows,
     write_result,
 )
-from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.kinds import find_kind
 
 PATHS = {"scores": "task.tsv", "summary": "task.json", "predictions": "task.parquet"}
 
@@ -139,7 +139,7 @@ def test_probabilities_of_many_labels_are_kept_in_float32(tmp_path, kind):
     labels = [random.integers(2, size=length) for length in lengths]
     test = pd.DataFrame({"id": ["a", "b", "c"], "label": labels})
     given = random.random((3, 3) if kind == "multilabel" else (3, 3, 2))
-    decided = decide(given, kind)
+    decided = find_kind(kind).decide(given)
     rows = prediction_rows(test, 0, decided, given)
     rows.to_parquet(tmp_path / "rows")
     stored = pq.read_schema(tmp_path / "rows").field("probability.1").type

@@ -76,7 +76,9 @@ def test_too_few_sequences_of_a_class_is_one_sentence():
 
 
 def test_unknown_scheme_is_one_sentence():
-    with pytest.raises(InputError, match="'leave-one-out'; it can be 'kfold' or 'shuffle'"):
+    with pytest.raises(
+        InputError, match="'leave-one-out' is not allowed; choose one of kfold, shuffle"
+    ):
         assign_folds(["A"], [0], config("leave-one-out"))
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dnalm.benchmark.tasks.labels import label_array
+from dnalm.benchmark.tasks.kinds import label_array
 from dnalm.benchmark.tasks.table import make_task, read_task, write_task
 from dnalm.errors import InputError
 

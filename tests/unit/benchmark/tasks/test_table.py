@@ -386,7 +386,7 @@ def test_a_message_names_the_file_by_the_path_that_was_given(files, tmp_path):
 def test_a_missing_key_and_an_unknown_kind_are_named(files):
     with pytest.raises(InputError, match=r"mine\.x lacks the key `format`"):
         make_task(files, {k: v for k, v in TASK.items() if k != "format"}, "mine.x", FOLDS)
-    with pytest.raises(InputError, match="kind 'ranking'; known kinds: binary, multiclass"):
+    with pytest.raises(InputError, match="kind: 'ranking' is not allowed; choose one of binary,"):
         make(files, kind="ranking")
 
 

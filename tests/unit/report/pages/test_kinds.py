@@ -15,7 +15,7 @@ from dnalm.benchmark.scoring.bootstrap import (
     read_predictions,
     subtract,
 )
-from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
 from dnalm.report.pages.benchmark import ReportConfig, make_page
 from dnalm.report.pages.plain_summary import plain_summary
@@ -174,7 +174,7 @@ def test_predictions_read_back_as_they_were_written(mixed_run, kind):
     if kind == "regression":
         assert found.probabilities is None
     else:
-        assert (decide(found.probabilities, kind) == found.classes).all()
+        assert (find_kind(kind).decide(found.probabilities) == found.classes).all()
         pd.read_parquet(path)[["id", "fold", "label", "prediction"]].to_parquet(path)
         with pytest.raises(InputError, match=f"no probabilities, by which a {kind} task is scored"):
             read_predictions(path, kind)
@@ -191,7 +191,7 @@ def test_the_difference_is_that_of_scipy_or_scikit_learn(kind):
             Predictions(
                 ids=np.arange(ROWS).astype(str),
                 labels=labels,
-                classes=decide(outputs, kind),
+                classes=find_kind(kind).decide(outputs),
                 probabilities=outputs if kind == "multilabel" else None,
                 kind=kind,
             )

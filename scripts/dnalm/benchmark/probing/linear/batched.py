@@ -16,6 +16,7 @@ from dnalm.benchmark.probing.linear.features import Preconditioner, SharedFeatur
 from dnalm.benchmark.probing.linear.lbfgs import descend
 from dnalm.benchmark.probing.linear.problems import Stack
 from dnalm.benchmark.probing.linear.tolerances import CERTIFIED, GAP
+from dnalm.benchmark.tasks.kinds import IDENTITY, SIGMOID, find_kind
 
 PATIENCE = 10  # steps without a better bound after which float32 has given what it can
 NUMBERS = 1 << 25  # of one array of margins; more problems than that are fitted in turns
@@ -49,9 +50,10 @@ class Coefficients:
         flat = self.weights[split].reshape(penalties * outputs, width)
         margins = (features.astype(np.float64) @ flat.T).reshape(-1, penalties, outputs)
         margins = margins.swapaxes(0, 1) + self.intercepts[split][:, None]
-        if self.kind == "regression":
+        activation = find_kind(self.kind).activation
+        if activation == IDENTITY:
             return margins
-        if self.kind == "multilabel":
+        if activation == SIGMOID:
             return expit(margins)
         if outputs > 1:
             return softmax(margins, axis=2)

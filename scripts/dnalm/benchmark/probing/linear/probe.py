@@ -29,7 +29,7 @@ from dnalm.benchmark.probing.linear.solver import Outcome, Rows, SolverConfig, s
 from dnalm.benchmark.probing.linear.tolerances import CERTIFIED, GAP, GRADIENT
 from dnalm.benchmark.scoring.metrics import loss, single_score
 from dnalm.benchmark.scoring.results import Result
-from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.partial import Partial
 
@@ -160,7 +160,7 @@ def _rows(features: np.ndarray, splits: Splits, kind: str) -> Rows:
 
 
 def _walked(truth: np.ndarray, outcome: Outcome, kind: str, metric: str) -> Walked:
-    predictions = decide(outcome.outputs, kind)
+    predictions = find_kind(kind).decide(outcome.outputs)
     return {
         "score": single_score(metric, truth, predictions, outcome.outputs, kind),
         "loss": loss(truth, outcome.outputs, kind),

@@ -13,6 +13,12 @@ from torch import Tensor
 from dnalm.benchmark.probing.linear.lbfgs import Problems, Solution
 from dnalm.benchmark.probing.linear.losses import BinaryLoss, Loss, MultinomialLoss, SquaredLoss
 from dnalm.benchmark.scoring.objectives import Scale
+from dnalm.benchmark.tasks.kinds import (
+    BINARY_CROSS_ENTROPY,
+    CROSS_ENTROPY,
+    SQUARED_ERROR,
+    find_kind,
+)
 
 
 class Stack:
@@ -31,20 +37,20 @@ class Stack:
         kind: str,
         device: str,
     ) -> None:
-        self.kind, counts = kind, masks.sum(axis=1, keepdims=True)
-        if kind == "regression":
+        self.loss, counts = find_kind(kind).loss, masks.sum(axis=1, keepdims=True)
+        if self.loss == SQUARED_ERROR:
             truth = labels.T.astype(np.float64)
             scales = [Scale.of(labels[mask].astype(np.float64)) for mask in masks]
             self.means = np.stack([scale.mean for scale in scales])  # [S, R]
             self.deviations = np.stack([scale.deviation for scale in scales])
-        elif kind == "multilabel":
+        elif self.loss == BINARY_CROSS_ENTROPY:
             truth = labels.T.astype(np.float64)
         else:
             classes = int(labels.max()) + 1
             truth = (labels == np.arange(classes)[:, None]).astype(np.float64)
             # Of two classes the second is the one that a margin speaks for.
             truth = truth[-1:] if classes == 2 else truth
-        self.outputs = len(truth) if kind in ("binary", "multiclass") else 1
+        self.outputs = len(truth) if self.loss == CROSS_ENTROPY else 1
         self.parts = len(truth) // self.outputs
         splits, numbers, parts = np.indices((len(masks), len(penalties), self.parts)).reshape(3, -1)
         inverse = 1 / np.asarray(penalties, dtype=np.float64)[numbers]
@@ -56,8 +62,9 @@ class Stack:
         self.splits, self.rows = (torch.from_numpy(array).to(device) for array in (splits, parts))
         self.shares = self._of_problems(shares)
         varied = ((self.shares > 0) & (self.shares < 1)).all(dim=1)
-        self.trivial = ~varied if kind == "multilabel" else torch.zeros_like(varied)
-        self.open = torch.ones_like(varied) if kind == "regression" else varied
+        separate = self.loss == BINARY_CROSS_ENTROPY
+        self.trivial = ~varied if separate else torch.zeros_like(varied)
+        self.open = torch.ones_like(varied) if self.loss == SQUARED_ERROR else varied
 
     def _of_problems(self, values: Tensor) -> Tensor:
         """Return, of [S, R·K], those of every problem [B, K]."""
@@ -65,7 +72,7 @@ class Stack:
 
     def start(self, width: int) -> Solution:
         """Return weights of 0 and the intercepts that are best with them."""
-        if self.kind == "regression":
+        if self.loss == SQUARED_ERROR:
             intercepts = torch.zeros_like(self.shares)
         else:
             intercepts = self.shares.logit() if self.outputs == 1 else self.shares.log()
@@ -86,7 +93,7 @@ class Stack:
     def _loss(self, part: Tensor, dtype: torch.dtype) -> Loss:
         splits, rows = self.splits[part], self.rows[part]
         masks, truth = self.masks.to(dtype)[splits, None], self.truth.to(dtype)
-        if self.kind == "regression":
+        if self.loss == SQUARED_ERROR:
             means, deviations = (
                 torch.from_numpy(array).to(truth)[splits, rows, None]
                 for array in (self.means, self.deviations)
@@ -98,7 +105,7 @@ class Stack:
 
     def to_targets(self, weights: np.ndarray, intercepts: np.ndarray) -> None:
         """Undo the targets' standardisation, in place; `weights` [S, P, R, D]."""
-        if self.kind == "regression":
+        if self.loss == SQUARED_ERROR:
             weights *= self.deviations[:, None, :, None]
             intercepts *= self.deviations[:, None]
             intercepts += self.means[:, None]

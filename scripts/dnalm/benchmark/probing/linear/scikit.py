@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from dnalm.benchmark.probing.linear.tolerances import CERTIFIED, GRADIENT
+from dnalm.benchmark.tasks.kinds import BINARY_CROSS_ENTROPY, SQUARED_ERROR, find_kind
 
 # Up to so many coefficients newton-cholesky is the faster one (10 times at 128 features); its steps
 # cost the cube of their number, and lbfgs takes thousands of steps where penalties are weak.
@@ -61,13 +62,15 @@ def fit_path(
     form; its targets are standardised, and half the sum of squares stands where the others' loss
     does, so that `penalties` are C there too.
     """
-    if kind == "regression":
+    loss = find_kind(kind).loss
+    if loss == SQUARED_ERROR:
         yield from _ridge_path(features, labels, others, penalties)
         return
-    outputs = features.shape[1] * (classes if kind != "multilabel" and classes > 2 else 1)
+    separate = loss == BINARY_CROSS_ENTROPY  # a model for each label
+    outputs = features.shape[1] * (classes if not separate and classes > 2 else 1)
     if solver == "auto":
         solver = "newton-cholesky" if outputs <= MOST_FOR_NEWTON else "lbfgs"
-    columns = labels.T if kind == "multilabel" else [labels]
+    columns = labels.T if separate else [labels]
     models = [
         LogisticRegression(solver=solver, max_iter=max_iterations, tol=GRADIENT, warm_start=True)
         for _ in columns
@@ -77,7 +80,7 @@ def fit_path(
             _fit(model.set_params(C=penalty), features, column, others, classes)
             for model, column in zip(models, columns, strict=True)
         ]
-        if kind == "multilabel":
+        if separate:
             probabilities = np.stack([fit.outputs[:, 1] for fit in fits], axis=1)
         else:
             probabilities = fits[0].outputs

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dnalm.benchmark.probing.mlp.search_space import Design
+from dnalm.benchmark.tasks.kinds import BINARY_CROSS_ENTROPY, SQUARED_ERROR, find_kind
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's own
 CHUNK = 512  # rows whose outputs are computed at once
@@ -125,10 +126,11 @@ def losses_of(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
     `logits` are [S, T, C, R]; `labels` class numbers [S, R], or 0 and 1 (multilabel) or
     standardised targets [S, R, C].
     """
-    if kind == "multilabel":
+    loss = find_kind(kind).loss
+    if loss == BINARY_CROSS_ENTROPY:
         truth = labels.transpose(1, 2)[:, None]
         return (torch.nn.functional.softplus(logits) - truth * logits).mean(dim=2)
-    if kind == "regression":
+    if loss == SQUARED_ERROR:
         return (logits - labels.transpose(1, 2)[:, None]).square().mean(dim=2)
     places = labels[:, None, None].expand(-1, logits.shape[1], 1, -1)
     return logits.logsumexp(dim=2) - logits.gather(2, places)[:, :, 0]

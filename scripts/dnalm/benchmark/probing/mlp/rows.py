@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from dnalm.benchmark.scoring.objectives import Scale, activate
-from dnalm.benchmark.tasks.labels import CLASSES
+from dnalm.benchmark.tasks.kinds import CROSS_ENTROPY, NUMBER, find_kind
 from dnalm.benchmark.tasks.splits import Splits
 
 
@@ -28,23 +28,24 @@ class SplitRows:
             splits.classes,
             device,
         )
+        self.numbers = find_kind(kind).value == NUMBER
         self.scales: list[Scale] = []
         means, deviations = [], []
         for split in self.splits:
             scaler = StandardScaler().fit(features[split.training].astype(np.float64))
             means.append(scaler.mean_)
             deviations.append(scaler.scale_)
-            if kind == "regression":
+            if self.numbers:
                 self.scales.append(Scale.of(splits.labels[split.training]))
         # Centred on the first split before they are rounded to float32.
         self.values = self._tensor(features - means[0])
         self.means = self._tensor(np.stack(means) - means[0])
         self.inverse = self._tensor(1 / np.stack(deviations))
         self.truth = labels = splits.labels
-        if kind == "regression":
+        if self.numbers:
             labels = np.stack([scale.standardise(labels) for scale in self.scales])
         self.labels = torch.from_numpy(labels).to(device)
-        if kind not in CLASSES:
+        if find_kind(kind).loss != CROSS_ENTROPY:
             self.labels = self.labels.to(torch.float32)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
@@ -76,7 +77,7 @@ class SplitRows:
         return (self.values[places] - self.means[:, None]) * self.inverse[:, None]
 
     def _labels(self, places: Tensor) -> Tensor:
-        if self.kind == "regression":
+        if self.numbers:
             return self.labels[torch.arange(len(places), device=self.device)[:, None], places]
         return self.labels[places]
 
@@ -87,7 +88,7 @@ class SplitRows:
     def outputs(self, logits: Tensor, split: int, count: int) -> np.ndarray:
         """Return float64 [count, C] of one split's logits [R, C]: probabilities, or values."""
         found = activate(logits[:count], self.kind).cpu().numpy()
-        if self.kind == "regression":
+        if self.numbers:
             return self.scales[split].restore(found)
         return found
 

@@ -15,7 +15,7 @@ from dnalm.benchmark.probing.mlp.networks import Networks
 from dnalm.benchmark.probing.mlp.rows import SplitRows
 from dnalm.benchmark.probing.mlp.search_space import Design, MlpConfig, list_points, suggest
 from dnalm.benchmark.scoring.metrics import single_score
-from dnalm.benchmark.tasks.labels import decide
+from dnalm.benchmark.tasks.kinds import find_kind
 
 STARTUP = 10  # trials before a trial may be pruned or a sampler learns from the others
 NUMBERS = 1 << 28  # weights that are trained at once; more trials than that take turns
@@ -168,7 +168,8 @@ def _score(
     rows: SplitRows, logits: torch.Tensor, split: int, places: np.ndarray, metric: str
 ) -> float:
     outputs = rows.outputs(logits, split, len(places))
-    return single_score(metric, rows.truth[places], decide(outputs, rows.kind), outputs, rows.kind)
+    decided = find_kind(rows.kind).decide(outputs)
+    return single_score(metric, rows.truth[places], decided, outputs, rows.kind)
 
 
 def predict_seconds(rows: SplitRows, config: MlpConfig) -> float:
