@@ -65,7 +65,7 @@ rule embeddings:
     input:
         expand(
             "<results>/embeddings/{model}/{task}.safetensors",
-            model=PROBED or MLP_PROBED,
+            model=PROBED,
             task=POOLED,
         ),
 
@@ -73,8 +73,7 @@ rule embeddings:
 rule probes:
     """Probe every layer of every model on every task, but for tasks of bases."""
     input:
-        expand("<results>/probes/{model}/{task}.tsv", model=PROBED, task=POOLED),
-        expand("<results>/mlp_probes/{model}/{task}.tsv", model=MLP_PROBED, task=POOLED),
+        expand("<results>/{probe}/{model}/{task}.tsv", probe=PROBES, model=PROBED, task=POOLED),
 
 
 rule finetunes:

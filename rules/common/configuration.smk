@@ -11,6 +11,7 @@ from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+from dnalm import methods
 from dnalm.configuration import kinds, panels, references, resolve, schema, task_sheet, weights
 from dnalm.errors import InputError
 from dnalm.download.addresses import address_of

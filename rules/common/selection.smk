@@ -39,11 +39,16 @@ LOADED = weights.list_loaded(config)  # of all models, those that rule import_we
 TASKS = resolve.select_tasks(config)
 # Probes and baselines see one vector for each sequence, so a task of bases is fine-tuned alone.
 POOLED = [task for task in TASKS if kinds.is_pooled(config["tasks"][task])]
-FINETUNES = [method for method in config["run"]["methods"] if method not in ("probe", "mlp")]
-BASELINES = [name for name in config["run"]["baselines"] if name != "untrained"]
-UNTRAINED = [f"{model}.untrained" for model in MODELS if "untrained" in config["run"]["baselines"]]
-PROBED = [*MODELS, *UNTRAINED] if "probe" in config["run"]["methods"] else []
-MLP_PROBED = [*MODELS, *UNTRAINED] if "mlp" in config["run"]["methods"] else []
+FINETUNES = [name for name in config["run"]["methods"] if name not in methods.PROBE_NAMES]
+# Folders of the results of the probes that are run.
+PROBES = [probe.folder for probe in methods.PROBES if probe.name in config["run"]["methods"]]
+BASELINES = [name for name in config["run"]["baselines"] if name in methods.SEQUENCE_BASELINES]
+UNTRAINED = [
+    f"{model}{resolve.UNTRAINED}"
+    for model in MODELS
+    if methods.UNTRAINED.name in config["run"]["baselines"]
+]
+PROBED = [*MODELS, *UNTRAINED] if PROBES else []
 SUMMARIES = {
     group: source
     for group, source in config["species"]["summaries"].items()

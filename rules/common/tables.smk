@@ -8,10 +8,9 @@ def get_panel(corpus):
 
 def get_results(wildcards):
     """Return every result of the run, by the names that make_tables.py reads."""
-    probes = expand("probes/{model}/{task}", model=PROBED, task=POOLED)
-    networks = expand("mlp_probes/{model}/{task}", model=MLP_PROBED, task=POOLED)
+    probes = expand("{probe}/{model}/{task}", probe=PROBES, model=PROBED, task=POOLED)
     baselines = expand("baselines/{baseline}/{task}", baseline=BASELINES, task=POOLED)
-    flat = [f"<results>/{path}" for path in (*probes, *networks, *baselines)]
+    flat = [f"<results>/{path}" for path in (*probes, *baselines)]
     nested = expand(
         "<results>/finetunes/{method}/{model}/{task}", method=FINETUNES, model=MODELS, task=TASKS
     )

@@ -13,6 +13,7 @@ from dnalm.benchmark.tasks.kinds import (
     kind_of_classes,
 )
 from dnalm.configuration.resolve import list_sources, select_tasks
+from dnalm.methods import PROBE_NAMES
 
 FASTA = (".fa", ".fna", ".fasta")
 
@@ -71,7 +72,7 @@ def is_pooled(task: Mapping[str, Any]) -> bool:
 
 def find_unscored(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence per selected task that none of the run's methods can score."""
-    if set(config["run"]["methods"]) - {"probe", "mlp"}:
+    if set(config["run"]["methods"]) - set(PROBE_NAMES):
         return
     for name in select_tasks(config):
         if not is_pooled(config["tasks"][name]):

@@ -7,8 +7,9 @@ from typing import Any
 from dnalm.configuration.kinds import find_unscored
 from dnalm.configuration.models import find_model_errors, find_unknown
 from dnalm.configuration.panels import find_panel_errors
-from dnalm.configuration.schema import nearest
 from dnalm.configuration.tasks import find_task_errors
+from dnalm.methods import BASELINE_NAMES, PROBE_NAMES, SEQUENCE_BASELINES
+from dnalm.suggestions import nearest, refusal
 
 FOLDERS = ("results", "logs", "benchmarks")
 
@@ -47,12 +48,17 @@ def _run(config: Mapping[str, Any]) -> Iterator[str]:
     for pattern in run["tasks"]:
         if not fnmatch.filter(config["tasks"], pattern):
             yield from find_unknown("run.tasks", pattern, config["tasks"])
-    for method in run["methods"]:
-        yield from find_unknown(
-            "run.methods", method, ["probe", "mlp", *config["finetune"]["methods"]]
-        )
-    for baseline in run["baselines"]:
-        yield from find_unknown("run.baselines", baseline, ["untrained", *config["baselines"]])
+    methods = (*PROBE_NAMES, *config["finetune"]["methods"])
+    for key, known in (("methods", methods), ("baselines", BASELINE_NAMES)):
+        for name in run[key]:
+            if name not in known:
+                yield f"run.{key}: '{name}' {refusal(name, known)}"
+    for name in config["finetune"]["methods"]:
+        if name in PROBE_NAMES:
+            yield f"finetune.methods.{name}: this is the name of a probe; rename the method."
+    for name in set(run["baselines"]) & set(SEQUENCE_BASELINES):
+        if name not in config["baselines"]:
+            yield f"baselines.{name}: run.baselines asks for it; add the key with its settings."
 
 
 def _mlp(config: Mapping[str, Any]) -> Iterator[str]:

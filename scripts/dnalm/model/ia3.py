@@ -4,12 +4,11 @@ l_k and l_v scale the output of the key and value projections, bias included and
 rotation; l_ff scales the input of the second feed-forward matrix, in v2 after the gate product.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from dnalm.errors import InputError
 from dnalm.model.encoder import Encoder
 from dnalm.model.linear import Linear
 
@@ -69,37 +68,6 @@ def remove_ia3(encoder: Encoder) -> None:
     """Take the vectors out of `encoder` in place; its own parameters stay frozen."""
     for name, layer in list(_scaled_layers(encoder)):
         encoder.set_submodule(name, layer.unscaled())
-
-
-def adapter_state(encoder: Encoder) -> dict[str, Tensor]:
-    """Return copies of the vectors, e.g. {"blocks.0.attention.key.scale": float32[D]}."""
-    return {
-        f"{name}.scale": layer.scale.detach().cpu().clone()
-        for name, layer in _scaled_layers(encoder)
-    }
-
-
-def load_adapter(encoder: Encoder, state: Mapping[str, Tensor]) -> None:
-    """Give `encoder` the vectors of `adapter_state`, adding them first if it has none.
-
-    Raises `InputError` when `state` was made for an encoder of other names or sizes.
-    """
-    if not any(_scaled_layers(encoder)):
-        add_ia3(encoder)
-    vectors = {f"{name}.scale": layer.scale for name, layer in _scaled_layers(encoder)}
-    shapes = {name: tuple(vector.shape) for name, vector in vectors.items()}
-    given = {name: tuple(vector.shape) for name, vector in state.items()}
-    different = sorted(
-        name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name)
-    )
-    if different:
-        raise InputError(
-            f"The adapter does not fit the model, {len(different)} of its vectors differ in name "
-            f"or length (first: {different[0]}); load it into the model it was trained on."
-        )
-    with torch.no_grad():
-        for name, vector in vectors.items():
-            vector.copy_(state[name])
 
 
 def _scaled_layers(encoder: Encoder) -> Iterator[tuple[str, Scaled]]:

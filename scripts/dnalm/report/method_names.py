@@ -8,25 +8,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-GREYS = {
-    "majority": "#a6a6a6",
-    "gc_content": "#737373",
-    "token_ids": "#c2a878",
-    "one_hot": "#7a5c2e",
-    "kmers": "#000000",
-}
+from dnalm.methods import BASELINE, BY_NAME, LINEAR, SEQUENCE_BASELINES
+
 MODEL_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 OTHER_GREY = "#8c8c8c"
-SHAPES = {"baseline": "triangle-up", "probe": "circle", "mlp": "diamond", "ia3": "square"}
-OTHER_SHAPE = "diamond"
-BASELINE_NAMES = {
-    "majority": "most frequent class",
-    "gc_content": "GC content",
-    "kmers": "k-mer counts",
-    "one_hot": "one-hot bases",
-    "token_ids": "token ids as numbers",
-}
-METHOD_NAMES = {"probe": "probe", "mlp": "network probe", "ia3": "IA3 fine-tuning"}
+BASELINE_SHAPE, OTHER_SHAPE = "triangle-up", "diamond"
 LARGEST = 10
 
 
@@ -42,9 +28,11 @@ class Series:
 
 def label(method: str, model: str) -> str:
     """Return the name of a series for people."""
-    if method == "baseline":
-        return BASELINE_NAMES.get(model, model.replace("_", " "))
-    return f"{model.replace('.untrained', ', untrained')} · {METHOD_NAMES.get(method, method)}"
+    if method == BASELINE:
+        row = SEQUENCE_BASELINES.get(model)
+        return row.words if row else model.replace("_", " ")
+    words = BY_NAME[method].words if method in BY_NAME else method
+    return f"{model.replace('.untrained', ', untrained')} · {words}"
 
 
 def add_labels(table: pd.DataFrame) -> pd.DataFrame:
@@ -72,30 +60,30 @@ def plan(table: pd.DataFrame, untrained: dict[str, str]) -> list[Series]:
     """
     means = table.groupby(["method", "model"], sort=False)["score_mean"].mean()
     pairs = list(means.sort_values(ascending=False).index[:LARGEST])
-    models = sorted(
-        {untrained.get(model, model) for method, model in pairs if method != "baseline"}
-    )
+    models = sorted({untrained.get(model, model) for method, model in pairs if method != BASELINE})
     colours = dict(zip(models, MODEL_COLOURS, strict=False))
 
     def place(pair: tuple[str, str]) -> tuple:
         method, model = pair
-        greys = list(GREYS)
-        if method == "baseline":
+        greys = list(SEQUENCE_BASELINES)
+        if method == BASELINE:
             return (0, greys.index(model) if model in greys else len(greys), model, "")
         base = untrained.get(model, model)
-        return (1, models.index(base), method != "probe", method, model == base)
+        return (1, models.index(base), method != LINEAR.name, method, model == base)
 
     return [_series(*pair, colours, untrained) for pair in sorted(pairs, key=place)]
 
 
 def _series(method: str, model: str, colours: dict[str, str], untrained: dict[str, str]) -> Series:
-    if method == "baseline":
-        colour = GREYS.get(model, OTHER_GREY)
+    shape = BY_NAME[method].shape if method in BY_NAME else OTHER_SHAPE
+    if method == BASELINE:
+        row, shape = SEQUENCE_BASELINES.get(model), BASELINE_SHAPE
+        colour = row.colour if row else OTHER_GREY
     else:
         colour = colours.get(untrained.get(model, model), OTHER_GREY)
     return Series(
         label=label(method, model),
         colour=colour,
         fill="#ffffff" if model in untrained else colour,
-        shape=SHAPES.get(method, OTHER_SHAPE),
+        shape=shape,
     )

@@ -6,8 +6,9 @@ from peft import IA3Config, get_peft_model
 from torch import Tensor, nn
 
 from dnalm.errors import InputError
+from dnalm.model.adapters import adapter_state, load_adapter
 from dnalm.model.encoder import Encoder
-from dnalm.model.ia3 import adapter_state, add_ia3, load_adapter, remove_ia3
+from dnalm.model.ia3 import add_ia3, remove_ia3
 
 # `output.dense` alone would hit the attention's output too.
 FEED_FORWARD = r".*\.layer\.\d+\.output\.dense"
@@ -99,6 +100,7 @@ def test_a_saved_adapter_gives_the_same_outputs(encoder: Encoder, batch) -> None
     remove_ia3(encoder)
     assert torch.equal(encoder(batch.tokens).logits, plain)
     assert adapter_state(encoder) == {}
+    add_ia3(encoder)
     load_adapter(encoder, state)
     assert torch.equal(encoder(batch.tokens).logits, adapted)
     assert all(torch.equal(adapter_state(encoder)[name], state[name]) for name in state)
@@ -115,10 +117,10 @@ def test_an_adapter_of_another_model_is_refused(encoder: Encoder) -> None:
     add_ia3(encoder)
     state = adapter_state(encoder)
     state["blocks.1.attention.key.scale"] = torch.ones(31)
-    with pytest.raises(InputError, match=r"1 of its vectors .* blocks\.1\.attention\.key"):
+    with pytest.raises(InputError, match=r"1 of its tensors .* blocks\.1\.attention\.key"):
         load_adapter(encoder, state)
     del state["blocks.1.attention.key.scale"]
-    with pytest.raises(InputError, match="1 of its vectors"):
+    with pytest.raises(InputError, match="1 of its tensors"):
         load_adapter(encoder, state)
 
 

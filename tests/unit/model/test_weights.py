@@ -12,8 +12,9 @@ from transformers import EsmForMaskedLM
 
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
+from dnalm.model.adapters import adapter_state
 from dnalm.model.encoder import Encoder
-from dnalm.model.ia3 import adapter_state, add_ia3, remove_ia3
+from dnalm.model.ia3 import add_ia3, remove_ia3
 from dnalm.model.initialise import initialise
 from dnalm.model.weights import (
     from_published,

@@ -21,9 +21,10 @@ from dnalm.benchmark.scoring.objectives import Scale, activate
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
+from dnalm.methods import ADAPTER_NAMES
+from dnalm.model.adapters import adapter_state, add_adapter, load_adapter
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PooledClassifier
-from dnalm.model.ia3 import adapter_state, load_adapter
 from dnalm.model.token_batches import TokenRows, limit_tokens
 from dnalm.model.weights import save_tensors
 
@@ -102,6 +103,8 @@ def load_classifier(
     state = _below(f"fold.{fold}.", tensors)
     if not state:
         raise InputError(f"{adapters} holds no fold {fold}: choose one of {metadata['folds']}.")
+    # Files without the name were written when there was the first one alone.
+    add_adapter(encoder, metadata.get("adapter", ADAPTER_NAMES[0]))
     classifier = build_classifier(encoder, vocabulary, json.loads(metadata["classifier"]))
     load_classifier_state(classifier, state)
     return classifier.eval(), Scale.load(state)

@@ -62,6 +62,7 @@ def write_folds(
             "identity": json.dumps(identity),
             "settings": finetuning.identity(),
             "splits": json.dumps(splits.folds),
+            "adapter": finetuning.config.adapter,
             "classifier": json.dumps(finetuning.head()),
             "folds": json.dumps([fold.fold for fold in folds]),
             "steps": json.dumps([fold.step for fold in folds]),

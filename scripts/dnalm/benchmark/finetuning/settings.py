@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
-from dnalm.errors import InputError
 from dnalm.files import read_json, sha256_of
+from dnalm.methods import ADAPTER_NAMES
 from dnalm.model.heads import Pooling, choose_pooling
+from dnalm.suggestions import check_choice
 
 CHOICES = {
-    "adapter": ("ia3",),
+    "adapter": ADAPTER_NAMES,
     "head": ("linear",),
     "schedule": ("constant",),
     "keep": ("best", "last"),
@@ -24,8 +25,8 @@ class FinetuneConfig:
     """How one fold is trained.
 
     `schedule` constant means `learning_rate`, after a linear rise over `warmup_steps`; `keep` best
-    is the evaluation with the best validation score, the first metric of the task's kind (ties: the
-    earlier one), else the last;
+    is the evaluation with the best validation score, the headline of the task's kind (ties: the
+    earlier one), else the last; `adapter` is a name in `dnalm.methods`;
     `optimizer` holds Adam's beta1, beta2 and eps; `gradient_clip` may be None.
     """
 
@@ -44,10 +45,7 @@ class FinetuneConfig:
 
     def __post_init__(self) -> None:
         for key, allowed in CHOICES.items():
-            if getattr(self, key) not in allowed:
-                raise InputError(
-                    f"finetune: {key} is {getattr(self, key)!r}; use {' or '.join(allowed)}."
-                )
+            check_choice(f"finetune: {key}", getattr(self, key), allowed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from dnalm.benchmark.tasks.splits import Split, Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import best_device
 from dnalm.errors import InputError
-from dnalm.model.ia3 import add_ia3
+from dnalm.model.adapters import add_adapter
 from dnalm.model.loading import load_model
 from dnalm.model.token_batches import TokenRows, name_rows
 from dnalm.partial import hold
@@ -112,7 +112,7 @@ def train_fold(finetuning: Finetuning, fold: int) -> Fold:
     )
     random = np.random.default_rng([config.seed, fold])
     torch.manual_seed(int(random.integers(2**31)))
-    adapter = add_ia3(encoder)
+    adapter = add_adapter(encoder, config.adapter)
     classifier = build_classifier(encoder, vocabulary, finetuning.head()).to(best_device())
     learned = [*adapter, *classifier.output.parameters()]
     optimizer = torch.optim.Adam(

@@ -3,46 +3,56 @@
 Shapes: N sequences, F features.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from dnalm.errors import InputError
 from dnalm.genome.composition import gc_content, kmer_counts
 from dnalm.genome.kmers import ALPHABET, Vocabulary, encode, to_codes
+from dnalm.methods import find_baseline, find_function
+
+Settings = Mapping[str, Any]  # of one baseline, its entry in the section `baselines`
 
 
 def baseline_features(
-    name: str, config: Mapping[str, Any], sequences: Iterable[str]
+    name: str, config: Mapping[str, Settings], sequences: Iterable[str]
 ) -> dict[str, np.ndarray]:
     """Return the feature sets [N, F] of one baseline; `config` is the section `baselines`.
 
-    `majority`: one constant column, so that the probe learns the class frequencies and nothing
-    else. `gc_content`: the share of G and C among the bases that are not N. `kmers`: for every k
-    of `config["kmers"]["k"]` the set `k=<k>`, the counts of all 4**k k-mers. The counts are dense:
-    windows of hundreds of bases hold a large part of all short k-mers, and the probe's
-    standardisation centres them anyway. `one_hot`: the base at each position (`one_hot`).
-    `token_ids`: the ids of the tokens as numbers (`token_ids`).
-
-    Raises InputError for another name.
+    Raises InputError for a name that `dnalm.methods` does not have.
     """
-    sequences = list(sequences)
-    if name == "majority":
-        return {"constant": np.zeros((len(sequences), 1), dtype=np.float32)}
-    if name == "gc_content":
-        return {"gc_content": gc_content(sequences)}
-    if name == "kmers":
-        return {f"k={k}": kmer_counts(sequences, k) for k in config["kmers"]["k"]}
-    if name == "one_hot":
-        return {"one_hot": one_hot(sequences, config["one_hot"]["bases"])}
-    if name == "token_ids":
-        vocabulary = Vocabulary(config["token_ids"]["k"], config["token_ids"]["vocabulary"])
-        return {"token_ids": token_ids(sequences, vocabulary)}
-    raise InputError(
-        f"baselines.{name} is not a baseline: use majority, gc_content, kmers, one_hot or "
-        "token_ids."
-    )
+    features = find_function(find_baseline(name).features)
+    return features(list(sequences), config.get(name) or {})
+
+
+def constant_features(sequences: Sequence[str], settings: Settings) -> dict[str, np.ndarray]:
+    """Return one constant column: the probe learns the class frequencies and nothing else."""
+    return {"constant": np.zeros((len(sequences), 1), dtype=np.float32)}
+
+
+def gc_features(sequences: Sequence[str], settings: Settings) -> dict[str, np.ndarray]:
+    """Return the share of G and C among the bases that are not N."""
+    return {"gc_content": gc_content(sequences)}
+
+
+def kmer_features(sequences: Sequence[str], settings: Settings) -> dict[str, np.ndarray]:
+    """Return k-mer counts: for every k of `settings["k"]` the set `k=<k>` of all 4**k k-mers.
+
+    Dense: windows of hundreds of bases hold a large part of all short k-mers, and the probe's
+    standardisation centres them anyway.
+    """
+    return {f"k={k}": kmer_counts(sequences, k) for k in settings["k"]}
+
+
+def one_hot_features(sequences: Sequence[str], settings: Settings) -> dict[str, np.ndarray]:
+    """Return the base at each of the first `settings["bases"]` positions, one-hot (`one_hot`)."""
+    return {"one_hot": one_hot(sequences, settings["bases"])}
+
+
+def token_features(sequences: Sequence[str], settings: Settings) -> dict[str, np.ndarray]:
+    """Return token ids as numbers (`token_ids`)."""
+    return {"token_ids": token_ids(sequences, Vocabulary(settings["k"], settings["vocabulary"]))}
 
 
 def one_hot(sequences: Iterable[str], bases: int | None) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.errors import InputError
 from dnalm.files import atomic_path
+from dnalm.methods import ADAPTERS, KMERS, PROBES, UNTRAINED
 from dnalm.report.figures import scores as figures
 from dnalm.report.method_names import Series, add_labels, plan
 from dnalm.report.metric_names import describe, shared_name
@@ -37,6 +37,7 @@ from dnalm.report.pages.leakage import (
 )
 from dnalm.report.pages.template import render
 from dnalm.report.tables.comparisons import FEW_ROWS
+from dnalm.suggestions import check_choice
 
 TEMPLATE = "page.html.j2"
 STATISTICS = ("mean_2sd",)
@@ -71,10 +72,7 @@ def make_page(
     `tables` are those of make_tables by name, `stages` the time per stage. Raises InputError when
     `config.statistic` is not known.
     """
-    if config.statistic not in STATISTICS:
-        raise InputError(
-            f"report.statistic is {config.statistic!r}; it can be {' or '.join(STATISTICS)}."
-        )
+    check_choice("report.statistic", config.statistic, STATISTICS)
     tables = dict(tables)
     for name in ("summary", "layers", "comparisons", "lift"):
         tables[name] = add_labels(tables[name])
@@ -108,9 +106,11 @@ def make_page(
         metric=shared_name(tables["summary"]["metric"]),
         layer_metric=shared_name(tables["layers"]["metric"]),
         metrics=describe(tables["summary"]["metric"]),
+        probes={probe.words: probe.explained for probe in PROBES},
+        adapters={adapter.words: adapter.explained for adapter in ADAPTERS},
         published=published_grid(tables["summary"], tables["tasks"]),
-        untrained=comparison_grid(tables["comparisons"], "untrained"),
-        against_kmers=comparison_grid(tables["comparisons"], "k-mers"),
+        untrained=comparison_grid(tables["comparisons"], UNTRAINED.against),
+        against_kmers=comparison_grid(tables["comparisons"], KMERS.against),
         embeddings="; or of ".join(filter(None, tables["layers"]["embeddings"].unique())),
         layers=layers_grid(tables["layers"]),
         layer_legend=_of_layers(series, tables["layers"]),
@@ -153,8 +153,8 @@ def _figures(
     for _, own in summary.groupby("metric", sort=False):
         drawn["scores"].append(figures.scores_figure(own, series, note))
     for name, against, title in (
-        ("untrained", "untrained", "Trained − untrained"),
-        ("kmers", "k-mers", "Trained model − k-mer counts"),
+        ("untrained", UNTRAINED.against, "Trained − untrained"),
+        ("kmers", KMERS.against, "Trained model − k-mer counts"),
     ):
         pairs = comparisons[comparisons["against"] == against]
         for _, own in pairs.groupby("metric", sort=False):
@@ -176,7 +176,7 @@ def _of_layers(series: list[Series], layers: pd.DataFrame) -> list[Series]:
 
 def _layer_figures(layers: pd.DataFrame, series: list[Series], note: str) -> list[dict[str, Any]]:
     charts = []
-    shown = layers[layers["layer"].notna() | (layers["model"] == "kmers")]
+    shown = layers[layers["layer"].notna() | (layers["model"] == KMERS.name)]
     scores = shown.groupby("metric")["validation_score"]
     lows, highs = scores.min(), scores.max()
     # One panel for each metric: probes of two kinds may choose by different ones.
@@ -184,7 +184,7 @@ def _layer_figures(layers: pd.DataFrame, series: list[Series], note: str) -> lis
         by_layer = own[own["layer"].notna()]
         if by_layer.empty:
             continue
-        kmers = own.loc[own["model"] == "kmers", "validation_score"].max()
+        kmers = own.loc[own["model"] == KMERS.name, "validation_score"].max()
         line = None if pd.isna(kmers) else float(kmers)
         limits = (min(0.0, float(lows[metric])), float(highs[metric]) * 1.08)
         charts.append(figures.layers_figure(by_layer, line, series, limits, task, note))

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
+from dnalm.methods import BY_NAME, KMERS, LINEAR, PROBES, UNTRAINED, Probe
 from dnalm.report.method_names import label
 from dnalm.report.metric_names import CHANCE
 
@@ -22,7 +23,7 @@ def findings(
     controls = set(tasks.loc[tasks["shuffled_labels"].astype(bool), "task"])
     real = comparisons[~comparisons["task"].isin(controls)]
     sentences = []
-    for against in ("untrained", "k-mers"):
+    for against in (UNTRAINED.against, KMERS.against):
         own = real[real["against"] == against]
         for (model, method), pairs in own.groupby(["model", "method"], sort=True):
             sentences.append(_verdicts(label(method, model), against, pairs))
@@ -38,12 +39,12 @@ def kmers_win(comparisons: pd.DataFrame, controls: Collection[str]) -> list[str]
     None is picked as the best: that choice would be made on test rows.
     """
     pairs = comparisons[
-        (comparisons["against"] == "k-mers") & ~comparisons["task"].isin(list(controls))
+        (comparisons["against"] == KMERS.against) & ~comparisons["task"].isin(list(controls))
     ]
     if pairs.empty:
         return ["No trained model was run beside it here."]
     return [
-        _verdicts(label(method, model), "k-mers", own)
+        _verdicts(label(method, model), KMERS.against, own)
         for (model, method), own in pairs.groupby(["model", "method"], sort=True)
     ]
 
@@ -54,7 +55,7 @@ def _verdicts(name: str, against: str, pairs: pd.DataFrame) -> str:
     }
     total = _tasks(len(pairs))
     better = int((pairs["verdict"] == "better").sum())
-    if against == "untrained":
+    if against == UNTRAINED.against:
         start = f"Pretraining helped {name} on {better} of {total}"
         rest = {"worse": "it was worse than untrained on"}
     else:
@@ -159,16 +160,11 @@ def _edges(summary: pd.DataFrame) -> str:
 
 def _converged(summary: pd.DataFrame) -> str:
     count = pd.to_numeric(summary["not_converged"], errors="coerce").fillna(0)
-    networks = summary["method"] == "mlp"
-    limited, diverged = int(count[~networks].sum()), int(count[networks].sum())
-    sentences = []
-    if limited:
-        sentences.append(
-            f"{limited} fits stopped at their iteration limit; raise probe.max_iterations."
-        )
-    if diverged:
-        sentences.append(f"{diverged} trials of networks diverged and were not chosen from.")
-    return " ".join(sentences)
+    failed = {probe.not_converged: 0 for probe in PROBES}
+    for method, own in count.groupby(summary["method"]):
+        row = BY_NAME.get(method)  # baselines are probed as the first of the table does
+        failed[(row if isinstance(row, Probe) else LINEAR).not_converged] += int(own.sum())
+    return " ".join(sentence.format(number) for sentence, number in failed.items() if number)
 
 
 def _tasks(count: int) -> str:

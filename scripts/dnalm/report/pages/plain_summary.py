@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from dnalm.benchmark.scoring.bootstrap import HELD_OUT, USED
+from dnalm.methods import UNTRAINED
 from dnalm.report.method_names import add_labels, plan
 from dnalm.report.metric_names import shared_name
 from dnalm.report.pages.facts import licence_notes, simulated_note
@@ -204,7 +205,7 @@ def _differences(comparisons: pd.DataFrame) -> Grid:
             *[row["task"], row["series"], score(row["difference"], sign=True)],
             *[_interval(row), row["verdict"]],
         ]
-        for row in comparisons[comparisons["against"] == "untrained"].to_dict("records")
+        for row in comparisons[comparisons["against"] == UNTRAINED.against].to_dict("records")
     ]
     headings = ["task", "method", "difference", "interval", "verdict"]
     return make_grid(headings, rows, first=2, last=4)

@@ -18,6 +18,7 @@ from dnalm.benchmark.scoring.bootstrap import (
     verdict,
 )
 from dnalm.benchmark.scoring.correction import adjust
+from dnalm.methods import BASELINE, SEQUENCE_BASELINES, UNTRAINED
 from dnalm.report.tables.draws import Draws, Statistics
 from dnalm.report.tables.records import Identities, Record
 
@@ -90,9 +91,11 @@ def _pairs(
     for result in trained:
         untrained = identities.untrained(result.model)
         if reference := by_name.get((result.method, untrained, result.task)):
-            yield result, reference, "untrained"
-        if reference := by_name.get(("baseline", "kmers", result.task)):
-            yield result, reference, "k-mers"
+            yield result, reference, UNTRAINED.against
+        for baseline in SEQUENCE_BASELINES.values():
+            reference = by_name.get((BASELINE, baseline.name, result.task))
+            if baseline.against and reference:
+                yield result, reference, baseline.against
     for result, reference in combinations(trained, 2):
         if result.task == reference.task:
             yield result, reference, "another"
@@ -110,7 +113,7 @@ def lift_table(
     `locations` are the files named by `identities.locations`; `corpora` names each model's. Numbers
     of fewer than `FEW_ROWS` rows are nan.
     """
-    pairs = [pair for *pair, against in _pairs(results, identities) if against == "untrained"]
+    pairs = [pair for *pair, against in _pairs(results, identities) if against == UNTRAINED.against]
     rows = []
     for where, path in zip(identities.locations, locations, strict=True):
         own = [

@@ -6,17 +6,16 @@ from typing import Any
 import pandas as pd
 
 from dnalm.errors import InputError
+from dnalm.methods import BY_NAME
 
 # Some values of a set were read from the authors' figure and stand under a name of their own.
 DATA_SETS = {
     "original": ("original", "original_figure", "probing_summary"),
     "revised": ("revised",),
 }
-# By adapter, since the name of a fine-tuning method is the user's choice.
-METHODS = {"probe": "probing", "mlp": "probing", "ia3": "fine-tune IA3"}
 COLUMNS = ["benchmark", "task", "model", "method", "metric", "value", "spread", "spread_definition"]
 SPREADS = {"one SD": 1.0, "2 SD": 2.0}
-BASELINE = "a comparison of ours, not a model of the paper"
+OUR_COMPARISON = "a comparison of ours, not a model of the paper"
 BEST = "beside it the best published NT"
 NOT_A_TASK = "not one of the paper's tasks"
 
@@ -66,21 +65,21 @@ def published_beside(
 ) -> dict[str, Any]:
     """Return what is printed beside one score (name the data, compare like with like).
 
-    `key` is `<set>.<task>` of the published table, `method` a key of METHODS or a name that has no
-    published value, `model` the published name of the model, `trained` false for baselines and
-    untrained encoders, `rows` and `published_rows` the train and test row counts, `other` what else
-    makes the rows others than the published ones (`other_rows`). Comparable is only the same model
-    on a task with the published rows, as far as their counts say; anything else is the best
-    published Nucleotide Transformer, for orientation.
+    `key` is `<set>.<task>` of the published table, `method` a probe or an adapter, since the name
+    of a fine-tuning method is the user's choice, `model` the published name of the model, `trained`
+    false for baselines and untrained encoders, `rows` and `published_rows` the train and test row
+    counts, `other` what else makes the rows others than the published ones (`other_rows`).
+    Comparable is only the same model on a task with the published rows, as far as their counts say;
+    anything else is the best published Nucleotide Transformer, for orientation.
     """
     if not trained:
-        return _nothing(BASELINE)
+        return _nothing(OUR_COMPARISON)
     candidates = task_values(published, key)
     if candidates.empty:
         return _nothing(NOT_A_TASK)
     same_method = candidates[:0]
-    if method in METHODS:
-        same_method = candidates[candidates["method"].str.startswith(METHODS[method])]
+    if method in BY_NAME and (start := BY_NAME[method].published):
+        same_method = candidates[candidates["method"].str.startswith(start)]
     same = same_method[same_method["model"] == model]
     mismatch = "; ".join(filter(None, [other, rows_mismatch(rows, published_rows)]))
     if len(same):

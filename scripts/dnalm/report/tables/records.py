@@ -11,8 +11,7 @@ from dnalm.benchmark.scoring.metrics import headline
 from dnalm.benchmark.scoring.results import score_columns
 from dnalm.errors import InputError
 from dnalm.files import read_json
-
-BASELINE = "baseline"
+from dnalm.methods import BASELINE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +132,7 @@ def _record(scores: str, summary: str, predictions: Path) -> Record:
     model = facts.get("model")
     return Record(
         method=facts["method"] if model else BASELINE,
-        model=model or facts["baseline"],
+        model=model or facts[BASELINE],
         task=facts["task"],
         scores=table,
         summary=facts,

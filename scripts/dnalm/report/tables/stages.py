@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from dnalm.methods import BASELINE
+
 COLUMNS = ["stage", "jobs", "seconds", "largest_job_seconds", "peak_memory_mb"]
 # What the folders and the file's name say below a stage; of stages not named here all jobs count.
 NAMES = {
@@ -64,7 +66,7 @@ def stages_table(folder: str | Path, tables: Mapping[str, pd.DataFrame]) -> pd.D
 
 def _known(tables: Mapping[str, pd.DataFrame]) -> dict[str, set[str]]:
     summary = tables["summary"]
-    baseline = summary["method"] == "baseline"
+    baseline = summary["method"] == BASELINE
     return {
         "genome": set(tables["genomes"]["genome"]),
         "corpus": set(tables["corpora"]["corpus"]),

@@ -455,5 +455,5 @@ def test_a_sequence_longer_than_the_context_is_named(finetuning):
 
 @pytest.mark.parametrize(("key", "value"), [("schedule", "cosine"), ("adapter", "lora")])
 def test_settings_that_do_not_exist_are_refused(key, value):
-    with pytest.raises(InputError, match=f"{key} is '{value}'"):
+    with pytest.raises(InputError, match=f"{key}: '{value}' is not allowed"):
         FinetuneConfig(**METHOD | {key: value})

@@ -89,7 +89,9 @@ def test_token_ids_equal_those_of_transformers_padded(tmp_path):
 
 
 def test_an_unknown_baseline_is_named():
-    with pytest.raises(InputError, match=r"baselines\.svm"):
+    with pytest.raises(
+        InputError, match="baseline: 'svm' is not allowed; choose one of majority, gc_content"
+    ):
         baseline_features("svm", {}, ["ACGT"])
 
 

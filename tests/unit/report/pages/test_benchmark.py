@@ -237,5 +237,5 @@ def test_a_run_of_baselines_alone_has_a_page(new_run, tmp_path):
 
 def test_an_unknown_statistic_is_refused(shared_tables):
     config = replace(CONFIG, statistic="median")
-    with pytest.raises(InputError, match=r"report\.statistic is 'median'"):
+    with pytest.raises(InputError, match=r"report\.statistic: 'median' is not allowed"):
         make_page(shared_tables, None, config)

@@ -1,0 +1,180 @@
+"""The table of methods: probes, adapters for fine-tuning, and baselines.
+
+A new method is a row here. Configuration, rules, training and the report read the table and decide
+by a field, never by a method's name. Functions are given by their dotted paths: nothing is imported
+until one is called.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from dnalm.suggestions import check_choice
+
+BASELINE = "baseline"  # the method of every result that no language model has a part in
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A classifier of fixed embeddings, with a rule of its own.
+
+    Attributes:
+        folder: of its results, below `<results>/`.
+        words: what figures and tables call it.
+        explained: what the glossary of the report says of it.
+        shape: its mark in figures; colour says which model.
+        published: what the method of a published value begins with; None where there is none.
+        not_converged: the sentence of the report on so many fits that failed.
+    """
+
+    name: str
+    folder: str
+    words: str
+    explained: str
+    shape: str
+    published: str | None
+    not_converged: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """What fine-tuning trains of an encoder, beside a classifier on top of it.
+
+    Attributes:
+        words, explained, shape, published: as of a `Probe`, of the fine-tuning method of this name.
+        add: the function that prepares an encoder in place, whose parameters then require a
+            gradient where they are trained, and returns these.
+    """
+
+    name: str
+    words: str
+    explained: str
+    shape: str
+    published: str | None
+    add: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What scores are compared with.
+
+    Attributes:
+        words: what figures and tables call it.
+        colour: of its mark; None where it is the model's own, hollow.
+        features: the function that returns {name: features [N, F]} of sequences and of the settings
+            in `baselines:`, which are then probed; None for the untrained encoders, which are
+            embedded as any model.
+        against: what the table of comparisons calls it; None where nothing is compared with it.
+    """
+
+    name: str
+    words: str
+    colour: str | None
+    features: str | None
+    against: str | None
+
+
+PROBES = (
+    Probe(
+        name="probe",
+        folder="probes",
+        words="probe",
+        explained="Logistic regression on the embedding of a sequence, made of the token vectors "
+        "of one layer. The encoder itself stays as it is.",
+        shape="circle",
+        published="probing",
+        not_converged="{} fits stopped at their iteration limit; raise probe.max_iterations.",
+    ),
+    Probe(
+        name="mlp",
+        folder="mlp_probes",
+        words="MLP probe",
+        explained="A multilayer perceptron of one or two hidden layers on the same embeddings.",
+        shape="diamond",
+        published="probing",
+        not_converged="{} trials of networks diverged and were not chosen from.",
+    ),
+)
+ADAPTERS = (
+    Adapter(
+        name="ia3",
+        words="IA3 fine-tuning",
+        explained="Learns, beside a classifier, a few scaling vectors in every layer; the "
+        "encoder's own weights stay as they are.",
+        shape="square",
+        published="fine-tune IA3",
+        add="dnalm.model.ia3.add_ia3",
+    ),
+)
+# In the order in which figures draw them.
+BASELINES = (
+    Baseline(
+        name="majority",
+        words="most frequent class",
+        colour="#a6a6a6",
+        features="dnalm.benchmark.probing.baselines.constant_features",
+        against=None,
+    ),
+    Baseline(
+        name="gc_content",
+        words="GC content",
+        colour="#737373",
+        features="dnalm.benchmark.probing.baselines.gc_features",
+        against=None,
+    ),
+    Baseline(
+        name="token_ids",
+        words="token ids as numbers",
+        colour="#c2a878",
+        features="dnalm.benchmark.probing.baselines.token_features",
+        against=None,
+    ),
+    Baseline(
+        name="one_hot",
+        words="one-hot bases",
+        colour="#7a5c2e",
+        features="dnalm.benchmark.probing.baselines.one_hot_features",
+        against=None,
+    ),
+    Baseline(
+        name="kmers",
+        words="k-mer counts",
+        colour="#000000",
+        features="dnalm.benchmark.probing.baselines.kmer_features",
+        against="k-mers",
+    ),
+    Baseline(
+        name="untrained",
+        words="untrained encoder",
+        colour=None,
+        features=None,
+        against="untrained",
+    ),
+)
+LINEAR, UNTRAINED = PROBES[0], BASELINES[-1]  # features of baselines are probed by the first
+KMERS = BASELINES[-2]
+PROBE_NAMES = tuple(probe.name for probe in PROBES)
+ADAPTER_NAMES = tuple(adapter.name for adapter in ADAPTERS)
+BASELINE_NAMES = tuple(baseline.name for baseline in BASELINES)
+# Those that are computed from sequences alone.
+SEQUENCE_BASELINES = {baseline.name: baseline for baseline in BASELINES if baseline.features}
+# Probes, and fine-tuning by the name of its adapter.
+BY_NAME: dict[str, Probe | Adapter] = {method.name: method for method in (*PROBES, *ADAPTERS)}
+
+
+def find_adapter(name: str) -> Adapter:
+    """Return the row of an adapter; raise InputError, with the known ones, for another name."""
+    check_choice("adapter", name, ADAPTER_NAMES)
+    return ADAPTERS[ADAPTER_NAMES.index(name)]
+
+
+def find_baseline(name: str) -> Baseline:
+    """Return the row of a baseline of sequences; raise InputError for another name."""
+    check_choice("baseline", name, SEQUENCE_BASELINES)
+    return SEQUENCE_BASELINES[name]
+
+
+def find_function(path: str) -> Callable:
+    """Return the function of a dotted path, imported now."""
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
