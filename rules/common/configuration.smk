@@ -6,7 +6,6 @@ import re
 import sys
 from pathlib import Path
 
-import yaml
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 
@@ -40,7 +39,7 @@ def add_tasks():
 def check_configuration():
     """Stop before any job starts, with every error of the configuration in one list."""
     with open(workflow.source_path("../../resources/schemas/config.schema.yaml")) as file:
-        errors = schema.find_schema_errors(config, yaml.safe_load(file))
+        errors = schema.find_schema_errors(config, schema.read_schema(file))
     with open(workflow.source_path("../../resources/published_scores.tsv"), newline="") as file:
         published = csv.DictReader(file, delimiter="\t")
         errors = errors or references.find_reference_errors(config, published)

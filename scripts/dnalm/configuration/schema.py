@@ -1,11 +1,16 @@
 """Violations of the schema as sentences: the key, the value and what is allowed."""
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import jsonschema
+import yaml
+
+from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS
+from dnalm.benchmark.tasks.recipes.table import RECIPES
+from dnalm.methods import ADAPTER_NAMES
+from dnalm.suggestions import listing, nearest, refusal
 
 LONGEST_VALUE = 80
 TYPES = {
@@ -36,6 +41,23 @@ Validator = jsonschema.validators.extend(
 )
 
 
+def read_schema(file: TextIO) -> dict[str, Any]:
+    """Return the schema of the configuration, its lists of names filled from the tables.
+
+    `$defs` that stand empty in the file are the kinds of tasks, recipes, adapters and metrics.
+    """
+    schema = yaml.safe_load(file)
+    names = {
+        "kind": [kind.name for kind in KINDS],
+        "recipe": [recipe.name for recipe in RECIPES],
+        "adapter": list(ADAPTER_NAMES),
+        "metric": [*CLASS_METRICS, None],
+    }
+    for name, choices in names.items():
+        schema["$defs"][name]["enum"] = choices
+    return schema
+
+
 def find_schema_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """Return one sentence per violation of a JSON schema: key, value and what is allowed."""
     found = Validator(schema).iter_errors(config)
@@ -60,7 +82,7 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
             return [f"{key}: this key does not fit the ones beside it; remove it."]
         case "enum" | "const":
             choices = allowed if error.validator == "enum" else [allowed]
-            return [f"{start} is not allowed; choose one of {listing(choices)}."]
+            return [f"{start} {refusal(error.instance, choices)}"]
         case "type":
             wanted = [allowed] if isinstance(allowed, str) else allowed
             words = " or ".join(TYPES[name] for name in wanted)
@@ -111,16 +133,3 @@ def _hint(value: Any, wanted: Iterable[str]) -> str:
         return " (YAML reads 1e-4 as text; write 1.0e-4, or 1.0e+4)"
     whole = "integer" in wanted and number.is_integer()
     return f" (in full: {int(number)})" if whole else ""
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence on an unknown name: the nearest known one, or the known ones."""
-    known = list(known)
-    close = difflib.get_close_matches(str(name), known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else f"; known are {listing(known)}."
-
-
-def listing(values: Iterable[Any]) -> str:
-    """Return a comma-separated list of at most twelve values."""
-    values = [str(value) for value in values]
-    return ", ".join(values[:12]) + (", ..." if len(values) > 12 else "") or "none"

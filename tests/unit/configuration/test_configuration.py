@@ -11,7 +11,8 @@ from dnalm.configuration import panels, references, resolve, schema, task_sheet,
 from dnalm.errors import InputError
 
 ROOT = Path(__file__).parents[3]
-SCHEMA = yaml.safe_load((ROOT / "resources/schemas/config.schema.yaml").read_text())
+with open(ROOT / "resources/schemas/config.schema.yaml") as file:
+    SCHEMA = schema.read_schema(file)
 with open(ROOT / "resources/published_scores.tsv", newline="") as file:
     PUBLISHED = list(csv.DictReader(file, delimiter="\t"))
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -403,7 +404,7 @@ def test_a_per_base_task_needs_a_method_that_fine_tunes():
         ),
         ({"build": ENHANCERS | {"decoys": "dinucleotide"}}, "build.decoys", "splice_sites alone"),
         ({"build": ENHANCERS | {"length": None}}, "build.length", "or decoys: none"),
-        ({"build": ENHANCERS | {"upstream": 1}}, "build.upstream", "with `placement: tss` alone"),
+        ({"build": ENHANCERS | {"upstream": 1}}, "build.upstream", "enhancers does not read it"),
         ({"build": ENHANCERS | {"placement": "tss"}}, "build.placement", "promoters alone"),
         ({"build": ENHANCERS | {"annotation": "a"}}, "build.annotation", "does not read it"),
         ({"build": ENHANCERS | {"exclude_levels": [3]}}, "build.exclude_levels", "does not read"),
@@ -425,7 +426,7 @@ def test_a_per_base_task_needs_a_method_that_fine_tunes():
             "build.length",
             "upstream + downstream; remove it",
         ),
-        ({"build": {"placement": "centre"}}, "build.placement", "read from transcripts"),
+        ({"build": {"placement": "centre"}}, "build.placement", "splice_sites does not read it"),
         ({"build": PROMOTERS | {"motifs_column": "Inr"}}, "build.motifs_column", "`motifs` alone"),
         ({"build": PROMOTERS | {"labels_by_motif": {"0": 1}}}, "build.labels_by_motif", "add that"),
         ({"build": PROMOTERS | {"types_label": 1}}, "build.types_label", "alone; remove it"),
