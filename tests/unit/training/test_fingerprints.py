@@ -6,7 +6,7 @@ import json
 import pytest
 
 from dnalm.training.distributed import Group
-from dnalm.training.fingerprints import windows_hash, state_hash
+from dnalm.training.fingerprints import state_hash, windows_hash
 from dnalm.training.scratch import copy_panel
 
 RUN = {
