@@ -10,25 +10,17 @@ from dnalm.report.tables.files import write_tables
 from dnalm.report.tables.pretraining import pretraining_tables
 from dnalm.report.tables.published_scores import read_reconstruction
 from dnalm.report.tables.records import Identities
-from dnalm.report.tables.sources import arrange, read_named
+from dnalm.report.tables.sources import read_pretraining
 
-found, made = snakemake.input, dict(snakemake.output.items())
-identities = Identities(**snakemake.params.identities)
+found, params = dict(snakemake.input.items()), snakemake.params
 
 with job(snakemake.log[0]):
-    histories = arrange(snakemake.params.histories, list(identities.models))
-    corpora = read_named(found.corpora, "name", identities.corpora)
-    tables = pretraining_tables(
-        read_named(found.runs, "model", list(histories)),
-        histories,
-        corpora,
-        read_reconstruction(found.published),
-        identities,
-    )
-    page = make_pretraining_page(
-        tables,
-        title=snakemake.params.title,
-        note=note_of(pd.Series([corpus["simulated"] for corpus in corpora.values()], dtype=bool)),
-    )
-    write_tables(tables, {name: made[name] for name in tables})
-    write_text(page, made["page"])
+    identities = Identities(**params.identities)
+    sources = read_pretraining(found, params.histories, identities)
+    published = read_reconstruction(snakemake.input.published)
+    tables = pretraining_tables(**sources, published=published, identities=identities)
+    simulated = [corpus["simulated"] for corpus in sources["corpora"].values()]
+    note = note_of(pd.Series(simulated, dtype=bool))
+    page = make_pretraining_page(tables, title=params.title, note=note)
+    write_tables(tables, {name: snakemake.output[name] for name in tables})
+    write_text(page, snakemake.output.page)

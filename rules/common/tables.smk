@@ -24,20 +24,16 @@ def list_results(results):
     nested = expand(
         "finetunes/{method}/{model}/{task}/", method=FINETUNES, model=MODELS, task=TASKS
     )
+    endings = {"scores": ".tsv", "summary": ".json", "predictions": ".predictions.parquet"}
+    names = {
+        "scores": "scores.tsv",
+        "summary": "summary.json",
+        "predictions": "predictions.parquet",
+    }
     return [
-        {
-            "scores": f"{results}/{path}.tsv",
-            "summary": f"{results}/{path}.json",
-            "predictions": f"{results}/{path}.predictions.parquet",
-        }
-        for path in flat
-    ] + [
-        {
-            "scores": f"{results}/{path}scores.tsv",
-            "summary": f"{results}/{path}summary.json",
-            "predictions": f"{results}/{path}predictions.parquet",
-        }
-        for path in nested
+        {role: f"{results}/{path}{end}" for role, end in ends.items()}
+        for paths, ends in ((flat, endings), (nested, names))
+        for path in paths
     ]
 
 

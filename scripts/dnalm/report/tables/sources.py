@@ -74,6 +74,21 @@ def read_sources(
     )
 
 
+def read_pretraining(
+    listed: Mapping[str, Sequence[str]], histories: Mapping[str, str], identities: Identities
+) -> dict[str, dict[str, Any]]:
+    """Return runs, histories and corpora of the pretrained models, for `pretraining_tables`.
+
+    `listed` are the paths of JSON files in any order, runs and corpora; `histories` are by model.
+    """
+    ordered = arrange(histories, list(identities.models))
+    return {
+        "runs": read_named(listed["runs"], "model", list(ordered)),
+        "histories": ordered,
+        "corpora": read_named(listed["corpora"], "name", identities.corpora),
+    }
+
+
 def read_named(paths: Iterable[str], key: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the contents of JSON files by the name that each holds under `key`.
 
