@@ -18,43 +18,15 @@ import dnalm
 from dnalm import InputError, embed, load_classifier, load_model, predict, predict_masked, tokenize
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary
-from dnalm.model.config import EncoderConfig
-from dnalm.model.encoder import Encoder
-from dnalm.model.initialise import initialise
-from dnalm.model.weights import save_weights
 
 ROWS = ["ACGTACGTAC", "TTGACATTGAN", "ACG"]
 VOCABULARY = Vocabulary(2, "v2")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+@pytest.fixture
+def folder(small_model):
     """The folder of a model as the workflow leaves it: k = 2, two layers, 64 tokens."""
-    folder = tmp_path_factory.mktemp("models") / "small"
-    folder.mkdir()
-    config = EncoderConfig(
-        layers=2,
-        heads=2,
-        width=16,
-        ffn_width=24,
-        positions="rotary",
-        feed_forward="swiglu",
-        ffn_bias=False,
-        max_tokens=64,
-        vocabulary_size=VOCABULARY.size,
-        pad_id=VOCABULARY.pad,
-        mask_id=VOCABULARY.mask,
-        token_dropout=None,
-        dropout=0.0,
-        layer_norm_eps=1e-5,
-        initialisation="normal",
-    )
-    encoder = Encoder(config)
-    initialise(encoder, 3)
-    save_weights(encoder, folder / "weights.safetensors", {})
-    facts = {"model": "small", "encoder": vars(config), "k": 2, "vocabulary": "v2"}
-    (folder / "run.json").write_text(json.dumps(facts))
-    return folder
+    return Path(small_model["run"]).parent
 
 
 def tuned(folder, weights_sha256, scales=(1.0, 3.0), biases=(0.0, 2.0)):
@@ -155,7 +127,7 @@ def test_adapters_of_other_weights_are_refused(folder, tmp_path):
     with pytest.raises(InputError, match=r"tuned from other weights than .* model small"):
         load_classifier(model, tuned(tmp_path / "task", "0" * 64))
     with pytest.raises(InputError, match=r"holds no adapters\.safetensors"):
-        load_classifier(model, tmp_path)
+        load_classifier(model, tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/reference/library.md"])
@@ -164,7 +136,10 @@ def test_the_documented_example_runs_on_what_the_workflow_leaves(
 ):
     text = (Path(__file__).parents[2] / page).read_text()
     example = textwrap.dedent(re.search(r"( *)```python\n(.*?)```", text, re.DOTALL)[2])
-    shutil.copytree(folder, tmp_path / "results/models/my-model")
+    model = tmp_path / "results/models/my-model"
+    model.mkdir(parents=True)
+    for name in ("run.json", "weights.safetensors"):
+        shutil.copy(folder / name, model)
     task = tmp_path / "results/finetunes/ia3/my-model/mine.csv"
     task.parent.mkdir(parents=True)
     tuned(task, sha256_of(folder / "weights.safetensors"))
@@ -196,13 +171,15 @@ def test_what_is_no_dna_or_too_long_is_refused(folder, rows, sentence):
 
 
 def test_a_folder_without_a_model_or_genome_is_named(tmp_path, folder):
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(InputError, match=r"holds no run\.json"):
-        load_model(tmp_path)
-    shutil.copy(folder / "run.json", tmp_path)
+        load_model(empty)
+    shutil.copy(folder / "run.json", empty)
     with pytest.raises(InputError, match=r"holds no weights\.safetensors"):
-        load_model(tmp_path)
+        load_model(empty)
     with pytest.raises(InputError, match=r"holds no bases\.npy"):
-        dnalm.read_genome(tmp_path)
+        dnalm.read_genome(empty)
 
 
 def test_a_stored_genome_is_read_by_interval(tmp_path):
