@@ -146,7 +146,7 @@ def test_networks_are_planned_beside_the_probes_or_alone(workflow):
         ),
         ("500m-human-ref", "--mem 222000 --nodes=1 --cpus-per-task=64 --gpus=8", 8),
         ("mine", "--mem 56000 --nodes=1 --cpus-per-task=8 --gpus=1", 1),
-        ("numbered", "--mem 192000 --nodes=8 --ntasks-per-node=4 --cpus-per-task=8 --gpus=32", 4),
+        ("numbered", "--mem 259000 --nodes=8 --ntasks-per-node=4 --cpus-per-task=8 --gpus=32", 4),
     ],
 )
 def test_slurm_is_asked_for_the_numbers_of_a_model_or_for_what_its_size_needs(
