@@ -332,8 +332,19 @@ def history(steps=60, every=10):
         if step == steps:
             row |= {"test_loss": loss - 0.3, "test_accuracy": 0.08}
             row |= {"test_loss_mask": loss + 0.2, "test_accuracy_mask": 0.013}
+            row |= {"validation_context": context(loss + 0.1, order=0.2, composition=0.1)}
         rows.append(row)
     return rows
+
+
+def context(loss, order, composition, windows=40, spread=0.05):
+    """What `Evaluation.measure_context` gives: windows of 10 masks that differ by `spread`."""
+    extra = spread * np.sin(np.arange(windows))
+    own = np.full(windows, loss) + np.cos(np.arange(windows))
+    sums = {"own": own, "shuffled": own + order + extra, "tempered": own + 0.3}
+    sums["foreign"] = sums["shuffled"] + composition + extra[::-1]
+    sums = {name: (10 * values).tolist() for name, values in sums.items()}
+    return {"exponents": [0.5, 0.45], "windows": {"masked": [10] * windows, **sums}}
 
 
 def layer_grid(best, penalties=(0.01, 1.0)):

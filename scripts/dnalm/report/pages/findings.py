@@ -7,6 +7,7 @@ import pandas as pd
 from dnalm.methods import BY_NAME, KMERS, LINEAR, PROBES, UNTRAINED, Probe
 from dnalm.report.method_names import label
 from dnalm.report.metric_names import CHANCE
+from dnalm.report.pages.context import context_findings
 
 # A correlation of unrelated labels and predictions varies by about 1 / sqrt(rows) around 0.
 CHANCE_SDS = 2
@@ -27,7 +28,7 @@ def findings(
         own = real[real["against"] == against]
         for (model, method), pairs in own.groupby(["model", "method"], sort=True):
             sentences.append(_verdicts(label(method, model), against, pairs))
-    sentences += [_against_unigrams(row) for _, row in models.iterrows()]
+    sentences += context_findings(models)
     sentences += [_control(task, summary, tasks) for task in sorted(controls)]
     sentences += [_leaks(summary), _published(summary), _edges(summary), _converged(summary)]
     return [sentence for sentence in sentences if sentence]
@@ -67,18 +68,6 @@ def _verdicts(name: str, against: str, pairs: pd.DataFrame) -> str:
     if "no clear difference" in by_verdict:
         text += f"; no clear difference on {by_verdict['no clear difference']}"
     return text + "."
-
-
-def _against_unigrams(model: pd.Series) -> str:
-    loss, baseline = model["validation_loss"], model["unigram_loss"]
-    if pd.isna(loss) or pd.isna(baseline):
-        return ""
-    gain = baseline - loss
-    what = "has learned more than" if gain > 0 else "has learned no more than"
-    return (
-        f"{model['model']} ends at a validation loss of {loss:.3f} nats at masked positions, "
-        f"against {baseline:.3f} from k-mer frequencies alone: it {what} how common each k-mer is."
-    )
 
 
 def _control(task: str, summary: pd.DataFrame, tasks: pd.DataFrame) -> str:

@@ -97,7 +97,9 @@ BENCHMARK = (
         "models",
         "model untrained_of published_as corpus parameters layers width heads positions",
         "feed_forward initialisation max_tokens steps training_tokens validation_loss",
-        "validation_accuracy unigram_loss unigram_accuracy test_loss test_accuracy",
+        "validation_accuracy unigram_loss unigram_accuracy tempered_loss exponents shuffled_loss",
+        "foreign_loss order_gain order_low order_high composition_gain composition_low",
+        "composition_high context_gain context_low context_high test_loss test_accuracy",
         "weights_sha256 source licence",
     ),
     _table(
@@ -115,6 +117,12 @@ PRETRAINING = (
         "model step tokens split group genomes windows masked loss accuracy unigram_loss",
         "unigram_accuracy window_accuracy window_perplexity unigram_window_accuracy",
         "unigram_window_perplexity",
+    ),
+    _table(
+        "context",
+        "model step windows masked loss accuracy unigram_loss unigram_accuracy tempered_loss",
+        "exponents shuffled_loss foreign_loss order_gain order_low order_high composition_gain",
+        "composition_low composition_high context_gain context_low context_high",
     ),
     _table("progress", "model step tokens lr gradient_norm tokens_per_second data_wait_share mfu"),
     _table(
