@@ -153,6 +153,9 @@ BASELINES = (
 )
 LINEAR, UNTRAINED = PROBES[0], BASELINES[-1]  # features of baselines are probed by the first
 KMERS = BASELINES[-2]
+# What the table of comparisons calls two that are no row here: the baseline of sequences with the
+# best validation score on a task, and another trained model or method.
+STRONGEST, ANOTHER = "strongest baseline", "another"
 PROBE_NAMES = tuple(probe.name for probe in PROBES)
 ADAPTER_NAMES = tuple(adapter.name for adapter in ADAPTERS)
 BASELINE_NAMES = tuple(baseline.name for baseline in BASELINES)

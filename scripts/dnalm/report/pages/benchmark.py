@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dnalm.files import atomic_path
-from dnalm.methods import ADAPTERS, KMERS, PROBES, UNTRAINED
+from dnalm.methods import ADAPTERS, ANOTHER, KMERS, PROBES, STRONGEST, UNTRAINED
 from dnalm.report.figures import scores as figures
 from dnalm.report.method_names import Series, add_labels, plan
 from dnalm.report.metric_names import describe, shared_name
@@ -120,7 +120,8 @@ def make_page(
         layer_legend=_of_layers(series, tables["layers"]),
         curves=curve_grid(models),
         context=context_grid(models),
-        among_methods=comparison_grid(tables["comparisons"], "another"),
+        among_methods=comparison_grid(tables["comparisons"], ANOTHER),
+        against_strongest=comparison_grid(tables["comparisons"], STRONGEST),
         correction=CORRECTIONS[config.correction],
         leak=LEAKS[config.leak],
         identity=identity_grid(tables["audits"]),

@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from dnalm.methods import BY_NAME, KMERS, LINEAR, PROBES, UNTRAINED, Probe
+from dnalm.methods import BASELINE, BY_NAME, KMERS, LINEAR, PROBES, STRONGEST, UNTRAINED, Probe
 from dnalm.report.method_names import label
 from dnalm.report.metric_names import CHANCE
 from dnalm.report.pages.context import context_findings
+from dnalm.report.pages.grids import score
 
 # A correlation of unrelated labels and predictions varies by about 1 / sqrt(rows) around 0.
 CHANCE_SDS = 2
@@ -24,10 +25,10 @@ def findings(
     controls = set(tasks.loc[tasks["shuffled_labels"].astype(bool), "task"])
     real = comparisons[~comparisons["task"].isin(controls)]
     sentences = []
-    for against in (UNTRAINED.against, KMERS.against):
-        own = real[real["against"] == against]
-        for (model, method), pairs in own.groupby(["model", "method"], sort=True):
-            sentences.append(_verdicts(label(method, model), against, pairs))
+    own = real[real["against"] == UNTRAINED.against]
+    for (model, method), pairs in own.groupby(["model", "method"], sort=True):
+        sentences.append(_verdicts(label(method, model), UNTRAINED.against, pairs))
+    sentences += _against_baselines(real)
     sentences += context_findings(models)
     sentences += [_control(task, summary, tasks) for task in sorted(controls)]
     sentences += [_leaks(summary), _published(summary), _edges(summary), _converged(summary)]
@@ -39,15 +40,38 @@ def kmers_win(comparisons: pd.DataFrame, controls: Collection[str]) -> list[str]
 
     None is picked as the best: that choice would be made on test rows.
     """
-    pairs = comparisons[
-        (comparisons["against"] == KMERS.against) & ~comparisons["task"].isin(list(controls))
-    ]
-    if pairs.empty:
-        return ["No trained model was run beside it here."]
-    return [
-        _verdicts(label(method, model), KMERS.against, own)
-        for (model, method), own in pairs.groupby(["model", "method"], sort=True)
-    ]
+    real = comparisons[~comparisons["task"].isin(list(controls))]
+    return _against_baselines(real) or ["No trained model was run beside it here."]
+
+
+def _against_baselines(comparisons: pd.DataFrame) -> list[str]:
+    """Return where each trained model beats k-mers and, named, the strongest baseline."""
+    pairs = comparisons[comparisons["against"].isin([KMERS.against, STRONGEST])]
+    sentences = []
+    for (model, method), own in pairs.groupby(["model", "method"], sort=True):
+        name = label(method, model)
+        by_sort = dict(iter(own.groupby("against")))
+        parts = [
+            _verdicts(name, against, by_sort[against])
+            for against in (KMERS.against, STRONGEST)
+            if against in by_sort
+        ]
+        if STRONGEST not in by_sort:
+            parts.append("No baseline has validation scores by which the strongest is known.")
+        sentences.append(" ".join(parts))
+    return sentences
+
+
+def _name_strongest(pairs: pd.DataFrame) -> str:
+    """Return the strongest baselines in words, each with its tasks and its score there."""
+    named = []
+    for reference, own in pairs.groupby("reference", sort=True):
+        scores = [
+            f"{row['task']} {row['metric'].replace('_', ' ')} {score(row['reference_score'])}"
+            for row in own.sort_values("task").to_dict("records")
+        ]
+        named.append(f"{label(BASELINE, reference)} ({'; '.join(scores)})")
+    return _list(named)
 
 
 def _verdicts(name: str, against: str, pairs: pd.DataFrame) -> str:
@@ -59,6 +83,10 @@ def _verdicts(name: str, against: str, pairs: pd.DataFrame) -> str:
     if against == UNTRAINED.against:
         start = f"Pretraining helped {name} on {better} of {total}"
         rest = {"worse": "it was worse than untrained on"}
+    elif against == STRONGEST:
+        start = f"The strongest baseline by validation scores, {_name_strongest(pairs)}, it beat"
+        start += f" on {better} of {total}"
+        rest = {"worse": "it was worse on"}
     else:
         start = f"{name} beat k-mer counts on {better} of {total}"
         rest = {"worse": "k-mer counts were still better on"}

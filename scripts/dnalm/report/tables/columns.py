@@ -61,7 +61,7 @@ MEANINGS = {
     "validation_score_sd": (SCORE, "its standard deviation over splits (n − 1)"),
     "embeddings": (TEXT, "strands, precision and type of the embeddings that were read"),
     # Comparisons.
-    "against": (TEXT, "sort of comparison: untrained, k-mers or another"),
+    "against": (TEXT, "sort of comparison: untrained, k-mers, strongest baseline or another"),
     "reference_method": (TEXT, "method that is compared with"),
     "reference": (TEXT, "model or baseline that is compared with"),
     "score": (SCORE, "mean score over splits"),

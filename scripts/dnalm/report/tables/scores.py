@@ -87,6 +87,20 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def best_on_validation(result: Record) -> tuple[float, float] | None:
+    """Return the `rank` of what a result chose on validation rows, the less the better.
+
+    None where no candidate has a validation score.
+    """
+    ranks = []
+    for row in result.summary.get("grid") or []:
+        names = (key for key in row if key.startswith("validation_") and key.endswith("_mean"))
+        metric = next(names, "").removeprefix("validation_").removesuffix("_mean")
+        if metric and row[f"validation_{metric}_mean"] is not None:
+            ranks.append(rank(row, metric))
+    return min(ranks, default=None)
+
+
 def layers_table(results: Sequence[Record]) -> pd.DataFrame:
     """Return the validation score of each feature set at its best penalty; no test score decides.
 
