@@ -29,6 +29,7 @@ def list_results(results):
         "scores": "scores.tsv",
         "summary": "summary.json",
         "predictions": "predictions.parquet",
+        "history": "history.tsv",
     }
     return [
         {role: f"{results}/{path}{end}" for role, end in ends.items()}

@@ -1,6 +1,6 @@
 """Findings of a run in sentences, for people who do not read tables."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
@@ -30,6 +30,7 @@ def findings(
         sentences.append(_verdicts(label(method, model), UNTRAINED.against, pairs))
     sentences += _against_baselines(real)
     sentences += context_findings(models)
+    sentences += _constant(summary[~summary["task"].isin(controls)])
     sentences += [_control(task, summary, tasks) for task in sorted(controls)]
     sentences += [_leaks(summary), _published(summary), _edges(summary), _converged(summary)]
     return [sentence for sentence in sentences if sentence]
@@ -126,6 +127,26 @@ def _variance(metric: str, task: pd.Series) -> float:
     # Of a rank sum; the mean over labels varies no more than that of the rarest one.
     fewest = min(min(n, rows - n) for n in map(int, task["test_classes"].split(" / ")))
     return (1 / max(fewest, 1) + 1 / max(rows - fewest, 1)) / 12
+
+
+def _constant(summary: pd.DataFrame) -> list[str]:
+    """Return a caution for each fine-tuned model that predicts one class, whatever its score."""
+    own = summary[(summary["constant_splits"] > 0) & summary["last_train_loss"].notna()]
+    return [_caution(row) for row in own.to_dict("records")]
+
+
+def _caution(row: Mapping) -> str:
+    losses = f"{score(row['first_train_loss'])} to {score(row['last_train_loss'])}"
+    if row["loss_falls"]:
+        rest = f"while its training loss still falls ({losses}): it is not trained to its end, and"
+        rest += " more steps, or another learning rate, may do better"
+    else:
+        rest = f"and its training loss falls no more ({losses}): it learned nothing of the task"
+    name = label(row["method"], row["model"])
+    return (
+        f"Caution: {name} predicts one class alone on {row['task']}, in "
+        f"{row['constant_splits']:.0f} of {row['n']} splits, {rest}."
+    )
 
 
 def _leaks(summary: pd.DataFrame) -> str:

@@ -43,7 +43,8 @@ BENCHMARK = (
         "summary",
         "method model task kind n metric score_mean score_sd <metric>_mean <metric>_sd low high",
         "rows leaking_share clean_rows clean_score clean_low clean_high chosen edge not_converged",
-        "seconds published published_sd published_model published_method published_data_set",
+        "constant_splits first_train_loss last_train_loss loss_falls seconds published",
+        "published_sd published_model published_method published_data_set",
         "comparable reason",
     ),
     _table(
