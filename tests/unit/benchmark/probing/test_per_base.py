@@ -6,7 +6,8 @@ import pytest
 from sklearn.naive_bayes import CategoricalNB
 
 from dnalm.benchmark.probing.per_base import position_weights, score_bases
-from dnalm.benchmark.scoring.results import prediction_arrays
+from dnalm.benchmark.scoring.bootstrap import BootstrapConfig, bootstrap, read_predictions
+from dnalm.benchmark.scoring.results import prediction_arrays, write_result
 
 LETTERS = np.array(list("ATCG"))
 MOTIF = "GGTAAG"  # the base behind its GG is of class 1
@@ -93,3 +94,17 @@ def test_letters_outside_of_a_sequence_and_n_count_for_no_class():
     # The A itself: seen once in class 1 (2 of 5 with smoothing), never in class 0 (1 of 4).
     odds = (2 / 3 * 2 / 5) / (1 / 3 * 1 / 4)
     assert predict(codes)[0, 1, 1] == pytest.approx(odds / (1 + odds), abs=1e-6)
+
+
+def test_results_are_written_and_read_as_those_of_fine_tuning(tmp_path):
+    result = score_bases("position_weights", CONFIG, plant(), "per_base")
+    paths = {
+        name: tmp_path / f"task.{end}"
+        for name, end in (("scores", "tsv"), ("summary", "json"), ("predictions", "parquet"))
+    }
+    identity = {"method": "baseline", "baseline": "position_weights", "task": "own.sites"}
+    write_result(result, identity | {"kind": "per_base"}, **paths)
+    found = read_predictions(paths["predictions"], "per_base")
+    assert found.classes.shape[:2] == (3, 20)
+    (drawn,) = bootstrap([found], BootstrapConfig(draws=20, seed=1, level=0.95))
+    assert drawn.score == pytest.approx(result.scores["top_k_accuracy"].mean(), abs=1e-6)
