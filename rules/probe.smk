@@ -72,7 +72,34 @@ rule score_baseline:
         "../envs/torch.yaml"
     threads: 1
     params:
-        baselines=lookup("baselines", within=config),
+        baselines=get_settings_of_features,
         probe=lookup("probe", within=config),
     script:
         "../scripts/score_baseline.py"
+
+
+ruleorder: score_bases > score_baseline
+
+
+rule score_bases:
+    """Score what needs no language model on a task of bases: class shares, position weights."""
+    input:
+        table="<results>/tasks/{task}.parquet",
+        summary="<results>/tasks/{task}.json",
+    output:
+        scores="<results>/baselines/{baseline}/{task}.tsv",
+        summary="<results>/baselines/{baseline}/{task}.json",
+        predictions="<results>/baselines/{baseline}/{task}.predictions.parquet",
+    log:
+        "<logs>/score_bases/{baseline}/{task}.log",
+    benchmark:
+        "<benchmarks>/score_bases/{baseline}/{task}.jsonl"
+    wildcard_constraints:
+        task="|".join(map(re.escape, OF_BASES)) or NOTHING,
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    params:
+        baselines=get_settings_of_bases,
+    script:
+        "../scripts/score_bases.py"

@@ -51,6 +51,7 @@ rule summarise_pretraining:
     params:
         histories=get_histories,
         identities=get_identities,
+        bootstrap=lookup("report/bootstrap", within=config),
         title=lookup("report/title", within=config),
     script:
         "../scripts/summarise_pretraining.py"

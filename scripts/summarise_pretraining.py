@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.jobs.job import job
 from dnalm.report.pages.benchmark import write_text
 from dnalm.report.pages.facts import note_of
@@ -18,9 +19,11 @@ with job(snakemake.log[0]):
     identities = Identities(**params.identities)
     sources = read_pretraining(found, params.histories, identities)
     published = read_reconstruction(snakemake.input.published)
-    tables = pretraining_tables(**sources, published=published, identities=identities)
+    bootstrap = BootstrapConfig(**params.bootstrap)
+    rest = {"published": published, "identities": identities, "bootstrap": bootstrap}
+    tables = pretraining_tables(**sources, **rest)
     simulated = [corpus["simulated"] for corpus in sources["corpora"].values()]
     note = note_of(pd.Series(simulated, dtype=bool))
-    page = make_pretraining_page(tables, title=params.title, note=note)
+    page = make_pretraining_page(tables, title=params.title, note=note, level=bootstrap.level)
     write_tables(tables, {name: snakemake.output[name] for name in tables})
     write_text(page, snakemake.output.page)

@@ -54,9 +54,10 @@ def finished(planned):
     return planned
 
 
-def test_tasks_of_bases_are_fine_tuned_and_neither_probed_nor_counted(planned):
+def test_tasks_of_bases_are_fine_tuned_beside_baselines_of_bases_and_not_probed(planned):
     plan = planned.plan(*KINDS)
-    assert (plan["embed_task"], plan["probe_task"], plan["score_baseline"]) == (2, 2, 2)
+    assert (plan["embed_task"], plan["probe_task"], plan["score_baseline"]) == (2, 2, 4)
+    assert plan["score_bases"] == 2  # class shares and position weights
     assert (plan["make_task"], plan["collect_finetune"]) == (3, 3)
     assert planned.plan("embeddings", *KINDS)["embed_task"] == 2
     assert planned.plan("probes", *KINDS)["probe_task"] == 2
@@ -96,6 +97,18 @@ def test_probes_and_baselines_score_several_labels_and_numbers(finished, method)
         scores = pd.read_csv(path, sep="\t")
         assert scores.columns.tolist() == ["fold", *find_kind(kind).metrics]
         assert scores[find_kind(kind).headline].mean() > least.get(kind, 0.9)
+
+
+def test_a_score_of_bases_stands_beside_a_constant_and_position_weights(finished):
+    folder = finished.folder / RESULTS
+    summary = pd.read_csv(folder / "tables/summary.tsv", sep="\t")
+    sites = summary[summary["task"] == "planted.sites"].set_index("model")["score_mean"]
+    assert set(sites.index) == {"tiny", "majority", "position_weights"}
+    assert sites["position_weights"] == 1.0  # each G is labelled
+    assert 0.1 < sites["majority"] < 0.4
+    comparisons = pd.read_csv(folder / "tables/comparisons.tsv", sep="\t")
+    own = comparisons[comparisons["task"] == "planted.sites"].set_index("against")
+    assert own.loc["strongest baseline", "reference"] == "position_weights"
 
 
 def test_the_tables_and_the_page_hold_all_three(finished):

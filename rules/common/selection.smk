@@ -37,8 +37,9 @@ PRETRAINED = [
 IMPORTED = [model for model in MODELS if model not in PRETRAINED]
 LOADED = weights.list_loaded(config)  # of all models, those that rule import_weights makes
 TASKS = resolve.select_tasks(config)
-# Probes and baselines see one vector for each sequence, so a task of bases is fine-tuned alone.
+# Probes and most baselines see one vector for each sequence, so they leave out a task of bases.
 POOLED = [task for task in TASKS if kinds.is_pooled(config["tasks"][task])]
+OF_BASES = [task for task in TASKS if task not in POOLED]
 FINETUNES = [name for name in config["run"]["methods"] if name not in methods.PROBE_NAMES]
 # Folders of the results of the probes that are run.
 PROBES = [probe.folder for probe in methods.PROBES if probe.name in config["run"]["methods"]]

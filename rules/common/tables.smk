@@ -15,11 +15,22 @@ def get_table_outputs(tables):
     }
 
 
+def list_baselines(path):
+    """Return a path for each baseline that is run and each task of which it says something."""
+    rows = [methods.SEQUENCE_BASELINES[name] for name in BASELINES]
+    pooled = [row.name for row in rows if row.features]
+    of_bases = [row.name for row in rows if row.bases]
+    return [
+        *expand(path, baseline=pooled, task=POOLED),
+        *expand(path, baseline=of_bases, task=OF_BASES),
+    ]
+
+
 def list_results(results):
     """Return the files of each result in the folder `results`; its summary says what it is of."""
     flat = [
         *expand("{probe}/{model}/{task}", probe=PROBES, model=PROBED, task=POOLED),
-        *expand("baselines/{baseline}/{task}", baseline=BASELINES, task=POOLED),
+        *list_baselines("baselines/{baseline}/{task}"),
     ]
     nested = expand(
         "finetunes/{method}/{model}/{task}/", method=FINETUNES, model=MODELS, task=TASKS
@@ -29,6 +40,7 @@ def list_results(results):
         "scores": "scores.tsv",
         "summary": "summary.json",
         "predictions": "predictions.parquet",
+        "history": "history.tsv",
     }
     return [
         {role: f"{results}/{path}{end}" for role, end in ends.items()}

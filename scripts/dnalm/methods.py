@@ -62,8 +62,10 @@ class Baseline:
         words: what figures and tables call it.
         colour: of its mark; None where it is the model's own, hollow.
         features: the function that returns {name: features [N, F]} of sequences and of the settings
-            in `baselines:`, which are then probed; None for the untrained encoders, which are
-            embedded as any model.
+            in `baselines:`, which are then probed; None where there are none, as of the untrained
+            encoders, which are embedded as any model.
+        bases: the function that returns {candidate: fit} of these settings for per-base tasks
+            (`dnalm.benchmark.probing.per_base`); None for what says nothing of single bases.
         against: what the table of comparisons calls it; None where nothing is compared with it.
     """
 
@@ -71,6 +73,7 @@ class Baseline:
     words: str
     colour: str | None
     features: str | None
+    bases: str | None
     against: str | None
 
 
@@ -113,6 +116,7 @@ BASELINES = (
         words="most frequent class",
         colour="#a6a6a6",
         features="dnalm.benchmark.probing.baselines.constant_features",
+        bases="dnalm.benchmark.probing.per_base.class_shares",
         against=None,
     ),
     Baseline(
@@ -120,6 +124,7 @@ BASELINES = (
         words="GC content",
         colour="#737373",
         features="dnalm.benchmark.probing.baselines.gc_features",
+        bases=None,
         against=None,
     ),
     Baseline(
@@ -127,6 +132,7 @@ BASELINES = (
         words="token ids as numbers",
         colour="#c2a878",
         features="dnalm.benchmark.probing.baselines.token_features",
+        bases=None,
         against=None,
     ),
     Baseline(
@@ -134,6 +140,15 @@ BASELINES = (
         words="one-hot bases",
         colour="#7a5c2e",
         features="dnalm.benchmark.probing.baselines.one_hot_features",
+        bases=None,
+        against=None,
+    ),
+    Baseline(
+        name="position_weights",
+        words="position weight matrix",
+        colour="#4d6a57",
+        features=None,
+        bases="dnalm.benchmark.probing.per_base.position_weights",
         against=None,
     ),
     Baseline(
@@ -141,6 +156,7 @@ BASELINES = (
         words="k-mer counts",
         colour="#000000",
         features="dnalm.benchmark.probing.baselines.kmer_features",
+        bases=None,
         against="k-mers",
     ),
     Baseline(
@@ -148,16 +164,20 @@ BASELINES = (
         words="untrained encoder",
         colour=None,
         features=None,
+        bases=None,
         against="untrained",
     ),
 )
 LINEAR, UNTRAINED = PROBES[0], BASELINES[-1]  # features of baselines are probed by the first
 KMERS = BASELINES[-2]
+# What the table of comparisons calls two that are no row here: the baseline of sequences with the
+# best validation score on a task, and another trained model or method.
+STRONGEST, ANOTHER = "strongest baseline", "another"
 PROBE_NAMES = tuple(probe.name for probe in PROBES)
 ADAPTER_NAMES = tuple(adapter.name for adapter in ADAPTERS)
 BASELINE_NAMES = tuple(baseline.name for baseline in BASELINES)
 # Those that are computed from sequences alone.
-SEQUENCE_BASELINES = {baseline.name: baseline for baseline in BASELINES if baseline.features}
+SEQUENCE_BASELINES = {row.name: row for row in BASELINES if row.features or row.bases}
 # Probes, and fine-tuning by the name of its adapter.
 BY_NAME: dict[str, Probe | Adapter] = {method.name: method for method in (*PROBES, *ADAPTERS)}
 

@@ -36,7 +36,13 @@ def test_names_and_words_are_told_apart():
 
 @pytest.mark.parametrize(
     "path",
-    [adapter.add for adapter in ADAPTERS] + [one.features for one in SEQUENCE_BASELINES.values()],
+    [adapter.add for adapter in ADAPTERS]
+    + [
+        path
+        for one in SEQUENCE_BASELINES.values()
+        for path in (one.features, one.bases)
+        if path is not None
+    ],
 )
 def test_functions_of_the_table_are_there(path):
     assert callable(find_function(path))

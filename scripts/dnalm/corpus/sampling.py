@@ -34,6 +34,7 @@ class Stream(IntEnum):
     TEST_HAPLOTYPE = 6
     DROPOUT = 8
     TEST_MASK = 9
+    CONTEXT = 10
 
 
 def generator(seed: int, stream: Stream, n: int) -> np.random.Generator:

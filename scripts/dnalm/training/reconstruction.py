@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+# Of the tempered unigram model; 0 is the uniform one, 1 the unigram model itself.
+EXPONENTS = np.arange(0, 2.01, 0.05)
 
 
 def score_unigram(
@@ -28,6 +30,34 @@ def score_unigram(
     counts[: len(kmer_counts)] += kmer_counts
     chosen = np.clip(np.asarray(targets, dtype=np.int64) - first, 0, choices - 1)
     return -np.log(counts / counts.sum())[chosen], chosen == counts.argmax()
+
+
+def score_tempered(
+    targets: NDArray[np.integer],
+    weights: Floats,
+    kmer_counts: NDArray[np.int64],
+    first: int,
+    choices: int,
+) -> tuple[Floats, tuple[float, float]]:
+    """Return the summed loss float64[W] of each window under tempered k-mer frequencies.
+
+    Frequencies are those of `score_unigram`, raised to a power and normalised again: what a model
+    may know without any context where held-out windows are of another composition than the
+    training ones. Of `EXPONENTS` the one with the smallest loss on every second window is that of
+    the others, and the other way round, so that no window chooses its own; both are returned, that
+    of the first window first. `weights` [W, K] says what counts.
+    """
+    counts = np.ones(choices)
+    counts[: len(kmer_counts)] += kmer_counts
+    logs = np.log(counts)
+    chosen = np.clip(np.asarray(targets, dtype=np.int64) - first, 0, choices - 1)
+    normalisers = np.log(np.exp(EXPONENTS[:, None] * (logs - logs.max())).sum(1))
+    gained = ((logs - logs.max())[chosen] * weights).sum(1)
+    losses = weights.sum(1)[:, None] * normalisers - gained[:, None] * EXPONENTS  # [W, exponents]
+    even = np.arange(len(losses)) % 2 == 0
+    best = [int(losses[half].sum(0).argmin()) for half in (~even, even)]
+    exponents = (float(EXPONENTS[best[0]]), float(EXPONENTS[best[1]]))
+    return np.where(even, losses[:, best[0]], losses[:, best[1]]), exponents
 
 
 def sum_windows(losses: Floats, hits: NDArray, weights: Floats) -> Floats:

@@ -233,6 +233,7 @@ class Trainer:
             measured = self.validation.measure(self.encoder)
             if self.done["step"] == self.steps:
                 measured |= self.test.measure(self.encoder)
+                measured |= self.validation.measure_context(self.encoder)
         if self.history is not None:
             row = {"step": self.done["step"], "tokens": self.done["tokens"], **measured}
             row["held_out"] = self.history.held_out

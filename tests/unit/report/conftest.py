@@ -103,7 +103,7 @@ class Run:
             "sha256": "b" * 64,
         }
 
-    def add_result(self, method, model, task, accuracies, seed=0, grid=None):
+    def add_result(self, method, model, task, accuracies, seed=0, grid=None, losses=None):
         """Plant a share of right predictions per fold; wrong ones are drawn at random rows."""
         rows, random = self.tasks[task]["rows"]["test"], np.random.default_rng(seed)
         labels, outputs = np.arange(rows) % 2, []
@@ -111,10 +111,13 @@ class Run:
             wrong = random.random(rows) >= accuracy
             predicted = np.where(wrong, 1 - labels, labels)
             outputs.append(np.stack([1 - predicted, predicted], axis=1) * 0.8 + 0.1)
-        self.add_outputs(method, model, task, labels, outputs, grid)
+        self.add_outputs(method, model, task, labels, outputs, grid, losses)
 
-    def add_outputs(self, method, model, task, labels, outputs, grid=None):
-        """Plant what each fold gives for the test rows, as `predict` returns it."""
+    def add_outputs(self, method, model, task, labels, outputs, grid=None, losses=None):
+        """Plant what each fold gives for the test rows, as `predict` returns it.
+
+        `losses` are those of fine-tuning, alike in every fold.
+        """
         task_kind = self.tasks[task]["kind"]
         cells = list(labels) if labels.ndim > 1 else labels
         test = pd.DataFrame({"id": [f"test.{i}" for i in range(len(labels))], "label": cells})
@@ -145,6 +148,14 @@ class Run:
             not_converged=0,
         )
         write_result(result, identity, **paths)
+        if losses is not None:
+            rows = [
+                {"fold": fold, "step": 10 * (step + 1), "train_loss": loss, "validation_mcc": 0.0}
+                for fold in range(len(outputs))
+                for step, loss in enumerate(losses)
+            ]
+            paths["history"] = f"{stem}.history.tsv"
+            pd.DataFrame(rows).to_csv(paths["history"], sep="\t", index=False)
         self.results.append(paths)
         if kind == "baseline" and model not in self.baselines:
             self.baselines.append(model)
@@ -332,8 +343,19 @@ def history(steps=60, every=10):
         if step == steps:
             row |= {"test_loss": loss - 0.3, "test_accuracy": 0.08}
             row |= {"test_loss_mask": loss + 0.2, "test_accuracy_mask": 0.013}
+            row |= {"validation_context": context(loss + 0.1, order=0.2, composition=0.1)}
         rows.append(row)
     return rows
+
+
+def context(loss, order, composition, windows=40, spread=0.05):
+    """What `Evaluation.measure_context` gives: windows of 10 masks that differ by `spread`."""
+    extra = spread * np.sin(np.arange(windows))
+    own = np.full(windows, loss) + np.cos(np.arange(windows))
+    sums = {"own": own, "shuffled": own + order + extra, "tempered": own + 0.3}
+    sums["foreign"] = sums["shuffled"] + composition + extra[::-1]
+    sums = {name: (10 * values).tolist() for name, values in sums.items()}
+    return {"exponents": [0.5, 0.45], "windows": {"masked": [10] * windows, **sums}}
 
 
 def layer_grid(best, penalties=(0.01, 1.0)):
@@ -387,7 +409,10 @@ def fill(new_run):
     for number, ((method, model), tasks) in enumerate(planted.items()):
         for task, accuracy in (tasks | {"simulated.shuffled": 0.5}).items():
             grid = layer_grid(0.01) if method == "probe" else []
-            new_run.add_result(method, model, task, [accuracy] * 3, seed=number, grid=grid)
+            losses = [0.7, 0.6, 0.5] if method == "ia3" else None
+            new_run.add_result(
+                method, model, task, [accuracy] * 3, seed=number, grid=grid, losses=losses
+            )
     places = ["train"] * 200 + ["validation"] * 100 + ["unsplit"] * 20 + [None] * 80
     overlaps = [True] * 40 + [False] * 360
     new_run.add_locations("simulated.promoters", places, overlaps, train=300, other_fold=30)

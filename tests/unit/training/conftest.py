@@ -99,9 +99,18 @@ class Corpus:
 
 
 def plant(
-    folder: Path, contigs: dict[str, str], *, k: int, window: int, max_tokens: int = 40
+    folder: Path,
+    contigs: dict[str, str],
+    *,
+    k: int,
+    window: int,
+    max_tokens: int = 40,
+    evaluation_windows: int = 30,
 ) -> Corpus:
-    """Write a genome of the contigs train, validation and test, and the corpus made of it."""
+    """Write a genome of contigs and the corpus made of it.
+
+    Contigs whose names begin with validation or test are those of these splits.
+    """
     genome = folder / "genomes" / "planted"
     genome.mkdir(parents=True)
     fasta = folder / "planted.fa"
@@ -117,12 +126,18 @@ def plant(
         CorpusConfig(
             genomes=["planted"],
             windows={"length": window + k, "stride": window // 2, "start_max": k},
-            split={"by": "contig", "validation": ["validation"], "test": ["test"]},
+            split={
+                "by": "contig",
+                **{
+                    split: [name for name in contigs if name.startswith(split)]
+                    for split in ("validation", "test")
+                },
+            },
             k=k,
             vocabulary="v2",
             max_tokens=max_tokens,
             min_kmers=8,
-            evaluation_windows=30,
+            evaluation_windows=evaluation_windows,
             haplotypes=None,
         ),
         {"planted": genome},
@@ -155,6 +170,12 @@ def corpus(tmp_path_factory) -> Corpus:
 def plant_corpus():
     """Return a function that makes a 3-mer corpus of windows of 33 tokens of {contig: bases}."""
     return lambda folder, contigs: plant(folder, contigs, k=3, window=96)
+
+
+@pytest.fixture(scope="session")
+def plant_windows():
+    """Return a function that makes a corpus of any k and any number of evaluated windows."""
+    return plant
 
 
 @pytest.fixture

@@ -97,7 +97,11 @@ def test_a_history_row_holds_what_a_reader_needs(plain):
         (genome,) = last[f"{split}_genomes"].values()
         assert genome["loss"] == pytest.approx(last[f"{split}_loss_mask"], rel=1e-6)
         assert genome["unigram_loss"] == pytest.approx(last[f"{split}_unigram_loss"], rel=1e-6)
-    assert {f"test_{end}" for end in ends} <= last.keys()
+    assert {f"test_{end}" for end in ends - {"context"}} <= last.keys()
+    windows = last["validation_context"]["windows"]
+    assert not any("validation_context" in row for row in before)
+    own = sum(windows["own"]) / sum(windows["masked"])
+    assert own == pytest.approx(last["validation_loss_mask"], abs=1e-4)
 
 
 def test_measuring_what_is_held_out_is_left_out_of_the_speed(make_job, monkeypatch):

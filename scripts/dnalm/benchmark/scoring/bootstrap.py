@@ -181,6 +181,20 @@ def interval(drawn: np.ndarray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def bootstrap_means(
+    sums: np.ndarray, counts: np.ndarray, config: BootstrapConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return means [V] and both ends of their intervals, from sums [R, V] over `counts` [R] each.
+
+    Rows are drawn with all that they hold: a mean is the sum over rows by the sum of counts.
+    """
+    drawn = np.concatenate(
+        [(times @ sums) / (times @ counts)[:, None] for times in _draws(len(sums), config)]
+    )
+    lows, highs = np.quantile(drawn, [(1 - config.level) / 2, (1 + config.level) / 2], axis=0)
+    return sums.sum(0) / counts.sum(), lows, highs
+
+
 def verdict(difference: float, p_value: float, level: float) -> str:
     """Return what a difference says at this level: better, worse or no clear difference.
 

@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 
 from dnalm.files import atomic_path
-from dnalm.methods import ADAPTERS, KMERS, PROBES, UNTRAINED
+from dnalm.methods import ADAPTERS, ANOTHER, KMERS, PROBES, STRONGEST, UNTRAINED
 from dnalm.report.figures import scores as figures
 from dnalm.report.method_names import Series, add_labels, plan
 from dnalm.report.metric_names import describe, shared_name
 from dnalm.report.pages.comparison_grids import comparison_grid
+from dnalm.report.pages.context import context_grid
 from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
 from dnalm.report.pages.facts import facts_grids, licence_notes, simulated_note, token_sizes
 from dnalm.report.pages.findings import findings, kmers_win
@@ -118,7 +119,9 @@ def make_page(
         layers=layers_grid(tables["layers"]),
         layer_legend=_of_layers(series, tables["layers"]),
         curves=curve_grid(models),
-        among_methods=comparison_grid(tables["comparisons"], "another"),
+        context=context_grid(models),
+        among_methods=comparison_grid(tables["comparisons"], ANOTHER),
+        against_strongest=comparison_grid(tables["comparisons"], STRONGEST),
         correction=CORRECTIONS[config.correction],
         leak=LEAKS[config.leak],
         identity=identity_grid(tables["audits"]),

@@ -4,14 +4,17 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.methods import ANOTHER, STRONGEST
 from dnalm.report.metric_names import shared_name
 from dnalm.report.pages.grids import MISSING, Grid, count, interval, make_grid, marked, score
 
+OTHERS = {ANOTHER: "other method", STRONGEST: "strongest baseline"}
+
 
 def comparison_grid(comparisons: pd.DataFrame, against: str) -> Grid:
-    """Return the paired differences from `against` (untrained, k-mers or another method)."""
+    """Return the paired differences from `against`; where references differ they are named."""
     own = comparisons[comparisons["against"] == against]
-    named = against == "another"
+    named = against in (ANOTHER, STRONGEST)
     rows = [
         [
             *[row["task"], row["series"], *([row["reference_series"]] if named else [])],
@@ -23,7 +26,7 @@ def comparison_grid(comparisons: pd.DataFrame, against: str) -> Grid:
         for row in own.to_dict("records")
     ]
     name = shared_name(comparisons["metric"])
-    headings = ["task", "method", *(["other method"] if named else []), name]
+    headings = ["task", "method", *([OTHERS[against]] if named else []), name]
     headings += [f"{name}, {'other' if named else against}", "difference", "interval", "p"]
     headings += ["p, corrected", "test rows", "verdict"]
     return make_grid(headings, rows, first=3 if named else 2, last=len(headings) - 1)

@@ -1,12 +1,14 @@
 """Findings of a run in sentences, for people who do not read tables."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
-from dnalm.methods import BY_NAME, KMERS, LINEAR, PROBES, UNTRAINED, Probe
+from dnalm.methods import BASELINE, BY_NAME, KMERS, LINEAR, PROBES, STRONGEST, UNTRAINED, Probe
 from dnalm.report.method_names import label
 from dnalm.report.metric_names import CHANCE
+from dnalm.report.pages.context import context_findings
+from dnalm.report.pages.grids import score
 
 # A correlation of unrelated labels and predictions varies by about 1 / sqrt(rows) around 0.
 CHANCE_SDS = 2
@@ -23,11 +25,12 @@ def findings(
     controls = set(tasks.loc[tasks["shuffled_labels"].astype(bool), "task"])
     real = comparisons[~comparisons["task"].isin(controls)]
     sentences = []
-    for against in (UNTRAINED.against, KMERS.against):
-        own = real[real["against"] == against]
-        for (model, method), pairs in own.groupby(["model", "method"], sort=True):
-            sentences.append(_verdicts(label(method, model), against, pairs))
-    sentences += [_against_unigrams(row) for _, row in models.iterrows()]
+    own = real[real["against"] == UNTRAINED.against]
+    for (model, method), pairs in own.groupby(["model", "method"], sort=True):
+        sentences.append(_verdicts(label(method, model), UNTRAINED.against, pairs))
+    sentences += _against_baselines(real)
+    sentences += context_findings(models)
+    sentences += _constant(summary[~summary["task"].isin(controls)])
     sentences += [_control(task, summary, tasks) for task in sorted(controls)]
     sentences += [_leaks(summary), _published(summary), _edges(summary), _converged(summary)]
     return [sentence for sentence in sentences if sentence]
@@ -38,15 +41,38 @@ def kmers_win(comparisons: pd.DataFrame, controls: Collection[str]) -> list[str]
 
     None is picked as the best: that choice would be made on test rows.
     """
-    pairs = comparisons[
-        (comparisons["against"] == KMERS.against) & ~comparisons["task"].isin(list(controls))
-    ]
-    if pairs.empty:
-        return ["No trained model was run beside it here."]
-    return [
-        _verdicts(label(method, model), KMERS.against, own)
-        for (model, method), own in pairs.groupby(["model", "method"], sort=True)
-    ]
+    real = comparisons[~comparisons["task"].isin(list(controls))]
+    return _against_baselines(real) or ["No trained model was run beside it here."]
+
+
+def _against_baselines(comparisons: pd.DataFrame) -> list[str]:
+    """Return where each trained model beats k-mers and, named, the strongest baseline."""
+    pairs = comparisons[comparisons["against"].isin([KMERS.against, STRONGEST])]
+    sentences = []
+    for (model, method), own in pairs.groupby(["model", "method"], sort=True):
+        name = label(method, model)
+        by_sort = dict(iter(own.groupby("against")))
+        parts = [
+            _verdicts(name, against, by_sort[against])
+            for against in (KMERS.against, STRONGEST)
+            if against in by_sort
+        ]
+        if STRONGEST not in by_sort:
+            parts.append("No baseline has validation scores by which the strongest is known.")
+        sentences.append(" ".join(parts))
+    return sentences
+
+
+def _name_strongest(pairs: pd.DataFrame) -> str:
+    """Return the strongest baselines in words, each with its tasks and its score there."""
+    named = []
+    for reference, own in pairs.groupby("reference", sort=True):
+        scores = [
+            f"{row['task']} {row['metric'].replace('_', ' ')} {score(row['reference_score'])}"
+            for row in own.sort_values("task").to_dict("records")
+        ]
+        named.append(f"{label(BASELINE, reference)} ({'; '.join(scores)})")
+    return _list(named)
 
 
 def _verdicts(name: str, against: str, pairs: pd.DataFrame) -> str:
@@ -58,6 +84,10 @@ def _verdicts(name: str, against: str, pairs: pd.DataFrame) -> str:
     if against == UNTRAINED.against:
         start = f"Pretraining helped {name} on {better} of {total}"
         rest = {"worse": "it was worse than untrained on"}
+    elif against == STRONGEST:
+        start = f"The strongest baseline by validation scores, {_name_strongest(pairs)}, it beat"
+        start += f" on {better} of {total}"
+        rest = {"worse": "it was worse on"}
     else:
         start = f"{name} beat k-mer counts on {better} of {total}"
         rest = {"worse": "k-mer counts were still better on"}
@@ -67,18 +97,6 @@ def _verdicts(name: str, against: str, pairs: pd.DataFrame) -> str:
     if "no clear difference" in by_verdict:
         text += f"; no clear difference on {by_verdict['no clear difference']}"
     return text + "."
-
-
-def _against_unigrams(model: pd.Series) -> str:
-    loss, baseline = model["validation_loss"], model["unigram_loss"]
-    if pd.isna(loss) or pd.isna(baseline):
-        return ""
-    gain = baseline - loss
-    what = "has learned more than" if gain > 0 else "has learned no more than"
-    return (
-        f"{model['model']} ends at a validation loss of {loss:.3f} nats at masked positions, "
-        f"against {baseline:.3f} from k-mer frequencies alone: it {what} how common each k-mer is."
-    )
 
 
 def _control(task: str, summary: pd.DataFrame, tasks: pd.DataFrame) -> str:
@@ -109,6 +127,26 @@ def _variance(metric: str, task: pd.Series) -> float:
     # Of a rank sum; the mean over labels varies no more than that of the rarest one.
     fewest = min(min(n, rows - n) for n in map(int, task["test_classes"].split(" / ")))
     return (1 / max(fewest, 1) + 1 / max(rows - fewest, 1)) / 12
+
+
+def _constant(summary: pd.DataFrame) -> list[str]:
+    """Return a caution for each fine-tuned model that predicts one class, whatever its score."""
+    own = summary[(summary["constant_splits"] > 0) & summary["last_train_loss"].notna()]
+    return [_caution(row) for row in own.to_dict("records")]
+
+
+def _caution(row: Mapping) -> str:
+    losses = f"{score(row['first_train_loss'])} to {score(row['last_train_loss'])}"
+    if row["loss_falls"]:
+        rest = f"while its training loss still falls ({losses}): it is not trained to its end, and"
+        rest += " more steps, or another learning rate, may do better"
+    else:
+        rest = f"and its training loss falls no more ({losses}): it learned nothing of the task"
+    name = label(row["method"], row["model"])
+    return (
+        f"Caution: {name} predicts one class alone on {row['task']}, in "
+        f"{row['constant_splits']:.0f} of {row['n']} splits, {rest}."
+    )
 
 
 def _leaks(summary: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from dnalm.report.figures.pretraining import groups_figure, losses_figure, rates_figure
+from dnalm.report.pages.context import context_grid
 from dnalm.report.pages.grids import (
     MISSING,
     Grid,
@@ -31,10 +32,13 @@ RATES = (
 )
 
 
-def make_pretraining_page(tables: Mapping[str, pd.DataFrame], *, title: str, note: str) -> str:
+def make_pretraining_page(
+    tables: Mapping[str, pd.DataFrame], *, title: str, note: str, level: float
+) -> str:
     """Return the page's HTML from the tables of `pretraining_tables`.
 
-    `note` says that data are simulated, '' that none are (`dnalm.report.pages.facts.note_of`).
+    `note` says that data are simulated, '' that none are (`dnalm.report.pages.facts.note_of`);
+    `level` is the coverage of intervals.
     """
     held_out, progress, training = (tables[name] for name in ("held_out", "progress", "training"))
     ends = last_measured(held_out)
@@ -62,6 +66,8 @@ def make_pretraining_page(tables: Mapping[str, pd.DataFrame], *, title: str, not
         specifications=[chart for charts in figures.values() for chart in charts],
         accuracies=accuracy_grid(ends, training),
         groups=groups_grid(ends),
+        context=context_grid(tables["context"]),
+        level=f"{level:.0%}".replace("%", " %"),
         training=training_grid(training),
         tables=[table.name for table in PRETRAINING],
     )

@@ -6,6 +6,7 @@ import pandas as pd
 
 from dnalm.report.tables.audits import audits_table, exposure_table
 from dnalm.report.tables.comparisons import comparisons_table, lift_table
+from dnalm.report.tables.context import context_table
 from dnalm.report.tables.corpora import corpora_table, genomes_table, groups_table, kmers_table
 from dnalm.report.tables.draws import Statistics, draw_results
 from dnalm.report.tables.panels import haplotypes_table, panels_table
@@ -27,6 +28,7 @@ def make_tables(
     corpora = {model: run.get("corpus") for model, run in sources.runs.items()}
     draws = draw_results(results, sources.audit_rows, statistics)
     bootstrap = statistics.bootstrap
+    context = context_table(sources.histories, bootstrap)
     return {
         "scores": scores_table(results),
         "summary": summary_table(
@@ -44,6 +46,6 @@ def make_tables(
         "kmers": kmers_table(sources.corpora, sources.kmer_counts),
         "panels": panels_table(sources.panels),
         "haplotypes": haplotypes_table(sources.panel_samples),
-        "models": models_table(sources.runs, curves, results, identities),
+        "models": models_table(sources.runs, curves, context, results, identities),
         "tasks": tasks_table(sources.tasks, identities, sources.locations),
     }

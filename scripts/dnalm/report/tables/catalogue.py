@@ -43,7 +43,8 @@ BENCHMARK = (
         "summary",
         "method model task kind n metric score_mean score_sd <metric>_mean <metric>_sd low high",
         "rows leaking_share clean_rows clean_score clean_low clean_high chosen edge not_converged",
-        "seconds published published_sd published_model published_method published_data_set",
+        "constant_splits first_train_loss last_train_loss loss_falls seconds published",
+        "published_sd published_model published_method published_data_set",
         "comparable reason",
     ),
     _table(
@@ -97,7 +98,9 @@ BENCHMARK = (
         "models",
         "model untrained_of published_as corpus parameters layers width heads positions",
         "feed_forward initialisation max_tokens steps training_tokens validation_loss",
-        "validation_accuracy unigram_loss unigram_accuracy test_loss test_accuracy",
+        "validation_accuracy unigram_loss unigram_accuracy tempered_loss exponents shuffled_loss",
+        "foreign_loss order_gain order_low order_high composition_gain composition_low",
+        "composition_high context_gain context_low context_high test_loss test_accuracy",
         "weights_sha256 source licence",
     ),
     _table(
@@ -115,6 +118,12 @@ PRETRAINING = (
         "model step tokens split group genomes windows masked loss accuracy unigram_loss",
         "unigram_accuracy window_accuracy window_perplexity unigram_window_accuracy",
         "unigram_window_perplexity",
+    ),
+    _table(
+        "context",
+        "model step windows masked loss accuracy unigram_loss unigram_accuracy tempered_loss",
+        "exponents shuffled_loss foreign_loss order_gain order_low order_high composition_gain",
+        "composition_low composition_high context_gain context_low context_high",
     ),
     _table("progress", "model step tokens lr gradient_norm tokens_per_second data_wait_share mfu"),
     _table(

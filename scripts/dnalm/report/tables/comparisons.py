@@ -19,10 +19,11 @@ from dnalm.benchmark.scoring.bootstrap import (
 )
 from dnalm.benchmark.scoring.correction import adjust
 from dnalm.jobs.progress import progress
-from dnalm.methods import BASELINE, SEQUENCE_BASELINES, UNTRAINED
+from dnalm.methods import ANOTHER, BASELINE, SEQUENCE_BASELINES, STRONGEST, UNTRAINED
 from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.draws import Draws, Statistics
 from dnalm.report.tables.records import Identities, Record
+from dnalm.report.tables.scores import best_on_validation
 
 MIN_ROWS = 20  # of fewer test rows no score is given: an interval over two says nothing
 
@@ -33,8 +34,10 @@ def comparisons_table(
     draws: Mapping[tuple[str, str, str], Draws],
     statistics: Statistics,
 ) -> pd.DataFrame:
-    """Return paired differences of trained models from untrained ones, k-mers and each other.
+    """Return paired differences of trained models from untrained ones, baselines and each other.
 
+    Of baselines these are k-mers and the strongest of each task: that with the best validation
+    score, so that test rows choose none. Baselines without validation scores cannot be it.
     p-values are corrected for all comparisons of one sort, `against`, over tasks and methods; the
     verdict is that of the corrected ones. Intervals are not corrected.
     """
@@ -77,7 +80,10 @@ def _pairs(
         for result in results
         if not result.is_baseline and identities.untrained_of(result.model) is None
     ]
+    strongest = _strongest(results)
     for result in trained:
+        if reference := strongest.get(result.task):
+            yield result, reference, STRONGEST
         untrained = identities.untrained(result.model)
         if reference := by_name.get((result.method, untrained, result.task)):
             yield result, reference, UNTRAINED.against
@@ -87,7 +93,17 @@ def _pairs(
                 yield result, reference, baseline.against
     for result, reference in combinations(trained, 2):
         if result.task == reference.task:
-            yield result, reference, "another"
+            yield result, reference, ANOTHER
+
+
+def _strongest(results: Sequence[Record]) -> dict[str, Record]:
+    """Return the baseline of each task that is best on validation rows; of equal ones the first."""
+    best: dict[str, tuple[tuple[float, float], Record]] = {}
+    for result in results:
+        place = best_on_validation(result) if result.is_baseline else None
+        if place is not None and (result.task not in best or place < best[result.task][0]):
+            best[result.task] = place, result
+    return {task: result for task, (_, result) in best.items()}
 
 
 def lift_table(

@@ -16,6 +16,7 @@ from dnalm.benchmark.scoring.bootstrap import (
     read_predictions,
 )
 from dnalm.jobs.progress import progress
+from dnalm.report.tables.constant_predictions import constant_folds
 from dnalm.report.tables.records import Record
 
 
@@ -34,10 +35,14 @@ class Statistics:
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """Bootstrap of one score on all test rows and on the clean ones; None without a clean row."""
+    """Bootstrap of one score on all test rows and on the clean ones; None without a clean row.
+
+    `constant` bool [F] is that of `constant_folds`, taken here because predictions are read once.
+    """
 
     whole: Resampled
     clean: Resampled | None
+    constant: np.ndarray
 
     def describe(self, level: float) -> dict[str, Any]:
         """Return the columns of the summary."""
@@ -76,8 +81,9 @@ def draw_results(
         if not clean.all():
             kept = [method.select(clean) for method in methods]
             without = bootstrap(kept, statistics.bootstrap) if clean.any() else [None] * len(own)
-        for result, one, other in zip(own, whole, without, strict=True):
-            draws[result.key] = Draws(whole=one, clean=other)
+        for result, method, one, other in zip(own, methods, whole, without, strict=True):
+            constant = constant_folds(method)
+            draws[result.key] = Draws(whole=one, clean=other, constant=constant)
     return draws
 
 

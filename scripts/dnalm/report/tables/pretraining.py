@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.report.tables.catalogue import list_columns
+from dnalm.report.tables.context import context_table
 from dnalm.report.tables.records import Identities
 from dnalm.training.history import read_history
 
@@ -26,12 +28,13 @@ def pretraining_tables(
     corpora: Mapping[str, Mapping[str, Any]],
     published: Mapping[str, float],
     identities: Identities,
+    bootstrap: BootstrapConfig,
 ) -> dict[str, pd.DataFrame]:
     """Return the tables of `catalogue.PRETRAINING` by name.
 
     held_out: losses (nats) and accuracies at <mask> positions of each measurement, of all windows
     of a split (group '', with the medians over windows) and by group of genomes. progress: the
-    rates of each row of a history. training: one row per model.
+    rates of each row of a history. training: one row per model. context: `context_table`.
     `runs` and `histories` are those of the pretrained models by name, `corpora` the manifests by
     which an epoch is known, `published` the accuracies of `read_reconstruction`.
     """
@@ -62,6 +65,7 @@ def pretraining_tables(
         training.append(row)
     return {
         "held_out": pd.DataFrame(held_out, columns=list_columns("held_out")),
+        "context": context_table({model: histories[model] for model in runs}, bootstrap),
         "progress": pd.DataFrame(rates, columns=list_columns("progress")),
         "training": pd.DataFrame(training, columns=list_columns("training")),
     }

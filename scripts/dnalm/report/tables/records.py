@@ -17,7 +17,7 @@ from dnalm.parquet import check_names
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What the report keeps of a result: scores and summary, and where its predictions lie."""
+    """What the report keeps of a result: scores and summary, and where its other files lie."""
 
     method: str  # probe, ia3, ... or baseline
     model: str  # a model's name, or the baseline's
@@ -25,6 +25,7 @@ class Record:
     scores: pd.DataFrame  # columns of `score_columns`, one row per fold
     summary: dict[str, Any]
     predictions: Path
+    history: Path | None  # of the training losses of a fine-tuning
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -106,7 +107,8 @@ class Identities:
 def read_results(results: Iterable[Mapping[str, str]], identities: Identities) -> list[Record]:
     """Return the results of a run by task, baselines first, then by method and model.
 
-    Each of `results`, in any order, names the files of one result: scores, summary, predictions.
+    Each of `results`, in any order, names the files of one result: scores, summary, predictions and
+    of a fine-tuning history.
     The summary says what it is of. Models and baselines come in the order of `identities`.
 
     Raises InputError when scores lack a metric, predictions are of another result, a (method,
@@ -135,7 +137,7 @@ def read_results(results: Iterable[Mapping[str, str]], identities: Identities) -
     return sorted(records.values(), key=place)
 
 
-def _record(scores: str, summary: str, predictions: str) -> Record:
+def _record(scores: str, summary: str, predictions: str, history: str | None = None) -> Record:
     table = pd.read_csv(scores, sep="\t")
     facts = read_json(summary)
     missing = [column for column in score_columns(facts["kind"]) if column not in table]
@@ -153,4 +155,5 @@ def _record(scores: str, summary: str, predictions: str) -> Record:
         scores=table,
         summary=facts,
         predictions=Path(predictions),
+        history=Path(history) if history else None,
     )

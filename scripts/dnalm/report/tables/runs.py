@@ -14,6 +14,7 @@ from dnalm.training.history import read_history
 
 PREFIXES = {"train": "", "validation": "validation_", "test": "test_"}
 POSITIONS = ("all", "mask", "random", "kept")
+OF_CONTEXT = "^(tempered|exponents|shuffled|foreign|order|composition|context)"
 OVERLAPS = [
     *["train_rows_located", "test_rows_located", "test_rows_overlapping"],
     "train_rows_overlapping_fold",
@@ -23,6 +24,7 @@ OVERLAPS = [
 def models_table(
     runs: Mapping[str, dict[str, Any]],
     curves: pd.DataFrame,
+    context: pd.DataFrame,
     results: Sequence[Record],
     identities: Identities,
 ) -> pd.DataFrame:
@@ -30,9 +32,11 @@ def models_table(
 
     `runs` are the contents of the models' run.json by name; models that were trained here come
     first, then those whose weights were given, then the untrained ones. Losses and accuracies are
-    those at <mask> positions, in nats; unigram as in `curves_table`.
+    those at <mask> positions, in nats; unigram as in `curves_table`, `context` as in
+    `context_table`.
     """
     weights = {r.model: r.summary.get("weights_sha256") for r in results if not r.is_baseline}
+    measured = context.set_index("model").filter(regex=OF_CONTEXT).to_dict("index")
     rows = []
     for name in sorted(runs, key=lambda name: _place(name, runs, identities)):
         run, encoder = runs[name], runs[name]["encoder"]
@@ -48,6 +52,7 @@ def models_table(
             "licence": identities.licence(name),
             "parameters": count_parameters(EncoderConfig(**encoder)),
             "weights_sha256": weights.get(name) or "",
+            **measured.get(name, {}),
             "steps": own["step"].max() if len(own) else 0,
             "training_tokens": own["tokens"].max() if len(own) else 0,
         }

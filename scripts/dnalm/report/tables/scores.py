@@ -8,6 +8,7 @@ import pandas as pd
 from dnalm.benchmark.probing.choice import rank
 from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS, find_kind
 from dnalm.report.tables.catalogue import list_columns
+from dnalm.report.tables.constant_predictions import describe_constant
 from dnalm.report.tables.draws import Draws
 from dnalm.report.tables.published_scores import other_rows, published_beside
 from dnalm.report.tables.records import Identities, Record
@@ -58,6 +59,7 @@ def summary_table(
         row["chosen"] = _chosen(result.summary.get("selected") or {})
         row["edge"] = bool(result.summary.get("edge"))
         row["not_converged"] = result.summary.get("not_converged")
+        row |= describe_constant(result, draws[result.key].constant)
         row["seconds"] = result.summary.get("seconds")
         beside = published_beside(
             published,
@@ -85,6 +87,20 @@ def _chosen(selected: dict[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def best_on_validation(result: Record) -> tuple[float, float] | None:
+    """Return the `rank` of what a result chose on validation rows, the less the better.
+
+    None where no candidate has a validation score.
+    """
+    ranks = []
+    for row in result.summary.get("grid") or []:
+        names = (key for key in row if key.startswith("validation_") and key.endswith("_mean"))
+        metric = next(names, "").removeprefix("validation_").removesuffix("_mean")
+        if metric and row[f"validation_{metric}_mean"] is not None:
+            ranks.append(rank(row, metric))
+    return min(ranks, default=None)
 
 
 def layers_table(results: Sequence[Record]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 
+from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.report.pages.pretraining import accuracy_grid, groups_grid, make_pretraining_page
 from dnalm.report.tables.catalogue import PRETRAINING
 from dnalm.report.tables.pretraining import last_measured, pretraining_tables
@@ -13,6 +14,7 @@ from dnalm.report.tables.records import Identities
 
 GROUPS = {"coli": "Bacteria", "subtilis": "Bacteria", "yeast": "Fungi"}
 PRETRAIN = {"masking": {"selected": 0.4}}
+BOOTSTRAP = BootstrapConfig(draws=100, seed=1, level=0.95)
 MFU = {"value": 0.5, "denominator": "2 × H200 bf16, 989 TFLOP/s each"}
 
 
@@ -66,7 +68,8 @@ def make_tables(tmp_path):
         names = dict.fromkeys(("baselines", "genomes", "corpora", "panels"), ())
         names |= {key: {} for key in ("tasks", "methods", "species")}
         identities = Identities(models=models, groups=GROUPS, **names)
-        return pretraining_tables(runs, paths, {"all": corpus}, published or {}, identities)
+        published = published or {}
+        return pretraining_tables(runs, paths, {"all": corpus}, published, identities, BOOTSTRAP)
 
     return make
 
@@ -113,7 +116,7 @@ def test_the_published_accuracy_stands_beside_ours(make_tables, tmp_path):
 def test_the_page_shows_every_model_group_and_quantity(make_tables):
     tables = make_tables(one=HISTORY, two=HISTORY[:2])
     assert list(tables) == [table.name for table in PRETRAINING]
-    page = make_pretraining_page(tables, title="A title", note="")
+    page = make_pretraining_page(tables, level=0.95, title="A title", note="")
     for text in ("A title: pretraining", "Bacteria", "989 TFLOP/s each", "+1.750"):
         assert text in page
     assert "1.000 less than by k-mer frequencies alone" in page
@@ -130,11 +133,15 @@ def test_a_history_of_before_genomes_were_counted_still_makes_a_page(make_tables
     old = [{key: row[key] for key in kept if key in row} for row in HISTORY]
     tables = make_tables(one=old)
     assert set(tables["held_out"]["group"]) == {""}
-    page = make_pretraining_page(tables, title="Old", note="Simulated data, not a real genome")
+    page = make_pretraining_page(
+        tables, level=0.95, title="Old", note="Simulated data, not a real genome"
+    )
     assert "None of the genomes that are held out has a" in page
     assert "Simulated data" in page
 
 
 def test_a_model_of_which_nothing_was_measured_is_named(make_tables):
-    page = make_pretraining_page(make_tables(one=[logged(10, 5.0, 0.0)]), title="T", note="")
+    page = make_pretraining_page(
+        make_tables(one=[logged(10, 5.0, 0.0)]), level=0.95, title="T", note=""
+    )
     assert "nothing was measured on held-out windows" in page

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from dnalm.errors import InputError
+from dnalm.report.pages.findings import findings
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.records import read_results
 from dnalm.report.tables.stages import stages_table
@@ -110,6 +111,53 @@ def test_comparisons_find_the_planted_gain_and_where_kmers_win(shared_tables):
     assert kmers["verdict"] == "worse"
     assert kmers["reference"] == "kmers"
     assert "small.untrained" not in set(comparisons["model"])
+
+
+def validated(score, loss=0.5):
+    """The grid of a baseline with one candidate and this validation score."""
+    row = {"feature": "all", "penalty": 1.0, "validation_mcc_mean": score}
+    return [row | {"validation_mcc_sd": 0.0, "validation_loss": loss}]
+
+
+def test_the_strongest_baseline_is_chosen_by_validation_scores_and_by_no_test_score(new_run):
+    new_run.add_corpus()
+    for task in ("own.a", "own.b"):
+        new_run.add_task(task, {"train": 900, "test": 400})
+    new_run.add_model("small")
+    # (accuracy on test rows, score on validation rows)
+    planted = {
+        "own.a": {"kmers": (0.7, 0.3), "one_hot": (0.8, 0.5), "gc_content": (0.95, 0.2)},
+        "own.b": {"kmers": (0.7, 0.5), "one_hot": (0.8, 0.4), "gc_content": (0.95, None)},
+    }
+    for task, baselines in planted.items():
+        new_run.add_result("ia3", "small", task, [0.9, 0.9])
+        for baseline, (accuracy, score) in baselines.items():
+            grid = validated(score) if score is not None else validated(float("nan"))
+            new_run.add_result("baseline", baseline, task, [accuracy] * 2, grid=grid)
+    tables = new_run.tables()
+    comparisons = tables["comparisons"]
+    strongest = comparisons[comparisons["against"] == "strongest baseline"]
+    assert dict(zip(strongest["task"], strongest["reference"], strict=True)) == {
+        "own.a": "one_hot",
+        "own.b": "kmers",
+    }
+    assert strongest["reference_score"].tolist() == pytest.approx([0.6, 0.4], abs=0.1)
+    assert (strongest["verdict"] == "better").all()
+    assert (comparisons["against"] == "k-mers").sum() == 2
+    text = " ".join(findings(*(tables[n] for n in ("summary", "comparisons", "tasks", "models"))))
+    assert "small · IA3 fine-tuning beat k-mer counts on 2 of 2 tasks (own.a and own.b)." in text
+    assert "The strongest baseline by validation scores, k-mer counts (own.b mcc 0." in text
+    assert "and one-hot bases (own.a mcc 0." in text
+    assert "it beat on 2 of 2 tasks (own.a and own.b)" in text
+
+
+def test_where_no_baseline_has_validation_scores_none_is_called_the_strongest(shared_tables):
+    comparisons = shared_tables["comparisons"]
+    assert "strongest baseline" not in set(comparisons["against"])
+    tables = (shared_tables[n] for n in ("summary", "comparisons", "tasks", "models"))
+    said = [text for text in findings(*tables) if "beat k-mer counts" in text]
+    assert said
+    assert all("No baseline has validation scores" in text for text in said)
 
 
 def test_lift_is_given_for_each_region_with_its_rows(shared_tables):

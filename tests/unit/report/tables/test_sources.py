@@ -118,7 +118,8 @@ def test_the_tables_of_pretraining_do_not_depend_on_the_order_of_any_list(two_of
     made = []
     for given in (files, shuffled(files, random.Random(1))):
         sources = read_pretraining(given, given["histories"], identities)
-        tables = pretraining_tables(**sources, published={}, identities=identities)
+        rest = {"identities": identities, "bootstrap": STATISTICS.bootstrap}
+        tables = pretraining_tables(**sources, published={}, **rest)
         made.append(written(tables))
     assert made[0] == made[1]
     assert tables["training"].set_index("model")["steps"].to_dict() == {"small": 59, "aged": 79}
