@@ -3,6 +3,7 @@
 All coordinates in Python are 0-based and half-open; GTF text is 1-based and closed.
 """
 
+import codecs
 import gzip
 import io
 import re
@@ -12,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from dnalm.files import atomic_path
 
 TRACK_LINE = re.compile(r"(track|browser)(\s|$)")  # display settings of a genome browser
 FASTA_DIRECTIVE = "##FASTA"  # the sequences follow it in a GFF3 file
+COORDINATE = re.compile(r"[0-9]{1,18}")  # digits of ASCII; more do not fit 64 bits
 FEATURES = ("exon", "CDS")
 TRANSCRIPT_ID = re.compile(r'transcript_id "([^"]+)"')
 PARENT_IDS = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
@@ -49,12 +51,61 @@ class Transcript:
 
 @contextmanager
 def open_text(path: str | Path) -> Iterator[TextIO]:
-    """Open a text file, gzip or plain by its magic bytes; a byte order mark is dropped."""
+    """Open a text file in UTF-8 or, where its byte order mark says so, UTF-16; gzip or plain.
+
+    The byte order mark is dropped.
+    """
+    with _open_binary(path) as raw:
+        start = raw.read(len(codecs.BOM_UTF16))
+        raw.seek(0)
+        utf16 = start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        yield io.TextIOWrapper(raw, encoding="utf-16" if utf16 else "utf-8-sig", newline="")
+
+
+@contextmanager
+def _open_binary(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a file, what is in it where its magic bytes are those of gzip."""
     with open(path, "rb") as file:
         packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         file.seek(0)
-        raw = igzip.IGzipFile(fileobj=file) if packed else file
-        yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+        yield igzip.IGzipFile(fileobj=file) if packed else file
+
+
+@contextmanager
+def readable(path: str | Path) -> Iterator[None]:
+    """Turn what a file that cannot be read as text raises into one sentence with the remedy.
+
+    Raises InputError for a missing file, damaged gzip data, and bytes that are no UTF-8.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}{_name_undecodable(path, error)}") from error
+    except (OSError, EOFError, zlib.error, igzip.isal_zlib.error) as error:
+        raise InputError(
+            f"{path} cannot be read ({type(error).__name__}: {error}): fetch the file again."
+        ) from error
+
+
+def _name_undecodable(path: str | Path, error: UnicodeDecodeError) -> str:
+    """Return where the bytes are that are no text, and what to do: the rest of a sentence."""
+    try:
+        with _open_binary(path) as raw:
+            for number, line in enumerate(raw, start=1):
+                try:
+                    line.decode()
+                except UnicodeDecodeError as wrong:
+                    byte = f"0x{line[wrong.start]:02x}"
+                    return (
+                        f":{number}: the line holds the byte {byte}, which is not UTF-8 but may be "
+                        "Latin-1 or Windows-1252: save the file as UTF-8."
+                    )
+    except (OSError, EOFError, zlib.error, igzip.isal_zlib.error) as damage:
+        return (
+            f" cannot be read ({type(damage).__name__}: {damage}): its gzip data is damaged, fetch "
+            "the file again."
+        )
+    return f" cannot be read ({error}): save the file as UTF-8."
 
 
 @contextmanager
@@ -73,19 +124,14 @@ def lines(path: str | Path, comment: str | None = "#") -> Iterator[tuple[int, st
 
     It ends at the sequences of a GFF3 file.
     """
-    try:
-        with open_text(path) as file:
-            for number, line in enumerate(file, start=1):
-                line = line.rstrip("\r\n")
-                if line.rstrip() == FASTA_DIRECTIVE:
-                    return
-                skipped = comment is not None and line.startswith(comment)
-                if line and not skipped and not TRACK_LINE.match(line):
-                    yield number, line
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): fetch the file again."
-        ) from error
+    with readable(path), open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            line = line.rstrip("\r\n")
+            if line.rstrip() == FASTA_DIRECTIVE:
+                return
+            skipped = comment is not None and line.startswith(comment)
+            if line and not skipped and not TRACK_LINE.match(line):
+                yield number, line
 
 
 def span(path: str | Path, number: int, start: str, end: str, first: int) -> tuple[int, int]:
@@ -93,7 +139,8 @@ def span(path: str | Path, number: int, start: str, end: str, first: int) -> tup
 
     Raises InputError, naming the line, where they are no interval.
     """
-    if not (start.isdigit() and end.isdigit()) or not 0 <= int(start) - first < int(end):
+    places = COORDINATE.fullmatch(start), COORDINATE.fullmatch(end)
+    if not all(places) or not 0 <= int(start) - first < int(end):
         raise InputError(
             f"{path}:{number}: {start[:20]!r} to {end[:20]!r} is not an interval: "
             "correct its start and end columns."
