@@ -13,7 +13,7 @@ from dnalm.configuration.resolve import list_sources, resolve_task
 PLACEHOLDERS = {"name", "split"}
 # What says how to read files of rows, which a task that is cut from a genome has not.
 OF_FILES = ("sha256", "format", "sequence_column", "label_column", "label_separator")
-OF_FILES += ("label_pattern", "test_share")
+OF_FILES += ("label_pattern", "missing_labels", "other_letters", "min_bases", "test_share")
 
 
 def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
@@ -52,7 +52,7 @@ def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Ite
     given = {f"build.{by}": numbers for by, numbers in build.items()}
     if task["labels"] is not None:
         made = {0}.union(*(numbers.values() for numbers in given.values()))
-        missing = sorted(made - {int(label) for label in task["labels"] if str(label).isdigit()})
+        missing = sorted(made - {int(label) for label in task["labels"] if str(label).isdecimal()})
         if build and missing:
             yield (
                 f"{key}.labels: `build` makes rows of label {missing[0]}, which has no class"

@@ -339,7 +339,7 @@ BASES = {"kind": "per_base", "classes": 3, "path": "{split}.csv"}
             "a binary task has one",
         ),
         (LABELS | {"labels": {"x": 2}}, "labels", "'x' is given the class 2, but 2 classes"),
-        (LABELS | {"path": "{split}.fna"}, "label_pattern", "finds one whole number"),
+        (LABELS | {"path": "{split}.fna"}, "label_pattern", "finds one label"),
         (
             REGRESSION | {"format": "fasta"},
             "label_pattern",

@@ -1,20 +1,20 @@
 """Readers of labelled sequences: FASTA, CSV, TSV and Parquet files."""
 
 import csv
-import gzip
 import re
-import zlib
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dnalm.errors import InputError
-from dnalm.genome.annotation import open_text
+from dnalm.genome.annotation import open_text, readable
 
 FORMATS = {
     ".fa": "fasta",
@@ -43,12 +43,13 @@ class Columns(Protocol):
 class LabelledRow:
     """One row as read: nothing cleaned, the label as text.
 
-    Where there are several label columns or the column holds lists, `label` is their values.
+    Where there are several label columns or the column holds lists, `label` is their values; None
+    or NaN is missing.
     `provenance` is the same on every machine: it names the file without its folder.
     """
 
     sequence: str
-    label: str | Sequence[Any]
+    label: str | Sequence[Any] | None
     split: str
     provenance: str
     folder: str = ""
@@ -81,20 +82,17 @@ def read_labelled(path: str | Path, split: str, columns: Columns) -> Iterator[La
         )
     reader = {"fasta": _read_fasta, "parquet": _read_parquet}.get(kind, _read_text)
     try:
-        _refuse_page(path, kind)
-        for number, (sequence, label) in enumerate(reader(path, kind, columns), start=1):
-            yield LabelledRow(
-                sequence=sequence,
-                label=label,
-                split=split,
-                provenance=f"{Path(path).name}, row {number}",
-                folder=str(Path(path).parent),
-            )
-    except (OSError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): fetch the file again."
-        ) from error
-    except pa.ArrowInvalid as error:
+        with readable(path):
+            _refuse_page(path, kind)
+            for number, (sequence, label) in enumerate(reader(path, kind, columns), start=1):
+                yield LabelledRow(
+                    sequence=sequence,
+                    label=label,
+                    split=split,
+                    provenance=f"{Path(path).name}, row {number}",
+                    folder=str(Path(path).parent),
+                )
+    except pa.ArrowException as error:
         raise InputError(
             f"{path} is not a {kind} file ({' '.join(str(error).split())}): "
             "fetch it again or set `format` of the task."
@@ -119,6 +117,11 @@ def _refuse_page(path: str | Path, kind: str) -> None:
         head = file.read(SNIFFED_CHARACTERS)
     if not head.strip():
         raise InputError(f"{path} is empty: fetch it again or give another file.")
+    if "\0" in head and kind != "parquet":
+        raise InputError(
+            f"{path} holds zero bytes, as binary files do and UTF-16 without a byte order mark: "
+            "save it as UTF-8 or set `format` of the task."
+        )
     if head.lstrip().startswith("<"):
         raise InputError(
             f"{path} is a web page, not a {kind} file: open the address in a browser to see why, "
@@ -128,12 +131,18 @@ def _refuse_page(path: str | Path, kind: str) -> None:
 
 def _read_parquet(
     path: str | Path, kind: str, columns: Columns
-) -> Iterator[tuple[str, str | Sequence[Any]]]:
+) -> Iterator[tuple[str, str | Sequence[Any] | None]]:
     # Names as they are stored, which are texts: pandas would make numbers of those it wrote, and
-    # an index of a column.
-    table = pq.read_table(path).to_pandas(ignore_metadata=True)
-    _find_columns(path, list(table.columns), columns)
-    sequences = table[columns.sequence_column].fillna("").astype(str)
+    # an index of a column. Nor are its notes read, which may be damaged.
+    with pq.ParquetFile(path) as file:
+        _find_columns(path, file.schema_arrow.names, columns)
+        labels = columns.label_column
+        wanted = [columns.sequence_column, *([labels] if isinstance(labels, str) else labels)]
+        stored = file.read(columns=wanted, use_pandas_metadata=False)
+    # A missing whole number stays one: as a float it would make 1.0 of every 1.
+    bare = stored.replace_schema_metadata(None)
+    table = bare.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    sequences = ["" if pd.isna(text) else str(text) for text in table[columns.sequence_column]]
     if isinstance(columns.label_column, str):
         labels = map(_parquet_cell, table[columns.label_column])
     else:
@@ -141,13 +150,16 @@ def _read_parquet(
     yield from zip(sequences, labels, strict=True)
 
 
-def _parquet_cell(value: Any) -> str | list[Any]:
-    return value.tolist() if isinstance(value, np.ndarray) else str(value)
+def _parquet_cell(value: Any) -> str | list[Any] | None:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return None if pd.isna(value) else str(value)
 
 
 def _read_text(
     path: str | Path, kind: str, columns: Columns
 ) -> Iterator[tuple[str, str | Sequence[str]]]:
+    csv.field_size_limit(sys.maxsize)  # a cell may hold a long sequence, or many targets
     # Text, not numbers: the label "1.5" has to be named as it stands in the file.
     with open_text(path) as file:
         lines = csv.reader(file, delimiter=SEPARATORS[kind], strict=True)
