@@ -388,3 +388,32 @@ def test_real_splice_windows_have_gt_and_ag_at_their_middle(human):
     assert np.mean([pair == "AG" for pair in acceptors]) > 0.95
     plus = sum(row.provenance.endswith("(+)") for row in rows if row.label != "0")
     assert 0 < plus < len(donors) + len(acceptors)
+
+
+def test_sites_of_gaps_too_short_for_an_intron_are_counted_and_avoided_but_no_positives(
+    genome, tmp_path, caplog
+):
+    _, files = genome
+    # On each contig a real intron, and a gap of two bases; the second contig tests.
+    rows = [
+        (contig, start, end, f"{contig}{number}")
+        for contig in "ab"
+        for number, exons in enumerate([((100, 150), (200, 250)), ((300, 350), (353, 400))])
+        for start, end in exons
+    ]
+    path = tmp_path / "x.gtf"
+    path.write_text(
+        "".join(
+            f'{contig}\tx\texon\t{start}\t{end}\t.\t+\t.\ttranscript_id "{name}";\n'
+            for contig, start, end, name in rows
+        )
+    )
+    build = SITES | {"test_contigs": ["b"], "balance": "found", "min_intron": 3}
+    found, facts = cut(build, "mine.x", files | {"annotation": str(path)})
+    assert (facts["elements"], facts["records_without_label"], facts["kept"]) == (4, 4, 4)
+    for row in found:
+        _, start, end, _ = PLACE.fullmatch(row.provenance).groups()
+        assert row.label in "12" or not (int(start) < 353 and int(end) > 350)
+    assert "4 splice sites of gaps between exons of fewer than 3 bases" in caplog.text
+    _, all_gaps = cut(build | {"min_intron": 1}, "mine.x", files | {"annotation": str(path)})
+    assert all_gaps["elements"] == 8
