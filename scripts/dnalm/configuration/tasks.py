@@ -29,6 +29,7 @@ def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
             yield from find_build_errors(f"{key}.build", config, entry["build"])
         else:
             yield from _label_pattern(f"{key}.label_pattern", task["label_pattern"])
+            yield from _label_keys(f"{key}.labels", task["labels"])
             yield from _sources(key, task, name)
         if "hub" not in entry:
             for unused in (unused for unused in ("files", "revision") if unused in entry):
@@ -41,6 +42,15 @@ def _label_pattern(key: str, pattern: str) -> Iterator[str]:
     if not wrong and not re.compile(pattern).groups:
         yield f"{key}: '{pattern}' has no group; put the label in parentheses."
     yield from wrong
+
+
+def _label_keys(key: str, labels: Mapping[Any, int] | None) -> Iterator[str]:
+    """Yield a sentence where NaN is a label, or two keys are one text: 1 and "1"."""
+    texts = [str(label) for label in labels or ()]
+    if "nan" in texts:
+        yield f"{key}: nan is what a missing label is, no class; remove it."
+    for text in sorted({text for text in texts if texts.count(text) > 1}):
+        yield f"{key}: '{text}' stands there as a text and as a number; remove one of them."
 
 
 def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Iterator[str]:

@@ -317,6 +317,39 @@ def test_a_name_that_points_at_nothing_is_named_with_the_nearest_known(change, p
 
 
 REGRESSION = {"kind": "regression", "classes": 2, "path": "{split}.csv"}
+
+
+@pytest.mark.parametrize("name", ["no", "yes", "On", "~", "2024-01-31", "false", "null"])
+@pytest.mark.parametrize(
+    ("entry", "key"),
+    [
+        ("tasks: {mine.x: {path: '{split}.csv', labels: {%s: 0, b: 1}}}", "tasks.mine.x.labels"),
+        ("task: {labels: {%s: 0, b: 1}}", "task.labels"),
+        ("genomes: {g: {path: g.fa, contigs: {%s: chr1}}}", "genomes.g.contigs"),
+        ("genomes: {g: {path: g.fa, contigs: [a, %s]}}", "genomes.g.contigs"),
+        ("genomes: {g: {path: g.fa, contigs: {a: %s}}}", "genomes.g.contigs"),
+    ],
+)
+def test_a_name_that_yaml_reads_as_no_text_is_asked_for_in_quotes(entry, key, name):
+    (error,) = schema.find_schema_errors(overlay(yaml.safe_load(entry % name)), SCHEMA)
+    assert error.startswith(f"{key}: ")
+    assert "quotes" in error
+    good = overlay(yaml.safe_load(entry % f"'{name}'"))
+    assert schema.find_schema_errors(good, SCHEMA) == []
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "tasks: {mine.x: {path: '{split}.csv', labels: {-1: 0, 1: 1}}}",
+        "tasks: {mine.x: {path: '{split}.csv', labels: {-0.5: 0, 1.5: 1}}}",
+        "genomes: {g: {path: g.fa, contigs: {1: chr1, 2: chr2}}}",
+    ],
+)
+def test_numbers_are_names_of_labels_and_records(entry):
+    assert schema.find_schema_errors(overlay(yaml.safe_load(entry)), SCHEMA) == []
+
+
 LABELS = {"kind": "multilabel", "classes": 3, "path": "{split}.csv"}
 BASES = {"kind": "per_base", "classes": 3, "path": "{split}.csv"}
 
@@ -339,6 +372,8 @@ BASES = {"kind": "per_base", "classes": 3, "path": "{split}.csv"}
             "a binary task has one",
         ),
         (LABELS | {"labels": {"x": 2}}, "labels", "'x' is given the class 2, but 2 classes"),
+        (LABELS | {"labels": {float("nan"): 0, "b": 1}}, "labels", "nan is what a missing label"),
+        (LABELS | {"labels": {1: 0, "1": 1}}, "labels", "'1' stands there as a text and as a"),
         (LABELS | {"path": "{split}.fna"}, "label_pattern", "finds one label"),
         (
             REGRESSION | {"format": "fasta"},

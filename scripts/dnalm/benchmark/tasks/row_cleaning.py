@@ -2,7 +2,6 @@
 
 import logging
 import math
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,15 +9,12 @@ from typing import Any, Protocol
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.benchmark.tasks.row_files import LabelledRow
 from dnalm.errors import InputError
-from dnalm.genome.letters import IUPAC
+from dnalm.genome.letters import IUPAC, clean_sequence
 
 DROP, MASK = "drop", "mask"
-# What R, pandas, SQL and spreadsheets write where a value is missing.
-MISSING_TEXTS = {"", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none"}
-# Of these letters alone: others change their number in upper case, ß to SS.
-TO_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
-TO_N = str.maketrans(IUPAC, "N" * len(IUPAC))
-WITHOUT_BASES = str.maketrans("", "", "ACGTN")
+# What R, pandas, SQL and spreadsheets write where a value is missing; others may be names, too.
+MISSING_TEXTS = {"", "#n/a", "<na>", "nan", "nat", "null"}
+MISSING_UNLESS_MAPPED = {"na", "n/a", "none"}
 MAX_SHOWN = 40  # characters of a label in a message
 
 log = logging.getLogger(__name__)
@@ -86,7 +82,7 @@ def clean_rows(rows: Iterable[LabelledRow], rules: Rules, name: str) -> Cleaned:
 def is_missing(label: Any, rules: Rules) -> bool:
     """Return whether a label, or one of several, is missing: null, NaN, or a text that says so.
 
-    A text that `labels` maps to a class is a label, whatever it says.
+    The texts NA and none are labels where `labels` maps them to a class.
     """
     known = {str(key) for key in rules.labels or ()}
     return any(_says_missing(part, known) for part in _parts(label, rules))
@@ -106,31 +102,30 @@ def _says_missing(value: Any, known: set[str]) -> bool:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return True
     text = str(value).strip()
-    return text not in known and text.lower() in MISSING_TEXTS
+    if text.lower() in MISSING_TEXTS:
+        return True
+    return text.lower() in MISSING_UNLESS_MAPPED and text not in known
 
 
 def _clean(row: LabelledRow, rules: Rules) -> tuple[str, dict[str, int]]:
     """Return the cleaned sequence, "" where it is left out, and how many letters were replaced."""
-    raw = row.sequence.strip().translate(TO_UPPER)
-    if not raw:
+    cleaned = clean_sequence(row.sequence)
+    if not cleaned.text:
         raise InputError(f"{row.place} has an empty sequence: remove the row or fill it in.")
-    if rules.min_bases and len(raw) < rules.min_bases:
+    if rules.min_bases and len(cleaned.text) < rules.min_bases:
         raise InputError(
-            f"{row.place} has a sequence of {len(raw)} bases, shorter than the {rules.min_bases} "
-            "of one token: remove the row or lower `min_bases` of the task."
+            f"{row.place} has a sequence of {len(cleaned.text)} bases, shorter than the "
+            f"{rules.min_bases} of one token: remove the row or lower `min_bases` of the task."
         )
-    changed = {"uracil_read_as_t": raw.count("U"), "iupac_replaced": sum(map(raw.count, IUPAC))}
-    sequence = raw.replace("U", "T").translate(TO_N)
-    strange = sequence.translate(WITHOUT_BASES)
-    if not strange:
-        return sequence, changed
+    changed = {"uracil_read_as_t": cleaned.uracil, "iupac_replaced": cleaned.iupac}
+    if not cleaned.foreign:
+        return cleaned.text, changed
     if rules.other_letters == DROP:
         return "", {"rows_with_other_letters": 1}
     if rules.other_letters == MASK:
-        masked = sequence.translate(str.maketrans(dict.fromkeys(strange, "N")))
-        return masked, {**changed, "letters_masked": len(strange)}
+        return cleaned.masked, {**changed, "letters_masked": len(cleaned.foreign)}
     raise InputError(
-        f"{row.place} holds {strange[0]!r} in its sequence: "
+        f"{row.place} holds {cleaned.foreign[0]!r} in its sequence: "
         f"write DNA with the letters A, C, G, T, N or an IUPAC code ({IUPAC}), or set "
         "`other_letters` of the task to drop (such rows) or mask (such letters as N)."
     )

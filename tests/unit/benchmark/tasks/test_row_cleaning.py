@@ -71,8 +71,8 @@ def test_one_missing_label_of_several_makes_a_row_incomplete(kind, label):
     assert [row.label for row in cleaned.rows] == [whole]
 
 
-def test_a_text_that_the_config_maps_to_a_class_is_no_missing_label():
-    labels = {"none": 0, "NA": 1, "strong": 2}
+def test_none_and_na_are_labels_where_the_config_maps_them_and_nan_never_is():
+    labels = {"none": 0, "NA": 1, "strong": 2, "nan": 3}
     cleaned = clean(with_labels("none", "NA", "strong"), labels=labels)
     assert len(cleaned.rows) == 3
     with pytest.raises(InputError, match="row 1 has no label"):
