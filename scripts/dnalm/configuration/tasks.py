@@ -82,22 +82,41 @@ def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Ite
 
 def _sources(key: str, task: Mapping[str, Any], name: str) -> Iterator[str]:
     raw = task["path"] if "path" in task else task["url"]
-    parts = [raw] if isinstance(raw, str) else raw.values()
-    texts = [text for part in parts for text in ([part] if isinstance(part, str) else part)]
-    wrong = [sentence for text in texts for sentence in _placeholders(key, text)]
+    by_class = isinstance(raw, Mapping) and any(isinstance(of, Mapping) for of in raw.values())
+    wrong = [sentence for text in _texts(raw) for sentence in _placeholders(key, text)]
     if task["test_share"] is not None:
-        if not isinstance(raw, str) or "{split}" in raw:
+        if "{split}" in "".join(_texts(raw)) or (isinstance(raw, Mapping) and "test" in raw):
             wrong.append(
-                f"{key}.test_share: it is for one file of all rows; name one, or remove it."
+                f"{key}.test_share: it is for one file of all rows, or {{train: ...}} alone; name"
+                " that, or remove it."
             )
         elif "test" in task.get("sha256", {}):
             wrong.append(f"{key}.sha256: with test_share there is no test file; give train alone.")
+    elif isinstance(raw, Mapping) and "test" not in raw:
+        wrong.append(f"{key}: there are no test files; name them, or set test_share.")
+    if by_class and not (task["kind"] is None or find_kind(task["kind"]).one_class):
+        wrong.append(
+            f"{key}: a file for each class is for kinds of one class, not {task['kind']}; give a"
+            " text or a list of files, whose rows have their labels."
+        )
     yield from wrong
     if wrong or "." not in name:  # without a dot there is nothing to fill in for {name}
         return
-    same = set(list_sources(task, name, "train")) & set(list_sources(task, name, "test"))
-    if same:
+    train, test = (list_sources(task, name, split) for split in ("train", "test"))
+    if same := set(train) & set(test):
         yield f"{key}: {min(same)} is both train and test; give each split files of its own."
+    for split, sources in (("train", train), ("test", test)):
+        twice = {source for source in sources if by_class and sources.count(source) > 1}
+        if twice:
+            yield f"{key}: {min(twice)} is named twice among the {split} files; name it once."
+
+
+def _texts(sources: Any) -> list[str]:
+    """Return all texts of sources, however they are nested."""
+    if isinstance(sources, str):
+        return [sources]
+    nested = sources.values() if isinstance(sources, Mapping) else sources
+    return [text for part in nested for text in _texts(part)]
 
 
 def _placeholders(key: str, text: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import csv
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,8 +66,12 @@ def refuse_folder(path: str | Path) -> None:
         raise InputError(f"{path} is a folder: give the path of a file in it.")
 
 
-def read_labelled(path: str | Path, split: str, columns: Columns) -> Iterator[LabelledRow]:
+def read_labelled(
+    path: str | Path, split: str, columns: Columns, label: str | None = None
+) -> Iterator[LabelledRow]:
     """Yield the rows of one file, plain or gzip; rows are counted from 1 without the header.
+
+    With `label` it is that of all rows, and none is looked for in the file.
 
     Raises InputError for a folder, an empty file, a web page, an unknown format, a missing column,
     a line with too many or too few cells, a FASTA header without a label and a file that cannot be
@@ -84,10 +88,11 @@ def read_labelled(path: str | Path, split: str, columns: Columns) -> Iterator[La
     try:
         with readable(path):
             _refuse_page(path, kind)
-            for number, (sequence, label) in enumerate(reader(path, kind, columns), start=1):
+            rows = reader(path, kind, columns, label is None)
+            for number, (sequence, own) in enumerate(rows, start=1):
                 yield LabelledRow(
                     sequence=sequence,
-                    label=label,
+                    label=own if label is None else label,
                     split=split,
                     provenance=f"{Path(path).name}, row {number}",
                     folder=str(Path(path).parent),
@@ -130,22 +135,23 @@ def _refuse_page(path: str | Path, kind: str) -> None:
 
 
 def _read_parquet(
-    path: str | Path, kind: str, columns: Columns
+    path: str | Path, kind: str, columns: Columns, labelled: bool
 ) -> Iterator[tuple[str, str | Sequence[Any] | None]]:
     # Names as they are stored, which are texts: pandas would make numbers of those it wrote, and
     # an index of a column. Nor are its notes read, which may be damaged.
     with pq.ParquetFile(path) as file:
-        _find_columns(path, file.schema_arrow.names, columns)
-        labels = columns.label_column
-        wanted = [columns.sequence_column, *([labels] if isinstance(labels, str) else labels)]
+        names = file.schema_arrow.names
+        sequence, places = _find_columns(path, names, columns, labelled)
+        wanted = [names[place] for place in (sequence, *places)]
         stored = file.read(columns=wanted, use_pandas_metadata=False)
     # A missing whole number stays one: as a float it would make 1.0 of every 1.
     bare = stored.replace_schema_metadata(None)
     table = bare.to_pandas(ignore_metadata=True, integer_object_nulls=True)
     sequences = ["" if pd.isna(text) else str(text) for text in table[columns.sequence_column]]
-    if isinstance(columns.label_column, str):
+    labels: Iterable[Any] = [None] * len(table)
+    if labelled and isinstance(columns.label_column, str):
         labels = map(_parquet_cell, table[columns.label_column])
-    else:
+    elif labelled:
         labels = zip(*(table[column] for column in columns.label_column), strict=True)
     yield from zip(sequences, labels, strict=True)
 
@@ -157,15 +163,15 @@ def _parquet_cell(value: Any) -> str | list[Any] | None:
 
 
 def _read_text(
-    path: str | Path, kind: str, columns: Columns
-) -> Iterator[tuple[str, str | Sequence[str]]]:
+    path: str | Path, kind: str, columns: Columns, labelled: bool
+) -> Iterator[tuple[str, str | Sequence[str] | None]]:
     csv.field_size_limit(sys.maxsize)  # a cell may hold a long sequence, or many targets
     # Text, not numbers: the label "1.5" has to be named as it stands in the file.
     with open_text(path) as file:
         lines = csv.reader(file, delimiter=SEPARATORS[kind], strict=True)
         try:
             header = next(filter(None, lines), [""])
-            sequence, labels = _find_columns(path, header, columns, SEPARATORS[kind])
+            sequence, labels = _find_columns(path, header, columns, labelled, SEPARATORS[kind])
             single = isinstance(columns.label_column, str)
             for cells in filter(None, lines):
                 if len(cells) != len(header):
@@ -174,7 +180,7 @@ def _read_text(
                         f"{len(header)}: correct the line."
                     )
                 found = [cells[label] for label in labels]
-                yield cells[sequence], found[0] if single else found
+                yield cells[sequence], found[0] if single and found else found or None
         except csv.Error as error:
             raise InputError(
                 f"{path}, line {lines.line_num}: the line cannot be read ({error}): correct it."
@@ -182,9 +188,9 @@ def _read_text(
 
 
 def _find_columns(
-    path: str | Path, header: list[str], columns: Columns, separator: str = ""
+    path: str | Path, header: list[str], columns: Columns, labelled: bool, separator: str = ""
 ) -> tuple[int, list[int]]:
-    """Return the numbers of the sequence and the label columns."""
+    """Return the numbers of the sequence and the label columns, none of a file without labels."""
     other = next((mark for mark in OTHER_SEPARATORS if mark in "".join(header[:1])), None)
     if separator and len(header) == 1 and other:
         kinds = [kind for kind, mark in SEPARATORS.items() if mark == other]
@@ -193,7 +199,7 @@ def _find_columns(
             f"{path}: its columns are separated by {other!r}, not by {separator!r}: {remedy}."
         )
     labels = columns.label_column
-    labels = [labels] if isinstance(labels, str) else list(labels)
+    labels = [] if not labelled else [labels] if isinstance(labels, str) else list(labels)
     for column, key in (
         (columns.sequence_column, "sequence_column"),
         *((label, "label_column") for label in labels),
@@ -206,13 +212,15 @@ def _find_columns(
     return header.index(columns.sequence_column), [header.index(label) for label in labels]
 
 
-def _read_fasta(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple[str, str]]:
-    if columns.label_pattern is None:
+def _read_fasta(
+    path: str | Path, kind: str, columns: Columns, labelled: bool
+) -> Iterator[tuple[str, str]]:
+    if columns.label_pattern is None and labelled:
         raise InputError(
             f"{path} is FASTA, so its labels stand in the headers: set `label_pattern` of the "
             "task to a regular expression whose first group is the label."
         )
-    pattern = re.compile(columns.label_pattern)
+    pattern = re.compile(columns.label_pattern if labelled and columns.label_pattern else "()")
     label: str | None = None
     parts: list[str] = []
     with open_text(path) as file:

@@ -88,6 +88,7 @@ def make_task(
     `sources` names the files: `train` and `test` for labelled rows, or `bases`, `contigs` and
     `genome` (its manifest) with `intervals` (BED) or `annotation` (GTF), `motifs` and `types` for
     a task with `build:`, which is cut from a genome.
+    `file_labels` of the task are the labels of its files, by split, where each has one of its own.
     The table has the columns id, sequence (upper case, ACGTN), label (0 .. classes - 1, or several
     numbers, see `read_label`), split (train or test), provenance (file name and row, or
     contig:start-end(strand), 0-based half-open) and folds (splits in which a training row is
@@ -108,11 +109,14 @@ def make_task(
     else:
         check_sums(files, task.get("sha256") or {}, name, "sha256")
         warn_of_parts(files, name)
+        given = task.get("file_labels") or {}
         rows = [
             row
             for split in SPLITS
-            for path in files[split]
-            for row in read_labelled(path, split, config)
+            for path, label in zip(
+                files[split], given.get(split) or [None] * len(files[split]), strict=True
+            )
+            for row in read_labelled(path, split, config, label)
         ]
     log.info("%s: %d rows are read", name, len(rows))
     cleaned = clean_rows(rows, config, name)
