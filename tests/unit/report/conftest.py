@@ -250,7 +250,7 @@ class Run:
         write_parquet(rows, path, {"task": task})
         related = ("identical", "near", "overlap")
         others = dict.fromkeys(related, 0)
-        strengths = {"gc": 0.25, "length": 0.125}
+        strengths = {"gc": 0.25, "length": 0.125, "strand": 0.5}
         summary = {
             "task": task,
             "rows": self.tasks[task]["rows"],

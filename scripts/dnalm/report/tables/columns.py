@@ -95,6 +95,7 @@ MEANINGS = {
     "other_labels": ("rows", "rows with an identical or near twin of another label"),
     "gc_strength": ("0 to 1", "how far GC content decides the label: 2 AUC − 1, or Spearman's ρ"),
     "length_strength": ("0 to 1", "how far length decides the label, likewise"),
+    "strand_strength": ("0 to 1", "how far the strand of a row cut from a genome decides it"),
     "repeats_not_followed": ("stretches", "repeats that were followed to a sample of their places"),
     "too_short": ("rows", "rows too short for a search of near duplicates"),
     "contigs_from": (
