@@ -89,8 +89,9 @@ def readable(path: str | Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}{_name_undecodable(path, error)}") from error
     except (OSError, EOFError, zlib.error, igzip.isal_zlib.error) as error:
+        said = " ".join(str(error).split())
         raise InputError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): fetch the file again."
+            f"{path} cannot be read ({type(error).__name__}: {said}): fetch the file again."
         ) from error
 
 
