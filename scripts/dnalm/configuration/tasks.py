@@ -13,7 +13,7 @@ from dnalm.configuration.resolve import list_sources, resolve_task
 PLACEHOLDERS = {"name", "split"}
 # What says how to read files of rows, which a task that is cut from a genome has not.
 OF_FILES = ("sha256", "format", "sequence_column", "label_column", "label_separator")
-OF_FILES += ("label_pattern", "missing_labels", "other_letters", "min_bases", "test_share")
+OF_FILES += ("label_pattern", "missing_labels", "other_letters", "test_share")
 
 
 def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:

@@ -209,6 +209,11 @@ def _find_columns(
                 f"{path} has no column {column!r}, its columns are "
                 f"{', '.join(map(repr, header))[:200]}: set `{key}` of the task."
             )
+        if header.count(column) > 1:
+            raise InputError(
+                f"{path} has {header.count(column)} columns {column!r}, and one is to be read: "
+                "rename the others."
+            )
     return header.index(columns.sequence_column), [header.index(label) for label in labels]
 
 

@@ -177,3 +177,30 @@ def test_a_table_without_rows_is_named_also_where_test_rows_are_drawn(tmp_path, 
     task = {**SHIPPED, "kind": kind, "classes": 2, "test_share": 0.5}
     with pytest.raises(InputError, match=r"mine\.x has no train rows \(.*x\.csv\)"):
         make_task({"train": str(path), "test": []}, task, "mine.x", FOLDS)
+
+
+def test_a_column_that_is_there_twice_is_named_and_not_chosen(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(f"sequence,label,label\n{SEQUENCE},1,0\n")
+    with pytest.raises(InputError, match=r"x\.csv has 2 columns 'label', and one is to be read"):
+        read(path)
+    table = pa.Table.from_arrays(
+        [pa.array([SEQUENCE])] * 2 + [pa.array([1])], ["sequence"] * 2 + ["label"]
+    )
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"x\.parquet has 2 columns 'sequence'"):
+        read(tmp_path / "x.parquet")
+
+
+def test_an_encoded_column_of_parquet_is_read_as_a_plain_one(tmp_path):
+    plain = pa.table({"sequence": [SEQUENCE] * 3, "label": ["a", None, "b"]})
+    encoded = pa.table({name: plain[name].dictionary_encode() for name in plain.column_names})
+    for number, table in enumerate((plain, encoded)):
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    rows = [read(tmp_path / f"{number}.parquet") for number in range(2)]
+    assert [(row.sequence, row.label) for row in rows[0]] == [
+        (SEQUENCE, x) for x in ("a", None, "b")
+    ]
+    assert [(row.sequence, row.label) for row in rows[1]] == [
+        (SEQUENCE, x) for x in ("a", None, "b")
+    ]
