@@ -105,7 +105,8 @@ BENCHMARK = (
         "task kind classes train_rows test_rows train_classes test_classes shortest",
         "median_length longest duplicates_within_train duplicates_within_test duplicates_across",
         "train_rows_located test_rows_located test_rows_overlapping train_rows_overlapping_fold",
-        "iupac_replaced pooling published_as published_train_rows published_test_rows",
+        "iupac_replaced letters_masked uracil_read_as_t rows_without_label rows_with_other_letters",
+        "pooling published_as published_train_rows published_test_rows",
         "shuffled_labels simulated sources sources_sha256 sha256",
     ),
 )
