@@ -1,6 +1,6 @@
 """What the trainer is given, and what a scheduler is asked for it."""
 
-from dnalm.configuration.cluster import size_cluster
+from dnalm.configuration.cluster import resolve_operation, size_cluster
 
 
 def get_initial_weights(wildcards):
@@ -16,12 +16,7 @@ def get_run(wildcards):
 
 
 def get_operation(wildcards):
-    """Return how a model is trained; on what, the scheduler and the trainer see for themselves."""
-    model = config["models"][wildcards.model]
-    operation = resolve.merge(config["operation"], model.get("operation", {}))
-    of_cluster = ("nodes", "gpus_per_node", "gpu_memory_gb")
-    operation = {key: value for key, value in operation.items() if key not in of_cluster}
-    return {**operation, "scratch": config["scratch"]}
+    return {**resolve_operation(config, wildcards.model), "scratch": config["scratch"]}
 
 
 def get_nodes(wildcards):

@@ -25,7 +25,6 @@ OTHER_MEANINGS = {
     ("benchmark/probing/baselines.py", "token_ids"),
     ("report/figures/scores.py", "kmers"),
     ("report/tables/assembly.py", "kmers"),
-    ("report/tables/corpora.py", "kmers"),
 }
 
 

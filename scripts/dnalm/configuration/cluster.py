@@ -13,6 +13,7 @@ FULL_NODE = 8  # GPUs; that of the paper
 # Of the memory of all GPUs; the rest is for activations, logits and the blocks that are gathered.
 MAX_STATE_SHARE = 0.5
 GB = 1e9
+CLUSTER_KEYS = ("nodes", "gpus_per_node", "gpu_memory_gb")  # of `operation`, for a scheduler
 # Of main memory: what a process takes before any weight (libraries, genomes that the kernel maps),
 # and the weights in float32 while it starts and while the first one gathers a checkpoint.
 NODE_MB, PROCESS_MB, BYTES_WHILE_GATHERED = 32_000, 16_000, 4 + 12
@@ -61,6 +62,15 @@ def size_cluster(config: Mapping[str, Any], model: str) -> ClusterSize:
         processes=processes,
         memory_mb=int(round(memory, -3)),
     )
+
+
+def resolve_operation(config: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Return how a model is trained, `operation.json` but for `scratch`.
+
+    On what, the scheduler and the trainer see for themselves.
+    """
+    operation = merge(config["operation"], config["models"][model].get("operation", {}))
+    return {key: value for key, value in operation.items() if key not in CLUSTER_KEYS}
 
 
 def count_parameters(preset: Mapping[str, Any], k: int) -> int:

@@ -54,8 +54,7 @@ def test_a_number_that_is_given_leaves_the_other_to_the_size():
 
 
 def test_a_training_on_processors_has_the_processes_of_its_operation_on_each_node():
-    config = merge(
-        SHIPPED, {"operation": {"nodes": 2, "gpus_per_node": 0, "processes": 4, "threads": 2}}
-    )
-    size = size_cluster(config, "v2-50m-multi-species")
+    operation = {"nodes": 2, "gpus_per_node": 0, "processes": 4, "threads": 2}
+    entry = {"preset": "v2-50m", "corpus": "human-reference", "operation": operation}
+    size = size_cluster(merge(SHIPPED, {"models": {"mine": entry}}), "mine")
     assert (size.gpus, size.processes) == (0, 4)

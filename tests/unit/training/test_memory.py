@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from dnalm.configuration.cluster import resolve_operation
 from dnalm.configuration.resolve import resolve_corpus, resolve_run
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder, count_parameters
@@ -143,10 +144,8 @@ def test_all_models_of_the_paper_are_tabulated_without_a_genome(tmp_path):
     paths = {}
     for name in MODELS:
         paths[name] = tmp_path / f"{name}.run.json", tmp_path / f"{name}.operation.json"
-        model = CONFIG["models"][name]
         write_settings(paths[name][0], resolve_run(CONFIG, name))
-        operation = CONFIG["operation"] | model.get("operation", {})
-        write_settings(paths[name][1], operation | {"scratch": None})
+        write_settings(paths[name][1], resolve_operation(CONFIG, name) | {"scratch": None})
     operations = {name: operation for name, (_, operation) in paths.items()}
     corpora = {name: resolve_corpus(CONFIG, name, []) for name in CONFIG["corpora"]}
     runs = [paths[name][0] for name in reversed(MODELS)]  # each says itself whose it is

@@ -127,7 +127,8 @@ def test_a_score_that_is_not_defined_is_null_in_the_summary(tmp_path):
     result = make_result()
     result.grid.append(result.grid[0] | {"penalty": 1.0, "validation_mcc_mean": float("nan")})
     paths = {key: tmp_path / name for key, name in PATHS.items()}
-    write_result(result, {"kind": "binary"}, **paths)
+    names = {"method": "probe", "model": "small", "task": "mine.x", "kind": "binary"}
+    write_result(result, names, **paths)
     grid = json.loads(paths["summary"].read_text(), parse_constant=pytest.fail)["grid"]
     assert [row["validation_mcc_mean"] for row in grid] == [0.5, None]
 

@@ -146,8 +146,8 @@ def _validate_all(
     if fits:
         log.info("%d of %d feature sets were finished before", len(fits), len(features))
     left = [name for name in features if name not in fits]
-    what, fits = f"fit {len(left)} feature sets", len(left) * len(splits) * len(penalties)
-    with Progress(what, "fits", fits) as progress:
+    what, total = f"fit {len(left)} feature sets", len(left) * len(splits) * len(penalties)
+    with Progress(what, "fits", total) as progress:
         for name in left:
             parts = [(split.training, split.validation) for split in splits]
             rows = _rows(features[name], splits, kind)
