@@ -1,7 +1,6 @@
 """Cleaning of labelled rows: missing labels, and letters of sequences that are no code of DNA."""
 
 import logging
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -84,8 +83,12 @@ def is_missing(label: Any, rules: Rules) -> bool:
 
     The texts NA and none are labels where `labels` maps them to a class.
     """
+    parts = _parts(label, rules)
+    if any(part is None for part in parts):
+        return True
+    # Of thousands of labels of bases few differ. NaN is a text here like others.
     known = {str(key) for key in rules.labels or ()}
-    return any(_says_missing(part, known) for part in _parts(label, rules))
+    return any(_says_missing(text, known) for text in {str(part).strip() for part in parts})
 
 
 def _parts(label: Any, rules: Rules) -> Sequence[Any]:
@@ -98,10 +101,7 @@ def _parts(label: Any, rules: Rules) -> Sequence[Any]:
     return [label] if not text.strip() or separator.isspace() else text.split(separator)
 
 
-def _says_missing(value: Any, known: set[str]) -> bool:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return True
-    text = str(value).strip()
+def _says_missing(text: str, known: set[str]) -> bool:
     if text.lower() in MISSING_TEXTS:
         return True
     return text.lower() in MISSING_UNLESS_MAPPED and text not in known
