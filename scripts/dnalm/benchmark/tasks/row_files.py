@@ -27,6 +27,8 @@ FORMATS = {
 }
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 OTHER_SEPARATORS = ";,\t| "
+# A header up to where a pattern finds digits, if these are the end of a longer number: -, 1 or 0.
+CUT_NUMBER = re.compile(r"(?:^|[\s|=:;,_])([-+][0-9.]*|[0-9.]+)$")
 SNIFFED_CHARACTERS = 512  # in which a web page shows
 
 
@@ -241,6 +243,7 @@ def _read_fasta(
                         f"`label_pattern` {columns.label_pattern!r} of the task: correct it."
                     )
                 label, parts = match.group(1), []
+                _refuse_cut_number(f"{path}, line {number}", line[1:], match)
             elif line and label is None:
                 raise InputError(
                     f"{path}, line {number}: sequence or text before the first '>' header: "
@@ -250,3 +253,17 @@ def _read_fasta(
                 parts.append(line)
     if label is not None:
         yield "".join(parts), label
+
+
+def _refuse_cut_number(place: str, header: str, match: re.Match[str]) -> None:
+    """Raise InputError where a label is the end of a number whose sign or digits are left out.
+
+    A pattern that names what stands before its group means it so.
+    """
+    label, start = match.group(1) or "", match.start(1)
+    before = CUT_NUMBER.search(header[:start]) if start == match.start() else None
+    if before and label[:1].isdecimal():
+        raise InputError(
+            f"{place}: `label_pattern` of the task reads {label!r} of the number "
+            f"{before[1] + label!r}: let it take the whole number or say what stands before it."
+        )

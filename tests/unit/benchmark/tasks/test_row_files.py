@@ -3,6 +3,7 @@
 import codecs
 import csv
 import gzip
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -204,3 +205,39 @@ def test_an_encoded_column_of_parquet_is_read_as_a_plain_one(tmp_path):
     assert [(row.sequence, row.label) for row in rows[1]] == [
         (SEQUENCE, x) for x in ("a", None, "b")
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "header", "whole"),
+    [
+        (r"([0-9]+)\s*$", "s0|-1", "-1"),
+        (r"([0-9]+)\s*$", "s0 +1", "+1"),
+        (r"([0-9]+)\s*$", "s0|0.5", "0.5"),
+        (r"([0-9])$", "s0|12", "12"),
+    ],
+)
+def test_a_pattern_that_cuts_a_number_short_is_refused(tmp_path, pattern, header, whole):
+    path = tmp_path / "x.fa"
+    path.write_text(f">{header}\n{SEQUENCE}\n")
+    with pytest.raises(InputError, match=rf"x\.fa, line 1: .* of the number '{re.escape(whole)}'"):
+        read(path, label_pattern=pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "header", "label"),
+    [
+        (r"([0-9]+)\s*$", "s-1|1", "1"),
+        (r"([0-9]+)\s*$", "s0_1", "1"),
+        (r"([0-9]+)\s*$", "s-1", "1"),
+        (r"-(\d)$", "s 3-1", "1"),
+        (r"\.(\d)$", "2.1", "1"),
+        (r"(-?\d)$", "s|-1", "-1"),
+        (r"^(\d)", "1|-5", "1"),
+    ],
+)
+def test_a_pattern_that_takes_whole_numbers_or_says_what_it_leaves_is_followed(
+    tmp_path, pattern, header, label
+):
+    path = tmp_path / "x.fa"
+    path.write_text(f">{header}\n{SEQUENCE}\n")
+    assert [row.label for row in read(path, label_pattern=pattern)] == [label]
