@@ -5,6 +5,7 @@ T tokens with <cls>.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +16,17 @@ import numpy as np
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.bases import GenomeBases
-from dnalm.genome.kmers import Vocabulary, encode, to_sequence
-from dnalm.genome.letters import read_letters
+from dnalm.genome.kmers import Vocabulary, encode, to_codes
+from dnalm.genome.letters import clean_sequence
+from dnalm.suggestions import check_choice
 
 # Tokens of one forward pass; on a CPU no more than fit its cache are taken.
 BATCH_TOKENS = 16_384
 CENTRE_BASES = 24  # of the pooling `centre`, as in the shipped configuration
+
+OtherLetters = Literal["refuse", "mask"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,15 +65,20 @@ def read_genome(folder: str | Path) -> GenomeBases:
 
 
 def tokenize(
-    sequences: Sequence[str], *, k: int = 6, vocabulary: Literal["v1", "v2"] = "v2"
+    sequences: Sequence[str],
+    *,
+    k: int = 6,
+    vocabulary: Literal["v1", "v2"] = "v2",
+    other_letters: OtherLetters = "refuse",
 ) -> list[np.ndarray]:
     """Return the token ids of each sequence, uint16[T], <cls> first, as the published tokenizer's.
 
-    Letters are A, C, G, T, N in either case, other IUPAC codes are read as N. Raises InputError for
-    any other letter and for an empty sequence.
+    Letters are A, C, G, T, N in either case; U is read as T, which a warning counts, other IUPAC
+    codes as N. Raises InputError for any other letter, unless `other_letters` is `mask`, which
+    reads it as N, and for an empty sequence.
     """
     words = Vocabulary(k, vocabulary)
-    return [encode(codes, words) for codes in _read(sequences)]
+    return [encode(to_codes(text), words) for text in _texts(sequences, other_letters)]
 
 
 def load_model(folder: str | Path) -> Model:
@@ -94,13 +105,14 @@ def embed(
     layers: Literal["all"] | int | Sequence[int] = "all",
     pooling: Literal["mean", "cls", "centre"] = "mean",
     centre_bases: int = CENTRE_BASES,
+    other_letters: OtherLetters = "refuse",
 ) -> dict[int, np.ndarray]:
     """Return {layer: pooled hidden states float32 [N, D]} of sequences, by ascending layer.
 
     `layers` are all, so many evenly spaced ones, or a list, counted from 1; 0 is the token table.
     The mean is over tokens of real bases, `centre` over those of the middle `centre_bases` bases.
-    Raises InputError for letters that are not of DNA, an empty or too long sequence, and layers
-    that the model does not have.
+    Letters are read as by `tokenize`. Raises InputError for letters that are not of DNA, a sequence
+    that is shorter than one token or too long, and layers that the model does not have.
     """
     from dnalm.benchmark.embedding.embed import EmbedConfig, choose_layers
     from dnalm.benchmark.embedding.embed import embed as embed_sequences
@@ -116,12 +128,15 @@ def embed(
         shard_rows=len(sequences),
     )
     chosen = choose_layers(layers, model.encoder.config.layers)
-    texts, names = _texts(sequences), _names(sequences)
+    texts = _texts(sequences, other_letters, model.vocabulary.k)
+    names = _names(sequences)
     pooled = embed_sequences(model.encoder, model.vocabulary, texts, names, chosen, config)
     return dict(zip(chosen, pooled, strict=True))
 
 
-def predict_masked(model: Model, sequence: str) -> np.ndarray:
+def predict_masked(
+    model: Model, sequence: str, *, other_letters: OtherLetters = "refuse"
+) -> np.ndarray:
     """Return masked-language-model logits of each token in turn hidden behind <mask>.
 
     float32 [T − 1, V], a row for each token but <cls>: what the model expects there, knowing the
@@ -131,9 +146,8 @@ def predict_masked(model: Model, sequence: str) -> np.ndarray:
 
     from dnalm.model.token_batches import TokenRows, limit_tokens
 
-    rows = TokenRows(
-        _texts([sequence]), _names([sequence]), model.vocabulary, model.encoder.config.max_tokens
-    )
+    texts = _texts([sequence], other_letters, model.vocabulary.k)
+    rows = TokenRows(texts, _names([sequence]), model.vocabulary, model.encoder.config.max_tokens)
     tokens, _ = rows.batch([0])
     places = torch.arange(1, tokens.shape[1])
     size = max(1, limit_tokens(BATCH_TOKENS, tokens.device) // tokens.shape[1])
@@ -175,21 +189,26 @@ def load_classifier(model: Model, folder: str | Path) -> Classifier:
 
 
 def predict(
-    classifier: Classifier, sequences: Sequence[str], *, folds: Iterable[int] | None = None
+    classifier: Classifier,
+    sequences: Sequence[str],
+    *,
+    folds: Iterable[int] | None = None,
+    other_letters: OtherLetters = "refuse",
 ) -> np.ndarray:
     """Return predicted probabilities float64 [N, C], the mean over the fine-tuned folds.
 
     multilabel: one for each label; regression: values in the targets' units; per_base: float32
-    [N, L, C] for L bases of the longest sequence. `folds` chooses some of the classifier's. Raises
-    InputError for letters that are not of DNA, an empty or too long sequence, and a fold that the
-    classifier does not have.
+    [N, L, C] for L bases of the longest sequence. `folds` chooses some of the classifier's; letters
+    are read as by `tokenize`. Raises InputError for letters that are not of DNA, a sequence that is
+    shorter than one token or too long, and a fold that the classifier does not have.
     """
     from dnalm.benchmark.finetuning.classifier import load_classifier as load_fold
     from dnalm.benchmark.finetuning.classifier import predict as predict_rows
     from dnalm.model.token_batches import TokenRows
 
     encoder, vocabulary = classifier.model.encoder, classifier.model.vocabulary
-    rows = TokenRows(_texts(sequences), _names(sequences), vocabulary, encoder.config.max_tokens)
+    texts = _texts(sequences, other_letters, vocabulary.k)
+    rows = TokenRows(texts, _names(sequences), vocabulary, encoder.config.max_tokens)
     everyone, outputs = np.arange(len(rows)), []
     for fold in classifier.folds if folds is None else folds:
         tuned, scale = load_fold(encoder, vocabulary, classifier.adapters, fold)
@@ -209,23 +228,33 @@ def _share_weights(model: Model) -> Model:
     return replace(model, encoder=encoder.eval())
 
 
-def _read(sequences: Sequence[str]) -> list[np.ndarray]:
-    """Return the codes of sequences; InputError names the first that is not DNA."""
+def _texts(sequences: Sequence[str], other_letters: OtherLetters, min_bases: int = 1) -> list[str]:
+    """Return sequences of A, C, G, T and N; InputError names the first that cannot be read."""
     if isinstance(sequences, str | Mapping):
         raise InputError("Give a list of sequences: one alone is written ['ACGT'].")
-    read = []
+    check_choice("other_letters", other_letters, ("refuse", "mask"))
+    texts, uracil = [], 0
     for name, sequence in zip(_names(sequences), sequences, strict=True):
-        codes, _, foreign = read_letters(sequence.encode())
-        if foreign:
-            raise InputError(f"{name} has the letter {foreign!r}, which is not of DNA: correct it.")
-        if not len(codes):
+        if not isinstance(sequence, str):
+            raise InputError(f"{name} is {sequence!r:.40}, no text: give its letters.")
+        cleaned = clean_sequence(sequence)
+        if cleaned.foreign and other_letters == "refuse":
+            raise InputError(
+                f"{name} has the letter {cleaned.foreign[0]!r}, which is not of DNA: correct it, "
+                "or read such letters as N with other_letters='mask'."
+            )
+        if not cleaned.text:
             raise InputError(f"{name} is empty: leave it out.")
-        read.append(codes)
-    return read
-
-
-def _texts(sequences: Sequence[str]) -> list[str]:
-    return [to_sequence(codes) for codes in _read(sequences)]
+        if len(cleaned.text) < min_bases:
+            raise InputError(
+                f"{name} has {len(cleaned.text)} bases, fewer than the {min_bases} of one token: "
+                "leave it out."
+            )
+        texts.append(cleaned.masked)
+        uracil += cleaned.uracil
+    if uracil:
+        log.warning("%d letters U of the sequences are read as T, as of RNA.", uracil)
+    return texts
 
 
 def _names(sequences: Sequence[str]) -> list[str]:

@@ -159,7 +159,12 @@ def test_every_name_of_the_door_is_documented():
     ("rows", "sentence"),
     [
         (["ACGT", "MKV*"], "sequence 2 has the letter '\\*'"),
-        (["ACGU"], "sequence 1 has the letter 'U'"),
+        (["AC-GT"], "sequence 1 has the letter '-'.*or read such letters as N with other_letters"),
+        (["ACGT\nACGT"], r"sequence 1 has the letter '\\n'"),
+        (["ACGTß"], "sequence 1 has the letter 'ß'"),
+        (["ACGT", " \n"], "sequence 2 is empty"),
+        (["ACGT", "A"], "sequence 2 has 1 bases, fewer than the 2 of one token"),
+        (["ACGT", None], "sequence 2 is None, no text"),
         (["ACGT", ""], "sequence 2 is empty"),
         ("ACGT", "Give a list of sequences"),
         (["ACGT" * 100], "which make 201 tokens with <cls>, but the model takes at most 64"),
@@ -168,6 +173,31 @@ def test_every_name_of_the_door_is_documented():
 def test_what_is_no_dna_or_too_long_is_refused(folder, rows, sentence):
     with pytest.raises(InputError, match=sentence):
         embed(load_model(folder), rows)
+
+
+def test_one_set_of_rules_reads_letters_for_every_call(folder, tmp_path, caplog):
+    model = load_model(folder)
+    classifier = load_classifier(
+        model, tuned(tmp_path / "task", sha256_of(folder / "weights.safetensors"))
+    )
+    calls = [
+        lambda rows, **options: embed(model, rows, layers=[2], **options)[2],
+        lambda rows, **options: predict(classifier, rows, **options),
+        lambda rows, **options: np.stack([predict_masked(model, rows[0], **options)]),
+        lambda rows, **options: np.stack(tokenize(rows, k=2, **options)),
+    ]
+    for call in calls:
+        wanted = call(["ACGTACGT"])
+        np.testing.assert_array_equal(call(["ACGUacgu"]), wanted)
+        np.testing.assert_array_equal(call(["  ACGTACGT\n"]), wanted)
+        assert caplog.messages == ["2 letters U of the sequences are read as T, as of RNA."]
+        caplog.clear()
+        masked = call(["AC-TAC*T"], other_letters="mask")
+        np.testing.assert_array_equal(masked, call(["ACNTACNT"]))
+        with pytest.raises(InputError, match="letter '-'"):
+            call(["AC-TACGT"])
+        with pytest.raises(InputError, match=r"other_letters: 'drop' .*mask"):
+            call(["ACGTACGT"], other_letters="drop")
 
 
 def test_a_folder_without_a_model_or_genome_is_named(tmp_path, folder):

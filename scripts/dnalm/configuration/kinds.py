@@ -52,7 +52,7 @@ def find_kind_errors(
         )
     if not kind.one_class and "label_pattern" not in entry and _is_fasta(entry, name, task):
         yield (
-            f"{key}.label_pattern: the default finds one whole number in a FASTA header; give a"
+            f"{key}.label_pattern: the default finds one label in a FASTA header; give a"
             f" pattern whose first group holds all that is the label of a {kind.name} row."
         )
 

@@ -157,7 +157,9 @@ def _hub_files(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> Any:
 def describe_rows(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return what decides a task's table beside its files; its name in reports does not."""
     task = resolve_task(config, name)
-    return {key: value for key, value in task.items() if key not in NOT_OF_ROWS}
+    rows = {key: value for key, value in task.items() if key not in NOT_OF_ROWS}
+    labels = {split: list_file_labels(task, split) for split in ("train", "test")}
+    return rows | ({"file_labels": labels} if any(labels.values()) else {})
 
 
 def list_sources(entry: Mapping[str, Any], task: str, split: str) -> list[str]:
@@ -167,10 +169,28 @@ def list_sources(entry: Mapping[str, Any], task: str, split: str) -> list[str]:
     """
     if entry.get("test_share") is not None and split == "test":
         return []
-    sources = entry["path"] if "path" in entry else entry["url"]
-    sources = sources[split] if isinstance(sources, Mapping) else sources
-    sources = [sources] if isinstance(sources, str) else sources
+    sources = [source for _, source in _label_sources(entry, split)]
     return [source.format(name=task.split(".", 1)[1], split=split) for source in sources]
+
+
+def list_file_labels(entry: Mapping[str, Any], split: str) -> list[str] | None:
+    """Return the label of each of a split's sources; None where the rows have their own."""
+    if "build" in entry or (entry.get("test_share") is not None and split == "test"):
+        return None
+    labels = [label for label, _ in _label_sources(entry, split)]
+    return None if None in labels else [str(label) for label in labels]
+
+
+def _label_sources(entry: Mapping[str, Any], split: str) -> list[tuple[Any, str]]:
+    """Return (label, source) of a split's files; the label is None where rows have their own."""
+    sources = entry["path"] if "path" in entry else entry["url"]
+    sources = sources.get(split, []) if isinstance(sources, Mapping) else sources
+    by_label = sources if isinstance(sources, Mapping) else {None: sources}
+    return [
+        (label, source)
+        for label, given in by_label.items()
+        for source in ([given] if isinstance(given, str) else given)
+    ]
 
 
 def list_downloads(

@@ -124,7 +124,9 @@ def _is_atom(value: Any) -> bool:
 
 
 def _hint(value: Any, wanted: Iterable[str]) -> str:
-    """Return how to write a number that YAML took for text or for a fraction: 1e-4, 1.0e+4."""
+    """Return how to write what YAML took for another type: 1e-4 for text, no for false."""
+    if "string" in wanted and not isinstance(value, str | list | Mapping):
+        return " (in quotes, as it is meant: YAML reads no, 1, 1.0 and dates as other than text)"
     try:
         number = float(value) if isinstance(value, str | float) else math.nan
     except ValueError:

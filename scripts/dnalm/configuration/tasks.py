@@ -13,7 +13,7 @@ from dnalm.configuration.resolve import list_sources, resolve_task
 PLACEHOLDERS = {"name", "split"}
 # What says how to read files of rows, which a task that is cut from a genome has not.
 OF_FILES = ("sha256", "format", "sequence_column", "label_column", "label_separator")
-OF_FILES += ("label_pattern", "test_share")
+OF_FILES += ("label_pattern", "missing_labels", "other_letters", "test_share")
 
 
 def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
@@ -29,6 +29,7 @@ def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
             yield from find_build_errors(f"{key}.build", config, entry["build"])
         else:
             yield from _label_pattern(f"{key}.label_pattern", task["label_pattern"])
+            yield from _label_keys(f"{key}.labels", task["labels"])
             yield from _sources(key, task, name)
         if "hub" not in entry:
             for unused in (unused for unused in ("files", "revision") if unused in entry):
@@ -43,6 +44,15 @@ def _label_pattern(key: str, pattern: str) -> Iterator[str]:
     yield from wrong
 
 
+def _label_keys(key: str, labels: Mapping[Any, int] | None) -> Iterator[str]:
+    """Yield a sentence where NaN is a label, or two keys are one text: 1 and "1"."""
+    texts = [str(label) for label in labels or ()]
+    if "nan" in texts:
+        yield f"{key}: nan is what a missing label is, no class; remove it."
+    for text in sorted({text for text in texts if texts.count(text) > 1}):
+        yield f"{key}: '{text}' stands there as a text and as a number; remove one of them."
+
+
 def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Iterator[str]:
     """Yield the class numbers that a task does not have, and those of `build` without a class.
 
@@ -52,7 +62,7 @@ def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Ite
     given = {f"build.{by}": numbers for by, numbers in build.items()}
     if task["labels"] is not None:
         made = {0}.union(*(numbers.values() for numbers in given.values()))
-        missing = sorted(made - {int(label) for label in task["labels"] if str(label).isdigit()})
+        missing = sorted(made - {int(label) for label in task["labels"] if str(label).isdecimal()})
         if build and missing:
             yield (
                 f"{key}.labels: `build` makes rows of label {missing[0]}, which has no class"
@@ -72,22 +82,41 @@ def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Ite
 
 def _sources(key: str, task: Mapping[str, Any], name: str) -> Iterator[str]:
     raw = task["path"] if "path" in task else task["url"]
-    parts = [raw] if isinstance(raw, str) else raw.values()
-    texts = [text for part in parts for text in ([part] if isinstance(part, str) else part)]
-    wrong = [sentence for text in texts for sentence in _placeholders(key, text)]
+    by_class = isinstance(raw, Mapping) and any(isinstance(of, Mapping) for of in raw.values())
+    wrong = [sentence for text in _texts(raw) for sentence in _placeholders(key, text)]
     if task["test_share"] is not None:
-        if not isinstance(raw, str) or "{split}" in raw:
+        if "{split}" in "".join(_texts(raw)) or (isinstance(raw, Mapping) and "test" in raw):
             wrong.append(
-                f"{key}.test_share: it is for one file of all rows; name one, or remove it."
+                f"{key}.test_share: it is for one file of all rows, or {{train: ...}} alone; name"
+                " that, or remove it."
             )
         elif "test" in task.get("sha256", {}):
             wrong.append(f"{key}.sha256: with test_share there is no test file; give train alone.")
+    elif isinstance(raw, Mapping) and "test" not in raw:
+        wrong.append(f"{key}: there are no test files; name them, or set test_share.")
+    if by_class and not (task["kind"] is None or find_kind(task["kind"]).one_class):
+        wrong.append(
+            f"{key}: a file for each class is for kinds of one class, not {task['kind']}; give a"
+            " text or a list of files, whose rows have their labels."
+        )
     yield from wrong
     if wrong or "." not in name:  # without a dot there is nothing to fill in for {name}
         return
-    same = set(list_sources(task, name, "train")) & set(list_sources(task, name, "test"))
-    if same:
+    train, test = (list_sources(task, name, split) for split in ("train", "test"))
+    if same := set(train) & set(test):
         yield f"{key}: {min(same)} is both train and test; give each split files of its own."
+    for split, sources in (("train", train), ("test", test)):
+        twice = {source for source in sources if by_class and sources.count(source) > 1}
+        if twice:
+            yield f"{key}: {min(twice)} is named twice among the {split} files; name it once."
+
+
+def _texts(sources: Any) -> list[str]:
+    """Return all texts of sources, however they are nested."""
+    if isinstance(sources, str):
+        return [sources]
+    nested = sources.values() if isinstance(sources, Mapping) else sources
+    return [text for part in nested for text in _texts(part)]
 
 
 def _placeholders(key: str, text: str) -> Iterator[str]:

@@ -3,16 +3,18 @@
 All coordinates in Python are 0-based and half-open; GTF text is 1-based and closed.
 """
 
+import codecs
 import gzip
 import io
+import logging
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -24,11 +26,18 @@ from dnalm.files import atomic_path
 
 TRACK_LINE = re.compile(r"(track|browser)(\s|$)")  # display settings of a genome browser
 FASTA_DIRECTIVE = "##FASTA"  # the sequences follow it in a GFF3 file
+COORDINATE = re.compile(r"[0-9]{1,18}")  # digits of ASCII; more do not fit 64 bits
 FEATURES = ("exon", "CDS")
-TRANSCRIPT_ID = re.compile(r'transcript_id "([^"]+)"')
+LEFT_OUT = ("without a strand", "without a transcript")  # lines of these features
+# In GTF, with quotes or without; other keys end alike, as orig_transcript_id.
+TRANSCRIPT_ID = re.compile(r'(?:^|[;\s])transcript_id\s+(?:"([^"]*)"|([^\s";][^;"]*))')
 PARENT_IDS = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
-GENE_ID = re.compile(r'gene_id(?: "|=)([^";]+)')
-EVIDENCE_LEVEL = re.compile(r'(?:^|;)\s*level(?: |=)"?(\d+)')
+# In GFF3, of a line without Parent: records of one gene in two places share it.
+TRANSCRIPT_KEY = re.compile(r"(?:^|;)\s*transcript_id=([^;]+)")
+GENE_ID = re.compile(r'gene_id(?:\s+"?|=)([^";]+)')
+EVIDENCE_LEVEL = re.compile(r'(?:^|;)\s*level(?: |=)"?(\d{1,9})')
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +58,62 @@ class Transcript:
 
 @contextmanager
 def open_text(path: str | Path) -> Iterator[TextIO]:
-    """Open a text file, gzip or plain by its magic bytes; a byte order mark is dropped."""
+    """Open a text file in UTF-8 or, where its byte order mark says so, UTF-16; gzip or plain.
+
+    The byte order mark is dropped.
+    """
+    with _open_binary(path) as raw:
+        start = raw.read(len(codecs.BOM_UTF16))
+        raw.seek(0)
+        utf16 = start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        yield io.TextIOWrapper(raw, encoding="utf-16" if utf16 else "utf-8-sig", newline="")
+
+
+@contextmanager
+def _open_binary(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a file, what is in it where its magic bytes are those of gzip."""
     with open(path, "rb") as file:
         packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         file.seek(0)
-        raw = igzip.IGzipFile(fileobj=file) if packed else file
-        yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+        yield igzip.IGzipFile(fileobj=file) if packed else file
+
+
+@contextmanager
+def readable(path: str | Path) -> Iterator[None]:
+    """Turn what a file that cannot be read as text raises into one sentence with the remedy.
+
+    Raises InputError for a missing file, damaged gzip data, and bytes that are no UTF-8.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}{_name_undecodable(path, error)}") from error
+    except (OSError, EOFError, zlib.error, igzip.isal_zlib.error) as error:
+        said = " ".join(str(error).split())
+        raise InputError(
+            f"{path} cannot be read ({type(error).__name__}: {said}): fetch the file again."
+        ) from error
+
+
+def _name_undecodable(path: str | Path, error: UnicodeDecodeError) -> str:
+    """Return where the bytes are that are no text, and what to do: the rest of a sentence."""
+    try:
+        with _open_binary(path) as raw:
+            for number, line in enumerate(raw, start=1):
+                try:
+                    line.decode()
+                except UnicodeDecodeError as wrong:
+                    byte = f"0x{line[wrong.start]:02x}"
+                    return (
+                        f":{number}: the line holds the byte {byte}, which is not UTF-8 but may be "
+                        "Latin-1 or Windows-1252: save the file as UTF-8."
+                    )
+    except (OSError, EOFError, zlib.error, igzip.isal_zlib.error) as damage:
+        return (
+            f" cannot be read ({type(damage).__name__}: {damage}): its gzip data is damaged, fetch "
+            "the file again."
+        )
+    return f" cannot be read ({error}): save the file as UTF-8."
 
 
 @contextmanager
@@ -73,19 +132,14 @@ def lines(path: str | Path, comment: str | None = "#") -> Iterator[tuple[int, st
 
     It ends at the sequences of a GFF3 file.
     """
-    try:
-        with open_text(path) as file:
-            for number, line in enumerate(file, start=1):
-                line = line.rstrip("\r\n")
-                if line.rstrip() == FASTA_DIRECTIVE:
-                    return
-                skipped = comment is not None and line.startswith(comment)
-                if line and not skipped and not TRACK_LINE.match(line):
-                    yield number, line
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): fetch the file again."
-        ) from error
+    with readable(path), open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            line = line.rstrip("\r\n")
+            if line.rstrip() == FASTA_DIRECTIVE:
+                return
+            skipped = comment is not None and line.startswith(comment)
+            if line and not skipped and not TRACK_LINE.match(line):
+                yield number, line
 
 
 def span(path: str | Path, number: int, start: str, end: str, first: int) -> tuple[int, int]:
@@ -93,7 +147,8 @@ def span(path: str | Path, number: int, start: str, end: str, first: int) -> tup
 
     Raises InputError, naming the line, where they are no interval.
     """
-    if not (start.isdigit() and end.isdigit()) or not 0 <= int(start) - first < int(end):
+    places = COORDINATE.fullmatch(start), COORDINATE.fullmatch(end)
+    if not all(places) or not 0 <= int(start) - first < int(end):
         raise InputError(
             f"{path}:{number}: {start[:20]!r} to {end[:20]!r} is not an interval: "
             "correct its start and end columns."
@@ -105,11 +160,14 @@ def read_gtf(path: str | Path) -> list[Transcript]:
     """Return the transcripts of a GTF or GFF3 file, made of its exon and CDS lines, in file order.
 
     A line belongs to the transcript that its attribute transcript_id names, in GFF3 to its Parents.
+    Where a transcript has CDS lines alone, these are its exons. Lines without a strand or without a
+    transcript are left out and, as these transcripts, counted in a warning.
 
     Raises InputError with file and line for a line that is neither, and for a file without exons.
     """
     parts: dict[tuple[str, ...], dict[str, list[tuple[int, int]]]] = {}
     levels: dict[tuple[str, ...], str] = {}
+    left_out: dict[str, list[int]] = {reason: [] for reason in LEFT_OUT}
     for number, line in lines(path):
         fields = line.split("\t")
         if len(fields) != 9:
@@ -119,20 +177,24 @@ def read_gtf(path: str | Path) -> list[Transcript]:
             )
         if fields[2] not in FEATURES:
             continue
+        place = span(path, number, fields[3], fields[4], 1)
         names = _transcript_ids(fields[8])
         if not names or fields[6] not in ("+", "-"):
-            raise InputError(
-                f"{path}:{number}: an {fields[2]} line needs a strand and an attribute "
-                'transcript_id "..." (GTF) or Parent=... (GFF3): correct the line.'
-            )
-        place = span(path, number, fields[3], fields[4], 1)
+            left_out[LEFT_OUT[0] if names else LEFT_OUT[1]].append(number)
+            continue
         gene, level = GENE_ID.search(fields[8]), EVIDENCE_LEVEL.search(fields[8])
         for name in names:
             # A transcript id may stand on several contigs (chrX and chrY of the human genome).
-            key = (fields[0], fields[6], gene[1] if gene else "", name)
+            key = (fields[0], fields[6], gene[1].strip() if gene else "", name)
             parts.setdefault(key, {part: [] for part in FEATURES})[fields[2]].append(place)
             if level:
                 levels[key] = level[1]
+    # Of whatever gene: some files name it on exon lines alone.
+    with_exons = {(key[0], key[1], key[3]) for key, spans in parts.items() if spans["exon"]}
+    coding_alone = [key for key in parts if (key[0], key[1], key[3]) not in with_exons]
+    for key in coding_alone:
+        parts[key]["exon"] = parts[key]["CDS"]
+    _warn(path, left_out, coding_alone)
     transcripts = [
         Transcript(
             contig=key[0],
@@ -147,28 +209,62 @@ def read_gtf(path: str | Path) -> list[Transcript]:
         if spans["exon"]
     ]
     if not transcripts:
-        raise InputError(f"{path} holds no exon line: give a GTF or GFF3 file with transcripts.")
+        wrong = [f"{len(left_out[reason])} are {reason}" for reason in LEFT_OUT if left_out[reason]]
+        raise InputError(
+            f"{path} holds no exon line with a strand and a transcript"
+            f"{' (' + ', '.join(wrong) + ')' if wrong else ''}: give a GTF or GFF3 file of "
+            'transcripts, its lines with an attribute transcript_id "..." (GTF) or Parent=... '
+            "(GFF3)."
+        )
     return transcripts
 
 
+def _warn(
+    path: str | Path, left_out: Mapping[str, Sequence[int]], coding_alone: Sequence[tuple[str, ...]]
+) -> None:
+    for reason, numbers in left_out.items():
+        if numbers:
+            log.warning(
+                "%s: %d exon and CDS lines are %s and are left out, the first is line %d.",
+                path,
+                len(numbers),
+                reason,
+                numbers[0],
+            )
+    if coding_alone:
+        log.warning(
+            "%s: %d transcripts have CDS lines and no exon line, the first is %s; their CDS are "
+            "read as exons.",
+            path,
+            len(coding_alone),
+            coding_alone[0][3],
+        )
+
+
 def _transcript_ids(attributes: str) -> list[str]:
-    """Return the transcript ids of a line's attributes."""
+    """Return the transcript ids of a line's attributes, none that is empty."""
     if found := TRANSCRIPT_ID.search(attributes):
-        return [found[1]]
-    found = PARENT_IDS.search(attributes)
-    return found[1].split(",") if found else []
+        names = [found[1] or found[2] or ""]
+    elif found := PARENT_IDS.search(attributes) or TRANSCRIPT_KEY.search(attributes):
+        names = found[1].split(",")
+    else:
+        names = []
+    return [name for name in (name.strip(' "') for name in names) if name]
 
 
-def splice_sites(transcripts: Iterable[Transcript]) -> pd.DataFrame:
+def splice_sites(transcripts: Iterable[Transcript], min_intron: int) -> pd.DataFrame:
     """Return the distinct splice sites: contig, position, strand, kind; sorted.
 
+    Gaps between exons of fewer than `min_intron` bases are no introns: they mend frame shifts.
     `position` is the first (kind donor) or last (acceptor) base of an intron, 0-based. On the minus
     strand the intron's right end is its donor and its left end its acceptor.
     """
     rows: dict[str, list[Any]] = {key: [] for key in ("contig", "strand", "left", "right")}
     for transcript in transcripts:
-        for (_, left), (right, _) in pairwise(transcript.exons):
-            if left < right:
+        # Behind the furthest end so far: exons that overlap have no intron between them.
+        reached = accumulate((end for _, end in transcript.exons), max)
+        for left, (right, _) in zip(reached, transcript.exons[1:], strict=False):
+            if right - left >= max(1, min_intron):
                 rows["contig"].append(transcript.contig)
                 rows["strand"].append(transcript.strand)
                 rows["left"].append(left)

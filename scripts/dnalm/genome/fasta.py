@@ -1,5 +1,7 @@
 """Streaming FASTA reader, plain or gzipped; memory does not grow with the contigs."""
 
+import codecs
+import logging
 import re
 import zlib
 from collections.abc import Iterator
@@ -13,10 +15,13 @@ from numpy.typing import NDArray
 
 from dnalm.compression import GZIP_MAGIC, is_truncated_bgzf
 from dnalm.errors import InputError
-from dnalm.genome.letters import IUPAC, ZERO_COUNTS, read_letters
+from dnalm.genome.letters import IUPAC, URACIL_TO_THYMINE, ZERO_COUNTS, read_letters
 
 BLOCK_BYTES = 1 << 18  # small enough to stay in the processor's cache from step to step
-PIECE_NAME = re.compile(r"(.+):(\d+)-(\d+)")
+PIECE_NAME = re.compile(r"(.+):([0-9]+)-([0-9]+)")
+MAX_DIGITS = 18  # of a coordinate; more do not fit 64 bits
+
+log = logging.getLogger(__name__)
 
 
 class Contig:
@@ -32,14 +37,23 @@ class Contig:
         self._path = path
         self.record = record
         self.name, self.start = record, 0
+        if self._piece and max(map(len, self._piece.groups()[1:])) > MAX_DIGITS:
+            raise InputError(
+                f"{path}: record {record[:40]}... is named as a piece of a contig, but by a number "
+                f"of more than {MAX_DIGITS} digits; correct its name."
+            )
         if self._piece:
             self.name, self.start = self._piece[1], int(self._piece[2]) - 1
         self.counts = ZERO_COUNTS
+        self.uracil = 0  # letters U, which are read as T
         self.blocks = self._read(texts)
 
     def _read(self, texts: Iterator[bytes]) -> Iterator[NDArray[np.uint8]]:
         for text in texts:
             codes, counts, invalid = read_letters(text)
+            if invalid:  # looked for only now: few files are of RNA
+                codes, counts, invalid = read_letters(text.translate(URACIL_TO_THYMINE))
+                self.uracil += text.count(b"U") + text.count(b"u")
             if invalid:
                 raise InputError(_not_dna(self._path, self.record, invalid))
             self.counts += counts
@@ -56,6 +70,10 @@ class Contig:
                 f"{path}: in record {record} {counts.iupac:,} of {counts.bases:,} letters are not "
                 "A, C, G, T or N, as in proteins; give DNA."
             )
+        if self.uracil:
+            log.warning(
+                "%s: %d letters U of record %s are read as T, as of RNA.", path, self.uracil, record
+            )
         if piece and (self.start < 0 or int(piece[3]) - self.start != counts.bases):
             raise InputError(
                 f"{path}: record {record} is named as bases {piece[2]} to {piece[3]}, both "
@@ -70,9 +88,9 @@ def read_fasta(path: str | Path) -> Iterator[Contig]:
     then is checked and skipped.
 
     Raises InputError for a file that is missing, truncated, empty, not FASTA or not of DNA (A, C,
-    G, T, N and the IUPAC codes of several bases, in either case), for two records of one name, and
-    for a piece whose length is not TO - FROM + 1. Errors of a sequence are raised while its
-    blocks are read.
+    G, T, N and the IUPAC codes of several bases, in either case; U is read as T, with a warning),
+    for two records of one name, and for a piece whose length is not TO - FROM + 1. Errors of a
+    sequence are raised while its blocks are read.
     """
     seen: set[str] = set()
     for (number, header), parts in groupby(_parts(path), key=itemgetter(0, 1)):
@@ -136,8 +154,9 @@ def _whole_headers(path: str | Path) -> Iterator[bytes]:
                 )
             file.seek(0)
             stream = igzip.open(file) if compressed else file
-            while block := stream.read(BLOCK_BYTES):
-                block = carried + block
+            start = _after_byte_order_mark(path, stream.read(len(codecs.BOM_UTF8)))
+            while block := start + stream.read(BLOCK_BYTES):
+                block, start = carried + block, b""
                 if block.startswith(b">", block.rfind(b"\n") + 1):
                     block += stream.readline()
                 # The next block may begin with a header.
@@ -151,9 +170,14 @@ def _whole_headers(path: str | Path) -> Iterator[bytes]:
         ) from None
 
 
+def _after_byte_order_mark(path: str | Path, start: bytes) -> bytes:
+    """Return the first bytes of a file without the mark that some editors write there."""
+    if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise InputError(f"{path}: the file is UTF-16 by its byte order mark; save it as UTF-8.")
+    return start.removeprefix(codecs.BOM_UTF8)
+
+
 def _not_dna(path: str | Path, record: str, letter: str) -> str:
-    if letter in "Uu":
-        return f"{path}: record {record} contains {letter!r} and looks like RNA; give DNA, with T."
     kind = "no code of DNA" if letter.isalpha() else "no letter"
     return (
         f"{path}: record {record} contains {letter!r}, which is {kind}; give DNA of the letters "

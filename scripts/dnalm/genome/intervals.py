@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dnalm.errors import InputError
-from dnalm.genome.annotation import lines, span, write_text
+from dnalm.genome.annotation import COORDINATE, lines, span, write_text
 
 STRANDS = ("+", "-", ".")
 HEADER_COLUMNS = ({"start", "end"}, {"chromstart", "chromend"}, {"chrom_start", "chrom_end"})
@@ -138,7 +138,7 @@ def _cell(path: str | Path, number: int, fields: list[str], key: str, place: int
 def _summit(path: str | Path, number: int, text: str, length: int) -> int:
     if text in ("", ".", str(NO_SUMMIT)):
         return NO_SUMMIT
-    if not text.isdigit() or int(text) >= length:
+    if not COORDINATE.fullmatch(text) or int(text) >= length:
         raise InputError(
             f"{path}:{number}: {text[:20]!r} is no summit inside the interval's {length} bases: "
             "name another column or correct the line."

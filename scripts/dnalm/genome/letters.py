@@ -1,5 +1,6 @@
 """Nucleotide letters of FASTA text: base codes, and counts of N, soft-masked and IUPAC letters."""
 
+import string
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,12 @@ LETTERS = f"ACGTN{IUPAC}".encode() + f"acgtn{IUPAC.lower()}".encode()
 WHITESPACE = b" \t\r\n"
 LINE_END = ord("\n")
 MIN_TABLE_LINES = 50  # with fewer, viewing the text as a table costs more than it saves
+
+URACIL_TO_THYMINE = bytes.maketrans(b"Uu", b"Tt")
+# Of these letters alone: others change their number in upper case, ß to SS.
+_TO_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
+_TO_N = str.maketrans(IUPAC, "N" * len(IUPAC))
+_WITHOUT_BASES = str.maketrans("", "", "ACGTN")
 
 _A, _C, _G, _T, _N = np.frombuffer(b"ACGTN", dtype=np.uint8)
 _UPPER = np.uint8(0xDF)  # all bits but the one that makes a letter lower-case
@@ -44,6 +51,40 @@ class Counts:
             soft_masked=self.soft_masked + other.soft_masked,
             iupac=self.iupac + other.iupac,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanSequence:
+    """A sequence in upper case, of A, C, G, T and N if `foreign` is empty.
+
+    uracil: letters U, which became T; iupac: ambiguity codes, which became N; foreign: the letters
+    that are no code of DNA, blanks inside among them.
+    """
+
+    text: str
+    uracil: int
+    iupac: int
+    foreign: str
+
+    @property
+    def masked(self) -> str:
+        """The sequence with N for foreign letters."""
+        return self.text.translate(str.maketrans(dict.fromkeys(self.foreign, "N")))
+
+
+def clean_sequence(text: str) -> CleanSequence:
+    """Return a sequence of a table, a FASTA record or a caller as letters of DNA.
+
+    Blanks and line ends around it are dropped.
+    """
+    raw = text.strip().translate(_TO_UPPER)
+    cleaned = raw.replace("U", "T").translate(_TO_N)
+    return CleanSequence(
+        text=cleaned,
+        uracil=raw.count("U"),
+        iupac=sum(map(raw.count, IUPAC)),
+        foreign=cleaned.translate(_WITHOUT_BASES),
+    )
 
 
 ZERO_COUNTS = Counts(bases=0, n=0, soft_masked=0, iupac=0)

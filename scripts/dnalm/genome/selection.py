@@ -21,7 +21,8 @@ def select_contigs(
     Raises InputError for a selection of nothing, a new name that is blank, holds a blank or is
     given to two contigs, a record to keep that is not there, and whatever `read_fasta` refuses.
     """
-    names = keep if isinstance(keep, Mapping) else dict.fromkeys(keep or ())
+    given = keep if isinstance(keep, Mapping) else dict.fromkeys(keep or ())
+    names = {str(record): new for record, new in given.items()}  # YAML reads the record 1 as number
     if keep is not None:
         _check_names(genome, names)
     found, seen = set(), []

@@ -317,6 +317,80 @@ def test_a_name_that_points_at_nothing_is_named_with_the_nearest_known(change, p
 
 
 REGRESSION = {"kind": "regression", "classes": 2, "path": "{split}.csv"}
+
+
+@pytest.mark.parametrize("name", ["no", "yes", "On", "~", "2024-01-31", "false", "null"])
+@pytest.mark.parametrize(
+    ("entry", "key"),
+    [
+        ("tasks: {mine.x: {path: '{split}.csv', labels: {%s: 0, b: 1}}}", "tasks.mine.x.labels"),
+        ("task: {labels: {%s: 0, b: 1}}", "task.labels"),
+        ("genomes: {g: {path: g.fa, contigs: {%s: chr1}}}", "genomes.g.contigs"),
+        ("genomes: {g: {path: g.fa, contigs: [a, %s]}}", "genomes.g.contigs"),
+        ("genomes: {g: {path: g.fa, contigs: {a: %s}}}", "genomes.g.contigs"),
+    ],
+)
+def test_a_name_that_yaml_reads_as_no_text_is_asked_for_in_quotes(entry, key, name):
+    (error,) = schema.find_schema_errors(overlay(yaml.safe_load(entry % name)), SCHEMA)
+    assert error.startswith(f"{key}: ")
+    assert "quotes" in error
+    good = overlay(yaml.safe_load(entry % f"'{name}'"))
+    assert schema.find_schema_errors(good, SCHEMA) == []
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "tasks: {mine.x: {path: '{split}.csv', labels: {-1: 0, 1: 1}}}",
+        "tasks: {mine.x: {path: '{split}.csv', labels: {-0.5: 0, 1.5: 1}}}",
+        "genomes: {g: {path: g.fa, contigs: {1: chr1, 2: chr2}}}",
+    ],
+)
+def test_numbers_are_names_of_labels_and_records(entry):
+    assert schema.find_schema_errors(overlay(yaml.safe_load(entry)), SCHEMA) == []
+
+
+BY_CLASS = {"train": {0: "neg.fa", 1: ["a.fa", "b.fa"]}, "test": {"0": "c.fa", "1": "d.fa"}}
+
+
+def test_files_of_one_class_each_are_listed_with_their_labels():
+    config = overlay({"tasks": {"mine.x": {"path": BY_CLASS}}})
+    assert schema.find_schema_errors(config, SCHEMA) == []
+    assert references.find_reference_errors(config, PUBLISHED) == []
+    task = resolve.resolve_task(config, "mine.x")
+    assert resolve.list_sources(task, "mine.x", "train") == ["neg.fa", "a.fa", "b.fa"]
+    described = resolve.describe_rows(config, "mine.x")
+    assert described["file_labels"] == {"train": ["0", "1", "1"], "test": ["0", "1"]}
+    drawn = overlay(
+        {"tasks": {"mine.x": {"path": {"train": BY_CLASS["train"]}, "test_share": 0.2}}}
+    )
+    assert schema.find_schema_errors(drawn, SCHEMA) == []
+    assert references.find_reference_errors(drawn, PUBLISHED) == []
+    described = resolve.describe_rows(drawn, "mine.x")
+    assert described["file_labels"] == {"train": ["0", "1", "1"], "test": None}
+    plain = overlay({"tasks": {"mine.x": {"path": "{split}.csv"}}})
+    assert "file_labels" not in resolve.describe_rows(plain, "mine.x")
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ({"path": BY_CLASS, "test_share": 0.2}, "{train: ...} alone"),
+        ({"path": {"train": BY_CLASS["train"]}}, "there are no test files; name them, or set"),
+        ({"path": BY_CLASS, "kind": "regression", "classes": 1, "label_pattern": "(.)"}, "of one"),
+        ({"path": {**BY_CLASS, "train": {"0": "c.fa", "1": "e.fa"}}}, "both train and test"),
+        ({"path": {**BY_CLASS, "train": {"0": "e.fa", "1": "e.fa"}}}, "e.fa is named twice"),
+        ({"path": {**BY_CLASS, "train": {"0": "e.fa", "1": "{x}.fa"}}}, "holds {x}"),
+    ],
+)
+def test_files_by_class_that_contradict_are_named(task, said):
+    config = overlay({"tasks": {"mine.x": task}})
+    assert schema.find_schema_errors(config, SCHEMA) == []
+    (error,) = references.find_reference_errors(config, PUBLISHED)
+    assert error.startswith("tasks.mine.x")
+    assert said in error
+
+
 LABELS = {"kind": "multilabel", "classes": 3, "path": "{split}.csv"}
 BASES = {"kind": "per_base", "classes": 3, "path": "{split}.csv"}
 
@@ -339,7 +413,9 @@ BASES = {"kind": "per_base", "classes": 3, "path": "{split}.csv"}
             "a binary task has one",
         ),
         (LABELS | {"labels": {"x": 2}}, "labels", "'x' is given the class 2, but 2 classes"),
-        (LABELS | {"path": "{split}.fna"}, "label_pattern", "finds one whole number"),
+        (LABELS | {"labels": {float("nan"): 0, "b": 1}}, "labels", "nan is what a missing label"),
+        (LABELS | {"labels": {1: 0, "1": 1}}, "labels", "'1' stands there as a text and as a"),
+        (LABELS | {"path": "{split}.fna"}, "label_pattern", "finds one label"),
         (
             REGRESSION | {"format": "fasta"},
             "label_pattern",

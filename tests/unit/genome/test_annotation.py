@@ -1,7 +1,9 @@
 """GTF and GFF3 files: coordinates, splice sites on both strands, and lines that are refused."""
 
 import gzip
+import logging
 
+import numpy as np
 import pytest
 
 from dnalm.errors import InputError
@@ -75,7 +77,7 @@ def transcript(strand, exons=((10, 20), (40, 60), (60, 70)), name="t"):
 
 def test_donor_is_the_first_and_acceptor_the_last_intron_base_in_reading_direction():
     def sites(strand):
-        return splice_sites([transcript(strand)]).to_numpy().tolist()
+        return splice_sites([transcript(strand)], 10).to_numpy().tolist()
 
     # The intron is 20 .. 39; exons that touch have none between them.
     assert sites("+") == [["c", 20, "+", "donor"], ["c", 39, "+", "acceptor"]]
@@ -85,7 +87,7 @@ def test_donor_is_the_first_and_acceptor_the_last_intron_base_in_reading_directi
 def test_sites_of_several_transcripts_are_listed_once():
     again = transcript("+", name="u")
     other = transcript("+", exons=((10, 20), (45, 60)), name="v")
-    assert list(splice_sites([transcript("+"), again, other])["position"]) == [20, 39, 44]
+    assert list(splice_sites([transcript("+"), again, other], 10)["position"]) == [20, 39, 44]
 
 
 def test_what_is_written_reads_back_equal(tmp_path):
@@ -117,8 +119,11 @@ def test_what_is_written_reads_back_equal(tmp_path):
             r"x.gtf:2: a GTF or GFF3 line has 9 columns .* has 5",
         ),
         (gtf_line("exon", 0, 9), r"x.gtf:2: '0' to '9' is not an interval"),
-        (gtf_line("exon", 1, 9, "."), r"x.gtf:2: an exon line needs a strand"),
-        ("c\tx\texon\t1\t9\t.\t+\t.\tID=e", r'x.gtf:2: .* transcript_id "..." \(GTF\) or Parent='),
+        (gtf_line("exon", 1, 9, "."), r"x.gtf holds no exon line .* \(1 are without a strand\)"),
+        (
+            "c\tx\texon\t1\t9\t.\t+\t.\tID=e",
+            r'1 are without a transcript.* "..." \(GTF\) or Parent=',
+        ),
         (gtf_line("gene", 1, 9), r"x.gtf holds no exon line"),
     ],
 )
@@ -134,3 +139,105 @@ def test_truncated_gzip_is_named(tmp_path):
     path.write_bytes(gzip.compress((gtf_line("exon", 1, 9) + "\n").encode() * 10_000)[:-30])
     with pytest.raises(InputError, match=r"x.gtf.gz cannot be read \(.*\): fetch the file again"):
         read_gtf(path)
+
+
+def write_lines(path, *rows):
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    return path
+
+
+def feature(kind, start, end, attributes, strand="+"):
+    return ("c", "x", kind, start, end, ".", strand, ".", attributes)
+
+
+GOOD = [feature("exon", s, e, 'gene_id "g"; transcript_id "t1";') for s, e in ((11, 20), (41, 60))]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (feature("exon", 70, 90, 'gene_id "h"; transcript_id "t2";', "."), "without a strand"),
+        (feature("exon", 70, 90, 'transcript_id "t2";', "?"), "without a strand"),
+        (feature("CDS", 70, 90, 'gene_id "h"; transcript_id "";'), "without a transcript"),
+        (feature("exon", 70, 90, "ID=e7;Parent="), "without a transcript"),
+        (feature("exon", 70, 90, 'orig_transcript_id "t2";'), "without a transcript"),
+    ],
+)
+def test_a_line_without_a_strand_or_transcript_is_left_out_and_counted(
+    tmp_path, caplog, line, reason
+):
+    alone = read_gtf(write_lines(tmp_path / "a.gtf", *GOOD))
+    with caplog.at_level(logging.WARNING):
+        assert read_gtf(write_lines(tmp_path / "x.gtf", *GOOD, line)) == alone
+    said = f"x.gtf: 1 exon and CDS lines are {reason} and are left out, the first is line 3"
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "gene_id g; transcript_id t1;",
+        "gene_id g; transcript_id t1",
+        'transcript_id  "t1"; gene_id "g";',
+        "gene_id g ;transcript_id t1 ; exon_number 1",
+        'orig_transcript_id "o"; gene_id "g"; transcript_id "t1";',
+    ],
+)
+def test_ids_without_quotes_are_those_with_quotes(tmp_path, attributes):
+    rows = [feature("exon", s, e, attributes) for s, e in ((11, 20), (41, 60))]
+    assert read_gtf(write_lines(tmp_path / "x.gtf", *rows)) == read_gtf(
+        write_lines(tmp_path / "good.gtf", *GOOD)
+    )
+
+
+def test_in_gff3_the_parent_counts_before_the_name_of_a_transcript(tmp_path):
+    # One RefSeq record aligned twice: two transcripts of one transcript_id.
+    rows = [
+        feature("exon", start, end, f"ID=e{start};Parent={parent};transcript_id=NM_1")
+        for parent, start, end in (("r1", 1, 9), ("r1", 21, 29), ("r2", 101, 109))
+    ]
+    found = read_gtf(write_lines(tmp_path / "x.gff3", *rows))
+    assert [(one.name, len(one.exons)) for one in found] == [("r1", 2), ("r2", 1)]
+
+
+def test_the_parts_of_a_transcript_of_cds_alone_are_its_exons(tmp_path, caplog):
+    rows = [
+        *GOOD,
+        feature("CDS", 11, 20, 'transcript_id "t1";'),  # of no gene, and yet the one with exons
+        feature("CDS", 201, 220, 'gene_id "p"; transcript_id "p1";', "-"),
+        feature("CDS", 101, 120, 'gene_id "p"; transcript_id "p1";', "-"),
+    ]
+    with caplog.at_level(logging.WARNING):
+        found = read_gtf(write_lines(tmp_path / "x.gtf", *rows))
+    alone = found[-1]
+    assert (alone.name, alone.exons, alone.coding) == ("p1", *[((100, 120), (200, 220))] * 2)
+    assert "1 transcripts have CDS lines and no exon line, the first is p1" in caplog.text
+    sites = splice_sites(found, 10)
+    assert sites[sites["strand"] == "-"]["position"].tolist() == [120, 199]
+    only = read_gtf(write_lines(tmp_path / "y.gtf", *rows[-2:]))
+    assert only == [alone]
+
+
+@pytest.mark.parametrize("gap", range(12))
+def test_a_gap_shorter_than_the_smallest_intron_has_no_site(gap):
+    exons = ((10, 20), (20 + gap, 60))
+    found = splice_sites([transcript("+", exons=exons)], 4)["position"].tolist()
+    assert found == ([20, 19 + gap] if gap >= 4 else [])
+
+
+def test_introns_are_what_no_exon_of_a_transcript_covers():
+    random = np.random.default_rng(11)
+    for _ in range(200):
+        starts = np.sort(random.integers(0, 300, 6))
+        exons = tuple((int(s), int(s + random.integers(1, 40))) for s in starts)
+        covered = np.zeros(400, dtype=bool)
+        for start, end in exons:
+            covered[start:end] = True
+        inside = ~covered[starts[0] : max(end for _, end in exons)]
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], inside, [0]]))) + starts[0]
+        runs = [(s, e) for s, e in zip(edges[::2], edges[1::2], strict=True) if e - s >= 5]
+        sites = splice_sites([transcript("+", exons=exons)], 5)
+        donors = sites[sites["kind"] == "donor"]["position"].tolist()
+        acceptors = sites[sites["kind"] == "acceptor"]["position"].tolist()
+        assert donors == [s for s, _ in runs]
+        assert acceptors == [e - 1 for _, e in runs]

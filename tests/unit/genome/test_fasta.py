@@ -156,8 +156,9 @@ def test_a_piece_has_absolute_coordinates(tmp_path):
         (">x\nACGT\n>y\nACGTe\n", "record y contains 'e', which is no code of DNA"),
         (">x\nACGX\n", "'X', which is no code of DNA"),
         (">x\nMKVSWKAVDH\n", "as in proteins"),
-        (">a\nACGU\n", "record a contains 'U' and looks like RNA; give DNA"),
-        (">a\nacgu\n", "'u' and looks like RNA"),
+        (">a\nMKVLAUWSEDF\n", "record a contains 'L', which is no code of DNA"),
+        (f">a:1-{'9' * 5000}\nACGT\n", r"a number of more than 18 digits; correct its name"),
+        (f">a:{'9' * 19}-{'9' * 20}\nACGT\n", r"a number of more than 18 digits"),
         (">20:1000-1006\nACGTAC\n", "holds 6; correct its name"),
     ],
 )
@@ -168,6 +169,32 @@ def test_bad_files_end_in_one_sentence(tmp_path, text, sentence, compressed):
         read_text(tmp_path, data)
     assert str(tmp_path / "x.fa") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def read_plain(folder, text, compressed):
+    """Return (record, codes, counts) of every contig of bytes, compressed or not."""
+    found = read_text(folder, gzip.compress(text) if compressed else text)
+    return [(contig.record, contig.codes.tolist(), contig.counts) for contig in found]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_rna_is_read_as_dna_and_its_letters_u_are_counted(tmp_path, caplog, compressed):
+    rna = b">a\nACGU\nuuN\n>b\nACGT\n"
+    dna = rna.replace(b"U", b"T").replace(b"u", b"t")
+    assert read_plain(tmp_path, rna, compressed) == read_plain(tmp_path, dna, compressed)
+    assert "3 letters U of record a are read as T" in caplog.text
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("text", [">a\nACGT\n>b\nTT\n", ">a\nA", "\n>a\nACGT"])
+def test_a_byte_order_mark_is_no_part_of_a_genome(tmp_path, text, compressed):
+    plain = read_plain(tmp_path, text.encode(), compressed)
+    assert read_plain(tmp_path, text.encode("utf-8-sig"), compressed) == plain
+
+
+def test_utf_16_is_named_with_the_remedy(tmp_path):
+    with pytest.raises(InputError, match=r"the file is UTF-16 by its byte order mark; save it as"):
+        read_text(tmp_path, ">a\nACGT\n".encode("utf-16"))
 
 
 @pytest.mark.parametrize("left", [5, 11, 100, -1])

@@ -130,3 +130,44 @@ def test_merged_spans_cover_the_same_bases_and_touch_what_pandas_says_overlaps()
         known = pd.IntervalIndex.from_arrays(starts, ends, closed="left")
         expected = [known.overlaps(pd.Interval(q, q + 7, closed="left")).any() for q in queries]
         assert touch(queries, queries + 7, spans).tolist() == expected
+
+
+@pytest.mark.parametrize("start", ["²", "1²", "٣", "9" * 19, "9" * 5000, "+1", "1_0", " 1"])
+def test_a_coordinate_that_is_no_decimal_of_64_bits_is_named_with_its_line(tmp_path, start):
+    path = tmp_path / "x.bed"
+    path.write_text(f"c\t1\t9\nc\t{start}\t20\n")
+    with pytest.raises(InputError, match=r"x\.bed:2: .* is not an interval: correct"):
+        read_bed(path)
+    path.write_text(f"c\t1\t9\nc\t1\t{start}\n")
+    with pytest.raises(InputError, match=r"x\.bed:2: .* is not an interval: correct"):
+        read_bed(path)
+
+
+@pytest.mark.parametrize("summit", ["²", "9" * 5000, "-2"])
+def test_a_summit_that_is_no_decimal_is_named_with_its_line(tmp_path, summit):
+    path = tmp_path / "x.narrowPeak"
+    path.write_text(f"c\t1\t9\tp\t0\t.\t0\t0\t0\t{summit}\n")
+    with pytest.raises(InputError, match=r"x\.narrowPeak:1: .* is no summit inside"):
+        read_bed(path, summit=10)
+
+
+def test_a_byte_changed_in_gzip_data_is_a_sentence_wherever_it_is(tmp_path):
+    random = np.random.default_rng(5)
+    lines = (f"c\t{start}\t{start + 9}\n" for start in random.integers(0, 9999, 60))
+    whole = gzip.compress("".join(lines).encode(), mtime=0)
+    path = tmp_path / "x.bed.gz"
+    for place in range(10, len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= int(random.integers(1, 256))
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"x\.bed\.gz"):
+            read_bed(path)
+
+
+def test_a_line_that_is_no_utf_8_is_named_and_utf_16_is_read(tmp_path):
+    path = tmp_path / "x.bed"
+    path.write_bytes("c\t1\t9\tp\nc\t2\t9\tcafé\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"x\.bed:2: .* not UTF-8 .*: save the file as UTF-8"):
+        read_bed(path)
+    path.write_bytes("c\t1\t9\tcafé\n".encode("utf-16"))
+    assert read_bed(path)[["start", "name"]].to_numpy().tolist() == [[1, "café"]]

@@ -94,6 +94,10 @@ class Run:
             "lengths": {"min": 300, "median": 300.0, "max": 300},
             "duplicates": {"within_train": 3, "within_test": 1, "across": 2},
             "iupac_replaced": 0,
+            "letters_masked": 0,
+            "uracil_read_as_t": 0,
+            "rows_without_label": 0,
+            "rows_with_other_letters": 0,
             "published_rows": published,
             "published_rows_match": None,
             "shuffled_labels": shuffled,
@@ -261,7 +265,7 @@ class Run:
         write_parquet(rows, path, {"task": task})
         related = ("identical", "near", "overlap")
         others = dict.fromkeys(related, 0)
-        strengths = {"gc": 0.25, "length": 0.125}
+        strengths = {"gc": 0.25, "length": 0.125, "strand": 0.5}
         summary = {
             "task": task,
             "rows": self.tasks[task]["rows"],

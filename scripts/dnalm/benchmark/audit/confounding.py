@@ -1,8 +1,9 @@
-"""Confounding of labels with GC content and length: how much of them follows from these alone.
+"""Confounding of labels with GC content, length and strand: how much of them follows from these.
 
 Shapes: N rows, C labels of a row.
 """
 
+import re
 from math import isqrt
 from typing import Any
 
@@ -15,31 +16,42 @@ from dnalm.benchmark.tasks.kinds import BASES, NUMBER, Kind, find_kind
 from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.genome.composition import gc_content
 
+STRAND = re.compile(r"\(([+-])\)$")  # in the provenance of a row that was cut from a genome
 GUESS_FOLDS = 5  # a row's label is predicted from those of the other four
 MAX_BINS = 100
 
 
 def confounding(table: pd.DataFrame, kind: str) -> dict[str, dict[str, Any]]:
-    """Return how well `gc` and `length` alone predict the labels, from an out-of-fold AUC or ρ.
+    """Return how well `gc`, `length` and `strand` alone predict labels, by out-of-fold AUC or ρ.
 
     The prediction for a row is the mean label of other folds' rows in the same quantile bin.
     `strength` is about 0 where values say nothing and about 1 where they decide, in whatever way:
     for classes and labels that are there or not 2 AUC − 1 (Somers' D), the mean over classes (each
     against the rest) or labels; for numbers Spearman's ρ, the mean over targets; for labels of
-    bases ρ with the share of labelled bases. Predictions worse than chance count as 0.
+    bases ρ with the share of labelled bases. Predictions worse than chance count as 0. The strand
+    is that in which a row was cut from its genome; its strength is None where rows do not say it.
     """
     values = {
         "gc": gc_content(table["sequence"])[:, 0],
         "length": table["sequence"].str.len().to_numpy(dtype=float),
+        "strand": _strands(table),
     }
     traits = find_kind(kind)
     targets, ordered = _targets(traits.stack(table["label"]), traits)
     return {
         name: {
-            "strength": _strength(value, targets, ordered),
+            "strength": None if value is None else _strength(value, targets, ordered),
         }
         for name, value in values.items()
     }
+
+
+def _strands(table: pd.DataFrame) -> np.ndarray | None:
+    """Return 1 for each row of the plus strand and 0 of the minus strand, [N]."""
+    if "provenance" not in table:
+        return None
+    found = table["provenance"].str.extract(STRAND, expand=False)
+    return None if found.isna().any() else (found == "+").to_numpy(dtype=float)
 
 
 def _targets(labels: np.ndarray, kind: Kind) -> tuple[list[np.ndarray], bool]:

@@ -18,10 +18,13 @@ from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.benchmark.tasks.row_files import LabelledRow
 from dnalm.errors import InputError
 
-INTEGER = re.compile(r"[+-]?[0-9]+")
-DIGITS = re.compile(r"[0-9]+")
+# Digits of ASCII, no more than an integer of the table holds.
+INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+DIGITS = re.compile(r"[0-9]{1,18}")
+NUMBER_TEXT = re.compile(r"[0-9a-zA-Z.+-]+")  # float() also reads 1_0, and digits of other scripts
 MAX_INFERRED_CLASSES = 100  # more whole numbers are counts or scores, not classes
 MAX_LISTED = 5
+MAX_SHOWN, MAX_LIST = 40, 200  # characters of a label and of a list of them in a message
 
 
 class Meaning(Protocol):
@@ -90,13 +93,14 @@ def _class(row: LabelledRow, raw: str, meaning: Meaning) -> int:
         known = {str(key): value for key, value in meaning.labels.items()}
         if raw not in known:
             raise InputError(
-                f"{row.place} has the label {raw!r}, which `labels` of the task does not "
-                f"list (it lists {', '.join(known)}): add it there."
+                f"{row.place} has the label {raw[:MAX_SHOWN]!r}, which `labels` of the task does "
+                f"not list (it lists {', '.join(known)[:MAX_LIST]}): add it there, in quotes as it "
+                "stands in the file."
             )
         raw = str(known[raw])
     if not INTEGER.fullmatch(raw):
         raise InputError(
-            f"{row.place} has the label {raw!r}, which is not an integer: "
+            f"{row.place} has the label {raw[:MAX_SHOWN]!r}, which is not an integer: "
             "map it to a class number with `labels` in the task's config."
         )
     kind = find_kind(meaning.kind)
@@ -115,7 +119,7 @@ def _class(row: LabelledRow, raw: str, meaning: Meaning) -> int:
 
 def _number(row: LabelledRow, text: str) -> float:
     try:
-        number = float(text)
+        number = float(text if NUMBER_TEXT.fullmatch(text.strip()) else "none")
     except ValueError:
         raise InputError(
             f"{row.place} has the label {text.strip()!r}, which is no number: correct the row, or "

@@ -1,20 +1,20 @@
 """Readers of labelled sequences: FASTA, CSV, TSV and Parquet files."""
 
 import csv
-import gzip
 import re
-import zlib
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dnalm.errors import InputError
-from dnalm.genome.annotation import open_text
+from dnalm.genome.annotation import open_text, readable
 
 FORMATS = {
     ".fa": "fasta",
@@ -27,6 +27,8 @@ FORMATS = {
 }
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 OTHER_SEPARATORS = ";,\t| "
+# A header up to where a pattern finds digits, if these are the end of a longer number: -, 1 or 0.
+CUT_NUMBER = re.compile(r"(?:^|[\s|=:;,_])([-+][0-9.]*|[0-9.]+)$")
 SNIFFED_CHARACTERS = 512  # in which a web page shows
 
 
@@ -43,12 +45,13 @@ class Columns(Protocol):
 class LabelledRow:
     """One row as read: nothing cleaned, the label as text.
 
-    Where there are several label columns or the column holds lists, `label` is their values.
+    Where there are several label columns or the column holds lists, `label` is their values; None
+    or NaN is missing.
     `provenance` is the same on every machine: it names the file without its folder.
     """
 
     sequence: str
-    label: str | Sequence[Any]
+    label: str | Sequence[Any] | None
     split: str
     provenance: str
     folder: str = ""
@@ -65,8 +68,12 @@ def refuse_folder(path: str | Path) -> None:
         raise InputError(f"{path} is a folder: give the path of a file in it.")
 
 
-def read_labelled(path: str | Path, split: str, columns: Columns) -> Iterator[LabelledRow]:
+def read_labelled(
+    path: str | Path, split: str, columns: Columns, label: str | None = None
+) -> Iterator[LabelledRow]:
     """Yield the rows of one file, plain or gzip; rows are counted from 1 without the header.
+
+    With `label` it is that of all rows, and none is looked for in the file.
 
     Raises InputError for a folder, an empty file, a web page, an unknown format, a missing column,
     a line with too many or too few cells, a FASTA header without a label and a file that cannot be
@@ -81,20 +88,18 @@ def read_labelled(path: str | Path, split: str, columns: Columns) -> Iterator[La
         )
     reader = {"fasta": _read_fasta, "parquet": _read_parquet}.get(kind, _read_text)
     try:
-        _refuse_page(path, kind)
-        for number, (sequence, label) in enumerate(reader(path, kind, columns), start=1):
-            yield LabelledRow(
-                sequence=sequence,
-                label=label,
-                split=split,
-                provenance=f"{Path(path).name}, row {number}",
-                folder=str(Path(path).parent),
-            )
-    except (OSError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): fetch the file again."
-        ) from error
-    except pa.ArrowInvalid as error:
+        with readable(path):
+            _refuse_page(path, kind)
+            rows = reader(path, kind, columns, label is None)
+            for number, (sequence, own) in enumerate(rows, start=1):
+                yield LabelledRow(
+                    sequence=sequence,
+                    label=own if label is None else label,
+                    split=split,
+                    provenance=f"{Path(path).name}, row {number}",
+                    folder=str(Path(path).parent),
+                )
+    except pa.ArrowException as error:
         raise InputError(
             f"{path} is not a {kind} file ({' '.join(str(error).split())}): "
             "fetch it again or set `format` of the task."
@@ -119,6 +124,11 @@ def _refuse_page(path: str | Path, kind: str) -> None:
         head = file.read(SNIFFED_CHARACTERS)
     if not head.strip():
         raise InputError(f"{path} is empty: fetch it again or give another file.")
+    if "\0" in head and kind != "parquet":
+        raise InputError(
+            f"{path} holds zero bytes, as binary files do and UTF-16 without a byte order mark: "
+            "save it as UTF-8 or set `format` of the task."
+        )
     if head.lstrip().startswith("<"):
         raise InputError(
             f"{path} is a web page, not a {kind} file: open the address in a browser to see why, "
@@ -127,33 +137,43 @@ def _refuse_page(path: str | Path, kind: str) -> None:
 
 
 def _read_parquet(
-    path: str | Path, kind: str, columns: Columns
-) -> Iterator[tuple[str, str | Sequence[Any]]]:
+    path: str | Path, kind: str, columns: Columns, labelled: bool
+) -> Iterator[tuple[str, str | Sequence[Any] | None]]:
     # Names as they are stored, which are texts: pandas would make numbers of those it wrote, and
-    # an index of a column.
-    table = pq.read_table(path).to_pandas(ignore_metadata=True)
-    _find_columns(path, list(table.columns), columns)
-    sequences = table[columns.sequence_column].fillna("").astype(str)
-    if isinstance(columns.label_column, str):
+    # an index of a column. Nor are its notes read, which may be damaged.
+    with pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        sequence, places = _find_columns(path, names, columns, labelled)
+        wanted = [names[place] for place in (sequence, *places)]
+        stored = file.read(columns=wanted, use_pandas_metadata=False)
+    # A missing whole number stays one: as a float it would make 1.0 of every 1.
+    bare = stored.replace_schema_metadata(None)
+    table = bare.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    sequences = ["" if pd.isna(text) else str(text) for text in table[columns.sequence_column]]
+    labels: Iterable[Any] = [None] * len(table)
+    if labelled and isinstance(columns.label_column, str):
         labels = map(_parquet_cell, table[columns.label_column])
-    else:
+    elif labelled:
         labels = zip(*(table[column] for column in columns.label_column), strict=True)
     yield from zip(sequences, labels, strict=True)
 
 
-def _parquet_cell(value: Any) -> str | list[Any]:
-    return value.tolist() if isinstance(value, np.ndarray) else str(value)
+def _parquet_cell(value: Any) -> str | list[Any] | None:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return None if pd.isna(value) else str(value)
 
 
 def _read_text(
-    path: str | Path, kind: str, columns: Columns
-) -> Iterator[tuple[str, str | Sequence[str]]]:
+    path: str | Path, kind: str, columns: Columns, labelled: bool
+) -> Iterator[tuple[str, str | Sequence[str] | None]]:
+    csv.field_size_limit(sys.maxsize)  # a cell may hold a long sequence, or many targets
     # Text, not numbers: the label "1.5" has to be named as it stands in the file.
     with open_text(path) as file:
         lines = csv.reader(file, delimiter=SEPARATORS[kind], strict=True)
         try:
             header = next(filter(None, lines), [""])
-            sequence, labels = _find_columns(path, header, columns, SEPARATORS[kind])
+            sequence, labels = _find_columns(path, header, columns, labelled, SEPARATORS[kind])
             single = isinstance(columns.label_column, str)
             for cells in filter(None, lines):
                 if len(cells) != len(header):
@@ -162,7 +182,7 @@ def _read_text(
                         f"{len(header)}: correct the line."
                     )
                 found = [cells[label] for label in labels]
-                yield cells[sequence], found[0] if single else found
+                yield cells[sequence], found[0] if single and found else found or None
         except csv.Error as error:
             raise InputError(
                 f"{path}, line {lines.line_num}: the line cannot be read ({error}): correct it."
@@ -170,9 +190,9 @@ def _read_text(
 
 
 def _find_columns(
-    path: str | Path, header: list[str], columns: Columns, separator: str = ""
+    path: str | Path, header: list[str], columns: Columns, labelled: bool, separator: str = ""
 ) -> tuple[int, list[int]]:
-    """Return the numbers of the sequence and the label columns."""
+    """Return the numbers of the sequence and the label columns, none of a file without labels."""
     other = next((mark for mark in OTHER_SEPARATORS if mark in "".join(header[:1])), None)
     if separator and len(header) == 1 and other:
         kinds = [kind for kind, mark in SEPARATORS.items() if mark == other]
@@ -181,7 +201,7 @@ def _find_columns(
             f"{path}: its columns are separated by {other!r}, not by {separator!r}: {remedy}."
         )
     labels = columns.label_column
-    labels = [labels] if isinstance(labels, str) else list(labels)
+    labels = [] if not labelled else [labels] if isinstance(labels, str) else list(labels)
     for column, key in (
         (columns.sequence_column, "sequence_column"),
         *((label, "label_column") for label in labels),
@@ -191,16 +211,23 @@ def _find_columns(
                 f"{path} has no column {column!r}, its columns are "
                 f"{', '.join(map(repr, header))[:200]}: set `{key}` of the task."
             )
+        if header.count(column) > 1:
+            raise InputError(
+                f"{path} has {header.count(column)} columns {column!r}, and one is to be read: "
+                "rename the others."
+            )
     return header.index(columns.sequence_column), [header.index(label) for label in labels]
 
 
-def _read_fasta(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple[str, str]]:
-    if columns.label_pattern is None:
+def _read_fasta(
+    path: str | Path, kind: str, columns: Columns, labelled: bool
+) -> Iterator[tuple[str, str]]:
+    if columns.label_pattern is None and labelled:
         raise InputError(
             f"{path} is FASTA, so its labels stand in the headers: set `label_pattern` of the "
             "task to a regular expression whose first group is the label."
         )
-    pattern = re.compile(columns.label_pattern)
+    pattern = re.compile(columns.label_pattern if labelled and columns.label_pattern else "()")
     label: str | None = None
     parts: list[str] = []
     with open_text(path) as file:
@@ -216,6 +243,7 @@ def _read_fasta(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple
                         f"`label_pattern` {columns.label_pattern!r} of the task: correct it."
                     )
                 label, parts = match.group(1), []
+                _refuse_cut_number(f"{path}, line {number}", line[1:], match)
             elif line and label is None:
                 raise InputError(
                     f"{path}, line {number}: sequence or text before the first '>' header: "
@@ -225,3 +253,17 @@ def _read_fasta(path: str | Path, kind: str, columns: Columns) -> Iterator[tuple
                 parts.append(line)
     if label is not None:
         yield "".join(parts), label
+
+
+def _refuse_cut_number(place: str, header: str, match: re.Match[str]) -> None:
+    """Raise InputError where a label is the end of a number whose sign or digits are left out.
+
+    A pattern that names what stands before its group means it so.
+    """
+    label, start = match.group(1) or "", match.start(1)
+    before = CUT_NUMBER.search(header[:start]) if start == match.start() else None
+    if before and label[:1].isdecimal():
+        raise InputError(
+            f"{place}: `label_pattern` of the task reads {label!r} of the number "
+            f"{before[1] + label!r}: let it take the whole number or say what stands before it."
+        )

@@ -64,13 +64,14 @@ def summarise(
     facts: Facts,
     files: Mapping[str, Sequence[str]],
     *,
-    iupac_replaced: int,
+    cleaned: Mapping[str, int],
     simulated: bool,
     build: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what the report says about a task; repeated rows are logged as a warning.
 
-    `files` maps a role (train, test, bases ...) to the paths that were read.
+    `files` maps a role (train, test, bases ...) to the paths that were read, `cleaned` what was
+    left out or replaced to how often, as `clean_rows` counts it.
     """
     duplicates = count_duplicates(table)
     if any(duplicates.values()):
@@ -97,7 +98,7 @@ def summarise(
             "max": int(lengths.max()),
         },
         "duplicates": duplicates,
-        "iupac_replaced": iupac_replaced,
+        **cleaned,
         "published_rows": published,
         "published_rows_match": published == counts if published else None,
         "shuffled_labels": facts.shuffle_labels,

@@ -18,14 +18,13 @@ from dnalm.benchmark.tasks.kinds import BASES, BY_NAME, NUMBER, ROWS, Kind, find
 from dnalm.benchmark.tasks.label_cells import infer_kind, read_label
 from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.benchmark.tasks.recipes.windows import cut_windows
-from dnalm.benchmark.tasks.row_files import LabelledRow, read_labelled
+from dnalm.benchmark.tasks.row_cleaning import clean_rows
+from dnalm.benchmark.tasks.row_files import read_labelled
 from dnalm.benchmark.tasks.summary import SPLITS, name_files, summarise
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of, write_json
 from dnalm.suggestions import check_choice
 
-AMBIGUOUS = "RYSWKMBDHV"  # the IUPAC codes that stand for several bases
-TO_N = str.maketrans(AMBIGUOUS, "N" * len(AMBIGUOUS))
 COLUMN_TYPES = {
     "id": pa.string(),
     "sequence": pa.string(),
@@ -57,6 +56,9 @@ class TaskConfig:
     rows: Mapping[str, int] | None
     length: int | None
     test_share: float | None
+    missing_labels: str | None
+    other_letters: str | None
+    min_bases: int | None
     shuffle_labels: bool
     seed: int
 
@@ -64,7 +66,7 @@ class TaskConfig:
     def of(cls, name: str, task: Mapping[str, Any]) -> "TaskConfig":
         """Read the keys of one entry of `tasks:`; keys that may be null may also be missing."""
         nullable = {"kind", "classes", "label_separator", "label_pattern", "labels", "rows"}
-        nullable |= {"length", "test_share"}
+        nullable |= {"length", "test_share", "missing_labels", "other_letters", "min_bases"}
         missing = [key for key in cls.__annotations__ if key not in task and key not in nullable]
         if missing:
             raise InputError(
@@ -86,6 +88,7 @@ def make_task(
     `sources` names the files: `train` and `test` for labelled rows, or `bases`, `contigs` and
     `genome` (its manifest) with `intervals` (BED) or `annotation` (GTF), `motifs` and `types` for
     a task with `build:`, which is cut from a genome.
+    `file_labels` of the task are the labels of its files, by split, where each has one of its own.
     The table has the columns id, sequence (upper case, ACGTN), label (0 .. classes - 1, or several
     numbers, see `read_label`), split (train or test), provenance (file name and row, or
     contig:start-end(strand), 0-based half-open) and folds (splits in which a training row is
@@ -106,28 +109,32 @@ def make_task(
     else:
         check_sums(files, task.get("sha256") or {}, name, "sha256")
         warn_of_parts(files, name)
+        given = task.get("file_labels") or {}
         rows = [
             row
             for split in SPLITS
-            for path in files[split]
-            for row in read_labelled(path, split, config)
+            for path, label in zip(
+                files[split], given.get(split) or [None] * len(files[split]), strict=True
+            )
+            for row in read_labelled(path, split, config, label)
         ]
     log.info("%s: %d rows are read", name, len(rows))
+    cleaned = clean_rows(rows, config, name)
+    rows, sequences = cleaned.rows, cleaned.sequences
     config = replace(config, **infer_kind(rows, config, name))
-    cleaned, replaced = zip(*map(_clean, rows), strict=True) if rows else ((), ())
     table = pd.DataFrame(
         {
             "id": "",
-            "sequence": list(cleaned),
+            "sequence": sequences,
             "label": [
                 read_label(row, sequence, config)
-                for row, sequence in zip(rows, cleaned, strict=True)
+                for row, sequence in zip(rows, sequences, strict=True)
             ],
             "split": [row.split for row in rows],
             "provenance": [row.provenance for row in rows],
         }
     )
-    if config.test_share is not None:
+    if config.test_share is not None and rows:  # without rows the checks say so
         try:
             table = hold_out(table, config.kind, config.test_share, config.seed)
         except InputError as error:
@@ -149,7 +156,7 @@ def make_task(
     # Training rows come first, so the test rows' empty lists follow.
     table["folds"] = assigned + [[] for _ in range(len(table) - len(train))]
     return table, summarise(
-        table, name, config, files, iupac_replaced=sum(replaced), simulated=simulated, build=built
+        table, name, config, files, cleaned=cleaned.counts, simulated=simulated, build=built
     )
 
 
@@ -160,21 +167,6 @@ def _ids(splits: Iterable[str]) -> list[str]:
         ids.append(f"{split}.{counts[split]}")
         counts[split] += 1
     return ids
-
-
-def _clean(row: LabelledRow) -> tuple[str, int]:
-    """Return the sequence in upper case with IUPAC letters as N, and how many there were."""
-    sequence = row.sequence.strip().upper()
-    if not sequence:
-        raise InputError(f"{row.place} has an empty sequence: remove the row or fill it in.")
-    cleaned = sequence.translate(TO_N)
-    strange = cleaned.translate(str.maketrans("", "", "ACGTN"))
-    if strange:
-        raise InputError(
-            f"{row.place} holds {strange[0]!r} in its sequence: "
-            f"write DNA with the letters A, C, G, T, N or an IUPAC code ({AMBIGUOUS})."
-        )
-    return cleaned, sum(map(sequence.count, AMBIGUOUS))
 
 
 def _shuffled(table: pd.DataFrame, config: TaskConfig) -> np.ndarray | list[np.ndarray]:

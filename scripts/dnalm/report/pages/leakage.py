@@ -58,18 +58,24 @@ def search_notes(audits: pd.DataFrame) -> list[str]:
 
 
 def confounding_grid(audits: pd.DataFrame) -> Grid:
-    """Return how strongly GC content and length go with labels, and which contigs are shared."""
+    """Return how strongly GC content, length and strand go with labels, and shared contigs."""
     rows = [
         [
-            *[row["task"], score(row["gc_strength"]), score(row["length_strength"])],
+            row["task"],
+            *[score(row[f"{what}_strength"]) for what in ("gc", "length", "strand")],
             row["contigs_from"] or MISSING,
             *[count(row[f"{split}_placed"]) for split in SPLITS],
             *[count(row["shared_contigs"]), _share(row["test_rows_shared"], row["test_placed"])],
         ]
         for row in audits.to_dict("records")
     ]
-    headings = ["task", "GC content", "length", "contigs are those of", "train rows with a contig"]
-    headings += ["test rows with one", "contigs with rows of both", "test rows on these"]
+    headings = ["task", "GC content", "length", "strand", "contigs are those of"]
+    headings += [
+        "train rows with a contig",
+        "test rows with one",
+        "contigs with rows of both",
+        "test rows on these",
+    ]
     return make_grid(headings, rows, first=1)
 
 

@@ -48,8 +48,9 @@ def audits_table(
                 **{f"{where}_{name}": audit[where][name] for where in COUNTED for name in RELATED},
                 "other_labels": audit["other_labels"],
                 **{
-                    f"{what}_strength": audit["confounding"][what]["strength"]
-                    for what in ("gc", "length")
+                    # Audits of old did not look at the strand.
+                    f"{what}_strength": audit["confounding"].get(what, {}).get("strength")
+                    for what in ("gc", "length", "strand")
                 },
                 "repeats_not_followed": audit["repeats_not_followed"],
                 "too_short": audit.get("too_short"),  # audits of old did not count them

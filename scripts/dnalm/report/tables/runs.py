@@ -20,6 +20,10 @@ OVERLAPS = [
     "train_rows_overlapping_fold",
 ]
 
+# Counts of what was left out of a task or replaced in its sequences.
+CLEANED = ("iupac_replaced", "letters_masked", "uracil_read_as_t")
+CLEANED += ("rows_without_label", "rows_with_other_letters")
+
 
 def models_table(
     runs: Mapping[str, dict[str, Any]],
@@ -127,7 +131,7 @@ def tasks_table(
                 "longest": task["lengths"]["max"],
                 **{f"duplicates_{where}": n for where, n in task["duplicates"].items()},
                 **overlaps.get(name, {}),
-                "iupac_replaced": task["iupac_replaced"],
+                **{key: task.get(key) for key in CLEANED},  # tasks of old count the first alone
                 "pooling": identities.pooling(name),
                 "published_as": identities.published_task(name),
                 **{f"published_{split}_rows": n for split, n in published.items()},
@@ -139,7 +143,7 @@ def tasks_table(
             }
         )
     table = pd.DataFrame(rows, columns=list_columns("tasks"))
-    counts = ["published_train_rows", "published_test_rows", *OVERLAPS]
+    counts = ["published_train_rows", "published_test_rows", *OVERLAPS, *CLEANED]
     return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task")
 
 

@@ -326,6 +326,27 @@ def test_of_labels_of_bases_the_share_counts_and_not_their_number():
     assert found["length"]["strength"] > 0.95
 
 
+def test_a_label_that_can_be_read_off_the_strand_is_measured():
+    generator = np.random.default_rng(8)
+    label = np.arange(2000) % 2
+    random = generator.permutation(label).astype(bool)
+    sequences = [draw(generator, 50) for _ in label]
+
+    def strength(plus):
+        places = [f"c:{i}-{i + 50}({'+' if one else '-'})" for i, one in enumerate(plus)]
+        table = pd.DataFrame({"sequence": sequences, "label": label, "provenance": places})
+        return confounding(table, "binary")["strand"]["strength"]
+
+    # Positives forward, of the negatives every other one: an AUC of 3/4.
+    assert strength((label == 1) | random) == pytest.approx(0.5, abs=0.03)
+    assert strength(label == 0) > 0.99
+    assert strength(random) < 0.06
+    assert strength(label >= 0) == 0
+    rows = [f"x.csv, row {i}" for i in label]
+    of_files = pd.DataFrame({"sequence": sequences, "label": label, "provenance": rows})
+    assert confounding(of_files, "binary")["strand"]["strength"] is None
+
+
 def test_an_audit_is_written_and_read_back(tmp_path):
     generator = np.random.default_rng(7)
     sequence = draw(generator, 300)

@@ -233,11 +233,11 @@ def test_published_row_counts_are_compared(files):
     ("row", "sentence"),
     [
         (("ACGT", "1.5"), r"train.csv, row 3 has the label '1.5', which is not an integer: map it"),
-        (("ACGT", ""), r"train.csv, row 3 has the label '', which is not an integer"),
+        (("ACGT", ""), r"train.csv, row 3 has no label \(found ''\), one of 1 such rows"),
         (("ACGT", "2"), r"train.csv, row 3 has the label 2, but 2 classes allow only 0 to 1"),
         (("ACGT", "-1"), r"train.csv, row 3 has the label -1"),
         (("", "1"), r"train.csv, row 3 has an empty sequence"),
-        (("ACGUACGU", "1"), r"train.csv, row 3 holds 'U' in its sequence: write DNA"),
+        (("ACGEACGT", "1"), r"train.csv, row 3 holds 'E' in its sequence: write DNA"),
         (("ACG-T", "1"), r"train.csv, row 3 holds '-'"),
     ],
 )
@@ -435,3 +435,48 @@ def test_too_few_rows_to_draw_test_rows_from_are_refused_with_the_file(tmp_path)
     sentence = r"mine.x \(.*all\.csv\): 1 different sequences of class 1 are .* change test_share"
     with pytest.raises(InputError, match=sentence):
         make({"train": [path], "test": []}, test_share=0.2)
+
+
+def by_class(tmp_path, names, rows):
+    """Write a file of unlabelled rows for each class; return their paths, in order."""
+    paths = []
+    for label, name in enumerate(names):
+        own = [sequence for sequence, known in rows if known == label]
+        path = tmp_path / name
+        if ".fa" in name:
+            path.write_text("".join(f">s{i}\n{text}\n" for i, text in enumerate(own)))
+        elif name.endswith(".parquet"):
+            pd.DataFrame({"sequence": own}).to_parquet(path)
+        else:
+            path.write_text("\n".join(["sequence,note", *(f"{text},9" for text in own)]) + "\n")
+        paths.append(str(path))
+    return paths
+
+
+@pytest.mark.parametrize(
+    "names", [("neg.fa", "pos.fa"), ("neg.csv", "pos.fa"), ("neg.parquet", "pos.parquet")]
+)
+def test_files_of_one_class_each_are_a_table_with_their_labels(files, tmp_path, names):
+    expected, _ = make(files)
+    train = by_class(tmp_path, [f"train_{name}" for name in names], rows_of(12, 1))
+    test = by_class(tmp_path, [f"test_{name}" for name in names], rows_of(6, 2))
+    labels = {"train": ["neg", "pos"], "test": ["neg", "pos"]}
+    table, summary = make(
+        {"train": train, "test": test}, file_labels=labels, labels={"neg": 0, "pos": 1}
+    )
+    columns = ["sequence", "label", "split"]
+    same = [frame[columns].sort_values(columns).to_numpy().tolist() for frame in (table, expected)]
+    assert same[0] == same[1]
+    assert summary["rows_per_class"] == {"train": [6, 6], "test": [3, 3]}
+    # One of the splits may have its labels in its rows.
+    mixed, _ = make({"train": train, "test": files["test"]}, file_labels={"train": ["0", "1"]})
+    assert mixed["label"].tolist() == [0] * 6 + [1] * 6 + [0, 1] * 3
+
+
+def test_test_rows_are_drawn_of_each_class_where_files_have_one(tmp_path):
+    paths = by_class(tmp_path, ["neg.fa", "pos.fa"], rows_of(40, 1))
+    table, summary = make(
+        {"train": paths, "test": []}, test_share=0.2, file_labels={"train": ["0", "1"]}
+    )
+    assert summary["rows_per_class"] == {"train": [16, 16], "test": [4, 4]}
+    assert set(zip(table["sequence"], table["label"], strict=True)) == set(rows_of(40, 1))

@@ -108,7 +108,7 @@ def test_elements_do_not_overlap_and_hold_no_n(simulated):
 
 
 def test_every_intron_begins_with_gt_and_ends_with_ag_on_both_strands(simulated):
-    sites = list(splice_sites(simulated.transcripts).itertuples())
+    sites = list(splice_sites(simulated.transcripts, 10).itertuples())
     assert {site.strand for site in sites} == {"+", "-"}
     for site in sites:
         # The two intron bases lie from the site inwards.
@@ -121,7 +121,7 @@ def test_every_intron_begins_with_gt_and_ends_with_ag_on_both_strands(simulated)
 def test_donor_consensus_is_noisy(simulated):
     donors = [
         site
-        for site in splice_sites(simulated.transcripts).itertuples()
+        for site in splice_sites(simulated.transcripts, 10).itertuples()
         if (site.kind, site.strand) == ("donor", "+")
     ]
     after = [read(simulated, s.contig, s.position + 2, s.position + 6) for s in donors]

@@ -88,7 +88,8 @@ def test_the_audits_table_holds_counts_strengths_and_contigs(run):
     own = row(tables["audits"], task="simulated.enhancers")
     assert (own["test_in_train_near"], own["other_labels"]) == (7, 5)
     assert (own["train_in_other_folds_near"], own["within_train_identical"]) == (9, 18)
-    assert (own["gc_strength"], own["length_strength"]) == (0.25, 0.125)
+    strengths = [own[f"{what}_strength"] for what in ("gc", "length", "strand")]
+    assert strengths == [0.25, 0.125, 0.5]
     assert (own["contigs_from"], own["shared_contigs"], own["test_rows_shared"]) == (
         "the task",
         1,

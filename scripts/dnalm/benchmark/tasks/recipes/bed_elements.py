@@ -18,13 +18,15 @@ from dnalm.genome.intervals import read_bed
 
 
 def read_unstranded(build: Mapping[str, Any], name: str, files: Files) -> pd.DataFrame:
-    """Return the elements of BED files; those without a strand are read forward.
+    """Return the elements of BED files; windows of those without a strand are placed forward.
 
-    Columns: contig, start, end, strand, summit, label and reversed, as of `Recipe.read`.
+    Columns: contig, start, end, strand, summit, label, reversed and unstranded, as of
+    `Recipe.read`.
     """
     elements = read_intervals(build, name, files)
-    strand = elements["strand"].where(elements["strand"] != ".", "+")
-    return elements.assign(strand=strand, reversed=False)
+    unstranded = elements["strand"] == "."
+    strand = elements["strand"].where(~unstranded, "+")
+    return elements.assign(strand=strand, reversed=False, unstranded=unstranded)
 
 
 def read_intervals(build: Mapping[str, Any], name: str, files: Files) -> pd.DataFrame:

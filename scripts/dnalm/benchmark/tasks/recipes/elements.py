@@ -18,6 +18,7 @@ from dnalm.errors import InputError
 from dnalm.genome.intervals import NO_SUMMIT
 
 WINDOW = ["contig", "start", "end", "strand"]
+STRANDS = 1  # number of the random stream of strands, beside that of windows and negatives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +46,12 @@ def find_elements(
     of those has a window.
     """
     elements = find_recipe(build["recipe"]).read(build, name, files)
+    unstranded = elements.pop("unstranded") if "unstranded" in elements else None
     starts = elements.pop("window") if "window" in elements else _place(elements, build, random)
     lengths = build["length"] or elements["end"] - elements["start"]
     windows = elements[["contig", "strand", "label"]].assign(start=starts, end=starts + lengths)
+    if unstranded is not None and build["unstranded"] == "random":
+        windows.loc[unstranded, "strand"] = _draw_strands(windows[unstranded], build["seed"])
     longer = pd.Series(False, index=elements.index)
     if build["length"] and build["longer"] == "drop" and build["placement"] != "tss":
         longer = elements["end"] - elements["start"] > build["length"]
@@ -88,6 +92,16 @@ def _fates_of_windows(windows: pd.DataFrame) -> NDArray[np.str_]:
     contradicting = labels.transform("min") != labels.transform("max")
     repeated = windows.duplicated(WINDOW)
     return np.select([contradicting, repeated], ["contradicting", "repeated"], "window")
+
+
+def _draw_strands(windows: pd.DataFrame, seed: int) -> NDArray[np.str_]:
+    """Return a random strand for each window, the same for those of one place.
+
+    It is drawn apart, so that no other draw depends on it.
+    """
+    places = windows.groupby(["contig", "start", "end"]).ngroup().to_numpy()
+    drawn = np.random.default_rng([seed, STRANDS]).integers(2, size=len(windows))
+    return np.array(["+", "-"])[drawn[places]]
 
 
 def _place(

@@ -3,8 +3,8 @@
 from dnalm.benchmark.tasks.recipes.bed_elements import read_unstranded
 from dnalm.benchmark.tasks.recipes.recipe import (
     GENOME_DECOYS,
-    INTERVAL_KEYS,
     INTERVAL_PLACEMENTS,
+    UNSTRANDED_KEYS,
     Recipe,
 )
 
@@ -13,7 +13,7 @@ PEAKS = Recipe(
     source="intervals",
     format="BED",
     extra_files=("types",),
-    keys=INTERVAL_KEYS,
+    keys=UNSTRANDED_KEYS,
     labels_by="labels_by_name",
     placements=INTERVAL_PLACEMENTS,
     decoys=GENOME_DECOYS,

@@ -15,6 +15,7 @@ INTERVAL_KEYS = (
     *("placement", "longer", "labels_by_name"),
     *("name_column", "strand_column", "summit_column"),
 )
+UNSTRANDED_KEYS = (*INTERVAL_KEYS, "unstranded")
 INTERVAL_PLACEMENTS = ("centre", "summit", "random")
 # Keys that are read with a file of `build:` alone, by the file's key.
 KEYS_OF_FILES = {
@@ -39,8 +40,9 @@ class Recipe:
         read: a function of a task's `build:` with all keys, of its name and of the files, which
             returns the elements, one a row: contig, start, end (absolute, 0-based, half-open),
             strand, label (`UNLABELLED` of those without one), reversed (whether the row is an
-            element's second, on the other strand), summit where placements hold `summit`, and,
-            where the elements say it themselves, window (where it starts).
+            element's second, on the other strand), summit where placements hold `summit`, where
+            strands may be missing unstranded (bool: `strand` is not the element's own) and, where
+            the elements say it themselves, window (where it starts).
     """
 
     name: str

@@ -1,5 +1,6 @@
 """Splice sites: windows with a donor or acceptor of a GTF or GFF3 file in their middle."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +12,16 @@ from dnalm.benchmark.tasks.recipes.recipe import GENOME_DECOYS, Files, Recipe
 from dnalm.errors import InputError
 from dnalm.genome.annotation import read_gtf, splice_sites
 
+logger = logging.getLogger(__name__)
+
 
 def read_sites(build: Mapping[str, Any], name: str, files: Files) -> pd.DataFrame:
     """Return the splice sites of GTF or GFF3 files as the two intron bases of each.
 
     The middle of their windows is the border of exon and intron: a donor's GT begins at offset
     length / 2, an acceptor's AG ends there. `labels_by_kind` gives the classes of `donor` and
-    `acceptor`. Sites of transcripts whose level is among `exclude_levels` alone have no label.
+    `acceptor`. Sites of transcripts whose level is among `exclude_levels` alone have no label, nor
+    have those of introns of fewer than `min_intron` bases, which are counted in a warning.
     """
     if build["length"] % 2:
         raise InputError(
@@ -26,8 +30,18 @@ def read_sites(build: Mapping[str, Any], name: str, files: Files) -> pd.DataFram
         )
     transcripts = [found for path in files["annotation"] for found in read_gtf(path)]
     kept = [found for found in transcripts if found.level not in build["exclude_levels"]]
-    sites = splice_sites(transcripts)
-    found = sites.merge(splice_sites(kept), how="left", indicator=True)["_merge"] == "both"
+    sites = splice_sites(transcripts, 1)
+    introns = splice_sites(transcripts, build["min_intron"])
+    if short := len(sites) - len(introns):
+        logger.warning(
+            "%s: %d splice sites of gaps between exons of fewer than %d bases (build.min_intron) "
+            "get no label.",
+            ", ".join(map(str, files["annotation"])),
+            short,
+            build["min_intron"],
+        )
+    labelled = splice_sites(kept, build["min_intron"])
+    found = sites.merge(labelled, how="left", indicator=True)["_merge"] == "both"
     labels = sites["kind"].map(build["labels_by_kind"]).where(found)
     sites["label"] = labels.fillna(UNLABELLED).astype(np.int64)
     # The base right of the border: the site itself, or its right neighbour where the intron lies
@@ -44,7 +58,7 @@ SPLICE_SITES = Recipe(
     source="annotation",
     format="GTF or GFF3",
     extra_files=(),
-    keys=("exclude_levels", "labels_by_kind"),
+    keys=("exclude_levels", "min_intron", "labels_by_kind"),
     labels_by="labels_by_kind",
     placements=(),
     decoys=(*GENOME_DECOYS, "dinucleotide"),

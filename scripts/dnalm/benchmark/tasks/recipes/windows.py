@@ -26,9 +26,10 @@ def cut_windows(
 ) -> tuple[list[LabelledRow], dict[str, Any]]:
     """Return the rows of a task, training rows first, and how they came about.
 
-    Positives of label 1 and up are windows around the elements, in their direction; negatives
-    (label 0) are windows of the same length and of either strand that overlap neither an element
-    nor each other, unless `decoys` is none and the elements themselves have label 0.
+    Positives of label 1 and up are windows around the elements, in their direction or, where these
+    have none, as `unstranded` says; negatives (label 0) are windows of the same length and of
+    either strand that overlap neither an element nor each other, unless `decoys` is none and the
+    elements themselves have label 0.
     `build` has all keys of the section of that name in the configuration; `files` holds bases and
     contigs of the genome and what the recipe reads: intervals, annotation, motifs, types.
 

@@ -141,10 +141,10 @@ def test_random_windows_hold_their_element_anywhere(genome):
 
 def test_elements_longer_than_the_window_are_dropped_or_cut_as_said(genome):
     path = genome.file("x.bed", ("a", 100, 131, "e"), ("a", 300, 310, "e"), ("b", 300, 310, "e"))
-    rows, facts = genome.cut(PEAKS, intervals=path)
+    rows, facts = genome.cut(PEAKS | {"unstranded": "forward"}, intervals=path)
     assert positives(rows) == [("a", 295, 315, "+"), ("b", 295, 315, "+")]
     assert (facts["elements"], facts["dropped_longer"]) == (3, 1)
-    rows, _ = genome.cut(PEAKS | {"longer": "centre"}, intervals=path)
+    rows, _ = genome.cut(PEAKS | {"longer": "centre", "unstranded": "forward"}, intervals=path)
     assert positives(rows)[0] == ("a", 105, 125, "+")
     inside = PEAKS | {"longer": "centre", "placement": "random"}
     drawn = {positives(genome.cut(inside | {"seed": s}, intervals=path)[0])[0][1] for s in range(9)}

@@ -273,7 +273,8 @@ def test_windows_over_an_end_or_an_n_are_dropped_and_counted(genome, tmp_path):
         ("b", 898, 900, "end"),
         ("b", 50, 60, "good"),
     )
-    rows, facts = cut({**ENHANCERS, "test_contigs": ["b"]}, "t", {**files, "intervals": path})
+    build = {**ENHANCERS, "test_contigs": ["b"], "unstranded": "forward"}
+    rows, facts = cut(build, "t", {**files, "intervals": path})
     assert sorted(places(rows, 1)) == [("a", 100, 110, "+"), ("b", 50, 60, "+")]
     assert (facts["records"], facts["elements"]) == (5, 5)
     assert (facts["dropped_at_ends"], facts["dropped_with_n"]) == (2, 1)
@@ -388,3 +389,75 @@ def test_real_splice_windows_have_gt_and_ag_at_their_middle(human):
     assert np.mean([pair == "AG" for pair in acceptors]) > 0.95
     plus = sum(row.provenance.endswith("(+)") for row in rows if row.label != "0")
     assert 0 < plus < len(donors) + len(acceptors)
+
+
+def test_sites_of_gaps_too_short_for_an_intron_are_counted_and_avoided_but_no_positives(
+    genome, tmp_path, caplog
+):
+    _, files = genome
+    # On each contig a real intron, and a gap of two bases; the second contig tests.
+    rows = [
+        (contig, start, end, f"{contig}{number}")
+        for contig in "ab"
+        for number, exons in enumerate([((100, 150), (200, 250)), ((300, 350), (353, 400))])
+        for start, end in exons
+    ]
+    path = tmp_path / "x.gtf"
+    path.write_text(
+        "".join(
+            f'{contig}\tx\texon\t{start}\t{end}\t.\t+\t.\ttranscript_id "{name}";\n'
+            for contig, start, end, name in rows
+        )
+    )
+    build = SITES | {"test_contigs": ["b"], "balance": "found", "min_intron": 3}
+    found, facts = cut(build, "mine.x", files | {"annotation": str(path)})
+    assert (facts["elements"], facts["records_without_label"], facts["kept"]) == (4, 4, 4)
+    for row in found:
+        _, start, end, _ = PLACE.fullmatch(row.provenance).groups()
+        assert row.label in "12" or not (int(start) < 353 and int(end) > 350)
+    assert "4 splice sites of gaps between exons of fewer than 3 bases" in caplog.text
+    _, all_gaps = cut(build | {"min_intron": 1}, "mine.x", files | {"annotation": str(path)})
+    assert all_gaps["elements"] == 8
+
+
+def strands_of(rows, label):
+    return {place[:3]: place[3] for place in places(rows, label)}
+
+
+@pytest.mark.parametrize("recipe", ["enhancers", "peaks"])
+def test_elements_without_a_strand_are_read_on_either_as_negatives_are(genome, tmp_path, recipe):
+    texts, files = genome
+    lines = [(c, start, start + 10, "e") for c in "ab" for start in range(20, 580, 25)]
+    build = {**ENHANCERS, "recipe": recipe, "test_contigs": ["b"], "maximum": MAXIMUM}
+    made = {
+        choice: cut(
+            build | {"unstranded": choice}, "t", {**files, "intervals": bed(tmp_path, *lines)}
+        )[0]
+        for choice in ("random", "forward")
+    }
+    forward, drawn = (strands_of(made[choice], "1") for choice in ("forward", "random"))
+    assert drawn.keys() == forward.keys()
+    assert set(forward.values()) == {"+"}
+    shares = [list(drawn.values()).count(strand) / len(drawn) for strand in "+-"]
+    assert min(shares) > 0.25
+    # Nothing else is drawn otherwise, and a strand is that of the place, not of the line.
+    assert strands_of(made["random"], "0") == strands_of(made["forward"], "0")
+    again = bed(tmp_path, *lines[::-1], *lines[:5])
+    assert strands_of(cut(build, "t", {**files, "intervals": again})[0], "1") == drawn
+    for row in made["random"]:
+        contig, start, end, strand = PLACE.fullmatch(row.provenance).groups()
+        text = texts[contig][int(start) : int(end)]
+        assert row.sequence == (text.translate(COMPLEMENT)[::-1] if strand == "-" else text)
+
+
+def test_a_strand_of_the_file_is_kept(genome, tmp_path):
+    _, files = genome
+    lines = [
+        (c, s, s + 10, "e", 0, "-+."[i % 3]) for c in "ab" for i, s in enumerate(range(20, 500, 25))
+    ]
+    build = {**ENHANCERS, "test_contigs": ["b"], "strand_column": 6}
+    found = strands_of(cut(build, "t", {**files, "intervals": bed(tmp_path, *lines)})[0], "1")
+    given = {(contig, start, end): strand for contig, start, end, _, _, strand in lines}
+    assert all(found[place] == strand for place, strand in given.items() if strand != ".")
+    unstranded = [found[place] for place, strand in given.items() if strand == "."]
+    assert set(unstranded) == {"+", "-"}

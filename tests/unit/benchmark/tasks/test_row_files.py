@@ -1,0 +1,243 @@
+"""Labelled FASTA, CSV and Parquet files: which text of a header or cell is the label, encodings."""
+
+import codecs
+import csv
+import gzip
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from dnalm.benchmark.tasks.label_cells import infer_kind
+from dnalm.benchmark.tasks.row_files import read_labelled
+from dnalm.benchmark.tasks.table import make_task
+from dnalm.errors import InputError
+
+SHIPPED = yaml.safe_load((Path(__file__).parents[4] / "config.yaml").read_text())["task"]
+FOLDS = {"scheme": "kfold", "splits": 2, "validation_share": 0.5, "seed": 42}
+SEQUENCE = "ACGTACGTAC"
+
+
+def read(path, **changes):
+    return list(read_labelled(path, "train", SimpleNamespace(**SHIPPED | changes)))
+
+
+def label_of(tmp_path, header):
+    path = tmp_path / "x.fa"
+    path.write_text(f">{header}\n{SEQUENCE}\n")
+    (row,) = read(path)
+    return row.label
+
+
+@pytest.mark.parametrize(
+    ("header", "label"),
+    [
+        ("s0|-1", "-1"),
+        ("s0|+1", "+1"),
+        ("s0 -1 ", "-1"),
+        ("s0\tlabel=-1", "-1"),
+        ("chr1:100-200|1", "1"),
+        ("s0_-1", "-1"),
+        ("s0|0.5", "0.5"),
+        ("s0_-0.5", "-0.5"),
+        ("s0 1.5e-05", "1.5e-05"),
+        ("promoter_12|1", "1"),
+        ("promoter_12_1", "1"),
+        ("12_0", "0"),
+        ("s0,1", "1"),
+        ("0", "0"),
+        ("s0|strong", "strong"),
+        ("s0|non_enhancer", "non_enhancer"),
+        ("s0 0,1,1", "0,1,1"),
+        ("s0|0110", "0110"),
+        # The digits of a name are no label.
+        ("enhancerA1", "enhancerA1"),
+        ("chr1:100-200", "100-200"),
+        ("s-1", "s-1"),
+        ("s0|²", "²"),
+    ],
+)
+def test_the_label_of_a_header_is_all_behind_its_last_separator(tmp_path, header, label):
+    assert label_of(tmp_path, header) == label
+
+
+def test_any_number_behind_any_separator_is_read_with_its_sign_and_fraction(tmp_path):
+    random = np.random.default_rng(7)
+    for _ in range(200):
+        number = random.choice([random.integers(-999, 999), round(random.normal(), 4)])
+        text = str(number.item()) if number % 1 else str(int(number))
+        name = "".join(random.choice(list("abcXYZ019._-"), 6))
+        separator = str(random.choice(["|", " ", "\t", "=", ":", ";"]))
+        assert label_of(tmp_path, f"{name}{separator}{text}") == text
+
+
+@pytest.mark.parametrize("header", ["s0|", "", "s0: "])
+def test_a_header_that_ends_without_a_label_is_refused(tmp_path, header):
+    with pytest.raises(InputError, match=r"x\.fa, line 1: the header .* does not match"):
+        label_of(tmp_path, header)
+
+
+def test_signed_labels_of_headers_are_three_labels_for_which_a_mapping_is_asked(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_text("".join(f">s{i}|{i % 3 - 1}\n{SEQUENCE}\n" for i in range(6)))
+    hints = SimpleNamespace(kind=None, classes=None, labels=None)
+    with pytest.raises(InputError, match=r'labels: \{"-1": 0, "0": 1, "1": 2\}'):
+        infer_kind(read(path), hints, "mine.x")
+
+
+def test_a_byte_order_mark_of_any_encoding_is_no_part_of_a_column_or_header(tmp_path):
+    text = f"sequence,label\n{SEQUENCE},1\n"
+    for number, encoding in enumerate(["utf-8", "utf-8-sig", "utf-16"]):
+        path = tmp_path / f"{number}.csv"
+        path.write_bytes(text.encode(encoding))
+        assert [(row.sequence, row.label) for row in read(path)] == [(SEQUENCE, "1")]
+        packed = tmp_path / f"{number}.csv.gz"
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        assert [row.label for row in read(packed)] == ["1"]
+    for mark in (codecs.BOM_UTF8, codecs.BOM_UTF16_LE):
+        encoding = "utf-16-le" if mark == codecs.BOM_UTF16_LE else "utf-8"
+        path = tmp_path / "x.fa"
+        path.write_bytes(mark + f">s|1\n{SEQUENCE}\n".encode(encoding))
+        assert [(row.sequence, row.label) for row in read(path)] == [(SEQUENCE, "1")]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman"])
+def test_a_table_that_is_no_utf_8_is_refused_with_its_line_and_the_remedy(tmp_path, encoding):
+    path = tmp_path / "x.csv"
+    lines = ["sequence,label,note", f"{SEQUENCE},1,plain", f"{SEQUENCE},0,café"]
+    path.write_bytes("\n".join(lines).encode(encoding))
+    with pytest.raises(InputError, match=r"x\.csv:3: .* not UTF-8 .*: save the file as UTF-8"):
+        read(path)
+
+
+def test_utf_16_without_a_byte_order_mark_is_named(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(f"sequence,label\n{SEQUENCE},1\n".encode("utf-16-le"))
+    with pytest.raises(InputError, match=r"x\.csv holds zero bytes.*UTF-16.*save it as UTF-8"):
+        read(path)
+
+
+def test_a_cell_longer_than_the_default_of_the_csv_module_is_read(tmp_path):
+    sequence = "ACGT" * 50_000
+    assert len(sequence) > 131_072
+    path = tmp_path / "x.csv"
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([["sequence", "label", "note"], [sequence, "1", "x" * 200_000]])
+    assert [(row.sequence, row.label) for row in read(path)] == [(sequence, "1")]
+
+
+def test_a_byte_changed_in_gzip_data_is_a_sentence_wherever_it_is(tmp_path):
+    lines = [f"{SEQUENCE},{i % 2}" for i in range(50)]
+    whole = gzip.compress("\n".join(["sequence,label", *lines]).encode(), mtime=0)
+    path = tmp_path / "x.csv.gz"
+    for place in range(10, len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x55
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"x\.csv\.gz"):
+            read(path)
+
+
+def test_damaged_notes_of_pandas_in_a_parquet_file_are_not_read(tmp_path):
+    table = pa.table({"sequence": [SEQUENCE], "label": [1]})
+    notes = {"pandas": '{"index_columns": [{"kind": "range", *name": null'}
+    pq.write_table(table.replace_schema_metadata(notes), tmp_path / "x.parquet")
+    with pytest.raises(ValueError):  # noqa: PT011
+        pd.read_parquet(tmp_path / "x.parquet")
+    assert [(row.sequence, row.label) for row in read(tmp_path / "x.parquet")] == [(SEQUENCE, "1")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"),
+    [
+        *((kind, label) for kind in (None, "binary") for label in ("9" * 5000, "²", "٣", "1_0")),
+        *((kind, "-" + "9" * 19) for kind in (None, "binary")),
+        *(("regression", label) for label in ("9" * 5000, "²", "٣", "1_0")),
+    ],
+)
+def test_odd_numbers_are_no_labels_and_end_in_a_sentence(tmp_path, kind, label):
+    path = tmp_path / "x.csv"
+    draw = np.random.default_rng(3)
+    rows = ["".join(draw.choice(list("ACGT"), 20)) + f",{i % 2}" for i in range(20)]
+    path.write_text("\n".join(["sequence,label", *rows, f"{SEQUENCE},{label}"]) + "\n")
+    task = {**SHIPPED, "kind": kind, "classes": 1 if kind == "regression" else None}
+    with pytest.raises(InputError, match="label"):
+        make_task({"train": str(path), "test": str(path)}, task, "mine.x", FOLDS)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multilabel", "regression", "per_base"])
+def test_a_table_without_rows_is_named_also_where_test_rows_are_drawn(tmp_path, kind):
+    path = tmp_path / "x.csv"
+    path.write_text("sequence,label\n")
+    task = {**SHIPPED, "kind": kind, "classes": 2, "test_share": 0.5}
+    with pytest.raises(InputError, match=r"mine\.x has no train rows \(.*x\.csv\)"):
+        make_task({"train": str(path), "test": []}, task, "mine.x", FOLDS)
+
+
+def test_a_column_that_is_there_twice_is_named_and_not_chosen(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(f"sequence,label,label\n{SEQUENCE},1,0\n")
+    with pytest.raises(InputError, match=r"x\.csv has 2 columns 'label', and one is to be read"):
+        read(path)
+    table = pa.Table.from_arrays(
+        [pa.array([SEQUENCE])] * 2 + [pa.array([1])], ["sequence"] * 2 + ["label"]
+    )
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"x\.parquet has 2 columns 'sequence'"):
+        read(tmp_path / "x.parquet")
+
+
+def test_an_encoded_column_of_parquet_is_read_as_a_plain_one(tmp_path):
+    plain = pa.table({"sequence": [SEQUENCE] * 3, "label": ["a", None, "b"]})
+    encoded = pa.table({name: plain[name].dictionary_encode() for name in plain.column_names})
+    for number, table in enumerate((plain, encoded)):
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    rows = [read(tmp_path / f"{number}.parquet") for number in range(2)]
+    assert [(row.sequence, row.label) for row in rows[0]] == [
+        (SEQUENCE, x) for x in ("a", None, "b")
+    ]
+    assert [(row.sequence, row.label) for row in rows[1]] == [
+        (SEQUENCE, x) for x in ("a", None, "b")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "header", "whole"),
+    [
+        (r"([0-9]+)\s*$", "s0|-1", "-1"),
+        (r"([0-9]+)\s*$", "s0 +1", "+1"),
+        (r"([0-9]+)\s*$", "s0|0.5", "0.5"),
+        (r"([0-9])$", "s0|12", "12"),
+    ],
+)
+def test_a_pattern_that_cuts_a_number_short_is_refused(tmp_path, pattern, header, whole):
+    path = tmp_path / "x.fa"
+    path.write_text(f">{header}\n{SEQUENCE}\n")
+    with pytest.raises(InputError, match=rf"x\.fa, line 1: .* of the number '{re.escape(whole)}'"):
+        read(path, label_pattern=pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "header", "label"),
+    [
+        (r"([0-9]+)\s*$", "s-1|1", "1"),
+        (r"([0-9]+)\s*$", "s0_1", "1"),
+        (r"([0-9]+)\s*$", "s-1", "1"),
+        (r"-(\d)$", "s 3-1", "1"),
+        (r"\.(\d)$", "2.1", "1"),
+        (r"(-?\d)$", "s|-1", "-1"),
+        (r"^(\d)", "1|-5", "1"),
+    ],
+)
+def test_a_pattern_that_takes_whole_numbers_or_says_what_it_leaves_is_followed(
+    tmp_path, pattern, header, label
+):
+    path = tmp_path / "x.fa"
+    path.write_text(f">{header}\n{SEQUENCE}\n")
+    assert [row.label for row in read(path, label_pattern=pattern)] == [label]
