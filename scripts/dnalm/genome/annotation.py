@@ -6,7 +6,6 @@ All coordinates in Python are 0-based and half-open; GTF text is 1-based and clo
 import gzip
 import io
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
-from isal import igzip
 
-from dnalm.compression import GZIP_MAGIC
+from dnalm.compression import FOREIGN_BYTES, name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 
@@ -50,11 +48,10 @@ class Transcript:
 @contextmanager
 def open_text(path: str | Path) -> Iterator[TextIO]:
     """Open a text file, gzip or plain by its magic bytes; a byte order mark is dropped."""
-    with open(path, "rb") as file:
-        packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        file.seek(0)
-        raw = igzip.IGzipFile(fileobj=file) if packed else file
-        yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+    with open_binary(path) as file:
+        if foreign := name_foreign(file.peek(FOREIGN_BYTES)):
+            raise InputError(f"{path}: this is {foreign[0]}; {foreign[1]}.")
+        yield io.TextIOWrapper(file, encoding="utf-8", newline="")
 
 
 @contextmanager
@@ -82,10 +79,10 @@ def lines(path: str | Path, comment: str | None = "#") -> Iterator[tuple[int, st
                 skipped = comment is not None and line.startswith(comment)
                 if line and not skipped and not TRACK_LINE.match(line):
                     yield number, line
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} cannot be read ({type(error).__name__}: {error}): fetch the file again."
-        ) from error
+        ) from None
 
 
 def span(path: str | Path, number: int, start: str, end: str, first: int) -> tuple[int, int]:

@@ -1,22 +1,20 @@
 """Streaming FASTA reader, plain or gzipped; memory does not grow with the contigs."""
 
 import re
-import zlib
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
-from isal import igzip
 from numpy.typing import NDArray
 
-from dnalm.compression import GZIP_MAGIC, is_truncated_bgzf
+from dnalm.compression import name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.genome.letters import IUPAC, ZERO_COUNTS, read_letters
 
 BLOCK_BYTES = 1 << 18  # small enough to stay in the processor's cache from step to step
-PIECE_NAME = re.compile(r"(.+):(\d+)-(\d+)")
+PIECE_NAME = re.compile(r"(.+):([0-9]{1,15})-([0-9]{1,15})")
 
 
 class Contig:
@@ -127,15 +125,7 @@ def _whole_headers(path: str | Path) -> Iterator[bytes]:
     """Yield the file in blocks in which every header is whole and stands between line ends."""
     carried = b"\n"
     try:
-        with open(path, "rb") as file:
-            compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-            if compressed and is_truncated_bgzf(path):
-                raise InputError(
-                    f"{path}: the end mark of bgzip is missing, the file is truncated; "
-                    "download the file again."
-                )
-            file.seek(0)
-            stream = igzip.open(file) if compressed else file
+        with open_binary(path) as stream:
             while block := stream.read(BLOCK_BYTES):
                 block = carried + block
                 if block.startswith(b">", block.rfind(b"\n") + 1):
@@ -145,10 +135,8 @@ def _whole_headers(path: str | Path) -> Iterator[bytes]:
                 yield block.removesuffix(carried)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; correct the path.") from None
-    except (EOFError, igzip.BadGzipFile, zlib.error, igzip.isal_zlib.error) as error:
-        raise InputError(
-            f"{path}: the gzip data is truncated or damaged ({error}); download the file again."
-        ) from None
+    except OSError as error:
+        raise InputError(f"{path}: it cannot be read ({error.strerror}); correct it.") from None
 
 
 def _not_dna(path: str | Path, record: str, letter: str) -> str:
@@ -164,6 +152,8 @@ def _not_dna(path: str | Path, record: str, letter: str) -> str:
 def _refuse_text(path: str | Path, texts: Iterator[bytes]) -> None:
     """Raise InputError when anything but blanks stands before the first header."""
     for text in texts:
+        if foreign := name_foreign(text.removeprefix(b"\n")):
+            raise InputError(f"{path}: this is {foreign[0]}, not FASTA; {foreign[1]}.")
         if line := text.strip().partition(b"\n")[0]:
             start = line[:40].decode("utf-8", "replace").rstrip()
             kind = "a web page" if start.startswith("<") else "not FASTA"
