@@ -58,23 +58,24 @@ def name_foreign(start: bytes) -> tuple[str, str] | None:
     return next((said for magic, said in FOREIGN_FILES.items() if start.startswith(magic)), None)
 
 
-def open_binary(path: str | Path) -> BinaryIO:
+def open_binary(path: str | Path, begin: int = 0) -> BinaryIO:
     """Open a file to read, decompressed if it is gzip by its magic bytes; no byte order mark.
 
-    Bytes behind the end of gzip data are left out with a warning, as zcat does. Raises InputError
-    (DamagedGzipError), here or while it is read, for gzip data that is truncated or damaged, and
-    OSError for a file that cannot be opened.
+    `begin` is the byte where a member begins, to read from there on. Bytes behind the end of gzip
+    data are left out with a warning, as zcat does. Raises InputError (DamagedGzipError), here or
+    while it is read, for gzip data that is truncated or damaged, and OSError for a file that cannot
+    be opened.
     """
     file: BinaryIO = open(path, "rb")  # noqa: SIM115 - the caller closes it
     try:
         if file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC):
             file.close()
-            if is_truncated_bgzf(path):
+            if not begin and is_truncated_bgzf(path):
                 raise DamagedGzipError(
                     path, "the end mark of bgzip is missing, the file is truncated"
                 )
-            file = io.BufferedReader(_GzipStream(path), READ_BYTES)
-        if file.peek(len(BYTE_ORDER_MARK)).startswith(BYTE_ORDER_MARK):
+            file = io.BufferedReader(_GzipStream(path, begin), READ_BYTES)
+        if not begin and file.peek(len(BYTE_ORDER_MARK)).startswith(BYTE_ORDER_MARK):
             file.read(len(BYTE_ORDER_MARK))
     except BaseException:
         file.close()
@@ -85,9 +86,11 @@ def open_binary(path: str | Path) -> BinaryIO:
 class _GzipStream(io.RawIOBase):
     """The decompressed bytes of a gzip file of one member or several."""
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = path
-        self._fast: igzip.IGzipFile | None = igzip.open(path)
+    def __init__(self, path: str | Path, begin: int) -> None:
+        self._path, self._begin = path, begin
+        self._file = open(path, "rb")  # noqa: SIM115 - closed with the stream
+        self._file.seek(begin)
+        self._fast: igzip.IGzipFile | None = igzip.IGzipFile(fileobj=self._file)
         self._careful: Iterator[bytes] = iter(())
         self._rest = memoryview(b"")
         self._done = 0
@@ -103,9 +106,9 @@ class _GzipStream(io.RawIOBase):
                 return count
             except GZIP_ERRORS:
                 # It may be bytes behind the end; what was decompressed before them is lost here.
-                self._fast.close()
                 self._fast = None
-                self._careful = _skip(_decompress_members(self._path), self._done)
+                members = _decompress_members(self._path, self._begin)
+                self._careful = _skip(members, self._done)
         while not self._rest:
             block = next(self._careful, None)
             if block is None:
@@ -117,8 +120,7 @@ class _GzipStream(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        if self._fast is not None:
-            self._fast.close()
+        self._file.close()
         super().close()
 
 
@@ -129,14 +131,14 @@ def _skip(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:
         count = max(0, count - len(block))
 
 
-def _decompress_members(path: str | Path) -> Iterator[bytes]:
-    """Yield the data of a gzip file's members one by one, however the file goes on behind them."""
+def _decompress_members(path: str | Path, first: int) -> Iterator[bytes]:
+    """Yield the data of the members from byte `first` on, however the file goes on behind them."""
     with open(path, "rb") as file:
-        begin, after_block = 0, b""  # where a member begins, the member before if it was a block
+        begin, after_block = first, b""  # where a member begins, the one before if it is a block
         while True:
             file.seek(begin)
             start = file.read(BGZF_HEADER_BYTES)
-            if begin and not start.startswith(GZIP_START):
+            if begin != first and not start.startswith(GZIP_START):
                 begin, start = _skip_zeros(file, begin)
                 if not start.startswith(GZIP_START):
                     _judge_rest(path, start, begin, after_block)
