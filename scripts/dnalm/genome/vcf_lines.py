@@ -119,12 +119,17 @@ class BcfLines:
     def read(self, contig: str | None) -> Iterator[bytes]:
         """Yield the record lines, with an index those of `contig` alone."""
         with quiet():
-            for record in self._file.fetch(contig) if self._indexed else self._file:
-                yield str(record).rstrip("\n").encode()
+            try:
+                for record in self._file.fetch(contig) if self._indexed else self._file:
+                    yield str(record).rstrip("\n").encode()
+            except (OSError, ValueError):
+                self.close()
+                raise
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; htslib repeats then that it was damaged."""
+        with suppress(OSError):
+            self._file.close()
 
 
 def open_lines(path: Path, index: Path | None) -> VcfLines | BcfLines:
@@ -176,7 +181,7 @@ def _parse_index(data: bytes) -> Iterator[tuple[str, tuple[int, int]]]:
             at += 16
             if number != counts_bin:
                 begins = struct.unpack_from(f"<{2 * chunks}Q", data, at)[::2]
-                first = min(begins) if first is None else min(first, *begins)
+                first = min(begins if first is None else (first, *begins))
             at += 16 * chunks
         if first is not None:
             yield decode(name), (first >> 16, first & 0xFFFF)

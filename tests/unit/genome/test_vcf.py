@@ -65,8 +65,9 @@ def test_genotypes_of_every_width_are_read_with_their_samples(tmp_path, kind):
     assert [r.haploid.tolist() for r in records] == [[], [], [0, 1], []]
 
 
-def test_one_contig_is_read_by_our_own_index_which_leaves_the_file_alone(tmp_path):
-    path = write(tmp_path / "v.vcf", LINES, "vcf.gz")
+@pytest.mark.parametrize("kind", ["vcf.gz", "bcf"])
+def test_one_contig_is_read_by_our_own_index_which_leaves_the_file_alone(tmp_path, kind):
+    path = write(tmp_path / "v.vcf", LINES, kind)
     before = sorted(tmp_path.iterdir())
     index_variants(path, tmp_path / "ours.csi")
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "ours.csi"])
@@ -245,6 +246,24 @@ def alleles_of(record) -> list[tuple[int | None, ...]]:
             cells = text.replace("/", "|").split("|")
             found[sample] = tuple(None if cell == "." else int(cell) for cell in cells)
     return found
+
+
+ODD = [b"\t", b"\n", b"\r", b"\0", b"|", b".", b"#", b"9" * 30, b"\xe9", "²".encode(), b":", b""]
+
+
+@pytest.mark.parametrize("kind", ["vcf", "vcf.gz", "bcf"])
+def test_any_damage_is_read_or_ends_in_one_sentence(tmp_path, kind):
+    random, path = np.random.default_rng(7), write(tmp_path / "v.vcf", LINES, kind)
+    whole, refused = path.read_bytes(), []
+    for _ in range(300):
+        at, length = random.integers(len(whole)), random.integers(0, 4)
+        path.write_bytes(whole[:at] + ODD[random.integers(len(ODD))] + whole[at + length :])
+        try:
+            assert all(record.position >= -1 for record in read(path))
+        except InputError as error:
+            refused.append(str(error))
+    assert len(refused) > 50
+    assert all(str(path) in sentence and "\n" not in sentence for sentence in refused)
 
 
 def test_a_sample_that_is_not_there_is_named(tmp_path):

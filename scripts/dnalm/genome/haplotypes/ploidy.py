@@ -38,6 +38,7 @@ class PloidyTracker:
         is_open = (self._since >= 0).any()
         if not len(record.haploid) and not is_open and self._diploid.all():
             return
+        position = min(max(record.position, 0), CONTIG_END - 1)
         known = np.ones(len(self._since), dtype=bool)
         for genotype, samples in record.genotypes.items():
             if MISSING.issuperset(genotype):
@@ -47,9 +48,9 @@ class PloidyTracker:
         for sample in np.flatnonzero(haploid & (self._since < 0)).tolist():
             # Before its first call a sample is taken to be what that call is.
             seen = self._diploid[sample] or self._haploid[sample]
-            self._since[sample] = max(record.position, 0) if seen else 0
+            self._since[sample] = position if seen else 0
         for sample in np.flatnonzero(~haploid & known & (self._since >= 0)).tolist():
-            self._end(sample, record.position)
+            self._end(sample, position)
         self._calls += haploid
         self._first[haploid & (self._first < 0)] = record.position + 1
         self._haploid |= haploid
