@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,7 @@ def read_task_sheet(path: str | Path) -> dict[str, dict[str, Any]]:
 def _split(line: str, separator: str) -> list[str]:
     # Between tabs a quote is a letter like others: it stands in mappings.
     quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    csv.field_size_limit(max(csv.field_size_limit(), len(line)))  # it stops at 131,072 unasked
     return next(csv.reader(io.StringIO(line), delimiter=separator, quoting=quoting))
 
 
@@ -120,18 +123,22 @@ def _entry(place: str, row: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _number(place: str, key: str, text: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"{place}: the {key} is '{text}'; give a whole number or leave it empty.")
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise InputError(
+            f"{place}: the {key} is '{text[:60]}'; give a whole number or leave it empty."
+        )
     return int(text)
 
 
 def _mapping(place: str, key: str, text: str) -> dict[str, Any]:
     try:
         found = yaml.safe_load(text)
-    except yaml.YAMLError:
+        json.dumps(found)  # dates, bytes and what holds itself are no part of a task
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise InputError(
-            f"{place}: the cell '{key}' is no mapping ('{text[:60]}'); write {{key: value, ...}}."
+            f"{place}: the cell '{key}' is no mapping ('{text[:60]}'); write {{key: value, ...}} "
+            "of texts and numbers."
         )
     return found

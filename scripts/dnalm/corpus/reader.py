@@ -127,7 +127,7 @@ class WindowReader:
         genome = self._genomes[self._store_of[int(contig)]]
         place = {"genome": genome, "contig": facts["contig"], "start": position}
         if draw is not None and (haplotype_contig := self._haplotype_contigs.get(int(contig))):
-            place |= haplotype_contig.name(draw)
+            place |= haplotype_contig.name(draw, position)
         return place
 
     def _store(self, number: int) -> GenomeBases:

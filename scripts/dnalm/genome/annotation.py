@@ -8,19 +8,17 @@ import gzip
 import io
 import logging
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
-from isal import igzip
 
-from dnalm.compression import GZIP_MAGIC
+from dnalm.compression import FOREIGN_BYTES, name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 
@@ -60,22 +58,15 @@ class Transcript:
 def open_text(path: str | Path) -> Iterator[TextIO]:
     """Open a text file in UTF-8 or, where its byte order mark says so, UTF-16; gzip or plain.
 
-    The byte order mark is dropped.
+    The byte order mark is dropped. Raises InputError for gzip data that is damaged, and for files
+    of another kind, with what converts them.
     """
-    with _open_binary(path) as raw:
-        start = raw.read(len(codecs.BOM_UTF16))
-        raw.seek(0)
-        utf16 = start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        yield io.TextIOWrapper(raw, encoding="utf-16" if utf16 else "utf-8-sig", newline="")
-
-
-@contextmanager
-def _open_binary(path: str | Path) -> Iterator[IO[bytes]]:
-    """Open a file, what is in it where its magic bytes are those of gzip."""
-    with open(path, "rb") as file:
-        packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        file.seek(0)
-        yield igzip.IGzipFile(fileobj=file) if packed else file
+    with open_binary(path) as file:
+        start = file.peek(FOREIGN_BYTES)
+        utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        if not utf16 and (foreign := name_foreign(start)):
+            raise InputError(f"{path}: this is {foreign[0]}; {foreign[1]}.")
+        yield io.TextIOWrapper(file, encoding="utf-16" if utf16 else "utf-8", newline="")
 
 
 @contextmanager
@@ -88,7 +79,7 @@ def readable(path: str | Path) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise InputError(f"{path}{_name_undecodable(path, error)}") from error
-    except (OSError, EOFError, zlib.error, igzip.isal_zlib.error) as error:
+    except OSError as error:
         said = " ".join(str(error).split())
         raise InputError(
             f"{path} cannot be read ({type(error).__name__}: {said}): fetch the file again."
@@ -97,22 +88,16 @@ def readable(path: str | Path) -> Iterator[None]:
 
 def _name_undecodable(path: str | Path, error: UnicodeDecodeError) -> str:
     """Return where the bytes are that are no text, and what to do: the rest of a sentence."""
-    try:
-        with _open_binary(path) as raw:
-            for number, line in enumerate(raw, start=1):
-                try:
-                    line.decode()
-                except UnicodeDecodeError as wrong:
-                    byte = f"0x{line[wrong.start]:02x}"
-                    return (
-                        f":{number}: the line holds the byte {byte}, which is not UTF-8 but may be "
-                        "Latin-1 or Windows-1252: save the file as UTF-8."
-                    )
-    except (OSError, EOFError, zlib.error, igzip.isal_zlib.error) as damage:
-        return (
-            f" cannot be read ({type(damage).__name__}: {damage}): its gzip data is damaged, fetch "
-            "the file again."
-        )
+    with open_binary(path) as raw:
+        for number, line in enumerate(raw, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as wrong:
+                byte = f"0x{line[wrong.start]:02x}"
+                return (
+                    f":{number}: the line holds the byte {byte}, which is not UTF-8 but may be "
+                    "Latin-1 or Windows-1252: save the file as UTF-8."
+                )
     return f" cannot be read ({error}): save the file as UTF-8."
 
 

@@ -1,19 +1,16 @@
 """Streaming FASTA reader, plain or gzipped; memory does not grow with the contigs."""
 
-import codecs
 import logging
 import re
-import zlib
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
-from isal import igzip
 from numpy.typing import NDArray
 
-from dnalm.compression import GZIP_MAGIC, is_truncated_bgzf
+from dnalm.compression import name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.genome.letters import IUPAC, URACIL_TO_THYMINE, ZERO_COUNTS, read_letters
 
@@ -145,18 +142,9 @@ def _whole_headers(path: str | Path) -> Iterator[bytes]:
     """Yield the file in blocks in which every header is whole and stands between line ends."""
     carried = b"\n"
     try:
-        with open(path, "rb") as file:
-            compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-            if compressed and is_truncated_bgzf(path):
-                raise InputError(
-                    f"{path}: the end mark of bgzip is missing, the file is truncated; "
-                    "download the file again."
-                )
-            file.seek(0)
-            stream = igzip.open(file) if compressed else file
-            start = _after_byte_order_mark(path, stream.read(len(codecs.BOM_UTF8)))
-            while block := start + stream.read(BLOCK_BYTES):
-                block, start = carried + block, b""
+        with open_binary(path) as stream:
+            while block := stream.read(BLOCK_BYTES):
+                block = carried + block
                 if block.startswith(b">", block.rfind(b"\n") + 1):
                     block += stream.readline()
                 # The next block may begin with a header.
@@ -164,17 +152,8 @@ def _whole_headers(path: str | Path) -> Iterator[bytes]:
                 yield block.removesuffix(carried)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; correct the path.") from None
-    except (EOFError, igzip.BadGzipFile, zlib.error, igzip.isal_zlib.error) as error:
-        raise InputError(
-            f"{path}: the gzip data is truncated or damaged ({error}); download the file again."
-        ) from None
-
-
-def _after_byte_order_mark(path: str | Path, start: bytes) -> bytes:
-    """Return the first bytes of a file without the mark that some editors write there."""
-    if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        raise InputError(f"{path}: the file is UTF-16 by its byte order mark; save it as UTF-8.")
-    return start.removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise InputError(f"{path}: it cannot be read ({error.strerror}); correct it.") from None
 
 
 def _not_dna(path: str | Path, record: str, letter: str) -> str:
@@ -188,6 +167,8 @@ def _not_dna(path: str | Path, record: str, letter: str) -> str:
 def _refuse_text(path: str | Path, texts: Iterator[bytes]) -> None:
     """Raise InputError when anything but blanks stands before the first header."""
     for text in texts:
+        if foreign := name_foreign(text.removeprefix(b"\n")):
+            raise InputError(f"{path}: this is {foreign[0]}, not FASTA; {foreign[1]}.")
         if line := text.strip().partition(b"\n")[0]:
             start = line[:40].decode("utf-8", "replace").rstrip()
             kind = "a web page" if start.startswith("<") else "not FASTA"

@@ -1,11 +1,12 @@
 """VCF and BCF records, one contig at a time, with their non-reference genotypes.
 
-Positions are 0-based. Genotypes are kept as they are written, such as `0|1` or `./.`.
+Positions are 0-based. Genotypes are kept as they are written, such as `0|1` or `./.`, but without
+the separator that VCF 4.4 allows before the first allele.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import numpy as np
 import pysam.bcftools
 from numpy.typing import NDArray
 
-from dnalm.compression import is_truncated_bgzf
+from dnalm.compression import is_truncated_bgzf, is_whole_bgzf
 from dnalm.errors import InputError
+from dnalm.genome.vcf_lines import decode, open_lines, quiet
 
 REFERENCE_GENOTYPES = frozenset(("0|0", "0/0", "0"))
 MITOCHONDRION = ("M", "MT")
@@ -23,6 +25,13 @@ MAX_LISTED = 8  # names that an error message spells out
 _GENOTYPE_BYTES = 4
 _REFERENCE_GENOTYPE = np.frombuffer(b"0|0\t", dtype=np.uint32)[0]
 _SEPARATORS = np.frombuffer(b"|/", dtype=np.uint8)
+_NO_SAMPLES = np.empty(0, dtype=np.int64)
+POSITION = re.compile(rb"[0-9]{1,18}")
+REFERENCE_ALLELE = re.compile(r"[ACGTNRYSWKMBDHV]+")
+END = re.compile(rb"(?:^|;)END=([0-9]{1,18})(?:;|$)")
+LENGTH = re.compile(rb"(?:^|;)SVLEN=-?([0-9]{1,18})(?:[;,]|$)")
+HAPLOID = re.compile(r"[0-9]+")
+GENOTYPE = re.compile(r"[|/]?([0-9]{1,9}|\.)([|/]([0-9]{1,9}|\.))*")
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +42,8 @@ class Record:
 
     `position` is that of the first letter of `reference`. `genotypes` gives, for every genotype
     other than all reference, the samples that have it, `haploid` the samples with one known allele
-    only: numbers, int64[n] ascending. `end` is where the record ends by INFO/END, else by REF.
+    only: numbers, int64[n] ascending. `end` is where the record ends by INFO/END, else by REF; of
+    a symbolic allele without END by SVLEN.
     """
 
     position: int
@@ -67,25 +77,21 @@ class VariantReader:
         Raises InputError for a file that is missing, truncated or no VCF, a sample that it does not
         have, and a contig that it does not have or has under two names.
         """
-        self.path, self._indexed = Path(path), index is not None
+        self.path = Path(path)
         refuse_cut_bgzf(self.path)
+        self._lines = open_lines(self.path, Path(index) if index else None)
         try:
-            with _quiet():
-                self._file = pysam.VariantFile(
-                    str(path), index_filename=str(index) if index else None
-                )
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path}: this is no VCF or BCF file that can be read ({error}); get it again or "
-                "correct the panel's `path` or `url`."
-            ) from None
-        self.contig = match_contig(
-            contig, list(self._file.header.contigs), known_contigs, self.path
-        )
+            self.contig = match_contig(contig, self._lines.contigs, known_contigs, self.path)
+        except InputError:
+            # A header need not name the contigs: those of the records count, too.
+            present = list(dict.fromkeys([*self._lines.contigs, *self._lines.find_contigs()]))
+            self.contig = match_contig(contig, present, known_contigs, self.path)
         self.samples = self._choose(samples)
+        numbers = {name: number for number, name in enumerate(self._lines.samples)}
+        self._columns = np.array([numbers[name] for name in self.samples], dtype=np.int64)
 
     def _choose(self, samples: Sequence[str] | None) -> list[str]:
-        present = list(self._file.header.samples)
+        present = self._lines.samples
         if not present:
             raise InputError(f"{self.path} has no samples; give a file with genotypes.")
         if samples is None:
@@ -97,83 +103,129 @@ class VariantReader:
                 f"{self.path}: there is no sample {', '.join(missing[:MAX_LISTED])}{more} among "
                 f"its {len(present)} samples; correct the panel's `samples`."
             )
-        self._file.subset_samples(list(wanted))
         return [name for name in present if name in wanted]
 
     def __iter__(self) -> Iterator[Record]:
         """Yield the records; raise InputError for one that is damaged or out of order."""
         before = 0
-        for record in self._records():
-            if record.contig != self.contig:
+        for line in self._read_lines():
+            name, _, rest = line.partition(b"\t")
+            if decode(name) != self.contig:
                 continue
-            if record.pos < before:
+            record = self._parse(rest, before)
+            if record.position + 1 < before:
                 raise InputError(
-                    f"{self.path}: {self.contig}:{record.pos} stands after {self.contig}:{before}; "
-                    "sort the file, for example with `bcftools sort`."
+                    f"{self.path}: {self.contig}:{record.position + 1} stands after "
+                    f"{self.contig}:{before}; sort the file, for example with `bcftools sort`."
                 )
-            before = record.pos
-            genotypes, haploid = self._read_genotypes(record)
-            yield Record(
-                position=record.pos - 1,
-                end=record.stop,
-                reference=record.ref.upper(),
-                alternatives=tuple(allele.upper() for allele in record.alts or ()),
-                genotypes=genotypes,
-                haploid=haploid,
-            )
+            before = record.position + 1
+            yield record
 
-    def _records(self) -> Iterator[pysam.VariantRecord]:
+    def _read_lines(self) -> Iterator[bytes]:
         last = "its header"
-        with _quiet():
-            try:
-                for record in self._file.fetch(self.contig) if self._indexed else self._file:
-                    last = f"{record.contig}:{record.pos}"
-                    yield record
-            except (OSError, ValueError) as error:
-                if isinstance(error, InputError):
-                    raise
-                raise InputError(
-                    f"{self.path}: what follows {last} cannot be read, the file is damaged or that "
-                    "line is malformed; get it again or mend the line."
-                ) from None
+        try:
+            for line in self._lines.read(self.contig):
+                yield line
+                last = ":".join(map(decode, line.split(b"\t", 2)[:2]))
+        except (OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{self.path}: what follows {last} cannot be read, the file is damaged or that "
+                "line is malformed; get it again or mend the line."
+            ) from None
+
+    def _parse(self, rest: bytes, before: int) -> Record:
+        """Return the record of a line behind its contig; `before` is the POS before."""
+        cells = rest.split(b"\t", 8)
+        if len(cells) < 9 or not POSITION.fullmatch(cells[0]):
+            last = f"{self.contig}:{before}" if before else "its header"
+            fault = "has too few columns" if len(cells) < 9 else "has no number in the column POS"
+            raise InputError(
+                f"{self.path}: the line that follows {last} {fault}; get the file again or mend "
+                "the line."
+            )
+        position, reference = int(cells[0]), decode(cells[2]).upper()
+        if not REFERENCE_ALLELE.fullmatch(reference):
+            raise self._fault(position, f"REF is {reference[:20]!r}, which is no DNA")
+        alternatives = () if cells[3] == b"." else tuple(decode(cells[3]).upper().split(","))
+        end = position - 1 + len(reference)
+        if found := END.search(cells[6]):
+            end = int(found[1]) if int(found[1]) >= position else end
+        elif b"<" in cells[3] and (found := LENGTH.search(cells[6])):
+            end = position + int(found[1])
+        genotypes, haploid = self._read_genotypes(position, cells[7], cells[8])
+        return Record(
+            position=position - 1,
+            end=end,
+            reference=reference,
+            alternatives=alternatives,
+            genotypes=genotypes,
+            haploid=haploid,
+        )
+
+    def _fault(self, position: int, fault: str) -> InputError:
+        return InputError(f"{self.path}: {self.contig}:{position}: {fault}; mend the line.")
 
     def _read_genotypes(
-        self, record: pysam.VariantRecord
+        self, position: int, kind: bytes, text: bytes
     ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
-        # The text of a record is by far the fastest way from pysam to all of its genotypes.
-        kind, text = str(record).rstrip("\n").split("\t", 9)[8:]
-        if kind == "GT" and len(text) + 1 == _GENOTYPE_BYTES * len(self.samples):
-            words = np.frombuffer(f"{text}\t".encode("ascii"), dtype=np.uint32)
+        present = len(self._lines.samples)
+        if kind == b"GT" and len(text) + 1 == _GENOTYPE_BYTES * present:
+            words = np.frombuffer(text + b"\t", dtype=np.uint32)
             letters = words.view(np.uint8)
             # Of the right length; only tabs and separators in their places make it such words.
             ends, middles = letters[3::_GENOTYPE_BYTES], letters[1::_GENOTYPE_BYTES]
             if (ends == ord("\t")).all() and np.isin(middles, _SEPARATORS).all():
+                if len(self._columns) < present:
+                    words = words[self._columns]
                 carriers = np.flatnonzero(words != _REFERENCE_GENOTYPE)
                 found = {
-                    word.tobytes()[:-1].decode("ascii"): carriers[words[carriers] == word]
+                    self._check(position, word.tobytes()[:-1]): carriers[words[carriers] == word]
                     for word in np.unique(words[carriers])
                 }
                 for genotype in REFERENCE_GENOTYPES & found.keys():
                     del found[genotype]
-                return found, np.empty(0, dtype=np.int64)
-        if kind.split(":", 1)[0] != "GT":
+                return found, _NO_SAMPLES
+        keys = kind.split(b":")
+        if b"GT" not in keys:
             raise InputError(
-                f"{self.path}: {self.contig}:{record.pos} has no genotypes (its FORMAT is {kind}); "
-                "remove the line."
+                f"{self.path}: {self.contig}:{position} has no genotypes (its FORMAT is "
+                f"{decode(kind)[:40]}); remove the line."
             )
-        # Mixed ploidy, more fields than one, or alleles of two digits.
-        genotypes = [entry.split(":", 1)[0] for entry in text.split("\t")]
+        entries = text.split(b"\t")
+        if len(entries) != present:
+            raise self._fault(position, f"there are {len(entries)} genotypes of {present} samples")
+        # Mixed ploidy, more fields than one, or alleles of two digits. Fields at the end may lack.
+        at = keys.index(b"GT")
+        if len(self._columns) < present:
+            entries = [entries[column] for column in self._columns.tolist()]
+        texts = entries
+        if len(keys) > 1:
+            cells = (entry.split(b":", at + 1) for entry in entries)
+            texts = [values[at] if at < len(values) else b"." for values in cells]
         found: dict[str, list[int]] = {}
-        for sample, genotype in enumerate(genotypes):
-            if genotype not in REFERENCE_GENOTYPES:
+        haploid: list[int] = []
+        known = {text: self._check(position, text) for text in set(texts)}
+        alone = {text for text, genotype in known.items() if HAPLOID.fullmatch(genotype)}
+        for sample, text in enumerate(texts):
+            if (genotype := known[text]) not in REFERENCE_GENOTYPES:
                 found.setdefault(genotype, []).append(sample)
-        haploid = [sample for sample, genotype in enumerate(genotypes) if genotype.isdigit()]
+            if text in alone:
+                haploid.append(sample)
         numbers = {genotype: np.array(samples, np.int64) for genotype, samples in found.items()}
         return numbers, np.array(haploid, dtype=np.int64)
 
+    def _check(self, position: int, genotype: bytes) -> str:
+        """Return a genotype as text, without a separator before its first allele."""
+        text = genotype.decode("ascii", "replace")
+        if not GENOTYPE.fullmatch(text):
+            raise self._fault(position, f"{text[:20]!r} is no genotype")
+        return text.lstrip("|/")
+
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._lines.close()
 
 
 def match_contig(contig: str, present: Sequence[str], known: Sequence[str], path: Path) -> str:
@@ -222,8 +274,14 @@ def index_variants(path: str | Path, index: str | Path) -> None:
     Raises InputError for a file that is missing, truncated or not compressed with bgzip.
     """
     refuse_cut_bgzf(path)
+    open_lines(Path(path), None).close()
+    if not is_whole_bgzf(path):
+        raise InputError(
+            f"{path}: no index can be made of it, as bgzip has not compressed it, or only in part; "
+            "do it anew, for example with `zcat -f FILE | bgzip > NEW`, or give a file per contig."
+        )
     try:
-        with _quiet():
+        with quiet():
             pysam.bcftools.index("--csi", "--force", "--output", str(index), str(path))
     except pysam.SamtoolsError as error:
         raise InputError(
@@ -231,13 +289,3 @@ def index_variants(path: str | Path, index: str | Path) -> None:
             "`bcftools sort` and compress it with `bgzip`."
         ) from None
     log.info("%s is indexed", path)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence htslib, whose messages on stderr are replaced by one sentence."""
-    before = pysam.set_verbosity(0)
-    try:
-        yield
-    finally:
-        pysam.set_verbosity(before)

@@ -148,6 +148,13 @@ def test_a_sheet_of_ones_own_may_be_of_tabs_or_commas(tmp_path):
         (["task\ttrain_rows", "a.b\t-1"], r"x:2: the rows is '-1'; give a whole number"),
         (["task\tbuild", "a.b\tpromoters"], r"x:2: the cell 'build' is no mapping \('promoters'\)"),
         (["task\tbuild", "a.b\t{a: ["], r"x:2: the cell 'build' is no mapping"),
+        (["task\tbuild", "a.b\t" + "[" * 3000], r"x:2: the cell 'build' is no mapping"),
+        (["task\tbuild", "a.b\t{a: 2024-13-45}"], r"no mapping .* of texts and numbers"),
+        (["task\tbuild", "a.b\t{a: 2024-01-02}"], r"no mapping .* of texts and numbers"),
+        (["task\tbuild", "a.b\t{a: &x [*x]}"], r"x:2: the cell 'build' is no mapping"),
+        (["task\tbuild", f"a.b\t{{a: {'9' * 5000}}}"], r"x:2: the cell 'build' is no mapping"),
+        (["task\tlength", f"a.b\t{'9' * 5000}"], r"x:2: the length is '9{60}'; give a whole"),
+        (["task\tlength", "a.b\t²"], r"x:2: the length is '²'; give a whole number"),
     ],
 )
 def test_a_bad_sheet_is_one_sentence(tmp_path, lines, sentence):

@@ -1,6 +1,8 @@
 """FASTA is read as pyfaidx reads it, and bad files end in one sentence."""
 
+import bz2
 import gzip
+import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,9 +194,41 @@ def test_a_byte_order_mark_is_no_part_of_a_genome(tmp_path, text, compressed):
     assert read_plain(tmp_path, text.encode("utf-8-sig"), compressed) == plain
 
 
-def test_utf_16_is_named_with_the_remedy(tmp_path):
-    with pytest.raises(InputError, match=r"the file is UTF-16 by its byte order mark; save it as"):
-        read_text(tmp_path, ">a\nACGT\n".encode("utf-16"))
+FOREIGN = {
+    "2bit": (b"\x43\x27\x41\x1a" + bytes(12), "a 2bit file, not FASTA; .*twoBitToFa"),
+    "2bit of other machines": (b"\x1a\x41\x27\x43" + bytes(12), "a 2bit file, not FASTA"),
+    "zip": (b"PK\x03\x04" + bytes(30), "a zip archive, not FASTA; unpack it with `unzip`"),
+    "bzip2": (bz2.compress(b">x\nACGT\n"), "compressed by bzip2"),
+    "xz": (lzma.compress(b">x\nACGT\n"), "compressed by xz"),
+    "UTF-16": (">x\nACGT\n".encode("utf-16"), "UTF-16 text, not FASTA; save it as UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("data", "sentence"), FOREIGN.values(), ids=FOREIGN)
+def test_a_file_of_another_kind_is_named_with_what_converts_it(tmp_path, data, sentence):
+    for name, content in (("x.fa", data), ("x.fa.gz", gzip.compress(data))):
+        with pytest.raises(InputError, match=sentence):
+            read_text(tmp_path, content, name)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_header(tmp_path):
+    text = b"\xef\xbb\xbf>x\r\nACGT\r\n"
+    for name, content in (("x.fa", text), ("x.fa.gz", gzip.compress(text))):
+        (contig,) = read_text(tmp_path, content, name)
+        assert (contig.record, contig.codes.tolist()) == ("x", to_codes("ACGT").tolist())
+
+
+def test_bytes_behind_a_complete_gzip_file_do_not_cost_its_end(tmp_path, sequence):
+    text = f">x\n{sequence(1, 5000)}\n>y\nACGT\n".encode()
+    (contig, other) = read_text(tmp_path, gzip.compress(text) + b"an index\n", "x.fa.gz")
+    assert np.array_equal(contig.codes, to_codes(sequence(1, 5000)))
+    assert np.array_equal(other.codes, to_codes("ACGT"))
+
+
+@pytest.mark.parametrize("digits", ["²", "٣"])
+def test_odd_numbers_in_a_name_are_letters_of_it(tmp_path, digits):
+    (contig,) = read_text(tmp_path, f">x:{digits}-{digits}\nACGT\n")
+    assert (contig.name, contig.start) == (f"x:{digits}-{digits}", 0)
 
 
 @pytest.mark.parametrize("left", [5, 11, 100, -1])

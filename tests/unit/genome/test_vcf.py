@@ -1,7 +1,9 @@
 """Reading phased genotypes: names of contigs, damaged files, and the index that we make."""
 
+import gzip
 from pathlib import Path
 
+import numpy as np
 import pysam
 import pytest
 
@@ -63,8 +65,9 @@ def test_genotypes_of_every_width_are_read_with_their_samples(tmp_path, kind):
     assert [r.haploid.tolist() for r in records] == [[], [], [0, 1], []]
 
 
-def test_one_contig_is_read_by_our_own_index_which_leaves_the_file_alone(tmp_path):
-    path = write(tmp_path / "v.vcf", LINES, "vcf.gz")
+@pytest.mark.parametrize("kind", ["vcf.gz", "bcf"])
+def test_one_contig_is_read_by_our_own_index_which_leaves_the_file_alone(tmp_path, kind):
+    path = write(tmp_path / "v.vcf", LINES, kind)
     before = sorted(tmp_path.iterdir())
     index_variants(path, tmp_path / "ours.csi")
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "ours.csi"])
@@ -104,7 +107,21 @@ BAD = {
     "out of order": ([LINES[1], LINES[0]], "1:5 stands after 1:7; sort the file"),
     "no genotypes": (["1\t7\t.\tA\tC\t.\t.\t.\tDP\t1\t2\t3"], r"1:7 has no genotypes .*DP"),
     "malformed": ([LINES[0], "1\tseven\t.\tA\tC\t.\t.\t.\tGT\t0|1\t0|1\t0|1"], "follows 1:5"),
-    "too few columns": ([LINES[0], "1\t7\t.\tA\tC\t.\t.\t.\tGT\t0|1"], "follows 1:5"),
+    "too few columns": (
+        [LINES[0], "1\t7\t.\tA\tC\t.\t.\t.\tGT\t0|1"],
+        "1:7: there are 1 genotypes of 3",
+    ),
+    "too many columns": ([LINES[0] + "\t0|1"], "1:5: there are 4 genotypes of 3 samples"),
+    "nothing behind FILTER": (
+        [LINES[0], "1\t7\t.\tA\tC\t.\tPASS\t"],
+        "follows 1:5 has too few columns",
+    ),
+    "no value": (["1\t7\t.\tA\tC\t.\t.\t.\tGT\t0|1\t\t0|1"], "1:7: '' is no genotype"),
+    "a letter": (["1\t7\t.\tA\tC\t.\t.\t.\tGT\t0|1\t0|x\t0|1"], "1:7: '0.x' is no genotype"),
+    "a foreign digit": (["1\t7\t.\tA\tC\t.\t.\t.\tGT\t0|1\t0|²\t1"], "1:7: .* is no genotype"),
+    "a huge number": ([f"1\t7\t.\tA\tC\t.\t.\t.\tGT\t1\t{'9' * 5000}\t1"], "is no genotype"),
+    "a huge position": ([f"1\t{'9' * 5000}\t.\tA\tC\t.\t.\t.\tGT\t1\t1\t1"], "no number in the"),
+    "no DNA": (["1\t7\t.\t.\tC\t.\t.\t.\tGT\t0|1\t0|1\t0|1"], "1:7: REF is '.', which is no DNA"),
 }
 
 
@@ -128,6 +145,125 @@ def test_files_that_are_no_variants_are_refused(tmp_path):
     plain = write(tmp_path / "v.vcf", LINES, "vcf")
     with pytest.raises(InputError, match="no index can be made"):
         index_variants(plain, tmp_path / "v.csi")
+
+
+def test_a_file_of_any_compression_gives_the_same_records(tmp_path):
+    plain = write(tmp_path / "v.vcf", LINES, "vcf")
+    packed, text = write(tmp_path / "v.vcf", LINES, "vcf.gz").read_bytes(), plain.read_bytes()
+    more = b"1\t11\t.\tA\tC\t.\t.\t.\tGT\t0|1\t1|1\t0|0\n"
+    expected = [record.position for record in read(plain)]
+    for number, (data, positions) in enumerate(
+        [
+            (gzip.compress(text), expected),
+            (gzip.compress(text) + b"behind the end", expected),
+            (packed + b"behind the end", expected),
+            (packed + gzip.compress(more), [*expected, 10]),
+            (gzip.compress(text) + gzip.compress(more), [*expected, 10]),
+            (b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"), expected),
+        ]
+    ):
+        path = tmp_path / f"{number}.vcf.gz"
+        path.write_bytes(data)
+        assert [record.position for record in read(path)] == positions
+        with pytest.raises(InputError, match=r"zcat -f FILE \| bgzip"):
+            index_variants(path, tmp_path / "v.csi")
+
+
+def test_contigs_that_the_header_does_not_name_are_those_of_the_records(tmp_path):
+    lines = [line for line in HEADER.splitlines() if not line.startswith("##contig")]
+    path = tmp_path / "v.vcf"
+    path.write_text("\n".join([*lines, *LINES]) + "\n")
+    assert [record.position for record in read(path, contig="chr2")] == [2]
+    pysam.tabix_compress(str(path), f"{path}.gz", force=True)
+    index_variants(f"{path}.gz", tmp_path / "v.csi")
+    reader = read(f"{path}.gz", contig="chr2", index=tmp_path / "v.csi")
+    assert (reader.contig, [record.position for record in reader]) == ("2", [2])
+    with pytest.raises(InputError, match="no contig 7; it has 1, 2, the genome has"):
+        read(path, contig="7")
+
+
+def test_names_that_are_no_utf8_are_read_as_latin1(tmp_path):
+    path = tmp_path / "v.vcf"
+    text = (HEADER + LINES[0] + "\n").replace("\tb\tc", "\tJosé\tc")
+    for encoding in ("latin-1", "utf-8"):
+        path.write_bytes(text.encode(encoding))
+        assert read(path).samples == ["a", "José", "c"]
+    path.write_text(HEADER.replace("\tb\tc", "\tb\tb") + LINES[0] + "\n")
+    with pytest.raises(InputError, match="two samples are called b"):
+        read(path)
+
+
+def test_genotypes_of_vcf_4_4_say_the_phase_of_their_first_allele(tmp_path):
+    lines = [
+        "1\t5\t.\tA\tG\t.\t.\t.\tGT\t|0|1\t/0|1\t/0/1",
+        "1\t6\t.\tA\tG\t.\t.\t.\tGT\t|1\t/1\t|0",
+        "1\t7\t.\tA\tG\t.\t.\t.\tGT\t|.\t/.\t|0|0",
+        "1\t8\t.\tA\tG\t.\t.\t.\tDP:GT\t3:|0|1\t3\t4:1|1",
+    ]
+    records = list(read(write(tmp_path / "v.vcf", lines, "vcf")))
+    assert [{text: who.tolist() for text, who in r.genotypes.items()} for r in records] == [
+        {"0|1": [0, 1], "0/1": [2]},
+        {"1": [0, 1]},
+        {".": [0, 1]},
+        {"0|1": [0], ".": [1], "1|1": [2]},
+    ]
+    assert [record.haploid.tolist() for record in records] == [[], [0, 1, 2], [], []]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_contig_of_a_long_indexed_file_is_read_as_pysam_reads_it(tmp_path, seed):
+    random = np.random.default_rng(seed)
+    names, genotypes = ["c1", "2", "chrX"], ["0|0", "0|1", "1|0", "1|1", "0/1", ".", "1", ".|1"]
+    lines = [
+        f"{name}\t{position}\trs{random.integers(1e9)}\tA\tC\t.\t.\t.\tGT\t"
+        + "\t".join(random.choice(genotypes, 3, p=[0.6, *[0.4 / 7] * 7]))
+        for name in names
+        for position in np.sort(random.integers(1, 10**6, random.integers(1, 9000)))
+    ]
+    contigs = "".join(f"##contig=<ID={name},length=1000000>\n" for name in [*names, "absent"])
+    header = HEADER.replace("##contig=<ID=1>\n##contig=<ID=2>\n", contigs)
+    path = tmp_path / "v.vcf"
+    path.write_text(header + "\n".join(lines) + "\n")
+    pysam.tabix_compress(str(path), f"{path}.gz", force=True)
+    index_variants(f"{path}.gz", tmp_path / "v.csi")
+    with pysam.VariantFile(f"{path}.gz", index_filename=str(tmp_path / "v.csi")) as file:
+        for name in [*names, "absent"]:
+            told = [
+                (record.start, [sample["GT"] for sample in record.samples.values()])
+                for record in file.fetch(name)
+            ]
+            made = [
+                (record.position, alleles_of(record))
+                for record in read(f"{path}.gz", contig=name, index=tmp_path / "v.csi")
+            ]
+            assert made == told
+
+
+def alleles_of(record) -> list[tuple[int | None, ...]]:
+    found = [(0,) if sample in record.haploid else (0, 0) for sample in range(3)]
+    for text, samples in record.genotypes.items():
+        for sample in samples:
+            cells = text.replace("/", "|").split("|")
+            found[sample] = tuple(None if cell == "." else int(cell) for cell in cells)
+    return found
+
+
+ODD = [b"\t", b"\n", b"\r", b"\0", b"|", b".", b"#", b"9" * 30, b"\xe9", "²".encode(), b":", b""]
+
+
+@pytest.mark.parametrize("kind", ["vcf", "vcf.gz", "bcf"])
+def test_any_damage_is_read_or_ends_in_one_sentence(tmp_path, kind):
+    random, path = np.random.default_rng(7), write(tmp_path / "v.vcf", LINES, kind)
+    whole, refused = path.read_bytes(), []
+    for _ in range(300):
+        at, length = random.integers(len(whole)), random.integers(0, 4)
+        path.write_bytes(whole[:at] + ODD[random.integers(len(ODD))] + whole[at + length :])
+        try:
+            assert all(record.position >= -1 for record in read(path))
+        except InputError as error:
+            refused.append(str(error))
+    assert len(refused) > 50
+    assert all(str(path) in sentence and "\n" not in sentence for sentence in refused)
 
 
 def test_a_sample_that_is_not_there_is_named(tmp_path):

@@ -3,11 +3,14 @@
 import hashlib
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dnalm.files import CHUNK_BYTES, atomic_path, sha256_of, write_json
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotypes.placing import PanelConfig, RecordPlacer
+from dnalm.genome.haplotypes.ploidy import SPANS, write_spans
 from dnalm.genome.haplotypes.reference import ReferenceContig
 from dnalm.genome.haplotypes.store import ARRAYS, MANIFEST, SAMPLES, StoreWriter
 from dnalm.genome.vcf import VariantReader
@@ -50,24 +53,39 @@ def build_haplotypes(
             placer.check(final=True)
         reader.close()
         placer.samples().to_csv(temporary / SAMPLES, sep="\t", index=False)
+        write_spans(placer.ploidy.spans(), temporary)
         facts = {
             "contig": contig,
             "vcf_contig": reader.contig,
             "sha256": sha256_of(variants),
             "samples": len(reader.samples),
             **placer.facts(),
-            "store_bytes": sum((temporary / name).stat().st_size for name in ARRAYS),
+            "store_bytes": sum(path.stat().st_size for path in temporary.glob("*.npy")),
             "digest": _digest(temporary),
             "seconds": round(time.monotonic() - started, 1),
         }
         write_json(temporary / MANIFEST, facts)
         logger.info("haplotypes of %s: %s", contig, facts)
+        _warn_of_mixed(contig, facts["haploid"])
+
+
+def _warn_of_mixed(contig: str, haploid: Mapping[str, Any]) -> None:
+    if haploid["mixed_samples"]:
+        logger.warning(
+            "%s: %d samples have %d haploid calls beside diploid ones (the first: %s); windows "
+            "that begin there are read from their first haplotype, others from both.",
+            contig,
+            haploid["mixed_samples"],
+            haploid["mixed_calls"],
+            *haploid["first_mixed"],
+        )
 
 
 def _digest(folder: Path) -> str:
     """Return a sum over all that decides what is drawn and read."""
     digest = hashlib.sha256()
-    for name in (*ARRAYS, SAMPLES):
+    spans = (SPANS,) if (folder / SPANS).exists() else ()
+    for name in (*ARRAYS, SAMPLES, *spans):
         with open(folder / name, "rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)

@@ -62,10 +62,15 @@ class HaplotypeContig:
         self, starts: NDArray[np.int64], draws: NDArray[np.float64], length: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Return what `HaplotypeStore.read` does, starts counted from the first stored base."""
-        chosen = self._store.choose(draws, self._draw)
-        return self._store.read(self._reference, self._first, chosen, self._first + starts, length)
+        places = self._first + starts
+        chosen = self._store.settle(self._store.choose(draws, self._draw), places)
+        return self._store.read(self._reference, self._first, chosen, places, length)
 
-    def name(self, draw: NDArray[np.float64]) -> dict[str, Any]:
-        """Return the sample and the haplotype, 1 or 2, that a draw float64[2] chooses."""
-        sample, side = divmod(int(self._store.choose(draw[None, :], self._draw)[0]), 2)
+    def name(self, draw: NDArray[np.float64], position: int) -> dict[str, Any]:
+        """Return the sample and the haplotype, 1 or 2, that a draw float64[2] chooses.
+
+        `position` is where the window starts on the contig.
+        """
+        chosen = self._store.choose(draw[None, :], self._draw)
+        sample, side = divmod(int(self._store.settle(chosen, np.array([position]))[0]), 2)
         return {"sample": self._store.samples[sample], "haplotype": side + 1}

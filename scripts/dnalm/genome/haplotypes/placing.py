@@ -26,6 +26,7 @@ from dnalm.genome.haplotypes.alleles import (
     resolve_genotype,
 )
 from dnalm.genome.haplotypes.overlaps import OverlapFilter
+from dnalm.genome.haplotypes.ploidy import PloidyTracker
 from dnalm.genome.haplotypes.reference import ReferenceContig
 from dnalm.genome.haplotypes.store import StoreWriter
 from dnalm.genome.kmers import to_codes
@@ -52,7 +53,10 @@ class PanelConfig:
 
 
 class RecordPlacer:
-    """Writes the alleles of one contig's records to a haplotype store, and counts variants."""
+    """Writes the alleles of one contig's records to a haplotype store, and counts variants.
+
+    `ploidy` knows where samples are haploid.
+    """
 
     def __init__(
         self,
@@ -66,7 +70,7 @@ class RecordPlacer:
         self._reference, self._writer = reference, writer
         haplotypes = 2 * len(reader.samples)
         self._overlaps = OverlapFilter(haplotypes)
-        self._haploid = np.zeros(len(reader.samples), dtype=bool)
+        self.ploidy = PloidyTracker(len(reader.samples))
         self._counts = np.zeros((len(VARIANT_TYPES), haplotypes), dtype=np.int64)
         self._ignored: Counter[Ignored] = Counter()
         self._unphased: Counter[Unphased] = Counter()
@@ -76,7 +80,7 @@ class RecordPlacer:
     def add(self, record: Record) -> None:
         """Apply the alleles of a record to the haplotypes that carry them."""
         self._seen["records"] += 1
-        self._haploid[record.haploid] = True
+        self.ploidy.add(record)
         if not record.genotypes:  # nobody carries it: no edit, no overlap
             return
         end = record.position + len(record.reference)
@@ -192,17 +196,18 @@ class RecordPlacer:
 
     def samples(self) -> pd.DataFrame:
         """Return the number of variants by type, a row per haplotype that may be drawn."""
+        ploidies = self.ploidy.ploidies().tolist()
         rows = [
             (name, side + 1, *self._counts[:, 2 * sample + side])
             for sample, name in enumerate(self._reader.samples)
-            for side in range(1 if self._haploid[sample] else 2)
+            for side in range(ploidies[sample])
         ]
         return pd.DataFrame(rows, columns=["sample", "haplotype", *VARIANT_TYPES])
 
     def facts(self) -> dict[str, Any]:
         """Return the counts of records, variants and alleles for the manifest."""
         return {
-            "haplotypes": int((2 - self._haploid).sum()),
+            "haplotypes": int(self.ploidy.ploidies().sum()),
             "records": self._seen["records"],
             "carried_records": self._seen["inside"],
             "outside_records": self._seen["outside"],
@@ -210,5 +215,6 @@ class RecordPlacer:
             "alleles": self._writer.alleles,
             "ignored": {str(reason): count for reason, count in self._ignored.items() if count},
             "unphased": {str(kind): count for kind, count in self._unphased.items()},
+            "haploid": self.ploidy.facts(self._reader.samples),
             "mismatches": self._mismatches,
         }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dnalm.compiled import compiled
 from dnalm.errors import InputError
 from dnalm.files import read_json
+from dnalm.genome.haplotypes.ploidy import first_where_haploid, read_spans
 from dnalm.genome.haplotypes.store import (
     ALTERNATIVES,
     BLOCK_VARIANTS,
@@ -42,6 +43,7 @@ class HaplotypeStore:
                 np.load(folder / name, mmap_mode="r")
                 for name in (VARIANTS, ALTERNATIVES, BLOCKS, RUNS, CARRIED)
             ]
+            self._haploid = read_spans(folder)
         except OSError as error:
             raise InputError(f"{folder}: {error.strerror}; make the haplotypes again.") from None
         # Plain views of the mapped memory: numba compiles one version for them.
@@ -57,7 +59,8 @@ class HaplotypeStore:
         """Return the haplotypes int64[B] drawn by pairs of uniform numbers, float64[B, 2].
 
         All are in [0, 1). The first of a pair draws a sample, the second one of its haplotypes;
-        `draw` may fix the haplotype, `first` or `second`. A haploid sample has its first only.
+        `draw` may fix the haplotype, `first` or `second`. A haploid sample has its first only; one
+        that is haploid in places is left to `settle`.
         """
         samples = (draws[:, 0] * len(self.samples)).astype(np.int64)
         ploidies = self.ploidies[samples]
@@ -67,6 +70,10 @@ class HaplotypeStore:
             "second": ploidies - 1,
         }[draw]
         return 2 * samples + sides
+
+    def settle(self, haplotypes: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return drawn haplotypes, with a sample's first where it is haploid at the start."""
+        return first_where_haploid(haplotypes, starts, self._haploid)
 
     def read(
         self,

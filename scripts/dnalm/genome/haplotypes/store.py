@@ -15,6 +15,8 @@ Files of a store (V variants, K blocks, H haplotypes), all memory-mapped:
                                          here, longest edit, where the bytes begin in carried
     runs.npy          uint32[K, H + 1]   where each haplotype's bytes begin, from the block's on
     carried.npy       uint8[...]         the runs
+    haploid.npy       int64[n, 3]        where samples of two haplotypes are haploid, see `ploidy`;
+                                         only if there is such a place
     samples.tsv       sample, haplotype and how many variants it carries, by type
     manifest.json     what was read and what was left out
 """

@@ -3,12 +3,15 @@
 Source: README_assembly_summary.txt on NCBI's server, which describes the columns.
 """
 
+import io
+import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dnalm.compression import open_binary
 from dnalm.errors import InputError
 
 REQUIRED_COLUMNS = (
@@ -20,7 +23,9 @@ REQUIRED_COLUMNS = (
     "assembly_level",
     "ftp_path",
 )
+OPTIONAL_COLUMNS = ("taxid", "group")
 REFSEQ_CATEGORIES = ("reference genome", "representative genome")
+VERSION_STATUSES = {"latest", "replaced", "suppressed"}
 ASSEMBLY_LEVELS = ("complete genome", "chromosome", "scaffold", "contig")
 # Values of the column `group`, in the files and in their description.
 NCBI_GROUPS = {
@@ -33,6 +38,9 @@ NOT_A_GENUS = {"uncultured", "unclassified", "unidentified", "unknown", "synthet
 NOT_A_GENUS |= {"bacterium", "archaeon", "metagenome", "environmental"}
 ABOVE_GENUS = {"bacterium", "proteobacterium", "archaeon", "fungus"}
 ACCESSION_PATTERN = r"GC[AF]_\d{9}(?:\.\d+)?"
+MAX_LISTED = 8  # lines that a message names
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +88,9 @@ def read_summary(path: str | Path, *, group: str, include: Iterable[str]) -> Sum
     """Return the candidates of an assembly summary, RefSeq's or GenBank's.
 
     Rows are skipped, and counted, that are of another group by the column `group` (which older
-    files lack), not the latest version, without files on the server, or named without a genus.
+    files lack), not the latest version, without files on the server, or named without a genus. A
+    tab or a line break inside a cell is mended where that can be done in one way only; otherwise
+    its row is skipped, counted and warned of.
     `include` are accessions and names to `find` afterwards.
 
     Raises:
@@ -92,14 +102,52 @@ def read_summary(path: str | Path, *, group: str, include: Iterable[str]) -> Sum
             f"species.summaries.{group}: {path} does not exist; give the path or the URL of an"
             " assembly_summary.txt."
         )
-    with open(path, encoding="utf-8", errors="replace") as file:
+    if path.is_dir():
+        raise InputError(f"species.summaries.{group}: {path} is a folder; give a file in it.")
+    with open_binary(path) as raw:
+        # Lines end as NCBI ends them: a carriage return may stand inside a cell.
+        file = io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline="\n")
         lines = enumerate(file, start=1)
         header, date = _read_header(lines, path)
         reader = _Reader(header, group, list(include), date)
-        for number, line in lines:
-            if line.strip() and not line.startswith("#"):
-                reader.add(line, f"{path}:{number}")
+        for number, cells, joined in join_rows(path, lines):
+            reader.add(cells, joined, f"{path}:{number}")
+    if reader.broken:
+        log.warning(
+            "%s: %d rows have a tab or line break inside a cell and are left out, the first are"
+            " those of the lines %s.",
+            *(path, len(reader.broken), ", ".join(map(str, reader.broken[:MAX_LISTED]))),
+        )
     return reader.summary
+
+
+def join_rows(
+    path: Path, lines: Iterable[tuple[int, str]]
+) -> Iterator[tuple[int, list[str], bool]]:
+    """Yield the number of the first line and the cells of every row, and whether it had more lines.
+
+    Every row begins with an accession, so any other line goes on with a cell of the line before.
+    """
+    first, cells, joined = 0, [], False
+    for number, line in lines:
+        if not line.strip() or line.startswith("#"):
+            continue
+        found = line.rstrip("\r\n").split("\t")
+        if re.fullmatch(ACCESSION_PATTERN, found[0].strip()):
+            if cells:
+                yield first, cells, joined
+            first, cells, joined = number, found, False
+        elif cells:
+            cells[-1] = f"{cells[-1].strip()} {found[0].strip()}".strip()
+            cells += found[1:]
+            joined = True
+        else:
+            raise InputError(
+                f"{path}:{number}: the row begins with '{found[0][:40]}', which is no accession;"
+                " give one of NCBI's assembly_summary files as it is."
+            )
+    if cells:
+        yield first, cells, joined
 
 
 def genus_of(organism: str) -> str | None:
@@ -149,21 +197,27 @@ class _Reader:
     def __init__(self, header: list[str], group: str, include: list[str], date: str | None) -> None:
         self.summary, self.group = Summary(date=date), group
         self.columns = {
-            name: header.index(name) for name in (*REQUIRED_COLUMNS, "group") if name in header
+            name: header.index(name)
+            for name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
+            if name in header
         }
-        self.longest = max(self.columns.values())
+        self.longest, self.width = max(self.columns.values()), len(header)
+        self.broken: list[int] = []  # lines
         self.accessions = {entry for entry in include if re.fullmatch(ACCESSION_PATTERN, entry)}
         self.names = tuple(_plain_name(entry).lower() for entry in include)
 
-    def add(self, line: str, place: str) -> None:
+    def add(self, cells: list[str], joined: bool, place: str) -> None:
         """Count a row, and keep its assembly if it is the best of its species or included."""
-        cells = line.rstrip("\r\n").split("\t")
         if len(cells) <= self.longest:
             raise InputError(
                 f"{place}: the row ends after {len(cells)} cells of at least {self.longest + 1};"
                 " get the file again."
             )
-        row = {name: cells[column].strip() for name, column in self.columns.items()}
+        row = self._read(cells, joined)
+        if row is None:
+            self.broken.append(int(place.rsplit(":", 1)[1]))
+            self.summary.rows["broken by a tab or a line break"] += 1
+            return
         genus = genus_of(row["organism_name"])
         outcome = self._classify(row, genus)
         self.summary.rows[outcome] += 1
@@ -174,13 +228,30 @@ class _Reader:
                 self.summary.species[assembly.taxid] = assembly
             self._remember(assembly)
 
+    def _read(self, cells: list[str], joined: bool) -> dict[str, str] | None:
+        """Return the cells that are needed by column, None where they are not sure.
+
+        Of a row with cells too many one was cut by tabs: each is tried, and what is read has to
+        be the same for all that make sense.
+        """
+        extra = max(0, len(cells) - self.width)
+        fits = _makes_sense if extra or joined else _has_address
+        found = []
+        for cut in range(self.width if extra else 1):
+            whole = " ".join(cell.strip() for cell in cells[cut : cut + extra + 1])
+            tried = [*cells[:cut], whole, *cells[cut + extra + 1 :]]
+            row = {name: tried[column].strip() or "na" for name, column in self.columns.items()}
+            if fits(row) and row not in found:
+                found.append(row)
+        return found[0] if len(found) == 1 else None
+
     def _classify(self, row: dict[str, str], genus: str | None) -> str:
         group = row.get("group", "").lower()
         if group in NCBI_GROUPS and group != self.group:
             return "of another group"
         if row["version_status"] != "latest":
             return "not the latest version"
-        if row["ftp_path"] in ("", "na"):
+        if row["ftp_path"] == "na":
             return "without files"
         return "candidates" if genus else "named without a genus"
 
@@ -194,6 +265,27 @@ class _Reader:
             for beginning in self.names:
                 if name.startswith(f"{beginning} "):
                     self.summary.prefixed[beginning].add(assembly.taxid)
+
+
+def _has_address(row: dict[str, str]) -> bool:
+    """Return whether `ftp_path` is empty or an address, and not one of another assembly."""
+    path = row["ftp_path"]
+    folder = path.rstrip("/").rsplit("/", 1)[-1]
+    other = re.match(ACCESSION_PATTERN, folder) and not folder.startswith(row["assembly_accession"])
+    return path == "na" or (re.fullmatch(r"[a-z]+://[^\s/]+/\S+", path) and not other)
+
+
+def _makes_sense(row: dict[str, str]) -> bool:
+    """Return whether all cells of a row are of the kinds that their columns hold."""
+    return (
+        _has_address(row)
+        and re.fullmatch("[0-9]+", row["species_taxid"]) is not None
+        and re.fullmatch("[0-9]+", row.get("taxid", "0")) is not None
+        and row["refseq_category"].lower() in {"na", *REFSEQ_CATEGORIES}
+        and row["version_status"].lower() in VERSION_STATUSES
+        and row["assembly_level"].lower() in ASSEMBLY_LEVELS
+        and row.get("group", "na").lower() in {"na", *NCBI_GROUPS}
+    )
 
 
 def _assembly(row: dict[str, str], genus: str) -> Assembly:

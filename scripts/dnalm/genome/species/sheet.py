@@ -19,6 +19,8 @@ URL_PATTERN = r"(?:https?|ftp)://[^\s/]+/\S+"
 ACCESSION_PATTERN = r"GC[AF]_\d{9}\.\d+"
 FASTA_ENDINGS = r"(?:_genomic)?\.(?:fna|fasta|fa)(?:\.b?gz)?$"
 URL_HASH_DIGITS = 8
+MAX_NAME = 200  # letters; a name in a file system has at most 255 bytes
+MAX_SHOWN = 200  # letters of a cell that an error message spells out
 
 
 def read_sheet(path: str | Path) -> dict[str, dict[str, str]]:
@@ -46,9 +48,9 @@ def read_sheet(path: str | Path) -> dict[str, dict[str, str]]:
     for line, row in _rows(path):
         place = f"{path}:{line}"
         source = row.get("url")
-        if source and not re.fullmatch(URL_PATTERN, source):
+        if source and not _is_address(source):
             raise InputError(
-                f"{place}: '{source}' is not an address of a file; give http(s):// or"
+                f"{place}: '{source[:MAX_SHOWN]}' is not an address of a file; give http(s):// or"
                 " ftp://host/path, or a table with the column path for files that are here."
             )
         if source and "name" not in row:
@@ -68,7 +70,16 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{path}: the sheet is not text; give a table or a list.") from None
+        raise InputError(
+            f"{path}: the sheet is not text in UTF-8; give a table or a list."
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{path}: the sheet cannot be read ({error.strerror}); give a file with a table or a "
+            "list."
+        ) from None
+    if "\0" in text:
+        raise InputError(f"{path}: the sheet is not text; give a table or a list.")
     lines = [
         (number, line)
         for number, line in enumerate(text.split("\n"), start=1)
@@ -77,12 +88,31 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     if lines and re.match(r'\s*"?[a-z]+://', lines[0][1]):
         lines.insert(0, (0, "url"))  # a list has no header
     delimiter = "\t" if lines and "\t" in lines[0][1] else ","
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # it stops at 131,072 unasked
     rows = _by_column(
-        path, [(n, next(csv.reader([line], delimiter=delimiter))) for n, line in lines]
+        path, [(number, _split(path, number, line, delimiter)) for number, line in lines]
     )
     if not rows:
         raise InputError(f"{path}: the sheet has no rows; add one genome a line.")
     return rows
+
+
+def _split(path: Path, number: int, line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter))
+    except csv.Error as error:
+        raise InputError(
+            f"{path}:{number}: the line cannot be split into cells ({error}); mend it."
+        ) from None
+
+
+def _is_address(source: str) -> bool:
+    """Return whether a text is a URL; brackets around no IPv6 address and odd ports are not."""
+    try:
+        parts = urlsplit(source)
+        return bool(re.fullmatch(URL_PATTERN, source) and parts.hostname and parts.port != 0)
+    except ValueError:
+        return False
 
 
 def _by_column(path: Path, lines: list[tuple[int, list[str]]]) -> list[tuple[int, dict[str, str]]]:
@@ -92,8 +122,8 @@ def _by_column(path: Path, lines: list[tuple[int, list[str]]]) -> list[tuple[int
         column = {"urls": "url"}.get(cell.strip().lower(), cell.strip().lower())
         if column and column not in COLUMNS:
             raise InputError(
-                f"{place}: the column '{cell}' is unknown; known are {', '.join(COLUMNS)}; a list"
-                " without a header begins with a URL."
+                f"{place}: the column '{cell[:MAX_SHOWN]}' is unknown; known are"
+                f" {', '.join(COLUMNS)}; a list without a header begins with a URL."
             )
         if column and column in header:
             raise InputError(f"{place}: the column '{column}' is there twice; remove one.")
@@ -127,13 +157,18 @@ def _describe(url: str, taken: dict[str, dict[str, str]]) -> dict[str, str]:
 def _check(place: str, name: str, row: dict[str, str]) -> None:
     if not re.fullmatch(NAME, name):
         raise InputError(
-            f"{place}: the name '{name}' does not fit a path; use letters, digits, _-."
+            f"{place}: the name '{name[:MAX_SHOWN]}' does not fit a path; use letters, digits, _-."
+        )
+    if len(name) > MAX_NAME:
+        raise InputError(
+            f"{place}: the name '{name[:MAX_SHOWN]}…' has {len(name)} letters; give one of at most"
+            f" {MAX_NAME} in the column name."
         )
     if ("url" in row) == ("path" in row):
         raise InputError(f"{place}: '{name}' needs either a url or a path; fill one.")
     for key, digits in CHECKSUM_DIGITS.items():
         if key in row and not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", row[key]):
             raise InputError(
-                f"{place}: the {key} of '{name}' is '{row[key]}'; "
+                f"{place}: the {key} of '{name}' is '{row[key][:MAX_SHOWN]}'; "
                 f"give its {digits} hexadecimal digits or leave the cell empty."
             )

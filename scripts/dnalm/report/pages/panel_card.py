@@ -59,6 +59,7 @@ def _numbers(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("records read", count(facts["records"])),
         ("variants kept", count(facts["variants"])),
         ("alternative alleles carried", large(alleles)),
+        ("haploid calls", count(facts["haploid_calls"])),
         ("size on disk", f"{large(size)}B"),
         ("bytes per allele carried", f"{size / alleles:.2f}" if alleles else MISSING),
     ]

@@ -88,7 +88,7 @@ BENCHMARK = (
     _table(
         "panels",
         "panel genome contigs samples haplotypes records variants alleles store_bytes",
-        "ignored: <reason>",
+        "haploid_calls ignored: <reason>",
     ),
     _table(
         "haplotypes",

@@ -29,11 +29,13 @@ def panels_table(panels: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
             "genome": facts["genome"],
             "contigs": len(facts["contigs"]),
             **{key: facts[key] for key in COUNTS},
+            "haploid_calls": facts.get("haploid_calls"),  # of older stores it is not known
             **{f"{IGNORED}{reason}": facts["ignored"].get(reason, 0) for reason in reasons},
         }
         for panel, facts in panels.items()
     ]
-    return pd.DataFrame(rows, columns=list_columns("panels", reason=reasons))
+    table = pd.DataFrame(rows, columns=list_columns("panels", reason=reasons))
+    return table.astype({"haploid_calls": "Int64"})
 
 
 def haplotypes_table(panel_samples: Mapping[str, str]) -> pd.DataFrame:

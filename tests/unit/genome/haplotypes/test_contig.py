@@ -11,7 +11,7 @@ from dnalm.corpus.token_shards import write_token_shards
 from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.errors import InputError
 from dnalm.files import read_json
-from dnalm.genome.haplotypes.panel import describe_panel, read_populations
+from dnalm.genome.haplotypes.panel import describe_panel
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 
 LENGTH, TOKENS, SAMPLES = 920, 17, 3  # the last window ends with the contig
@@ -156,13 +156,3 @@ def test_a_panel_sums_its_contigs_and_knows_the_populations(corpus, tmp_path):
     ]
     carried = sum(int(cell) for row in rows[1:] for cell in row[4:])
     assert carried == single["alleles"]
-
-
-def test_a_table_without_samples_is_refused(tmp_path):
-    path = tmp_path / "t.tsv"
-    path.write_text("who\tpop\nx\tFIN\n")
-    with pytest.raises(InputError, match=r"no column is called sample, .* it has who, pop"):
-        read_populations(path)
-    path.write_text("sample\tpop\nx\tFIN\nx\tGBR\n")
-    with pytest.raises(InputError, match="sample x stands in two rows"):
-        read_populations(path)

@@ -224,6 +224,53 @@ def test_a_file_that_is_no_summary_is_refused_with_its_line(tmp_path, text, sent
     assert sentence in str(error.value)
 
 
+def test_a_folder_is_no_summary(tmp_path):
+    with pytest.raises(InputError, match=r"species\.summaries\.fungi: .* is a folder"):
+        read_summary(tmp_path, group="fungi", include=[])
+
+
+def broken(line: str, column: str, mark: str) -> str:
+    """Return a row with a tab or line break inside a cell, behind six letters of it."""
+    cells = line.split("\t")
+    at = COLUMNS.index(column)
+    cells[at] = f"{cells[at][:6]}{mark}{cells[at][6:]}"
+    return "\t".join(cells)
+
+
+@pytest.mark.parametrize("mark", ["\t", "\n", "\r\n", "\r", "\t\t", "\n\n", "\t\n"])
+@pytest.mark.parametrize("column", ["bioproject", "refseq_category", "organism_name", "ftp_path"])
+def test_a_tab_or_line_break_in_a_cell_never_moves_a_column(tmp_path, caplog, column, mark):
+    rows = [row(number, f"Genus{'abc'[number]} sp", number + 1) for number in range(3)]
+    rows[1] = broken(rows[1], column, mark)
+    path = write(tmp_path / "fungi.txt", rows)
+    summary = read_summary(path, group="fungi", include=[])
+    # A cell that nobody reads may be cut; so may a line, in a cell whose text is not what is asked.
+    assert {"1", "3"} <= summary.species.keys() <= {"1", "2", "3"}
+    for taxid, assembly in summary.species.items():
+        accession = f"GCF_{int(taxid) - 1:09}.1"
+        assert assembly.url.startswith(f"{FOLDER}/{accession}_ASM")
+        assert (assembly.accession, assembly.genus[:5]) == (accession, "Genus")
+    left_out = summary.rows["broken by a tab or a line break"]
+    assert left_out == 3 - len(summary.species)
+    assert ("those of the lines 4" in caplog.text) == bool(left_out)
+    if column == "bioproject":
+        assert not left_out
+
+
+def test_a_row_without_an_accession_is_refused_or_belongs_to_the_one_before(tmp_path):
+    path = write(tmp_path / "fungi.txt", ["notes\n", *MANY])
+    with pytest.raises(InputError, match=r"fungi\.txt:3: the row begins with 'notes', which is no"):
+        read_summary(path, group="fungi", include=[])
+    path = write(tmp_path / "fungi.txt", [*MANY, "notes\n"])
+    assert len(read_summary(path, group="fungi", include=[]).species) == len(MANY) - 1
+
+
+def test_an_address_of_another_assembly_is_left_out(tmp_path):
+    other = row(7, "Genusx sp", 7, ftp_path=f"{FOLDER}/GCF_000000008.1_ASM8v1")
+    summary = read_summary(write(tmp_path / "f.txt", [*MANY, other]), group="fungi", include=[])
+    assert "7" not in summary.species
+
+
 def test_a_summary_that_is_given_for_two_groups_is_refused_unless_it_says_which_rows(tmp_path):
     header = "# " + "\t".join(COLUMNS[:-1])
     lines = [line.rsplit("\t", 1)[0] + "\n" for line in MANY]

@@ -113,6 +113,13 @@ def test_a_file_that_is_not_ncbis_is_called_by_its_name_and_two_of_one_name_stay
         (SUMS + f"a\tx\t{'0' * 63}\t\n", ":2: the sha256 of 'a' is '000"),
         (SUMS + f"a\tx\t{'g' * 64}\t\n", "give its 64 hexadecimal digits"),
         (SUMS + f"a\tx\t\t{'0' * 64}\n", ":2: the md5 of 'a' is '0000"),
+        ("http://[::1/x.fa\n", ":1: 'http://[::1/x.fa' is not an address of a file"),
+        ("http://[zz]/x.fa\n", "is not an address of a file"),
+        ("http://h.org:99999/x.fa\n", "is not an address of a file"),
+        ("http://h.org:x/x.fa\n", "is not an address of a file"),
+        (f"name,path\n{'n' * 300},x.fa\n", "has 300 letters; give one of at most 200"),
+        (f"http://h.org/{'n' * 300}.fa\n", "has 300 letters; give one of at most 200"),
+        ("name,path\na,x\0y\n", "the sheet is not text"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(tmp_path, text, part):
@@ -121,6 +128,17 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path, text, part):
     with pytest.raises(InputError, match=r"genomes\.tsv") as error:
         read_sheet(sheet)
     assert part in str(error.value)
+
+
+def test_a_cell_may_be_long_and_an_address_ipv6(tmp_path):
+    url = f"http://h.org/{'x' * 140_000}.fa"
+    assert read(tmp_path, f"name,url\na,{url}\n")["a"]["url"] == url
+    assert list(read(tmp_path, "http://[::1]:80/x.fa\n")) == ["x"]
+
+
+def test_a_folder_is_no_sheet(tmp_path):
+    with pytest.raises(InputError, match=r"the sheet cannot be read \(Is a directory\)"):
+        read_sheet(tmp_path)
 
 
 @pytest.mark.parametrize(

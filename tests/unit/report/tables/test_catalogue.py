@@ -67,7 +67,7 @@ def test_columns_of_one_placeholder_alternate_where_they_stand():
     at = columns.index("score_sd") + 1
     assert columns[at : at + 5] == ["mcc_mean", "mcc_sd", "f1_mean", "f1_sd", "low"]
     assert list_columns("panels", reason=["no call", "other"])[-3:] == [
-        "store_bytes",
+        "haploid_calls",
         "ignored: no call",
         "ignored: other",
     ]
