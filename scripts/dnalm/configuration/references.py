@@ -8,6 +8,7 @@ from dnalm.configuration.kinds import find_unscored
 from dnalm.configuration.models import find_model_errors, find_unknown
 from dnalm.configuration.panels import find_panel_errors
 from dnalm.configuration.tasks import find_task_errors
+from dnalm.credentials import hide_passwords
 from dnalm.methods import BASELINE_NAMES, PROBE_NAMES, SEQUENCE_BASELINES
 from dnalm.suggestions import nearest, refusal
 
@@ -32,7 +33,7 @@ def find_reference_errors(
         find_unscored,
     )
     sentences = [sentence for part in parts for sentence in part(config)]
-    return sentences + list(_published(config, list(published)))
+    return [*map(hide_passwords, sentences), *_published(config, list(published))]
 
 
 def _run(config: Mapping[str, Any]) -> Iterator[str]:

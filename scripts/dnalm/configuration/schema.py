@@ -9,6 +9,7 @@ import yaml
 
 from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS
 from dnalm.benchmark.tasks.recipes.table import RECIPES
+from dnalm.credentials import hide_passwords
 from dnalm.methods import ADAPTER_NAMES
 from dnalm.suggestions import listing, nearest, refusal
 
@@ -63,7 +64,8 @@ def find_schema_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> 
     found = Validator(schema).iter_errors(config)
     errors = sorted(found, key=lambda error: list(map(str, error.path)))
     # jsonschema reports each missing key apart, and each report names them all.
-    return list(dict.fromkeys(sentence for error in errors for sentence in _describe(error)))
+    sentences = (hide_passwords(text) for error in errors for text in _describe(error))
+    return list(dict.fromkeys(sentences))
 
 
 def _describe(error: jsonschema.ValidationError) -> list[str]:
@@ -115,7 +117,7 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
 
 def _shown(value: Any) -> str:
     text = {None: "null", True: "true", False: "false"}.get(value) if _is_atom(value) else None
-    text = text or repr(value)
+    text = text or hide_passwords(repr(value))
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from dnalm.credentials import drop_secrets
 from dnalm.download.disk_space import is_writable
 from dnalm.errors import InputError
 
@@ -47,15 +48,16 @@ def address_of(url: str) -> str:
 
     It is that of `web_url`. A query is a folder before the last name, which keeps its ending:
     `h.org/a/get?f=train` is `h.org/a/f=train/get`. It is quoted, and a longer one than 100
-    characters is the first 16 digits of its sha256. A password is no part of it.
+    characters is the first 16 digits of its sha256. Passwords and tokens are no part of
+    it.
 
     Raises:
         InputError: the URL is none of a download, or its path would leave the folder.
     """
     parts = _split(web_url(url))
     names = unquote(parts.path).strip("/").split("/")
-    if parts.query:
-        names.insert(-1, _folder_name(parts.query))
+    if query := drop_secrets(parts.query):
+        names.insert(-1, _folder_name(query))
     if ".." in names:
         raise InputError(f"'{url}' has '..' in its path; give the address without it.")
     return "/".join([parts.netloc.rpartition("@")[2], *names])
