@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dnalm.exhaustion import disk_full_error, is_disk_full
+from dnalm.jobs.exhaustion import disk_full_error, is_disk_full
 from dnalm.jobs.processes import is_running, machine, start_of
 
 CHUNK_BYTES = 1 << 20

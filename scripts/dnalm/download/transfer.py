@@ -20,8 +20,8 @@ from dnalm.download.answers import Version, answered_extent, answered_version, r
 from dnalm.download.disk_space import BYTES_PER_GB, check_space
 from dnalm.download.integrity import find_damage, find_mismatch, is_web_page
 from dnalm.errors import InputError, NoSpaceError
-from dnalm.exhaustion import is_disk_full
 from dnalm.files import CHUNK_BYTES
+from dnalm.jobs.exhaustion import is_disk_full
 from dnalm.jobs.progress import Progress
 
 RETRY_STATUSES = (408, 429, 500, 502, 503, 504)  # HTTP statuses of a busy server

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from dnalm.credentials import hide_passwords
 from dnalm.errors import InputError
-from dnalm.exhaustion import describe_exhaustion
+from dnalm.jobs.exhaustion import describe_exhaustion
 from dnalm.jobs.progress import heartbeat
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"

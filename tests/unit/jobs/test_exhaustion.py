@@ -17,12 +17,12 @@ import safetensors.numpy
 import torch
 
 from dnalm.errors import NoSpaceError
-from dnalm.exhaustion import describe_exhaustion
 from dnalm.files import atomic_path, write_json
 from dnalm.genome.arrays import ArrayWriter, create_array
+from dnalm.jobs.exhaustion import describe_exhaustion
 from dnalm.model.tensors import save_arrays
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 NUMBERS = np.random.default_rng(0).integers(0, 255, 3_000_000, dtype=np.uint8)
 TABLE = pd.DataFrame({"a": NUMBERS[:600_000], "b": NUMBERS[600_000:1_200_000]})
 

@@ -12,7 +12,7 @@ from dnalm.credentials import hide_passwords
 from dnalm.download.addresses import address_of
 from dnalm.errors import InputError
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 SECRETS = {
     "http://user:hidden@h.org/x.fa.gz": "http://h.org/x.fa.gz",
     "https://hidden@h.org:8080/x": "https://h.org:8080/x",
