@@ -17,6 +17,8 @@ localrules:
     embeddings,
     probes,
     finetunes,
+    tasks,
+    audits,
 
 
 rule report:
@@ -65,6 +67,18 @@ rule exports:
     """Write the models as folders that `transformers` opens."""
     input:
         expand("<results>/models/{model}/export/README.md", model=[*PRETRAINED, *IMPORTED]),
+
+
+rule tasks:
+    """Make the tables of the tasks that are run; no model is needed."""
+    input:
+        expand("<results>/tasks/{task}.parquet", task=TASKS),
+
+
+rule audits:
+    """Audit the tasks that are run for leaks between their splits; no model is needed."""
+    input:
+        expand("<results>/audits/{task}.json", task=TASKS),
 
 
 rule embeddings:

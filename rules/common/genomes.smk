@@ -1,5 +1,6 @@
 """Where files from outside lie, and what the rules of genomes are given."""
 
+from dnalm.credentials import hide_passwords
 from dnalm.download.addresses import list_unmirrored
 from dnalm.download.checksums import check_downloaded
 
@@ -53,7 +54,12 @@ def get_genome_source(wildcards):
 def get_genome_row(wildcards):
     """Return what decides a genome's bases and manifest; what it is called in reports does not."""
     row = GENOMES[wildcards.genome]
-    return {key: value for key, value in row.items() if key not in ("species", "group")}
+    row = {key: value for key, value in row.items() if key not in ("species", "group")}
+    if "url" in row:  # where it came from, which a password is no part of
+        urls = row["url"]
+        shown = hide_passwords(urls) if isinstance(urls, str) else [*map(hide_passwords, urls)]
+        row["url"] = shown
+    return row
 
 
 def get_simulation(wildcards):

@@ -70,6 +70,7 @@ try:
         for source in SUMMARIES.values()
         if "://" in source
     )
+    resolve.merge_downloads([*DOWNLOADS.values(), *SUMMARY_DOWNLOADS.values()])
 except InputError as error:
     raise WorkflowError(str(error)) from None
 BENCHMARKED = dict.fromkeys(

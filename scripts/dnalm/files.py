@@ -6,12 +6,14 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dnalm.jobs.exhaustion import disk_full_error, is_disk_full
 from dnalm.jobs.processes import is_running, machine, start_of
 
 CHUNK_BYTES = 1 << 20
@@ -28,7 +30,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The temporary path does not exist yet, so the block may make a file or a folder of it. On any
     error it is removed and `path` is left as it was. No other process, whatever its machine or
-    container, has the same one; stale ones of killed writers of `path` are removed.
+    container, has the same one; stale ones of killed writers of `path` are removed. Whatever
+    writes, its files may be read by those whom the umask lets read.
+
+    Raises:
+        NoSpaceError: the disk is full, in whatever words the writer said so.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -37,9 +43,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{_writer()}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
+        follow_umask(temporary)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        full = is_disk_full(error, path.parent)
         _remove(temporary)
+        if full:
+            raise disk_full_error(path) from error
         raise
 
 
@@ -49,6 +59,32 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except FileNotFoundError:  # another process has just removed one above as empty
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def follow_umask(path: Path) -> None:
+    """Give a file, or all in a folder, the permissions that the umask leaves a new one.
+
+    Some libraries make files that only their owner may read, as safetensors does from 0.8 on.
+    """
+    kept = ~_umask()
+    for one in (path, *(path.rglob("*") if path.is_dir() else ())):
+        if not one.is_symlink():
+            mode = stat.S_IMODE(one.stat().st_mode)
+            wanted = mode | ((0o777 if one.is_dir() else 0o666) & kept)
+            if wanted != mode:
+                one.chmod(wanted)
+
+
+def _umask() -> int:
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        status = ""
+    if match := re.search(r"^Umask:\s*([0-7]+)$", status, re.MULTILINE):
+        return int(match[1], 8)
+    value = os.umask(0o077)  # it can only be read by being set, here for a moment
+    os.umask(value)
+    return value
 
 
 def _writer() -> str:

@@ -167,24 +167,34 @@ def load_classifier(model: Model, folder: str | Path) -> Classifier:
     `model` is the one that it was tuned from; it shares its weights and stays as it is. Raises
     InputError where the folder holds no adapters, or those of other weights.
     """
-    from dnalm.model.tensors import read_arrays
+    from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_arrays
 
     path = Path(folder) / "adapters.safetensors"
     if not path.is_file():
         raise InputError(f"{folder} holds no {path.name}: give the folder of one task.")
-    metadata = read_arrays(path)[1]
-    facts, identity = (json.loads(metadata[key]) for key in ("classifier", "identity"))
-    if identity["weights_sha256"] != sha256_of(model.weights):
+    try:
+        metadata = read_arrays(path)[1]
+        facts, identity = (json.loads(metadata[key]) for key in ("classifier", "identity"))
+        folds = tuple(map(int, json.loads(metadata["folds"])))
+        kind, classes = str(facts["kind"]), int(facts["classes"])
+        made_from = (identity["weights_sha256"], identity["model"])
+    except UNREADABLE as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
+        raise InputError(
+            f"{path} is no file of adapters, or is damaged ({reason}); make it again with the"
+            " target finetunes."
+        ) from error
+    if made_from[0] != sha256_of(model.weights):
         raise InputError(
             f"{path} was tuned from other weights than {model.weights}, those of the model "
-            f"{identity['model']}: load that one."
+            f"{made_from[1]}: load that one."
         )
     return Classifier(
         model=_share_weights(model),
         adapters=path,
-        folds=tuple(json.loads(metadata["folds"])),
-        kind=facts["kind"],
-        classes=facts["classes"],
+        folds=folds,
+        kind=kind,
+        classes=classes,
     )
 
 

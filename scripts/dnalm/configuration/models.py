@@ -12,7 +12,6 @@ def find_model_errors(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence per value of `models:` that does not fit the rest of the configuration."""
     yield from _models(config)
     yield from find_weight_errors(config)
-    yield from _selected_models(config)
 
 
 def find_unknown(key: str, name: str, known: Iterable[str]) -> Iterator[str]:
@@ -29,7 +28,11 @@ def _models(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: names ending in {UNTRAINED} are reserved; rename it."
         unknown = [
             *find_unknown(f"{key}.preset", model["preset"], config["model"]["presets"]),
-            *(find_unknown(f"{key}.corpus", corpus, config["corpora"]) if corpus else ()),
+            *(
+                find_unknown(f"{key}.corpus", corpus, config["corpora"])
+                if corpus is not None
+                else ()
+            ),
         ]
         yield from unknown or _misfits(config, name)
         masking = config["pretrain"]["masking"] | model.get("pretrain", {}).get("masking", {})
@@ -99,8 +102,8 @@ def _weightless(config: Mapping[str, Any], name: str) -> Iterator[str]:
         )
 
 
-def _selected_models(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what would stop the selected models after their training, found before it."""
+def find_benchmark_errors(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what would stop the benchmark of the selected models, found before their training."""
     for name in config["run"]["models"]:
         model = config["models"].get(name)
         if not model or model["preset"] not in config["model"]["presets"]:

@@ -77,8 +77,10 @@ def find_panel_errors(config: Mapping[str, Any]) -> Iterator[str]:
         try:
             files = list(_list_files(panel))
         except (AttributeError, LookupError, TypeError, ValueError):
-            yield f"{key}.{kind}: only {{contig}} may stand in braces; write others twice, {{{{."
+            yield f"{key}.{kind}: only {{contig}} may stand in braces; rename the file."
             continue
+        if braces := next((file for file in files if "{" in file or "}" in file), None):
+            yield f"{key}.{kind}: the file {braces} has a brace in its name; rename the file."
         for contig, file in zip(panel["contigs"], files, strict=True):
             if not file:
                 yield f"{key}.{kind}: there is no file for {contig}; add a line for it or for '*'."

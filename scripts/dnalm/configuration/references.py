@@ -1,27 +1,36 @@
 """What the schema cannot see: names that point at nothing, and values that do not fit together."""
 
 import fnmatch
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from dnalm.configuration.kinds import find_unscored
-from dnalm.configuration.models import find_model_errors, find_unknown
+from dnalm.configuration.models import find_benchmark_errors, find_model_errors, find_unknown
 from dnalm.configuration.panels import find_panel_errors
 from dnalm.configuration.tasks import find_task_errors
+from dnalm.credentials import hide_passwords
 from dnalm.methods import BASELINE_NAMES, PROBE_NAMES, SEQUENCE_BASELINES
 from dnalm.suggestions import nearest, refusal
 
 FOLDERS = ("results", "logs", "benchmarks")
+WITHOUT_BENCHMARK = ("downloads", "species_sheet", "corpora", "token_shards", "estimates", "models")
+WITHOUT_BENCHMARK += ("exports", "pretrain_summary", "tasks", "audits")
+TARGETS = (*WITHOUT_BENCHMARK, "all", "report", "embeddings", "probes", "finetunes")
 
 
 def find_reference_errors(
-    config: Mapping[str, Any], published: Iterable[Mapping[str, str]]
+    config: Mapping[str, Any],
+    published: Iterable[Mapping[str, str]],
+    *,
+    targets: Collection[str] = (),
 ) -> list[str]:
     """Return one sentence per name or value that does not fit the rest of a valid configuration.
 
     `published` are the rows of the published scores, of which benchmark, task and model are read.
+    `targets` are what is asked for; where all of them do without a benchmark, tasks need not fit
+    the models.
     """
-    parts = (
+    parts: tuple[Callable[[Mapping[str, Any]], Iterable[str]], ...] = (
         _run,
         _pathvars,
         _mlp,
@@ -29,10 +38,12 @@ def find_reference_errors(
         _corpora,
         find_panel_errors,
         find_model_errors,
-        find_unscored,
     )
+    if not targets or set(targets) - set(WITHOUT_BENCHMARK):
+        parts += (find_benchmark_errors, find_unscored)
     sentences = [sentence for part in parts for sentence in part(config)]
-    return sentences + list(_published(config, list(published)))
+    sentences += _published(config, list(published))
+    return [hide_passwords(sentence).replace("\n", "\\n") for sentence in sentences]
 
 
 def _run(config: Mapping[str, Any]) -> Iterator[str]:
@@ -85,7 +96,9 @@ def _published(
 def _pathvars(config: Mapping[str, Any]) -> Iterator[str]:
     # Other names are the user's own; one that nearly is a folder of ours is a typo, and would send
     # a run's files into another run's folder.
-    for name in config["pathvars"]:
+    for name, path in config["pathvars"].items():
+        if f"<{name}>" in path:
+            yield f"pathvars.{name}: '{path}' names itself; give a path."
         if name not in FOLDERS and "did you mean" in nearest(name, FOLDERS):
             yield f"pathvars: the key '{name}' is unknown{nearest(name, FOLDERS)}"
 

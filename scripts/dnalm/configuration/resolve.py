@@ -240,7 +240,21 @@ def merge_downloads(downloads: Iterable[Mapping[str, Any]]) -> dict[str, dict[st
                     " correct one of them."
                 )
             kept[key] = sums[0] if sums else None
+    _check_folders(merged)
     return merged
+
+
+def _check_folders(addresses: Iterable[str]) -> None:
+    """Raise InputError where one address is a folder of another one, and both would be files."""
+    known = set(addresses)
+    for address in known:
+        parts = address.split("/")
+        for end in range(2, len(parts)):
+            if (above := "/".join(parts[:end])) in known:
+                raise InputError(
+                    f"{above} and {address} are both to be downloaded, but one is the folder of the"
+                    " other on a disk; get one of them yourself and give its `path`."
+                )
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

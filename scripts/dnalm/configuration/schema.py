@@ -1,7 +1,8 @@
 """Violations of the schema as sentences: the key, the value and what is allowed."""
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 import jsonschema
@@ -9,6 +10,7 @@ import yaml
 
 from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS
 from dnalm.benchmark.tasks.recipes.table import RECIPES
+from dnalm.credentials import hide_passwords
 from dnalm.methods import ADAPTER_NAMES
 from dnalm.suggestions import listing, nearest, refusal
 
@@ -30,14 +32,36 @@ BOUNDS = {
 }
 
 
+# Numbers that neither numpy nor torch can hold are none here.
+LEAST_WHOLE, LARGEST_WHOLE = -(2**63), 2**63 - 1
+# Under these keys a key says what stands in a file, a number too.
+LABELS = re.compile(r"labels(_by_.*)?")
+
+
 def _is_whole(_: Any, value: Any) -> bool:
     # JSON Schema takes 1.0e+4 for an integer, range() does not.
-    return isinstance(value, int) and not isinstance(value, bool)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and LEAST_WHOLE <= value <= LARGEST_WHOLE
+
+
+def _is_number(checker: Any, value: Any) -> bool:
+    # NaN is neither above nor below any bound, and infinity below none.
+    return _is_whole(checker, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _fits(_: Any, pattern: str, value: Any, __: Any) -> Iterator[jsonschema.ValidationError]:
+    # A $ of Python also stands before a line break at the end.
+    wrong = isinstance(value, str) and not re.search(pattern.removesuffix("$") + r"\Z", value)
+    if wrong:
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
 
 
 Validator = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
+    validators={"pattern": _fits},
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_whole, "number": _is_number}
+    ),
 )
 
 
@@ -60,10 +84,34 @@ def read_schema(file: TextIO) -> dict[str, Any]:
 
 def find_schema_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """Return one sentence per violation of a JSON schema: key, value and what is allowed."""
+    if numbers := list(_find_unquoted(config, ())):
+        return numbers  # a schema knows no such keys
     found = Validator(schema).iter_errors(config)
     errors = sorted(found, key=lambda error: list(map(str, error.path)))
     # jsonschema reports each missing key apart, and each report names them all.
-    return list(dict.fromkeys(sentence for error in errors for sentence in _describe(error)))
+    sentences = (hide_passwords(text) for error in errors for text in _describe(error))
+    return list(dict.fromkeys(sentences))
+
+
+def _find_unquoted(value: Any, path: tuple[str, ...]) -> Iterator[str]:
+    """Yield a sentence for each key that YAML does not read as text, but for those of labels."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str) and not (path and LABELS.fullmatch(path[-1])):
+                yield (
+                    f"{'.'.join(path) or 'the configuration'}: YAML reads the key {_shown(key)} not"
+                    f' as text but as {_kind_of(key)}; put it in quotes, as "{_shown(key)}".'
+                )
+            yield from _find_unquoted(inner, (*path, str(key)))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _find_unquoted(inner, (*path, str(number)))
+
+
+def _kind_of(value: Any) -> str:
+    if _is_atom(value):
+        return _shown(value)
+    return "a number" if isinstance(value, int | float) else f"a {type(value).__name__}"
 
 
 def _describe(error: jsonschema.ValidationError) -> list[str]:
@@ -89,6 +137,8 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
             return [f"{start} has the wrong type; give {words}{_hint(error.instance, wanted)}."]
         case "oneOf" | "anyOf" if "description" in error.schema:
             return [f"{start} is not allowed; give {error.schema['description']}."]
+        case "oneOf" | "anyOf" if not all("required" in choice for choice in allowed):
+            return list(dict.fromkeys(text for one in error.context for text in _describe(one)))
         case "oneOf" | "anyOf" if not isinstance(error.instance, Mapping):
             return []  # that its type is wrong is another error
         case "oneOf" | "anyOf":  # alternatives are keys of which one has to be there
@@ -105,6 +155,8 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
             return [f"{start} is empty; give at least {allowed} key with its value."]
         case "minItems" | "minLength":
             return [f"{start} is empty; give at least {allowed}."]
+        case "maxLength":
+            return [f"{start} has {len(error.instance)} letters; give at most {allowed}."]
         case "uniqueItems":
             return [f"{start} names something twice; drop the repetition."]
         case bound if bound in BOUNDS:
@@ -115,7 +167,7 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
 
 def _shown(value: Any) -> str:
     text = {None: "null", True: "true", False: "false"}.get(value) if _is_atom(value) else None
-    text = text or repr(value)
+    text = text or hide_passwords(repr(value))
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 
@@ -127,6 +179,9 @@ def _hint(value: Any, wanted: Iterable[str]) -> str:
     """Return how to write what YAML took for another type: 1e-4 for text, no for false."""
     if "string" in wanted and not isinstance(value, str | list | Mapping):
         return " (in quotes, as it is meant: YAML reads no, 1, 1.0 and dates as other than text)"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and not _is_number(None, value):
+        return " that is finite and has no more than 64 bits"
     try:
         number = float(value) if isinstance(value, str | float) else math.nan
     except ValueError:

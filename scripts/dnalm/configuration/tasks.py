@@ -120,13 +120,15 @@ def _texts(sources: Any) -> list[str]:
 
 
 def _placeholders(key: str, text: str) -> Iterator[str]:
-    known = "known are {name} and {split}; write any other brace twice."
+    known = "known are {name} and {split}; a file has no other brace."
     try:
         fields = list(Formatter().parse(text))
     except ValueError:
         yield f"{key}: the braces in the source '{text}' do not match; {known}"
         return
-    for _, field, form, conversion in fields:
+    for literal, field, form, conversion in fields:
+        if "{" in literal or "}" in literal:
+            yield f"{key}: the source '{text}' has a brace in a name; rename the file."
         if field is None:
             continue
         given = field + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")

@@ -20,6 +20,7 @@ from dnalm.corpus.training_windows import draw_haplotypes
 from dnalm.corpus.windows import WindowRule, tokens_per_window
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, write_json
+from dnalm.genome.arrays import create_array
 from dnalm.genome.bases import MANIFEST, GenomeBases
 from dnalm.genome.haplotypes.store import MANIFEST as STORE_MANIFEST
 from dnalm.genome.kmers import count_kmers
@@ -86,7 +87,7 @@ def build_corpus(
         facts["splits"][split]["evaluated"] = len(chosen)
         with atomic_path(path) as temporary:
             shape = (len(chosen), reader.tokens)
-            array = np.lib.format.open_memmap(temporary, "w+", np.uint16, shape)
+            array = create_array(temporary, np.uint16, shape)
             firsts = range(0, len(chosen), BLOCK_WINDOWS)
             parts = [(row, chosen[row : row + BLOCK_WINDOWS]) for row in firsts]
             read = progress(

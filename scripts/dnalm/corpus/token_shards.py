@@ -12,6 +12,7 @@ import numpy as np
 from dnalm.corpus.build import BLOCK_WINDOWS
 from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.files import atomic_path, write_json
+from dnalm.genome.arrays import create_array
 from dnalm.jobs.progress import Progress
 
 MANIFEST = "manifest.json"
@@ -41,7 +42,7 @@ def write_token_shards(
             rows = min(shard_windows, samples - first)
             name = f"shard-{number:05d}.npy"
             shape = (rows, drawn.tokens)
-            shard = np.lib.format.open_memmap(temporary / name, "w+", np.uint16, shape)
+            shard = create_array(temporary / name, np.uint16, shape)
             for row in range(0, rows, BLOCK_WINDOWS):
                 stop = min(rows, row + BLOCK_WINDOWS)
                 shard[row:stop] = drawn.draw(np.arange(first + row, first + stop))

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from dnalm.credentials import drop_secrets
 from dnalm.download.disk_space import is_writable
 from dnalm.errors import InputError
 
 MAX_QUERY_CHARACTERS = 100  # a file name may have 255 bytes
+MAX_NAME_BYTES = 180  # those of temporaries beside it are longer
 QUERY_HASH_DIGITS = 16
 # Hosts that are usually given as ftp:// and serve the same paths by https, with the https host:
 # the certificate of ensemblgenomes.org is not for the name ftp.ensemblgenomes.org.
@@ -47,18 +49,28 @@ def address_of(url: str) -> str:
 
     It is that of `web_url`. A query is a folder before the last name, which keeps its ending:
     `h.org/a/get?f=train` is `h.org/a/f=train/get`. It is quoted, and a longer one than 100
-    characters is the first 16 digits of its sha256. A password is no part of it.
+    characters is the first 16 digits of its sha256. Passwords and tokens are no part of
+    it.
 
     Raises:
         InputError: the URL is none of a download, or its path would leave the folder.
     """
     parts = _split(web_url(url))
-    names = unquote(parts.path).strip("/").split("/")
-    if parts.query:
-        names.insert(-1, _folder_name(parts.query))
-    if ".." in names:
-        raise InputError(f"'{url}' has '..' in its path; give the address without it.")
-    return "/".join([parts.netloc.rpartition("@")[2], *names])
+    host = parts.netloc.rpartition("@")[2]
+    # Braces would be wildcards of a rule.
+    path = unquote(parts.path).replace("{", "%7B").replace("}", "%7D")
+    names = path.strip("/").split("/")
+    if query := drop_secrets(parts.query):
+        names.insert(-1, _folder_name(query))
+    if ".." in names or "." in names or not all(parts.hostname.rstrip(".").split(".")):
+        raise InputError(f"'{url}' has '.' or '..' for a name; give the address without it.")
+    for name in (host, *names):
+        if len(name.encode()) > MAX_NAME_BYTES or not name.isprintable():
+            raise InputError(
+                f"'{url}': a name in it is longer than {MAX_NAME_BYTES} bytes, or has letters that"
+                " no file is called by; get the file yourself and give its `path`."
+            )
+    return "/".join([host, *names])
 
 
 def list_unmirrored(

@@ -1,16 +1,21 @@
 """Checksums of downloads: expected ones of the configuration, recorded ones of first downloads."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnalm.download.file_locks import lock
+from dnalm.download.file_locks import hold
 from dnalm.errors import InputError
-from dnalm.files import CHUNK_BYTES
+from dnalm.files import CHUNK_BYTES, atomic_path
 
 COLUMNS = ("address", "sha256", "md5", "bytes")
 ALGORITHMS = ("sha256", "md5")
+SUMS = re.compile(r"([0-9a-f]{64})\t([0-9a-f]{32})\t([0-9]{1,18})")
+REPAIR = (
+    "take the line from a copy, or remove it: what its file has then is recorded again, unchecked"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,44 +69,61 @@ def check_downloaded(
 
 
 def recorded_sha256(lock_path: str | Path, address: str) -> str | None:
-    """Return the sha256 recorded for an address, None when it was never downloaded."""
+    """Return the sha256 recorded for an address, None when it was never downloaded.
+
+    Raises:
+        InputError: a line of the record is damaged, so that a checksum may be lost.
+    """
     sums = _read(lock_path).get(address)
     return sums.sha256 if sums else None
 
 
 def record_checksums(lock_path: str | Path, address: str, sums: Checksums) -> None:
-    """Record the checksums of an address, in place of older ones; safe beside other downloads."""
+    """Record the checksums of an address, in place of older ones; safe beside other downloads.
+
+    The record is written anew, as a whole or not at all.
+
+    Raises:
+        InputError: a line of the record is damaged; see `recorded_sha256`.
+    """
     path = Path(lock_path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+") as file:
-        lock(file, exclusive=True)
-        file.seek(0)
-        text = file.read()
-        rows = _parse(text)
+    with hold(path.with_name(path.name + ".lock")):
+        rows = _read(path)
         if rows.get(address) == sums:
             return
-        if address in rows:  # the user gave the checksum of a newer file
-            kept = (line for line in text.splitlines() if line.split("\t")[0] != address)
-            text = "".join(f"{line}\n" for line in kept)
-            file.truncate(0)
-            file.write(text)
-        header = "" if text else "\t".join(COLUMNS) + "\n"
-        line = "\t".join((address, sums.sha256, sums.md5, str(sums.size)))
-        file.write(f"{header}{line}\n")
+        rows[address] = sums
+        lines = ["\t".join(COLUMNS), *(_line(name, row) for name, row in rows.items())]
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in lines))
+
+
+def _line(address: str, sums: Checksums) -> str:
+    return "\t".join((address, sums.sha256, sums.md5, str(sums.size)))
 
 
 def _read(lock_path: str | Path) -> dict[str, Checksums]:
     path = Path(lock_path)
-    if not path.exists():
+    try:
+        lines = path.read_text().splitlines(keepends=True)
+    except FileNotFoundError:
         return {}
-    with open(path) as file:
-        lock(file, exclusive=False)
-        return _parse(file.read())
-
-
-def _parse(text: str) -> dict[str, Checksums]:
-    rows = (line.split("\t") for line in text.splitlines()[1:])
-    return {
-        address: Checksums(sha256=sha256, md5=md5, size=int(size))
-        for address, sha256, md5, size in (row for row in rows if len(row) == len(COLUMNS))
-    }
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: the record of checksums is not text; {REPAIR}.") from None
+    if not lines:
+        raise InputError(
+            f"{path}: the record of checksums is empty, its lines are lost; take a copy of it, or"
+            " remove it: what the files have then is recorded again, unchecked."
+        )
+    rows: dict[str, Checksums] = {}
+    for number, line in enumerate(lines, start=1):
+        cells = line.rstrip("\n").split("\t")
+        if cells == list(COLUMNS) or not line.strip():
+            continue
+        address, *sums = cells
+        if not line.endswith("\n") or not (match := SUMS.fullmatch("\t".join(sums))):
+            raise InputError(
+                f"{path}:{number}: the record of checksums is damaged at '{line.strip()[:80]}';"
+                f" {REPAIR}."
+            )
+        rows[address] = Checksums(sha256=match[1], md5=match[2], size=int(match[3]))
+    return rows

@@ -4,14 +4,10 @@ import os
 import shutil
 from pathlib import Path
 
-from dnalm.errors import InputError
+from dnalm.errors import NoSpaceError
 
 MIN_FREE_BYTES = 100_000_000  # left for logs and for the downloads that run at the same time
 BYTES_PER_GB = 1e9
-
-
-class NoSpaceError(InputError):
-    """A file system has no room for a file; another address or attempt would not help."""
 
 
 def check_space(what: str, needs: list[tuple[Path, int]]) -> None:

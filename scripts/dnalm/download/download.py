@@ -15,6 +15,7 @@ from pathlib import Path
 import requests
 import urllib3
 
+from dnalm.credentials import hide_passwords
 from dnalm.download.addresses import address_of, web_url
 from dnalm.download.checksums import (
     Checksums,
@@ -23,22 +24,25 @@ from dnalm.download.checksums import (
     recorded_sha256,
     verify_checksums,
 )
-from dnalm.download.disk_space import NoSpaceError, check_space
+from dnalm.download.disk_space import check_space
 from dnalm.download.file_locks import hold
-from dnalm.download.integrity import find_damage, is_web_page
+from dnalm.download.integrity import SNIFFED_BYTES, find_damage, is_web_page
 from dnalm.download.transfer import RETRY_POLICY, RetryPolicy, Transfer, page_error
-from dnalm.errors import InputError
+from dnalm.errors import InputError, NoSpaceError
 from dnalm.files import CHUNK_BYTES, atomic_path
 
 FICLONE = 0x40049409  # Linux: let a new file share the blocks of another one
-SNIFFED_BYTES = 512
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Expectation:
-    """The expected checksums of a file, None where unknown, and the remedy for another file."""
+    """The expected checksums of a file, None where unknown, and the remedy for another file.
 
+    `name` is what the file is called where it comes from, which promises what is in it.
+    """
+
+    name: str
     sha256: str | None
     md5: str | None
     remedy: str
@@ -54,7 +58,7 @@ class _Expectation:
                 raise page_error(what)
         sums = checksums_of(path)
         verify_checksums(what, sums, self.sha256, self.md5, self.remedy)
-        if not self.has_sum and (damage := find_damage(path)):
+        if not self.has_sum and (damage := find_damage(path, self.name)):
             raise InputError(f"{what}: {damage}; get the file again or from another address.")
         return sums
 
@@ -86,15 +90,26 @@ def download(
     with hold(destination.with_name(destination.name + ".partial.lock")):
         expected = _expect(lock_path, address, sha256, md5)
         mirrored = next(filter(Path.is_file, copies), None)
-        sums = _find(destination, expected)
-        if sums is None and mirrored:
+        if found := _find(destination, expected):
+            if not expected.has_sum:
+                logger.warning(
+                    "%s has no line in %s: it was put there by hand, or its line was lost; the sum"
+                    " that it has today is recorded",
+                    destination,
+                    lock_path,
+                )
+            record_checksums(lock_path, address, found)
+        elif mirrored:
             sums = expected.check(str(mirrored), mirrored)
             check_space(str(mirrored), [(destination.parent, sums.size)])
+            record_checksums(lock_path, address, sums)
             copy_file(mirrored, destination)
             logger.info("%s was copied from the mirror, %s", destination, mirrored)
-        elif sums is None:
+        else:
             sums = _fetch(urls, destination, expected, copies[:1], policy)
-        record_checksums(lock_path, address, sums)
+            # First, so that no file has its final name whose sum is not known to have been kept.
+            record_checksums(lock_path, address, sums)
+            os.replace(_partial_of(destination), destination)
         if copies and not mirrored:
             _keep(destination, copies[0])
 
@@ -133,12 +148,12 @@ def _find(destination: Path, expected: _Expectation) -> Checksums | None:
 def _expect(
     lock_path: str | Path, address: str, sha256: str | None, md5: str | None
 ) -> _Expectation:
+    name, recorded = address.rpartition("/")[2], recorded_sha256(lock_path, address)
     if sha256 or md5:
         remedy = "correct the checksum in the configuration or get the file again"
-        return _Expectation(sha256=sha256, md5=md5, remedy=remedy)
-    recorded = recorded_sha256(lock_path, address)
+        return _Expectation(name=name, sha256=sha256, md5=md5, remedy=remedy)
     remedy = f"if the change is intended, remove the line of {address} from {lock_path}"
-    return _Expectation(sha256=recorded, md5=None, remedy=remedy)
+    return _Expectation(name=name, sha256=recorded, md5=None, remedy=remedy)
 
 
 def _fetch(
@@ -148,14 +163,18 @@ def _fetch(
     copies: Sequence[Path],
     policy: RetryPolicy,
 ) -> Checksums:
-    """Download from the first of `urls` that gives the file; return its checksums."""
-    partial = destination.with_name(destination.name + ".partial")
+    """Download the partial file of `destination` from the first of `urls` that gives it.
+
+    Returns its checksums.
+    """
+    partial = _partial_of(destination)
     failures: dict[str, Exception] = {}
     for url in urls:
         transfer = Transfer(
             url,
             partial,
             policy,
+            name=expected.name,
             any_source=expected.has_sum,
             copied_to=[copy.parent for copy in copies],
         )
@@ -164,11 +183,10 @@ def _fetch(
         except NoSpaceError:
             raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, InputError) as error:
-            logger.warning("%s: %s", url, error)
+            logger.warning("%s: %s", transfer.shown, hide_passwords(str(error)))
             failures[url] = error
             continue
-        os.replace(partial, destination)
-        logger.info("%s came from %s, %s bytes", destination, url, f"{sums.size:,}")
+        logger.info("%s came from %s, %s bytes", destination, transfer.shown, f"{sums.size:,}")
         return sums
     wrong = next((error for error in failures.values() if isinstance(error, InputError)), None)
     if wrong is not None:
@@ -180,19 +198,23 @@ def _fetch(
     )
 
 
+def _partial_of(destination: Path) -> Path:
+    return destination.with_name(destination.name + ".partial")
+
+
 def _run(transfer: Transfer, expected: _Expectation) -> Checksums:
     """Transfer and verify a file; once more from byte 0 if what was resumed is not one file."""
     resumed = transfer.run()
     try:
-        return expected.check(transfer.url, transfer.partial)
+        return expected.check(transfer.shown, transfer.partial)
     except InputError:
         transfer.partial.unlink()
         if not resumed:
             raise
-    logger.warning("%s: what was resumed is not one file, starting again", transfer.url)
+    logger.warning("%s: what was resumed is not one file, starting again", transfer.shown)
     transfer.run()
     try:
-        return expected.check(transfer.url, transfer.partial)
+        return expected.check(transfer.shown, transfer.partial)
     except InputError:
         transfer.partial.unlink()
         raise
@@ -201,7 +223,7 @@ def _run(transfer: Transfer, expected: _Expectation) -> Checksums:
 def _keep(source: Path, copy: Path) -> None:
     try:
         copy_file(source, copy)
-    except OSError as error:
+    except (OSError, NoSpaceError) as error:
         logger.warning("%s could not be put into the mirror: %s", copy, error)
 
 

@@ -4,28 +4,27 @@ Every way in which a transfer can break off silently is made an error here that 
 attempt: fewer or more bytes than announced, another range than requested, a truncated archive.
 """
 
-import errno
-import json
 import logging
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from dnalm.download.disk_space import BYTES_PER_GB, NoSpaceError, check_space
-from dnalm.download.integrity import find_damage, is_web_page
-from dnalm.errors import InputError
+from dnalm.credentials import hide_passwords
+from dnalm.download.answers import Version, answered_extent, answered_version, read_version
+from dnalm.download.disk_space import BYTES_PER_GB, check_space
+from dnalm.download.integrity import find_damage, find_mismatch, is_web_page
+from dnalm.errors import InputError, NoSpaceError
 from dnalm.files import CHUNK_BYTES
+from dnalm.jobs.exhaustion import is_disk_full
 from dnalm.jobs.progress import Progress
 
 RETRY_STATUSES = (408, 429, 500, 502, 503, 504)  # HTTP statuses of a busy server
-DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
-CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 logger = logging.getLogger(__name__)
 
 
@@ -35,16 +34,29 @@ class RetryPolicy:
 
     attempts: so many in a row without progress; first_wait: doubled each time, up to longest_wait,
     which also bounds what a server may ask for in Retry-After; timeout: for connecting and for
-    each silence.
+    each silence; patience: in which at least `least_bytes` have to come, or it counts as none.
     """
 
     attempts: int
     first_wait: float
     longest_wait: float
     timeout: float
+    patience: float
+    least_bytes: int
 
 
-RETRY_POLICY = RetryPolicy(attempts=7, first_wait=1, longest_wait=600, timeout=60)
+RETRY_POLICY = RetryPolicy(
+    attempts=7,
+    first_wait=1,
+    longest_wait=600,
+    timeout=60,
+    patience=300,
+    least_bytes=300_000,  # 1 kB/s: a genome of 1 GB would take twelve days
+)
+
+
+class SlowServerError(urllib3.exceptions.HTTPError):
+    """A server sends so little that a file would never be complete."""
 
 
 class Transfer:
@@ -56,16 +68,18 @@ class Transfer:
         partial: Path,
         policy: RetryPolicy,
         *,
+        name: str,
         any_source: bool,
         copied_to: Sequence[Path],
     ) -> None:
-        """Set up a transfer of `url` into `partial`.
+        """Set up a transfer of `url` into `partial`, of a file that is called `name`.
 
         With `any_source`, because a checksum is verified at the end, bytes from another address or
-        an older version may be resumed. `copied_to` are folders that will get a copy of the file;
-        free space is checked there, too.
+        an older version may be resumed, and an answer need not be what `name` promises. `copied_to`
+        are folders that will get a copy of the file; free space is checked there, too.
         """
         self.url, self.partial, self.policy = url, partial, policy
+        self.shown, self.name = hide_passwords(url), name
         self.any_source, self.copied_to = any_source, copied_to
         self.origin = partial.with_name(partial.name + ".json")
         retry = _Retry(
@@ -76,7 +90,7 @@ class Transfer:
             allowed_methods=("GET",),
         )
         # A session reads http_proxy, https_proxy and no_proxy from the environment.
-        self.session = requests.Session()
+        self.session = _Session(any_source)
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, HTTPAdapter(max_retries=retry))
 
@@ -85,12 +99,10 @@ class Transfer:
 
         Raises:
             requests.RequestException, urllib3.exceptions.HTTPError: it cannot be fetched.
-            InputError: the answer is a web page.
+            InputError: the answer is a web page, or not what the name of the file promises.
             NoSpaceError: it does not fit on the disk.
         """
-        if not (self.any_source or self._validator()):
-            self.partial.unlink(missing_ok=True)
-        resumed = self._size() > 0
+        resumed = self._size() > 0 and self._may_resume()
         best, idle = self._size(), 0
         with self.session:
             while True:
@@ -99,77 +111,119 @@ class Transfer:
                     self.origin.unlink(missing_ok=True)
                     return resumed
                 except urllib3.exceptions.HTTPError as error:
-                    idle = 0 if self._size() > best else idle + 1
+                    useful = self._size() > best and not isinstance(error, SlowServerError)
+                    idle = 0 if useful else idle + 1
                     best = max(best, self._size())
-                    logger.info("%s: broke off at byte %d (%s)", self.url, self._size(), error)
+                    logger.info("%s: broke off at byte %d (%s)", self.shown, self._size(), error)
                     if idle >= self.policy.attempts:
                         raise
                     wait = self.policy.first_wait * 2**idle
                     time.sleep(min(wait, self.policy.longest_wait))
 
+    def _may_resume(self) -> bool:
+        """Return whether the partial bytes can be known to be of the version that is there now."""
+        version = read_version(self.origin, self.shown)
+        return self.any_source or bool(version and version.validator)
+
     def _get(self) -> None:
-        have, validator = self._size(), self._validator()
+        if not self._may_resume():
+            self.partial.unlink(missing_ok=True)
+        have, before = self._size(), read_version(self.origin, self.shown)
         # The file as it lies on the server, never decompressed on the way.
         headers = {"Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
-            if validator:
-                headers["If-Range"] = validator
+            if before and before.validator:
+                headers["If-Range"] = before.validator
         with self.session.get(
             self.url, headers=headers, stream=True, timeout=self.policy.timeout
         ) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
-                if response.headers.get("Content-Range") == f"bytes */{have}":
+                size = before.size if before else None
+                complete = response.headers.get("Content-Range") == f"bytes */{have}"
+                if complete and (self.any_source or size == have):
                     return  # all of it is here already
                 self._discard(f"the file does not reach byte {have}")
             response.raise_for_status()
-            first, total = self._extent(response, have)
-            self._save(response, first, total)
-        if total is None and (damage := find_damage(self.partial)):
+            try:
+                first, size = answered_extent(response, have)
+                now = answered_version(response, self.shown, size)
+            except ValueError as error:
+                self._discard(str(error))
+            if first and before and (change := before.find_change(now)):
+                self._discard(f"the file changed on the server ({change})")
+            if size is None and first and before:
+                size = before.size
+            self._save(response, first, now)
+        if size is None and (damage := find_damage(self.partial, self.name)):
             raise urllib3.exceptions.HTTPError(f"{damage}, and the server named no length")
-        if total is not None and self._size() > total:
-            self._discard(f"{self._size()} bytes came of a file of {total}")
-        if total is not None and self._size() < total:
-            raise urllib3.exceptions.HTTPError(f"only {self._size()} of {total} bytes came")
+        if size is not None and self._size() > size:
+            self._discard(f"{self._size()} bytes came of a file of {size}")
+        if size is not None and self._size() < size:
+            raise urllib3.exceptions.HTTPError(f"only {self._size()} of {size} bytes came")
 
-    def _extent(self, response: requests.Response, have: int) -> tuple[int, int | None]:
-        """Return the first byte of an answer and the bytes of the whole file, None if not said."""
-        if response.status_code != requests.codes.partial_content:
-            length = response.headers.get("Content-Length")
-            return 0, int(length) if length else None
-        given = response.headers.get("Content-Range", "")
-        match = CONTENT_RANGE.fullmatch(given)
-        if not match or int(match[1]) != have:
-            self._discard(f"the server sent '{given}' when asked for what follows byte {have}")
-        return have, None if match[2] == "*" else int(match[2])
-
-    def _save(self, response: requests.Response, first: int, total: int | None) -> None:
-        chunks = response.raw.stream(CHUNK_BYTES, decode_content=False)
+    def _save(self, response: requests.Response, first: int, now: Version) -> None:
+        chunks = self._stream(response)
         chunk = next(chunks, b"")
         # Checked before what is there is overwritten: a login page must not cost gigabytes.
-        if not first and is_web_page(chunk):
-            raise page_error(self.url)
-        if total is not None:
-            copies = ((folder, total) for folder in self.copied_to)
-            check_space(self.url, [(self.partial.parent, total - self._size()), *copies])
-        self._remember(response)
+        if not first:
+            self._check_start(response, chunk)
+        if now.size is not None:
+            copies = ((folder, now.size) for folder in self.copied_to)
+            check_space(self.shown, [(self.partial.parent, now.size - self._size()), *copies])
+        if not first:
+            now.write(self.origin)
         try:
             with (
                 open(self.partial, "ab" if first else "wb") as file,
-                Progress(self.url, "B", total, done=first) as progress,
+                Progress(self.shown, "B", now.size, done=first) as progress,
             ):
                 while chunk:
                     file.write(chunk)
                     progress.advance(len(chunk))
                     chunk = next(chunks, b"")
         except OSError as error:
-            if error.errno not in DISK_FULL_ERRORS:
+            if not is_disk_full(error, self.partial.parent):
                 raise
             raise NoSpaceError(
-                f"{self.url}: the disk of {self.partial.parent} is full after"
+                f"{self.shown}: the disk of {self.partial.parent} is full after"
                 f" {self._size() / BYTES_PER_GB:.1f} GB; make room and start again, what has come"
                 " is kept."
             ) from None
+
+    def _check_start(self, response: requests.Response, start: bytes) -> None:
+        if is_web_page(start):
+            raise page_error(self.shown)
+        if self.any_source:
+            return  # its checksum will tell
+        encoding = response.headers.get("Content-Encoding", "").strip()
+        if encoding.lower() not in ("", "identity"):
+            raise InputError(
+                f"{self.shown}: the server sent the file in the encoding '{encoding}' though it was"
+                " asked for the file itself; give its sha256 or md5 if these bytes are right, or"
+                " another address."
+            )
+        if mismatch := find_mismatch(self.name, start):
+            raise InputError(
+                f"{self.shown}: {mismatch}; open the address to see what the server says, then"
+                " correct it."
+            )
+
+    def _stream(self, response: requests.Response) -> Iterator[bytes]:
+        """Yield the bytes of an answer as they come; raise SlowServerError when too few do."""
+        begun, came = time.monotonic(), 0
+        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
+            yield chunk
+            came += len(chunk)
+            seconds = time.monotonic() - begun
+            if seconds >= self.policy.patience:
+                if came < self.policy.least_bytes:
+                    raise self._slow(f"only {came} bytes came in {seconds:.0f} s")
+                begun, came = time.monotonic(), 0
+
+    def _slow(self, reason: str) -> SlowServerError:
+        logger.warning("%s: %s; the connection is made anew", self.shown, reason)
+        return SlowServerError(f"the server is too slow, {reason}")
 
     def _discard(self, reason: str) -> None:
         self.partial.unlink(missing_ok=True)
@@ -178,19 +232,28 @@ class Transfer:
     def _size(self) -> int:
         return self.partial.stat().st_size if self.partial.exists() else 0
 
-    def _validator(self) -> str | None:
-        """Return the ETag or date of the partial bytes if they came from this URL, else None."""
-        try:
-            origin = json.loads(self.origin.read_text())
-        except (OSError, ValueError):
-            return None
-        return origin["validator"] if origin["url"] == self.url else None
 
-    def _remember(self, response: requests.Response) -> None:
-        tag = response.headers.get("ETag", "")
-        validator = tag if tag and not tag.startswith("W/") else None
-        validator = validator or response.headers.get("Last-Modified")
-        self.origin.write_text(json.dumps({"url": self.url, "validator": validator}))
+class _Session(requests.Session):
+    """Follows redirects, but from https to http only where a checksum is verified at the end."""
+
+    def __init__(self, is_verified: bool) -> None:
+        super().__init__()
+        self.is_verified = is_verified
+
+    def get_redirect_target(self, response: requests.Response) -> str | None:
+        target = super().get_redirect_target(response)
+        if target is None or urlsplit(response.url).scheme != "https":
+            return target
+        there = urljoin(response.url, target)
+        if urlsplit(there).scheme == "http":
+            fall = f"{response.url}: the server leads from https to {there}, which anybody on the"
+            if not self.is_verified:
+                raise InputError(
+                    f"{fall} way can change; give the file's sha256 or md5, or the http address"
+                    " itself if that is what you want."
+                )
+            logger.warning(hide_passwords(f"{fall} way can change; its checksum decides"))
+        return target
 
 
 class _Retry(urllib3.Retry):

@@ -1,5 +1,6 @@
-"""Streaming writer of .npy files, for arrays that are longer than memory."""
+"""Writers of .npy files, for arrays that are longer than memory: row by row, or in any order."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,18 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 WRITE_BYTES = 1 << 20
+
+
+def create_array(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return a new .npy file as a writable memory map, whose room on the disk is taken already.
+
+    Of a file with holes the kernel finds out only while it is written that a disk is full, and then
+    ends the process (SIGBUS). Raises OSError when there is no room.
+    """
+    array = np.lib.format.open_memmap(path, "w+", kind, shape)
+    with open(path, "r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
+    return array
 
 
 class ArrayWriter:

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dnalm.credentials import hide_passwords
 from dnalm.download.checksums import Checksums, verify_checksums
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, hash_of, write_json
@@ -106,7 +107,7 @@ def write_bases(
 def _source_of(config: Mapping[str, Any], source: str | Path) -> str:
     given = config.get("url") or config.get("path") or source
     given = given if isinstance(given, str | Path) else given[0]
-    return "simulated" if config.get("simulate") else str(given)
+    return "simulated" if config.get("simulate") else hide_passwords(str(given))
 
 
 def _refuse_overlaps(source: str | Path, rows: Sequence[tuple[str, int, int, int]]) -> None:

@@ -9,8 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dnalm.credentials import hide_passwords
 from dnalm.errors import InputError
+from dnalm.jobs.exhaustion import describe_exhaustion
 from dnalm.jobs.progress import heartbeat
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class _Formatter(logging.Formatter):
+    """Writes no password of a URL, whoever logs it: ours, libraries, warnings and tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide_passwords(super().format(record))
 
 
 @contextmanager
@@ -18,15 +29,17 @@ def job(log_path: str | Path) -> Iterator[None]:
     """Log to `log_path`, a line a minute at least; exit with one sentence on a wrong input.
 
     An `InputError` is written to the log and to stderr without a traceback and ends the process
-    with exit code 1. Any other exception is a bug: its traceback goes to both.
+    with exit code 1, as does that on a full disk or memory. Any other exception is a bug: its
+    traceback goes to both.
     """
     logging.basicConfig(
         filename=str(log_path),
         filemode="w",
         level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         force=True,
     )
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Formatter(LOG_FORMAT))
     logging.captureWarnings(True)
     try:
         with heartbeat():
@@ -34,7 +47,10 @@ def job(log_path: str | Path) -> Iterator[None]:
     except InputError as error:
         logging.error("%s", error)
         sys.exit(f"Error: {error}")
-    except Exception:
+    except Exception as error:
+        if sentence := describe_exhaustion(error):
+            logging.error("%s", sentence)
+            sys.exit(f"Error: {sentence}")
         logging.error("%s", traceback.format_exc())
         raise
 

@@ -9,6 +9,8 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.weights import load_weights
 
+TWICE = "each base has two ids, as a k-mer and as a single base"
+
 
 def load_model(run: str | Path, weights: str | Path) -> tuple[Encoder, Vocabulary]:
     """Return the encoder that `run` (a run.json) describes, with `weights`, and its vocabulary.
@@ -24,6 +26,8 @@ def read_run(run: str | Path) -> tuple[EncoderConfig, Vocabulary]:
     """Return the encoder's configuration and the vocabulary; raise InputError if they differ."""
     facts = read_json(run)
     config = EncoderConfig(**facts["encoder"])
+    if facts["k"] == 1:
+        raise InputError(f"{run}: k is 1, where {TWICE}; load a model of k = 2 to 7.")
     vocabulary = Vocabulary(facts["k"], facts["vocabulary"])
     if config.vocabulary_size != vocabulary.size:
         raise InputError(

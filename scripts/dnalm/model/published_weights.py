@@ -47,7 +47,9 @@ def load_published(
     check_vocabulary(vocabulary, Vocabulary(run["k"], run["vocabulary"]))
     tensors = read_parts(weights)
     try:
-        return encoder_of(tensors, config)
+        # As in `transformers`, whose models are tied where nothing is said.
+        tied = _read_settings(settings).get("tie_word_embeddings") is not False
+        return encoder_of(tensors, config, tied=tied)
     except InputError as error:
         where = weights[0] if len(weights) == 1 else Path(weights[0]).parent
         raise InputError(f"{where}: {error}") from error

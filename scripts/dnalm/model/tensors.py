@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from dnalm.files import atomic_path
@@ -15,6 +15,10 @@ from dnalm.files import atomic_path
 FORMAT = {"format": "pt"}
 DTYPE_NAMES = {"float32": "F32", "float16": "F16", "uint8": "U8"}
 HEADER_ALIGNMENT = 8
+# What readers raise for files that are damaged, of another program, or of types we do not have.
+UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError)
+UNREADABLE += (RuntimeError,)
+MAX_REASON = 200  # characters of such an error in a sentence
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

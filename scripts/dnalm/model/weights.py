@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.model.encoder import Encoder, EncoderConfig
-from dnalm.model.tensors import FORMAT, sort_metadata
+from dnalm.model.foreign_names import advise, tie_decoder, without_wrappers
+from dnalm.model.tensors import FORMAT, UNREADABLE, sort_metadata
 
 OUTER_NAMES = {
     "tokens.weight": "esm.embeddings.word_embeddings.weight",
@@ -56,6 +56,12 @@ UNUSED_WITH_ROTARY = "esm.embeddings.position_embeddings.weight"
 # The share of <mask> that `EsmForMaskedLM` assumes when its token dropout is on.
 PUBLISHED_TOKEN_DROPOUT = 0.12
 MAX_LISTED = 5
+# Numbers that stand for themselves: those of 8 bits are multiplied by scales that nobody knows.
+REAL = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+UNQUANTISE = (
+    "numbers of 8 bits stand for others: convert them to float32, with their scales, where they"
+    " come from"
+)
 
 log = logging.getLogger(__name__)
 
@@ -91,15 +97,18 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file; `InputError` when it is none or cut off."""
     try:
         return load_file(path)
-    except (OSError, SafetensorError) as error:
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"{path} cannot be read as a safetensors file ({error}); give one that is complete."
+            f"{path} cannot be read as a safetensors file ({reason}); give one that is complete."
         ) from error
 
 
-def encoder_of(published: Mapping[str, Tensor], config: EncoderConfig) -> Encoder:
+def encoder_of(
+    published: Mapping[str, Tensor], config: EncoderConfig, *, tied: bool = False
+) -> Encoder:
     """Return the encoder of `config` with published tensors; `InputError` as `from_published`."""
-    state = from_published(published, config)
+    state = from_published(published, config, tied=tied)
     with torch.device("meta"):
         encoder = Encoder(config)
     encoder.load_state_dict(state, assign=True)
@@ -111,17 +120,23 @@ def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {published_name(name): tensor for name, tensor in state.items()}
 
 
-def from_published(published: Mapping[str, Tensor], config: EncoderConfig) -> dict[str, Tensor]:
+def from_published(
+    published: Mapping[str, Tensor], config: EncoderConfig, *, tied: bool = False
+) -> dict[str, Tensor]:
     """Rename published tensors to ours, as float32.
 
+    Names may have the prefixes of wrappers, see `without_wrappers`. With `tied` the decoder may be
+    left out, which then is the table of tokens.
+
     Raises `InputError` when tensors are missing, not part of the model, of another shape, not of
-    floating-point numbers, not finite, or given under the old name and the new.
+    floating-point numbers of 16 bits or more, not finite, or given under the old name and the new.
     """
     with torch.device("meta"):
         expected = {
             published_name(name): (name, tensor.shape)
             for name, tensor in Encoder(config).state_dict().items()
         }
+    published = tie_decoder(without_wrappers(published), tied=tied)
     used = {name: tensor for name, tensor in published.items() if not _is_unused(name, config)}
     given = {_without_legacy_suffix(name): tensor for name, tensor in used.items()}
     twice = [name for name in used if name != _without_legacy_suffix(name) in used]
@@ -130,23 +145,23 @@ def from_published(published: Mapping[str, Tensor], config: EncoderConfig) -> di
         for name, tensor in given.items()
         if name in expected and tensor.shape != expected[name][1]
     ]
+    missing, extra = expected.keys() - given.keys(), given.keys() - expected.keys()
+    unreal = [name for name, tensor in given.items() if tensor.dtype not in REAL]
     complaints = [
         f"{len(names)} {words} ({_shortened(names)})"
         for words, names in (
-            ("missing", sorted(expected.keys() - given.keys())),
-            ("not part of the model", sorted(given.keys() - expected.keys())),
+            ("missing", sorted(missing)),
+            ("not part of the model", sorted(extra)),
             ("of another shape", sorted(reshaped)),
             ("there under two names", sorted(twice)),
-            ("not of real numbers", sorted(n for n in given if not given[n].is_floating_point())),
-            ("not finite", sorted(n for n in given if not given[n].isfinite().all())),
+            ("not of real numbers", sorted(unreal)),
+            ("not finite", sorted(n for n in given.keys() - unreal if not _is_finite(given[n]))),
         )
         if names
     ]
     if complaints:
-        raise InputError(
-            f"the weights do not fit the model, {', '.join(complaints)}; "
-            "choose the preset that these weights were trained with."
-        )
+        remedy = UNQUANTISE if unreal and not missing | extra else advise(missing, extra)
+        raise InputError(f"the weights do not fit the model, {', '.join(complaints)}; {remedy}.")
     return {expected[name][0]: tensor.to(torch.float32) for name, tensor in given.items()}
 
 
@@ -206,6 +221,10 @@ def _is_unused(name: str, config: EncoderConfig) -> bool:
     return bool(UNUSED_TENSORS.fullmatch(name)) or (
         config.positions == "rotary" and name == UNUSED_WITH_ROTARY
     )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(tensor.isfinite().all())
 
 
 def _without_legacy_suffix(name: str) -> str:

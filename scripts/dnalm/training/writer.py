@@ -14,8 +14,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from dnalm.errors import InputError
-from dnalm.files import sha256_of
+from dnalm.errors import InputError, NoSpaceError
+from dnalm.files import follow_umask, sha256_of
 from dnalm.model.weights import published_name, save_tensors
 from dnalm.training.checkpoints import (
     MODEL,
@@ -124,6 +124,7 @@ class CheckpointWriter:
         path = checkpoint_path(self._folder, self._step)
         try:
             write()
+            follow_umask(temporary)
             files = [file for file in sorted(temporary.rglob("*")) if file.is_file()]
             names = [str(file.relative_to(temporary)) for file in files]
             progress["bytes"] = {n: f.stat().st_size for n, f in zip(names, files, strict=True)}
@@ -168,6 +169,8 @@ def _find_reason(failure: BaseException) -> str | None:
     """Return the disk's error message, None for another failure."""
     for error, _ in getattr(failure, "failures", {}).values():  # torch's own, of all processes
         return str(error).splitlines()[0]
+    if isinstance(failure, NoSpaceError):
+        return str(failure.__cause__)
     return str(failure) if isinstance(failure, OSError | SafetensorError) else None
 
 

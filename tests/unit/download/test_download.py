@@ -24,10 +24,12 @@ from dnalm.download.file_locks import hold
 from dnalm.download.transfer import RetryPolicy
 from dnalm.errors import InputError
 
-DATA = np.random.default_rng(0).bytes(300_000)
+RANDOM = np.random.default_rng(0).bytes(300_000)
+DATA = gzip.compress(b">c\n" + RANDOM)  # hardly longer: random bytes do not compress
 SHA256 = hashlib.sha256(DATA).hexdigest()
-GZIPPED = gzip.compress(DATA)
-RETRY_POLICY = RetryPolicy(attempts=3, first_wait=0.01, longest_wait=0.05, timeout=30)
+RETRY_POLICY = RetryPolicy(
+    attempts=3, first_wait=0.01, longest_wait=0.05, timeout=30, patience=20, least_bytes=1000
+)
 PAGE = b"\n<!DOCTYPE HTML><html><body>Please log in</body></html>"
 PETABYTE = 10**15
 
@@ -287,7 +289,7 @@ def test_bytes_of_another_version_are_not_built_on(server, fetch, tmp_path):
 def test_a_file_that_changes_on_the_server_between_two_pieces_is_fetched_whole(server, fetch):
     server.drop_after, server.drops = 70_000, 1
     server.tag = '"old"'
-    newer = DATA[::-1]
+    newer = gzip.compress(b">c\n" + RANDOM[::-1])
     answer = Handler.answer
 
     def change(self, *arguments):
@@ -490,14 +492,13 @@ def test_a_chunked_answer_that_is_cut_is_resumed(server, fetch):
 
 
 def test_a_gzip_file_that_ends_early_without_a_word_is_resumed(server, fetch):
-    server.data = GZIPPED
     server.length, server.drop_after, server.drops = None, 100_000, 1
-    assert fetch() == GZIPPED
+    assert fetch() == DATA
     assert [wanted for _, wanted, _ in server.requests] == [None, "bytes=100000-"]
 
 
 def test_a_gzip_file_that_is_cut_on_the_server_is_told_and_not_recorded(server, fetch, tmp_path):
-    server.data = GZIPPED[:-5]
+    server.data = DATA[:-5]
     with pytest.raises(InputError, match="its gzip data is cut off or damaged"):
         fetch()
     assert files_under(tmp_path) == []
@@ -505,7 +506,7 @@ def test_a_gzip_file_that_is_cut_on_the_server_is_told_and_not_recorded(server, 
 
 def test_a_bgzip_file_without_its_last_block_is_told(server, fetch, tmp_path):
     with pysam.BGZFile(str(tmp_path / "whole.gz"), "w") as file:
-        file.write(DATA)
+        file.write(b">c\n" + RANDOM)
     whole = (tmp_path / "whole.gz").read_bytes()
     server.data = whole.removesuffix(BGZF_END_BLOCK)
     with pytest.raises(InputError, match="the end mark of bgzip is missing; get the file again"):
@@ -535,9 +536,9 @@ def test_progress_is_told_in_the_log_with_share_and_speed(server, fetch, caplog,
     caplog.set_level("INFO")
     monkeypatch.setattr("dnalm.jobs.progress.LINE_SECONDS", 0)
     server.data = bytes(5_000_000)
-    fetch()
+    fetch(url := server.url("x.bin"))
     lines = [record.getMessage() for record in caplog.records if "MB/s" in record.getMessage()]
-    assert f"{server.url()}: 5 of 5 MB (100%), " in lines[-1]
+    assert f"{url}: 5 of 5 MB (100%), " in lines[-1]
     assert len(lines) >= 4
     assert "kept" not in caplog.text
 

@@ -19,7 +19,7 @@ from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary, reverse_complement, to_codes, to_sequence
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import Pooling, choose_pooling, pooling_weights, weigh
-from dnalm.model.tensors import read_arrays
+from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_arrays
 from dnalm.model.token_batches import TokenRows, limit_tokens
 from dnalm.suggestions import check_choice
 
@@ -147,15 +147,27 @@ def read_embeddings(
     """Return the embeddings of a file, {"layer.<i>": float32 [N, D]} by layer, and its metadata.
 
     Raises InputError when the embeddings were made from another table than `table`, by its sha256
-    or by the ids of its rows.
+    or by the ids of its rows, or the file is damaged or another one.
     """
-    arrays, metadata = read_arrays(path)
-    ids = json.loads(arrays.pop(IDS_KEY).tobytes())
-    if metadata["task_sha256"] != sha256_of(table) or ids != row_ids(table):
+    try:
+        arrays, metadata = read_arrays(path)
+        ids = json.loads(arrays.pop(IDS_KEY).tobytes())
+        made_from = metadata["task_sha256"]
+        names = sorted(arrays, key=lambda name: int(name.removeprefix(LAYER_PREFIX)))
+        wrong = [name for name in names if arrays[name].shape[:1] != (len(ids),)]
+    except UNREADABLE as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
+        raise InputError(
+            f"{path} is no file of embeddings, or is damaged ({reason}): delete it and run again."
+        ) from error
+    if wrong:
+        raise InputError(
+            f"{path} has {len(ids)} rows, but not in {wrong[0]}: delete it and run again."
+        )
+    if made_from != sha256_of(table) or ids != row_ids(table):
         raise InputError(
             f"{path} was made from other rows than {table} holds: delete it and run again."
         )
-    names = sorted(arrays, key=lambda name: int(name.removeprefix(LAYER_PREFIX)))
     return {name: arrays[name].astype(np.float32, copy=False) for name in names}, metadata
 
 

@@ -26,6 +26,7 @@ from dnalm.methods import ADAPTER_NAMES
 from dnalm.model.adapters import adapter_state, add_adapter, load_adapter
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PooledClassifier
+from dnalm.model.tensors import MAX_REASON, UNREADABLE
 from dnalm.model.token_batches import TokenRows, limit_tokens
 
 Classifier = PooledClassifier | BaseClassifier
@@ -99,10 +100,28 @@ def load_classifier(
     The scale of its targets comes with it, of other kinds than regression None. The encoder is
     changed in place. Raises InputError when the file has no such fold.
     """
+    try:
+        return _load_classifier(encoder, vocabulary, adapters, fold)
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
+        raise InputError(
+            f"{adapters} is no file of adapters that fits this model, or is damaged ({reason});"
+            " make it again with the target finetunes."
+        ) from error
+
+
+def _load_classifier(
+    encoder: Encoder, vocabulary: Vocabulary, adapters: str | Path, fold: int
+) -> tuple[Classifier, Scale | None]:
     tensors, metadata = read_tensors(adapters)
     state = _below(f"fold.{fold}.", tensors)
     if not state:
-        raise InputError(f"{adapters} holds no fold {fold}: choose one of {metadata['folds']}.")
+        folds = (metadata or {}).get("folds", "none, it is another file")
+        raise InputError(f"{adapters} holds no fold {fold}: choose one of {folds}.")
+    if broken := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+        raise InputError(f"{adapters}: {broken[0]} is not finite; make the file again.")
     # Files without the name were written when there was the first one alone.
     add_adapter(encoder, metadata.get("adapter", ADAPTER_NAMES[0]))
     classifier = build_classifier(encoder, vocabulary, json.loads(metadata["classifier"]))

@@ -1,0 +1,184 @@
+"""Values that nobody means: each is a sentence, with all others, and never a traceback."""
+
+import copy
+import csv
+import datetime
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from dnalm.configuration import references, resolve, schema
+from dnalm.download.addresses import address_of
+from dnalm.errors import InputError
+
+ROOT = Path(__file__).parents[3]
+with open(ROOT / "resources/schemas/config.schema.yaml") as file:
+    SCHEMA = schema.read_schema(file)
+with open(ROOT / "resources/published_scores.tsv", newline="") as file:
+    PUBLISHED = list(csv.DictReader(file, delimiter="\t"))
+SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
+DEMO = resolve.merge(SHIPPED, yaml.safe_load((ROOT / "tests/config.yaml").read_text()))
+ODD = [None, True, -1, 1.5, math.nan, -math.inf, 10**400, "", "..", "a" * 300, "{x}", "a\n"]
+ODD += [[], [1], [None], [["x"]], {}, {"a": "b"}, {1: "b"}, {"x": {"y": 1}}]
+ODD += [datetime.date(2020, 1, 1)]
+
+
+def places(value, path=()):
+    """Yield the path of every value of a configuration."""
+    inner = value.items() if isinstance(value, dict) else ()
+    inner = enumerate(value) if isinstance(value, list) else inner
+    for key, one in inner:
+        yield (*path, key)
+        yield from places(one, (*path, key))
+
+
+def changed(path, value):
+    config = copy.deepcopy(DEMO)
+    at = config
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    return config
+
+
+def errors_of(config):
+    return schema.find_schema_errors(config, SCHEMA) or references.find_reference_errors(
+        config, PUBLISHED
+    )
+
+
+def test_an_odd_value_anywhere_is_right_or_a_sentence():
+    random, paths = np.random.default_rng(7), list(places(DEMO))
+    for _ in range(250):
+        path, value = paths[random.integers(len(paths))], ODD[random.integers(len(ODD))]
+        for sentence in errors_of(changed(path, value)):
+            assert sentence[-1] in ".?", (path, value, sentence)
+            assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, -(10**30)])
+def test_every_number_of_the_configuration_is_finite(value):
+    paths = [path for path in places(DEMO) if type(at(path)) in (int, float)]
+    paths = [path for path in paths if not any("labels" in str(key) for key in path)]
+    assert len(paths) > 60
+    config = copy.deepcopy(DEMO)
+    for path in paths:
+        inner = config
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+    told = schema.find_schema_errors(config, SCHEMA)
+    for path in paths:
+        key = ".".join(map(str, path))
+        above = key.rsplit(".", 1)[0]
+        assert any(one.startswith((f"{key}:", f"{above}:")) for one in told), key
+
+
+def at(path):
+    value = DEMO
+    for key in path:
+        value = value[key]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("panel", "largest_mismatch"), math.nan, "a number that is finite"),
+        (("pathvars", "results"), "", "'' is empty; give at least 1"),
+        (("pathvars", "results"), "res{x}", "'res{x}' is not of the form"),
+        (("pathvars", "results"), "<results>/x", "names itself"),
+        (("mirror",), "m{x}", "a path without braces, or null"),
+        (("genomes", "g"), {"path": "x{y}.fa"}, "'x{y}.fa' is not of the form"),
+        (("genomes", "g" * 300), {"path": "x.fa"}, "has 300 letters; give at most 100"),
+        (("genomes", "g\n"), {"path": "x.fa"}, "is not of the form"),
+        (("genomes", ".."), {"path": "x.fa"}, "is not of the form"),
+        (("tasks", "mine." + "x" * 300), {"path": "{split}.csv"}, "has 305 letters"),
+        (("tasks", "mine.x"), {"path": "a{{b}}{split}.csv"}, "has a brace in a name"),
+        (("genomes", "g"), {"path": "x.fa", "contigs": {1: "chr1"}}, 'in quotes, as "1"'),
+        (("genomes", "g"), {"path": "x.fa", "contigs": {False: "chr1"}}, "as false; put it"),
+        (("genomes", "g"), {"path": "x.fa", "contigs": [1]}, "numbers in quotes"),
+        (("genomes", "g"), {"simulate": {"contigs": {1: 30}}}, 'in quotes, as "1"'),
+    ],
+)
+def test_a_value_that_no_path_or_bound_can_have_is_told(path, value, words):
+    told = errors_of(changed(path, value))
+    assert any(words in sentence for sentence in told), told
+
+
+def panel(**keys):
+    return {"genome": "simulated", "contigs": ["one"], "path": "x.vcf.gz", **keys}
+
+
+@pytest.mark.parametrize("contig", ["..", ".", "a/b", "a{b}", "a b", "c" * 300])
+def test_the_contig_of_a_panel_is_the_name_of_a_folder(contig):
+    told = errors_of(changed(("panels", "p"), panel(contigs=[contig])))
+    assert any("panels.p.contigs" in sentence for sentence in told)
+
+
+def test_a_mapping_in_place_of_a_list_is_told_together_with_all_other_errors():
+    config = changed(("build", "contigs"), {"chr1": "chr1"})
+    config["probe"]["penalties"] = ["a"]
+    told = schema.find_schema_errors(config, SCHEMA)
+    assert any(one.startswith("build.contigs: {'chr1': 'chr1'} has the wrong") for one in told)
+    assert any(one.startswith("probe.penalties.0") for one in told)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://../x",
+        "http://./x",
+        "http://a..b/x",
+        "http://h.org/a/./b",
+        "http://h.org/a/%2e%2e/b",
+        "http://h.org/a%2F..%2Fb",
+        "http://h.org/" + "a" * 300,
+        "http://" + "h" * 300 + "/x",
+        "http://h.org/a%00b",
+        "http://h.org/a%0Ab",
+    ],
+)
+def test_an_address_that_is_no_place_on_a_disk_is_refused(url):
+    with pytest.raises(InputError):
+        address_of(url)
+
+
+def test_a_brace_of_an_address_stays_quoted():
+    assert address_of("http://h.org/a{b}%7Bc%7D.gz") == "h.org/a%7Bb%7D%7Bc%7D.gz"
+
+
+def test_a_file_and_a_file_below_it_cannot_both_be_downloaded():
+    urls = ["http://h.org/a", "http://h.org/ab", "http://h.org/a/b"]
+    downloads = [{"urls": [url], "sha256": None, "md5": None} for url in urls]
+    assert len(resolve.merge_downloads(downloads[:2])) == 2
+    with pytest.raises(InputError, match=r"h.org/a and h.org/a/b are both to be downloaded"):
+        resolve.merge_downloads(downloads)
+
+
+MISFIT = {
+    "run": {"models": ["tiny"], "tasks": ["mine.x"]},
+    "tasks": {"mine.x": {"path": "{split}.csv", "kind": "binary", "classes": 2, "length": 99_999}},
+}
+
+
+@pytest.mark.parametrize("targets", [["corpora"], ["models", "exports"], ["tasks", "audits"]])
+def test_targets_without_a_benchmark_need_no_task_that_fits_the_models(targets):
+    config = resolve.merge(DEMO, MISFIT)
+    assert references.find_reference_errors(config, PUBLISHED, targets=targets) == []
+    for others in ([], ["all"], [*targets, "probes"]):
+        (error,) = references.find_reference_errors(config, PUBLISHED, targets=others)
+        assert "sequences of 99999 bases" in error
+
+
+def test_a_run_may_have_no_model_and_no_task():
+    assert errors_of(resolve.merge(DEMO, {"run": {"models": [], "tasks": []}})) == []
+
+
+def test_every_target_is_known_with_or_without_a_benchmark():
+    text = (ROOT / "rules/targets.smk").read_text() + (ROOT / "Snakefile").read_text()
+    rules = {line[5:-1] for line in text.splitlines() if line.startswith("rule ")}
+    assert rules <= set(references.TARGETS)
