@@ -1,4 +1,4 @@
-"""Settings of the baselines, of each rule its own: what is new to one does not run the other again."""
+"""Settings of the baselines, in two parts: what is new to one makes nothing of the other again."""
 
 NOTHING = r"(?!)"  # the pattern of no name
 
