@@ -141,7 +141,7 @@ def list_labels(build: Mapping[str, Any]) -> dict[str, dict[Any, int]]:
     by = find_recipe(build["recipe"]).labels_by
     if {"motifs", "labels_by_motif"} <= build.keys():
         by = "labels_by_motif"  # it decides instead of the names
-    labels = {by: dict(build[by])}
+    labels = {by: dict(build.get(by) or {})}  # one that is missing is told elsewhere
     if "types" in build:
         labels["types_label"] = {build["types_pattern"]: build["types_label"]}
     return labels

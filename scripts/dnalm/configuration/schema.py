@@ -35,6 +35,7 @@ BOUNDS = {
 # Numbers that neither numpy nor torch can hold are none here.
 LEAST_WHOLE, LARGEST_WHOLE = -(2**63), 2**63 - 1
 # Under these keys a key says what stands in a file, a number too.
+NUMBERED_BY_CLASS = (("path",), ("url",), ("files",), ("sha256",))  # files of one class each
 LABELS = re.compile(r"labels(_by_.*)?")
 
 
@@ -97,7 +98,7 @@ def _find_unquoted(value: Any, path: tuple[str, ...]) -> Iterator[str]:
     """Yield a sentence for each key that YAML does not read as text, but for those of labels."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            if not isinstance(key, str) and not (path and LABELS.fullmatch(path[-1])):
+            if not isinstance(key, str) and not _may_be_number(key, path):
                 yield (
                     f"{'.'.join(path) or 'the configuration'}: YAML reads the key {_shown(key)} not"
                     f' as text but as {_kind_of(key)}; put it in quotes, as "{_shown(key)}".'
@@ -106,6 +107,16 @@ def _find_unquoted(value: Any, path: tuple[str, ...]) -> Iterator[str]:
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from _find_unquoted(inner, (*path, str(number)))
+
+
+def _may_be_number(key: Any, path: tuple[str, ...]) -> bool:
+    """Return whether a key need not be text: of labels, or a whole number of a record or class."""
+    if path and LABELS.fullmatch(path[-1]):
+        return True
+    of_class = path[:1] == ("tasks",) and path[2:3] in NUMBERED_BY_CLASS and len(path) == 4
+    whole = isinstance(key, int) and not isinstance(key, bool)
+    of_record = path[:1] == ("genomes",) and path[2:] == ("contigs",)
+    return whole and (of_record or of_class)
 
 
 def _kind_of(value: Any) -> str:

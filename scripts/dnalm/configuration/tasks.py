@@ -45,10 +45,8 @@ def _label_pattern(key: str, pattern: str) -> Iterator[str]:
 
 
 def _label_keys(key: str, labels: Mapping[Any, int] | None) -> Iterator[str]:
-    """Yield a sentence where NaN is a label, or two keys are one text: 1 and "1"."""
+    """Yield a sentence where two keys are one text: 1 and "1"."""
     texts = [str(label) for label in labels or ()]
-    if "nan" in texts:
-        yield f"{key}: nan is what a missing label is, no class; remove it."
     for text in sorted({text for text in texts if texts.count(text) > 1}):
         yield f"{key}: '{text}' stands there as a text and as a number; remove one of them."
 

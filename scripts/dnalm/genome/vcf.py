@@ -7,7 +7,6 @@ the separator that VCF 4.4 allows before the first allele.
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from dnalm.compression import is_truncated_bgzf, is_whole_bgzf
 from dnalm.errors import InputError
 from dnalm.genome.vcf_lines import decode, open_lines, quiet
+from dnalm.genome.vcf_record import Record
 
 REFERENCE_GENOTYPES = frozenset(("0|0", "0/0", "0"))
 MITOCHONDRION = ("M", "MT")
@@ -34,24 +34,6 @@ HAPLOID = re.compile(r"[0-9]+")
 GENOTYPE = re.compile(r"[|/]?([0-9]{1,9}|\.)([|/]([0-9]{1,9}|\.))*")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One VCF record, alleles in upper case.
-
-    `position` is that of the first letter of `reference`. `genotypes` gives, for every genotype
-    other than all reference, the samples that have it, `haploid` the samples with one known allele
-    only: numbers, int64[n] ascending. `end` is where the record ends by INFO/END, else by REF; of
-    a symbolic allele without END by SVLEN.
-    """
-
-    position: int
-    end: int
-    reference: str
-    alternatives: tuple[str, ...]
-    genotypes: dict[str, NDArray[np.int64]]
-    haploid: NDArray[np.int64]
 
 
 class VariantReader:

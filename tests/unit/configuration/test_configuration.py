@@ -413,7 +413,6 @@ BASES = {"kind": "per_base", "classes": 3, "path": "{split}.csv"}
             "a binary task has one",
         ),
         (LABELS | {"labels": {"x": 2}}, "labels", "'x' is given the class 2, but 2 classes"),
-        (LABELS | {"labels": {float("nan"): 0, "b": 1}}, "labels", "nan is what a missing label"),
         (LABELS | {"labels": {1: 0, "1": 1}}, "labels", "'1' stands there as a text and as a"),
         (LABELS | {"path": "{split}.fna"}, "label_pattern", "finds one label"),
         (

@@ -98,9 +98,8 @@ def at(path):
         (("genomes", ".."), {"path": "x.fa"}, "is not of the form"),
         (("tasks", "mine." + "x" * 300), {"path": "{split}.csv"}, "has 305 letters"),
         (("tasks", "mine.x"), {"path": "a{{b}}{split}.csv"}, "has a brace in a name"),
-        (("genomes", "g"), {"path": "x.fa", "contigs": {1: "chr1"}}, 'in quotes, as "1"'),
         (("genomes", "g"), {"path": "x.fa", "contigs": {False: "chr1"}}, "as false; put it"),
-        (("genomes", "g"), {"path": "x.fa", "contigs": [1]}, "numbers in quotes"),
+        (("genomes", "g"), {"path": "x.fa", "contigs": [1]}, "in quotes where YAML reads no text"),
         (("genomes", "g"), {"simulate": {"contigs": {1: 30}}}, 'in quotes, as "1"'),
     ],
 )

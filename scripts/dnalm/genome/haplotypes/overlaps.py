@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnalm.genome.haplotypes.alleles import Edit, is_anchored_indel, make_edit
-from dnalm.genome.vcf import Record
+from dnalm.genome.vcf_record import Record
 
 
 class OverlapFilter:

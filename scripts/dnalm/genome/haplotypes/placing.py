@@ -30,7 +30,8 @@ from dnalm.genome.haplotypes.ploidy import PloidyTracker
 from dnalm.genome.haplotypes.reference import ReferenceContig
 from dnalm.genome.haplotypes.store import StoreWriter
 from dnalm.genome.kmers import to_codes
-from dnalm.genome.vcf import Record, VariantReader
+from dnalm.genome.vcf import VariantReader
+from dnalm.genome.vcf_record import Record
 
 VARIANT_TYPES = ("snvs", "insertions", "deletions", "others")
 MAX_LISTED = 100  # REF mismatches that the manifest names

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnalm.genome.vcf import Record
+from dnalm.genome.vcf_record import Record
 
 SPANS = "haploid.npy"  # int64[n, 3]: sample, first position, end; only in stores that have any
 MISSING = frozenset("./|")

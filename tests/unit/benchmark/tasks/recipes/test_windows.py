@@ -371,7 +371,8 @@ def test_real_enhancers_equal_pyfaidx_around_their_middles(human):
     build = {**ENHANCERS, "length": 200, "test_contigs": []}
     rows, _ = cut(build, "t", {**files, "intervals": path})
     assert len(places(rows, 1)) == len(places(rows, 0)) == 29
-    assert ("21", 25329353 - 100, 25329353 + 100, "+") in places(rows, 1)
+    # Elements without a strand are read on either.
+    assert ("21", 25329353 - 100, 25329353 + 100) in {place[:3] for place in places(rows, 1)}
     assert all(row.sequence == expected_text(read, places([row])[0]) for row in rows)
 
 
