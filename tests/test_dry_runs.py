@@ -1,6 +1,7 @@
 """Every configuration and profile plans, and a wrong configuration stops before any job."""
 
 import re
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -75,6 +76,25 @@ def test_the_thousand_genomes_are_planned_as_one_store_per_contig(workflow):
 def test_the_target_downloads_asks_for_the_sources_alone(workflow):
     plan = workflow.plan("downloads")
     assert plan == {"download_file": 37, "downloads": 1, "total": 38}
+
+
+def test_genomes_are_searched_once_for_all_tasks_and_not_at_all_without_minimap2(
+    workflow, tmp_path, monkeypatch
+):
+    files = ("--configfile", "tests/config.yaml", "tests/tiny.yaml")
+    plan = workflow.plan(*files)
+    assert (plan["search_genomes"], plan["locate_task"]) == (1, 2)
+    hidden = "import importlib.util as u\nf = u.find_spec\nu.find_spec = lambda n, p=None: None if "
+    (tmp_path / "sitecustomize.py").write_text(hidden + "n == 'pyminimap2' else f(n, p)\n")
+    for program in ("which", "bash", "sh"):  # which Snakemake looks for
+        (tmp_path / program).symlink_to(shutil.which(program))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = workflow.run("--dry-run", *files)
+    assert done.returncode == 0, done.stdout
+    assert "search_genomes" not in done.stdout
+    assert "locate_task" not in done.stdout
+    assert "not looked for in the pretraining genomes: minimap2 was not found" in done.stdout
 
 
 def test_rebuilt_tasks_are_planned_from_their_primary_sources(workflow):
