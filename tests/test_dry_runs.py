@@ -92,8 +92,8 @@ def test_genomes_are_searched_once_for_all_tasks_and_not_at_all_without_minimap2
     monkeypatch.setenv("PATH", str(tmp_path))
     done = workflow.run("--dry-run", *files)
     assert done.returncode == 0, done.stdout
-    assert "search_genomes" not in done.stdout
-    assert "locate_task" not in done.stdout
+    assert "rule search_genomes" not in done.stdout
+    assert "rule locate_task" not in done.stdout
     assert "not looked for in the pretraining genomes: minimap2 was not found" in done.stdout
 
 
