@@ -90,9 +90,6 @@ BENCHMARKED = dict.fromkeys(
 LOCATED = list_located()
 # Each genome once, however many corpora hold it.
 SEARCHED = list(dict.fromkeys(name for corpus in BENCHMARKED for name in CORPORA[corpus]))
-FINETUNE_PARTS = range(
-    min(config["finetune"]["jobs_per_task"], config["cross_validation"]["splits"])
-)
 
 
 wildcard_constraints:
@@ -103,5 +100,4 @@ wildcard_constraints:
     panel=NAME,
     contig=r"[^/]+",
     method="|".join(map(re.escape, config["finetune"]["methods"])),
-    baseline="|".join(map(re.escape, config["baselines"])),
     part=r"\d+",
