@@ -189,6 +189,10 @@ def test_slurm_is_asked_for_the_numbers_of_a_model_or_for_what_its_size_needs(
     job = read_job(workflow, "pretrain", "models", "--config", run, "--configfile", str(overlay))
     assert asked_of_slurm(job) == ["-t 2880", *re.findall(r"--mem \S+|\S+", asked)]
     assert job.resources.gpus_per_node == per_node
+    check = read_job(
+        workflow, "check_training", "check_cluster", "--config", run, "--configfile", str(overlay)
+    )
+    assert asked_of_slurm(check) == ["-t 15", *asked_of_slurm(job)[1:]]
     # The executor would start a job with `mpi`, whatever its value, without a step of its own.
     assert ("mpi" in job.resources) == (job.resources.nodes > 1)
 
