@@ -89,13 +89,26 @@ def at(path):
     [
         (("panel", "largest_mismatch"), math.nan, "a number that is finite"),
         (("pathvars", "results"), "", "'' is empty; give at least 1"),
-        (("pathvars", "results"), "res{x}", "'res{x}' is not of the form"),
+        (("pathvars", "results"), "res{x}", "give a folder other than /, without braces"),
+        (("pathvars", "results"), "//", "'//' is not allowed; give a folder other than /"),
+        (("pathvars", "results"), " ", "' ' is not allowed; give a folder other than /"),
         (("pathvars", "results"), "<results>/x", "names itself"),
         (("mirror",), "m{x}", "a path without braces, or null"),
-        (("genomes", "g"), {"path": "x{y}.fa"}, "'x{y}.fa' is not of the form"),
+        (
+            ("genomes", "g"),
+            {"path": "x{y}.fa"},
+            "'x{y}.fa' is not allowed; give a path without braces",
+        ),
         (("genomes", "g" * 300), {"path": "x.fa"}, "has 300 letters; give at most 100"),
-        (("genomes", "g\n"), {"path": "x.fa"}, "is not of the form"),
-        (("genomes", ".."), {"path": "x.fa"}, "is not of the form"),
+        (("genomes", "g\n"), {"path": "x.fa"}, "is not allowed; give a name of letters"),
+        (("genomes", ".."), {"path": "x.fa"}, "is not allowed; give a name of letters"),
+        (("genomes", "g"), {"path": "x.fa", "contigs": {"a": "b c"}}, "new names of one word"),
+        (("genomes", "simulated", "simulate", "contigs", "a b"), 3000, "give a name of one word"),
+        (("models", "m" * 300), {"preset": "tiny"}, "has 300 letters; give at most 100"),
+        (("corpora", "c" * 300), {}, "has 300 letters; give at most 100"),
+        (("panels", "p" * 300), {}, "has 300 letters; give at most 100"),
+        (("mlp", "units"), [8], "[8] is too short; give at least 2."),
+        (("mlp", "units"), [8, 16, 32], "[8, 16, 32] is too long; give at most 2."),
         (("tasks", "mine." + "x" * 300), {"path": "{split}.csv"}, "has 305 letters"),
         (("tasks", "mine.x"), {"path": "a{{b}}{split}.csv"}, "has a brace in a name"),
         (("genomes", "g"), {"path": "x.fa", "contigs": {False: "chr1"}}, "as false; put it"),
@@ -122,7 +135,7 @@ def test_a_mapping_in_place_of_a_list_is_told_together_with_all_other_errors():
     config = changed(("build", "contigs"), {"chr1": "chr1"})
     config["probe"]["penalties"] = ["a"]
     told = schema.find_schema_errors(config, SCHEMA)
-    assert any(one.startswith("build.contigs: {'chr1': 'chr1'} has the wrong") for one in told)
+    assert "build.contigs: {'chr1': 'chr1'} has the wrong type; give null or a list." in told
     assert any(one.startswith("probe.penalties.0") for one in told)
 
 
