@@ -21,6 +21,8 @@ from dnalm.errors import InputError
 # Digits of ASCII, no more than an integer of the table holds.
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 DIGITS = re.compile(r"[0-9]{1,18}")
+# A whole number as programs write it that know no missing ones: a column with one becomes of floats.
+WHOLE = re.compile(r"([+-]?[0-9]{1,18})[.]0+")
 NUMBER_TEXT = re.compile(r"[0-9a-zA-Z.+-]+")  # float() also reads 1_0, and digits of other scripts
 MAX_INFERRED_CLASSES = 100  # more whole numbers are counts or scores, not classes
 MAX_LISTED = 5
@@ -91,6 +93,7 @@ def _classes(row: LabelledRow, cells: Sequence[Any], meaning: Meaning) -> list[i
 def _class(row: LabelledRow, raw: str, meaning: Meaning) -> int:
     if meaning.labels is not None:
         known = {str(key): value for key, value in meaning.labels.items()}
+        raw = raw if raw in known else _without_fraction(raw)
         if raw not in known:
             raise InputError(
                 f"{row.place} has the label {raw[:MAX_SHOWN]!r}, which `labels` of the task does "
@@ -98,6 +101,7 @@ def _class(row: LabelledRow, raw: str, meaning: Meaning) -> int:
                 "stands in the file."
             )
         raw = str(known[raw])
+    raw = _without_fraction(raw)
     if not INTEGER.fullmatch(raw):
         raise InputError(
             f"{row.place} has the label {raw[:MAX_SHOWN]!r}, which is not an integer: "
@@ -115,6 +119,12 @@ def _class(row: LabelledRow, raw: str, meaning: Meaning) -> int:
             f"0 to {meaning.classes - 1}: correct `classes` of the task or map it with `labels`."
         )
     return int(raw)
+
+
+def _without_fraction(text: str) -> str:
+    """Return 1 of 1.0, and any other text as it is."""
+    whole = WHOLE.fullmatch(text)
+    return whole[1] if whole else text
 
 
 def _number(row: LabelledRow, text: str) -> float:
@@ -172,7 +182,7 @@ def infer_kind(rows: Sequence[LabelledRow], hints: Hints, name: str) -> dict[str
 
 
 def _count_classes(rows: Sequence[LabelledRow], hints: Hints, name: str) -> int:
-    raw = {str(row.label).strip() for row in rows}
+    raw = {_without_fraction(str(row.label).strip()) for row in rows}
     if hints.labels is not None:  # a label without a class is found when the rows are read
         return 1 + max(hints.labels.values())
     found = sorted(raw, key=lambda text: (len(text), text) if DIGITS.fullmatch(text) else (0, text))

@@ -149,7 +149,7 @@ def _read_parquet(
     # A missing whole number stays one: as a float it would make 1.0 of every 1.
     bare = stored.replace_schema_metadata(None)
     table = bare.to_pandas(ignore_metadata=True, integer_object_nulls=True)
-    sequences = ["" if pd.isna(text) else str(text) for text in table[columns.sequence_column]]
+    sequences = ["" if pd.isna(text) else _text(text) for text in table[columns.sequence_column]]
     labels: Iterable[Any] = [None] * len(table)
     if labelled and isinstance(columns.label_column, str):
         labels = map(_parquet_cell, table[columns.label_column])
@@ -161,7 +161,12 @@ def _read_parquet(
 def _parquet_cell(value: Any) -> str | list[Any] | None:
     if isinstance(value, np.ndarray):
         return value.tolist()
-    return None if pd.isna(value) else str(value)
+    return None if pd.isna(value) else _text(value)
+
+
+def _text(value: Any) -> str:
+    # Some writers store text as bytes, without the mark that they are of a text.
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _read_text(
