@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dnalm.compression import is_truncated_bgzf, is_whole_bgzf
 from dnalm.errors import InputError
-from dnalm.genome.vcf_lines import decode, open_lines, quiet
+from dnalm.genome.vcf_lines import COLUMNS, decode, open_lines, quiet
 from dnalm.genome.vcf_record import Record
 
 REFERENCE_GENOTYPES = frozenset(("0|0", "0/0", "0"))
@@ -101,7 +101,29 @@ class VariantReader:
                     f"{self.contig}:{before}; sort the file, for example with `bcftools sort`."
                 )
             before = record.position + 1
+            if self._lines.unfinished:
+                self._judge_end(record, line)
             yield record
+
+    def _judge_end(self, record: Record, line: bytes) -> None:
+        """Refuse or warn of a last record without line end: its last genotype may be cut.
+
+        A file that is cut right behind a line end, or a last genotype behind the first digit of
+        its second allele, cannot be told from a whole one.
+        """
+        place = f"{self.path}: {self.contig}:{record.position + 1}, the last line, has no line end"
+        *others, last = (decode(cell).split(":")[0] for cell in line.split(b"\t")[len(COLUMNS) :])
+        haploid = [HAPLOID.fullmatch(genotype.lstrip("|/")) for genotype in (*others, last)]
+        if haploid.pop() and others and not any(haploid):
+            raise InputError(
+                f"{place}, and its last genotype, {last[:20]!r}, one allele where the others have "
+                "two: the file is cut off, get it again."
+            )
+        log.warning(
+            "%s: if the file is cut off there, its last genotype may be wrong; compare its size or "
+            "checksum with the source's.",
+            place,
+        )
 
     def _read_lines(self) -> Iterator[bytes]:
         last = "its header"
