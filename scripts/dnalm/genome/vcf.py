@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from dnalm.compression import is_truncated_bgzf, is_whole_bgzf
 from dnalm.errors import InputError
-from dnalm.genome.vcf_lines import COLUMNS, decode, open_lines, quiet
+from dnalm.genome.names import decode
+from dnalm.genome.vcf_lines import COLUMNS, open_lines, quiet
 from dnalm.genome.vcf_record import Record
 
 REFERENCE_GENOTYPES = frozenset(("0|0", "0/0", "0"))

@@ -15,6 +15,7 @@ import pysam
 
 from dnalm.compression import GZIP_ERRORS, name_foreign, open_binary
 from dnalm.errors import InputError
+from dnalm.genome.names import decode
 
 COLUMNS = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT".split(b"\t")
 CONTIG_LINE = re.compile(rb"##contig=<(?:[^\"]*,)?ID=([^,>]+)")
@@ -157,13 +158,6 @@ def open_lines(path: Path, index: Path | None) -> VcfLines | BcfLines:
     with open_binary(path) as file:
         is_bcf = file.peek(len(BCF_MAGIC)).startswith(BCF_MAGIC)
     return (BcfLines if is_bcf else VcfLines)(path, index)
-
-
-def decode(name: bytes) -> str:
-    """Return a name as text: UTF-8, as the format asks, or else Latin-1, as old files have it."""
-    with suppress(UnicodeDecodeError):
-        return name.decode("utf-8")
-    return name.decode("latin-1")
 
 
 def _no_variants(path: Path, start: bytes) -> InputError:

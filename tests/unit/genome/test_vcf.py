@@ -145,7 +145,7 @@ def test_a_text_file_that_is_cut_anywhere_in_its_last_line_is_told(tmp_path, con
             assert len(list(read(path, contig="2"))) == 1 + is_read
             assert ("has no line end: if the file is cut off" in caplog.text) == is_read
         else:
-            with pytest.raises(InputError, match="cut off|no genotype|genotypes of 3"):
+            with pytest.raises(InputError, match=r"cut off|no genotype|genotypes of 3"):
                 list(read(path, contig="2"))
 
 

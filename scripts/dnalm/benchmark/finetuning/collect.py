@@ -11,7 +11,7 @@ import pandas as pd
 from dnalm.benchmark.scoring.results import Result
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
-from dnalm.model.tensors import read_arrays, save_arrays
+from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_arrays, save_arrays
 
 SHARED_METADATA = ("identity", "settings", "splits", "classifier")  # all parts have them alike
 
@@ -32,7 +32,7 @@ def collect(
     better, where `keep`, the method's own key, let them choose. Raises InputError when the parts
     belong to different runs or settings, share a fold, or lack one.
     """
-    parts = [read_arrays(path) for path in adapters]
+    parts = [_read_part(path) for path in adapters]
     first = parts[0][1]
     for path, (_, metadata) in zip(adapters, parts, strict=True):
         if any(metadata.get(key) != first.get(key) for key in SHARED_METADATA):
@@ -77,6 +77,21 @@ def collect(
         not_converged=0,
     )
     return result, identity
+
+
+def _read_part(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return arrays and metadata of a part; InputError for a file that is damaged or another."""
+    try:
+        arrays, metadata = read_arrays(path)
+        for key in ("folds", "steps", "seconds", "scores", "identity"):
+            json.loads(metadata[key])
+    except UNREADABLE as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
+        raise InputError(
+            f"{path} is no part of a fine-tuning, or is damaged ({reason}): delete it and run "
+            "again."
+        ) from error
+    return arrays, metadata
 
 
 def _joined(parts: Sequence[tuple[dict[str, np.ndarray], dict[str, str]]], key: str) -> list[Any]:

@@ -21,7 +21,7 @@ from dnalm.errors import InputError
 # Digits of ASCII, no more than an integer of the table holds.
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 DIGITS = re.compile(r"[0-9]{1,18}")
-# A whole number as programs write it that know no missing ones: a column with one becomes of floats.
+# A whole number as programs write it that know no missing one, and make the column one of floats.
 WHOLE = re.compile(r"([+-]?[0-9]{1,18})[.]0+")
 NUMBER_TEXT = re.compile(r"[0-9a-zA-Z.+-]+")  # float() also reads 1_0, and digits of other scripts
 MAX_INFERRED_CLASSES = 100  # more whole numbers are counts or scores, not classes

@@ -312,6 +312,27 @@ def test_parts_that_lack_a_fold_or_share_one_are_not_joined(finetuning, tmp_path
         collect_parts(tmp_path, 3)
 
 
+@pytest.mark.parametrize("change", ["cut", "byte", "another", "key", "no JSON"])
+def test_a_damaged_part_is_named(finetuning, tmp_path, change):
+    short = changed(finetuning, steps=2)
+    for number in range(3):
+        write_part(short, tmp_path, number, number)
+    collect_parts(tmp_path, 3)
+    path = tmp_path / "adapters.1"
+    data = path.read_bytes()
+    damaged = {
+        "cut": data[: len(data) // 2],
+        "byte": data.replace(b'{"', b"{\xff", 1),
+        "another": b"fold\tstep\n",
+        "key": data.replace(b'"scores"', b'"sc0res"', 1),
+        "no JSON": data.replace(b'"seconds":"[', b'"seconds":"(', 1),
+    }
+    assert damaged[change] != data
+    path.write_bytes(damaged[change])
+    with pytest.raises(InputError, match=r"adapters\.1 is no part of a fine-tuning, or is damaged"):
+        collect_parts(tmp_path, 3)
+
+
 KILLED = """
 import json, sys
 from pathlib import Path
