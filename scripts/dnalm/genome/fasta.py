@@ -87,8 +87,8 @@ def read_fasta(path: str | Path) -> Iterator[Contig]:
 
     Raises InputError for a file that is missing, truncated, empty, not FASTA or not of DNA (A, C,
     G, T, N and the IUPAC codes of several bases, in either case; U is read as T, with a warning),
-    for two records of one name, a name with control characters, and for a piece whose length is not TO - FROM + 1. Errors of a
-    sequence are raised while its blocks are read.
+    for two records of one name, a name with control characters, and for a piece whose length is not
+    TO - FROM + 1. Errors of a sequence are raised while its blocks are read.
     """
     seen: set[str] = set()
     for (number, header), parts in groupby(_parts(path), key=itemgetter(0, 1)):

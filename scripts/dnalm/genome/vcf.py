@@ -18,6 +18,7 @@ from dnalm.errors import InputError
 from dnalm.genome.names import decode
 from dnalm.genome.vcf_lines import COLUMNS, open_lines, quiet
 from dnalm.genome.vcf_record import Record
+from dnalm.suggestions import nearest_first
 
 REFERENCE_GENOTYPES = frozenset(("0|0", "0/0", "0"))
 MITOCHONDRION = ("M", "MT")
@@ -84,7 +85,8 @@ class VariantReader:
             more = f" and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
             raise InputError(
                 f"{self.path}: there is no sample {', '.join(missing[:MAX_LISTED])}{more} among "
-                f"its {len(present)} samples; correct the panel's `samples`."
+                f"its {len(present)} samples, {_list(nearest_first(missing[0], present))}; correct "
+                "the panel's `samples`."
             )
         return [name for name in present if name in wanted]
 
@@ -250,9 +252,10 @@ def match_contig(contig: str, present: Sequence[str], known: Sequence[str], path
             f"{path}: contig {contig} of the genome may be {' or '.join(fitting)} there; rename "
             "one of them."
         )
+    there, here = (_list(nearest_first(contig, names)) for names in (present, known))
     raise InputError(
-        f"{path}: there is no contig {contig}; it has {_list(present)}, the genome has "
-        f"{_list(known)}: correct the panel's `path`, `url` or `contigs`."
+        f"{path}: there is no contig {contig}; it has {there}, the genome has {here}: correct the "
+        "panel's `path`, `url` or `contigs`."
     )
 
 

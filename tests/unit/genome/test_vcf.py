@@ -94,6 +94,9 @@ def test_a_contig_of_two_names_or_none_is_an_error_that_lists_them():
         match_contig("chrM", ["M", "MT"], ["chrM"], Path("v.vcf"))
     with pytest.raises(InputError, match=r"no contig chr7; it has 1, 2, the genome has chr7, chr8"):
         match_contig("chr7", ["1", "2"], ["chr7", "chr8"], Path("v.vcf"))
+    many = [f"NC_{i}" for i in range(20)]
+    with pytest.raises(InputError, match=r"it has chr21_alt, NC_0, .* genome has chr21x, NC_0, "):
+        match_contig("chr21", [*many, "chr21_alt"], [*many, "chr21x"], Path("v.vcf"))
 
 
 def test_a_file_that_is_cut_off_is_refused_before_it_is_read(tmp_path):
@@ -304,3 +307,7 @@ def test_a_sample_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="no sample x among its 3 samples"):
         read(path, samples=["a", "x"])
     assert read(path, samples=["c", "a"]).samples == ["a", "c"]
+    names = "\t".join(f"HG{i}" for i in range(20))
+    path.write_text(HEADER.replace("a\tb\tc", f"{names}\tNA12878"))
+    with pytest.raises(InputError, match=r"no sample NA12879 among its 21 samples, NA12878, HG0, "):
+        read(path, samples=["NA12879"])

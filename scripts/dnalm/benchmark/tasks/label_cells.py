@@ -17,6 +17,7 @@ from dnalm.benchmark.tasks.kinds import (
 from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.benchmark.tasks.row_files import LabelledRow
 from dnalm.errors import InputError
+from dnalm.suggestions import listing, nearest_first
 
 # Digits of ASCII, no more than an integer of the table holds.
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
@@ -26,7 +27,7 @@ WHOLE = re.compile(r"([+-]?[0-9]{1,18})[.]0+")
 NUMBER_TEXT = re.compile(r"[0-9a-zA-Z.+-]+")  # float() also reads 1_0, and digits of other scripts
 MAX_INFERRED_CLASSES = 100  # more whole numbers are counts or scores, not classes
 MAX_LISTED = 5
-MAX_SHOWN, MAX_LIST = 40, 200  # characters of a label and of a list of them in a message
+MAX_SHOWN = 40  # characters of a label in a message
 
 
 class Meaning(Protocol):
@@ -97,8 +98,8 @@ def _class(row: LabelledRow, raw: str, meaning: Meaning) -> int:
         if raw not in known:
             raise InputError(
                 f"{row.place} has the label {raw[:MAX_SHOWN]!r}, which `labels` of the task does "
-                f"not list (it lists {', '.join(known)[:MAX_LIST]}): add it there, in quotes as it "
-                "stands in the file."
+                f"not list (it lists {listing(nearest_first(raw, known))}): add it there, in "
+                "quotes as it stands in the file."
             )
         raw = str(known[raw])
     raw = _without_fraction(raw)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from dnalm.errors import InputError
 from dnalm.genome.annotation import open_text, readable
+from dnalm.suggestions import listing, nearest_first
 
 FORMATS = {
     ".fa": "fasta",
@@ -83,8 +84,8 @@ def read_labelled(
     kind = columns.format if columns.format != "auto" else _format_of(Path(path))
     if kind not in FORMATS.values():
         raise InputError(
-            f"The format {kind!r} of {path} is not known; known formats: auto, "
-            f"{', '.join(sorted(set(FORMATS.values())))}."
+            f"The format {kind!r} of {path} is not known; known formats: "
+            f"{listing(nearest_first(kind, ['auto', *sorted(set(FORMATS.values()))]))}."
         )
     reader = {"fasta": _read_fasta, "parquet": _read_parquet}.get(kind, _read_text)
     try:
@@ -214,7 +215,7 @@ def _find_columns(
         if column not in header:
             raise InputError(
                 f"{path} has no column {column!r}, its columns are "
-                f"{', '.join(map(repr, header))[:200]}: set `{key}` of the task."
+                f"{listing(map(repr, nearest_first(column, header)))}: set `{key}` of the task."
             )
         if header.count(column) > 1:
             raise InputError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from dnalm.errors import InputError
+from dnalm.suggestions import listing, nearest_first
 
 NAME = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
 COLUMNS = ("name", "accession", "species", "group", "url", "path", "sha256", "md5")
@@ -123,7 +124,8 @@ def _by_column(path: Path, lines: list[tuple[int, list[str]]]) -> list[tuple[int
         if column and column not in COLUMNS:
             raise InputError(
                 f"{place}: the column '{cell[:MAX_SHOWN]}' is unknown; known are"
-                f" {', '.join(COLUMNS)}; a list without a header begins with a URL."
+                f" {listing(nearest_first(column, COLUMNS))}; a list without a header begins with a"
+                " URL."
             )
         if column and column in header:
             raise InputError(f"{place}: the column '{column}' is there twice; remove one.")

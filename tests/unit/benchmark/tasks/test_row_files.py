@@ -277,3 +277,22 @@ def test_text_that_a_writer_of_parquet_stored_as_bytes_is_text(tmp_path):
     pq.write_table(pa.table(rows), tmp_path / "x.parquet")
     (row,) = read(tmp_path / "x.parquet")
     assert (row.sequence, row.label) == (SEQUENCE, "strong")
+
+
+def test_the_columns_most_like_the_one_that_lacks_come_first(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(",".join([*(f"c{i}" for i in range(20)), "Sequence", "label"]) + "\n")
+    with pytest.raises(InputError, match="no column 'sequence', its columns are 'Sequence', 'c0'"):
+        read(path)
+    with pytest.raises(InputError, match="known formats: parquet, auto"):
+        read(path, format="parqet")
+
+
+def test_the_labels_most_like_an_unknown_one_come_first(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(f"sequence,label\n{SEQUENCE},promotor\n")
+    labels = {**{f"type {i}": i for i in range(20)}, "promoter": 20}
+    with pytest.raises(
+        InputError, match=r"\(it lists promoter, type 0, .*, \.\.\.\): add it there"
+    ):
+        make_task({"train": str(path), "test": []}, {**SHIPPED, "labels": labels}, "m.x", FOLDS)
