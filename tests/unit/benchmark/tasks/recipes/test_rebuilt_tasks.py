@@ -235,7 +235,9 @@ def test_motifs_tell_promoters_apart_and_all_of_them_are_avoided(genome):
     for rows in (with_tata, without):
         for contig, start, end, _ in negatives(rows):
             assert not any(c == contig and start < e and s < end for c, s, e, *_ in lines)
-    with pytest.raises(InputError, match=r"motifs.txt has no column 'TATA', its columns are TATA-box, N"):
+    with pytest.raises(
+        InputError, match=r"motifs.txt has no column 'TATA', its columns are TATA-box, N"
+    ):
         genome.cut(PROMOTERS | {"motifs_column": "TATA"}, **files)
     other = genome.file("other.txt", ("#Name", "TATA-box"), ("X", 1))
     with pytest.raises(InputError, match=r"other.txt names none of the 34 elements, .* G40_1, "):
