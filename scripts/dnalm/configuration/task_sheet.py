@@ -130,15 +130,30 @@ def _number(place: str, key: str, text: str) -> int:
     return int(text)
 
 
+class _CellLoader(yaml.SafeLoader):
+    """Reads YAML without references, of which a few letters make gigabytes, and without twins."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("a reference")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found = super().construct_mapping(node, deep=deep)
+        if len(found) < len(node.value):
+            raise yaml.YAMLError("a key twice")
+        return found
+
+
 def _mapping(place: str, key: str, text: str) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(text)
+        found = yaml.load(text, _CellLoader)  # a safe one
         json.dumps(found)  # dates, bytes and what holds itself are no part of a task
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise InputError(
-            f"{place}: the cell '{key}' is no mapping ('{text[:60]}'); write {{key: value, ...}} "
-            "of texts and numbers."
+            f"{place}: the cell '{key}' is no mapping of texts and numbers ('{text[:60]}'); write "
+            "{key: value, ...}, each key once, dates in quotes."
         )
     return found

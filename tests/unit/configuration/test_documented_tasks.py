@@ -79,9 +79,7 @@ def write_rows(path: Path, task: Mapping, name: str, labelled: bool) -> None:
         table.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
 
 
-TASKS = {
-    name: block for block in BLOCKS for name, task in block["tasks"].items() if "path" in task
-}
+TASKS = {name: block for block in BLOCKS for name, task in block["tasks"].items() if "path" in task}
 
 
 @pytest.mark.parametrize("name", TASKS)

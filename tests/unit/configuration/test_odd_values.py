@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dnalm.configuration import references, resolve, schema
+from dnalm.configuration.repeated_keys import find_repeated_keys
 from dnalm.download.addresses import address_of
 from dnalm.errors import InputError
 
@@ -194,3 +195,31 @@ def test_every_target_is_known_with_or_without_a_benchmark():
     text = (ROOT / "rules/targets.smk").read_text() + (ROOT / "Snakefile").read_text()
     rules = {line[5:-1] for line in text.splitlines() if line.startswith("rule ")}
     assert rules <= set(references.TARGETS)
+
+
+def test_a_section_that_is_written_twice_is_told_with_both_lines(tmp_path):
+    """YAML takes the last one, so that the tasks of the first would be gone without a word."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "tasks: &t\n  mine.a: {path: a}\n  mine.b: {path: b, path: c}\n"
+        "run: {models: [x, {a: 1, a: 2}], tasks: [mine.a]}\nother: *t\n? [1, 2]\n: 3\n"
+        "tasks:\n  mine.c: {path: d}\n"
+    )
+    told = find_repeated_keys(path)
+    assert [one.split(" is there twice")[0] for one in told] == [
+        f"{path}:3: the key 'tasks.mine.b.path'",
+        f"{path}:4: the key 'run.models.a'",
+        f"{path}:8: the key 'tasks'",
+    ]
+    assert told[2].endswith("in line 1 too, and only the last counts; put both together.")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "tests/config.yaml", "tests/real.yaml"])
+def test_no_shipped_configuration_repeats_a_key(name):
+    assert find_repeated_keys(ROOT / name) == []
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "[" * 3000, "\t", "3", "a: !x 1\na: 2"])
+def test_what_is_no_mapping_repeats_nothing_or_says_so(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    assert len(find_repeated_keys(tmp_path / "x.yaml")) == text.count("!x")
