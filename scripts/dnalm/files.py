@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dnalm.errors import InputError
 from dnalm.jobs.exhaustion import disk_full_error, is_disk_full
 from dnalm.jobs.processes import is_running, machine, start_of
 
@@ -124,6 +125,20 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def refuse_stream(path: str | Path) -> None:
+    """Raise InputError for a pipe, a socket or a device, whose bytes can be read once or for ever.
+
+    Inputs are read more than once: to see what they are, to read them, for their checksum. Raises
+    OSError for a path that leads nowhere.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise InputError(
+            f"{path} is a pipe, a socket or a device, not a file: write what it holds into a file "
+            "and give that."
+        )
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON, keys in the order given."""
     with atomic_path(path) as temporary:
@@ -161,6 +176,7 @@ def sha256_of(path: str | Path) -> str:
 
 def hash_of(path: str | Path, algorithm: str) -> str:
     """Return the digest of a file's bytes by a `hashlib` algorithm's name, hexadecimal."""
+    refuse_stream(path)
     digest = hashlib.new(algorithm)
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):

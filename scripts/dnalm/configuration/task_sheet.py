@@ -12,6 +12,7 @@ import yaml
 
 from dnalm.configuration.resolve import merge, replace_labels
 from dnalm.errors import InputError
+from dnalm.files import refuse_stream
 from dnalm.suggestions import nearest
 
 TEXTS = ("kind", "format", "path", "url", "hub", "revision", "files", "published_as", "pooling")
@@ -64,6 +65,7 @@ def read_task_sheet(path: str | Path) -> dict[str, dict[str, Any]]:
             cells or without a name, a task twice, or a cell that is not what its column holds.
     """
     try:
+        refuse_stream(path)
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: the task sheet is not text; give a table.") from None

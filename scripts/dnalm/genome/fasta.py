@@ -96,6 +96,11 @@ def read_fasta(path: str | Path) -> Iterator[Contig]:
         if number == 0:
             _refuse_text(path, texts)
             continue
+        if b"\r" in header.rstrip(b"\r"):
+            raise InputError(
+                f"{path}: its lines end as those of old Macs do, in CR alone; write them anew with "
+                "`tr '\\r' '\\n'`."
+            )
         words = header.split()
         if not words:
             raise InputError(f"{path}: a header line has no name; write one after its '>'.")

@@ -149,8 +149,14 @@ def test_a_sheet_of_ones_own_may_be_of_tabs_or_commas(tmp_path):
         (["task\tbuild", "a.b\tpromoters"], r"the cell 'build' is no mapping .*'promoters'"),
         (["task\tbuild", "a.b\t{a: ["], r"x:2: the cell 'build' is no mapping"),
         (["task\tbuild", "a.b\t" + "[" * 3000], r"x:2: the cell 'build' is no mapping"),
-        (["task\tbuild", "a.b\t{a: 2024-13-45}"], r"no mapping of texts and numbers .*dates in quotes"),
-        (["task\tbuild", "a.b\t{a: 2024-01-02}"], r"no mapping of texts and numbers .*dates in quotes"),
+        (
+            ["task\tbuild", "a.b\t{a: 2024-13-45}"],
+            r"no mapping of texts and numbers .*dates in quotes",
+        ),
+        (
+            ["task\tbuild", "a.b\t{a: 2024-01-02}"],
+            r"no mapping of texts and numbers .*dates in quotes",
+        ),
         (["task\tbuild", "a.b\t{a: &x [*x]}"], r"x:2: the cell 'build' is no mapping"),
         (["task\tbuild", "a.b\t{a: &x [1], b: *x}"], r"no mapping .*, each key once"),
         (["task\tlabels", "a.b\t{a: 0, a: 1}"], r"no mapping .*, each key once"),

@@ -292,3 +292,9 @@ def test_names_that_are_no_utf8_are_read_as_latin1_and_stay_apart(tmp_path):
 def test_a_name_with_control_characters_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="in its name that cannot be shown; rename it"):
         read_text(tmp_path, b">c1\nACGT\n>" + name + b"\nACGT\n")
+
+
+@pytest.mark.parametrize("text", ["ACGT", "ACGT\r>d\rGGTT", "AC\rGT\r"])
+def test_line_ends_of_old_macs_are_named(tmp_path, text):
+    with pytest.raises(InputError, match=r"in CR alone; write them anew with `tr '.r' '.n'`"):
+        read_text(tmp_path, f">c\r{text}")
