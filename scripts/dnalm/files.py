@@ -78,7 +78,7 @@ def follow_umask(path: Path) -> None:
 
 def _umask() -> int:
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:
         status = ""
     if match := re.search(r"^Umask:\s*([0-7]+)$", status, re.MULTILINE):
@@ -142,7 +142,7 @@ def refuse_stream(path: str | Path) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON, keys in the order given."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json_text(value))
+        temporary.write_text(json_text(value), encoding="utf-8")
 
 
 def json_text(value: Any) -> str:
@@ -152,7 +152,7 @@ def json_text(value: Any) -> str:
 
 def read_json(path: str | Path) -> Any:
     """Return the value of a JSON file."""
-    return json.loads(Path(path).read_text())
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def hash_facts(facts: Any, digits: int, *, compact: bool = False) -> str:

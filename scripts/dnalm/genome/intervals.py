@@ -123,6 +123,11 @@ def _column_index(
         said = f"its columns are {listing(nearest_first(column, header))}"
         said = said if header else "it has no header"
         raise InputError(f"{path} has no column {column!r} for the {key}; {said}: correct it.")
+    if header.count(column) > 1:
+        raise InputError(
+            f"{path} has {header.count(column)} columns {column!r}, and one is to hold the {key}: "
+            "rename the others, or give the number of the column."
+        )
     return header.index(column)
 
 

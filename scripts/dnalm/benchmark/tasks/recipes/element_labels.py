@@ -48,6 +48,11 @@ def _read_motifs(path: str, column: str) -> dict[str, str]:
                     f"{path} has no column {column!r}, its columns are "
                     f"{listing(nearest_first(column, fields))}: correct build.motifs_column."
                 )
+            if fields.count(column) > 1:
+                raise InputError(
+                    f"{path} has {fields.count(column)} columns {column!r}, and one is to be read: "
+                    "rename the others."
+                )
             place = fields.index(column)
         elif len(fields) <= place:
             raise InputError(
