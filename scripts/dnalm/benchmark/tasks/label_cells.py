@@ -25,6 +25,7 @@ DIGITS = re.compile(r"[0-9]{1,18}")
 # A whole number as programs write it that know no missing one, and make the column one of floats.
 WHOLE = re.compile(r"([+-]?[0-9]{1,18})[.]0+")
 NUMBER_TEXT = re.compile(r"[0-9a-zA-Z.+-]+")  # float() also reads 1_0, and digits of other scripts
+LARGEST_NUMBER = 1e100  # squares are summed over rows
 MAX_INFERRED_CLASSES = 100  # more whole numbers are counts or scores, not classes
 MAX_LISTED = 5
 MAX_SHOWN = 40  # characters of a label in a message
@@ -140,6 +141,11 @@ def _number(row: LabelledRow, text: str) -> float:
         raise InputError(
             f"{row.place} has the label {text.strip()!r}, which is no finite number: correct or "
             "remove the row."
+        )
+    if abs(number) > LARGEST_NUMBER:
+        raise InputError(
+            f"{row.place} has the label {text.strip()[:MAX_SHOWN]!r}, whose square no computer "
+            "holds: give the targets in other units, or their logarithms."
         )
     return number
 

@@ -243,7 +243,7 @@ def _read_fasta(
                 if label is not None:
                     yield "".join(parts), label
                 match = pattern.search(line[1:])
-                if match is None:
+                if match is None or match.group(1) is None:
                     raise InputError(
                         f"{path}, line {number}: the header {line[:80]!r} does not match "
                         f"`label_pattern` {columns.label_pattern!r} of the task: correct it."

@@ -296,3 +296,29 @@ def test_the_labels_most_like_an_unknown_one_come_first(tmp_path):
         InputError, match=r"\(it lists promoter, type 0, .*, \.\.\.\): add it there"
     ):
         make_task({"train": str(path), "test": []}, {**SHIPPED, "labels": labels}, "m.x", FOLDS)
+
+
+@pytest.mark.parametrize("unit", ["a", "a_", "a1_", "|", "a,", "1,", "_1", " ", "-", "\u00e9"])
+def test_a_header_of_any_length_is_searched_in_no_time(unit):
+    """A file whose line ends were lost is one header; a search of quadratic cost would not end."""
+    pattern, text = re.compile(SHIPPED["label_pattern"]), unit * (100_000 // len(unit))
+    # Quadratic cost would take ten minutes of these, and pytest would be killed.
+    for end in ("", "|", " x", "_1"):
+        match = pattern.search(text + end)
+        assert match is None or text.endswith(match[1][-1]) or end.endswith(match[1][-1])
+
+
+def test_a_pattern_whose_group_takes_no_part_in_a_match_is_no_match(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_text(f">b1\n{SEQUENCE}\n")
+    with pytest.raises(InputError, match="line 1: the header '>b1' does not match `label_pattern`"):
+        read(path, label_pattern="(a)?b")
+
+
+@pytest.mark.parametrize("label", ["1e308", "-1.5e101"])
+def test_a_target_whose_square_is_no_number_is_refused(tmp_path, label):
+    path = tmp_path / "x.csv"
+    path.write_text(f"sequence,label\n{SEQUENCE},{label}\n")
+    task = {**SHIPPED, "kind": "regression", "classes": 1}
+    with pytest.raises(InputError, match=r"row 1 has the label .*, whose square no computer holds"):
+        make_task({"train": str(path), "test": str(path)}, task, "mine.x", FOLDS)
