@@ -13,8 +13,12 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dnalm.errors import InputError
+from dnalm.suggestions import refusal
+
 ALPHABET = "ATCG"
 N = 4
+MIN_K = 2
 MAX_K = 7  # with k = 8 the vocabulary no longer fits the 16 bits of a token id
 SPECIALS = {
     "v1": ("<unk>", "<pad>", "<mask>", "<cls>"),
@@ -32,7 +36,8 @@ class Vocabulary:
     """The vocabulary of one k and one model generation, `v1` or `v2`.
 
     The ids run: specials, the 4**k k-mers with the first letter most significant (AAAAAA, AAAAAT,
-    AAAAAC, ... GGGGGG), then A, T, C, G, N.
+    AAAAAC, ... GGGGGG), then A, T, C, G, N. Raises InputError for another k than 2 to 7, and for
+    another generation.
     """
 
     k: int
@@ -40,9 +45,12 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if self.version not in SPECIALS:
-            raise ValueError(f"vocabulary version {self.version!r} is none of {list(SPECIALS)}")
-        if not 1 <= self.k <= MAX_K:
-            raise ValueError(f"k is {self.k}, it has to lie between 1 and {MAX_K}")
+            raise InputError(f"vocabulary: {self.version!r} {refusal(self.version, SPECIALS)}")
+        if not MIN_K <= self.k <= MAX_K:
+            raise InputError(
+                f"k is {self.k}: give {MIN_K} to {MAX_K}; with 1 a base has two ids, as a k-mer and"
+                " alone."
+            )
 
     @property
     def unknown(self) -> int:

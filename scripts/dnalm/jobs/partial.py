@@ -33,7 +33,7 @@ class Format:
 
 
 def _write_text(path: Path, value: Any) -> None:
-    path.write_text(json_text(value))
+    path.write_text(json_text(value), encoding="utf-8")
 
 
 JSON = Format(suffix=".json", write=_write_text, read=read_json, torn=(OSError, ValueError))

@@ -128,7 +128,9 @@ class CheckpointWriter:
             names = [str(file.relative_to(temporary)) for file in files]
             progress["bytes"] = {n: f.stat().st_size for n, f in zip(names, files, strict=True)}
             progress["sha256"] = {n: sha256_of(f) for n, f in zip(names, files, strict=True)}
-            (temporary / PROGRESS).write_text(json.dumps(progress, indent=2) + "\n")
+            (temporary / PROGRESS).write_text(
+                json.dumps(progress, indent=2) + "\n", encoding="utf-8"
+            )
             for place in (
                 *files,
                 temporary / PROGRESS,

@@ -49,7 +49,7 @@ def stages_table(folder: str | Path, tables: Mapping[str, pd.DataFrame]) -> pd.D
             name not in known[kind] for kind, name in zip(NAMES.get(stage, []), names, strict=False)
         ):
             continue
-        for line in filter(None, path.read_text().splitlines()):
+        for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
             record = json.loads(line)
             memory = pd.to_numeric(record.get("max_rss"), errors="coerce")
             rows.append({"stage": stage, "s": float(record["s"]), "memory": memory})

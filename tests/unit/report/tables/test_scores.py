@@ -229,6 +229,8 @@ def test_tables_survive_writing_and_reading(shared_tables, tmp_path):
     )
     with pytest.raises(InputError, match="no table wrong"):
         write_tables(tables, {"wrong": str(tmp_path / "wrong.tsv")})
+    with pytest.raises(InputError, match="no table sumary; did you mean 'summary'"):
+        write_tables(tables, {"sumary": str(tmp_path / "wrong.tsv")})
 
 
 def test_the_same_result_twice_is_refused(new_run):
