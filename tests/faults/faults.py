@@ -242,18 +242,17 @@ class Watcher:
                 self.pending[rule, fault] = (int(text), moment)
         for (rule, fault), (pid, moment) in list(self.pending.items()):
             state = state_of(pid)
-            if state in "Z-":
-                # Two jobs of a rule may wait for a power cut, which takes both.
-                self.wrong(rule, f"a job that was to meet '{fault}' ended before")
-            elif state == "T":
-                getattr(self, fault)(rule, pid)
+            if (rule, fault) not in self.pending:  # a power cut came before
+                continue
+            if state == "T":
+                del self.pending[rule, fault]
                 self.report.planted.append(f"{rule}.{fault}")
+                getattr(self, fault)(rule, pid)
+            elif state in "Z-":
+                del self.pending[rule, fault]
+                self.wrong(rule, f"a job that was to meet '{fault}' ended before")
             elif fault == "moment" and time.monotonic() > moment:
                 send(pid, signal.SIGSTOP)
-                continue
-            else:
-                continue
-            self.pending.pop((rule, fault), None)
 
     def moment(self, rule: str, pid: int) -> None:
         self.check_names(rule, "killed at a random moment")
@@ -265,12 +264,12 @@ class Watcher:
         if all((self.run.folder / name).exists() for name in self.expected.outputs[rule]):
             self.wrong(rule, "all results had their names before the last one got its own")
         self.run.kill()
-        # Jobs beside it died with it: their faults are for others of their rule.
-        for other, fault in list(self.pending):
-            if other != rule:
-                (self.run.notes / f"{other}.{fault}").unlink()
-                self.seen.discard((other, fault))
-                del self.pending[other, fault]
+        # Jobs beside it died with it: their faults are for the next ones of their rules.
+        for path in self.run.notes.glob("*.*"):
+            if path.name not in self.report.planted:
+                path.unlink()
+        self.pending.clear()
+        self.seen = {tuple(name.split(".")) for name in self.report.planted}
 
     def full(self, rule: str, pid: int) -> None:
         self.fill(rule, pid, "full", 0)
