@@ -289,7 +289,11 @@ class Watcher:
             os.posix_fallocate(file.fileno(), 0, space.f_bavail * space.f_frsize - room)
         send(pid, signal.SIGCONT)
         wait_for_end(pid)
+        said = self.newest_log(rule)  # before another attempt begins it anew
         filler.unlink()
+        self.report.logged[f"{rule}.{fault}"] = said.rstrip().rpartition("\n")[2]
+        if "Traceback" in said:
+            self.wrong(rule, f"a {fault} disk is told with a traceback", said)
         self.check_names(rule, f"ended by a disk that is {fault}")
         after = self.run.contents()
         for name, content in before.items():
@@ -298,13 +302,11 @@ class Watcher:
         for name in after.keys() - before.keys():
             if TEMPORARY.search(name):
                 self.wrong(rule, f"a {fault} disk left {name}")
+
+    def newest_log(self, rule: str) -> str:
         logs = [self.run.folder / log for log in self.expected.logs[rule]]
-        written = [log for log in logs if log.exists()]
-        if not written:
-            self.wrong(rule, f"a {fault} disk left no log")
-            return
-        text = max(written, key=lambda log: log.stat().st_mtime_ns).read_text()
-        self.report.logged[f"{rule}.{fault}"] = text.splitlines()[-1] if text else ""
+        there = [log for log in logs if log.exists()]
+        return max(there, key=lambda log: log.stat().st_mtime_ns).read_text() if there else ""
 
     def check_names(self, rule: str, what: str) -> None:
         """Note results that are not what they are to be although they have their final names."""
