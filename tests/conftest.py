@@ -18,7 +18,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # and many more.
 COMMON = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("same", derandomize=True, max_examples=60, **COMMON)
-settings.register_profile("wide", max_examples=3000, **COMMON)
+settings.register_profile("wide", max_examples=1000, **COMMON)
 settings.load_profile("same")
 
 ROOT = Path(__file__).parents[1]

@@ -22,8 +22,6 @@ from typing import Any
 
 import yaml
 
-from dnalm.files import WRITER_PATTERN
-
 RESULTS = "results/faults"
 MIRROR = "results/mirror"
 CONFIGFILES = ("tests/config.yaml", "tests/tiny.yaml", "tests/faults/every_rule.yaml")
@@ -39,7 +37,8 @@ STEPS = (
         ),
     ),
 )
-TEMPORARY = re.compile(rf"\.{WRITER_PATTERN}(\.|$)|/\.step-|\.partial$|/partial/|\.tmp$|/\.tmp")
+# Folders of what a job goes on from, which other attempts of it change.
+RESUMED = {"partial", "state"}
 PAGE_BYTES = 4096
 PATIENCE_SECONDS = 900
 LIST_RULES = """
@@ -297,10 +296,10 @@ class Watcher:
         self.check_names(rule, f"ended by a disk that is {fault}")
         after = self.run.contents()
         for name, content in before.items():
-            if after.get(name) != content and not TEMPORARY.search(name):
+            if after.get(name) != content and not RESUMED.intersection(Path(name).parts):
                 self.wrong(rule, f"a {fault} disk changed {name}")
         for name in after.keys() - before.keys():
-            if TEMPORARY.search(name):
+            if any(part.startswith(".") for part in Path(name).parts):
                 self.wrong(rule, f"a {fault} disk left {name}")
 
     def newest_log(self, rule: str) -> str:
