@@ -28,7 +28,10 @@ FORMATS = {
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 OTHER_SEPARATORS = ";,\t| "
 # A header up to where a pattern finds digits, if they are the end of a longer number: -, 0. or 1e-
-NUMBER_BEFORE = re.compile(r"(?:^|[\s|=:;,_])([-+]?[0-9.]*[0-9]\.?[eE][-+]?|[-+][0-9.]*|[0-9.]+)$")
+NUMBER_BEFORE = re.compile(
+    r"(?:^|[\s|=:;,_])"
+    r"([-+]?[0-9.]*[0-9]\.?[eE][-+]?[0-9]*|[-+][0-9.]*|[0-9.]+)$"
+)
 # A header from where the digits end, if the number goes on: 0, .5 or e-5.
 NUMBER_BEHIND = re.compile(r"\.?[0-9][0-9.]*(?:[eE][-+]?[0-9]+\b)?|\.?[eE][-+]?[0-9]+\b")
 SNIFFED_CHARACTERS = 512  # in which a web page shows
