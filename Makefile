@@ -4,6 +4,7 @@ TORCH_INDEX ?=
 BENCH ?= tokens
 DATA ?=
 REAL ?= full
+K ?=
 # tests/real.yaml alone, or with an overlay of its own and a folder of that name.
 REAL_OVERLAY = $(if $(filter-out full,$(REAL)),tests/real_$(REAL).yaml)
 REAL_RESULTS = real$(if $(REAL_OVERLAY),-$(REAL))
@@ -52,8 +53,9 @@ env-dev: .venv/complete-dev
 test: env-dev
 	$(TESTS) -m "not slow and not slurm"
 
+# K: a part of them, by words of their names, as in `make test-slow K=faults`.
 test-slow: env-dev
-	$(TESTS) -m slow
+	$(TESTS) -m slow $(if $(K),-k "$(K)")
 
 # A Slurm of two nodes on this machine: about ten minutes. Skipped where no Slurm is installed.
 test-slurm: env-dev

@@ -38,10 +38,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         NoSpaceError: the disk is full, in whatever words the writer said so.
     """
     path = Path(path)
-    make_folder(path.parent)
-    _remove_stale(path)
-    # The suffix is kept at the end because many writers choose their format by it.
-    temporary = path.with_name(f".{path.stem}.{_writer()}-{secrets.token_hex(4)}{path.suffix}")
+    temporary = temporary_path(path)
     try:
         yield temporary
         follow_umask(temporary)
@@ -52,6 +49,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         if full:
             raise disk_full_error(path) from error
         raise
+
+
+def temporary_path(path: Path) -> Path:
+    """Return a path beside `path` that no other process has, in a folder that is made if need be.
+
+    Stale ones of killed writers of `path` are removed.
+    """
+    make_folder(path.parent)
+    _remove_stale(path)
+    # The suffix is kept at the end because many writers choose their format by it.
+    return path.with_name(f".{path.stem}.{_writer()}-{secrets.token_hex(4)}{path.suffix}")
 
 
 def make_folder(folder: Path) -> None:

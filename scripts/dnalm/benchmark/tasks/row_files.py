@@ -28,8 +28,13 @@ FORMATS = {
 }
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 OTHER_SEPARATORS = ";,\t| "
-# A header up to where a pattern finds digits, if these are the end of a longer number: -, 1 or 0.
-CUT_NUMBER = re.compile(r"(?:^|[\s|=:;,_])([-+][0-9.]*|[0-9.]+)$")
+# A header up to where a pattern finds digits, if they are the end of a longer number: -, 0. or 1e-
+NUMBER_BEFORE = re.compile(
+    r"(?:^|[\s|=:;,_])"
+    r"([-+]?[0-9.]*[0-9]\.?[eE][-+]?[0-9]*|[-+][0-9.]*|[0-9.]+)$"
+)
+# A header from where the digits end, if the number goes on: 0, .5 or e-5.
+NUMBER_BEHIND = re.compile(r"\.?[0-9][0-9.]*(?:[eE][-+]?[0-9]+\b)?|\.?[eE][-+]?[0-9]+\b")
 SNIFFED_CHARACTERS = 512  # in which a web page shows
 
 
@@ -262,14 +267,20 @@ def _read_fasta(
 
 
 def _refuse_cut_number(place: str, header: str, match: re.Match[str]) -> None:
-    """Raise InputError where a label is the end of a number whose sign or digits are left out.
+    """Raise InputError where a label is a part of a number whose sign or digits are left out.
 
-    A pattern that names what stands before its group means it so.
+    A pattern that names what stands before or behind its group means it so.
     """
-    label, start = match.group(1) or "", match.start(1)
-    before = CUT_NUMBER.search(header[:start]) if start == match.start() else None
-    if before and label[:1].isdecimal():
+    label, (start, end) = match.group(1) or "", match.span(1)
+    before = NUMBER_BEFORE.search(header[:start]) if start == match.start() else None
+    behind = NUMBER_BEHIND.match(header, end) if end == match.end() else None
+    # A sign goes on with a number only behind its exponent: 1-5 is a range.
+    goes_on = label[:1].isdecimal() or (before and before[1][-1] in "eE" and label[:1] in "+-")
+    first = before[1] if before and label and goes_on else ""
+    last = behind[0] if behind and (label[-1:].isdecimal() or label[-1:] == ".") else ""
+    if first or last:
         raise InputError(
             f"{place}: `label_pattern` of the task reads {label!r} of the number "
-            f"{before[1] + label!r}: let it take the whole number or say what stands before it."
+            f"{first + label + last!r}: let it take the whole number or say what stands before and "
+            "behind it."
         )
