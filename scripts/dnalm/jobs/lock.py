@@ -139,8 +139,7 @@ class Lock:
     def _write(self) -> Path:
         """Write our sign of life beside the lock file; nothing is left of one that fails."""
         temporary = temporary_path(self.path)
-        text = json.dumps({**self._holder, "heartbeat": time.time()}) + "
-"
+        text = json.dumps({**self._holder, "heartbeat": time.time()}) + "\n"
         try:
             temporary.write_text(text, encoding="utf-8")
         except OSError:
