@@ -19,7 +19,7 @@ from dnalm.genome.kmers import (
 from dnalm.interface import tokenize
 
 SEQUENCES = st.text("ACGTN", max_size=90) | st.text("ACGT", max_size=90)
-VOCABULARIES = st.builds(Vocabulary, st.integers(1, MAX_K), st.sampled_from(sorted(SPECIALS)))
+VOCABULARIES = st.builds(Vocabulary, st.integers(2, MAX_K), st.sampled_from(sorted(SPECIALS)))
 
 
 def cut(sequence, k):
