@@ -2,7 +2,7 @@
 
 Required inputs: genomes of the configuration; for `downloads` also every other source of
     the run
-Outputs: <results>/downloads/{address}, <results>/genomes/{genome}/{bases.npy, contigs.tsv,
+Outputs: <results>/downloads/{address}, <results>/hub/{kind}/{entry}.json, <results>/genomes/{genome}/{bases.npy, contigs.tsv,
     manifest.json}
 """
 
@@ -17,7 +17,7 @@ rule download_file:
     benchmark:
         "<benchmarks>/download_file/{address}.jsonl"
     wildcard_constraints:
-        address=".+",
+        address=NOT_OF_HUBS,
     priority: 1  # pretraining waits for it
     localrule: True
     conda:
@@ -31,6 +31,32 @@ rule download_file:
         "../scripts/download_file.py"
 
 
+rule fetch_repository:
+    """Fetch what a model or task needs of a hub's repository; list which files these are."""
+    output:
+        listing="<results>/hub/{kind}/{entry}.json",
+    log:
+        "<logs>/fetch_repository/{kind}/{entry}.log",
+    benchmark:
+        "<benchmarks>/fetch_repository/{kind}/{entry}.jsonl"
+    wildcard_constraints:
+        kind="models|tasks",
+        entry=NAME,
+    priority: 1  # everything waits for it
+    localrule: True
+    conda:
+        "../envs/genomics.yaml"
+    resources:
+        downloads=1,
+    params:
+        repository=get_repository,
+        sha256=get_repository_sums,
+        folder=get_place("<results>/downloads"),
+        lock=get_place("<results>/downloads.lock.tsv"),
+    script:
+        "../scripts/fetch_repository.py"
+
+
 rule mirror_file:
     """Put a file that was fetched before `mirror:` was set into the mirror."""
     input:
@@ -42,7 +68,7 @@ rule mirror_file:
     benchmark:
         "<benchmarks>/mirror_file/{address}.jsonl"
     wildcard_constraints:
-        address="|".join(map(re.escape, DOWNLOADS)) or "-",
+        address="|".join(map(re.escape, [*DOWNLOADS, *FETCHED])) or "-",
     localrule: True
     conda:
         "../envs/genomics.yaml"

@@ -44,6 +44,8 @@ rule import_weights:
     params:
         run=get_run,
         source=get_weight_source,
+        known=get_known_prediction,
+        downloads=get_place("<results>/downloads"),
     script:
         "../scripts/import_weights.py"
 

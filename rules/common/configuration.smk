@@ -36,6 +36,7 @@ SCRIPTS = find_scripts()
 sys.path.insert(0, str(SCRIPTS))
 from dnalm import methods
 from dnalm.configuration import kinds, panels, references, resolve, schema, task_sheet, weights
+from dnalm.download import listings
 from dnalm.download.addresses import address_of
 from dnalm.corpus.splits import assign_splits
 from dnalm.errors import InputError

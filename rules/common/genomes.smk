@@ -17,12 +17,12 @@ def get_downloads():
     """
     folder, lock = map(get_place, ("<results>/downloads", "<results>/downloads.lock.tsv"))
     try:
-        check_downloaded(folder, lock, DOWNLOADS)
+        check_downloaded(folder, lock, {**DOWNLOADS, **FETCHED})
     except InputError as error:
         raise WorkflowError(str(error)) from None
-    files = [f"<results>/downloads/{address}" for address in DOWNLOADS]
-    # download_file fills the mirror itself, but has nothing to do for a file that is there.
-    missing = list_unmirrored(folder, config["mirror"], DOWNLOADS)
+    files = [f"<results>/downloads/{address}" for address in DOWNLOADS] + LISTINGS
+    # Downloads fill the mirror themselves, but have nothing to do for a file that is there.
+    missing = list_unmirrored(folder, config["mirror"], {**DOWNLOADS, **FETCHED})
     return files + [f"{config['mirror']}/{address}" for address in missing]
 
 

@@ -2,13 +2,34 @@
 
 
 def get_weight_files(wildcards):
-    """Return the files of a model that is loaded, by the names that import_weights.py reads."""
-    found = weights.resolve_weights(config, wildcards.model.removesuffix(resolve.UNTRAINED))
-    return {
-        "weights": [locate(part) for part in found.parts],
-        "settings": locate(found.settings),
-        "vocabulary": locate(found.vocabulary),
-    }
+    """Return the files of a model that is loaded, by the names that import_weights.py reads.
+
+    Those of a hub are named in a list, which is made when they are fetched.
+    """
+    model = wildcards.model.removesuffix(resolve.UNTRAINED)
+    if weights.is_of_hub(config, model):
+        return {"listing": f"<results>/hub/models/{model}.json"}
+    found = weights.resolve_weights(config, model)
+    return weights.list_folder_files(found, get_place(found.folder))
+
+
+def get_repository(wildcards):
+    """Return what is fetched of a hub for a model or a task."""
+    find = {"models": weights.resolve_repository, "tasks": resolve.resolve_data_set}
+    return find[wildcards.kind](config, wildcards.entry)
+
+
+def get_repository_sums(wildcards, output):
+    """Return {file: sha256} of a repository; as with `get_download` a new sum fetches nothing."""
+    if wildcards.kind == "tasks":
+        return {}
+    return weights.resolve_weights(config, wildcards.entry).sha256
+
+
+def get_known_prediction(wildcards, output):
+    """Return what is known of a model's predictions; as with `get_weight_source` no job is rerun."""
+    model = wildcards.model.removesuffix(resolve.UNTRAINED)
+    return config["models"][model].get("known_prediction")
 
 
 def get_weight_source(wildcards, output):
