@@ -1,5 +1,7 @@
 """What the rules that load and export weights are given."""
 
+from dnalm.files import sha256_of
+
 
 def get_weight_files(wildcards):
     """Return the files of a model that is loaded, by the names that import_weights.py reads.
@@ -44,3 +46,26 @@ def get_weight_source(wildcards, output):
 def get_rights(wildcards):
     """Return the source, licence and citation of a model's weights, each None where unknown."""
     return weights.describe_rights(config, wildcards.model)
+
+
+def get_card_facts(wildcards):
+    """Return history and corpus of a model that is trained here; of another one nothing."""
+    if wildcards.model not in PRETRAINED:
+        return {}
+    return {
+        "history": f"<results>/models/{wildcards.model}/history.jsonl",
+        "corpus": get_model_manifest(wildcards),
+    }
+
+
+def get_scores_sum(wildcards):
+    """Return the sum of the table of scores, so that a new one makes a card again; None without.
+
+    It is no input: an export needs no benchmark.
+    """
+    table = Path(get_place("<results>/tables/summary.tsv"))
+    return sha256_of(table) if table.exists() else None
+
+
+def get_export(wildcards):
+    return get_place(f"<results>/models/{wildcards.model}/export")

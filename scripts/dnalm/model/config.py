@@ -7,6 +7,11 @@ from dnalm.errors import InputError
 from dnalm.suggestions import check_choice
 
 
+GATED = "swiglu"
+# In `transformers`, of exports with gated feed-forwards (`dnalm.huggingface`).
+GATED_MODEL_TYPE = "dnalm_gated_esm"
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
     """All that decides the shapes and the arithmetic of an encoder.
