@@ -79,8 +79,7 @@ try:
     CORPORA, GENOMES = collect_genomes()
     PANELS = panels.select_panels(config, CORPORA)
     DOWNLOADS = resolve.merge_downloads(
-        resolve.list_downloads(config, GENOMES, TASKS)
-        + panels.list_panel_downloads(config, PANELS)
+        resolve.list_downloads(config, GENOMES, TASKS) + panels.list_panel_downloads(config, PANELS)
     )
     FETCHED = list_fetched()
     # Kept apart: the target `downloads` has no use for what only draw_species reads.

@@ -153,7 +153,7 @@ def _hub_files(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> Any:
 
 
 def _hub_folder(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[str, Any]:
-    """Return the address of the folder of a hub's data set, and the files in it as they are given."""
+    """Return the address of the folder of a hub's data set, and its files as they are given."""
     given = _hub_entry(defaults, entry)
     revision = quote(given["revision"], safe="")
     return f"{defaults['server']}/datasets/{entry['hub']}/resolve/{revision}", given["files"]

@@ -22,7 +22,7 @@ def locate_inputs(inputs: Mapping[str, Any], downloads: str | Path) -> dict[str,
     path = named.pop(LISTING)
     files = read_json(path)["files"]
     located = {role: [str(Path(downloads) / one) for one in own] for role, own in files.items()}
-    for one in sum(located.values(), []):
+    for one in (path for own in located.values() for path in own):
         if not Path(one).exists():
             raise InputError(f"{one} is gone; remove {path}, and it is fetched again.")
     alone = {role: located[role][0] for role in ("settings", "vocabulary") if role in located}
@@ -30,7 +30,7 @@ def locate_inputs(inputs: Mapping[str, Any], downloads: str | Path) -> dict[str,
 
 
 def read_commit(inputs: Mapping[str, Any]) -> str | None:
-    """Return the commit that a rule's `listing` is of, None where there is none or it is unknown."""
+    """Return the commit of a rule's `listing`, None where there is none or it is unknown."""
     path = dict(inputs.items()).get(LISTING)
     return read_json(path)["commit"] if path else None
 
@@ -39,4 +39,5 @@ def list_fetched(path: str | Path) -> list[str]:
     """Return the addresses of all files of a list, none while it does not exist."""
     if not Path(path).exists():
         return []
-    return list(dict.fromkeys(sum(read_json(path)["files"].values(), [])))
+    files = read_json(path)["files"]
+    return list(dict.fromkeys(address for own in files.values() for address in own))

@@ -212,9 +212,7 @@ def fetch_weights(snapshot: Snapshot, files: Sequence[str] | None) -> dict[str, 
     return {"weights": weights, **roles}
 
 
-def fetch_splits(
-    snapshot: Snapshot, patterns: Mapping[str, Sequence[str]]
-) -> dict[str, list[str]]:
+def fetch_splits(snapshot: Snapshot, patterns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Fetch the files of a data set; return {split: names}, those of a pattern in order.
 
     `patterns` are {split: names, in which * and ? stand for letters}.
@@ -228,7 +226,7 @@ def fetch_splits(
             if not found:
                 raise snapshot.missing([pattern], f"it has no file {pattern}")
             roles[split] += found
-    for name in dict.fromkeys(sum(roles.values(), [])):
+    for name in dict.fromkeys(name for own in roles.values() for name in own):
         snapshot.get(name)
     return roles
 

@@ -1,11 +1,10 @@
-"""Which files of a repository hold a model's weights: one of safetensors, or an index and its parts.
+"""Which files of a repository hold a model's weights: one file, or an index and its parts.
 
 The layout is that of `transformers`. Pickles are no weights here: opening one can run code.
 """
 
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 from dnalm.errors import InputError
 from dnalm.files import read_json

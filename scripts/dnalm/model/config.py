@@ -6,7 +6,6 @@ from typing import Literal
 from dnalm.errors import InputError
 from dnalm.suggestions import check_choice
 
-
 GATED = "swiglu"
 # In `transformers`, of exports with gated feed-forwards (`dnalm.huggingface`).
 GATED_MODEL_TYPE = "dnalm_gated_esm"

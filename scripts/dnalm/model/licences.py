@@ -2,7 +2,7 @@
 
 from typing import Any
 
-# Identifiers of https://huggingface.co/docs/hub/repositories-licenses that weights of DNA models have.
+# Of those at https://huggingface.co/docs/hub/repositories-licenses, what weights often have.
 IDENTIFIERS = (
     *("mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "gpl-3.0", "agpl-3.0", "unlicense"),
     *("cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nd-4.0"),

@@ -75,7 +75,12 @@ def describe_source(
                 f"expected {expected}; correct the checksum in the configuration or get the file "
                 "again."
             )
-    return {**source, "commit": commit, "sha256": sums, EPS_KEY: _read_settings(settings).get(EPS_KEY)}
+    return {
+        **source,
+        "commit": commit,
+        "sha256": sums,
+        EPS_KEY: _read_settings(settings).get(EPS_KEY),
+    }
 
 
 def check_settings(path: str | Path, config: EncoderConfig) -> None:

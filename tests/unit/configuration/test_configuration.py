@@ -1,8 +1,8 @@
 """The configuration: what is shipped is valid, and what is wrong is said in one sentence."""
 
 import copy
-import json
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -614,7 +614,7 @@ def test_the_weights_of_a_folder_are_one_file_or_an_index_and_its_parts(tmp_path
     (folder / INDEX).unlink()
     assert listed() == [PART]
     (folder / "other.safetensors").touch()
-    with pytest.raises(InputError, match="which of .* is not known; name them as `files`"):
+    with pytest.raises(InputError, match=r"which of .* is not known; name them as `files`"):
         listed()
 
 

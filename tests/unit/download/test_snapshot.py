@@ -279,7 +279,9 @@ def test_a_hub_that_cannot_be_reached_is_told_and_what_is_here_is_taken(tmp_path
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     run = Run(None, tmp_path / "run", tmp_path / "mirror", server="http://127.0.0.1:9")
     sentence = run.refusal()
-    assert "http://127.0.0.1:9 cannot be reached (ConnectError), and lab/tiny@main lacks" in sentence
+    assert (
+        "http://127.0.0.1:9 cannot be reached (ConnectError), and lab/tiny@main lacks" in sentence
+    )
     fill(tmp_path / "mirror/127.0.0.1:9" / NAME / "resolve/main", ONE)
     assert run.fetch()["weights"] == ["model.safetensors"]
 
@@ -322,7 +324,8 @@ def test_all_parts_of_a_split_are_fetched(hub, run):
     fill(hub.folder(NAME, "refs/convert/parquet", "dataset"), shards)
     patterns = {split: [f"default/{split}/*.parquet"] for split in ("train", "test")}
     roles = run.fetch(revision="refs/convert/parquet", patterns=patterns)
-    assert roles == dict.fromkeys(("train", "test"), ["0000.parquet", "0001.parquet"])
+    both = ["0000.parquet", "0001.parquet"]
+    assert roles == {"train": both, "test": both}
     located = locate_inputs({"listing": str(run.listing)}, run.folder / "downloads")
     assert [Path(path).read_bytes() for path in located["test"]] == [
         shards[name] for name in names[2:]

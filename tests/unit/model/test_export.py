@@ -1,6 +1,5 @@
 """Exported folders: opened by transformers with equal logits, and by our own import."""
 
-import json
 import logging
 from dataclasses import asdict, replace
 from pathlib import Path

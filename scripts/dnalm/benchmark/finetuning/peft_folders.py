@@ -32,8 +32,9 @@ CARD = """---
 {front}---
 # {model}, {method} on {task}, fold {fold}
 
-An adapter of `{model}` and a head, both trained here on the training rows of `{task}` outside of fold {fold}.
-Scores on the test rows: {scores}. Licence of the weights of `{model}`: {licence}. What is made from them carries it.
+An adapter of `{model}` and a head, both trained here on the training rows of `{task}` outside
+of fold {fold}. Scores on the test rows: {scores}. Licence of the weights of `{model}`: {licence}.
+What is made from them carries it.
 
 ```python
 import json
@@ -56,11 +57,12 @@ MEAN = """# The mean over tokens of real bases: no <cls>, <pad> and N.
 real = ~torch.isin(tokens["input_ids"], torch.tensor(facts["not_pooled"]))
 weights = real / real.sum(1, keepdim=True)
 outputs = torch.einsum("bt,btd->bd", weights, states) @ head["weight"].T + head["bias"]
-# facts["kind"] says of what these are the logits; of a regression target i is outputs[:, i] * head["targets.deviation"][i]
-# + head["targets.mean"][i]."""
-OTHER = """# Then pooling and head as facts say: `pooling` cls is states[:, 0], centre the mean over tokens that overlap the middle
-# `centre_bases` bases; per_base: of each token k * classes numbers, classes of its first base first.
-outputs = states[:, 0] @ head["weight"].T + head["bias"]  # of `cls`"""
+# facts["kind"] says of what these are the logits. Of a regression the targets are
+# outputs * head["targets.deviation"] + head["targets.mean"]."""
+OTHER = """# Here the pooling `cls`. `centre` is the mean over tokens that overlap the middle
+# `centre_bases` bases. The kind per_base has k * classes numbers of each token, and no pooling: the
+# classes of its first base come first.
+outputs = states[:, 0] @ head["weight"].T + head["bias"]"""
 
 
 def export_adapters(
@@ -97,7 +99,9 @@ def export_adapters(
         "licence": rights["licence"] or "not given",
         "model": run["model"],
         "register": "import dnalm.huggingface\n" if gated else "",
-        "pooling": MEAN if facts["pooling"] == "mean" and find_kind(facts["kind"]).pooled else OTHER,
+        "pooling": MEAN
+        if facts["pooling"] == "mean" and find_kind(facts["kind"]).pooled
+        else OTHER,
         **{key: identity[key] for key in ("method", "task")},
     }
     with atomic_path(folder) as temporary:

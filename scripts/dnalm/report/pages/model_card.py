@@ -70,12 +70,13 @@ def front_matter(
     results = [
         EvalResult(
             task_type="other",
-            task_name=f"{row['kind']} ({row['method']})",
+            task_name=row["kind"],
             dataset_type=row["task"],
             dataset_name=row["task"],
             dataset_split="test",
             metric_type=row["metric"],
-            metric_name=f"{row['metric']}, mean of {row['n']} splits",
+            # Results of one task are one entry: the method stands with the number.
+            metric_name=f"{row['metric']} of {row['method']}, mean of {row['n']} splits",
             metric_value=round(float(row["score_mean"]), 4),
         )
         for row in scores
@@ -215,8 +216,8 @@ def _number(value: float) -> str:
 def _measure(run: Mapping[str, Any], history: str, bootstrap: BootstrapConfig) -> dict[str, Any]:
     """Return how far a model was trained and what it learned, as its report says it."""
     name = run["model"]
-    own = {"published_as": None, "untrained_of": None, **dict.fromkeys(("source", "licence"))}
-    names = dict.fromkeys(("tasks", "methods", "species", "groups"), {})
+    own = dict.fromkeys(("published_as", "untrained_of", "source", "licence"))
+    names = {key: {} for key in ("tasks", "methods", "species", "groups")}
     lists = {key: [] for key in ("baselines", "genomes", "corpora", "panels")}
     identities = Identities(models={name: own}, **names, **lists)
     curves, context = curves_table({name: history}), context_table({name: history}, bootstrap)

@@ -103,8 +103,9 @@ def test_peft_predicts_what_we_predict_with_every_fold(tuned) -> None:
             warnings.simplefilter("error", UserWarning)  # as of keys that are missing
             encoder = AutoModel.from_pretrained(tuned["export"], add_pooling_layer=False)
             encoder = PeftModel.from_pretrained(encoder, folder).eval()
-        head, facts = load_file(folder / "head.safetensors"), json.loads(
-            (folder / "head.json").read_text()
+        head, facts = (
+            load_file(folder / "head.safetensors"),
+            json.loads((folder / "head.json").read_text()),
         )
         with torch.no_grad():
             states = encoder(**tokens).last_hidden_state
