@@ -34,10 +34,10 @@ def check_prediction(
     place, words = known["token"] + 1, vocabulary.tokens()  # behind <cls>
     unknown = [token for token in known["percent"] if token not in words]
     if unknown or place >= len(tokens):
-        what = f"token {known['token']}" if place >= len(tokens) else f"the token {unknown[0]}"
+        what = known["token"] if place >= len(tokens) else unknown[0]
         raise InputError(
-            f"known_prediction of {run['model']}: there is no {what.removeprefix('the ')}, k is"
-            f" {vocabulary.k}; correct it."
+            f"known_prediction of {run['model']}: there is no token {what}, k is {vocabulary.k};"
+            " correct it."
         )
     with torch.inference_mode():
         logits = encoder.eval()(torch.from_numpy(tokens.astype("int64"))[None]).logits
