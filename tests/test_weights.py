@@ -203,7 +203,8 @@ def test_what_is_exported_opens_in_transformers_as_the_repository_does(finished,
     assert torch.equal(ours, theirs)
     assert LICENCE in (folder / "README.md").read_text()
     continued = (finished.folder / "models/continued/export/README.md").read_text()
-    assert f"The weights are those of {HUB}@main, trained on with the corpus simul" in continued
+    assert f"The weights are those of {HUB}@main, trained on here as follows." in continued
+    assert "Data: the corpus simulated of 1 genome, simulated; " in continued
 
 
 def test_nothing_is_left_to_do_and_a_later_licence_makes_only_tables_again(finished):

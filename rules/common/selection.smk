@@ -39,7 +39,7 @@ def list_fetched():
     for task in HUB_TASKS:
         for address in listings.list_fetched(get_place(f"<results>/hub/tasks/{task}.json")):
             fetched[address] = {"urls": [], "sha256": None, "md5": None}
-    return fetched
+    return {address: sums for address, sums in fetched.items() if address not in DOWNLOADS}
 
 
 MODELS = config["run"]["models"]

@@ -15,19 +15,6 @@ def get_weight_files(wildcards):
     return weights.list_folder_files(found, get_place(found.folder))
 
 
-def get_repository(wildcards):
-    """Return what is fetched of a hub for a model or a task."""
-    find = {"models": weights.resolve_repository, "tasks": resolve.resolve_data_set}
-    return find[wildcards.kind](config, wildcards.entry)
-
-
-def get_repository_sums(wildcards, output):
-    """Return {file: sha256} of a repository; as with `get_download` a new sum fetches nothing."""
-    if wildcards.kind == "tasks":
-        return {}
-    return weights.resolve_weights(config, wildcards.entry).sha256
-
-
 def get_known_prediction(wildcards, output):
     """Return what is known of a model's predictions; as with `get_weight_source` no job is rerun."""
     model = wildcards.model.removesuffix(resolve.UNTRAINED)
