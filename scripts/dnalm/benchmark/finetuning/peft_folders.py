@@ -33,8 +33,7 @@ CARD = """---
 # {model}, {method} on {task}, fold {fold}
 
 An adapter of `{model}` and a head, both trained here on the training rows of `{task}` outside
-of fold {fold}. Scores on the test rows: {scores}. Licence of the weights of `{model}`: {licence}.
-What is made from them carries it.
+of fold {fold}. Scores on the test rows: {scores}. {licence}
 
 ```python
 import json
@@ -92,11 +91,15 @@ def export_adapters(
     unread = np.flatnonzero(bases_per_token(np.arange(words.size), words) == 0)
     told = {**facts, "k": words.k, "not_pooled": [*unread.tolist(), words.n_id]}
     gated = is_gated(EncoderConfig(**run["encoder"]))
-    front = {"library_name": "peft", "base_model": base, **licence_keys(rights["licence"])}
+    # Without `base_model`, which on a hub is a repository: where the export goes is not known.
+    front = {"library_name": "peft", **licence_keys(rights["licence"]), "tags": ["dna"]}
     shared = {
-        "front": yaml.safe_dump({**front, "tags": ["dna"]}, sort_keys=False),
+        "front": yaml.safe_dump(front, sort_keys=False),
         "base": base,
-        "licence": rights["licence"] or "not given",
+        "licence": f"Licence of the weights of `{run['model']}`: {rights['licence']}. What is made "
+        "from them carries it."
+        if rights["licence"]
+        else f"No licence was given for the weights of `{run['model']}`.",
         "model": run["model"],
         "register": "import dnalm.huggingface\n" if gated else "",
         "pooling": MEAN

@@ -130,7 +130,7 @@ def test_the_code_on_the_card_runs(tuned) -> None:
     folder = tuned["folder"] / "fold.1"
     card = ModelCard.load(folder / "README.md")
     assert card.data.license == "cc-by-nc-sa-4.0"
-    assert card.data.base_model == str(tuned["export"])
+    assert "Licence of the weights of `small`: CC BY-NC-SA 4.0. What is made" in card.text
     assert "Scores on the test rows: mcc 0.2500" in card.text
     code = card.text.split("```python\n")[1].split("```")[0].replace('"..."', f'"{folder}"')
     scope: dict = {}
