@@ -184,10 +184,12 @@ def find_cached(repository: Repository) -> Path | None:
     options["revision"] = repository.revision
     try:
         return Path(client.snapshot_download(**options, local_files_only=True))
-    except (errors.LocalEntryNotFoundError, errors.HFValidationError):
-        pass  # a revision of which some files alone were fetched
-    found = client.try_to_load_from_cache(**options, filename="config.json")
-    return Path(found).parent if isinstance(found, str) else None
+    except errors.LocalEntryNotFoundError:  # it may be one of which some files alone were fetched
+        found = client.try_to_load_from_cache(**options, filename="config.json")
+        return Path(found).parent if isinstance(found, str) else None
+    except OSError as error:
+        logger.warning("the cache of the hub cannot be read: %s", error)
+        return None
 
 
 def _api(repository: Repository, headers: Mapping[str, str]) -> client.HfApi:

@@ -35,7 +35,7 @@ from dnalm.download.weight_files import (
     MissingFileError,
     choose_weight_files,
 )
-from dnalm.errors import InputError
+from dnalm.errors import InputError, NoSpaceError
 from dnalm.files import read_json, write_json
 
 # What lies beside downloads: unfinished ones, their locks, and temporaries, which begin with a dot.
@@ -141,7 +141,7 @@ class Snapshot:
         try:
             if not path.exists():
                 write_json(path, facts_of(self.listing))
-        except OSError as error:
+        except (OSError, NoSpaceError) as error:
             logger.warning("%s could not be put into the mirror: %s", path, error)
 
     def _ask(self) -> Listing:

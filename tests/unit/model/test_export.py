@@ -117,6 +117,18 @@ def test_an_opened_v2_is_fine_tuned_and_saved_as_any_model(
     assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("generation", ["v2"], indirect=True)
+def test_a_gate_with_biases_is_opened_too(
+    encoder: Encoder, vocabulary: Vocabulary, batch, tmp_path: Path
+) -> None:
+    biased = Encoder(replace(encoder.config, ffn_bias=True)).eval()
+    biased.load_state_dict(encoder.state_dict(), strict=False)
+    folder, _ = export(biased, vocabulary, tmp_path)
+    model = AutoModelForMaskedLM.from_pretrained(folder)
+    assert model.esm.encoder.layer[0].intermediate.dense.bias.abs().max() > 0
+    assert_equal_outputs(model, biased, batch)
+
+
 def test_a_feed_forward_that_nobody_has_is_not_exported(encoder: Encoder) -> None:
     bare = replace(encoder.config, feed_forward="gelu", ffn_bias=False)
     with pytest.raises(InputError, match="gelu without biases"):
