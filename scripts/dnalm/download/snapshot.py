@@ -99,8 +99,9 @@ class Snapshot:
         copies, headers = [], {}
         if self.unreachable:
             copies = [self.local[name]] if self.local[name] != destination else []
-        elif not destination.exists() and not self._is_mirrored(address):
-            served, headers = self._check_access(name), request_headers()
+        elif not self._is_mirrored(address):
+            headers = request_headers()  # also for a file that is there, which may be damaged
+            served = None if destination.exists() else self._check_access(name)
             if listed and served and listed != served:
                 raise InputError(
                     f"{repository.shown}: the hub lists {name} with the sha256 {listed} and serves"

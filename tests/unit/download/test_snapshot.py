@@ -195,6 +195,11 @@ def test_the_token_opens_a_gated_repository_and_goes_to_no_other_host(hub, run, 
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     run.fetch()
     assert run.path("model.safetensors").exists()
+    # One that was damaged since is fetched again, with the token as well.
+    run.listing.unlink()
+    run.path("vocab.txt").write_bytes(b"other")
+    run.fetch()
+    assert run.path("vocab.txt").read_bytes() == ONE["vocab.txt"]
     assert not any(token for _, path, token in hub.asked if "/cdn/" in path)
     assert any(token for _, path, token in hub.asked if "/resolve/" in path)
 
