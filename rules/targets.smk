@@ -18,6 +18,7 @@ localrules:
     embeddings,
     probes,
     finetunes,
+    adapter_exports,
     tasks,
     audits,
 
@@ -109,6 +110,17 @@ rule finetunes:
     input:
         expand(
             "<results>/finetunes/{method}/{model}/{task}/scores.tsv",
+            method=FINETUNES,
+            model=MODELS,
+            task=TASKS,
+        ),
+
+
+rule adapter_exports:
+    """Fine-tune every model on every task, and write the adapters as folders that `peft` opens."""
+    input:
+        expand(
+            "<results>/finetunes/{method}/{model}/{task}/peft",
             method=FINETUNES,
             model=MODELS,
             task=TASKS,

@@ -34,9 +34,23 @@ def list_located():
 def check_folders():
     """Stop before any job where weights of the run are at hand, but not in a form we read."""
     for model in [*PRETRAINED, *IMPORTED]:
-        if "weights" in config["models"][model]:
+        if "weights" in config["models"][model] and not weights.is_of_hub(config, model):
             found = weights.resolve_weights(config, model)
-            weights.check_folder(found, get_place(found.folder))
+            weights.list_folder_files(found, get_place(found.folder))
+
+
+def list_fetched():
+    """Return {address: its sums} of what was fetched of hubs so far, as `DOWNLOADS` has them."""
+    fetched = {}
+    for model in HUB_MODELS:
+        sums = weights.resolve_weights(config, model).sha256
+        for address in listings.list_fetched(get_place(f"<results>/hub/models/{model}.json")):
+            sha256 = sums.get(address.rpartition("/")[2])
+            fetched[address] = {"urls": [], "sha256": sha256, "md5": None}
+    for task in HUB_TASKS:
+        for address in listings.list_fetched(get_place(f"<results>/hub/tasks/{task}.json")):
+            fetched[address] = {"urls": [], "sha256": None, "md5": None}
+    return {address: sums for address, sums in fetched.items() if address not in DOWNLOADS}
 
 
 MODELS = config["run"]["models"]
@@ -61,6 +75,11 @@ UNTRAINED = [
     if methods.UNTRAINED.name in config["run"]["baselines"]
 ]
 PROBED = [*MODELS, *UNTRAINED] if PROBES else []
+# What is fetched of hubs, whose files are known when they have been listed.
+HUB_MODELS = [m for m in [*PRETRAINED, *IMPORTED] if weights.is_of_hub(config, m)]
+HUB_TASKS = [task for task in TASKS if resolve.is_of_hub(config, task)]
+LISTINGS = [f"<results>/hub/models/{model}.json" for model in HUB_MODELS]
+LISTINGS += [f"<results>/hub/tasks/{task}.json" for task in HUB_TASKS]
 SUMMARIES = {
     group: source
     for group, source in config["species"]["summaries"].items()
@@ -71,10 +90,9 @@ try:
     CORPORA, GENOMES = collect_genomes()
     PANELS = panels.select_panels(config, CORPORA)
     DOWNLOADS = resolve.merge_downloads(
-        resolve.list_downloads(config, GENOMES, TASKS)
-        + panels.list_panel_downloads(config, PANELS)
-        + weights.list_weight_downloads(config, [*PRETRAINED, *IMPORTED])
+        resolve.list_downloads(config, GENOMES, TASKS) + panels.list_panel_downloads(config, PANELS)
     )
+    FETCHED = list_fetched()
     # Kept apart: the target `downloads` has no use for what only draw_species reads.
     SUMMARY_DOWNLOADS = resolve.merge_downloads(
         {"urls": [source], "sha256": None, "md5": None}
@@ -84,6 +102,8 @@ try:
     resolve.merge_downloads([*DOWNLOADS.values(), *SUMMARY_DOWNLOADS.values()])
 except InputError as error:
     raise WorkflowError(str(error)) from None
+# Files of hubs are fetched with their lists.
+NOT_OF_HUBS = rf"(?!(?:{'|'.join(map(re.escape, FETCHED))})$).+" if FETCHED else ".+"
 BENCHMARKED = dict.fromkeys(
     config["models"][model]["corpus"] for model in MODELS if model in PRETRAINED
 )

@@ -44,6 +44,8 @@ class Adapter:
         words, explained, shape, published: as of a `Probe`, of the fine-tuning method of this name.
         add: the function that prepares an encoder in place, whose parameters then require a
             gradient where they are trained, and returns these.
+        in_peft: the function that returns settings and tensors of its `adapter_state` for `peft`;
+            None where `peft` has no such adapter.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Adapter:
     shape: str
     published: str | None
     add: str
+    in_peft: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +110,7 @@ ADAPTERS = (
         shape="square",
         published="fine-tune IA3",
         add="dnalm.model.ia3.add_ia3",
+        in_peft="dnalm.model.ia3.ia3_in_peft",
     ),
 )
 # In the order in which figures draw them.

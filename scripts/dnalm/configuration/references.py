@@ -16,6 +16,7 @@ FOLDERS = ("results", "logs", "benchmarks")
 WITHOUT_BENCHMARK = ("downloads", "species_sheet", "corpora", "token_shards", "estimates")
 WITHOUT_BENCHMARK += ("check_cluster", "models", "exports", "pretrain_summary", "tasks", "audits")
 TARGETS = (*WITHOUT_BENCHMARK, "all", "report", "embeddings", "probes", "finetunes")
+TARGETS += ("adapter_exports",)
 
 
 def find_reference_errors(

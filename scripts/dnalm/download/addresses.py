@@ -78,8 +78,8 @@ def list_unmirrored(
 ) -> list[str]:
     """Return the addresses of files below `folder` of which `mirror` lacks a copy.
 
-    `downloads` is {address: {urls, ...}}; a copy may lie at the address of any of the URLs. None is
-    lacking where there is no mirror or nobody can write to it.
+    `downloads` is {address: {urls, ...}}; a copy may lie there, or at the address of any of the
+    URLs. None is lacking where there is no mirror or nobody can write to it.
     """
     if mirror is None or not is_writable(Path(mirror)):
         return []
@@ -87,7 +87,9 @@ def list_unmirrored(
         address
         for address, download in downloads.items()
         if (Path(folder) / address).exists()
-        and not any((Path(mirror) / address_of(url)).exists() for url in download["urls"])
+        and not any(
+            (Path(mirror) / one).exists() for one in (address, *map(address_of, download["urls"]))
+        )
     ]
 
 

@@ -6,6 +6,10 @@ from typing import Literal
 from dnalm.errors import InputError
 from dnalm.suggestions import check_choice
 
+GATED = "swiglu"
+# In `transformers`, of exports with gated feed-forwards (`dnalm.huggingface`).
+GATED_MODEL_TYPE = "dnalm_gated_esm"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:

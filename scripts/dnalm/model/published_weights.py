@@ -56,20 +56,31 @@ def load_published(
 
 
 def describe_source(
-    source: Mapping[str, Any], *, weights: Sequence[str], settings: str, vocabulary: str
+    source: Mapping[str, Any],
+    *,
+    commit: str | None,
+    weights: Sequence[str],
+    settings: str,
+    vocabulary: str,
 ) -> dict[str, Any]:
-    """Return `source` with the sha256 of its files, and the eps that config.json names.
+    """Return `source` with its commit, the sha256 of its files, and the eps that config.json names.
 
     Raises `InputError` for a file whose sha256 is not the one that `source` expects of its name.
     """
     sums = {Path(path).name: sha256_of(path) for path in (*weights, settings, vocabulary)}
     for name, expected in source["sha256"].items():
-        if sums[name] != expected:
+        if sums.get(name) != expected:
             raise InputError(
-                f"{source['name']}: the sha256 of {name} is {sums[name]}, expected {expected}; "
-                "correct the checksum in the configuration or get the file again."
+                f"{source['name']}: the sha256 of {name} is {sums.get(name, 'that of no file')}, "
+                f"expected {expected}; correct the checksum in the configuration or get the file "
+                "again."
             )
-    return {**source, "sha256": sums, EPS_KEY: _read_settings(settings).get(EPS_KEY)}
+    return {
+        **source,
+        "commit": commit,
+        "sha256": sums,
+        EPS_KEY: _read_settings(settings).get(EPS_KEY),
+    }
 
 
 def check_settings(path: str | Path, config: EncoderConfig) -> None:

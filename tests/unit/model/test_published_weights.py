@@ -235,15 +235,15 @@ def test_the_source_has_the_sums_of_its_files_and_refuses_another(
     repository: Repository, encoder: Encoder
 ) -> None:
     source = {"name": "me/mine@main", "licence": "CC0", "sha256": {}}
-    found = describe_source(source, **repository.arguments)
+    found = describe_source(source, commit="c0ffee", **repository.arguments)
     assert found["sha256"] == {
         name: sha256_of(repository.folder / name)
         for name in ("model.safetensors", "config.json", "vocab.txt")
     }
-    assert (found["licence"], found["layer_norm_eps"]) == ("CC0", 1e-5)
+    assert (found["licence"], found["commit"], found["layer_norm_eps"]) == ("CC0", "c0ffee", 1e-5)
     wrong = source | {"sha256": {"vocab.txt": "0" * 64}}
     with pytest.raises(InputError, match=r"me/mine@main: the sha256 of vocab\.txt is .* 0000"):
-        describe_source(wrong, **repository.arguments)
+        describe_source(wrong, commit=None, **repository.arguments)
 
 
 def test_published_names_of_ours_are_those_of_the_repository(

@@ -23,6 +23,7 @@ NAMES = {
     "initialise_model": ["model"],
     "import_weights": ["model"],
     "export_model": ["model"],
+    "write_model_card": ["model"],
     "pretrain": ["model"],
     "write_token_shards": ["model"],
     "embed_task": ["model", "task"],
@@ -31,6 +32,7 @@ NAMES = {
     "score_baselines": ["task"],
     "score_bases": ["task"],
     "finetune_task": ["method", "model", "task"],
+    "export_adapters": ["method", "model", "task"],
 }
 
 
