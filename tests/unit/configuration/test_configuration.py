@@ -10,8 +10,7 @@ import yaml
 
 from dnalm.configuration import panels, references, resolve, schema, task_sheet, weights
 from dnalm.errors import InputError
-from dnalm.model.config import EncoderConfig
-from dnalm.model.encoder import count_parameters
+from dnalm.model.config import EncoderConfig, count_parameters
 
 ROOT = Path(__file__).parents[3]
 with open(ROOT / "resources/schemas/config.schema.yaml") as file:
@@ -267,7 +266,9 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         ),
         (
             {"models": {"m": LOADED | {"weights": {"hub": "a/b", "sha256": {"x": "0" * 64}}}}},
-            ["models.m.weights.sha256: x is no file of the weights; known are config.json and"],
+            [
+                "models.m.weights.sha256: x is no file of the weights; known are config.json, vocab.txt"
+            ],
         ),
         (
             {"models": {"m": LOADED | {"corpus": "multispecies-12kb", "weights": OTHER_K}}},
