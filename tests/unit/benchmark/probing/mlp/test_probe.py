@@ -1,6 +1,7 @@
 """The MLP probe against plain PyTorch, planted signals, and what a killed job leaves."""
 
 import logging
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -280,6 +281,16 @@ def test_a_grid_holds_every_combination_once():
     assert len(trials) == len(settings) == 2 * 2 * (2 + 4)
     assert {unit for one in settings for unit in one.units} == {8, 32}
     assert {one.learning_rate for one in settings} == {1e-3, 1e-1}
+
+
+def test_a_grid_without_pruning_is_that_of_optuna_and_needs_none(monkeypatch):
+    values, labels = make_checkerboard(120)
+    rows = SplitRows(values, Splits(make_table(labels, 20, 2), "binary"), "binary", "cpu")
+    grid = replace(CONFIG, sampler="grid", epochs=2, layers=[1], points=2)
+    # Pruned from an epoch on that no trial reaches: Optuna hands out the points, and gives up none.
+    by_optuna = search(rows, replace(grid, prune_after=10), "mcc")
+    monkeypatch.setitem(sys.modules, "optuna", None)  # an import of it would fail
+    assert search(rows, replace(grid, prune_after=None), "mcc") == by_optuna
 
 
 def test_a_grid_of_few_whole_numbers_of_units_holds_each_once():
