@@ -26,13 +26,16 @@ PATIENCE_SECONDS = 600
 # Found by every interpreter that is started, the worker's and the trainer's too.
 SITE = """
 import sys
+from importlib.machinery import PathFinder
 
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {blocked!r}:
-            raise ModuleNotFoundError(f"{{name}} is refused", name=name)
+class Container(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            return None
+        return super().find_spec(name, path, target)
 
-sys.meta_path.insert(0, Refuse())
+sys.meta_path[sys.meta_path.index(PathFinder)] = Container
 """
 
 

@@ -72,7 +72,9 @@ class _Compilation:
 
     def of(self, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """Return `forward` compiled, or as it is once any function could not be compiled."""
-        compiled = torch.compile(forward)
+        # For each shape anew: what is learned on and what is measured on are two, and one graph
+        # for both would be slower for both.
+        compiled = torch.compile(forward, dynamic=False)
 
         def run(*inputs: Tensor | None) -> Tensor:
             if not self._failed:

@@ -21,6 +21,7 @@ from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import seed_fold, train_fold
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
+from dnalm.devices import send
 from dnalm.files import write_json
 from dnalm.model.adapters import add_adapter
 from dnalm.model.encoder import EncoderConfig
@@ -178,14 +179,14 @@ def _train_peer(machine: Machine, finetuning: Finetuning) -> tuple[float, float]
         betas=(config.optimizer["beta1"], config.optimizer["beta2"]),
         eps=config.optimizer["eps"],
     )
-    labels = torch.from_numpy(splits.labels).to(machine.device)
     batches = rows.shuffled(splits[FOLD].training, config.batch_size, random)
     clock, losses = Clock(machine, config.steps), []
     peer.train()
     for _ in range(config.steps):
         chosen = next(batches)
-        tokens = rows.batch(chosen)[0].to(machine.device)
-        loss = peer(tokens, labels=labels[torch.from_numpy(chosen)]).loss
+        tokens = send(rows.batch(chosen)[0], machine.device)
+        labels = send(torch.from_numpy(splits.labels[chosen]), machine.device)
+        loss = peer(tokens, labels=labels).loss
         adam.zero_grad()
         loss.backward()
         adam.step()

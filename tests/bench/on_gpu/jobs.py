@@ -22,7 +22,7 @@ START_SECONDS = 20  # of a process: libraries, the device, the first product
 SECONDS = {
     "ceilings": 10,
     "steps": 95,
-    "trainer": 125,
+    "trainer": 140,
     "embedding": 50,
     "finetuning": 35,
     "probing": 35,

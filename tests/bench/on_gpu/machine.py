@@ -37,6 +37,7 @@ TINY_SEQUENCES = 4
 # compiled blocks, and the peer makes logits of all tokens.
 USABLE_SHARE, ESTIMATE_FACTOR = 0.9, 1.25
 LOGITS_BYTES = 2 + 3 * 4
+SYNCHRONIZED = "called a synchronizing CUDA operation"  # what torch warns with
 PACKAGES = ("torch", "triton", "numpy", "transformers", "peft", "numba", "scikit-learn", "pandas")
 CLOCKS = ("clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu")
 
@@ -95,7 +96,8 @@ class Machine:
 
     def tidy(self) -> None:
         """Give back all memory and compiled code that nothing refers to any more."""
-        torch._dynamo.reset()
+        if "torch._dynamo" in sys.modules:  # it takes seconds to load
+            torch._dynamo.reset()
         gc.collect()
         if self.on_gpu:
             torch.cuda.empty_cache()
@@ -140,7 +142,7 @@ class Machine:
             finally:
                 torch.cuda.set_sync_debug_mode("default")
         self.wait()
-        return sum("synchroniz" in str(warning.message) for warning in caught)
+        return sum(SYNCHRONIZED in str(warning.message) for warning in caught)
 
     def describe(self) -> dict[str, Any]:
         """Return the device, the versions of what runs on it, and the library's own."""

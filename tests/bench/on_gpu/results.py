@@ -32,8 +32,8 @@ SHARES = ("goal", "share_of_products", "share_of_square", "share_of_peak")
 class Row:
     """One measurement; None where a column has no meaning.
 
-    `value` is in `unit`; `ratio` is ours over the peer's, in the peer's row. `tflops` are useful
-    ones: nothing that is computed twice counts twice. `check` says what was compared with whom.
+    `value` is in `unit`; `ratio` is the speed of ours (compiled) over that of this row. `tflops`
+    are useful ones: nothing that is computed twice counts twice. `check` says what was compared.
     """
 
     part: str

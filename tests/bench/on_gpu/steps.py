@@ -8,6 +8,7 @@ side runs out of memory, all start over with half the sequences.
 
 import math
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from on_gpu.results import Row
 
 LOSS_TOLERANCE = 1e-2  # in bf16
 NORM_TOLERANCE = 5e-2
+MAX_REASON = 300  # letters of an error
 COMPILED, PEER, PLAIN = "ours, compiled", "EsmForMaskedLM, compiled", "ours, plain"
 
 
@@ -117,10 +119,19 @@ def _measure(
             yield Row(part="steps", side=side, value=None, unit="tokens/s", note=absent, **shape)
             continue
         say(f"{model}: {side}, B = {sequences}")
-        measured = _measure_side(machine, side, config, sequences, ceiling, model, profiles)
-        reference = reference or measured
-        compared = {}
-        if measured is not reference:
+        try:
+            measured = _measure_side(machine, side, config, sequences, ceiling, model, profiles)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            say(traceback.format_exc())
+            why = " ".join(f"failed, {type(error).__name__}: {error}".split())[:MAX_REASON]
+            yield Row(part="steps", side=side, value=None, unit="", agrees=False, note=why, **shape)
+            continue
+        if side == COMPILED:
+            reference = measured
+        compared = {"agrees": None if math.isfinite(measured.loss) else False}
+        if side != COMPILED and reference:
             losses = abs(measured.loss - reference.loss) / abs(reference.loss)
             norms = abs(measured.norm - reference.norm) / reference.norm
             compared = {
@@ -129,8 +140,6 @@ def _measure(
                 "check": f"first loss to {losses:.1e}, gradient norm to {norms:.1e}",
                 "ratio": measured.seconds / reference.seconds,
             }
-        else:
-            compared["agrees"] = None if math.isfinite(measured.loss) else False
         yield Row(
             part="steps",
             side=side,

@@ -84,7 +84,7 @@ class Supervisor:
         self._worker: Worker | None = None
 
     def work_off(self, jobs: Sequence[Job]) -> None:
-        """Do what fits, in its order; raise `NoDeviceError` where there is nothing to measure on."""
+        """Do what fits, in its order; raise `NoDeviceError` where there is no device."""
         for job in jobs:
             left = self.deadline - time.monotonic()
             needed = job.seconds + (0 if self._worker else START_SECONDS * (job.seconds > 0))

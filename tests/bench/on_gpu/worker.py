@@ -50,13 +50,14 @@ def main() -> None:
         try:
             for row in find_measure(job["part"], arguments.profiles)(machine, job["model"]):
                 answer(row=as_dict(row))
+            machine.tidy()
             answer(done=time.monotonic() - begun, clocks=machine.clocks())
         except ModuleNotFoundError as error:
+            traceback.print_exc()
             answer(lacks=error.name)
         except Exception as error:
             traceback.print_exc()
             answer(failed=" ".join(f"{type(error).__name__}: {error}".split())[:1000])
-        machine.tidy()
 
 
 def find_measure(part: str, profiles: Path | None) -> Callable[..., Iterator[Row]]:

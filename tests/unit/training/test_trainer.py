@@ -265,7 +265,7 @@ def test_blocks_that_cannot_be_compiled_run_as_they_are_with_one_warning(
     def fail(*_: object) -> None:
         raise OSError("no compiler is here")
 
-    def compile_in_vain(forward):
+    def compile_in_vain(forward, *, dynamic):
         return torch._dynamo.optimize(fail)(forward)
 
     monkeypatch.setattr(torch, "compile", compile_in_vain)
@@ -278,7 +278,7 @@ def test_blocks_that_cannot_be_compiled_run_as_they_are_with_one_warning(
 
 
 def test_no_memory_is_no_failure_of_the_compiler(monkeypatch):
-    def exhaust(forward):
+    def exhaust(forward, *, dynamic):
         def run(*_: object) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -288,3 +288,20 @@ def test_no_memory_is_no_failure_of_the_compiler(monkeypatch):
     run = sharding._Compilation().of(lambda x: x)
     with pytest.raises(torch.OutOfMemoryError):
         run(torch.ones(1))
+
+
+def test_blocks_see_one_shape_in_training_and_one_in_evaluation(make_job, monkeypatch):
+    seen = []
+
+    def note(forward, *, dynamic):
+        def run(x, *others):
+            seen.append((torch.is_grad_enabled(), tuple(x.shape)))
+            return forward(x, *others)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", note)
+    # 30 windows are held out, in passes of 4; of 6 rows of a batch each pass takes 3.
+    job = make_job(lambda run, operation: operation.update(compile=True, micro_batch=4))
+    job.train()
+    assert set(seen) == {(True, (3, 33, 16)), (False, (4, 33, 16))}
