@@ -130,6 +130,7 @@ def _prepare(machine: Machine, model: str, folder: Path) -> tuple[list[str], int
         "validate_every": 1_000_000,
         "checkpoint_every": 1_000_000,
         "checkpoint_minutes": None,
+        "keep_last": 1,
         "tensorboard": False,
         "scratch": None,
         # Should this process be gone, the trainer still ends by itself.

@@ -21,6 +21,8 @@ from typing import Any
 
 from on_gpu.results import Row, as_dict
 
+OWN = ("dnalm", "on_gpu", "own_step", "esm_peer", "comparison")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -48,16 +50,17 @@ def main() -> None:
         job = json.loads(line)
         begun = time.monotonic()
         try:
+            machine.tidy()  # of what the job before left, if it failed
             for row in find_measure(job["part"], arguments.profiles)(machine, job["model"]):
                 answer(row=as_dict(row))
-            machine.tidy()
             answer(done=time.monotonic() - begun, clocks=machine.clocks())
-        except ModuleNotFoundError as error:
-            traceback.print_exc()
-            answer(lacks=error.name)
         except Exception as error:
             traceback.print_exc()
-            answer(failed=" ".join(f"{type(error).__name__}: {error}".split())[:1000])
+            absent = isinstance(error, ModuleNotFoundError) and error.name.partition(".")[0]
+            if absent and absent not in OWN:
+                answer(lacks=absent)
+            else:
+                answer(failed=" ".join(f"{type(error).__name__}: {error}".split())[:1000])
 
 
 def find_measure(part: str, profiles: Path | None) -> Callable[..., Iterator[Row]]:
