@@ -113,6 +113,13 @@ def show(results: Results) -> None:
     sys.stdout.write(f"{machine.get('device', 'no device')}; {versions}\n")
     if results.rows:
         sys.stdout.write(format_table(results.rows))
+    for row in results.rows:
+        if row["goal"] is not None and row["share_of_products"] is not None:
+            met = "reached" if row["share_of_products"] >= row["goal"] else "missed"
+            sys.stdout.write(
+                f"{row['model']}, {row['side']}: {row['share_of_products']:.1%} of what its "
+                f"matrix products reach alone; {row['goal']:.0%} is wished for: {met}\n"
+            )
     for entry in content["left_out"]:
         word = "failed" if entry["failed"] else "left out"
         sys.stdout.write(f"{word}: {entry['job']}: {entry['why']}\n")

@@ -1,6 +1,7 @@
 """Rows of measurements, the file that they grow in, and their table."""
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -90,8 +91,18 @@ class Results:
 
     def _write(self) -> None:
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(self.content, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(_without_nan(self.content), indent=2, ensure_ascii=False)
+        temporary.write_text(text + "\n")
         os.replace(temporary, self.path)
+
+
+def _without_nan(value: Any) -> Any:
+    """Return a value with every number that is none, which JSON does not know, as a text."""
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(one) for one in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
 
 
 def as_dict(row: Row) -> dict[str, Any]:
