@@ -3,7 +3,7 @@
 Required inputs: <results>/corpora/{corpus}, <results>/genomes/{genome}; where training goes
     on from other weights, these
 Outputs: <results>/models/{model}/{run.json, operation.json, weights.safetensors,
-    history.jsonl}, <results>/estimates.tsv; undeclared state/
+    history.jsonl, cluster_check.json}, <results>/estimates.tsv; undeclared state/
 """
 
 
@@ -64,6 +64,46 @@ rule estimate_models:
         corpora={corpus: resolve.resolve_corpus(config, corpus, []) for corpus in CORPORA},
     script:
         "../scripts/estimate_models.py"
+
+
+rule check_training:
+    """Check the nodes and GPUs of a model's training: pre-flight and the speed of an all-reduce."""
+    input:
+        checker=SCRIPTS / "check_training.py",
+        run="<results>/models/{model}/run.json",
+        operation=ancient("<results>/models/{model}/operation.json"),
+    output:
+        result="<results>/models/{model}/cluster_check.json",
+    log:
+        "<logs>/check_training/{model}.log",
+    benchmark:
+        "<benchmarks>/check_training/{model}.jsonl"
+    wildcard_constraints:
+        model="|".join(
+            re.escape(name) for name, model in config["models"].items() if "corpus" in model
+        ),
+    conda:
+        "../envs/torch.yaml"
+    threads: get_training_threads
+    resources:
+        # As for rule pretrain, whose start it rehearses.
+        runtime=0,
+        nodes=get_nodes,
+        gpus_per_node=get_gpus_per_node,
+        gpu=get_gpus,
+        mem_mb=get_training_memory,
+        mpi=get_starter,
+        tasks_per_node=get_tasks_per_node,
+        cpus_per_task=get_cores_per_task,
+    shell:
+        "python {input.checker:q}"
+        " --run {input.run:q}"
+        " --operation {input.operation:q}"
+        " --result {output.result:q}"
+        " --log {log:q}"
+        " --nodes {resources.nodes}"
+        " --gpus-per-node {resources.gpus_per_node}"
+        " --runtime-minutes {resources.runtime}"
 
 
 rule pretrain:

@@ -11,6 +11,7 @@ localrules:
     corpora,
     token_shards,
     estimates,
+    check_cluster,
     models,
     pretrain_summary,
     exports,
@@ -55,6 +56,12 @@ rule estimates:
     """Tabulate what the models' training should take; no genome is needed."""
     input:
         "<results>/estimates.tsv",
+
+
+rule check_cluster:
+    """Start every training for two minutes: pre-flight and the speed of an all-reduce, no step."""
+    input:
+        expand("<results>/models/{model}/cluster_check.json", model=PRETRAINED),
 
 
 rule models:

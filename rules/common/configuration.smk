@@ -12,7 +12,7 @@ from copy import deepcopy
 from pathlib import Path
 
 from snakemake.common.configfile import load_configfile
-from snakemake.settings.types import ExecMode
+from snakemake.settings.types import DeploymentMethod, ExecMode
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
@@ -35,7 +35,9 @@ def find_scripts():
 SCRIPTS = find_scripts()
 sys.path.insert(0, str(SCRIPTS))
 from dnalm import methods
-from dnalm.configuration import kinds, panels, references, resolve, schema, task_sheet, weights
+from dnalm.benchmark.audit.minimap2 import MISSING, find_minimap2
+from dnalm.configuration import kinds, panels, references, repeated_keys, resolve, schema
+from dnalm.configuration import task_sheet, weights
 from dnalm.download.addresses import address_of
 from dnalm.corpus.splits import assign_splits
 from dnalm.errors import InputError
@@ -88,8 +90,10 @@ def list_targets():
 
 def check_configuration():
     """Stop before any job starts, with every error of the configuration in one list."""
+    files = workflow.overwrite_configfiles
+    repeated = [one for file in files for one in repeated_keys.find_repeated_keys(file)]
     with open(workflow.source_path("../../resources/schemas/config.schema.yaml")) as file:
-        errors = schema.find_schema_errors(config, schema.read_schema(file))
+        errors = repeated + schema.find_schema_errors(config, schema.read_schema(file))
     with open(workflow.source_path("../../resources/published_scores.tsv"), newline="") as file:
         published = csv.DictReader(file, delimiter="\t")
         errors = errors or references.find_reference_errors(

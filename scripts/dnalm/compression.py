@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dnalm.errors import InputError
+from dnalm.files import refuse_stream
 
 try:
     from isal.igzip import IGzipFile as GzipFile
@@ -70,9 +71,10 @@ def open_binary(path: str | Path, begin: int = 0) -> BinaryIO:
 
     `begin` is the byte where a member begins, to read from there on. Bytes behind the end of gzip
     data are left out with a warning, as zcat does. Raises InputError (DamagedGzipError), here or
-    while it is read, for gzip data that is truncated or damaged, and OSError for a file that cannot
-    be opened.
+    while it is read, for gzip data that is truncated or damaged, InputError for a pipe or device,
+    and OSError for a file that cannot be opened.
     """
+    refuse_stream(path)
     file: BinaryIO = open(path, "rb")  # noqa: SIM115 - the caller closes it
     try:
         if file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC):
@@ -206,6 +208,7 @@ def is_truncated_bgzf(path: str | Path) -> bool:
     A gzip reader sees nothing amiss there. False for any file that is not BGZF, or goes on behind
     its end with something else. Raises OSError for one that cannot be read.
     """
+    refuse_stream(path)
     with open(path, "rb") as file:
         if file.read(BGZF_HEADER_BYTES)[12:16] != BGZF_SUBFIELD:
             return False

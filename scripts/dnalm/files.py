@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dnalm.errors import InputError
 from dnalm.jobs.exhaustion import disk_full_error, is_disk_full
 from dnalm.jobs.processes import is_running, machine, start_of
 
@@ -77,7 +78,7 @@ def follow_umask(path: Path) -> None:
 
 def _umask() -> int:
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:
         status = ""
     if match := re.search(r"^Umask:\s*([0-7]+)$", status, re.MULTILINE):
@@ -124,10 +125,24 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def refuse_stream(path: str | Path) -> None:
+    """Raise InputError for a pipe, a socket or a device, whose bytes can be read once or for ever.
+
+    Inputs are read more than once: to see what they are, to read them, for their checksum. Raises
+    OSError for a path that leads nowhere.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise InputError(
+            f"{path} is a pipe, a socket or a device, not a file: write what it holds into a file "
+            "and give that."
+        )
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON, keys in the order given."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json_text(value))
+        temporary.write_text(json_text(value), encoding="utf-8")
 
 
 def json_text(value: Any) -> str:
@@ -137,7 +152,7 @@ def json_text(value: Any) -> str:
 
 def read_json(path: str | Path) -> Any:
     """Return the value of a JSON file."""
-    return json.loads(Path(path).read_text())
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def hash_facts(facts: Any, digits: int, *, compact: bool = False) -> str:
@@ -161,6 +176,7 @@ def sha256_of(path: str | Path) -> str:
 
 def hash_of(path: str | Path, algorithm: str) -> str:
     """Return the digest of a file's bytes by a `hashlib` algorithm's name, hexadecimal."""
+    refuse_stream(path)
     digest = hashlib.new(algorithm)
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):

@@ -7,6 +7,7 @@ from typing import Any
 from dnalm.errors import InputError
 
 MAX_LISTED = 12  # names in one sentence
+MAX_LETTERS = 60  # of one of them
 
 
 def closest(name: str, known: Iterable[str], count: int) -> list[str]:
@@ -23,18 +24,27 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def listing(values: Iterable[Any]) -> str:
-    """Return a comma-separated list of at most `MAX_LISTED` values."""
+    """Return a comma-separated list of at most `MAX_LISTED` values, long ones shortened."""
     values = [str(value) for value in values]
     more = ", ..." if len(values) > MAX_LISTED else ""
-    return ", ".join(values[:MAX_LISTED]) + more or "none"
+    return ", ".join(map(_shortened, values[:MAX_LISTED])) + more or "none"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_LETTERS else f"{text[:MAX_LETTERS]}..."
+
+
+def nearest_first(value: Any, choices: Iterable[Any]) -> list[Any]:
+    """Return different choices, those that are most like a wrong value first."""
+    choices = list(choices)
+    texts = [choice for choice in choices if isinstance(choice, str)]
+    near = difflib.get_close_matches(value, texts, n=MAX_LISTED) if isinstance(value, str) else []
+    return list(dict.fromkeys([*near, *choices]))
 
 
 def refusal(value: Any, choices: Iterable[Any]) -> str:
     """Return the end of a sentence that begins with a wrong value: the choices, nearest first."""
-    choices = list(choices)
-    texts = [choice for choice in choices if isinstance(choice, str)]
-    near = difflib.get_close_matches(value, texts, n=MAX_LISTED) if isinstance(value, str) else []
-    return f"is not allowed; choose one of {listing(dict.fromkeys([*near, *choices]))}."
+    return f"is not allowed; choose one of {listing(nearest_first(value, choices))}."
 
 
 def check_choice(key: str, value: Any, choices: Iterable[Any]) -> None:

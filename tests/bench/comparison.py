@@ -33,11 +33,23 @@ class Comparison:
         return None if self.peer is None else self.ours / self.peer
 
 
-def read_output(description: str) -> Path:
-    """Return the file that the command line of a bench names for its outcome."""
+@dataclass(frozen=True)
+class Arguments:
+    """The command line of a bench: the file for its outcome, and whether its sizes are tiny."""
+
+    output: Path
+    tiny: bool
+
+
+def read_arguments(description: str) -> Arguments:
+    """Return the command line of a bench."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
-    return parser.parse_args().output
+    parser.add_argument("--tiny", action="store_true", help="sizes of no meaning, to try the code")
+    arguments = parser.parse_args()
+    if arguments.tiny:
+        sys.stdout.write("Tiny sizes: the numbers mean nothing.\n")
+    return Arguments(arguments.output, arguments.tiny)
 
 
 def time_in_turns(

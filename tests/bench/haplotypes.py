@@ -36,7 +36,7 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pysam.bcftools
-from comparison import Comparison, read_output, report
+from comparison import Comparison, read_arguments, report
 from numpy.typing import NDArray
 
 from dnalm.genome.bases import GenomeBases, write_bases
@@ -50,6 +50,7 @@ REAL_FASTA = REAL / "20_1000001-2000000.fa.gz"
 REAL_VCF = REAL / "1000G_phase3.300_samples.20_1-4Mb.phased.vcf.gz"
 REAL_FIRST = 1_000_000
 CONTIG, CONTIG_LENGTH = "20", 1_000_000
+SIMULATED = 40_000  # variants of 3,202 samples
 CARRIED = 700  # variants of a haplotype on the contig: 2.1 million in a human genome
 INDELS, LONGEST_INDEL = 0.11, 20
 GENOME_VARIANTS, GENOME_HAPLOTYPES = 125_000_000, 6404  # of 1000 Genomes at high coverage
@@ -65,6 +66,7 @@ LEAST_EQUAL = 0.95  # share of GenVarLoader's windows
 BCFTOOLS_LIMITS = {"vcf.gz": 200.0, "bcf": 50.0}  # the binary form is read faster
 MARGIN = 1000  # longer than any deletion
 ROWS = 1000  # windows compared at once
+TINY = {"ROUNDS": 2, "STARTS": 20, "PAIRS": 40, "BATCHES": (1, 2, 32), "CALLS": 3, "SIMULATED": 400}
 UNIT = "bases per CPU second"
 
 
@@ -170,7 +172,7 @@ def make_panels(folder: Path) -> list[Panel]:
     random = np.random.default_rng(0)
     sequence = to_sequence(random.integers(0, 4, CONTIG_LENGTH, dtype=np.uint8))
     large = Panel(name="3,202 simulated samples", folder=folder / "simulated_3202")
-    write_panel(large, sequence, simulated_lines(sequence, 3202, 40_000, random))
+    write_panel(large, sequence, simulated_lines(sequence, 3202, SIMULATED, random))
     if "DNALM_DATA" in os.environ:
         data = Path(os.environ["DNALM_DATA"])
         small = Panel(name="300 samples of chr20", folder=folder / "chr20")
@@ -504,14 +506,17 @@ def compare(panel: Panel, python: Path | None) -> list[Comparison]:
 
 
 def main() -> int:
-    output = read_output(__doc__)
-    folder = output.resolve().parent
-    python = make_environment(folder / "genvarloader-venv")
+    arguments = read_arguments(__doc__)
+    if arguments.tiny:
+        globals().update(TINY)
+    folder = arguments.output.resolve().parent
+    # Its environment takes longer than all the rest.
+    python = None if arguments.tiny else make_environment(folder / "genvarloader-venv")
     rows = []
     pysam.set_verbosity(1)  # errors only: the real file's header is not quite as it should be
     for panel in make_panels(folder / "haplotypes"):
         rows += compare(panel, python)
-    return report(rows, output)
+    return report(rows, arguments.output)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ import numpy as np
 import pyfaidx
 import pysam.bcftools
 import torch
-from comparison import Comparison, read_output, report, time_in_turns
+from comparison import Comparison, read_arguments, report, time_in_turns
 from startup import measure_start
 from tokens import make_esm, make_tokenizer
 from transformers import DataCollatorForLanguageModeling
@@ -56,6 +56,9 @@ UNIT = "tokens per CPU second"
 H200 = 148_000.0  # tokens of the 500M model per second of one GPU
 H200_LIMIT = 20.0
 PLAIN_LIMIT = 20.0
+HUMAN_CONTIG, SMALL_GENOMES, PHASED_CONTIG = 40_000_000, 300, 2_000_000
+TINY_SIZES = {"HUMAN_CONTIG": 300_000, "SMALL_GENOMES": 4, "PHASED_CONTIG": 200_000, "SAMPLES": 5}
+TINY = {"ROUNDS": 1, "STEPS": 1, "CHECKED_STEPS": 1, "BATCHES": (4,), **TINY_SIZES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +131,8 @@ class Corpus:
             max_tokens=TOKENS,
             min_kmers=100,
             evaluation_windows=1,
-            haplotypes=self.phased and {"panel": "p", "genome": "one", "draw": "random"},
+            haplotypes=self.phased
+            and {"panel": "p", "genome": "one", "draw": "random", "contigs": ["c0"]},
         )
         panel = self.phased and self.phased.panel
         return describe_corpus(config, self.stores, name=self.name, panel=panel)
@@ -174,22 +178,22 @@ def make_human_like(folder: Path) -> Corpus:
     return store_genomes(
         folder,
         "human-like, no N",
-        {"one": [40_000_000, 40_000_000, 100_000, 100_000]},
+        {"one": [HUMAN_CONTIG, HUMAN_CONTIG, 100_000, 100_000]},
         {"by": "contig", "validation": ["c2"], "test": ["c3"]},
         n_runs=0,
     )
 
 
 def make_many_small(folder: Path) -> Corpus:
-    """Three hundred genomes, more than are held open at once, with N in every tenth window."""
-    genomes = {f"g{number}": [20_000, 60_000, 170_000] for number in range(300)}
-    split = {"by": "genome", "validation": 1, "test": 1}
-    return store_genomes(folder, "300 small genomes, some N", genomes, split, n_runs=1 / 60_000)
+    """Many genomes, more than are held open at once, with N in every tenth window."""
+    genomes = {f"g{number}": [20_000, 60_000, 170_000] for number in range(SMALL_GENOMES)}
+    split, name = {"by": "genome", "validation": 1, "test": 1}, f"{SMALL_GENOMES} small genomes"
+    return store_genomes(folder, f"{name}, some N", genomes, split, n_runs=1 / 60_000)
 
 
 def make_phased(folder: Path) -> Corpus:
     """Phased genomes of some samples, each haplotype with about 700 variants per megabase."""
-    lengths = [2_000_000, 100_000, 100_000]
+    lengths = [PHASED_CONTIG, 100_000, 100_000]
     split = {"by": "contig", "validation": ["c1"], "test": ["c2"]}
     plain = store_genomes(folder, "", {"one": lengths}, split, n_runs=0)
     fasta = plain.fasta["one"]
@@ -343,7 +347,9 @@ def check(corpus: Corpus, windows: TrainingWindows, batches: Batches) -> bool:
 
 
 def main() -> int:
-    output = read_output(__doc__)
+    arguments = read_arguments(__doc__)
+    if arguments.tiny:
+        globals().update(TINY)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
@@ -352,9 +358,9 @@ def main() -> int:
             *compare(make_human_like(folder / "human")),
             *compare(make_many_small(folder / "many")),
             *compare(make_phased(folder / "phased")),
-            *measure_start(folder / "start"),
+            *measure_start(folder / "start", tiny=arguments.tiny),
         ]
-    return report(rows, output)
+    return report(rows, arguments.output)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from comparison import Comparison, read_output, report
+from comparison import Comparison, read_arguments, report
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import PredefinedSplit, StratifiedKFold
@@ -36,6 +36,7 @@ from dnalm.genome.composition import kmer_counts
 
 ROWS, WIDTH, SPLITS = 12_000, 1280, 10
 PENALTIES = [1e-3, 1e-2, 1e-1, 1.0, 10.0]
+TINY = {"ROWS": 600, "WIDTH": 40}
 BASES, K = 300, 6
 REAL = "tasks/splice_sites_acceptors/train.csv.gz"
 DEFAULT_LIMIT, BEST_LIMIT = 15.0, 5.0
@@ -233,7 +234,9 @@ def compare(case: str, layer: Layer, peers: dict[str, tuple[Callable, float]]) -
 
 
 def main() -> int:
-    output = read_output(__doc__)
+    arguments = read_arguments(__doc__)
+    if arguments.tiny:
+        globals().update(TINY)
     warnings.simplefilter("ignore", ConvergenceWarning)
     torch.set_num_threads(1)
     peers = {
@@ -250,7 +253,7 @@ def main() -> int:
         three = make_powers(ROWS // 2, WIDTH // 2, 3)
         rows += compare("three classes, half of N and D", three, peers)
         rows += compare("layer 0 of random bases", make_words(*draw_sequences(ROWS), WIDTH), easy)
-    return report(rows, output)
+    return report(rows, arguments.output)
 
 
 if __name__ == "__main__":

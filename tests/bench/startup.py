@@ -26,11 +26,14 @@ CONTIGS_SCATTERED, CONTIGS_WHOLE = 100_000, 100
 WINDOWS = 29_000_000
 RULE = {"length": 6100, "stride": 6050, "start_max": 100}
 TOKENS, BATCH = 1000, 16
+TINY = {"GENOMES": 6, "SCATTERED": 2, "CONTIGS_SCATTERED": 100, "WINDOWS": 10_000}
 SECONDS, GIGABYTES = 10.0, 2.0
 
 
-def measure_start(folder: Path) -> list[Comparison]:
+def measure_start(folder: Path, *, tiny: bool) -> list[Comparison]:
     """Return how often one could start per second and per gigabyte, beside what is wished for."""
+    if tiny:
+        globals().update(TINY)
     manifest = write_corpus(folder)
     command = [sys.executable, __file__, str(folder)]
     facts = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)

@@ -7,7 +7,8 @@ All numbers are bases per second of processor time, of all threads.
 In memory, ours starts from the bases' codes, as they lie on disk, the peers from text, as they are
 used. The peers are `transformers.EsmTokenizer`, the published tokenizer, and the fastest pipeline
 of the Rust library `tokenizers` that yields the same ids. Their vocabulary is written from ours,
-and every token of the timed windows is compared.
+and every token of the timed windows is compared. Two more cases start from text on both sides, as
+those who know numpy and numba would write it for windows without N.
 
 From .fa.gz, ours is `write_bases` with its checksum and all files; the peer only decompresses the
 same file, by isal, and throws the bytes away. What is stored is compared with the letters that the
@@ -28,8 +29,9 @@ from pathlib import Path
 
 import numpy as np
 import pysam
-from comparison import Comparison, read_output, report, time_in_turns
+from comparison import Comparison, read_arguments, report, time_in_turns
 from isal import igzip
+from numba import njit
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import EsmTokenizer
 
@@ -47,6 +49,7 @@ CONTIGS, CONTIG_BASES = 5, 16_000_000
 REPEATS, REPEAT_BASES = 50, 6_000  # a third of the bases are copies, as of transposons
 LINE = 60
 STORE_LIMIT = 0.5
+TINY = {"WINDOWS": 4, "ROUNDS": 1, "CALLS": 1, "CONTIGS": 2, "CONTIG_BASES": 200_000}
 YEAST = "multispecies/saccharomyces_cerevisiae_s288c_r64.fa.gz"
 
 
@@ -99,6 +102,73 @@ def make_windows(n_rows: int) -> np.ndarray:
         for start in random.integers(0, BASES, 3):
             windows[row, start : start + 100] = to_codes("N")
     return windows
+
+
+def make_numpy(vocabulary: Vocabulary) -> Callable[[list[str]], np.ndarray]:
+    """Return a table look-up of letters and a sum over powers of 4, for windows without N."""
+    powers = 4 ** np.arange(vocabulary.k - 1, -1, -1, dtype=np.uint16)
+    codes = np.zeros(256, dtype=np.uint16)
+    codes[np.frombuffer(b"ATCG", dtype=np.uint8)] = range(4)
+
+    def tokenize(texts: list[str]) -> np.ndarray:
+        letters = np.frombuffer("".join(texts).encode(), dtype=np.uint8)
+        words = codes[letters].reshape(len(texts), -1, vocabulary.k)
+        ids = (words * powers).sum(axis=2, dtype=np.uint16) + np.uint16(vocabulary.kmer_offset)
+        return np.pad(ids, ((0, 0), (1, 0)), constant_values=vocabulary.cls)
+
+    return tokenize
+
+
+def make_numba(vocabulary: Vocabulary) -> Callable[[list[str]], np.ndarray]:
+    """Return a compiled loop over letters, for windows without N."""
+    codes = np.zeros(256, dtype=np.uint16)
+    codes[np.frombuffer(b"ATCG", dtype=np.uint8)] = range(4)
+    k, offset, first = vocabulary.k, vocabulary.kmer_offset, vocabulary.cls
+
+    @njit
+    def fill(letters: np.ndarray, result: np.ndarray) -> None:
+        for row in range(len(result)):
+            result[row, 0] = first
+            for word in range(result.shape[1] - 1):
+                value = 0
+                for place in range(word * k, word * k + k):
+                    value = 4 * value + codes[letters[row, place]]
+                result[row, word + 1] = value + offset
+
+    def tokenize(texts: list[str]) -> np.ndarray:
+        letters = np.frombuffer("".join(texts).encode(), dtype=np.uint8).reshape(len(texts), -1)
+        result = np.empty((len(texts), 1 + letters.shape[1] // k), dtype=np.uint16)
+        fill(letters, result)
+        return result
+
+    return tokenize
+
+
+def compare_from_text(case: str, make_peer: Callable, limit: float) -> Comparison:
+    """Return both sides from text to an array of tokens, in windows without N."""
+    vocabulary, windows = Vocabulary(K, "v1"), make_windows(0)
+    peer, texts = make_peer(vocabulary), [to_sequence(window) for window in windows]
+
+    def run_ours() -> np.ndarray:
+        for _ in range(CALLS):
+            codes = to_codes("".join(texts)).reshape(len(texts), -1)
+            tokens = encode_windows(codes, vocabulary, TOKENS)
+        return tokens
+
+    def run_peer() -> np.ndarray:
+        for _ in range(CALLS):
+            tokens = peer(texts)
+        return tokens
+
+    ours, theirs = time_in_turns(run_ours, run_peer, ROUNDS)
+    return Comparison(
+        case=case,
+        ours=CALLS * windows.size / ours,
+        peer=CALLS * windows.size / theirs,
+        unit="bases per CPU second",
+        correct=np.array_equal(run_ours(), run_peer()),
+        limit=limit,
+    )
 
 
 def compare_tokens(
@@ -215,7 +285,9 @@ def compare_stores(folder: Path) -> list[Comparison]:
 
 
 def main() -> int:
-    output = read_output(__doc__)
+    arguments = read_arguments(__doc__)
+    if arguments.tiny:
+        globals().update(TINY)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     # More threads would only take more processor time for the same.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -230,9 +302,13 @@ def main() -> int:
             f"{quarter}; tokenizers (Rust)", "v1", WINDOWS // 4, make_rust, RUST_N_LIMIT
         ),
     ]
+    rows += [
+        compare_from_text("v1, no N, from text on both sides; numpy", make_numpy, 1.0),
+        compare_from_text("v1, no N, from text on both sides; a numba loop", make_numba, 1.0),
+    ]
     with tempfile.TemporaryDirectory() as folder:
         rows += compare_stores(Path(folder))
-    return report(rows, output)
+    return report(rows, arguments.output)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,16 @@
 
 Tokens per second of processor time of one CPU thread, the two sides in turns. A step is forward,
 masked loss, backward, the bound on the gradient's norm and fused Adam: ours as `Trainer` makes it,
-the peer's with labels of −100, `clip_grad_norm_` and `torch.optim.AdamW`. A case counts only if, in
-the same run, both sides have the same loss and gradients before their first update, and the same
-loss after their last.
+the peer's with labels of −100, `clip_grad_norm_` and `torch.optim.AdamW`, once as it is and once
+with `torch.compile`. A case counts only if, in the same run, both sides have the same loss and
+gradients before their first update, and the same loss after their last.
 """
 
 import logging
 import sys
 
 import torch
-from comparison import Comparison, read_output, report, time_in_turns
+from comparison import Comparison, read_arguments, report, time_in_turns
 from esm_peer import PeerStep, agree_all, make_peer
 from own_step import OurStep, make_batch, make_config, make_encoder, make_settings
 
@@ -28,23 +28,49 @@ LARGE_BATCH, SMALL_BATCH = 8, 16
 LARGE_ROUNDS, SMALL_ROUNDS = 5, 15
 # Beside the peer; and bf16 beside float32 where the processor multiplies bf16 by itself.
 LARGE_LIMIT, SMALL_LIMIT, BF16_LIMIT = 1.1, 1.5, 1.5
+UNIT = "tokens per CPU second"
 TOLERANCE = 1e-4  # of the loss, and of the norm of a gradient
 BF16_TOLERANCE = 1e-2
+TINY_SIZES = {"layers": 2, "heads": 2, "width": 32, "ffn_width": 64, "max_tokens": 24}
+TINY = {"LARGE": TINY_SIZES, "SMALL": TINY_SIZES, "LARGE_ROUNDS": 1, "SMALL_ROUNDS": 1}
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
 
 def compare_step(
-    case: str, config: EncoderConfig, sequences: int, rounds: int, limit: float
+    case: str,
+    config: EncoderConfig,
+    sequences: int,
+    rounds: int,
+    limit: float,
+    *,
+    precision: str = "float32",
+    compiled: bool = False,
 ) -> Comparison:
-    """Return our tokens per CPU second beside the peer's, both in float32."""
-    ours = make_step(config, sequences, "float32")
+    """Return our tokens per CPU second beside the peer's, both in one precision.
+
+    The peer may be compiled, ours is not; where `torch.compile` finds no compiler it does not run.
+    In bf16 losses are compared, not gradients, whose rounding differs.
+    """
+    ours = make_step(config, sequences, precision)
     state = {name: tensor.clone() for name, tensor in ours.encoder.state_dict().items()}
-    peer = PeerStep(make_peer(config, state), make_settings(sequences, "float32"), ours.batch)
-    correct = close(ours.backward(), peer.backward(), TOLERANCE)
-    correct &= agree_all(ours.gradients(), peer.gradients(), TOLERANCE)
+    model = make_peer(config, state)
+    run = torch.compile(model) if compiled else None
+    peer = PeerStep(model, make_settings(sequences, precision), ours.batch, run)
+    tolerance = TOLERANCE if precision == "float32" else BF16_TOLERANCE
+    try:
+        theirs = peer.backward()
+    except RuntimeError as error:  # of the compiler, which need not be there
+        if not compiled:
+            raise
+        sys.stderr.write(f"{case}: not run, {str(error).splitlines()[0]}\n")
+        speed = sequences * config.max_tokens / time_in_turns(ours, lambda: None, rounds)[0]
+        return Comparison(case=case, ours=speed, peer=None, unit=UNIT, correct=True, limit=limit)
+    correct = close(ours.backward(), theirs, tolerance)
+    if precision == "float32":
+        correct &= agree_all(ours.gradients(), peer.gradients(), tolerance)
     forget(ours)
     seconds = time_in_turns(ours, peer, rounds)
-    correct &= close(ours.backward(), peer.backward(), TOLERANCE)
+    correct &= close(ours.backward(), peer.backward(), tolerance)
     return compared(case, sequences * config.max_tokens, seconds, correct, limit)
 
 
@@ -84,14 +110,16 @@ def compared(
         case=case,
         ours=tokens / seconds[0],
         peer=tokens / seconds[1],
-        unit="tokens per CPU second",
+        unit=UNIT,
         correct=correct,
         limit=limit,
     )
 
 
 def main() -> int:
-    output = read_output(__doc__)
+    arguments = read_arguments(__doc__)
+    if arguments.tiny:
+        globals().update(TINY)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     found = [name for name in BF16_INSTRUCTIONS if torch.cpu.get_capabilities().get(name)]
@@ -103,6 +131,14 @@ def main() -> int:
         rows += [
             compare_step(f"{form} (6, 512)", large, LARGE_BATCH, LARGE_ROUNDS, LARGE_LIMIT),
             compare_step(f"{form} (4, 128)", small, SMALL_BATCH, SMALL_ROUNDS, SMALL_LIMIT),
+            compare_step(
+                *(f"{form} (6, 512), peer compiled", large, LARGE_BATCH, LARGE_ROUNDS, 1.0),
+                compiled=True,
+            ),
+            compare_step(
+                *(f"{form} (6, 512), both in bf16", large, LARGE_BATCH, LARGE_ROUNDS, LARGE_LIMIT),
+                precision="bf16",
+            ),
             compare_precision(
                 f"{form} (6, 512), bf16 beside float32",
                 large,
@@ -111,7 +147,7 @@ def main() -> int:
                 bf16_limit,
             ),
         ]
-    return report(rows, output)
+    return report(rows, arguments.output)
 
 
 if __name__ == "__main__":

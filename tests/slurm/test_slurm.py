@@ -150,6 +150,17 @@ def test_the_chain_runs_on_two_nodes_of_two_ranks_to_its_report(chain):
     assert [row["step"] for row in chain.rows("steady")] == list(range(1, STEPS + 1))
 
 
+def test_a_check_of_the_cluster_starts_as_a_training_does(chain):
+    code, output = chain.run(f"{RESULTS}/models/steady/cluster_check.json")
+    assert code == 0, output
+    found = chain.workflow.folder / RESULTS / "models" / "steady" / "cluster_check.json"
+    facts = json.loads(found.read_text())
+    assert (facts["processes"], facts["hosts"]) == (4, ["n1", "n2"])
+    assert facts["all_reduce"]["gigabytes_per_second"] > 0
+    (job,) = jobs_of("check_training", "steady")
+    assert (facts_of(job)["NumNodes"], facts_of(job)["NumTasks"]) == ("2", "4")
+
+
 def test_four_ranks_of_torchrun_on_one_node_end_with_the_same_weights(chain):
     code, output = chain.run(chain.weights("single"))
     assert code == 0, output

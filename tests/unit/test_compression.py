@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,20 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pytest
+import yaml
 
+from dnalm.benchmark.tasks.table import make_task
 from dnalm.compression import is_truncated_bgzf, is_whole_bgzf, open_binary
+from dnalm.configuration.task_sheet import read_task_sheet
 from dnalm.errors import InputError
+from dnalm.files import sha256_of
+from dnalm.genome.annotation import read_gtf
+from dnalm.genome.fasta import read_fasta
+from dnalm.genome.intervals import read_bed
+from dnalm.genome.species.sheet import read_sheet
+from dnalm.genome.vcf import VariantReader
 
+SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["task"]
 DATA = np.random.default_rng(0).integers(65, 91, 300_000, dtype=np.uint8).tobytes()
 MORE = b"ACGT\n" * 30_000
 
@@ -135,3 +146,32 @@ def test_without_isal_the_standard_library_reads_the_same(tmp_path, bgzip):
         check=True,
     ).stdout.split()
     assert found == [hashlib.sha256(b"".join(texts)).hexdigest(), "damaged"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_what_is_no_file_is_refused_by_every_reader_before_it_waits(tmp_path, kind):
+    """A reader of a pipe that nobody writes to would wait for ever, without a word."""
+    path = tmp_path / "x.csv"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        socket.socket(socket.AF_UNIX).bind(str(path))
+    else:
+        path.symlink_to("/dev/zero")
+    task = {**SHIPPED, "format": "csv"}
+    folds = {"scheme": "kfold", "splits": 2, "validation_share": 0.5, "seed": 1}
+    variants = {"known_contigs": [], "samples": None, "index": None}
+    readers = (
+        lambda: open_binary(path),
+        lambda: make_task({"train": str(path), "test": []}, task, "mine.x", folds),
+        lambda: read_bed(path),
+        lambda: read_gtf(path),
+        lambda: list(read_fasta(path)),
+        lambda: VariantReader(path, "1", **variants),
+        lambda: read_sheet(path),
+        lambda: read_task_sheet(path),
+        lambda: sha256_of(path),
+    )
+    for read in readers:
+        with pytest.raises(InputError, match="is a pipe, a socket or a device, not a file: write"):
+            read()

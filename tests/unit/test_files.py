@@ -110,3 +110,37 @@ def test_an_error_leaves_the_file_as_it_was_and_no_temporary(tmp_path):
         fail(temporary)
     assert path.read_text() == "before"
     assert os.listdir(tmp_path) == ["x"]
+
+
+OTHER_LOCALE = """
+import locale, sys
+from pathlib import Path
+from dnalm.download.checksums import Checksums, record_checksums, recorded_sha256
+from dnalm.files import read_json, write_json
+from dnalm.genome.bases import GenomeBases, write_bases
+
+assert locale.getpreferredencoding(False).lower().replace("-", "") != "utf8"
+folder = Path(sys.argv[1])
+write_json(folder / "x.json", {"name": "caf\\u00e9 \\u6f22"})
+assert read_json(folder / "x.json") == {"name": "caf\\u00e9 \\u6f22"}
+record_checksums(folder / "lock.tsv", "h/\\u00e9", Checksums(sha256="0" * 64, md5="0" * 32, size=1))
+assert recorded_sha256(folder / "lock.tsv", "h/\\u00e9") == "0" * 64
+(folder / "g.fa").write_bytes(">caf\\u00e9\\nACGT\\n".encode())
+paths = {name: folder / f"g.{name}" for name in ("bases", "contigs", "manifest")}
+write_bases(folder / "g.fa", name="g", config={"species": "\\u6f22"}, **paths)
+genome = GenomeBases(paths["bases"], paths["contigs"])
+assert genome.contigs["contig"].tolist() == ["caf\\u00e9"]
+"""
+
+
+def test_files_are_utf8_whatever_the_locale_of_a_machine(tmp_path):
+    """A cluster's locale may be of another encoding, in which a name cannot be written."""
+    settings = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_LOCALE, str(tmp_path)],
+        env=ENVIRONMENT | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -3,7 +3,16 @@
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.suggestions import MAX_LISTED, check_choice, closest, listing, nearest, refusal
+from dnalm.suggestions import (
+    MAX_LETTERS,
+    MAX_LISTED,
+    check_choice,
+    closest,
+    listing,
+    nearest,
+    nearest_first,
+    refusal,
+)
 
 
 def test_an_unknown_name_gets_the_nearest_known_one_or_all():
@@ -20,7 +29,16 @@ def test_choices_are_all_listed_and_the_nearest_comes_first():
     assert refusal(3, choices).endswith("one of binary, multiclass, multilabel, None.")
 
 
-def test_a_long_list_is_cut():
+def test_names_most_like_a_wrong_one_come_first_and_none_twice():
+    contigs = [f"chr{i}" for i in range(1, 23)]
+    assert nearest_first("chr21x", contigs)[0] == "chr21"
+    assert sorted(nearest_first("chr21x", contigs)) == sorted(contigs)
+    assert nearest_first("?", contigs) == contigs
+    assert nearest_first(3, [1, "a", 1, None]) == [1, "a", None]
+
+
+def test_a_long_list_is_cut_and_so_are_long_names():
+    assert listing(["a", "b" * 100, "c"]) == f"a, {'b' * MAX_LETTERS}..., c"
     assert listing(range(MAX_LISTED)) == ", ".join(map(str, range(MAX_LISTED)))
     assert listing(range(MAX_LISTED + 1)).endswith(f"{MAX_LISTED - 1}, ...")
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dnalm.configuration.resolve import merge, resolve_k, resolve_preset
-from dnalm.genome.kmers import Vocabulary
+from dnalm.configuration.resolve import merge, resolve_run
+from dnalm.model.config import EncoderConfig, count_parameters
 
 # Float32 weights, gradients and Adam's two moments, and the copy of the weights in bf16.
 BYTES_PER_PARAMETER = 4 + 4 + 8 + 2
@@ -44,7 +44,7 @@ def size_cluster(config: Mapping[str, Any], model: str) -> ClusterSize:
     """
     operation = merge(config["operation"], config["models"][model].get("operation", {}))
     nodes, gpus_per_node = operation["nodes"], operation["gpus_per_node"]
-    parameters = count_parameters(resolve_preset(config, model), resolve_k(config, model))
+    parameters = count_parameters(EncoderConfig(**resolve_run(config, model)["encoder"]))
     room = MAX_STATE_SHARE * operation["gpu_memory_gb"] * GB
     needed = -(-parameters * BYTES_PER_PARAMETER // int(room))
     if gpus_per_node == "auto":
@@ -71,20 +71,3 @@ def resolve_operation(config: Mapping[str, Any], model: str) -> dict[str, Any]:
     """
     operation = merge(config["operation"], config["models"][model].get("operation", {}))
     return {key: value for key, value in operation.items() if key not in CLUSTER_KEYS}
-
-
-def count_parameters(preset: Mapping[str, Any], k: int) -> int:
-    """Return the number of parameters of an encoder, by the keys of `resolve_preset`.
-
-    The same as of the encoder itself, for which torch would have to be loaded.
-    """
-    width, inner = preset["width"], preset["ffn_width"]
-    vocabulary = Vocabulary(k=k, version=preset["vocabulary"])
-    gated = preset["feed_forward"] == "swiglu"
-    norm, square = 2 * width, width * (width + 1)
-    biases = (inner * (2 if gated else 1) + width) if preset["ffn_bias"] else 0
-    block = 2 * norm + 4 * square + (3 if gated else 2) * width * inner + biases
-    learned = preset["positions"] == "learned"
-    positions = (preset["max_tokens"] + vocabulary.pad + 1) * width if learned else 0
-    head = square + norm + (width + 1) * vocabulary.size
-    return vocabulary.size * width + positions + preset["layers"] * block + norm + head

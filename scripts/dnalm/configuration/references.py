@@ -13,8 +13,8 @@ from dnalm.methods import BASELINE_NAMES, PROBE_NAMES, SEQUENCE_BASELINES
 from dnalm.suggestions import nearest, refusal
 
 FOLDERS = ("results", "logs", "benchmarks")
-WITHOUT_BENCHMARK = ("downloads", "species_sheet", "corpora", "token_shards", "estimates", "models")
-WITHOUT_BENCHMARK += ("exports", "pretrain_summary", "tasks", "audits")
+WITHOUT_BENCHMARK = ("downloads", "species_sheet", "corpora", "token_shards", "estimates")
+WITHOUT_BENCHMARK += ("check_cluster", "models", "exports", "pretrain_summary", "tasks", "audits")
 TARGETS = (*WITHOUT_BENCHMARK, "all", "report", "embeddings", "probes", "finetunes")
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any, TextIO
 
 import jsonschema
@@ -149,7 +149,7 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
         case "oneOf" | "anyOf" if "description" in error.schema:
             return [f"{start} is not allowed; give {error.schema['description']}."]
         case "oneOf" | "anyOf" if not all("required" in choice for choice in allowed):
-            return list(dict.fromkeys(text for one in error.context for text in _describe(one)))
+            return _describe_alternatives(error)
         case "oneOf" | "anyOf" if not isinstance(error.instance, Mapping):
             return []  # that its type is wrong is another error
         case "oneOf" | "anyOf":  # alternatives are keys of which one has to be there
@@ -161,11 +161,17 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
             inherited = " (a null in an overlay takes an inherited key away)" if given else ""
             return [f"{key}: exactly one of {listing(names)} has to be given; {advice}{inherited}."]
         case "pattern":
+            if "description" in error.schema:
+                return [f"{start} is not allowed; give {error.schema['description']}."]
             return [f"{start} is not of the form {allowed}; change it."]
         case "minProperties":
-            return [f"{start} is empty; give at least {allowed} key with its value."]
+            return [
+                f"{start} {_too_few(error.instance)}; give at least {allowed} key with its value."
+            ]
         case "minItems" | "minLength":
-            return [f"{start} is empty; give at least {allowed}."]
+            return [f"{start} {_too_few(error.instance)}; give at least {allowed}."]
+        case "maxItems":
+            return [f"{start} is too long; give at most {allowed}."]
         case "maxLength":
             return [f"{start} has {len(error.instance)} letters; give at most {allowed}."]
         case "uniqueItems":
@@ -174,6 +180,24 @@ def _describe(error: jsonschema.ValidationError) -> list[str]:
             return [f"{start} is out of range; give {BOUNDS[bound]} {allowed}."]
         case _:
             return [f"{key}: {error.message}."]
+
+
+def _describe_alternatives(error: jsonschema.ValidationError) -> list[str]:
+    """Return what is wrong by the alternatives of the value's type, or which types there are."""
+    types = [one for one in error.context if one.validator == "type" and not one.relative_path]
+    others = [one for one in error.context if one not in types]
+    if others or not types:
+        return list(dict.fromkeys(text for one in others for text in _describe(one)))
+    names: list[str] = []
+    for one in types:
+        given = one.validator_value
+        names += [given] if isinstance(given, str) else given
+    types[0].validator_value = list(dict.fromkeys(names))
+    return _describe(types[0])
+
+
+def _too_few(value: Sized) -> str:
+    return "is too short" if len(value) else "is empty"
 
 
 def _shown(value: Any) -> str:

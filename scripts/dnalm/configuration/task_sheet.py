@@ -12,6 +12,7 @@ import yaml
 
 from dnalm.configuration.resolve import merge, replace_labels
 from dnalm.errors import InputError
+from dnalm.files import refuse_stream
 from dnalm.suggestions import nearest
 
 TEXTS = ("kind", "format", "path", "url", "hub", "revision", "files", "published_as", "pooling")
@@ -64,6 +65,7 @@ def read_task_sheet(path: str | Path) -> dict[str, dict[str, Any]]:
             cells or without a name, a task twice, or a cell that is not what its column holds.
     """
     try:
+        refuse_stream(path)
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: the task sheet is not text; give a table.") from None
@@ -130,15 +132,30 @@ def _number(place: str, key: str, text: str) -> int:
     return int(text)
 
 
+class _CellLoader(yaml.SafeLoader):
+    """Reads YAML without references, of which a few letters make gigabytes, and without twins."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("a reference")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found = super().construct_mapping(node, deep=deep)
+        if len(found) < len(node.value):
+            raise yaml.YAMLError("a key twice")
+        return found
+
+
 def _mapping(place: str, key: str, text: str) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(text)
+        found = yaml.load(text, _CellLoader)  # a safe one
         json.dumps(found)  # dates, bytes and what holds itself are no part of a task
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise InputError(
-            f"{place}: the cell '{key}' is no mapping ('{text[:60]}'); write {{key: value, ...}} "
-            "of texts and numbers."
+            f"{place}: the cell '{key}' is no mapping of texts and numbers ('{text[:60]}'); write "
+            "{key: value, ...}, each key once, dates in quotes."
         )
     return found

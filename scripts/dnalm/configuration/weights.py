@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from dnalm.errors import InputError
 from dnalm.files import read_json
+from dnalm.suggestions import nearest
 
 UNTRAINED = ".untrained"
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -226,7 +227,7 @@ def _given(key: str, config: Mapping[str, Any], name: str) -> Iterator[str]:
     known = [*weights.files, "config.json", "vocab.txt"]
     for file in weights.sha256:
         if file not in known:
-            yield f"{key}.sha256: {file} is not among the files {', '.join(known)}; correct it."
+            yield f"{key}.sha256: {file} is no file of the weights{nearest(file, known)}"
     corpus = config["corpora"].get(config["models"][name].get("corpus"))
     if corpus and corpus["k"] != weights.k:
         yield (

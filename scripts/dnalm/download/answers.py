@@ -56,13 +56,13 @@ class Version:
 
     def write(self, path: Path) -> None:
         """Keep the version beside the bytes that have come of it."""
-        path.write_text(json.dumps(asdict(self)))
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 
 def read_version(path: Path, url: str) -> Version | None:
     """Return the version of which bytes were kept; None if none is known, or of another URL."""
     try:
-        version = Version(**json.loads(path.read_text()))
+        version = Version(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
     return version if version.url == url else None

@@ -94,7 +94,7 @@ def record_checksums(lock_path: str | Path, address: str, sums: Checksums) -> No
         rows[address] = sums
         lines = ["\t".join(COLUMNS), *(_line(name, row) for name, row in rows.items())]
         with atomic_path(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in lines))
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _line(address: str, sums: Checksums) -> str:
@@ -104,7 +104,7 @@ def _line(address: str, sums: Checksums) -> str:
 def _read(lock_path: str | Path) -> dict[str, Checksums]:
     path = Path(lock_path)
     try:
-        lines = path.read_text().splitlines(keepends=True)
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except FileNotFoundError:
         return {}
     except UnicodeDecodeError:

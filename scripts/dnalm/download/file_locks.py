@@ -23,7 +23,7 @@ def hold(path: str | Path) -> Iterator[None]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        file = open(path, "a")  # noqa: SIM115 -- it is held beyond this loop
+        file = open(path, "a", encoding="utf-8")  # noqa: SIM115 -- it is held beyond this loop
         try:
             lock(file, exclusive=True, wait=False)
         except BlockingIOError:

@@ -6,19 +6,19 @@ attempt: fewer or more bytes than announced, another range than requested, a tru
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
 from dnalm.credentials import hide_passwords
 from dnalm.download.answers import Version, answered_extent, answered_version, read_version
 from dnalm.download.disk_space import BYTES_PER_GB, check_space
 from dnalm.download.integrity import find_damage, find_mismatch, is_web_page
+from dnalm.download.patience import PatientAdapter, SlowServerError
 from dnalm.errors import InputError, NoSpaceError
 from dnalm.files import CHUNK_BYTES
 from dnalm.jobs.exhaustion import is_disk_full
@@ -34,7 +34,8 @@ class RetryPolicy:
 
     attempts: so many in a row without progress; first_wait: doubled each time, up to longest_wait,
     which also bounds what a server may ask for in Retry-After; timeout: for connecting and for
-    each silence; patience: in which at least `least_bytes` have to come, or it counts as none.
+    each silence; patience: in which at least `least_bytes` of an answer, its headers among them,
+    have to come, or it counts as none.
     """
 
     attempts: int
@@ -53,10 +54,6 @@ RETRY_POLICY = RetryPolicy(
     patience=300,
     least_bytes=300_000,  # 1 kB/s: a genome of 1 GB would take twelve days
 )
-
-
-class SlowServerError(urllib3.exceptions.HTTPError):
-    """A server sends so little that a file would never be complete."""
 
 
 class Transfer:
@@ -92,7 +89,8 @@ class Transfer:
         # A session reads http_proxy, https_proxy and no_proxy from the environment.
         self.session = _Session(any_source)
         for scheme in ("http://", "https://"):
-            self.session.mount(scheme, HTTPAdapter(max_retries=retry))
+            adapter = PatientAdapter(policy.patience, policy.least_bytes, max_retries=retry)
+            self.session.mount(scheme, adapter)
 
     def run(self) -> bool:
         """Download until complete; return whether bytes of an earlier run were resumed.
@@ -163,8 +161,7 @@ class Transfer:
             raise urllib3.exceptions.HTTPError(f"only {self._size()} of {size} bytes came")
 
     def _save(self, response: requests.Response, first: int, now: Version) -> None:
-        chunks = self._stream(response)
-        chunk = next(chunks, b"")
+        chunk = _read(response)
         # Checked before what is there is overwritten: a login page must not cost gigabytes.
         if not first:
             self._check_start(response, chunk)
@@ -181,7 +178,7 @@ class Transfer:
                 while chunk:
                     file.write(chunk)
                     progress.advance(len(chunk))
-                    chunk = next(chunks, b"")
+                    chunk = _read(response)
         except OSError as error:
             if not is_disk_full(error, self.partial.parent):
                 raise
@@ -209,28 +206,17 @@ class Transfer:
                 " correct it."
             )
 
-    def _stream(self, response: requests.Response) -> Iterator[bytes]:
-        """Yield the bytes of an answer as they come; raise SlowServerError when too few do."""
-        begun, came = time.monotonic(), 0
-        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
-            yield chunk
-            came += len(chunk)
-            seconds = time.monotonic() - begun
-            if seconds >= self.policy.patience:
-                if came < self.policy.least_bytes:
-                    raise self._slow(f"only {came} bytes came in {seconds:.0f} s")
-                begun, came = time.monotonic(), 0
-
-    def _slow(self, reason: str) -> SlowServerError:
-        logger.warning("%s: %s; the connection is made anew", self.shown, reason)
-        return SlowServerError(f"the server is too slow, {reason}")
-
     def _discard(self, reason: str) -> None:
         self.partial.unlink(missing_ok=True)
         raise urllib3.exceptions.HTTPError(reason)
 
     def _size(self) -> int:
         return self.partial.stat().st_size if self.partial.exists() else 0
+
+
+def _read(response: requests.Response) -> bytes:
+    """Return the bytes of an answer that have come, none behind its end."""
+    return response.raw.read1(CHUNK_BYTES, decode_content=False)
 
 
 class _Session(requests.Session):

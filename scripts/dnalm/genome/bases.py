@@ -85,7 +85,7 @@ def write_bases(
                 rows.append((new_name, contig.start, contig.counts.bases, total.bases))
                 total += contig.counts
         _refuse_overlaps(source, rows)
-        with open(contigs_temporary, "w", newline="") as file:
+        with open(contigs_temporary, "w", encoding="utf-8", newline="") as file:
             csv.writer(file, delimiter="\t", lineterminator="\n").writerows([COLUMNS, *rows])
         facts = {
             "name": name,
@@ -127,7 +127,7 @@ def write_fasta(bases: "GenomeBases", path: str | Path) -> None:
     """
     with (
         atomic_path(path) as temporary,
-        open(temporary, "w") as file,
+        open(temporary, "w", encoding="utf-8") as file,
         Progress("write FASTA", "bases", bases.bases) as progress,
     ):
         for row in bases.contigs.itertuples():

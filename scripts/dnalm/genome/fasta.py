@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dnalm.compression import name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.genome.letters import IUPAC, URACIL_TO_THYMINE, ZERO_COUNTS, read_letters
+from dnalm.genome.names import decode
 
 BLOCK_BYTES = 1 << 18  # small enough to stay in the processor's cache from step to step
 PIECE_NAME = re.compile(r"(.+):([0-9]+)-([0-9]+)")
@@ -86,8 +87,8 @@ def read_fasta(path: str | Path) -> Iterator[Contig]:
 
     Raises InputError for a file that is missing, truncated, empty, not FASTA or not of DNA (A, C,
     G, T, N and the IUPAC codes of several bases, in either case; U is read as T, with a warning),
-    for two records of one name, and for a piece whose length is not TO - FROM + 1. Errors of a
-    sequence are raised while its blocks are read.
+    for two records of one name, a name with control characters, and for a piece whose length is not
+    TO - FROM + 1. Errors of a sequence are raised while its blocks are read.
     """
     seen: set[str] = set()
     for (number, header), parts in groupby(_parts(path), key=itemgetter(0, 1)):
@@ -95,10 +96,20 @@ def read_fasta(path: str | Path) -> Iterator[Contig]:
         if number == 0:
             _refuse_text(path, texts)
             continue
+        if b"\r" in header.rstrip(b"\r"):
+            raise InputError(
+                f"{path}: its lines end as those of old Macs do, in CR alone; write them anew with "
+                "`tr '\\r' '\\n'`."
+            )
         words = header.split()
         if not words:
             raise InputError(f"{path}: a header line has no name; write one after its '>'.")
-        record = words[0].decode("utf-8", "replace")
+        record = decode(words[0])
+        if not record.isprintable():
+            raise InputError(
+                f"{path}: the record {record[:40]!r} has a letter in its name that cannot be "
+                "shown; rename it, or get the file again if it is damaged."
+            )
         if record in seen:
             raise InputError(
                 f"{path}: two records are named {record}; rename or remove one of them."

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dnalm.errors import InputError
 from dnalm.genome.annotation import COORDINATE, lines, span, write_text
+from dnalm.suggestions import listing, nearest_first
 
 STRANDS = ("+", "-", ".")
 HEADER_COLUMNS = ({"start", "end"}, {"chromstart", "chromend"}, {"chrom_start", "chrom_end"})
@@ -119,8 +120,14 @@ def _column_index(
     if column is None or isinstance(column, int):
         return None if column is None else column - 1
     if column not in header:
-        said = f"its columns are {', '.join(header)[:200]}" if header else "it has no header"
+        said = f"its columns are {listing(nearest_first(column, header))}"
+        said = said if header else "it has no header"
         raise InputError(f"{path} has no column {column!r} for the {key}; {said}: correct it.")
+    if header.count(column) > 1:
+        raise InputError(
+            f"{path} has {header.count(column)} columns {column!r}, and one is to hold the {key}: "
+            "rename the others, or give the number of the column."
+        )
     return header.index(column)
 
 

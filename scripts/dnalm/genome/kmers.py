@@ -13,8 +13,12 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dnalm.errors import InputError
+from dnalm.suggestions import refusal
+
 ALPHABET = "ATCG"
 N = 4
+MIN_K = 2
 MAX_K = 7  # with k = 8 the vocabulary no longer fits the 16 bits of a token id
 SPECIALS = {
     "v1": ("<unk>", "<pad>", "<mask>", "<cls>"),
@@ -23,13 +27,8 @@ SPECIALS = {
 # v1 knows two more tokens than its embedding table has rows; they follow the single bases.
 TRAILING = {"v1": ("<eos>", "<bos>"), "v2": ()}
 
-_CODE_OF_BYTE = bytes(
-    (ALPHABET + "N").find(chr(byte).upper()) if chr(byte).upper() in ALPHABET else N
-    for byte in range(256)
-)
 _BYTE_OF_CODE = np.frombuffer(b"ATCGN", dtype=np.uint8)
 _COMPLEMENT = np.array([1, 0, 3, 2, N], dtype=np.uint8)
-_BLOCK_WINDOWS = 16  # blocks of this many windows stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,8 @@ class Vocabulary:
     """The vocabulary of one k and one model generation, `v1` or `v2`.
 
     The ids run: specials, the 4**k k-mers with the first letter most significant (AAAAAA, AAAAAT,
-    AAAAAC, ... GGGGGG), then A, T, C, G, N.
+    AAAAAC, ... GGGGGG), then A, T, C, G, N. Raises InputError for another k than 2 to 7, and for
+    another generation.
     """
 
     k: int
@@ -45,9 +45,12 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if self.version not in SPECIALS:
-            raise ValueError(f"vocabulary version {self.version!r} is none of {list(SPECIALS)}")
-        if not 1 <= self.k <= MAX_K:
-            raise ValueError(f"k is {self.k}, it has to lie between 1 and {MAX_K}")
+            raise InputError(f"vocabulary: {self.version!r} {refusal(self.version, SPECIALS)}")
+        if not MIN_K <= self.k <= MAX_K:
+            raise InputError(
+                f"k is {self.k}: give {MIN_K} to {MAX_K}; with 1 a base has two ids, as a k-mer and"
+                " alone."
+            )
 
     @property
     def unknown(self) -> int:
@@ -98,9 +101,13 @@ class Vocabulary:
 
 def to_codes(sequence: str | bytes | bytearray) -> NDArray[np.uint8]:
     """Return the base codes of a sequence, uint8[n]; all but A, C, G, T in either case is N."""
+    from dnalm.genome.token_loops import classify_letters  # numba: not where rules are read
+
     if isinstance(sequence, str):
         sequence = sequence.encode("ascii", "replace")
-    return np.frombuffer(bytearray(sequence.translate(_CODE_OF_BYTE)), dtype=np.uint8)
+    codes = np.empty(len(sequence), dtype=np.uint8)
+    classify_letters(np.frombuffer(sequence, dtype=np.uint8), codes)
+    return codes
 
 
 def to_sequence(codes: NDArray[np.uint8]) -> str:
@@ -141,27 +148,13 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.int64]:
 
 def encode(codes: NDArray[np.uint8], vocabulary: Vocabulary) -> NDArray[np.uint16]:
     """Return the token ids of base codes by the exact rule, uint16[T] with <cls> first."""
-    k = vocabulary.k
-    # Every piece ends at an N, which is its last token, or at the end of the sequence.
-    ends = np.append(np.flatnonzero(codes == N), len(codes))
-    firsts = np.append(0, ends[:-1] + 1)
-    kmers, singles = np.divmod(ends - firsts, k)
-    counts = kmers + singles + 1
-    counts[-1] -= 1  # no N ends the last piece
-    # What follows is per token: its place in its piece, and the base where it begins.
-    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    kmers = np.repeat(kmers, counts)
-    # Each k-mer before a token moves its start by k bases, each single base by one.
-    starts = np.repeat(firsts, counts) + place + (k - 1) * np.minimum(place, kmers)
+    from dnalm.genome.token_loops import encode_exactly  # numba: not where rules are read
 
-    tokens = np.empty(1 + len(starts), dtype=np.uint16)
+    tokens = np.empty(1 + len(codes), dtype=np.uint16)
     tokens[0] = vocabulary.cls
-    tokens[1:] = codes[starts]  # as single bases; k-mers are written over them
-    tokens[1:] += np.uint16(vocabulary.base_offset)
-    is_kmer = place < kmers
-    indexes = kmer_indexes(codes, k)[starts[is_kmer]]
-    tokens[1:][is_kmer] = indexes + np.uint16(vocabulary.kmer_offset)
-    return tokens
+    offsets = vocabulary.kmer_offset, vocabulary.base_offset
+    count = encode_exactly(codes, vocabulary.k, *offsets, tokens[1:])
+    return tokens[: 1 + count].copy()
 
 
 def encode_windows(
@@ -173,6 +166,8 @@ def encode_windows(
 
     Raises ValueError when n bases can make fewer than `tokens` tokens.
     """
+    from dnalm.genome.token_loops import encode_exactly, index_kmers
+
     rows, n = windows.shape
     kmers, singles = divmod(n, vocabulary.k)
     # An N is a token of its own and cuts k-mers short: rows with N never have fewer tokens.
@@ -182,26 +177,15 @@ def encode_windows(
     singles = tokens - 1 - kmers
     result = np.empty((rows, tokens), dtype=np.uint16)
     result[:, 0] = vocabulary.cls
-    stop = kmers * vocabulary.k
-    # Without N the k-mers of a row lie end to end: one matrix product tokenises many rows.
-    for first in range(0, rows, _BLOCK_WINDOWS):
-        block = slice(first, first + _BLOCK_WINDOWS)
-        ids = _consecutive_kmers(windows[block, :stop], vocabulary.k)
-        result[block, 1 : 1 + kmers] = ids + np.uint16(vocabulary.kmer_offset)
+    index_kmers(windows, kmers, vocabulary.k, vocabulary.kmer_offset, result)
     if singles:
+        stop = kmers * vocabulary.k
         result[:, 1 + kmers :] = windows[:, stop : stop + singles]
         result[:, 1 + kmers :] += np.uint16(vocabulary.base_offset)
+    offsets = vocabulary.kmer_offset, vocabulary.base_offset
     for row in np.flatnonzero(windows.max(axis=1, initial=0) == N):
-        result[row] = encode(windows[row], vocabulary)[:tokens]  # by the exact rule instead
+        encode_exactly(windows[row], vocabulary.k, *offsets, result[row, 1:])
     return result
-
-
-def _consecutive_kmers(windows: NDArray[np.uint8], k: int) -> NDArray[np.uint16]:
-    """Return the k-mer indexes at stride k of rows without N, uint16[B, n // k]."""
-    # float32 is exact here (indexes stay below 2**24) and is the only type with a fast product.
-    powers = 4.0 ** np.arange(k - 1, -1, -1, dtype=np.float32)
-    letters = windows.reshape(len(windows), -1, k).astype(np.float32)
-    return (letters @ powers).astype(np.uint16)
 
 
 def bases_per_token(ids: ArrayLike, vocabulary: Vocabulary) -> NDArray[np.uint8]:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from dnalm.compression import is_truncated_bgzf, is_whole_bgzf
 from dnalm.errors import InputError
-from dnalm.genome.vcf_lines import decode, open_lines, quiet
+from dnalm.genome.names import decode
+from dnalm.genome.vcf_lines import COLUMNS, open_lines, quiet
 from dnalm.genome.vcf_record import Record
+from dnalm.suggestions import nearest_first
 
 REFERENCE_GENOTYPES = frozenset(("0|0", "0/0", "0"))
 MITOCHONDRION = ("M", "MT")
@@ -83,7 +85,8 @@ class VariantReader:
             more = f" and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
             raise InputError(
                 f"{self.path}: there is no sample {', '.join(missing[:MAX_LISTED])}{more} among "
-                f"its {len(present)} samples; correct the panel's `samples`."
+                f"its {len(present)} samples, {_list(nearest_first(missing[0], present))}; correct "
+                "the panel's `samples`."
             )
         return [name for name in present if name in wanted]
 
@@ -101,7 +104,29 @@ class VariantReader:
                     f"{self.contig}:{before}; sort the file, for example with `bcftools sort`."
                 )
             before = record.position + 1
+            if self._lines.unfinished:
+                self._judge_end(record, line)
             yield record
+
+    def _judge_end(self, record: Record, line: bytes) -> None:
+        """Refuse or warn of a last record without line end: its last genotype may be cut.
+
+        A file that is cut right behind a line end, or a last genotype behind the first digit of
+        its second allele, cannot be told from a whole one.
+        """
+        place = f"{self.path}: {self.contig}:{record.position + 1}, the last line, has no line end"
+        *others, last = (decode(cell).split(":")[0] for cell in line.split(b"\t")[len(COLUMNS) :])
+        haploid = [HAPLOID.fullmatch(genotype.lstrip("|/")) for genotype in (*others, last)]
+        if haploid.pop() and others and not any(haploid):
+            raise InputError(
+                f"{place}, and its last genotype, {last[:20]!r}, one allele where the others have "
+                "two: the file is cut off, get it again."
+            )
+        log.warning(
+            "%s: if the file is cut off there, its last genotype may be wrong; compare its size or "
+            "checksum with the source's.",
+            place,
+        )
 
     def _read_lines(self) -> Iterator[bytes]:
         last = "its header"
@@ -227,9 +252,10 @@ def match_contig(contig: str, present: Sequence[str], known: Sequence[str], path
             f"{path}: contig {contig} of the genome may be {' or '.join(fitting)} there; rename "
             "one of them."
         )
+    there, here = (_list(nearest_first(contig, names)) for names in (present, known))
     raise InputError(
-        f"{path}: there is no contig {contig}; it has {_list(present)}, the genome has "
-        f"{_list(known)}: correct the panel's `path`, `url` or `contigs`."
+        f"{path}: there is no contig {contig}; it has {there}, the genome has {here}: correct the "
+        "panel's `path`, `url` or `contigs`."
     )
 
 

@@ -15,6 +15,7 @@ import pysam
 
 from dnalm.compression import GZIP_ERRORS, name_foreign, open_binary
 from dnalm.errors import InputError
+from dnalm.genome.names import decode
 
 COLUMNS = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT".split(b"\t")
 CONTIG_LINE = re.compile(rb"##contig=<(?:[^\"]*,)?ID=([^,>]+)")
@@ -27,7 +28,12 @@ TABIX_SETTINGS_BYTES = 28  # before the names of the contigs
 
 
 class VcfLines:
-    """The lines of a VCF file; `samples` and `contigs` are those that its header names."""
+    """The lines of a VCF file; `samples` and `contigs` are those that its header names.
+
+    `unfinished`: the line that was read last has no line end, as in a file that was cut off.
+    """
+
+    unfinished = False
 
     def __init__(self, path: Path, index: Path | None) -> None:
         """Read the header; raise InputError for a file that is no VCF, or has a sample twice."""
@@ -64,7 +70,7 @@ class VcfLines:
 
     def read(self, contig: str | None) -> Iterator[bytes]:
         """Yield the record lines, with an index those of `contig` alone."""
-        begin = (0, 0)
+        begin, self.unfinished = (0, 0), False
         if self._index and contig is not None:
             begin = _read_index(self._index).get(contig)
             if begin is None:
@@ -73,6 +79,8 @@ class VcfLines:
         with open_binary(self._path, begin[0]) as file:
             file.read(begin[1])
             for line in file:
+                if not line.endswith(b"\n"):
+                    self._check_end(line)
                 line = line.rstrip(b"\r\n")
                 if not line or line.startswith(b"#"):
                     continue
@@ -84,12 +92,25 @@ class VcfLines:
                     found = here
                 yield line
 
+    def _check_end(self, line: bytes) -> None:
+        """Raise InputError for a last line without line end that lacks columns."""
+        self.unfinished = True
+        wanted, found = len(COLUMNS) + len(self.samples), line.count(b"\t") + 1
+        if self.samples and found < wanted and not line.startswith(b"#"):
+            start = decode(line[:SHOWN_BYTES])
+            raise InputError(
+                f"{self._path}: the file is cut off in its last line, {start!r}, which has {found} "
+                f"of {wanted} columns and no line end; get it again."
+            )
+
     def close(self) -> None:
         """Do nothing: files are closed where they are read."""
 
 
 class BcfLines:
     """The lines of a BCF file, as `VcfLines` has them."""
+
+    unfinished = False  # its records say how long they are
 
     def __init__(self, path: Path, index: Path | None) -> None:
         """Read the header; raise InputError for a file that cannot be read."""
@@ -137,13 +158,6 @@ def open_lines(path: Path, index: Path | None) -> VcfLines | BcfLines:
     with open_binary(path) as file:
         is_bcf = file.peek(len(BCF_MAGIC)).startswith(BCF_MAGIC)
     return (BcfLines if is_bcf else VcfLines)(path, index)
-
-
-def decode(name: bytes) -> str:
-    """Return a name as text: UTF-8, as the format asks, or else Latin-1, as old files have it."""
-    with suppress(UnicodeDecodeError):
-        return name.decode("utf-8")
-    return name.decode("latin-1")
 
 
 def _no_variants(path: Path, start: bytes) -> InputError:

@@ -76,8 +76,8 @@ class Lock:
             except OSError as error:
                 if error.errno not in NO_HARD_LINK_ERRORS:
                     raise
-                with open(self.path, "x") as file:
-                    file.write(temporary.read_text())
+                with open(self.path, "x", encoding="utf-8") as file:
+                    file.write(temporary.read_text(encoding="utf-8"))
             finally:
                 temporary.unlink(missing_ok=True)
         except FileExistsError:
@@ -131,7 +131,8 @@ class Lock:
 
     def _write(self) -> Path:
         temporary = self.path.with_name(f".{self.path.name}.{self._holder['token']}")
-        temporary.write_text(json.dumps({**self._holder, "heartbeat": time.time()}) + "\n")
+        text = json.dumps({**self._holder, "heartbeat": time.time()}) + "\n"
+        temporary.write_text(text, encoding="utf-8")
         return temporary
 
     def _read(self) -> dict[str, Any] | None:
@@ -190,7 +191,7 @@ def _parse(path: Path) -> dict[str, Any] | None:
     Of a file that a power cut left unreadable only the time of writing is known.
     """
     try:
-        text = path.read_text(errors="replace")
+        text = path.read_text(encoding="utf-8", errors="replace")
         written = path.stat().st_mtime
     except FileNotFoundError:
         return None

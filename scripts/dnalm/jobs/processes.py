@@ -22,7 +22,7 @@ def start_of(pid: int) -> str | None:
     Where the start time cannot be read, "running" stands for it. Source: proc(5), field 22.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
         return "running" if _answers(pid) else None
     # The second field is the program's name in brackets and may itself hold spaces and brackets.
@@ -54,7 +54,7 @@ def _answers(pid: int) -> bool:
 def _boot() -> str | None:
     """Return the random id that the kernel drew at boot."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         return None
 

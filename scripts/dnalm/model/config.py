@@ -50,3 +50,16 @@ class EncoderConfig:
                 f"The model's heads are {self.width // self.heads} wide, but rotary positions pair "
                 "the dimensions of a head; choose width and heads so that width / heads is even."
             )
+
+
+def count_parameters(config: EncoderConfig) -> int:
+    """Return the number of parameters of the encoder that `config` describes, without torch."""
+    width, inner, vocabulary = config.width, config.ffn_width, config.vocabulary_size
+    gated = config.feed_forward == "swiglu"
+    norm, square = 2 * width, width * (width + 1)
+    biases = (inner * (2 if gated else 1) + width) if config.ffn_bias else 0
+    block = 2 * norm + 4 * square + (3 if gated else 2) * width * inner + biases
+    learned = config.positions == "learned"
+    positions = (config.max_tokens + config.pad_id + 1) * width if learned else 0
+    head = square + norm + (width + 1) * vocabulary
+    return vocabulary * width + positions + config.layers * block + norm + head

@@ -250,12 +250,6 @@ def pick(x: Tensor, selected: Tensor) -> Tensor:
     return x.gather(1, selected.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
 
-def count_parameters(config: EncoderConfig) -> int:
-    """Return the number of parameters of the encoder that `config` describes."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in Encoder(config).parameters())
-
-
 def rotary_table(tokens: int, head_width: int, device: torch.device) -> Tensor:
     """Return rotary cosines and sines of position · base^(−2i/h), float32[2, T, h/2], h head width.
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from dnalm.files import atomic_path, write_json
 from dnalm.genome.kmers import Vocabulary
-from dnalm.model.config import EncoderConfig
-from dnalm.model.encoder import count_parameters
+from dnalm.model.config import EncoderConfig, count_parameters
 from dnalm.model.weights import load_weights, published_config, save_weights
 
 log = logging.getLogger(__name__)

@@ -1,9 +1,10 @@
 """The command line of the trainer: the files of a run, and what the scheduler granted."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PATHS = {
     "run": "run.json: all that decides the weights",
@@ -17,6 +18,11 @@ PATHS = {
     "weights": "where the final weights go (safetensors)",
     "history": "where the final history goes (JSON lines)",
     "log": "log file",
+}
+CHECK_PATHS = {
+    **{name: PATHS[name] for name in ("run", "operation")},
+    "result": "where what was found goes (JSON)",
+    "log": PATHS["log"],
 }
 GRANTS = {
     "nodes": (1, "nodes to train on, as many processes on each"),
@@ -43,6 +49,16 @@ class RunFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckFiles:
+    """The files of a check of the cluster: settings of a run, what was found, and log."""
+
+    run: Path
+    operation: Path
+    result: Path
+    log: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Allocation:
     """What the scheduler granted to a training run; 0 GPUs or minutes where it said none.
 
@@ -59,18 +75,29 @@ def parse(arguments: Sequence[str]) -> tuple[RunFiles, Allocation]:
 
     Nodes and GPUs count only together with a runtime, which whoever has a scheduler sets.
     """
-    parser = argparse.ArgumentParser(description="Pre-train one encoder.")
-    for name, text in PATHS.items():
+    values = _parse("Pre-train one encoder.", PATHS, arguments)
+    return RunFiles(**{name: values[name] for name in PATHS}), _allocation(values)
+
+
+def parse_check(arguments: Sequence[str]) -> tuple[CheckFiles, Allocation]:
+    """Return the files of a check of the cluster and the scheduler's allocation, see `parse`."""
+    values = _parse("Check the nodes that are to train one encoder.", CHECK_PATHS, arguments)
+    return CheckFiles(**{name: values[name] for name in CHECK_PATHS}), _allocation(values)
+
+
+def _parse(what: str, paths: Mapping[str, str], arguments: Sequence[str]) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(description=what)
+    for name, text in paths.items():
         parser.add_argument(_flag(name), type=Path, required=True, metavar="PATH", help=text)
     for name, (default, text) in GRANTS.items():
         parser.add_argument(_flag(name), type=int, default=default, metavar="N", help=text)
-    values = vars(parser.parse_args(arguments))
+    return vars(parser.parse_args(arguments))
+
+
+def _allocation(values: Mapping[str, Any]) -> Allocation:
     if not values["runtime_minutes"]:  # the configuration's numbers, which nobody was asked for
-        values |= {"nodes": 1, "gpus_per_node": 0}
-    return (
-        RunFiles(**{name: values[name] for name in PATHS}),
-        Allocation(**{name: values[name] for name in GRANTS}),
-    )
+        return Allocation(nodes=1, gpus_per_node=0, runtime_minutes=0)
+    return Allocation(**{name: values[name] for name in GRANTS})
 
 
 def _flag(name: str) -> str:

@@ -3,17 +3,20 @@
 A checkpoint is a folder step-00000200. Of whole copies of the weights it holds model.safetensors
 (the encoder under its published names) and optimizer.safetensors (Adam's moments under the
 encoder's own parameter names, and sums not yet reported); of shards the same tensors in the folder
-shards. progress.json is written last and lists the sizes and sums of all other files. Any number
-of processes, sharded or not, goes on from either.
+shards, files of `torch.distributed.checkpoint`, whose index `.metadata` is a pickle: only folders
+that this run wrote are read. progress.json is written last and lists the sizes and sums of all
+other files. Any number of processes, sharded or not, goes on from either.
 """
 
 import logging
 import re
 import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -23,7 +26,6 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.weights import encoder_of, load_weights, save_weights
 from dnalm.training.sharding import fill
-from dnalm.training.shards import read_all, read_shards
 
 MODEL, OPTIMIZER, PROGRESS = "model.safetensors", "optimizer.safetensors", "progress.json"
 SHARDS, MODEL_PREFIX, OPTIMIZER_PREFIX = "shards", "model.", "optimizer."
@@ -154,3 +156,26 @@ def export_weights(path: Path, config: EncoderConfig, destination: Path) -> None
         return
     step = str(read_progress(path)["step"])
     save_weights(read_encoder(path, config), destination, {"step": step})
+
+
+def read_shards(tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Fill `tensors`, of a `DTensor` this process's part, by their names in `folder`."""
+    from torch.distributed import checkpoint
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        checkpoint.load(dict(tensors), checkpoint_id=folder, no_dist=True)
+
+
+def read_all(folder: Path, prefix: str) -> dict[str, Tensor]:
+    """Return, on the CPU and whole, the tensors whose names begin with `prefix`, without it."""
+    from torch.distributed.checkpoint import FileSystemReader
+
+    entries = FileSystemReader(folder).read_metadata().state_dict_metadata.items()
+    tensors = {
+        name: torch.empty(entry.size, dtype=entry.properties.dtype)
+        for name, entry in entries
+        if name.startswith(prefix)
+    }
+    read_shards(tensors, folder)
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}

@@ -142,7 +142,7 @@ def write_estimates(
         tokens = tokens_per_window(rule, corpus["k"], corpus["max_tokens"])
         rows += estimate_run(run, Operation.read(operation), tokens)
     columns = dict.fromkeys(key for row in rows for key in row)
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
         table.writeheader()
         table.writerows(rows)

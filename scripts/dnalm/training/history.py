@@ -136,7 +136,7 @@ def export_history(source: str | Path, destination: str | Path, held_out: str) -
 
 def _write(path: str | Path, rows: Sequence[dict[str, Any]]) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def is_measured(path: str | Path, step: int, held_out: str) -> bool:

@@ -11,8 +11,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -97,21 +97,34 @@ def main(command: Sequence[str]) -> None:
     """
     started = time.monotonic()
     files, allocation = parse(command[1:])
+    with join(command, files.operation, files.log, allocation) as group:
+        if stop := pretrain(files, allocation, group, started=started):
+            end_early(stop, allocation, group)
+
+
+@contextmanager
+def join(
+    command: Sequence[str], operation: Path, log: Path, allocation: Allocation
+) -> Iterator[Group]:
+    """Yield the process group that the processes of `command` form, with a job's log and errors.
+
+    Started alone where `operation`, an operation.json, or the allocation want several processes,
+    this one becomes their launcher.
+    """
     environment = find_environment(os.environ)
     if environment is None:
-        with job(files.log):
+        with job(log):
             become_launcher(
                 command,
                 nodes=allocation.nodes,
-                processes=count_processes(read_json(files.operation)["processes"]),
+                processes=count_processes(read_json(operation)["processes"]),
                 gpus=allocation.gpus_per_node,
             )
     with job(os.devnull):
         group = Group(environment)
     # The processes share one log, written by the first; the others repeat its errors.
-    with job(files.log if group.first else os.devnull), closing(group):
-        if stop := pretrain(files, allocation, group, started=started):
-            end_early(stop, allocation, group)
+    with job(log if group.first else os.devnull), closing(group):
+        yield group
 
 
 def pretrain(

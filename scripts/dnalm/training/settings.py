@@ -201,9 +201,9 @@ def write_settings(path: str | Path, values: dict[str, Any]) -> None:
     """Write `values` as JSON with sorted keys; leave a file that holds the same untouched."""
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     path = Path(path)
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
         logger.info("%s holds the same %d settings and is left as it is", path, len(values))
         return
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
     logger.info("%s: %d settings are written", path, len(values))

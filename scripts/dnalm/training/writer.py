@@ -29,7 +29,6 @@ from dnalm.training.checkpoints import (
     list_checkpoints,
 )
 from dnalm.training.distributed import Group
-from dnalm.training.shards import write_shards
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +128,9 @@ class CheckpointWriter:
             names = [str(file.relative_to(temporary)) for file in files]
             progress["bytes"] = {n: f.stat().st_size for n, f in zip(names, files, strict=True)}
             progress["sha256"] = {n: sha256_of(f) for n, f in zip(names, files, strict=True)}
-            (temporary / PROGRESS).write_text(json.dumps(progress, indent=2) + "\n")
+            (temporary / PROGRESS).write_text(
+                json.dumps(progress, indent=2) + "\n", encoding="utf-8"
+            )
             for place in (
                 *files,
                 temporary / PROGRESS,
@@ -188,3 +189,17 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_shards(
+    tensors: Mapping[str, Tensor], folder: Path, processes: torch.distributed.ProcessGroup
+) -> Future:
+    """Copy `tensors` now, write them to `folder` in the background; return the future to wait for.
+
+    Of a `DTensor` each process writes its own part, of another tensor one process all of it. All
+    of `processes` have to call it, and use this group, of CPUs, for nothing else until it is done.
+    """
+    # Here, because the import takes longer than many a step of who does not shard.
+    from torch.distributed import checkpoint
+
+    return checkpoint.async_save(dict(tensors), checkpoint_id=folder, process_group=processes)

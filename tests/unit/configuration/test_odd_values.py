@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dnalm.configuration import references, resolve, schema
+from dnalm.configuration.repeated_keys import find_repeated_keys
 from dnalm.download.addresses import address_of
 from dnalm.errors import InputError
 
@@ -89,13 +90,26 @@ def at(path):
     [
         (("panel", "largest_mismatch"), math.nan, "a number that is finite"),
         (("pathvars", "results"), "", "'' is empty; give at least 1"),
-        (("pathvars", "results"), "res{x}", "'res{x}' is not of the form"),
+        (("pathvars", "results"), "res{x}", "give a folder other than /, without braces"),
+        (("pathvars", "results"), "//", "'//' is not allowed; give a folder other than /"),
+        (("pathvars", "results"), " ", "' ' is not allowed; give a folder other than /"),
         (("pathvars", "results"), "<results>/x", "names itself"),
         (("mirror",), "m{x}", "a path without braces, or null"),
-        (("genomes", "g"), {"path": "x{y}.fa"}, "'x{y}.fa' is not of the form"),
+        (
+            ("genomes", "g"),
+            {"path": "x{y}.fa"},
+            "'x{y}.fa' is not allowed; give a path without braces",
+        ),
         (("genomes", "g" * 300), {"path": "x.fa"}, "has 300 letters; give at most 100"),
-        (("genomes", "g\n"), {"path": "x.fa"}, "is not of the form"),
-        (("genomes", ".."), {"path": "x.fa"}, "is not of the form"),
+        (("genomes", "g\n"), {"path": "x.fa"}, "is not allowed; give a name of letters"),
+        (("genomes", ".."), {"path": "x.fa"}, "is not allowed; give a name of letters"),
+        (("genomes", "g"), {"path": "x.fa", "contigs": {"a": "b c"}}, "new names of one word"),
+        (("genomes", "simulated", "simulate", "contigs", "a b"), 3000, "give a name of one word"),
+        (("models", "m" * 300), {"preset": "tiny"}, "has 300 letters; give at most 100"),
+        (("corpora", "c" * 300), {}, "has 300 letters; give at most 100"),
+        (("panels", "p" * 300), {}, "has 300 letters; give at most 100"),
+        (("mlp", "units"), [8], "[8] is too short; give at least 2."),
+        (("mlp", "units"), [8, 16, 32], "[8, 16, 32] is too long; give at most 2."),
         (("tasks", "mine." + "x" * 300), {"path": "{split}.csv"}, "has 305 letters"),
         (("tasks", "mine.x"), {"path": "a{{b}}{split}.csv"}, "has a brace in a name"),
         (("genomes", "g"), {"path": "x.fa", "contigs": {False: "chr1"}}, "as false; put it"),
@@ -122,7 +136,7 @@ def test_a_mapping_in_place_of_a_list_is_told_together_with_all_other_errors():
     config = changed(("build", "contigs"), {"chr1": "chr1"})
     config["probe"]["penalties"] = ["a"]
     told = schema.find_schema_errors(config, SCHEMA)
-    assert any(one.startswith("build.contigs: {'chr1': 'chr1'} has the wrong") for one in told)
+    assert "build.contigs: {'chr1': 'chr1'} has the wrong type; give null or a list." in told
     assert any(one.startswith("probe.penalties.0") for one in told)
 
 
@@ -181,3 +195,31 @@ def test_every_target_is_known_with_or_without_a_benchmark():
     text = (ROOT / "rules/targets.smk").read_text() + (ROOT / "Snakefile").read_text()
     rules = {line[5:-1] for line in text.splitlines() if line.startswith("rule ")}
     assert rules <= set(references.TARGETS)
+
+
+def test_a_section_that_is_written_twice_is_told_with_both_lines(tmp_path):
+    """YAML takes the last one, so that the tasks of the first would be gone without a word."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "tasks: &t\n  mine.a: {path: a}\n  mine.b: {path: b, path: c}\n"
+        "run: {models: [x, {a: 1, a: 2}], tasks: [mine.a]}\nother: *t\n? [1, 2]\n: 3\n"
+        "tasks:\n  mine.c: {path: d}\n"
+    )
+    told = find_repeated_keys(path)
+    assert [one.split(" is there twice")[0] for one in told] == [
+        f"{path}:3: the key 'tasks.mine.b.path'",
+        f"{path}:4: the key 'run.models.a'",
+        f"{path}:8: the key 'tasks'",
+    ]
+    assert told[2].endswith("in line 1 too, and only the last counts; put both together.")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "tests/config.yaml", "tests/real.yaml"])
+def test_no_shipped_configuration_repeats_a_key(name):
+    assert find_repeated_keys(ROOT / name) == []
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "[" * 3000, "\t", "3", "a: !x 1\na: 2"])
+def test_what_is_no_mapping_repeats_nothing_or_says_so(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    assert len(find_repeated_keys(tmp_path / "x.yaml")) == text.count("!x")

@@ -61,6 +61,7 @@ class Server:
 
     def __init__(self, answers: list[bytes], pause: float, context: ssl.SSLContext | None):
         self.answers, self.pause, self.requests = answers, pause, []
+        self.first_slow: bytes | None = None  # what comes a byte at a time begins with this
         self.context = context
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
@@ -83,7 +84,7 @@ class Server:
                 connection = self.context.wrap_socket(connection, server_side=True)
             self.requests.append(connection.recv(65536).decode())
             text = self.answers[min(len(self.requests), len(self.answers)) - 1]
-            head = text.index(b"\r\n\r\n") + 4
+            head = text.index(self.first_slow) if self.first_slow else text.index(b"\r\n\r\n") + 4
             connection.sendall(text[:head])
             if self.pause:  # a byte at a time
                 for byte in text[head:]:
@@ -104,8 +105,14 @@ def serve(monkeypatch) -> Iterator[Callable[..., Server]]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     servers = []
 
-    def start(*answers: bytes, pause: float = 0, context: ssl.SSLContext | None = None) -> Server:
+    def start(
+        *answers: bytes,
+        pause: float = 0,
+        context: ssl.SSLContext | None = None,
+        first_slow: bytes | None = None,
+    ) -> Server:
         servers.append(Server(list(answers), pause, context))
+        servers[-1].first_slow = first_slow
         return servers[-1]
 
     yield start
@@ -246,10 +253,44 @@ def test_the_first_bytes_of_a_right_file_are_no_mismatch(size):
 def test_a_server_that_sends_a_byte_at_a_time_is_left_after_a_while(serve, fetch, tmp_path, caplog):
     server = serve(whole(OLD, STRONG), pause=0.02)
     begun = time.monotonic()
-    with refused(tmp_path, "the server is too slow, only .* bytes came in"):
+    with refused(tmp_path, r"the server is too slow, only .* bytes came in"):
         fetch(server)
     assert time.monotonic() - begun < 15
     assert "the connection is made anew" in caplog.text
+
+
+LONG_HEADER = f"X-Filler: {'x' * 5000}"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10;" + b"x" * 5000 + b"\r\n" + OLD
+SLOW_ANSWERS = {
+    "the first line": (whole(OLD, LONG_HEADER), b"HTTP"),
+    "a header": (whole(OLD, STRONG, LONG_HEADER), b"X-Filler"),
+    "a redirect": (answer("302 Found", b"", LONG_HEADER, "Location: /y.fa"), b"X-Filler"),
+    "a page of an error": (answer("404 Not Found", b"", LONG_HEADER), b"X-Filler"),
+    "the length of a chunk": (CHUNKED, b";x"),
+}
+
+
+@pytest.mark.parametrize("part", SLOW_ANSWERS)
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_server_that_sends_its_headers_a_byte_at_a_time_is_left_after_a_while(
+    serve, fetch, tmp_path, caplog, request, part, secure
+):
+    text, first_slow = SLOW_ANSWERS[part]
+    context = request.getfixturevalue("context") if secure else None
+    server = serve(text, pause=0.02, first_slow=first_slow, context=context)
+    begun = time.monotonic()
+    with refused(tmp_path, r"the server is too slow, only .* bytes came in"):
+        fetch(server)
+    assert time.monotonic() - begun < 15
+    assert len(server.requests) == POLICY.attempts
+    assert "the connection is made anew" in caplog.text
+
+
+def test_what_came_before_a_server_grew_slow_is_kept(serve, fetch, tmp_path):
+    with refused(tmp_path, "the server is too slow"):
+        fetch(serve(whole(OLD, STRONG), pause=0.02, first_slow=OLD[HALF:]))
+    (partial,) = (tmp_path / "downloads").glob("*.partial")
+    assert HALF <= partial.stat().st_size < len(OLD)
 
 
 # -- From https to http

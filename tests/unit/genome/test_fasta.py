@@ -281,3 +281,20 @@ def test_real_genomes_equal_pyfaidx(data_folder, tmp_path):
             assert np.array_equal(contig.codes, to_codes(text))
             assert contig.counts.soft_masked == sum(letter.islower() for letter in text)
             assert contig.counts.n == len(text) - sum(text.upper().count(b) for b in "ACGT")
+
+
+def test_names_that_are_no_utf8_are_read_as_latin1_and_stay_apart(tmp_path):
+    names = [whole.record for whole in read_text(tmp_path, b">caf\xe9\nACGT\n>caf\xe8\nACGT\n")]
+    assert names == ["café", "cafè"]
+
+
+@pytest.mark.parametrize("name", [b"a\0b", b"a\x1bb", b"\xff\xfe\0\x01", b"a\x85b"])
+def test_a_name_with_control_characters_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="in its name that cannot be shown; rename it"):
+        read_text(tmp_path, b">c1\nACGT\n>" + name + b"\nACGT\n")
+
+
+@pytest.mark.parametrize("text", ["ACGT", "ACGT\r>d\rGGTT", "AC\rGT\r"])
+def test_line_ends_of_old_macs_are_named(tmp_path, text):
+    with pytest.raises(InputError, match=r"in CR alone; write them anew with `tr '.r' '.n'`"):
+        read_text(tmp_path, f">c\r{text}")

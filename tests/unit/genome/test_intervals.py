@@ -62,6 +62,13 @@ def test_columns_are_chosen_by_number_or_by_the_name_in_a_header(tmp_path):
         "seqname\tstart\tend\tidentifier\tcomponent\nchr1\t5\t9\t1.1\tTissue invariant\n"
     )
     assert rows_of(table, name="component", strand=None)[0][3:5] == ["Tissue invariant", "."]
+    with pytest.raises(InputError, match=r"its columns are component, seqname, start"):
+        read_bed(table, name="Component")
+    twice = tmp_path / "twice.txt"
+    twice.write_text("chrom\tstart\tend\tkind\tkind\nchr1\t5\t9\ta\tb\n")
+    with pytest.raises(InputError, match="has 2 columns 'kind', and one is to hold the name"):
+        read_bed(twice, name="kind", strand=None)
+    assert rows_of(twice, name=5, strand=None)[0][3] == "b"
     # SCREEN's sixth column is no strand, but the type.
     elements = tmp_path / "y.bed"
     elements.write_text("chr1\t5\t9\tEH38D1\tEH38E1\tpELS\n")

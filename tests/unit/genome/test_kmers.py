@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from dnalm.errors import InputError
 from dnalm.genome.kmers import (
     Vocabulary,
     bases_per_token,
@@ -172,7 +173,7 @@ def test_kmer_counts_equal_a_count_of_substrings(sequence):
     assert count_kmers(to_codes("AC"), 3).sum() == 0
 
 
-@pytest.mark.parametrize(("k", "version"), [(0, "v1"), (8, "v1"), (6, "v3")])
+@pytest.mark.parametrize(("k", "version"), [(0, "v1"), (1, "v2"), (8, "v1"), (6, "v3")])
 def test_impossible_vocabularies_are_refused(k, version):
-    with pytest.raises(ValueError, match=r"k is|version"):
+    with pytest.raises(InputError, match=r"k is|vocabulary: 'v3' is not allowed; choose one of v1"):
         Vocabulary(k, version)

@@ -94,6 +94,9 @@ def test_a_contig_of_two_names_or_none_is_an_error_that_lists_them():
         match_contig("chrM", ["M", "MT"], ["chrM"], Path("v.vcf"))
     with pytest.raises(InputError, match=r"no contig chr7; it has 1, 2, the genome has chr7, chr8"):
         match_contig("chr7", ["1", "2"], ["chr7", "chr8"], Path("v.vcf"))
+    many = [f"NC_{i}" for i in range(20)]
+    with pytest.raises(InputError, match=r"it has chr21_alt, NC_0, .* genome has chr21x, NC_0, "):
+        match_contig("chr21", [*many, "chr21_alt"], [*many, "chr21x"], Path("v.vcf"))
 
 
 def test_a_file_that_is_cut_off_is_refused_before_it_is_read(tmp_path):
@@ -129,6 +132,39 @@ BAD = {
 def test_a_damaged_record_is_named_by_the_place_before_it(tmp_path, lines, sentence):
     with pytest.raises(InputError, match=sentence):
         list(read(write(tmp_path / "v.vcf", lines, "vcf.gz")))
+
+
+@pytest.mark.parametrize("contig", ["1", "2"])
+def test_a_text_file_that_is_cut_anywhere_in_its_last_line_is_told(tmp_path, contig, caplog):
+    """All but a cut behind a line end, or one that takes a digit off the last allele."""
+    path = write(tmp_path / "v.vcf", LINES, "vcf")
+    before = path.read_bytes()
+    line = f"{contig}\t11\t.\tA\tC,G,T,AA,AC,AG,AT,CA,CC,CG\t.\t.\t.\tGT\t1|1\t0|0\t0|10".encode()
+    for end in range(1, len(line) + 1):
+        path.write_bytes(before + line[:end])
+        caplog.clear()
+        is_read = contig == "2"  # of another contig the columns count alone
+        if line[:end].endswith((b"0|1", b"0|10")) if is_read else line[:end].count(b"\t") == 11:
+            assert len(list(read(path, contig="2"))) == 1 + is_read
+            assert ("has no line end: if the file is cut off" in caplog.text) == is_read
+        else:
+            with pytest.raises(InputError, match=r"cut off|no genotype|genotypes of 3"):
+                list(read(path, contig="2"))
+
+
+def test_a_haploid_call_at_the_end_of_a_whole_file_is_read(tmp_path, caplog):
+    path = write(tmp_path / "v.vcf", [LINES[0], "1\t7\t.\tA\tC\t.\t.\t.\tGT\t0|1\t0|1\t0"], "vcf")
+    assert len(list(read(path))) == 2
+    path.write_bytes(path.read_bytes()[:-1] + b"\r\n")
+    assert len(list(read(path))) == 2
+    assert not caplog.records
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.raises(InputError, match="1:7, the last line, has no line end, and its last geno"):
+        list(read(path))
+    path = write(tmp_path / "v.vcf", ["1\t7\t.\tA\tC\t.\t.\t.\tGT\t0\t1\t0"], "vcf")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert len(list(read(path))) == 1
+    assert "compare its size or checksum" in caplog.text
 
 
 def test_files_that_are_no_variants_are_refused(tmp_path):
@@ -271,3 +307,7 @@ def test_a_sample_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="no sample x among its 3 samples"):
         read(path, samples=["a", "x"])
     assert read(path, samples=["c", "a"]).samples == ["a", "c"]
+    names = "\t".join(f"HG{i}" for i in range(20))
+    path.write_text(HEADER.replace("a\tb\tc", f"{names}\tNA12878"))
+    with pytest.raises(InputError, match=r"no sample NA12879 among its 21 samples, NA12878, HG0, "):
+        read(path, samples=["NA12879"])

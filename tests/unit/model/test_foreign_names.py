@@ -1,6 +1,8 @@
 """Weights as other programs save them: read where nothing is lost, else told what can be done."""
 
+import json
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -117,7 +119,9 @@ def test_float8_in_a_file_is_a_sentence(published, model, tmp_path):
 
 
 def test_a_model_of_single_bases_is_refused(draw_model):
-    files = draw_model(k=1, layers=1, seed=0)
+    files = draw_model(k=2, layers=1, seed=0)
+    facts = json.loads(Path(files["run"]).read_text())
+    Path(files["run"]).write_text(json.dumps(facts | {"k": 1}))
     with pytest.raises(InputError, match="k is 1, where each base has two ids"):
         load_model(files["run"], files["weights"])
 

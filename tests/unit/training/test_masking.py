@@ -70,7 +70,7 @@ def test_inputs_show_what_the_kinds_say_and_are_else_untouched():
 
 
 def test_a_random_token_is_any_other_maskable_one_equally_often():
-    vocabulary = Vocabulary(1, "v2")  # 4 k-mers and A, T, C, G: 7 others for each target
+    vocabulary = Vocabulary(2, "v2")  # 16 k-mers and A, T, C, G: 19 others for each target
     only_random = MaskingConfig(selected=1.0, masked=0.0, random=1.0)
     tokens = clean_tokens(2000, 31, vocabulary)
     tokens[:, 5] = vocabulary.base_offset + 2
@@ -81,7 +81,7 @@ def test_a_random_token_is_any_other_maskable_one_equally_often():
         others = np.arange(vocabulary.kmer_offset, vocabulary.n_id)
         others = others[others != target]
         assert drawn.sum() == drawn[others].sum()
-        assert all(within_five_sigma(drawn[other], drawn.sum(), 1 / 7) for other in others)
+        assert all(within_five_sigma(drawn[other], drawn.sum(), 1 / 19) for other in others)
 
 
 @pytest.mark.parametrize("vocabulary", [V1, V2])

@@ -10,8 +10,8 @@ import yaml
 
 from dnalm.configuration.cluster import resolve_operation
 from dnalm.configuration.resolve import resolve_corpus, resolve_run
-from dnalm.model.config import EncoderConfig
-from dnalm.model.encoder import Encoder, count_parameters
+from dnalm.model.config import EncoderConfig, count_parameters
+from dnalm.model.encoder import Encoder
 from dnalm.model.initialise import initialise
 from dnalm.training.distributed import Group
 from dnalm.training.estimates import ASSUMED_UTILISATION, expected_speed, write_estimates

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.scoring.metrics import score
 from dnalm.benchmark.scoring.results import prediction_rows
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.benchmark.tasks.splits import Splits
@@ -109,6 +108,8 @@ def score_test_rows(
     table: pd.DataFrame, splits: Splits, kind: str, outputs: Sequence[np.ndarray]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return scores and predictions of the test rows, given each split's outputs [S][rows, C]."""
+    from dnalm.benchmark.scoring.metrics import score  # scikit-learn, which reports do without
+
     test, truth = table.iloc[splits.test], splits.labels[splits.test]
     traits = find_kind(kind)
     scores, predictions = [], []

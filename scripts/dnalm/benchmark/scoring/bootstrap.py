@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from dnalm.benchmark.scoring.resampled_metrics import resampled_metric
 from dnalm.benchmark.scoring.results import PREDICTION_COLUMNS, prediction_arrays
@@ -169,7 +169,7 @@ def _p_value(difference: float, deviation: float) -> float:
         return float("nan")
     if deviation == 0:
         return 1.0 if difference == 0 else 0.0
-    return float(2 * norm.sf(abs(difference) / deviation))
+    return float(2 * ndtr(-abs(difference) / deviation))
 
 
 def interval(drawn: np.ndarray, level: float) -> tuple[float, float]:

@@ -1,7 +1,6 @@
 """Correction of p-values for multiple comparisons."""
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from dnalm.suggestions import check_choice
 
@@ -20,6 +19,8 @@ def adjust(p_values: np.ndarray, correction: str) -> np.ndarray:
     if correction == "holm":
         adjusted[known] = _holm(adjusted[known])
     elif correction == "benjamini_hochberg" and known.any():
+        from scipy.stats import false_discovery_control  # which loads for half a second
+
         adjusted[known] = false_discovery_control(adjusted[known])
     return adjusted
 

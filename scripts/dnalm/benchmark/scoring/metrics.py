@@ -134,10 +134,14 @@ def _auc(labels: np.ndarray, probabilities: np.ndarray, kind: Kind, classes: np.
 def top_k(truth: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the share of the k most probable that are true, k the number of all that are true.
 
-    Of equally probable ones the earlier counts first.
+    Of equally probable ones, of which not all are among the k, their own share of true ones counts:
+    what is expected of any order. So a constant has the score of guessing, wherever its rows stand.
     """
-    best = np.argsort(-probabilities, kind="stable")[: int(truth.sum())]
-    return float(truth[best].mean())
+    k = int(truth.sum())
+    least = np.partition(probabilities, -k)[-k]  # probability of the last of the k
+    above, equal = probabilities > least, probabilities == least
+    found = truth[above].sum() + (k - above.sum()) * truth[equal].mean()
+    return float(found / k)
 
 
 def _over_columns(

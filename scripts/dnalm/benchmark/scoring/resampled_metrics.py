@@ -139,9 +139,13 @@ def _top_shares(labels: np.ndarray, probabilities: np.ndarray) -> list[Resampled
 def _top_share(labels: np.ndarray, probability: np.ndarray, number: int) -> Resampled:
     """Return the top-k accuracy of one class; nan where none of its bases was drawn."""
     rows, bases = np.nonzero(labels != NO_LABEL)
-    order = np.argsort(-probability[rows, bases], kind="stable")
-    rows, truth = rows[order], (labels[rows, bases] == number)[order]
+    found = probability[rows, bases]
+    order = np.argsort(-found, kind="stable")
+    rows, truth, found = rows[order], (labels[rows, bases] == number)[order], found[order]
     own = np.bincount(rows[truth], minlength=len(labels)).astype(np.float64)
+    # Equally probable bases are taken together, and in part with their share of true ones.
+    starts = np.flatnonzero(np.concatenate([[True], found[1:] != found[:-1]])[: len(rows)])
+    ends = np.append(starts[1:], len(rows))
 
     def share(draws: np.ndarray) -> np.ndarray:
         draws = draws.astype(np.float64)
@@ -149,14 +153,19 @@ def _top_share(labels: np.ndarray, probability: np.ndarray, number: int) -> Resa
         # So many of the best bases are enough for the k best of every draw.
         size = 2 * int(wanted.max()) + 1
         while True:
-            drawn = draws[:, rows[:size]]
-            upto = drawn.cumsum(axis=1)
-            if size >= len(rows) or (upto[:, -1] >= wanted).all():
+            groups = min(int(np.searchsorted(ends, size)) + 1, len(ends))
+            stop = ends[groups - 1]
+            drawn = draws[:, rows[:stop]]
+            if groups == len(ends) or (drawn.sum(axis=1) >= wanted).all():
                 break
             size *= 2
-        taken = np.clip(wanted[:, None] - (upto - drawn), 0.0, drawn)
-        found = taken[:, truth[:size]].sum(axis=1)
-        return np.divide(found, wanted, out=np.full(len(draws), np.nan), where=wanted > 0)
+        sizes = np.add.reduceat(drawn, starts[:groups], axis=1)
+        true = np.add.reduceat(np.where(truth[:stop], drawn, 0.0), starts[:groups], axis=1)
+        before = sizes.cumsum(axis=1) - sizes
+        taken = np.clip(wanted[:, None] - before, 0.0, sizes)
+        shares = np.divide(true, sizes, out=np.zeros_like(true), where=sizes > 0)
+        hits = (taken * shares).sum(axis=1)
+        return np.divide(hits, wanted, out=np.full(len(draws), np.nan), where=wanted > 0)
 
     at_once = max(1, BASES_AT_ONCE // max(len(rows), 1))
 

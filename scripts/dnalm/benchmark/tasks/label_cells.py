@@ -17,14 +17,18 @@ from dnalm.benchmark.tasks.kinds import (
 from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.benchmark.tasks.row_files import LabelledRow
 from dnalm.errors import InputError
+from dnalm.suggestions import listing, nearest_first
 
 # Digits of ASCII, no more than an integer of the table holds.
 INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 DIGITS = re.compile(r"[0-9]{1,18}")
+# A whole number as programs write it that know no missing one, and make the column one of floats.
+WHOLE = re.compile(r"([+-]?[0-9]{1,18})[.]0+")
 NUMBER_TEXT = re.compile(r"[0-9a-zA-Z.+-]+")  # float() also reads 1_0, and digits of other scripts
+LARGEST_NUMBER = 1e100  # squares are summed over rows
 MAX_INFERRED_CLASSES = 100  # more whole numbers are counts or scores, not classes
 MAX_LISTED = 5
-MAX_SHOWN, MAX_LIST = 40, 200  # characters of a label and of a list of them in a message
+MAX_SHOWN = 40  # characters of a label in a message
 
 
 class Meaning(Protocol):
@@ -91,13 +95,15 @@ def _classes(row: LabelledRow, cells: Sequence[Any], meaning: Meaning) -> list[i
 def _class(row: LabelledRow, raw: str, meaning: Meaning) -> int:
     if meaning.labels is not None:
         known = {str(key): value for key, value in meaning.labels.items()}
+        raw = raw if raw in known else _without_fraction(raw)
         if raw not in known:
             raise InputError(
                 f"{row.place} has the label {raw[:MAX_SHOWN]!r}, which `labels` of the task does "
-                f"not list (it lists {', '.join(known)[:MAX_LIST]}): add it there, in quotes as it "
-                "stands in the file."
+                f"not list (it lists {listing(nearest_first(raw, known))}): add it there, in "
+                "quotes as it stands in the file."
             )
         raw = str(known[raw])
+    raw = _without_fraction(raw)
     if not INTEGER.fullmatch(raw):
         raise InputError(
             f"{row.place} has the label {raw[:MAX_SHOWN]!r}, which is not an integer: "
@@ -117,6 +123,12 @@ def _class(row: LabelledRow, raw: str, meaning: Meaning) -> int:
     return int(raw)
 
 
+def _without_fraction(text: str) -> str:
+    """Return 1 of 1.0, and any other text as it is."""
+    whole = WHOLE.fullmatch(text)
+    return whole[1] if whole else text
+
+
 def _number(row: LabelledRow, text: str) -> float:
     try:
         number = float(text if NUMBER_TEXT.fullmatch(text.strip()) else "none")
@@ -129,6 +141,11 @@ def _number(row: LabelledRow, text: str) -> float:
         raise InputError(
             f"{row.place} has the label {text.strip()!r}, which is no finite number: correct or "
             "remove the row."
+        )
+    if abs(number) > LARGEST_NUMBER:
+        raise InputError(
+            f"{row.place} has the label {text.strip()[:MAX_SHOWN]!r}, whose square no computer "
+            "holds: give the targets in other units, or their logarithms."
         )
     return number
 
@@ -172,7 +189,7 @@ def infer_kind(rows: Sequence[LabelledRow], hints: Hints, name: str) -> dict[str
 
 
 def _count_classes(rows: Sequence[LabelledRow], hints: Hints, name: str) -> int:
-    raw = {str(row.label).strip() for row in rows}
+    raw = {_without_fraction(str(row.label).strip()) for row in rows}
     if hints.labels is not None:  # a label without a class is found when the rows are read
         return 1 + max(hints.labels.values())
     found = sorted(raw, key=lambda text: (len(text), text) if DIGITS.fullmatch(text) else (0, text))

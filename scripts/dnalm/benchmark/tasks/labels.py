@@ -47,7 +47,7 @@ def pad(cells: Iterable, number: type | np.dtype, filling: float) -> np.ndarray:
 
 
 def most_probable(outputs: np.ndarray) -> np.ndarray:
-    """Return the argmax over classes, the last axis, of probabilities."""
+    """Return the argmax over classes, the last axis, of probabilities; of equal ones the first."""
     return outputs.argmax(axis=-1)
 
 

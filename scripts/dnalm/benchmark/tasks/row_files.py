@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from dnalm.errors import InputError
 from dnalm.genome.annotation import open_text, readable
+from dnalm.suggestions import listing, nearest_first
 
 FORMATS = {
     ".fa": "fasta",
@@ -83,8 +84,8 @@ def read_labelled(
     kind = columns.format if columns.format != "auto" else _format_of(Path(path))
     if kind not in FORMATS.values():
         raise InputError(
-            f"The format {kind!r} of {path} is not known; known formats: auto, "
-            f"{', '.join(sorted(set(FORMATS.values())))}."
+            f"The format {kind!r} of {path} is not known; known formats: "
+            f"{listing(nearest_first(kind, ['auto', *sorted(set(FORMATS.values()))]))}."
         )
     reader = {"fasta": _read_fasta, "parquet": _read_parquet}.get(kind, _read_text)
     try:
@@ -149,7 +150,7 @@ def _read_parquet(
     # A missing whole number stays one: as a float it would make 1.0 of every 1.
     bare = stored.replace_schema_metadata(None)
     table = bare.to_pandas(ignore_metadata=True, integer_object_nulls=True)
-    sequences = ["" if pd.isna(text) else str(text) for text in table[columns.sequence_column]]
+    sequences = ["" if pd.isna(text) else _text(text) for text in table[columns.sequence_column]]
     labels: Iterable[Any] = [None] * len(table)
     if labelled and isinstance(columns.label_column, str):
         labels = map(_parquet_cell, table[columns.label_column])
@@ -161,7 +162,12 @@ def _read_parquet(
 def _parquet_cell(value: Any) -> str | list[Any] | None:
     if isinstance(value, np.ndarray):
         return value.tolist()
-    return None if pd.isna(value) else str(value)
+    return None if pd.isna(value) else _text(value)
+
+
+def _text(value: Any) -> str:
+    # Some writers store text as bytes, without the mark that they are of a text.
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _read_text(
@@ -209,7 +215,7 @@ def _find_columns(
         if column not in header:
             raise InputError(
                 f"{path} has no column {column!r}, its columns are "
-                f"{', '.join(map(repr, header))[:200]}: set `{key}` of the task."
+                f"{listing(map(repr, nearest_first(column, header)))}: set `{key}` of the task."
             )
         if header.count(column) > 1:
             raise InputError(
@@ -237,7 +243,7 @@ def _read_fasta(
                 if label is not None:
                     yield "".join(parts), label
                 match = pattern.search(line[1:])
-                if match is None:
+                if match is None or match.group(1) is None:
                     raise InputError(
                         f"{path}, line {number}: the header {line[:80]!r} does not match "
                         f"`label_pattern` {columns.label_pattern!r} of the task: correct it."

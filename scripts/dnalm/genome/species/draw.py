@@ -117,7 +117,7 @@ def draw_species(config: SpeciesConfig, files: Mapping[str, str | Path]) -> Draw
 
 def write_sheet(rows: Iterable[Mapping[str, str]], path: str | Path) -> None:
     """Write rows as a sheet that `read_sheet` reads; checksums are left for the download."""
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, delimiter="\t", restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

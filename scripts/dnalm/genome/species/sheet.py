@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from dnalm.errors import InputError
+from dnalm.files import refuse_stream
+from dnalm.suggestions import listing, nearest_first
 
 NAME = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
 COLUMNS = ("name", "accession", "species", "group", "url", "path", "sha256", "md5")
@@ -37,12 +39,6 @@ def read_sheet(path: str | Path) -> dict[str, dict[str, str]]:
             path, the same name or file twice, or a checksum that is none.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(
-            f"The genome sheet {path} does not exist; make it, a list of URLs or a table with the"
-            f" columns {', '.join(COLUMNS)} of which one of url and path must be filled, or draw"
-            " one with `snakemake species_sheet`, before an overlay names it."
-        )
     genomes: dict[str, dict[str, str]] = {}
     files: dict[str, int] = {}
     for line, row in _rows(path):
@@ -68,7 +64,14 @@ def read_sheet(path: str | Path) -> dict[str, dict[str, str]]:
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Return (line number, filled cells by column) of every row of a table or list."""
     try:
+        refuse_stream(path)
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(
+            f"The genome sheet {path} does not exist; make it, a list of URLs or a table with the"
+            f" columns {', '.join(COLUMNS)} of which one of url and path must be filled, or draw"
+            " one with `snakemake species_sheet`, before an overlay names it."
+        ) from None
     except UnicodeDecodeError:
         raise InputError(
             f"{path}: the sheet is not text in UTF-8; give a table or a list."
@@ -123,7 +126,8 @@ def _by_column(path: Path, lines: list[tuple[int, list[str]]]) -> list[tuple[int
         if column and column not in COLUMNS:
             raise InputError(
                 f"{place}: the column '{cell[:MAX_SHOWN]}' is unknown; known are"
-                f" {', '.join(COLUMNS)}; a list without a header begins with a URL."
+                f" {listing(nearest_first(column, COLUMNS))}; a list without a header begins with a"
+                " URL."
             )
         if column and column in header:
             raise InputError(f"{place}: the column '{column}' is there twice; remove one.")

@@ -9,6 +9,7 @@ from dnalm.benchmark.scoring.bootstrap import HELD_OUT, USED
 from dnalm.methods import UNTRAINED
 from dnalm.report.method_names import add_labels, plan
 from dnalm.report.metric_names import shared_name
+from dnalm.report.pages.context import context_findings
 from dnalm.report.pages.facts import licence_notes, simulated_note
 from dnalm.report.pages.grids import (
     MISSING,
@@ -26,6 +27,7 @@ from dnalm.report.tables.audits import RELATED
 WIDTH = 100
 COLUMN_GAP = "  "
 MODELS = "Models (losses in nats at <mask>; k-mer frequencies and gain on validation windows)"
+CONTEXT = "What the models took from context (held-out windows, nats at the same <mask>s)"
 # Cells are wrapped no narrower than need be; what still does not fit goes into blocks below.
 CELL_WIDTHS = (48, 36, 30, 24, 20, 16)
 
@@ -42,6 +44,7 @@ def plain_summary(tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame) -> s
     name = shared_name(summary["metric"])
     sections = [
         (MODELS, _models(tables["models"])),
+        (CONTEXT, _sentences(context_findings(tables["models"]))),
         ("Time (of the last attempt of each job)", _stages(stages)),
         (f"Test {name}, mean ± 2 SD over splits (splits: {splits})", _scores(summary, tables)),
         ("Test rows that resemble training rows († at least 1 %, ‡ 10 %)", _leaks(tables)),
@@ -55,8 +58,9 @@ def plain_summary(tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame) -> s
     ]
     parts = [f"{note.upper()}\n"] if note else []
     parts += [f"{textwrap.fill(sentence, WIDTH)}\n" for sentence in licence_notes(tables["models"])]
-    for title, grid in sections:
-        body = as_text(grid) if grid.rows else "Nothing to show."
+    for title, content in sections:
+        body = content if isinstance(content, str) else as_text(content) if content.rows else ""
+        body = body or "Nothing to show."
         parts.append(f"{title}\n{'-' * len(title)}\n{body}\n")
     return "\n".join(parts)
 
@@ -82,6 +86,11 @@ def as_text(grid: Grid) -> str:
         "\n".join(line for row in cells for line in _lines(row, block, widths, grid.numeric))
         for block in blocks
     )
+
+
+def _sentences(sentences: Sequence[str]) -> str:
+    options = {"width": WIDTH, "initial_indent": "- ", "subsequent_indent": "  "}
+    return "\n".join(textwrap.fill(sentence, **options) for sentence in sentences)
 
 
 def _column(cells: Sequence[Sequence[str]], j: int, limit: int) -> list[str]:
@@ -161,12 +170,12 @@ def _leaks(tables: Mapping[str, pd.DataFrame]) -> Grid:
             *[row["task"], count(row["test_rows"])],
             *[count(row[f"test_in_train_{relation}"]) for relation in RELATED],
             MISSING if row["task"] not in shares else f"{shares[row['task']]:.2%}",
-            *[score(row["gc_strength"]), score(row["length_strength"])],
+            *[score(row[f"{what}_strength"]) for what in ("gc", "length", "strand")],
         ]
         for row in tables["audits"].to_dict("records")
     ]
     headings = ["task", "test rows", "identical", "near", "overlap", "leaking"]
-    return make_grid([*headings, "label by GC", "by length"], rows, first=1)
+    return make_grid([*headings, "label by GC", "by length", "by strand"], rows, first=1)
 
 
 def _clean(summary: pd.DataFrame) -> Grid:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import linregress
 
 from dnalm.benchmark.scoring.bootstrap import Predictions
 from dnalm.benchmark.tasks.kinds import BASES, COLUMNS, find_kind
@@ -62,5 +61,7 @@ def still_falls(losses: np.ndarray) -> bool:
     last = losses[len(losses) // 2 :] if len(losses) >= 2 * MIN_EVALUATIONS else losses
     if len(last) < MIN_EVALUATIONS:
         return bool(last[-1] < last[0])
+    from scipy.stats import linregress  # which loads for half a second
+
     slope = linregress(np.arange(len(last)), last)
     return bool(slope.slope < 0 and slope.pvalue < MAX_P_VALUE)

@@ -8,6 +8,7 @@ import pandas as pd
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.report.tables.catalogue import TABLES
+from dnalm.suggestions import nearest
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +17,7 @@ def write_tables(tables: Mapping[str, pd.DataFrame], paths: Mapping[str, str]) -
     """Write each table to the path of its name, as TSV; raises InputError on an unknown name."""
     for name, path in paths.items():
         if name not in tables:
-            raise InputError(f"There is no table {name}; known are {', '.join(sorted(tables))}.")
+            raise InputError(f"There is no table {name}{nearest(name, sorted(tables))}")
         with atomic_path(path) as temporary:
             tables[name].to_csv(temporary, sep="\t", index=False)
         log.info("%s: %d rows", path, len(tables[name]))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.benchmark.scoring.metrics import headline
 from dnalm.benchmark.scoring.results import result_names, score_columns
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
 from dnalm.files import read_json
 from dnalm.methods import BASELINE
@@ -40,7 +40,7 @@ class Record:
     @property
     def metric(self) -> str:
         """The metric by which methods are compared on the task."""
-        return headline(self.kind)
+        return find_kind(self.kind).headline
 
     @property
     def is_baseline(self) -> bool:

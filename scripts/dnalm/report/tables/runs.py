@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.model.config import EncoderConfig
-from dnalm.model.encoder import count_parameters
+from dnalm.model.config import EncoderConfig, count_parameters
 from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Identities, Record
 from dnalm.training.history import read_history

@@ -28,9 +28,9 @@ NAMES = {
     "embed_task": ["model", "task"],
     "probe_task": ["model", "task"],
     "probe_mlp": ["model", "task"],
-    "score_baseline": ["baseline", "task"],
-    "finetune_folds": ["method", "model", "task"],
-    "collect_finetune": ["method", "model", "task"],
+    "score_baselines": ["task"],
+    "score_bases": ["task"],
+    "finetune_task": ["method", "model", "task"],
 }
 
 
@@ -49,7 +49,7 @@ def stages_table(folder: str | Path, tables: Mapping[str, pd.DataFrame]) -> pd.D
             name not in known[kind] for kind, name in zip(NAMES.get(stage, []), names, strict=False)
         ):
             continue
-        for line in filter(None, path.read_text().splitlines()):
+        for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
             record = json.loads(line)
             memory = pd.to_numeric(record.get("max_rss"), errors="coerce")
             rows.append({"stage": stage, "s": float(record["s"]), "memory": memory})

@@ -16,7 +16,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from dnalm.benchmark.scoring.metrics import headline, loss, score, single_score
+from dnalm.benchmark.scoring.metrics import headline, loss, score, single_score, top_k
 from dnalm.benchmark.tasks.kinds import KINDS, find_kind
 from dnalm.errors import InputError
 
@@ -155,6 +155,23 @@ def test_bases_are_scored_as_by_hand_and_those_without_a_label_not_at_all():
     assert found["accuracy"] == pytest.approx(4 / 6)
     known = labels >= 0
     assert found["mcc"] == pytest.approx(matthews_corrcoef(labels[known], predictions[known]))
+
+
+def test_of_equally_probable_bases_any_order_gives_what_is_expected_of_all():
+    truth = np.array([1, 0, 0, 1, 0, 0, 1, 0, 0, 0], dtype=bool)
+    random = np.random.default_rng(2)
+    probability = random.integers(0, 3, 10) / 4
+    expected = np.mean(
+        [
+            truth[np.lexsort([random.random(10), -probability])[: truth.sum()]].mean()
+            for _ in range(20_000)
+        ]
+    )
+    for _ in range(5):
+        order = random.permutation(10)
+        assert top_k(truth[order], probability[order]) == pytest.approx(expected, abs=0.01)
+    assert top_k(truth, np.full(10, 0.3)) == pytest.approx(0.3)
+    assert top_k(truth, truth.astype(float)) == 1
 
 
 def test_a_class_without_a_base_is_left_out():

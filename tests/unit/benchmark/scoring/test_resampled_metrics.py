@@ -83,6 +83,22 @@ def test_the_best_bases_of_a_draw_are_found_where_few_of_them_were_drawn():
     assert score(draws).tolist() == [1.0, 1.0, 0.0]
 
 
+@pytest.mark.parametrize("levels", [1, 3])
+def test_equally_probable_bases_of_a_draw_count_as_those_of_its_rows_do(levels):
+    random = np.random.default_rng(4)
+    labels = random.integers(0, 3, (12, 9)) * (random.random((12, 9)) < 0.4)
+    outputs = random.integers(0, levels, (2, 12, 9, 3)) / 4
+    draws = random.multinomial(12, np.full(12, 1 / 12), size=20)
+    found = resampled_metric(labels, None, outputs, "per_base")(draws)
+    for draw, value in zip(draws, found, strict=True):
+        rows = np.repeat(np.arange(12), draw)
+        expected = [
+            single_score("top_k_accuracy", labels[rows], labels[rows], fold[rows], "per_base")
+            for fold in outputs
+        ]
+        assert value == pytest.approx(np.mean(expected))
+
+
 @pytest.mark.parametrize("classes", [2, 3, 60])
 def test_matthews_of_any_number_of_classes_equals_scikit_learn_and_of_one_guess_is_zero(classes):
     random = np.random.default_rng(classes)

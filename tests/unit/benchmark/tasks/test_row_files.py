@@ -241,3 +241,84 @@ def test_a_pattern_that_takes_whole_numbers_or_says_what_it_leaves_is_followed(
     path = tmp_path / "x.fa"
     path.write_text(f">{header}\n{SEQUENCE}\n")
     assert [row.label for row in read(path, label_pattern=pattern)] == [label]
+
+
+@pytest.mark.parametrize("kind", [None, "binary"])
+def test_classes_that_a_missing_one_made_floats_of_are_those_that_were_meant(tmp_path, kind):
+    """Pandas knows no missing whole number: 0 and 1 beside one are 0.0 and 1.0."""
+    draw = np.random.default_rng(3)
+    table = pd.DataFrame({"sequence": ["".join(draw.choice(list("ACGT"), 20)) for _ in range(21)]})
+    table["label"] = [None, *(i % 2 for i in range(20))]
+    assert table["label"].dtype == float
+    table.to_parquet(tmp_path / "x.parquet")
+    table.to_csv(tmp_path / "x.csv", index=False)
+    task = {**SHIPPED, "kind": kind, "test_share": 0.3, "missing_labels": "drop"}
+    for name in ("x.parquet", "x.csv"):
+        for mapping in (None, {"0": 0, "1": 1}, {"0.0": 0, "1.0": 1}, {0: 0, 1: 1}):
+            files = {"train": str(tmp_path / name), "test": []}
+            rows, summary = make_task(files, {**task, "labels": mapping}, "mine.x", FOLDS)
+            assert (summary["kind"], summary["classes"]) == ("binary", 2)
+            found = dict(zip(rows["sequence"], rows["label"], strict=True))
+            wanted = table.dropna().set_index("sequence")["label"].astype(int).to_dict()
+            assert found == wanted
+
+
+@pytest.mark.parametrize("label", ["0.5", "1.01", "1.", "-1.0", "1.0.0", "1e0"])
+def test_any_other_fraction_is_no_class(tmp_path, label):
+    path = tmp_path / "x.csv"
+    path.write_text(f"sequence,label\n{SEQUENCE},{label}\n")
+    task = {**SHIPPED, "kind": "binary"}
+    with pytest.raises(InputError, match="row 1 has the label"):
+        make_task({"train": str(path), "test": str(path)}, task, "mine.x", FOLDS)
+
+
+def test_text_that_a_writer_of_parquet_stored_as_bytes_is_text(tmp_path):
+    rows = {"sequence": [SEQUENCE.encode()], "label": [b"strong"]}
+    pq.write_table(pa.table(rows), tmp_path / "x.parquet")
+    (row,) = read(tmp_path / "x.parquet")
+    assert (row.sequence, row.label) == (SEQUENCE, "strong")
+
+
+def test_the_columns_most_like_the_one_that_lacks_come_first(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(",".join([*(f"c{i}" for i in range(20)), "Sequence", "label"]) + "\n")
+    with pytest.raises(InputError, match="no column 'sequence', its columns are 'Sequence', 'c0'"):
+        read(path)
+    with pytest.raises(InputError, match="known formats: parquet, auto"):
+        read(path, format="parqet")
+
+
+def test_the_labels_most_like_an_unknown_one_come_first(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(f"sequence,label\n{SEQUENCE},promotor\n")
+    labels = {**{f"type {i}": i for i in range(20)}, "promoter": 20}
+    with pytest.raises(
+        InputError, match=r"\(it lists promoter, type 0, .*, \.\.\.\): add it there"
+    ):
+        make_task({"train": str(path), "test": []}, {**SHIPPED, "labels": labels}, "m.x", FOLDS)
+
+
+@pytest.mark.parametrize("unit", ["a", "a_", "a1_", "|", "a,", "1,", "_1", " ", "-", "\u00e9"])
+def test_a_header_of_any_length_is_searched_in_no_time(unit):
+    """A file whose line ends were lost is one header; a search of quadratic cost would not end."""
+    pattern, text = re.compile(SHIPPED["label_pattern"]), unit * (100_000 // len(unit))
+    # Quadratic cost would take ten minutes of these, and pytest would be killed.
+    for end in ("", "|", " x", "_1"):
+        match = pattern.search(text + end)
+        assert match is None or text.endswith(match[1][-1]) or end.endswith(match[1][-1])
+
+
+def test_a_pattern_whose_group_takes_no_part_in_a_match_is_no_match(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_text(f">b1\n{SEQUENCE}\n")
+    with pytest.raises(InputError, match="line 1: the header '>b1' does not match `label_pattern`"):
+        read(path, label_pattern="(a)?b")
+
+
+@pytest.mark.parametrize("label", ["1e308", "-1.5e101"])
+def test_a_target_whose_square_is_no_number_is_refused(tmp_path, label):
+    path = tmp_path / "x.csv"
+    path.write_text(f"sequence,label\n{SEQUENCE},{label}\n")
+    task = {**SHIPPED, "kind": "regression", "classes": 1}
+    with pytest.raises(InputError, match=r"row 1 has the label .*, whose square no computer holds"):
+        make_task({"train": str(path), "test": str(path)}, task, "mine.x", FOLDS)

@@ -136,6 +136,11 @@ def test_a_cell_may_be_long_and_an_address_ipv6(tmp_path):
     assert list(read(tmp_path, "http://[::1]:80/x.fa\n")) == ["x"]
 
 
+def test_a_name_that_is_too_long_for_a_file_is_a_sentence():
+    with pytest.raises(InputError, match=r"cannot be read \(File name too long\)"):
+        read_sheet("x" * 300)
+
+
 def test_a_folder_is_no_sheet(tmp_path):
     with pytest.raises(InputError, match=r"the sheet cannot be read \(Is a directory\)"):
         read_sheet(tmp_path)

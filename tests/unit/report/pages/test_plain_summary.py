@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -38,6 +39,37 @@ def test_models_show_steps_tokens_and_loss_beside_the_unigram_baseline(text):
     # The history ends at a loss of 7.3 + 1.1·exp(-3) = 7.355, the test's 7.455, beside 7.9.
     assert line(text, "small")[-7:] == ["60", "60", "k", "7.355", "7.455", "7.900", "+0.545"]
     assert line(text, "small.untrained")[-6:] == ["0", "0", "–", "–", "–", "–"]
+
+
+def test_what_was_taken_from_context_is_said_with_both_gains_and_their_intervals(new_run, tmp_path):
+    new_run.add_corpus()
+    random = np.random.default_rng(0)
+    masked, own = np.full(200, 12), random.normal(7.3, 0.5, 200)
+    sums = {"own": own, "shuffled": own + 0.2, "foreign": own + 0.3, "tempered": own + 0.5}
+    windows = {name: (12 * values).tolist() for name, values in sums.items()}
+    measured = {"exponents": [0.5], "windows": windows | {"masked": masked.tolist()}}
+    last = {"step": 60, "tokens": 60_000, "loss": 7.3, "loss_mask": 7.3}
+    last |= {"validation_loss_mask": 7.3, "validation_context": measured}
+    new_run.add_model("shown", history=[last])
+    new_run.add_model("old", history=[{**last, "validation_context": None}])
+    text = " ".join(summarise(new_run.tables(), tmp_path).split())
+    assert "It has learned more than how common each k-mer is: the same tokens cost 0.200" in text
+    assert "0.200 (0.200 … 0.200) nats more with the window's other tokens shuffled" in text
+    assert "0.300 (0.300 … 0.300) more with another window's tokens around them" in text
+    assert "What it took from context is missing" in text
+
+
+def test_how_far_the_strand_decides_a_label_stands_beside_gc_and_length(shared_tables, tmp_path):
+    audits = shared_tables["audits"].assign(
+        gc_strength=0.11, length_strength=0.22, strand_strength=0.33
+    )
+    text = summarise({**shared_tables, "audits": audits}, tmp_path)
+    task = audits["task"].iloc[0]
+    assert any(
+        row.startswith(task) and row.split()[-3:] == ["0.110", "0.220", "0.330"]
+        for row in text.splitlines()
+    )
+    assert "by strand" in " ".join(text.split())
 
 
 def test_stages_end_in_a_total(text):
@@ -82,7 +114,7 @@ def test_a_run_without_models_and_times_is_summarised(new_run, tmp_path):
     new_run.add_task("mine.x", {"train": 90, "test": 100}, simulated=False)
     new_run.add_result("baseline", "kmers", "mine.x", [0.7, 0.8])
     found = summarise(new_run.tables(), tmp_path, STAGES[:0])
-    assert found.count("Nothing to show.") == 6
+    assert found.count("Nothing to show.") == 7
     assert "mine.x" in found
 
 

@@ -11,6 +11,7 @@ from dnalm.benchmark.tasks.recipes.recipe import Files
 from dnalm.benchmark.tasks.recipes.table import find_recipe
 from dnalm.benchmark.tasks.recipes.window_sampler import WindowSampler
 from dnalm.errors import InputError
+from dnalm.suggestions import listing, nearest_first
 
 DROPPED_FATES = ("longer", "contradicting", "repeated")  # fates of elements with a label
 MAX_LIST = 200  # characters of a list of contigs in a message
@@ -23,9 +24,10 @@ def list_contigs(build: Mapping[str, Any], name: str, known: Sequence[str]) -> l
     wanted = known if build["contigs"] is None else build["contigs"]
     for key, contigs in (("contigs", wanted), ("test_contigs", build["test_contigs"])):
         if unknown := [contig for contig in contigs if contig not in known]:
+            held = listing(nearest_first(unknown[0], known))
             raise InputError(
                 f"Task {name} asks for {unknown[0]!r} in build.{key}, which genome "
-                f"{build['genome']} does not hold; it holds {', '.join(known)[:MAX_LIST]}."
+                f"{build['genome']} does not hold; it holds {held}."
             )
     if unused := [contig for contig in build["test_contigs"] if contig not in wanted]:
         raise InputError(
@@ -48,10 +50,11 @@ def check_records(
     source = ", ".join(map(str, files[find_recipe(build["recipe"]).source]))
     used = records["contig"].isin(sampler.pieces)
     if not used.any():
+        found = records["contig"].unique().tolist()
         raise InputError(
             f"{source} names no element inside genome {build['genome']}: its {len(records):,} "
-            f"records are on {', '.join(records['contig'].unique())[:MAX_LIST]}, the genome's "
-            f"contigs are {', '.join(sampler.pieces)[:MAX_LIST]}: give both the same names "
+            f"records are on {listing(found)}, the genome's contigs are "
+            f"{listing(nearest_first(found[0], sampler.pieces))}: give both the same names "
             "(`contigs` of the genome renames its records)."
         )
     if not used.all():

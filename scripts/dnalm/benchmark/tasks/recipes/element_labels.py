@@ -9,6 +9,7 @@ import pandas as pd
 from dnalm.errors import InputError
 from dnalm.genome.annotation import lines
 from dnalm.genome.intervals import merge_spans, read_bed, touch
+from dnalm.suggestions import listing, nearest_first
 
 UNLABELLED = -1
 
@@ -45,7 +46,12 @@ def _read_motifs(path: str, column: str) -> dict[str, str]:
             if column not in fields:
                 raise InputError(
                     f"{path} has no column {column!r}, its columns are "
-                    f"{', '.join(fields)[:200]}: correct build.motifs_column."
+                    f"{listing(nearest_first(column, fields))}: correct build.motifs_column."
+                )
+            if fields.count(column) > 1:
+                raise InputError(
+                    f"{path} has {fields.count(column)} columns {column!r}, and one is to be read: "
+                    "rename the others."
                 )
             place = fields.index(column)
         elif len(fields) <= place:

@@ -235,8 +235,13 @@ def test_motifs_tell_promoters_apart_and_all_of_them_are_avoided(genome):
     for rows in (with_tata, without):
         for contig, start, end, _ in negatives(rows):
             assert not any(c == contig and start < e and s < end for c, s, e, *_ in lines)
-    with pytest.raises(InputError, match=r"motifs.txt has no column 'TATA', its columns are Name"):
+    with pytest.raises(
+        InputError, match=r"motifs.txt has no column 'TATA', its columns are TATA-box, N"
+    ):
         genome.cut(PROMOTERS | {"motifs_column": "TATA"}, **files)
+    twice = genome.file("twice.txt", ("#Name", "TATA-box", "TATA-box"), ("X", 1, 0))
+    with pytest.raises(InputError, match=r"twice.txt has 2 columns 'TATA-box', and one is to be"):
+        genome.cut(PROMOTERS, **files | {"motifs": twice})
     other = genome.file("other.txt", ("#Name", "TATA-box"), ("X", 1))
     with pytest.raises(InputError, match=r"other.txt names none of the 34 elements, .* G40_1, "):
         genome.cut(PROMOTERS, **files | {"motifs": other})
