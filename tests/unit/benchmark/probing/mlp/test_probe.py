@@ -192,6 +192,21 @@ def test_every_row_of_an_epoch_comes_once_even_where_a_split_has_fewer_rows_than
         assert sorted(found) == split.training.tolist()
 
 
+def test_no_step_makes_the_host_wait_for_a_number_of_the_device(host_reads):
+    values, labels = make_checkerboard(120)
+    rows = SplitRows(values, Splits(make_table(labels, 20, 2), "binary"), "binary", "cpu")
+    trials = [
+        Trial(number=number, hyperparameters=one, scores=[], spreads=[])
+        for number, one in enumerate(HYPERPARAMETERS[2])  # of relu and of tanh
+    ]
+    networks = make_networks(trials, rows, CONFIG)
+    with host_reads() as stacks:
+        train_epoch(networks, rows, CONFIG, 1)
+        networks.take([1])
+        train_epoch(networks, rows, CONFIG, 2)
+    assert not [stack[-6:] for stack in stacks]
+
+
 def test_a_trial_does_not_depend_on_the_trials_beside_it():
     features, labels = make_checkerboard(200)
     rows = SplitRows(features, Splits(make_table(labels, 40, 2), "binary"), "binary", "cpu")
