@@ -14,16 +14,8 @@ import sys
 
 import torch
 from comparison import Comparison, read_arguments, report, time_in_turns
-from esm_peer import (
-    OurStep,
-    PeerStep,
-    agree_all,
-    make_batch,
-    make_config,
-    make_encoder,
-    make_peer,
-    make_settings,
-)
+from esm_peer import PeerStep, agree_all, make_peer
+from own_step import OurStep, make_batch, make_config, make_encoder, make_settings
 
 from dnalm.model.encoder import EncoderConfig
 from dnalm.training.distributed import Group

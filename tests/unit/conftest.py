@@ -1,13 +1,17 @@
 """Small genomes, panels of haplotypes with what bcftools makes of them, and small models."""
 
 import json
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pysam.bcftools
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dnalm.genome.bases import GenomeBases, write_bases
 from dnalm.genome.haplotypes.build import build_haplotypes
@@ -225,3 +229,30 @@ def draw_model(tmp_path: Path) -> Callable[..., dict[str, str]]:
 def small_model(draw_model) -> dict[str, str]:
     """Return the paths of a model's `run` and `weights`: k = 2, two layers, 64 tokens."""
     return draw_model(k=2, layers=2, seed=3)
+
+
+class HostReads(TorchDispatchMode):
+    """Notes who asks for the value of a tensor, for which a host waits where it lies on a GPU."""
+
+    READS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stacks: list[list[str]] = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        if function in self.READS:
+            self.stacks.append([frame.name for frame in traceback.extract_stack()])
+        return function(*arguments, **(options or {}))
+
+
+@pytest.fixture
+def host_reads():
+    """Return a context that gives the calls, as lists of functions, that read a tensor's value."""
+
+    @contextmanager
+    def watch() -> Iterator[list[list[str]]]:
+        with HostReads() as mode:
+            yield mode.stacks
+
+    return watch

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from dnalm.benchmark.scoring.objectives import Scale, activate
 from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.devices import send
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import ADAPTER_NAMES
@@ -147,10 +148,11 @@ def predict(
     classifier.eval()
     device = classifier.output.weight.device
     batches = list(rows.by_length(chosen, limit_tokens(batch_tokens, device)))
-    found = [
-        activate(classifier(rows.batch(batch)[0].to(device)), kind).cpu().numpy()
-        for batch in batches
-    ]
+    found = []
+    for batch in batches:
+        tokens, padded = rows.batch(batch)
+        logits = classifier(send(tokens, device), padded=padded)
+        found.append(activate(logits, kind).cpu().numpy())
     place = np.empty(len(rows), dtype=np.int64)
     place[chosen] = np.arange(len(chosen))
     if find_kind(kind).pooled:

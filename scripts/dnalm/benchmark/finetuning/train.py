@@ -22,13 +22,13 @@ from dnalm.benchmark.finetuning.classifier import (
     load_classifier_state,
     predict,
 )
-from dnalm.benchmark.finetuning.settings import Finetuning
+from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.benchmark.scoring.metrics import headline, single_score
 from dnalm.benchmark.scoring.objectives import Scale, loss_of
 from dnalm.benchmark.tasks.kinds import NUMBER, cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Split, Splits
 from dnalm.benchmark.tasks.table import read_task
-from dnalm.devices import best_device
+from dnalm.devices import best_device, send
 from dnalm.errors import InputError
 from dnalm.jobs.partial import Format, Partial, hold
 from dnalm.jobs.progress import Progress, Tally
@@ -113,8 +113,7 @@ def train_fold(
     rows = TokenRows(
         table["sequence"].tolist(), name_rows(table), vocabulary, encoder.config.max_tokens
     )
-    random = np.random.default_rng([config.seed, fold])
-    torch.manual_seed(int(random.integers(2**31)))
+    random = seed_fold(config, fold)
     adapter = add_adapter(encoder, config.adapter)
     classifier = build_classifier(encoder, vocabulary, finetuning.head()).to(best_device())
     learned = [*adapter, *classifier.output.parameters()]
@@ -127,30 +126,27 @@ def train_fold(
 
     history: list[dict[str, Any]] = []
     kept: tuple[float, int, dict[str, torch.Tensor]] | None = None
-    losses = []
+    losses: list[torch.Tensor] = []
     batches = rows.shuffled(split.training, config.batch_size, random)
     for step in range(1, config.steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * min(1.0, step / max(1, config.warmup_steps))
         loss = _loss(classifier, rows, next(batches), labels, finetuning.kind)
-        if not torch.isfinite(loss):
-            raise InputError(
-                f"{finetuning.table}: the loss of fold {fold} is {loss.item()} at step {step}: "
-                "lower finetune's learning_rate or set its gradient_clip."
-            )
         optimizer.zero_grad()
         loss.backward()
         if config.gradient_clip is not None:
             clip_grad_norm_(learned, config.gradient_clip)
         optimizer.step()
-        losses.append(loss.item())
+        # Read with the others at the next evaluation: the host has no need to wait at every step.
+        losses.append(loss.detach())
         tick()
         if step % config.evaluate_every == 0 or step == config.steps:
+            taken = _read_losses(losses, finetuning, fold, step)
             value = _validate(classifier, rows, split, labels, finetuning)
             history.append(
                 {
                     "step": step,
-                    "train_loss": float(np.mean(losses)),
+                    "train_loss": float(np.mean(taken)),
                     f"validation_{headline(finetuning.kind)}": value,
                 }
             )
@@ -174,13 +170,37 @@ def train_fold(
     )
 
 
+def seed_fold(config: FinetuneConfig, fold: int) -> np.random.Generator:
+    """Return the generator that deals a fold's batches; seed that of torch, which draws its head.
+
+    Both depend on `config.seed` and the fold alone.
+    """
+    random = np.random.default_rng([config.seed, fold])
+    torch.manual_seed(int(random.integers(2**31)))
+    return random
+
+
+def _read_losses(
+    losses: Sequence[torch.Tensor], finetuning: Finetuning, fold: int, step: int
+) -> list[float]:
+    """Return the losses of the steps up to `step`; raise InputError where one is not finite."""
+    taken = torch.stack(list(losses)).tolist()
+    for number, loss in enumerate(taken, start=step - len(taken) + 1):
+        if not math.isfinite(loss):
+            raise InputError(
+                f"{finetuning.table}: the loss of fold {fold} is {loss} at step {number}: "
+                "lower finetune's learning_rate or set its gradient_clip."
+            )
+    return taken
+
+
 def _loss(
     classifier: Classifier, rows: TokenRows, batch: np.ndarray, labels: np.ndarray, kind: str
 ) -> torch.Tensor:
     classifier.train()
     device = classifier.output.weight.device
-    tokens, _ = rows.batch(batch)
-    return loss_of(classifier(tokens.to(device)), labels[batch], kind)
+    tokens, padded = rows.batch(batch)
+    return loss_of(classifier(send(tokens, device), padded=padded), labels[batch], kind)
 
 
 def _validate(

@@ -21,6 +21,7 @@ from dnalm.benchmark.tasks.kinds import (
     find_kind,
 )
 from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.devices import send
 
 TARGET_MEAN, TARGET_DEVIATION = "targets.mean", "targets.deviation"  # in files
 
@@ -32,7 +33,7 @@ def loss_of(logits: Tensor, labels: np.ndarray, kind: str) -> Tensor:
     in the units of the logits); cross entropy over the labelled bases (per_base: logits [B, L, C],
     `labels` [B, L or more]), 0 where there is none.
     """
-    return LOSSES[find_kind(kind).loss](logits, torch.from_numpy(labels).to(logits.device))
+    return LOSSES[find_kind(kind).loss](logits, send(torch.from_numpy(labels), logits.device))
 
 
 def _cross_entropy(logits: Tensor, given: Tensor) -> Tensor:

@@ -350,6 +350,36 @@ def test_a_loss_that_is_not_finite_stops_with_fold_and_step(finetuning):
         train_fold(changed(finetuning, learning_rate=1e30), 1)
 
 
+def test_no_step_makes_the_host_wait_for_a_number_of_the_device(finetuning, host_reads):
+    with host_reads() as stacks:
+        train_fold(changed(finetuning, steps=4, evaluate_every=2), 0)
+    # Adam counts its steps in main memory, which is nothing to wait for.
+    apart = {"load_model", "_validate", "predict", "_single_tensor_adam"}
+    assert not [stack[-8:] for stack in stacks if not apart & set(stack)]
+
+
+def test_rows_of_one_length_need_no_mask_and_score_as_with_one(finetuning, monkeypatch):
+    table = pd.read_parquet(finetuning.table)
+    table["sequence"] = table["sequence"].str[:40]
+    table.to_parquet(finetuning.table)
+    masks, attention = [], torch.nn.functional.scaled_dot_product_attention
+
+    def watch(*states, attn_mask):
+        masks.append(attn_mask)
+        return attention(*states, attn_mask=attn_mask)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watch)
+    without = train_fold(changed(finetuning, steps=4), 0)
+    assert masks
+    assert all(mask is None for mask in masks)
+
+    batch = TokenRows.batch
+    monkeypatch.setattr(TokenRows, "batch", lambda *given: (batch(*given)[0], True))
+    masked = train_fold(changed(finetuning, steps=4), 0)
+    assert masks[-1] is not None
+    np.testing.assert_allclose(without.outputs, masked.outputs, atol=1e-5)
+
+
 def test_a_sequence_longer_than_the_context_is_named(finetuning):
     table = pd.read_parquet(finetuning.table)
     table.loc[7, "sequence"] = "ACGT" * 40

@@ -60,7 +60,9 @@ class Networks:
             [array.to(device) for array in arrays] for arrays in (self.weights, self.biases)
         )
         self.rates = of_trials([one.learning_rate for one in settings])
-        self.is_tanh = of_trials([one.activation == "tanh" for one in settings])
+        # Known to the host as well, which would wait for the device to tell it at every layer.
+        self._tanh = [one.activation == "tanh" for one in settings]
+        self.is_tanh = of_trials(self._tanh)
         self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
         self.steps = 0
 
@@ -76,6 +78,7 @@ class Networks:
         )
         self.moments = [(first[:, kept], second[:, kept]) for first, second in self.moments]
         self.rates, self.is_tanh = (values[:, kept] for values in (self.rates, self.is_tanh))
+        self._tanh = [self._tanh[trial] for trial in kept]
 
     def logits(self, rows: Tensor) -> Tensor:
         """Return logits [S, T, C, R] for the rows [S, R, D] of each split, standardised."""
@@ -88,9 +91,9 @@ class Networks:
         return last @ states + self.biases[-1]
 
     def _activate(self, values: Tensor) -> Tensor:
-        if self.is_tanh.all():
+        if all(self._tanh):
             return values.tanh()
-        if not self.is_tanh.any():
+        if not any(self._tanh):
             return values.relu()
         return torch.where(self.is_tanh, values.tanh(), values.relu())
 

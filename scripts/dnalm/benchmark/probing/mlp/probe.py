@@ -20,15 +20,14 @@ from dnalm.benchmark.probing.choice import (
 )
 from dnalm.benchmark.probing.mlp.rows import SplitRows
 from dnalm.benchmark.probing.mlp.search import (
-    STARTUP_TRIALS,
     Trial,
-    count_trials,
     make_networks,
     predict_seconds,
     search,
     train_epoch,
 )
 from dnalm.benchmark.probing.mlp.search_space import Hyperparameters, MlpConfig
+from dnalm.benchmark.probing.mlp.studies import STARTUP_TRIALS, count_trials
 from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.devices import find_device

@@ -13,6 +13,7 @@ from torch import Tensor
 from dnalm.benchmark.scoring.objectives import Scale, activate
 from dnalm.benchmark.tasks.kinds import CROSS_ENTROPY, NUMBER, find_kind
 from dnalm.benchmark.tasks.splits import Splits
+from dnalm.devices import send
 
 
 class SplitRows:
@@ -66,8 +67,9 @@ class SplitRows:
         dealt = (np.array_split(order, self.steps(size)) for order in orders)
         for own in zip(*dealt, strict=True):
             positions, counted = _pad(own, max(map(len, own)))
-            part = torch.from_numpy(positions).to(self.device)
-            yield self.rows(part), self._labels(part), self._tensor(counted)
+            part = send(torch.from_numpy(positions), torch.device(self.device))
+            mask = send(torch.from_numpy(counted.astype(np.float32)), part.device)
+            yield self.rows(part), self._labels(part), mask
 
     def steps(self, size: int) -> int:
         """Return the number of batches of one epoch."""
