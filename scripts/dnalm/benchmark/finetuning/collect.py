@@ -75,6 +75,7 @@ def collect(
         predictions=table,
         seconds=sum(facts["seconds"]),
         not_converged=0,
+        fitted={},  # adapters and heads are in the file of adapters
     )
     return result, identity
 

@@ -79,20 +79,7 @@ class Networks:
 
     def logits(self, rows: Tensor) -> Tensor:
         """Return logits [S, T, C, R] for the rows [S, R, D] of each split, standardised."""
-        first, second, last = self.weights[0], self.weights[1:-1], self.weights[-1]
-        # All trials of a split see the same rows: one product for them together.
-        states = first.flatten(1, 2) @ rows.transpose(1, 2)
-        states = self._activate(states.unflatten(1, first.shape[1:3]) + self.biases[0])
-        for weights, biases in zip(second, self.biases[1:-1], strict=True):
-            states = self._activate(weights @ states + biases)
-        return last @ states + self.biases[-1]
-
-    def _activate(self, values: Tensor) -> Tensor:
-        if self.is_tanh.all():
-            return values.tanh()
-        if not self.is_tanh.any():
-            return values.relu()
-        return torch.where(self.is_tanh, values.tanh(), values.relu())
+        return compute_logits(self.weights, self.biases, self.is_tanh, rows)
 
     def predict(self, rows: Tensor) -> Tensor:
         """Return the logits [S, T, R, C] of many rows [S, R, D], without gradients."""
@@ -125,6 +112,30 @@ class Networks:
             # Both moments corrected for their start at 0, the first one in `rates`.
             size = (second / (1 - BETA2**self.steps)).sqrt_().add_(EPSILON)
             parameter.sub_((first / size).mul_(rates))
+
+
+def compute_logits(
+    weights: Sequence[Tensor], biases: Sequence[Tensor], is_tanh: Tensor, rows: Tensor
+) -> Tensor:
+    """Return logits [S, T, C, R] of perceptrons for the rows [S, R, D] of each split.
+
+    Of each layer `weights` are [S, T, outputs, inputs] and `biases` [S, T, outputs, 1]; `is_tanh`
+    [1, T, 1, 1] says which trials' hidden units are tanh, those of the others are rectified.
+    """
+    # All trials of a split see the same rows: one product for them together.
+    states = weights[0].flatten(1, 2) @ rows.transpose(1, 2)
+    states = _activate(states.unflatten(1, weights[0].shape[1:3]) + biases[0], is_tanh)
+    for inner, bias in zip(weights[1:-1], biases[1:-1], strict=True):
+        states = _activate(inner @ states + bias, is_tanh)
+    return weights[-1] @ states + biases[-1]
+
+
+def _activate(values: Tensor, is_tanh: Tensor) -> Tensor:
+    if is_tanh.all():
+        return values.tanh()
+    if not is_tanh.any():
+        return values.relu()
+    return torch.where(is_tanh, values.tanh(), values.relu())
 
 
 def losses_of(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
