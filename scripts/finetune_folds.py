@@ -6,6 +6,7 @@ from dnalm.benchmark.finetuning.parts import write_folds
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import finetune
 from dnalm.benchmark.scoring.results import identify
+from dnalm.benchmark.tasks.summary import describe_outputs
 from dnalm.files import read_json, sha256_of
 from dnalm.jobs.job import job
 
@@ -28,4 +29,4 @@ with job(snakemake.log[0]):
         model=wildcards.model,
         weights_sha256=sha256_of(source.weights),
     )
-    write_folds(folds, finetuning, identity, **snakemake.output)
+    write_folds(folds, finetuning, identity, describe_outputs(task), **snakemake.output)

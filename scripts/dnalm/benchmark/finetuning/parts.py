@@ -16,6 +16,7 @@ from dnalm.benchmark.tasks.kinds import cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import atomic_path
+from dnalm.model.loading import describe_model
 from dnalm.model.weights import save_tensors
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ def write_folds(
     folds: Sequence[Fold],
     finetuning: Finetuning,
     identity: Mapping[str, Any],
+    outputs: Mapping[str, Any],
     *,
     adapters: str | Path,
     predictions: str | Path,
@@ -32,9 +34,10 @@ def write_folds(
 ) -> None:
     """Write some folds of one fine-tuning: adapters, test predictions with probabilities, history.
 
-    A regression has no probabilities. `identity` is what their result's summary begins with. It
-    travels in the metadata of `adapters`, beside the scores, what it takes to build the classifier
-    again, and what tells the parts of one fine-tuning from those of another.
+    A regression has no probabilities. `identity` is what their result's summary begins with,
+    `outputs` what `describe_outputs` says of the task. Both travel in the metadata of `adapters`,
+    beside the scores, what it takes to build the classifier again, and what tells the parts of one
+    fine-tuning from those of another.
     """
     table, kind = read_task(finetuning.table), find_kind(finetuning.kind)
     splits = Splits(table, kind.name)
@@ -66,6 +69,8 @@ def write_folds(
             "settings": finetuning.identity(),
             "splits": json.dumps(splits.folds),
             "adapter": finetuning.config.adapter,
+            "outputs": json.dumps(outputs),
+            "model": json.dumps(describe_model(finetuning.run)),
             "classifier": json.dumps(finetuning.head()),
             "folds": json.dumps([fold.fold for fold in folds]),
             "steps": json.dumps([fold.step for fold in folds]),

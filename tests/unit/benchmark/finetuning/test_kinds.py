@@ -10,7 +10,7 @@ import torch
 from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
-from dnalm.benchmark.finetuning.classifier import Fold, build_classifier, load_classifier, predict
+from dnalm.benchmark.finetuning.classifier import Fold, FoldClassifiers, build_classifier, predict
 from dnalm.benchmark.finetuning.collect import collect
 from dnalm.benchmark.finetuning.parts import write_folds
 from dnalm.benchmark.finetuning.settings import Finetuning
@@ -191,7 +191,7 @@ def test_parts_of_every_kind_are_joined_scored_and_predict_again(finetuning, tmp
     for fold in folds:
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
         path = tmp_path / "adapters.safetensors"
-        classifier, scale = load_classifier(encoder, vocabulary, path, fold.fold)
+        classifier, scale = FoldClassifiers(encoder, vocabulary, path).load(fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
         again = predict(classifier, rows, test, EMBED["batch_tokens"], kind, scale)
         np.testing.assert_allclose(again, fold.outputs, rtol=1e-5, atol=1e-6)

@@ -16,7 +16,7 @@ import pytest
 import torch
 from sklearn.metrics import matthews_corrcoef
 
-from dnalm.benchmark.finetuning.classifier import Fold, load_classifier, predict, read_tensors
+from dnalm.benchmark.finetuning.classifier import Fold, FoldClassifiers, predict, read_tensors
 from dnalm.benchmark.finetuning.collect import collect
 from dnalm.benchmark.finetuning.parts import write_folds
 from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
@@ -44,6 +44,7 @@ METHOD = {
 }
 EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
 PART = ("adapters", "predictions", "history")
+OUTPUTS = {"kind": "binary", "classes": 2, "names": None, "lengths": None}
 SUMMARY = {"name": "mine.x", "kind": "binary", "classes": 2, "rows": {"train": 60, "test": 40}}
 
 
@@ -118,20 +119,20 @@ def test_frozen_weights_stay_bit_identical(finetuning, monkeypatch):
 def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp_path):
     folds = finetune(finetuning, part=0, parts=1, partial=tmp_path / "partial", threads=1)
     paths = {name: tmp_path / name for name in ("adapters", "predictions", "history")}
-    write_folds(folds, finetuning, identify_small(finetuning), **paths)
+    write_folds(folds, finetuning, identify_small(finetuning), OUTPUTS, **paths)
 
     table = pd.read_parquet(finetuning.table)
     test = np.flatnonzero(table["split"] == "test")
     for fold in folds:
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        classifier, scale = load_classifier(encoder, vocabulary, paths["adapters"], fold.fold)
+        classifier, scale = FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
         again = predict(classifier, rows, test, EMBED["batch_tokens"], "binary", scale)
         np.testing.assert_allclose(again, fold.outputs, atol=1e-6)
         stored = pd.read_parquet(paths["predictions"]).query("fold == @fold.fold")
         assert stored["prediction"].tolist() == again.argmax(axis=1).tolist()
     with pytest.raises(InputError, match="holds no fold 7"):
-        load_classifier(encoder, vocabulary, paths["adapters"], 7)
+        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(7)
 
 
 def test_the_step_with_the_best_validation_score_is_kept(finetuning):
@@ -175,7 +176,7 @@ def test_folds_of_several_jobs_join_to_the_result_of_one(finetuning, tmp_path):
         paths = {
             name: tmp_path / f"{name}.{part}" for name in ("adapters", "predictions", "history")
         }
-        write_folds(folds, finetuning, identify_small(finetuning), **paths)
+        write_folds(folds, finetuning, identify_small(finetuning), OUTPUTS, **paths)
         files.append(paths)
     result, identity = collect(
         *([paths[name] for paths in files] for name in ("adapters", "predictions", "history")),
@@ -202,7 +203,7 @@ def test_folds_of_several_jobs_join_to_the_result_of_one(finetuning, tmp_path):
         assert result.scores["mcc"][fold] == pytest.approx(matthews_corrcoef(truth, predictions))
         assert result.selected["steps"][fold] == alone.step
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        load_classifier(encoder, vocabulary, tmp_path / "adapters.safetensors", fold)
+        FoldClassifiers(encoder, vocabulary, tmp_path / "adapters.safetensors").load(fold)
     # Joined without torch, the file is the one that torch would have written.
     merged = tmp_path / "adapters.safetensors"
     tensors, metadata = read_tensors(merged)
@@ -221,7 +222,7 @@ def test_most_folds_at_the_last_step_are_an_edge_only_if_they_chose_it(
     finetuning = changed(finetuning, steps=4, evaluate_every=4, keep=keep)
     paths = {name: tmp_path / name for name in ("adapters", "predictions", "history")}
     folds = finetune(finetuning, part=0, parts=1, partial=tmp_path / "partial", threads=1)
-    write_folds(folds, finetuning, identify_small(finetuning), **paths)
+    write_folds(folds, finetuning, identify_small(finetuning), OUTPUTS, **paths)
     merged = {name: tmp_path / f"merged.{name}" for name in ("adapters", "history")}
     result, _ = collect(
         *([path] for path in paths.values()),
@@ -244,7 +245,7 @@ def test_the_parts_are_joined_without_torch():
 def write_part(finetuning: Finetuning, folder: Path, number: int, *folds: int, **identity) -> None:
     trained = [train_fold(finetuning, fold) for fold in folds]
     paths = {name: folder / f"{name}.{number}" for name in PART}
-    write_folds(trained, finetuning, identify_small(finetuning) | identity, **paths)
+    write_folds(trained, finetuning, identify_small(finetuning) | identity, OUTPUTS, **paths)
 
 
 def collect_parts(folder: Path, parts: int) -> None:
@@ -286,7 +287,7 @@ def test_scores_are_those_of_the_probabilities_before_they_are_narrowed(finetuni
         for number in range(3)
     ]
     paths = {name: tmp_path / name for name in PART}
-    write_folds(folds, finetuning, identify_small(finetuning), **paths)
+    write_folds(folds, finetuning, identify_small(finetuning), OUTPUTS, **paths)
     result, _ = collect(
         *([path] for path in paths.values()),
         keep="best",
