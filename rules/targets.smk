@@ -17,6 +17,7 @@ localrules:
     embeddings,
     probes,
     finetunes,
+    predictions,
     tasks,
     audits,
 
@@ -106,3 +107,9 @@ rule finetunes:
             model=MODELS,
             task=TASKS,
         ),
+
+
+rule predictions:
+    """Predict what `predictions:` names, training what it takes."""
+    input:
+        get_predictions,

@@ -1,10 +1,12 @@
 """What a run consists of: its models, tasks, genomes and downloads, in names that all rules use."""
 
 
-def collect_genomes():
-    """Return {corpus: its genomes in order} and {genome: row} of what the run needs."""
+def collect_genomes(models, tasks, genomes):
+    """Return {corpus: its genomes in order} and {genome: row} of what these and `genomes` need."""
     corpora, rows = {}, dict(config["genomes"])
-    for corpus in sorted({config["models"][model]["corpus"] for model in PRETRAINED}):
+    for corpus in sorted(
+        {config["models"][model]["corpus"] for model in models if "corpus" in config["models"][model]}
+    ):
         entry = config["corpora"][corpus]
         sheet = read_sheet(entry["sheet"]) if "sheet" in entry else {}
         if twice := sheet.keys() & config["genomes"].keys():
@@ -15,14 +17,14 @@ def collect_genomes():
         corpora[corpus] = entry.get("genomes", []) + list(sheet)
         if entry["split"]["by"] == "genome":  # before hours of downloads
             assign_splits(corpus, entry["split"], dict.fromkeys(corpora[corpus], [""]))
-    builds = [config["tasks"][task].get("build", {}).get("genome") for task in TASKS]
-    needed = dict.fromkeys([*sum(corpora.values(), []), *filter(None, builds)])
+    builds = [config["tasks"][task].get("build", {}).get("genome") for task in tasks]
+    needed = dict.fromkeys([*sum(corpora.values(), []), *filter(None, builds), *genomes])
     return corpora, {name: rows[name] for name in needed}
 
 
 def check_folders():
     """Stop before any job where weights of the run are at hand, but not in a form we read."""
-    for model in [*PRETRAINED, *IMPORTED]:
+    for model in NEEDED_MODELS:
         if "weights" in config["models"][model]:
             found = weights.resolve_weights(config, model)
             weights.check_folder(found, get_place(found.folder))
@@ -50,6 +52,17 @@ UNTRAINED = [
     if methods.UNTRAINED.name in config["run"]["baselines"]
 ]
 PROBED = [*MODELS, *UNTRAINED] if PROBES else []
+PREDICTIONS = config["predictions"]
+# Of bases with a genome there are tracks along it, too; of all other kinds tables of text.
+PREDICTED_ROWS = [p for p in PREDICTIONS if kinds.is_pooled(config["tasks"][PREDICTIONS[p]["task"]])]
+PREDICTED_TRACKS = [p for p in PREDICTIONS if p not in PREDICTED_ROWS and "bed" in PREDICTIONS[p]]
+PREDICTED_BASES = [p for p in PREDICTIONS if p not in [*PREDICTED_ROWS, *PREDICTED_TRACKS]]
+# What is made where it is asked for: a prediction may be of a model or task that the run, and so
+# its report, does not have.
+NEEDED_MODELS = list(
+    dict.fromkeys([*PRETRAINED, *IMPORTED, *(p["model"] for p in PREDICTIONS.values())])
+)
+NEEDED_TASKS = list(dict.fromkeys([*TASKS, *(p["task"] for p in PREDICTIONS.values())]))
 SUMMARIES = {
     group: source
     for group, source in config["species"]["summaries"].items()
@@ -57,12 +70,17 @@ SUMMARIES = {
 }
 try:
     check_folders()
-    CORPORA, GENOMES = collect_genomes()
+    CORPORA, GENOMES = collect_genomes(PRETRAINED, TASKS, [])
+    NEEDED_CORPORA, NEEDED_GENOMES = collect_genomes(
+        NEEDED_MODELS,
+        NEEDED_TASKS,
+        [entry["genome"] for entry in PREDICTIONS.values() if "genome" in entry],
+    )
     PANELS = panels.select_panels(config, CORPORA)
     DOWNLOADS = resolve.merge_downloads(
-        resolve.list_downloads(config, GENOMES, TASKS)
-        + panels.list_panel_downloads(config, PANELS)
-        + weights.list_weight_downloads(config, [*PRETRAINED, *IMPORTED])
+        resolve.list_downloads(config, NEEDED_GENOMES, NEEDED_TASKS)
+        + panels.list_panel_downloads(config, panels.select_panels(config, NEEDED_CORPORA))
+        + weights.list_weight_downloads(config, NEEDED_MODELS)
     )
     # Kept apart: the target `downloads` has no use for what only draw_species reads.
     SUMMARY_DOWNLOADS = resolve.merge_downloads(
@@ -92,3 +110,4 @@ wildcard_constraints:
     method="|".join(map(re.escape, config["finetune"]["methods"])),
     baseline="|".join(map(re.escape, config["baselines"])),
     part=r"\d+",
+    prediction=NAME,

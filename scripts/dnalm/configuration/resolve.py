@@ -20,7 +20,7 @@ NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "published_as", "pooli
 
 def drop_removed(config: dict[str, Any]) -> None:
     """Take away, in place, the inherited keys of an entry that an overlay has set to null."""
-    for section in ("genomes", "panels", "corpora", "models", "tasks"):
+    for section in ("genomes", "panels", "corpora", "models", "tasks", "predictions"):
         entries = config.get(section)
         for entry in entries.values() if isinstance(entries, dict) else ():
             if isinstance(entry, dict):  # whatever else it is, the schema will say
