@@ -31,6 +31,7 @@ LAST_LINES = {
     "make_report": r"summary\.txt: [\d,]+ letters",
     "make_tables": r"\.tsv: \d+ rows",
     "make_task": r"simulated\.\w+, binary: \d+ train rows, \d+ test rows",
+    "predict_sequences": r"predict: \d+ rows in ",
     "pretrain": r"tiny: trained weights are in .*weights\.safetensors",
     "probe_mlp": r"mlp tiny.* on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "probe_task": r"probe tiny.* on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
@@ -104,6 +105,7 @@ def test_a_second_run_has_nothing_to_do(finished):
         ("probe: {penalties: [0.01]}", {"probe_task", "score_baseline", "make_tables"}),
         ("embed: {layers: [1]}", {"embed_task", "probe_task", "probe_mlp"}),
         ("mlp: {trials: 3}", {"probe_mlp", "make_tables"}),
+        ("predictions: {unknown: {strands: both}}", {"predict_sequences"}),
         ("operation: {workers: 2, validate_every: 3}", {"describe_operation"}),
         ("finetune: {methods: {ia3: {steps: 3}}}", {"finetune_folds", "collect_finetune"}),
         (
@@ -117,6 +119,59 @@ def test_a_change_behind_the_model_never_trains_it_again(finished, change, rerun
     plan = finished.plan(*overlay(finished, change))
     assert reruns <= plan.keys()
     assert not {"pretrain", "build_corpus", "encode_genome"} & plan.keys()
+
+
+def test_sequences_of_ones_own_are_predicted(finished):
+    folder = finished.folder / RESULTS / "predictions"
+    unknown = pd.read_csv(folder / "unknown.tsv", sep="\t")
+    assert unknown["id"].tolist() == [f"unknown.{number}" for number in range(1, 5)]
+    assert unknown["note"].tolist()[3] == "5 tiles of 200 of 700 bases"
+    assert (unknown["folds"] == 3).all()
+    shares = unknown[["probability.0", "probability.1"]]
+    assert shares.sum(axis=1).between(0.999, 1.001).all()
+    genes = pd.read_csv(folder / "genes.tsv", sep="\t")
+    assert (genes["end"] - genes["start"] == 200).all()
+    assert set(genes["strand"]) == {"+", "-"}
+
+
+def test_results_without_files_of_probes_stay_as_they_are_until_one_is_used(finished):
+    """As those of a version that did not write them."""
+    probe = finished.folder / RESULTS / "probes/tiny/simulated.promoters.safetensors"
+    kept = probe.rename(probe.with_suffix(".kept"))
+    assert not finished.plan(*overlay(finished, "run: {predictions: []}"))
+    assert {"probe_task", "predict_sequences"} <= finished.plan("predictions", *TINY).keys()
+    kept.rename(probe)
+
+
+def test_a_prediction_trains_what_it_needs_and_reports_stay_as_they_are(workflow):
+    change = "run: {models: [], tasks: [], predictions: [genes]}"
+    plan = workflow.plan("predictions", *overlay(workflow, change))
+    stages = ("pretrain", "make_task", "embed_task", "probe_task", "predict_sequences")
+    assert [plan[stage] for stage in stages] == [1, 1, 1, 1, 1]
+    assert not {"finetune_folds", "make_tables", "score_baseline"} & plan.keys()
+    change = "run: {tasks: [simulated.shuffled], methods: [probe]}"
+    plan = workflow.plan(*overlay(workflow, change))
+    # Of the other task no more is made than the adapters and the probe that predict.
+    assert (plan["finetune_folds"], plan["audit_task"], plan["probe_task"]) == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ("{model: tny}", "predictions.unknown.model: 'tny' is unknown; did you mean 'tiny'"),
+        (
+            "{method: prob}",
+            "predictions.unknown.method: 'prob' is not allowed; choose one of probe",
+        ),
+        ("{task: simulated.promoter}", "did you mean 'simulated.promoters'"),
+        ("{path: nowhere.fa}", "nowhere.fa"),
+    ],
+)
+def test_a_wrong_prediction_stops_before_any_job(workflow, entry, sentence):
+    arguments = overlay(workflow, f"predictions: {{unknown: {entry}}}")
+    done = workflow.run("--dry-run", "predictions", *arguments)
+    assert done.returncode != 0
+    assert sentence in done.stdout
 
 
 def test_a_change_of_the_objective_trains_again(finished):

@@ -38,9 +38,9 @@ def get_asked(wildcards):
 
 
 def get_predictions(wildcards):
-    """Return the files of every prediction of the configuration."""
+    """Return the files of every prediction of the run."""
     return [
-        *expand("<results>/predictions/{prediction}.parquet", prediction=config["predictions"]),
+        *expand("<results>/predictions/{prediction}.parquet", prediction=PREDICTIONS),
         *expand("<results>/predictions/{prediction}.tsv", prediction=PREDICTED_ROWS),
         *expand("<results>/predictions/{prediction}.tracks", prediction=PREDICTED_TRACKS),
     ]

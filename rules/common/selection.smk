@@ -52,7 +52,7 @@ UNTRAINED = [
     if methods.UNTRAINED.name in config["run"]["baselines"]
 ]
 PROBED = [*MODELS, *UNTRAINED] if PROBES else []
-PREDICTIONS = config["predictions"]
+PREDICTIONS = resolve.select_predictions(config)
 # Of bases with a genome there are tracks along it, too; of all other kinds tables of text.
 PREDICTED_ROWS = [p for p in PREDICTIONS if kinds.is_pooled(config["tasks"][PREDICTIONS[p]["task"]])]
 PREDICTED_TRACKS = [p for p in PREDICTIONS if p not in PREDICTED_ROWS and "bed" in PREDICTIONS[p]]

@@ -12,6 +12,7 @@ from dnalm.suggestions import refusal
 # What says where files are, which are inputs: a moved file makes no other predictions.
 FILES = ("path", "bed", "genome")
 OF_TASK = ("other_letters", "min_bases")  # which a null leaves to the task
+WILDCARDS = set("*?[")
 OF_FILES = ("format", "sequence_column", "id_column")
 # Of the section `embed`, what the features of a probe, or the pooling of a head, depend on.
 ASKED = ("layers", "pooling", "centre_bases", "strands", "precision")
@@ -37,6 +38,9 @@ def resolve_asked(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 def find_prediction_errors(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence per value of `predictions:` that does not fit the configuration."""
     methods = (*PROBE_NAMES, *config["finetune"]["methods"])
+    for pattern in config["run"]["predictions"]:
+        if not WILDCARDS & set(pattern):
+            yield from find_unknown("run.predictions", pattern, config["predictions"])
     for name, entry in config["predictions"].items():
         key, method, task = f"predictions.{name}", entry["method"], entry["task"]
         yield from find_unknown(f"{key}.model", entry["model"], config["models"])

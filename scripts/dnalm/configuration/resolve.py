@@ -53,6 +53,13 @@ def select_tasks(config: Mapping[str, Any]) -> list[str]:
     return [name for name in config["tasks"] if any(fnmatch.fnmatch(name, p) for p in patterns)]
 
 
+def select_predictions(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the entries of `predictions:` that run.predictions asks for, by their names."""
+    patterns, entries = config["run"]["predictions"], config["predictions"]
+    chosen = (name for name in entries if any(fnmatch.fnmatch(name, p) for p in patterns))
+    return {name: entries[name] for name in chosen}
+
+
 def resolve_preset(config: Mapping[str, Any], model: str) -> dict[str, Any]:
     """Return all encoder keys of a model: its generation's, overridden by its preset's."""
     preset = config["model"]["presets"][config["models"][model]["preset"]]

@@ -5,7 +5,8 @@ Shapes: R rows of a block, P pieces, F folds, C classes (multilabel: labels, reg
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,8 @@ FORWARD, BOTH = "forward", "both"
 ALL_FOLDS = "all"
 MAX_NUMBERS = 1 << 24  # of outputs of a block in memory, 128 MiB
 MAX_BLOCK_BASES = 1 << 22  # of a block's pieces, were all as long as the longest
+
+Tick = Callable[[int], None]  # is told of so many more outputs
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +84,10 @@ def predict_source(
         for number, block in enumerate(_blocks(work, source, limits)):
             if number == 0:
                 _tell_time(work, block, found, limits)
-            predicted = work.predict(block)
+            predicted = work.predict(block, progress)
             write(make_table(block, predicted, facts, len(folds), schema))
             if tracks is not None:
                 _add_to(tracks, block, predicted)
-            progress.advance(len(block))
     return found
 
 
@@ -177,19 +179,28 @@ class _Work:
         for _ in self._outputs(texts, list(texts)):
             pass
 
-    def predict(self, block: Sequence[Pieces]) -> Predictions:
-        """Return the predictions of a block's rows, in their order."""
-        if self.classifier.facts.kind.shape == BASES:
-            return self._predict_bases(block)
+    def predict(self, block: Sequence[Pieces], progress: Progress) -> Predictions:
+        """Return the predictions of a block's rows, in their order; `progress` counts them."""
+        with _counted(progress, len(block), self._count_outputs(block)) as tick:
+            if self.classifier.facts.kind.shape == BASES:
+                return self._predict_bases(block, tick)
+            return self._predict_rows(block, tick)
+
+    def _count_outputs(self, block: Sequence[Pieces]) -> int:
+        pieces = sum(len(own.texts) for own in block)
+        return pieces * len(self.folds) * (1 + self.both)
+
+    def _predict_rows(self, block: Sequence[Pieces], tick: Tick) -> Predictions:
         sums = np.zeros((len(self.folds), len(block), self.classifier.classes))
         counts = np.zeros(len(block))
         for rows, _, texts in self._chunks(block):
             for fold, _, outputs in self._outputs(texts, [block[row].row.id for row in rows]):
                 np.add.at(sums[fold], rows, outputs)
+                tick(len(texts))
             np.add.at(counts, rows, 1 + self.both)
         return _over_folds(sums, counts)
 
-    def _predict_bases(self, block: Sequence[Pieces]) -> Predictions:
+    def _predict_bases(self, block: Sequence[Pieces], tick: Tick) -> Predictions:
         lengths = np.array([pieces.bases if pieces.texts else 0 for pieces in block])
         ends = lengths.cumsum()
         sums = np.zeros((len(self.folds), ends[-1], self.classifier.classes))
@@ -200,6 +211,7 @@ class _Work:
                 for first, text, own in zip(firsts, texts, outputs, strict=True):
                     known = own[: len(text)]
                     sums[fold, first : first + len(text)] += known[::-1] if reverse else known
+                tick(len(texts))
             for first, text in zip(firsts, texts, strict=True):
                 counts[first : first + len(text)] += 1 + self.both
         found = _over_folds(sums, counts)
@@ -232,6 +244,22 @@ class _Work:
         for reverse, own in strands:
             found = self.classifier.outputs(list(own), names, self.folds, self.config.batch_tokens)
             yield from ((fold, reverse, outputs) for fold, outputs in enumerate(found))
+
+
+@contextmanager
+def _counted(progress: Progress, rows: int, outputs: int) -> Iterator[Tick]:
+    """Yield what is told of outputs; after all of them `progress` has advanced by `rows`."""
+    done = told = 0
+
+    def tick(count: int) -> None:
+        nonlocal done, told
+        done += count
+        whole = rows * done // outputs
+        progress.advance(whole - told)
+        told = whole
+
+    yield tick
+    progress.advance(rows - told)
 
 
 def _other_strand(text: str) -> str:

@@ -116,7 +116,6 @@ def _find_bigwig_writer() -> Callable[[Path, Tracks, int], None]:
         ) from None
 
     def write(path: Path, tracks: Tracks, number: int) -> None:
-        with pybigtools.open(str(path), "w") as file:
-            file.write(tracks.lengths, tracks.intervals(number))
+        pybigtools.open(str(path), "w").write(tracks.lengths, tracks.intervals(number))
 
     return write

@@ -154,7 +154,7 @@ def test_a_saved_regression_is_that_of_ridge_in_the_units_of_its_targets(save, n
 
 
 def test_a_saved_network_is_that_of_plain_torch(save):
-    table, features, result, path = save("regression", "mlp")
+    table, features, _, path = save("regression", "mlp")
     arrays, metadata = read_arrays(path)
     activation = json.loads(metadata["selected"])["activation"]
     rows = features["layer.2"][(table["split"] == "test").to_numpy()]
