@@ -20,6 +20,7 @@ include: "rules/common/corpus.smk"
 include: "rules/common/pretrain.smk"
 include: "rules/common/weights.smk"
 include: "rules/common/tasks.smk"
+include: "rules/common/embed.smk"
 include: "rules/common/probe.smk"
 include: "rules/common/finetune.smk"
 include: "rules/common/predictions.smk"
@@ -55,5 +56,4 @@ rule all:
     """Everything that `run:` and `predictions:` ask for, ending in the report."""
     default_target: True
     input:
-        get_pages,
-        get_predictions,
+        get_products,

@@ -1,7 +1,8 @@
 """From sequences to pooled hidden states of every layer.
 
 Required inputs: <results>/models/{model}, <results>/tasks/{task}.parquet
-Outputs: <results>/embeddings/{model}/{task}.safetensors; partial/ while it runs
+Outputs: <results>/embeddings/{model}/{task}.safetensors; partial/ while it runs; by option
+    {task}.{parquet, h5ad}
 """
 
 
@@ -23,7 +24,26 @@ rule embed_task:
     resources:
         gpu=1,  # at least: one process per visible GPU shares the shards
     params:
-        embed=lookup("embed", within=config),
+        embed=get_embed,
         task=get_pooling,
     script:
         "../scripts/embed_task.py"
+
+
+rule export_embeddings:
+    """Write embeddings with ids, labels and splits for other programs: Parquet, AnnData."""
+    input:
+        embeddings="<results>/embeddings/{model}/{task}.safetensors",
+        table="<results>/tasks/{task}.parquet",
+    output:
+        exported="<results>/embeddings/{model}/{task}.{form}",
+    log:
+        "<logs>/export_embeddings/{model}/{task}.{form}.log",
+    benchmark:
+        "<benchmarks>/export_embeddings/{model}/{task}.{form}.jsonl"
+    wildcard_constraints:
+        form="|".join(SUFFIXES.values()),
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../scripts/export_embeddings.py"

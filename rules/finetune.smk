@@ -29,7 +29,7 @@ rule finetune_folds:
         gpu=1,
     params:
         finetune=get_method,
-        embed=lookup("embed", within=config),
+        embed=get_embed,
         task=get_pooling,
         parts=len(FINETUNE_PARTS),
     script:

@@ -90,6 +90,7 @@ rule embeddings:
             model=PROBED,
             task=POOLED,
         ),
+        get_exported_embeddings,
 
 
 rule probes:

@@ -1,0 +1,17 @@
+"""What the rules of embeddings are given, and in which formats they are written."""
+
+SUFFIXES = {"parquet": "parquet", "anndata": "h5ad"}
+# Beside the file that probes read; how these are made is no matter of the others.
+EXPORTED = [SUFFIXES[form] for form in config["embed"]["export"]]
+
+
+def get_embed(wildcards):
+    """Return how sequences are embedded."""
+    return {key: value for key, value in config["embed"].items() if key != "export"}
+
+
+def get_exported_embeddings(wildcards):
+    """Return the embeddings of the run in other formats, none by default."""
+    return expand(
+        "<results>/embeddings/{model}/{task}.{form}", model=PROBED, task=POOLED, form=EXPORTED
+    )
