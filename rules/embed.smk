@@ -47,3 +47,25 @@ rule export_embeddings:
         "../envs/torch.yaml"
     script:
         "../scripts/export_embeddings.py"
+
+
+ruleorder: import_embeddings > embed_task
+
+
+rule import_embeddings:
+    """Bring embeddings that another program made into the order of a task's rows."""
+    input:
+        embeddings=get_foreign_embeddings,
+        table="<results>/tasks/{task}.parquet",
+    output:
+        embeddings="<results>/embeddings/{model}/{task}.safetensors",
+    log:
+        "<logs>/import_embeddings/{model}/{task}.log",
+    benchmark:
+        "<benchmarks>/import_embeddings/{model}/{task}.jsonl"
+    wildcard_constraints:
+        model="|".join(map(re.escape, FOREIGN)) or NOTHING,
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../scripts/import_embeddings.py"

@@ -10,7 +10,7 @@ Outputs: <results>/{probes, mlp_probes}/{model}/{task}.{tsv, json, predictions.p
 rule probe_task:
     """Fit logistic regressions on every layer, choose one on validation, score the test set."""
     input:
-        run="<results>/models/{model}/run.json",
+        run=get_probed_run,
         embeddings="<results>/embeddings/{model}/{task}.safetensors",
         table="<results>/tasks/{task}.parquet",
         summary="<results>/tasks/{task}.json",
@@ -35,7 +35,7 @@ rule probe_task:
 rule probe_mlp:
     """Train MLP probes on every layer, choose one on validation, score the test set."""
     input:
-        run="<results>/models/{model}/run.json",
+        run=get_probed_run,
         embeddings="<results>/embeddings/{model}/{task}.safetensors",
         table="<results>/tasks/{task}.parquet",
         summary="<results>/tasks/{task}.json",

@@ -105,7 +105,7 @@ rule finetunes:
         expand(
             "<results>/finetunes/{method}/{model}/{task}/scores.tsv",
             method=FINETUNES,
-            model=MODELS,
+            model=ENCODERS,
             task=TASKS,
         ),
 

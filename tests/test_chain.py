@@ -174,6 +174,30 @@ def test_a_wrong_prediction_stops_before_any_job(workflow, entry, sentence):
     assert sentence in done.stdout
 
 
+def test_embeddings_of_another_program_are_probed_beside_our_own(finished):
+    """Our own ones, as Parquet: the probe finds the same in them."""
+    layout = f"{RESULTS}/embeddings/{MODEL}/{{task}}.parquet"
+    change = (
+        "run: {models: [tiny, theirs], tasks: [simulated.promoters], methods: [probe],\n"
+        "  predictions: []}\n"
+        "embed: {export: [parquet, anndata]}\n"
+        f"models: {{theirs: {{embeddings: '{layout}', licence: CC0}}}}\n"
+    )
+    done = finished.run(*overlay(finished, change))
+    assert done.returncode == 0, done.stdout
+    folder = finished.folder / RESULTS
+    ours, theirs = (
+        pd.read_csv(folder / f"probes/{model}/simulated.promoters.tsv", sep="\t")
+        for model in (MODEL, "theirs")
+    )
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert (folder / "embeddings/tiny/simulated.promoters.h5ad").is_file()
+    assert not (folder / "finetunes/ia3/theirs").exists()
+    scores = pd.read_csv(folder / "tables/scores.tsv", sep="\t")
+    assert set(scores["model"].dropna()) >= {MODEL, "theirs"}
+    assert "theirs" in (folder / "report.html").read_text()
+
+
 def test_a_change_of_the_objective_trains_again(finished):
     assert "pretrain" in finished.plan(*overlay(finished, "pretrain: {seed: 7}"))
 

@@ -36,7 +36,9 @@ PRETRAINED = [
     for model in [*MODELS, *config["run"]["pretrain_only"]]
     if "corpus" in config["models"][model]
 ]
-IMPORTED = [model for model in MODELS if model not in PRETRAINED]
+FOREIGN = [model for model in MODELS if weights.is_foreign(config, model)]
+ENCODERS = [model for model in MODELS if model not in FOREIGN]
+IMPORTED = [model for model in ENCODERS if model not in PRETRAINED]
 LOADED = weights.list_loaded(config)  # of all models, those that rule import_weights makes
 TASKS = resolve.select_tasks(config)
 # Probes and most baselines see one vector for each sequence, so they leave out a task of bases.
@@ -48,7 +50,7 @@ PROBES = [probe.folder for probe in methods.PROBES if probe.name in config["run"
 BASELINES = [name for name in config["run"]["baselines"] if name in methods.SEQUENCE_BASELINES]
 UNTRAINED = [
     f"{model}{resolve.UNTRAINED}"
-    for model in MODELS
+    for model in ENCODERS
     if methods.UNTRAINED.name in config["run"]["baselines"]
 ]
 PROBED = [*MODELS, *UNTRAINED] if PROBES else []

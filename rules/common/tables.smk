@@ -33,7 +33,7 @@ def list_results(results):
         *list_baselines("baselines/{baseline}/{task}"),
     ]
     nested = expand(
-        "finetunes/{method}/{model}/{task}/", method=FINETUNES, model=MODELS, task=TASKS
+        "finetunes/{method}/{model}/{task}/", method=FINETUNES, model=ENCODERS, task=TASKS
     )
     endings = {"scores": ".tsv", "summary": ".json", "predictions": ".predictions.parquet"}
     names = {

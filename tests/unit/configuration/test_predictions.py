@@ -101,6 +101,31 @@ def test_what_an_entry_leaves_out_comes_from_the_defaults_and_the_task():
     assert (settings["other_letters"], settings["min_bases"]) == ("drop", 3)
 
 
+def test_a_model_of_embeddings_alone_is_valid_and_predicts_nothing():
+    foreign = {"models": {"theirs": {"embeddings": "vectors/{task}.parquet", "licence": "CC0"}}}
+    config = merged(foreign, {"run": {"models": [MODEL, "theirs"]}})
+    assert find_errors(config) == []
+    (error,) = find_errors(
+        merged(config, {"predictions": {"p": ENTRY | FASTA | {"model": "theirs"}}})
+    )
+    assert "of 'theirs' there are embeddings alone" in error
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ({"corpus": "human-reference"}, "models.theirs.corpus: of this model there are embeddings"),
+        ({"preset": "v1-500m"}, "models.theirs.preset: of this model there are embeddings alone"),
+        ({"embeddings": "a/{tsk}.parquet"}, "has braces of another meaning than {task} or {name}"),
+        ({"embeddings": "a/{.parquet"}, "has braces of another meaning"),
+    ],
+)
+def test_a_wrong_model_of_embeddings_is_one_sentence(entry, sentence):
+    models = {"theirs": {"embeddings": "{task}.parquet"} | entry}
+    (error,) = find_errors(merged({"models": models}))
+    assert sentence in error
+
+
 def test_predictions_are_chosen_by_patterns():
     entries = {"a.x": ENTRY | FASTA, "a.y": ENTRY | BED, "b": ENTRY | FASTA}
     config = merged({"predictions": entries, "run": {"predictions": ["a.*"]}})

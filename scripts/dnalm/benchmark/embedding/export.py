@@ -3,6 +3,7 @@
 Shapes: N rows of the task table, D width.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ ANNDATA, DICTIONARY = ("anndata", "0.1.0"), ("dict", "0.1.0")
 FRAME, ARRAY = ("dataframe", "0.2.0"), ("array", "0.2.0")
 TEXTS, TEXT = ("string-array", "0.2.0"), ("string", "0.2.0")
 
+log = logging.getLogger(__name__)
+
 
 def export_embeddings(embeddings: str | Path, table: str | Path, path: str | Path) -> None:
     """Write a file of embeddings, with the ids, labels and splits of its rows, for other programs.
@@ -36,6 +39,7 @@ def export_embeddings(embeddings: str | Path, table: str | Path, path: str | Pat
     rows = read_task(table)[list(OBSERVED)]
     with atomic_path(path) as temporary:
         WRITERS[Path(path).suffix](temporary, layers, rows, metadata)
+    log.info("%s: %d rows of %d layers", path, len(rows), len(layers))
 
 
 def _write_parquet(

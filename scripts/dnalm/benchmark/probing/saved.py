@@ -46,19 +46,20 @@ def save_probe(
     identity: Mapping[str, Any],
     task: Mapping[str, Any],
     embeddings: Mapping[str, str],
-    run: str | Path,
+    run: str | Path | None,
     path: str | Path,
 ) -> None:
     """Write the chosen models of a probe's result and all that it takes to predict with them.
 
     `identity` is what the result's summary begins with, `task` the content of the task's JSON,
-    `embeddings` the metadata of the features, `run` the run.json of the model.
+    `embeddings` the metadata of the features, `run` the run.json of the model; empty where there is
+    none, of foreign embeddings, with which nothing else can be predicted.
     """
     features = {key: embeddings[key] for key in FEATURE_KEYS}
     metadata = {
         "identity": identity,
         "outputs": describe_outputs(task),
-        "model": describe_model(run),
+        "model": describe_model(run) if run else None,
         "features": features | {"centre_bases": int(features["centre_bases"])},
         "selected": result.selected,
         "folds": list(result.fitted),
