@@ -5,7 +5,11 @@ def collect_genomes(models, tasks, genomes):
     """Return {corpus: its genomes in order} and {genome: row} of what these and `genomes` need."""
     corpora, rows = {}, dict(config["genomes"])
     for corpus in sorted(
-        {config["models"][model]["corpus"] for model in models if "corpus" in config["models"][model]}
+        {
+            config["models"][model]["corpus"]
+            for model in models
+            if "corpus" in config["models"][model]
+        }
     ):
         entry = config["corpora"][corpus]
         sheet = read_sheet(entry["sheet"]) if "sheet" in entry else {}
@@ -56,7 +60,9 @@ UNTRAINED = [
 PROBED = [*MODELS, *UNTRAINED] if PROBES else []
 PREDICTIONS = resolve.select_predictions(config)
 # Of bases with a genome there are tracks along it, too; of all other kinds tables of text.
-PREDICTED_ROWS = [p for p in PREDICTIONS if kinds.is_pooled(config["tasks"][PREDICTIONS[p]["task"]])]
+PREDICTED_ROWS = [
+    p for p in PREDICTIONS if kinds.is_pooled(config["tasks"][PREDICTIONS[p]["task"]])
+]
 PREDICTED_TRACKS = [p for p in PREDICTIONS if p not in PREDICTED_ROWS and "bed" in PREDICTIONS[p]]
 PREDICTED_BASES = [p for p in PREDICTIONS if p not in [*PREDICTED_ROWS, *PREDICTED_TRACKS]]
 # What is made where it is asked for: a prediction may be of a model or task that the run, and so

@@ -62,11 +62,11 @@ class Classifier:
     `encoder` may be moved to another device. Its own weights stay as they are.
     """
 
-    def __init__(self, base: Base, facts: Facts) -> None:
+    def __init__(self, base: Base, facts: Facts, models: "ProbeFolds | TunedFolds") -> None:
         self.encoder, self.vocabulary = base.encoder, base.vocabulary
-        self.facts, self.folds = facts, facts.folds
+        self.facts, self.folds, self.names = facts, facts.folds, facts.names
         self.kind, self.classes = facts.kind.name, facts.classes
-        self.names = facts.names
+        self._models = models
 
     @property
     def both_strands(self) -> bool:
@@ -83,49 +83,66 @@ class Classifier:
         name them in errors; `batch` is the most tokens of a batch. Raises InputError for a sequence
         longer than the model's context.
         """
-        raise NotImplementedError
-
-
-class ProbeClassifier(Classifier):
-    """A probe: models of one layer's embeddings."""
-
-    def __init__(self, base: Base, facts: Facts, probe: SavedProbe) -> None:
-        super().__init__(base, facts)
-        self._probe = probe
-
-    def outputs(
-        self, sequences: Sequence[str], names: Sequence[str], folds: Sequence[int], batch: int
-    ) -> Iterator[np.ndarray]:
-        """Yield the outputs of each of `folds`, as of `Classifier`."""
-        made, layer = dict(self.facts.made), [self._probe.layer]
-        del made["layer"]
-        dtype = self._probe.metadata["features"]["dtype"]
-        config = EmbedConfig(
-            layers=layer, batch_tokens=batch, dtype=dtype, shard_rows=len(sequences), **made
+        rows = Rows(
+            sequences=sequences,
+            names=names,
+            encoder=self.encoder,
+            vocabulary=self.vocabulary,
+            batch=batch,
         )
-        pooled = embed(self.encoder, self.vocabulary, sequences, names, layer, config)[0]
+        return self._models.outputs(rows, self.facts, folds)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rows:
+    """Sequences, the encoder that reads them, and the most tokens of a batch."""
+
+    sequences: Sequence[str]
+    names: Sequence[str]
+    encoder: Encoder
+    vocabulary: Vocabulary
+    batch: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProbeFolds:
+    """A probe: models of one layer's embeddings, which all folds share."""
+
+    probe: SavedProbe
+
+    def outputs(self, rows: Rows, facts: Facts, folds: Sequence[int]) -> Iterator[np.ndarray]:
+        """Yield the outputs of each of `folds`, as of `Classifier`."""
+        made, layer = dict(facts.made), [self.probe.layer]
+        del made["layer"]
+        dtype = self.probe.metadata["features"]["dtype"]
+        config = EmbedConfig(
+            layers=layer,
+            batch_tokens=rows.batch,
+            dtype=dtype,
+            shard_rows=len(rows.sequences),
+            **made,
+        )
+        pooled = embed(rows.encoder, rows.vocabulary, rows.sequences, rows.names, layer, config)[0]
         # As the file of embeddings rounded them, from which the probe was fitted.
         features = pooled.astype(dtype).astype(np.float32)
         for fold in folds:
-            yield self._probe.models[fold].outputs(features)
+            yield self.probe.models[fold].outputs(features)
 
 
-class TunedClassifier(Classifier):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TunedFolds:
     """A fine-tuned model: an adapter and a head for each fold."""
 
-    def __init__(self, base: Base, facts: Facts, tuned: FoldClassifiers) -> None:
-        super().__init__(base, facts)
-        self._tuned = tuned
+    tuned: FoldClassifiers
 
-    def outputs(
-        self, sequences: Sequence[str], names: Sequence[str], folds: Sequence[int], batch: int
-    ) -> Iterator[np.ndarray]:
+    def outputs(self, rows: Rows, facts: Facts, folds: Sequence[int]) -> Iterator[np.ndarray]:
         """Yield the outputs of each of `folds`, as of `Classifier`."""
-        rows = TokenRows(sequences, names, self.vocabulary, self.encoder.config.max_tokens)
-        everyone = np.arange(len(rows))
+        max_tokens = rows.encoder.config.max_tokens
+        tokens = TokenRows(rows.sequences, rows.names, rows.vocabulary, max_tokens)
+        everyone = np.arange(len(tokens))
         for fold in folds:
-            classifier, scale = self._tuned.load(fold)
-            yield predict_rows(classifier, rows, everyone, batch, self.kind, scale)
+            classifier, scale = self.tuned.load(fold)
+            yield predict_rows(classifier, tokens, everyone, rows.batch, facts.kind.name, scale)
 
 
 def load_classifier(base: Base, path: str | Path) -> Classifier:
@@ -142,13 +159,13 @@ def load_classifier(base: Base, path: str | Path) -> Classifier:
         made = {key: metadata["classifier"][key] for key in ("pooling", "centre_bases")}
         facts = _facts(path, metadata, outputs, made)
         _check_base(path, metadata, base)
-        return TunedClassifier(base, facts, tuned)
+        return Classifier(base, facts, TunedFolds(tuned=tuned))
     probe = read_probe(path)
     metadata = probe.metadata
     made = {key: value for key, value in metadata["features"].items() if key != "dtype"}
     facts = _facts(path, metadata, metadata["outputs"], {"layer": probe.layer, **made})
     _check_base(path, metadata, base)
-    return ProbeClassifier(base, facts, probe)
+    return Classifier(base, facts, ProbeFolds(probe=probe))
 
 
 def find_classifier(folder: str | Path) -> Path:
@@ -174,6 +191,8 @@ def check_made(facts: Facts, asked: Mapping[str, Any], layers: int) -> None:
     `asked` are pooling and, of probes, the section `embed`; `layers` those of the model.
     """
     for key, value in facts.made.items():
+        if key == "centre_bases" and facts.made["pooling"] != "centre":
+            continue  # which other poolings do not read
         if key == "layer":
             wanted = choose_layers(asked["layers"], layers)
             right, words = value in wanted, f"the layers {', '.join(map(str, wanted))}"

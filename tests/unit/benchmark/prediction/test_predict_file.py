@@ -79,6 +79,18 @@ def test_every_format_gives_the_same_table_as_the_list(trained, tmp_path, ending
         assert found["predicted"].tolist() == np.mean(wanted, axis=0).argmax(axis=1).tolist()
 
 
+def test_ids_come_from_their_column_or_are_the_numbers_of_rows(trained, tmp_path):
+    path, output = tmp_path / "rows.csv", tmp_path / "out.tsv"
+    path.write_text("name,dna\nx,ACGTACGT\ny,TTGACCAG\n")
+    options = {"sequence_column": "dna"}
+    predict_file(trained.classifier, path, output, **options)
+    assert read_tsv(output)["id"].tolist() == ["1", "2"]
+    predict_file(trained.classifier, path, output, id_column="name", **options)
+    assert read_tsv(output)["id"].tolist() == ["x", "y"]
+    with pytest.raises(InputError, match=r"no column 'nme'.*set `id_column` of the prediction"):
+        predict_file(trained.classifier, path, output, id_column="nme", **options)
+
+
 def test_the_order_of_rows_and_the_size_of_blocks_decide_nothing(trained, tmp_path, monkeypatch):
     rows = {f"{i}": text for i, text in enumerate(trained.table["sequence"])}
     path = write_fasta(tmp_path / "rows.fa", rows)
