@@ -6,21 +6,23 @@ Outputs: <results>/finetunes/{method}/{model}/{task}/{scores.tsv, summary.json,
 """
 
 
-rule finetune_folds:
-    """Fine-tune one model on some folds of one task; finished folds are kept in partial/."""
+rule finetune_task:
+    """Fine-tune one model on every fold of one task; finished folds are kept in partial/."""
     input:
         run="<results>/models/{model}/run.json",
         weights="<results>/models/{model}/weights.safetensors",
         table="<results>/tasks/{task}.parquet",
         summary="<results>/tasks/{task}.json",
     output:
-        adapters="<results>/finetunes/{method}/{model}/{task}/parts/{part}.safetensors",
-        predictions="<results>/finetunes/{method}/{model}/{task}/parts/{part}.parquet",
-        history="<results>/finetunes/{method}/{model}/{task}/parts/{part}.tsv",
+        scores="<results>/finetunes/{method}/{model}/{task}/scores.tsv",
+        summary="<results>/finetunes/{method}/{model}/{task}/summary.json",
+        predictions="<results>/finetunes/{method}/{model}/{task}/predictions.parquet",
+        adapters="<results>/finetunes/{method}/{model}/{task}/adapters.safetensors",
+        history="<results>/finetunes/{method}/{model}/{task}/history.tsv",
     log:
-        "<logs>/finetune_folds/{method}/{model}/{task}/{part}.log",
+        "<logs>/finetune_task/{method}/{model}/{task}.log",
     benchmark:
-        "<benchmarks>/finetune_folds/{method}/{model}/{task}/{part}.jsonl"
+        "<benchmarks>/finetune_task/{method}/{model}/{task}.jsonl"
     priority: 1  # the longest jobs at the end: started last, they would leave cores idle
     conda:
         "../envs/torch.yaml"
@@ -31,40 +33,5 @@ rule finetune_folds:
         finetune=get_method,
         embed=get_embed,
         task=get_pooling,
-        parts=len(FINETUNE_PARTS),
     script:
-        "../scripts/finetune_folds.py"
-
-
-rule collect_finetune:
-    """Join the folds of one task and their scores."""
-    input:
-        summary="<results>/tasks/{task}.json",
-        adapters=expand(
-            "<results>/finetunes/{{method}}/{{model}}/{{task}}/parts/{part}.safetensors",
-            part=FINETUNE_PARTS,
-        ),
-        predictions=expand(
-            "<results>/finetunes/{{method}}/{{model}}/{{task}}/parts/{part}.parquet",
-            part=FINETUNE_PARTS,
-        ),
-        histories=expand(
-            "<results>/finetunes/{{method}}/{{model}}/{{task}}/parts/{part}.tsv",
-            part=FINETUNE_PARTS,
-        ),
-    output:
-        scores="<results>/finetunes/{method}/{model}/{task}/scores.tsv",
-        summary="<results>/finetunes/{method}/{model}/{task}/summary.json",
-        predictions="<results>/finetunes/{method}/{model}/{task}/predictions.parquet",
-        adapters="<results>/finetunes/{method}/{model}/{task}/adapters.safetensors",
-        history="<results>/finetunes/{method}/{model}/{task}/history.tsv",
-    log:
-        "<logs>/collect_finetune/{method}/{model}/{task}.log",
-    benchmark:
-        "<benchmarks>/collect_finetune/{method}/{model}/{task}.jsonl"
-    conda:
-        "../envs/torch.yaml"
-    params:
-        finetune=get_method,
-    script:
-        "../scripts/collect_finetune.py"
+        "../scripts/finetune_task.py"

@@ -59,30 +59,31 @@ rule probe_mlp:
         "../scripts/probe_mlp.py"
 
 
-rule score_baseline:
+rule score_baselines:
     """Score what needs no language model: the majority class, GC content, k-mers, bases, ids."""
     input:
         table="<results>/tasks/{task}.parquet",
         summary="<results>/tasks/{task}.json",
     output:
-        scores="<results>/baselines/{baseline}/{task}.tsv",
-        summary="<results>/baselines/{baseline}/{task}.json",
-        predictions="<results>/baselines/{baseline}/{task}.predictions.parquet",
+        scores=list_baseline_files(PROBED_BASELINES, "tsv"),
+        summaries=list_baseline_files(PROBED_BASELINES, "json"),
+        predictions=list_baseline_files(PROBED_BASELINES, "predictions.parquet"),
     log:
-        "<logs>/score_baseline/{baseline}/{task}.log",
+        "<logs>/score_baselines/{task}.log",
     benchmark:
-        "<benchmarks>/score_baseline/{baseline}/{task}.jsonl"
+        "<benchmarks>/score_baselines/{task}.jsonl"
     conda:
         "../envs/torch.yaml"
     threads: 1
     params:
+        names=PROBED_BASELINES,
         baselines=get_settings_of_features,
         probe=lookup("probe", within=config),
     script:
-        "../scripts/score_baseline.py"
+        "../scripts/score_baselines.py"
 
 
-ruleorder: score_bases > score_baseline
+ruleorder: score_bases > score_baselines
 
 
 rule score_bases:
@@ -91,19 +92,20 @@ rule score_bases:
         table="<results>/tasks/{task}.parquet",
         summary="<results>/tasks/{task}.json",
     output:
-        scores="<results>/baselines/{baseline}/{task}.tsv",
-        summary="<results>/baselines/{baseline}/{task}.json",
-        predictions="<results>/baselines/{baseline}/{task}.predictions.parquet",
+        scores=list_baseline_files(BASE_BASELINES, "tsv"),
+        summaries=list_baseline_files(BASE_BASELINES, "json"),
+        predictions=list_baseline_files(BASE_BASELINES, "predictions.parquet"),
     log:
-        "<logs>/score_bases/{baseline}/{task}.log",
+        "<logs>/score_bases/{task}.log",
     benchmark:
-        "<benchmarks>/score_bases/{baseline}/{task}.jsonl"
+        "<benchmarks>/score_bases/{task}.jsonl"
     wildcard_constraints:
         task="|".join(map(re.escape, OF_BASES)) or NOTHING,
     conda:
         "../envs/torch.yaml"
     threads: 1
     params:
+        names=BASE_BASELINES,
         baselines=get_settings_of_bases,
     script:
         "../scripts/score_bases.py"

@@ -1,7 +1,7 @@
 """From labelled sequences, or elements of a genome, to one table with folds.
 
 Required inputs: path, url, hub or build of a task
-Outputs: <results>/tasks/{task}.{parquet, json}, <results>/locations/{corpus}/{task}.parquet
+Outputs: <results>/tasks/{task}.{parquet, json}
 """
 
 
@@ -24,23 +24,3 @@ rule make_task:
         cross_validation=lookup("cross_validation", within=config),
     script:
         "../scripts/make_task.py"
-
-
-rule locate_task:
-    """Find a task's sequences in the genomes of a corpus: what has the model seen?"""
-    input:
-        table="<results>/tasks/{task}.parquet",
-        manifest="<results>/corpora/{corpus}/manifest.json",
-        bases=get_bases,
-    output:
-        locations="<results>/locations/{corpus}/{task}.parquet",
-    log:
-        "<logs>/locate_task/{corpus}/{task}.log",
-    benchmark:
-        "<benchmarks>/locate_task/{corpus}/{task}.jsonl"
-    conda:
-        "../envs/genomics.yaml"
-    params:
-        genomes=get_folders,
-    script:
-        "../scripts/locate_task.py"

@@ -1,6 +1,8 @@
 """Every configuration and profile plans, and a wrong configuration stops before any job."""
 
 import re
+import resource
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -18,8 +20,8 @@ def test_every_profile_plans_every_configuration_down_to_the_report(workflow, pr
     plan = workflow.plan(*overlay, profile=profile)
     stages = {"encode_genome", "build_corpus", "pretrain", "make_task", "embed_task"}
     assert stages <= plan.keys()
-    assert {"probe_task", "score_baseline", "make_report"} <= plan.keys()
-    assert ("finetune_folds" in plan) == (overlay != SLURM)
+    assert {"probe_task", "score_baselines", "make_report"} <= plan.keys()
+    assert ("finetune_task" in plan) == (overlay != SLURM)
     assert plan["pretrain"] == 1
 
 
@@ -43,7 +45,7 @@ def test_the_workflow_plans_from_another_directory(workflow, tmp_path):
     assert plan["make_task"] == 18
 
 
-def test_all_eight_models_and_every_method_on_18_tasks_stay_below_4000_jobs(workflow, tmp_path):
+def test_all_eight_models_and_every_method_on_36_tasks_stay_below_4300_jobs(workflow, tmp_path):
     rows = [f"species{i}\thttps://genomes.example.org/{i}.fna.gz\n" for i in range(850)]
     sheet = tmp_path / "genomes.tsv"
     sheet.write_text("name\turl\n" + "".join(rows))
@@ -55,13 +57,18 @@ def test_all_eight_models_and_every_method_on_18_tasks_stay_below_4000_jobs(work
     models += " v2-100m-multi-species v2-250m-multi-species v2-500m-multi-species"
     overlay.write_text(
         f"corpora:\n{corpora}run:\n  models: [{', '.join(models.split())}]\n"
-        "  methods: [probe, mlp, ia3]\n"
+        "  methods: [probe, mlp, ia3]\n  tasks: ['revised.*', 'original.*']\n"
     )
-    plan = workflow.plan("--configfile", str(overlay))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    plan = workflow.plan("--quiet", "rules", "--configfile", str(overlay))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{plan['total']:,} jobs are planned in {seconds:.1f} processor seconds")
     assert plan["encode_genome"] == 851
     assert plan["pretrain"] == 8
-    assert plan["probe_mlp"] == 18 * 16
-    assert plan["total"] <= 4000
+    assert plan["probe_mlp"] == 36 * 16
+    assert plan["finetune_task"] == 36 * 8
+    assert plan["total"] <= 4300
 
 
 def test_the_thousand_genomes_are_planned_as_one_store_per_contig(workflow):
@@ -75,6 +82,25 @@ def test_the_thousand_genomes_are_planned_as_one_store_per_contig(workflow):
 def test_the_target_downloads_asks_for_the_sources_alone(workflow):
     plan = workflow.plan("downloads")
     assert plan == {"download_file": 37, "downloads": 1, "total": 38}
+
+
+def test_genomes_are_searched_once_for_all_tasks_and_not_at_all_without_minimap2(
+    workflow, tmp_path, monkeypatch
+):
+    files = ("--configfile", "tests/config.yaml", "tests/tiny.yaml")
+    plan = workflow.plan(*files)
+    assert (plan["search_genomes"], plan["locate_task"]) == (1, 2)
+    hidden = "import importlib.util as u\nf = u.find_spec\nu.find_spec = lambda n, p=None: None if "
+    (tmp_path / "sitecustomize.py").write_text(hidden + "n == 'pyminimap2' else f(n, p)\n")
+    for program in ("which", "bash", "sh"):  # which Snakemake looks for
+        (tmp_path / program).symlink_to(shutil.which(program))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = workflow.run("--dry-run", *files)
+    assert done.returncode == 0, done.stdout
+    assert "rule search_genomes" not in done.stdout
+    assert "rule locate_task" not in done.stdout
+    assert "not looked for in the pretraining genomes: minimap2 was not found" in done.stdout
 
 
 def test_rebuilt_tasks_are_planned_from_their_primary_sources(workflow):
@@ -121,7 +147,7 @@ def asked_of_slurm(job):
     return [*options, *set_gres_string(job).split()]
 
 
-@pytest.mark.parametrize("rule", ["embed_task", "finetune_folds", "probe_mlp"])
+@pytest.mark.parametrize("rule", ["embed_task", "finetune_task", "probe_mlp"])
 def test_a_gpu_job_asks_slurm_for_its_gpu_once(workflow, rule):
     methods = ("--config", 'run={"methods": ["probe", "mlp", "ia3"]}')
     job = read_job(workflow, rule, *methods)

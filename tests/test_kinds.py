@@ -59,9 +59,9 @@ def finished(planned):
 
 def test_tasks_of_bases_are_fine_tuned_beside_baselines_of_bases_and_not_probed(planned):
     plan = planned.plan(*KINDS)
-    assert (plan["embed_task"], plan["probe_task"], plan["score_baseline"]) == (2, 2, 4)
-    assert plan["score_bases"] == 2  # class shares and position weights
-    assert (plan["make_task"], plan["collect_finetune"]) == (3, 3)
+    assert (plan["embed_task"], plan["probe_task"], plan["score_baselines"]) == (2, 2, 2)
+    assert plan["score_bases"] == 1  # class shares and position weights
+    assert (plan["make_task"], plan["finetune_task"]) == (3, 3)
     assert planned.plan("embeddings", *KINDS)["embed_task"] == 2
     assert planned.plan("probes", *KINDS)["probe_task"] == 2
 

@@ -162,7 +162,7 @@ def test_one_more_task_makes_no_other_again(own):
     new = f"{RESULTS}/baselines/gc_content/mine.new.tsv"
     arguments = (*scores(), new, "--configfile", DEMO, "mine.yaml")
     plan = workflow.plan(*arguments, "--config", more)
-    assert plan == {"make_task": 1, "score_baseline": 1, "total": 2}
+    assert plan == {"make_task": 1, "score_baselines": 1, "total": 2}
     sheet = workflow.folder / "rows/more.tsv"
     text = sheet.read_text()
     sheet.write_text(text + "mine.new\trows/{split}.csv\n")

@@ -234,7 +234,7 @@ def test_a_shipped_model_of_the_paper_is_planned_without_genomes_or_training(wor
     plan = workflow.plan("--config", 'run={"models": ["published.v2-500m-multi-species"]}')
     assert plan["download_file"] == 2 * plan["make_task"] + len(FILES)
     assert plan["import_weights"] == 1
-    assert {"embed_task", "probe_task", "finetune_folds", "initialise_model"} <= plan.keys()
+    assert {"embed_task", "probe_task", "finetune_task", "initialise_model"} <= plan.keys()
     assert not {"pretrain", "encode_genome", "build_corpus", "locate_task"} & plan.keys()
 
 

@@ -12,7 +12,7 @@ from copy import deepcopy
 from pathlib import Path
 
 from snakemake.common.configfile import load_configfile
-from snakemake.settings.types import ExecMode
+from snakemake.settings.types import DeploymentMethod, ExecMode
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
@@ -35,6 +35,7 @@ def find_scripts():
 SCRIPTS = find_scripts()
 sys.path.insert(0, str(SCRIPTS))
 from dnalm import methods
+from dnalm.benchmark.audit.minimap2 import MISSING, find_minimap2
 from dnalm.configuration import kinds, panels, references, resolve, schema, task_sheet, weights
 from dnalm.download.addresses import address_of
 from dnalm.corpus.splits import assign_splits

@@ -26,6 +26,17 @@ def collect_genomes(models, tasks, genomes):
     return corpora, {name: rows[name] for name in needed}
 
 
+def list_located():
+    """Return the tasks that are looked for in genomes: none, which is said, without minimap2."""
+    if not config["run"]["locate_tasks"] or not TASKS:
+        return []
+    environments = workflow.deployment_settings.deployment_method
+    if DeploymentMethod.CONDA not in environments and not find_minimap2():
+        logger.warning(f"Tasks are not looked for in the pretraining genomes: {MISSING}")
+        return []
+    return TASKS
+
+
 def check_folders():
     """Stop before any job where weights of the run are at hand, but not in a form we read."""
     for model in NEEDED_MODELS:
@@ -102,10 +113,9 @@ except InputError as error:
 BENCHMARKED = dict.fromkeys(
     config["models"][model]["corpus"] for model in MODELS if model in PRETRAINED
 )
-LOCATED = TASKS if config["run"]["locate_tasks"] else []
-FINETUNE_PARTS = range(
-    min(config["finetune"]["jobs_per_task"], config["cross_validation"]["splits"])
-)
+LOCATED = list_located()
+# Each genome once, however many corpora hold it.
+SEARCHED = list(dict.fromkeys(name for corpus in BENCHMARKED for name in CORPORA[corpus]))
 
 
 wildcard_constraints:
@@ -116,6 +126,5 @@ wildcard_constraints:
     panel=NAME,
     contig=r"[^/]+",
     method="|".join(map(re.escape, config["finetune"]["methods"])),
-    baseline="|".join(map(re.escape, config["baselines"])),
     part=r"\d+",
     prediction=NAME,

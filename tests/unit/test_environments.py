@@ -12,9 +12,9 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 PINS = {
-    line.split("==")[0].lower(): line.split("==")[1]
+    line.split("==")[0].lower(): line.split(";")[0].split("==")[1]
     for name in ("constraints.txt", "constraints-dev.txt")
-    for line in (ROOT / name).read_text().split()
+    for line in (ROOT / name).read_text().splitlines()
 }
 
 

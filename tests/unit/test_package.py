@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def read_pins(name: str) -> dict[str, str]:
-    lines = (ROOT / name).read_text().split()
+    lines = (line.split(";")[0] for line in (ROOT / name).read_text().splitlines())
     return {canonicalize_name(name): version for name, version in (li.split("==") for li in lines)}
 
 

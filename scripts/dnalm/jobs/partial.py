@@ -87,14 +87,14 @@ class Partial:
 
 
 @contextmanager
-def hold(folder: str | Path, name: str = "lock.json") -> Iterator[Lock]:
-    """Hold the lock `name` in a folder of finished parts; remove the folder where it ends empty.
+def hold(folder: str | Path) -> Iterator[Lock]:
+    """Hold the lock of a folder of finished parts; remove the folder where it ends empty.
 
     Raises InputError that names another job which holds it.
     """
     folder = Path(folder)
     try:
-        with Lock(folder / name) as lock:
+        with Lock(folder / "lock.json") as lock:
             yield lock
     finally:
         remove_empty(folder)

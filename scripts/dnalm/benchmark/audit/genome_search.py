@@ -1,232 +1,159 @@
-"""Search of a task's sequences in genomes, by seed-and-extend: what pretraining has seen of them.
+"""Search of tasks' sequences in genomes by minimap2: what pretraining has seen of them.
 
 All coordinates are absolute on their contig, 0-based and half-open.
 """
 
+import hashlib
 import logging
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.audit.genome_alignment import MAX_SHIFT, Alignment, align
+from dnalm.benchmark.audit.minimap2 import Alignment, align
 from dnalm.benchmark.audit.overlaps import overlaps_other_fold, overlaps_train
-from dnalm.benchmark.audit.rolling_hash import MULTIPLIER, PrefixHashes, polynomial_hash
 from dnalm.genome.bases import GenomeBases
-from dnalm.genome.kmers import reverse_complement, to_codes
+from dnalm.genome.kmers import to_sequence
 from dnalm.jobs.progress import Progress
 
-SEED_BASES = 24  # 48 bits, so that chance hits in a whole human genome are rare
-SEED_SPACING = 48  # bases from one seed of a sequence to its next
-# Places tried for one seed, and these times the sequences that share it: seeds of repeats have a
-# million places in a human genome, and thousands of sequences. For exact places neither counts.
-MAX_HITS = 1_000
-MAX_TRIES = 10_000
-CHUNK_BASES = 1 << 20
-FILTER_BITS = 22
-N_CODE = 4
-COLUMNS = ["id", "genome", "contig", "start", "end", "strand", "identity"]
+# A chance hit of one 19-mer in 3 G bases is rare, of one 15-mer it is the rule: short sequences
+# need but one minimizer, longer ones three that lie in one line.
+SHORT_BASES = 200
+SHORT_OPTIONS = ["-k", "19", "-w", "5", "-n", "1", "-m", "19", "-s", "38"]
+LONG_OPTIONS = ["-x", "map-ont"]
+BLOCK_BASES = 1 << 22
+COLUMNS = ["genome", "contig", "start", "end", "strand", "identity"]
 
 log = logging.getLogger(__name__)
 
 
-def locate(sequences: Mapping[str, str], genomes: Mapping[str, str | Path]) -> pd.DataFrame:
-    """Return the alignment of each sequence to either strand of the genomes, the best one found.
-
-    `sequences` maps id to sequence, `genomes` a name to the folder with its bases and contigs.
-    A place has one of the sequence's seeds (24 bases, every 48) and agrees in at least 90 % of the
-    bases, with one insertion or deletion of up to ten bases between (`align`): task files were cut
-    from other assemblies than one has. `identity` is the share that agrees. The first exact place
-    wins, else the first among those with the highest identity; "first" follows the genomes' order,
-    their contigs' and the position, '+' before '-'. Every exact place is looked at; of others only
-    so many as `MAX_HITS` and `MAX_TRIES` allow for a seed.
-
-    The table has one row per id, in order, with id, genome, contig, start, end, strand, identity;
-    all but id are missing where there is no place. Memory does not grow with the genomes.
-    """
-    queries, stores = _Queries(sequences), {n: GenomeBases.of(f) for n, f in genomes.items()}
-    total = sum(genome.bases for genome in stores.values())
-    with Progress(f"search {len(stores)} genomes", "bases", total) as progress:
-        for name, store in stores.items():
-            with closing(store) as genome:
-                for contig in genome.contigs.itertuples():
-                    for first in range(0, contig.length, CHUNK_BASES):
-                        # Sequences reach over the chunk to both sides of their seed.
-                        begin = max(0, first - queries.reach)
-                        end = min(contig.length, first + CHUNK_BASES + queries.reach)
-                        codes, at = genome.read_at(contig.offset + begin, end - begin), contig.start
-                        for place, query in queries.search(codes, first - begin):
-                            queries.keep(query, place, name, contig.contig, int(at) + begin)
-                        progress.advance(min(CHUNK_BASES, contig.length - first))
-    return queries.places()
-
-
-def pack(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return every 24-mer of n codes as a 48-bit number, and whether it is free of N, [n − 23]."""
-    packed = (codes & 3).astype(np.int64)
-    # Twice as long with each step: 2, 4, 8 and 16 bases, of which the last two make 24.
-    size = 1
-    parts = {1: packed}
-    while size < 16:
-        packed = (packed[:-size] << (2 * size)) | packed[size:]
-        size *= 2
-        parts[size] = packed
-    packed = (parts[16][:-8] << 16) | parts[8][16:]
-    unknown = np.concatenate(([0], np.cumsum(codes >= N_CODE)))
-    return packed, unknown[SEED_BASES:] == unknown[:-SEED_BASES]
-
-
 @dataclass(frozen=True, kw_only=True)
-class _Query:
-    """One strand of one sequence; `hashed` is its polynomial hash."""
+class SearchConfig:
+    """What counts as a place of a sequence, and what the search may take.
 
-    number: int
-    strand: str
-    codes: np.ndarray
-    hashed: np.uint64
+    `min_identity` is the least share of a sequence's alignment that agrees, `index_bases` how many
+    bases of the genomes are indexed at a time.
+    """
 
-
-class _Queries:
-    """Seed index of the sequences and their reverse complements, and the best place of each."""
-
-    def __init__(self, sequences: Mapping[str, str]) -> None:
-        self.ids = list(sequences)
-        self.best: dict[int, tuple[float, str, str, int, int, str]] = {}
-        self.queries: list[_Query] = []
-        rows = [np.empty((0, 3), dtype=np.int64)]  # seed, its offset in the query, query
-        for number, sequence in enumerate(sequences.values()):
-            forward = to_codes(sequence)
-            for strand, codes in (("+", forward), ("-", reverse_complement(forward))):
-                if len(codes) < SEED_BASES:
-                    continue
-                packed, known = pack(codes)
-                # Of every 48 neighbouring starts, the first that is free of N.
-                free = np.flatnonzero(known)
-                _, first = np.unique(free // SEED_SPACING, return_index=True)
-                offsets = free[first]
-                query = np.full(len(offsets), len(self.queries))
-                rows.append(np.stack([packed[offsets], offsets, query], axis=1))
-                hashed = polynomial_hash(codes)
-                self.queries.append(
-                    _Query(number=number, strand=strand, codes=codes, hashed=hashed)
-                )
-        table = np.concatenate(rows)
-        table = table[np.argsort(table[:, 0], kind="stable")]
-        self.offsets, self.owners = table[:, 1], table[:, 2]
-        self.seeds, self.first, self.counts = np.unique(
-            table[:, 0], return_index=True, return_counts=True
-        )
-        self.hits = np.zeros(len(self.seeds), dtype=np.int64)
-        self.limits = np.clip(MAX_TRIES // self.counts, 1, MAX_HITS)
-        # An exact place has every seed of its sequence; the one that fewest share is looked for.
-        ordered = np.lexsort((self.offsets, np.repeat(self.counts, self.counts), self.owners))
-        _, chosen = np.unique(self.owners[ordered], return_index=True)
-        self.anchors = np.sort(ordered[chosen])
-        self.anchored = np.searchsorted(self.first, self.anchors, side="right") - 1
-        # A hash filter, one flag per seed: most positions of a genome need no binary search.
-        self.filter = np.zeros(1 << FILTER_BITS, dtype=bool)
-        self.filter[_filter_keys(self.seeds)] = True
-        self.reach = max((len(query.codes) for query in self.queries), default=0) + MAX_SHIFT
-
-    def search(self, codes: np.ndarray, first: int) -> list[tuple[Alignment, _Query]]:
-        """Return the alignments in `codes` of what has a seed in the chunk that begins at `first`.
-
-        The list is sorted by start and strand.
-        """
-        if len(codes) < SEED_BASES or not len(self.seeds):
-            return []
-        packed, known = (part[first : first + CHUNK_BASES] for part in pack(codes))
-        places = np.flatnonzero(self.filter[_filter_keys(packed)] & known)
-        seeds = np.minimum(np.searchsorted(self.seeds, packed[places]), len(self.seeds) - 1)
-        same = self.seeds[seeds] == packed[places]
-        places, seeds = places[same], seeds[same]
-        found = self._exact(codes, places + first, seeds)
-        exact = {query.number for _, query in found}
-        tried = set()
-        left = self.hits[seeds] < self.limits[seeds]
-        for place, seed in zip((places[left] + first).tolist(), seeds[left].tolist(), strict=True):
-            self.hits[seed] += 1
-            if self.hits[seed] > self.limits[seed]:
-                continue
-            for row in range(self.first[seed], self.first[seed] + self.counts[seed]):
-                offset, owner = int(self.offsets[row]), int(self.owners[row])
-                query, start = self.queries[owner], place - offset
-                if query.number in exact or self._is_exact(query) or (start, owner) in tried:
-                    continue
-                tried.add((start, owner))
-                aligned = align(query.codes, codes, start, (offset, offset + SEED_BASES))
-                if aligned:
-                    found.append((aligned, query))
-        return sorted(found, key=lambda hit: (hit[0].start, hit[1].strand))
-
-    def _exact(
-        self, codes: np.ndarray, places: np.ndarray, seeds: np.ndarray
-    ) -> list[tuple[Alignment, _Query]]:
-        """Return the first exact match of every query that has one.
-
-        `places` are those in `codes` of `seeds`. However many, each costs one look at the prefixes'
-        hashes.
-        """
-        order = np.argsort(seeds, kind="stable")
-        present, begins = np.unique(seeds[order], return_index=True)
-        ends = [*begins[1:].tolist(), len(seeds)]
-        ranges = np.searchsorted(self.anchored, [present, present + 1])
-        prefixes, found = None, []
-        for one in np.flatnonzero(ranges[0] < ranges[1]).tolist():
-            own = places[order[begins[one] : ends[one]]]
-            for row in self.anchors[ranges[0, one] : ranges[1, one]].tolist():
-                query = self.queries[self.owners[row]]
-                if self._is_exact(query):
-                    continue
-                prefixes = prefixes or PrefixHashes(codes)
-                starts = own - self.offsets[row]
-                start = prefixes.find_first(starts, query.codes, query.hashed)
-                if start is not None:
-                    end = start + len(query.codes)
-                    found.append((Alignment(start, end, 1.0), query))
-        return found
-
-    def _is_exact(self, query: _Query) -> bool:
-        """Return whether an exact match of the sequence is known."""
-        return self.best.get(query.number, (0.0,))[0] == 1
-
-    def keep(self, query: _Query, place: Alignment, genome: str, contig: str, begin: int) -> None:
-        """Keep an alignment, counted from `begin` of a contig, if it is the best of its query."""
-        if place.identity > self.best.get(query.number, (0.0,))[0]:
-            start, end = begin + place.start, begin + place.end
-            self.best[query.number] = (place.identity, genome, contig, start, end, query.strand)
-
-    def places(self) -> pd.DataFrame:
-        """Return the table that `locate` describes."""
-        missing = (float("nan"), None, None, None, None, None)
-        rows = [self.best.get(number, missing) for number in range(len(self.ids))]
-        table = pd.DataFrame(rows, columns=["identity", *COLUMNS[1:-1]])
-        table.insert(0, "id", self.ids)
-        return table[COLUMNS].astype({"start": "Int64", "end": "Int64"})
+    min_identity: float
+    index_bases: int
 
 
-def _filter_keys(packed: np.ndarray) -> np.ndarray:
-    """Return FILTER_BITS bits of each packed seed, by multiplicative hashing."""
-    return ((packed.astype(np.uint64) * MULTIPLIER) >> np.uint64(64 - FILTER_BITS)).astype(np.int64)
+class _Target(NamedTuple):
+    """A record that minimap2 is given: one stored piece of a contig."""
+
+    genome: str
+    contig: str
+    start: int
+    length: int
+
+
+def search_genomes(
+    sequences: Iterable[str],
+    genomes: Mapping[str, str | Path],
+    config: SearchConfig,
+    threads: int,
+) -> pd.DataFrame:
+    """Return the best place of each sequence in each genome, on either strand.
+
+    `genomes` maps a name to the folder with its bases and contigs. `identity` is the share of the
+    columns of an end-to-end alignment that agree: insertions and deletions, and bases at the ends
+    that minimap2 left out, are columns that do not. Of places of equal identity in one genome the
+    first wins, in the order of contigs and positions, '+' before '-'; minimap2 reports at most 50
+    places of a sequence in a part of the index.
+
+    A row per sequence and genome where there is a place of `min_identity` or more: sequence_hash
+    (see `hash_sequence`), genome, contig, start, end, strand, identity.
+    """
+    unique = {hash_sequence(sequence): sequence for sequence in sequences}
+    best: dict[tuple[str, str], tuple[Any, ...]] = {}
+    classes = {"sequences of 200 bases and more": LONG_OPTIONS, "short sequences": SHORT_OPTIONS}
+    stores = {name: GenomeBases.of(folder) for name, folder in genomes.items()}
+    targets = list(_list_targets(stores))
+    for what, options in classes.items():
+        chosen = {
+            key: text
+            for key, text in unique.items()
+            if (len(text) < SHORT_BASES) == (options is SHORT_OPTIONS)
+        }
+        if not chosen:
+            continue
+        total = sum(target.length for target in targets)
+        with (
+            tempfile.TemporaryDirectory(prefix="dnalm-search-") as folder,
+            Progress(f"search {len(chosen):,} {what}", "bases", total) as progress,
+        ):
+            queries = Path(folder) / "queries.fasta"
+            queries.write_text("".join(f">{key}\n{text}\n" for key, text in chosen.items()))
+            alignments = align(
+                queries,
+                _write_fasta(targets, stores, progress),
+                options=options,
+                index_bases=config.index_bases,
+                threads=threads,
+            )
+            for alignment in alignments:
+                _keep(best, alignment, targets, config.min_identity)
+    rows = [
+        (key, genome, targets[number].contig, start, end, strand, -below)
+        for (key, genome), (below, number, start, strand, end) in best.items()
+    ]
+    table = pd.DataFrame(rows, columns=["sequence_hash", *COLUMNS])
+    order = {name: place for place, name in enumerate(genomes)}
+    table = table.sort_values(
+        ["genome", "sequence_hash"], key=lambda c: c.map(order) if c.name == "genome" else c
+    )
+    log.info("%d of %d different sequences have a place", len({k for k, _ in best}), len(unique))
+    return table.reset_index(drop=True)
+
+
+def read_sequences(tables: Iterable[str | Path]) -> list[str]:
+    """Return the sequences of several task tables, one after the other."""
+    columns = (pd.read_parquet(path, columns=["sequence"])["sequence"] for path in tables)
+    return [sequence for column in columns for sequence in column]
+
+
+def read_places(searches: Iterable[str | Path]) -> pd.DataFrame:
+    """Return the tables of several searches as one."""
+    return pd.concat(map(pd.read_parquet, searches), ignore_index=True)
+
+
+def hash_sequence(sequence: str) -> str:
+    """Return 32 hexadecimal digits that stand for a sequence."""
+    return hashlib.blake2b(sequence.encode(), digest_size=16).hexdigest()
 
 
 def locate_task(
-    table: pd.DataFrame, genomes: Mapping[str, str | Path], manifest: Mapping[str, Any]
+    table: pd.DataFrame,
+    places: pd.DataFrame,
+    genomes: Sequence[str],
+    manifest: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Return the alignments of a task's rows and their overlap with pretraining and training data.
+    """Return where a task's rows lie in a corpus, and their overlap with training data.
 
-    Besides the columns of `locate`: pretraining_split (train, validation or test: the corpus split
-    of the contig; None where the row was not found or its contig is shorter than a window),
-    overlaps_train (a test row that shares a base with a training row of the task) and
-    overlaps_other_fold (a training row that does so with a training row of other folds).
+    `places` is of `search_genomes`, `genomes` are those of the corpus in their order, in which the
+    first of several places of equal identity wins. One row per row of the task, in order: id,
+    genome, contig, start, end, strand, identity, of which all but id are missing where there is no
+    place; pretraining_split (train, validation or test: the corpus split of the contig; None where
+    the row was not found or its contig is shorter than a window), overlaps_train (a test row that
+    shares a base with a training row of the task) and overlaps_other_fold (a training row that
+    does so with a training row of other folds).
     """
-    locations = locate(dict(zip(table["id"], table["sequence"], strict=True)), genomes)
+    order = {name: place for place, name in enumerate(genomes)}
+    own = places[places["genome"].isin(genomes)]
+    own = own.assign(order=own["genome"].map(order)).sort_values(
+        ["identity", "order"], ascending=[False, True], kind="stable"
+    )
+    best = own.drop_duplicates("sequence_hash").set_index("sequence_hash")[COLUMNS]
+    locations = best.reindex(table["sequence"].map(hash_sequence)).reset_index(drop=True)
+    locations = locations.astype({"start": "Int64", "end": "Int64", "identity": float})
+    locations.insert(0, "id", table["id"].to_numpy())
     found = int(locations["genome"].notna().sum())
-    log.info("%d of %d rows were found in %s", found, len(locations), ", ".join(genomes))
+    log.info("%d of %d rows were found in %d genomes", found, len(locations), len(genomes))
     splits = {
         (genome["name"], contig["contig"]): contig["split"]
         for genome in manifest["genomes"]
@@ -240,3 +167,52 @@ def locate_task(
         overlaps_train=overlaps_train(locations, table["split"]),
         overlaps_other_fold=overlaps_other_fold(locations, table["split"], table["folds"]),
     )
+
+
+def _list_targets(stores: Mapping[str, GenomeBases]) -> Iterator[_Target]:
+    for name, store in stores.items():
+        for row in store.contigs.itertuples():
+            yield _Target(name, row.contig, int(row.start), int(row.length))
+
+
+def _write_fasta(
+    targets: Sequence[_Target], stores: Mapping[str, GenomeBases], progress: Progress
+) -> Iterator[bytes]:
+    """Yield FASTA whose records are named by the numbers of `targets`."""
+    number = 0
+    for store in stores.values():
+        with closing(store) as genome:
+            for row in genome.contigs.itertuples():
+                yield f">{number}\n".encode()
+                for first in range(0, row.length, BLOCK_BASES):
+                    length = min(BLOCK_BASES, row.length - first)
+                    yield to_sequence(genome.read_at(row.offset + first, length)).encode()
+                    progress.advance(length)
+                yield b"\n"
+                number += 1
+
+
+def _keep(
+    best: dict[tuple[str, str], tuple[Any, ...]],
+    alignment: Alignment,
+    targets: Sequence[_Target],
+    min_identity: float,
+) -> None:
+    """Keep an alignment if it is the best so far of its sequence in its genome.
+
+    Values are ordered: -identity, number of the target, start, strand, end ('+' is before '-').
+    """
+    left = alignment.query_start
+    right = alignment.query_length - alignment.query_end
+    identity = alignment.matches / (alignment.columns + left + right)
+    if identity < min_identity:
+        return
+    number = int(alignment.target)
+    target = targets[number]
+    before, after = (left, right) if alignment.strand == "+" else (right, left)
+    start = max(0, alignment.start - before)
+    end = min(target.length, alignment.end + after)
+    place = (-identity, number, target.start + start, alignment.strand, target.start + end)
+    key = (alignment.query, target.genome)
+    if key not in best or place < best[key]:
+        best[key] = place

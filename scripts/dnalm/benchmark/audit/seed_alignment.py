@@ -162,7 +162,7 @@ def _extend(query, target, diagonals, min_density, shorter, thresholds):
             columns, equal = _accept(counts, shorter, thresholds)
             if equal > best_equal:
                 best, best_equal = columns, equal
-    if not best and len(diagonals) and diagonals[-1] > diagonals[0]:
+    if not best and len(diagonals) > 1:
         diagonal, hits = _densest(diagonals)
         beside = min(len(query), len(target) - diagonal) - max(0, -diagonal)
         if hits and hits >= min_density * beside:
@@ -206,15 +206,16 @@ def _accept(counts, shorter, thresholds):
 
 @compiled
 def _densest(diagonals):
-    """Return the middle of the most hits within MAX_SHIFT and how many; 0 on one diagonal.
+    """Return the middle of the most hits within MAX_SHIFT and how many.
 
-    Several diagonals close by: something was inserted or deleted between their seeds.
+    Several diagonals close by: something was inserted or deleted between their seeds; one alone:
+    or between its last seed and an end.
     """
     most, middle, first = 0, 0, 0
     for last in range(len(diagonals)):
         while diagonals[last] - diagonals[first] > MAX_SHIFT:
             first += 1
-        if last - first >= most and diagonals[last] > diagonals[first]:
+        if last - first >= most:
             most, middle = last - first + 1, (diagonals[first] + diagonals[last]) // 2
     return middle, most
 

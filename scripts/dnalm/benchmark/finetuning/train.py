@@ -45,19 +45,17 @@ FOLD = Format(
 log = logging.getLogger(__name__)
 
 
-def finetune(
-    finetuning: Finetuning, *, part: int, parts: int, partial: str | Path, threads: int
-) -> list[Fold]:
-    """Train folds `part`, `part` + `parts`, ... and return them, ascending.
+def finetune(finetuning: Finetuning, *, partial: str | Path, threads: int) -> list[Fold]:
+    """Train every fold of a task and return them, ascending.
 
     On a CPU `threads` folds are trained at a time, each by one process with one thread; a GPU
     trains one after the other. A finished fold lies in a folder of its own below `partial`, named
     by what decides the result, and is read from there the next time; what cannot be read, as after
-    a power cut, is made again. Raises InputError when another job works on this part.
+    a power cut, is made again. Raises InputError when another job works on this task.
     """
-    with hold(partial, f"part-{part}-of-{parts}.json") as lock:
+    with hold(partial) as lock:
         kept = Partial(partial, finetuning.facts(), FOLD)
-        folds = Splits(read_task(finetuning.table), finetuning.kind).folds[part::parts]
+        folds = Splits(read_task(finetuning.table), finetuning.kind).folds
         found = {fold: one for fold in folds if (one := kept.find(_name(fold)))}
         if found:
             log.info("%d of %d folds were finished before", len(found), len(folds))

@@ -28,9 +28,9 @@ NAMES = {
     "embed_task": ["model", "task"],
     "probe_task": ["model", "task"],
     "probe_mlp": ["model", "task"],
-    "score_baseline": ["baseline", "task"],
-    "finetune_folds": ["method", "model", "task"],
-    "collect_finetune": ["method", "model", "task"],
+    "score_baselines": ["task"],
+    "score_bases": ["task"],
+    "finetune_task": ["method", "model", "task"],
 }
 
 

@@ -11,13 +11,13 @@ from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
 from dnalm.benchmark.finetuning.classifier import Fold, FoldClassifiers, build_classifier, predict
-from dnalm.benchmark.finetuning.collect import collect
-from dnalm.benchmark.finetuning.parts import write_folds
+from dnalm.benchmark.finetuning.result import write_finetuning
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import finetune, train_fold
 from dnalm.benchmark.scoring.metrics import headline
-from dnalm.benchmark.scoring.results import identify, prediction_arrays, write_result
+from dnalm.benchmark.scoring.results import identify, prediction_arrays
 from dnalm.benchmark.tasks.kinds import find_kind, label_array
+from dnalm.benchmark.tasks.summary import describe_outputs
 from dnalm.model.loading import load_model
 from dnalm.model.token_batches import TokenRows
 
@@ -154,44 +154,33 @@ def test_a_fold_of_every_kind_reads_back_as_it_was_saved(finetuning, tmp_path):
     assert all(torch.equal(found.tensors[name], fold.tensors[name]) for name in fold.tensors)
 
 
-def test_parts_of_every_kind_are_joined_scored_and_predict_again(finetuning, tmp_path):
+def test_results_of_every_kind_are_scored_and_their_adapters_predict_again(finetuning, tmp_path):
     finetuning = replace(finetuning, config=replace(finetuning.config, steps=30, evaluate_every=30))
-    kind, files = finetuning.kind, []
-    task = summary_of(kind)
+    kind, task = finetuning.kind, summary_of(finetuning.kind)
     identity = identify(
         method="ia3", task=task, table_path=finetuning.table, model="small", weights_sha256="ab"
     )
-    folds = []
-    for part in range(2):
-        own = finetune(finetuning, part=part, parts=2, partial=tmp_path / "p", threads=1)
-        names = ("adapters", "predictions", "history")
-        paths = {name: tmp_path / f"{name}.{part}" for name in names}
-        write_folds(own, finetuning, identity, **paths)
-        files.append(paths)
-        folds += own
-    result, _ = collect(
-        *([paths[name] for paths in files] for name in names),
-        keep="best",
-        merged_adapters=tmp_path / "adapters.safetensors",
-        merged_history=tmp_path / "history.tsv",
+    folds = finetune(finetuning, partial=tmp_path / "p", threads=1)
+    roles = ("adapters", "history", "scores", "summary", "predictions")
+    paths = {role: tmp_path / f"{role}.safetensors" for role in roles}
+    write_finetuning(
+        folds, finetuning, identity, describe_outputs(task), partial=tmp_path / "p", **paths
     )
-    triple = {name: tmp_path / f"result.{name}" for name in ("scores", "summary", "predictions")}
-    write_result(result, identity, **triple)
-    scores = pd.read_csv(triple["scores"], sep="\t")
+    assert not (tmp_path / "p").exists()
+    scores = pd.read_csv(paths["scores"], sep="\t")
     assert scores.columns.tolist() == ["fold", *find_kind(kind).metrics]
 
     table = pd.read_parquet(finetuning.table)
     test = np.flatnonzero(table["split"] == "test")
     truth = label_array(table.iloc[test], kind)
-    written = pd.read_parquet(triple["predictions"])
+    written = pd.read_parquet(paths["predictions"])
     probability = [f"probability.{c}" for c in range(CLASSES[kind])]
     columns = ["id", "fold", "label", "prediction"]
     columns += [] if kind == "regression" else probability
     assert written.columns.tolist() == columns
     for fold in folds:
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        path = tmp_path / "adapters.safetensors"
-        classifier, scale = FoldClassifiers(encoder, vocabulary, path).load(fold.fold)
+        classifier, scale = FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
         again = predict(classifier, rows, test, EMBED["batch_tokens"], kind, scale)
         np.testing.assert_allclose(again, fold.outputs, rtol=1e-5, atol=1e-6)

@@ -16,17 +16,15 @@ import pytest
 import torch
 from sklearn.metrics import matthews_corrcoef
 
-from dnalm.benchmark.finetuning.classifier import Fold, FoldClassifiers, predict, read_tensors
-from dnalm.benchmark.finetuning.collect import collect
-from dnalm.benchmark.finetuning.parts import write_folds
+from dnalm.benchmark.finetuning.classifier import Fold, FoldClassifiers, predict
+from dnalm.benchmark.finetuning.result import make_result, write_finetuning
 from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.benchmark.finetuning.train import finetune, train_fold
-from dnalm.benchmark.scoring.results import identify, write_result
+from dnalm.benchmark.scoring.results import identify
 from dnalm.errors import InputError
 from dnalm.jobs.lock import Lock
 from dnalm.model.loading import load_model
 from dnalm.model.token_batches import TokenRows
-from dnalm.model.weights import save_tensors
 
 METHOD = {
     "adapter": "ia3",
@@ -43,7 +41,6 @@ METHOD = {
     "seed": 42,
 }
 EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
-PART = ("adapters", "predictions", "history")
 OUTPUTS = {"kind": "binary", "classes": 2, "names": None, "lengths": None}
 SUMMARY = {"name": "mine.x", "kind": "binary", "classes": 2, "rows": {"train": 60, "test": 40}}
 
@@ -117,9 +114,8 @@ def test_frozen_weights_stay_bit_identical(finetuning, monkeypatch):
 
 
 def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp_path):
-    folds = finetune(finetuning, part=0, parts=1, partial=tmp_path / "partial", threads=1)
-    paths = {name: tmp_path / name for name in ("adapters", "predictions", "history")}
-    write_folds(folds, finetuning, identify_small(finetuning), OUTPUTS, **paths)
+    folds = finetune(finetuning, partial=tmp_path / "partial", threads=1)
+    paths = write_all(folds, finetuning, tmp_path)
 
     table = pd.read_parquet(finetuning.table)
     test = np.flatnonzero(table["split"] == "test")
@@ -169,26 +165,20 @@ def identify_small(finetuning: Finetuning) -> dict:
     )
 
 
-def test_folds_of_several_jobs_join_to_the_result_of_one(finetuning, tmp_path):
-    files = []
-    for part in range(2):
-        folds = finetune(finetuning, part=part, parts=2, partial=tmp_path / "p", threads=1)
-        paths = {
-            name: tmp_path / f"{name}.{part}" for name in ("adapters", "predictions", "history")
-        }
-        write_folds(folds, finetuning, identify_small(finetuning), OUTPUTS, **paths)
-        files.append(paths)
-    result, identity = collect(
-        *([paths[name] for paths in files] for name in ("adapters", "predictions", "history")),
-        keep="best",
-        merged_adapters=tmp_path / "adapters.safetensors",
-        merged_history=tmp_path / "history.tsv",
-    )
-    assert identity == identify_small(finetuning)
-    triple = {name: tmp_path / f"result.{name}" for name in ("scores", "summary", "predictions")}
-    write_result(result, identity, **triple)
-    facts = json.loads(triple["summary"].read_text())
-    assert facts["method"] == "ia3"
+def write_all(folds: list[Fold], finetuning: Finetuning, folder: Path) -> dict[str, Path]:
+    """Write the files of a fine-tuning into a folder; return them by their roles."""
+    roles = ("adapters", "history", "scores", "summary", "predictions")
+    paths = {role: folder / role for role in roles}
+    identity = identify_small(finetuning)
+    write_finetuning(folds, finetuning, identity, OUTPUTS, partial=folder / "none", **paths)
+    return paths
+
+
+def test_the_result_is_that_of_every_fold_alone(finetuning, tmp_path):
+    folds = finetune(finetuning, partial=tmp_path / "partial", threads=1)
+    paths = write_all(folds, finetuning, tmp_path)
+    result, facts = make_result(folds, finetuning), json.loads(paths["summary"].read_text())
+    assert {key: facts[key] for key in identify_small(finetuning)} == identify_small(finetuning)
     assert facts["selected"] == result.selected
     assert facts["edge"] == result.edge
     assert result.scores["fold"].tolist() == [0, 1, 2]
@@ -203,13 +193,8 @@ def test_folds_of_several_jobs_join_to_the_result_of_one(finetuning, tmp_path):
         assert result.scores["mcc"][fold] == pytest.approx(matthews_corrcoef(truth, predictions))
         assert result.selected["steps"][fold] == alone.step
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        FoldClassifiers(encoder, vocabulary, tmp_path / "adapters.safetensors").load(fold)
-    # Joined without torch, the file is the one that torch would have written.
-    merged = tmp_path / "adapters.safetensors"
-    tensors, metadata = read_tensors(merged)
-    save_tensors(tensors, tmp_path / "by_torch.safetensors", metadata)
-    assert merged.read_bytes() == (tmp_path / "by_torch.safetensors").read_bytes()
-    history = pd.read_csv(tmp_path / "history.tsv", sep="\t")
+        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold)
+    history = pd.read_csv(paths["history"], sep="\t")
     assert history.columns.tolist() == ["fold", "step", "train_loss", "validation_mcc"]
     assert history["fold"].tolist() == [0, 0, 1, 1, 2, 2]
 
@@ -220,55 +205,10 @@ def test_most_folds_at_the_last_step_are_an_edge_only_if_they_chose_it(
 ):
     # A single evaluation: every fold keeps the last one.
     finetuning = changed(finetuning, steps=4, evaluate_every=4, keep=keep)
-    paths = {name: tmp_path / name for name in ("adapters", "predictions", "history")}
-    folds = finetune(finetuning, part=0, parts=1, partial=tmp_path / "partial", threads=1)
-    write_folds(folds, finetuning, identify_small(finetuning), OUTPUTS, **paths)
-    merged = {name: tmp_path / f"merged.{name}" for name in ("adapters", "history")}
-    result, _ = collect(
-        *([path] for path in paths.values()),
-        keep=keep,
-        merged_adapters=merged["adapters"],
-        merged_history=merged["history"],
-    )
+    folds = finetune(finetuning, partial=tmp_path / "partial", threads=1)
+    result = make_result(folds, finetuning)
     assert result.selected == {"steps": [4, 4, 4]}
     assert result.edge == edge
-
-
-def test_the_parts_are_joined_without_torch():
-    code = "import sys; import dnalm.benchmark.finetuning.collect; sys.exit('torch' in sys.modules)"
-    library = Path(sys.modules["dnalm"].__file__).parents[1]
-    subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(library)}, check=True
-    )
-
-
-def write_part(finetuning: Finetuning, folder: Path, number: int, *folds: int, **identity) -> None:
-    trained = [train_fold(finetuning, fold) for fold in folds]
-    paths = {name: folder / f"{name}.{number}" for name in PART}
-    write_folds(trained, finetuning, identify_small(finetuning) | identity, OUTPUTS, **paths)
-
-
-def collect_parts(folder: Path, parts: int) -> None:
-    collect(
-        *([folder / f"{name}.{number}" for number in range(parts)] for name in PART),
-        keep="best",
-        merged_adapters=folder / "adapters.safetensors",
-        merged_history=folder / "history.tsv",
-    )
-
-
-def test_parts_of_different_runs_or_settings_are_not_joined(finetuning, tmp_path):
-    short = changed(finetuning, steps=2)
-    write_part(short, tmp_path, 0, 0, 2)
-    write_part(short, tmp_path, 1, 1, model="large")
-    sentence = r"adapters\.1 belongs to another fine-tuning than .*adapters\.0: delete both"
-    with pytest.raises(InputError, match=sentence):
-        collect_parts(tmp_path, 2)
-    write_part(changed(short, learning_rate=1e-3), tmp_path, 1, 1)
-    with pytest.raises(InputError, match=sentence):
-        collect_parts(tmp_path, 2)
-    write_part(short, tmp_path, 1, 1)
-    collect_parts(tmp_path, 2)
 
 
 def test_scores_are_those_of_the_probabilities_before_they_are_narrowed(finetuning, tmp_path):
@@ -286,31 +226,12 @@ def test_scores_are_those_of_the_probabilities_before_they_are_narrowed(finetuni
         )
         for number in range(3)
     ]
-    paths = {name: tmp_path / name for name in PART}
-    write_folds(folds, finetuning, identify_small(finetuning), OUTPUTS, **paths)
-    result, _ = collect(
-        *([path] for path in paths.values()),
-        keep="best",
-        merged_adapters=tmp_path / "adapters.safetensors",
-        merged_history=tmp_path / "history.tsv",
-    )
+    result = make_result(folds, finetuning)
     assert result.scores["auc"].tolist() == [1, 1, 1]
     assert result.scores["mcc"].tolist() == [0, 0, 0]
     stored = result.predictions["probability.1"]
     assert stored.dtype == np.float32
     assert stored.tolist() == [np.float32(0.9)] * 120
-
-
-def test_parts_that_lack_a_fold_or_share_one_are_not_joined(finetuning, tmp_path):
-    short = changed(finetuning, steps=2)
-    write_part(short, tmp_path, 0, 0)
-    write_part(short, tmp_path, 1, 1)
-    sentence = r"hold the folds \[0, 1\], but were made for \[0, 1, 2\]: delete them"
-    with pytest.raises(InputError, match=sentence):
-        collect_parts(tmp_path, 2)
-    write_part(short, tmp_path, 2, 1, 2)
-    with pytest.raises(InputError, match="share a fold"):
-        collect_parts(tmp_path, 3)
 
 
 KILLED = """
@@ -321,7 +242,7 @@ from dnalm.benchmark.finetuning.settings import Finetuning
 if __name__ == "__main__":
     files, summary, method, embed, partial = json.loads(Path(sys.argv[1]).read_text())
     finetuning = Finetuning.of(files, summary, {}, method, embed)
-    finetune(finetuning, part=0, parts=1, partial=partial, threads=1)
+    finetune(finetuning, partial=partial, threads=1)
 """
 
 
@@ -347,23 +268,21 @@ def test_a_killed_job_resumes_from_its_finished_folds(finetuning, tmp_path):
     again = Finetuning.of(files, SUMMARY, {}, method, EMBED)
     kept = {path: path.stat().st_mtime_ns for path in partial.glob("*/fold-*.safetensors")}
     assert 1 <= len(kept) < 3
-    folds = finetune(again, part=0, parts=1, partial=partial, threads=1)
+    folds = finetune(again, partial=partial, threads=1)
     assert [fold.fold for fold in folds] == [0, 1, 2]
     assert all(path.stat().st_mtime_ns == changed_at for path, changed_at in kept.items())
-    whole = finetune(again, part=0, parts=1, partial=tmp_path / "other", threads=1)
+    whole = finetune(again, partial=tmp_path / "other", threads=1)
     for resumed, one_go in zip(folds, whole, strict=True):
         assert resumed.step == one_go.step
         assert resumed.outputs.tolist() == one_go.outputs.tolist()
 
 
-def test_a_second_job_on_one_part_ends_with_a_sentence_and_other_parts_go_on(finetuning, tmp_path):
+def test_a_second_job_on_one_task_ends_with_a_sentence(finetuning, tmp_path):
     short, partial = changed(finetuning, steps=2), tmp_path / "partial"
-    with Lock(partial / "part-0-of-2.json"):
-        with pytest.raises(InputError, match=f"is being written by process {os.getpid()} on "):
-            finetune(short, part=0, parts=2, partial=partial, threads=1)
-        assert [
-            fold.fold for fold in finetune(short, part=1, parts=2, partial=partial, threads=1)
-        ] == [1]
+    sentence = f"is being written by process {os.getpid()} on "
+    with Lock(partial / "lock.json"), pytest.raises(InputError, match=sentence):
+        finetune(short, partial=partial, threads=1)
+    assert [fold.fold for fold in finetune(short, partial=partial, threads=1)] == [0, 1, 2]
     # Only what a killed job could go on from is left.
     assert [path.name for path in partial.iterdir()] == [short.identity()]
 
@@ -371,13 +290,13 @@ def test_a_second_job_on_one_part_ends_with_a_sentence_and_other_parts_go_on(fin
 @pytest.mark.parametrize("share", [0, 0.5, None])
 def test_a_fold_that_was_torn_is_made_again(finetuning, tmp_path, caplog, share):
     short = changed(finetuning, steps=2, evaluate_every=2)
-    whole = finetune(short, part=0, parts=1, partial=tmp_path / "p", threads=1)
+    whole = finetune(short, partial=tmp_path / "p", threads=1)
     path = sorted((tmp_path / "p").glob("*/fold-*.safetensors"))[1]
     content = path.read_bytes()
     path.unlink()  # the folds in hand are maps of it
     # A power cut leaves files that are empty, cut, or full of zeros.
     path.write_bytes(bytes(len(content)) if share is None else content[: int(len(content) * share)])
-    again = finetune(short, part=0, parts=1, partial=tmp_path / "p", threads=1)
+    again = finetune(short, partial=tmp_path / "p", threads=1)
     assert f"{path} cannot be read" in caplog.text
     for one, other in zip(whole, again, strict=True):
         assert one.fold == other.fold
@@ -411,9 +330,7 @@ def test_folds_are_kept_under_the_sha256_of_all_that_decides_them(finetuning):
 
 
 def test_parallel_processes_give_the_folds_of_one(finetuning, tmp_path):
-    one, two = (
-        finetune(finetuning, part=0, parts=1, partial=tmp_path / str(n), threads=n) for n in (1, 2)
-    )
+    one, two = (finetune(finetuning, partial=tmp_path / str(n), threads=n) for n in (1, 2))
     for first, second in zip(one, two, strict=True):
         assert first.history == second.history
         assert first.outputs.tolist() == second.outputs.tolist()

@@ -257,12 +257,12 @@ def test_stages_sum_the_jobs_of_each_folder(shared_tables, tmp_path):
 
 def test_jobs_of_another_run_in_the_same_folder_take_no_time_of_this_one(shared_tables, tmp_path):
     own = ["embed_task/small.untrained/simulated.promoters", "make_task/simulated.enhancers"]
-    own += ["finetune_folds/ia3/small/simulated.promoters/0", "locate_task/toy/simulated.promoters"]
-    own += ["score_baseline/kmers/simulated.promoters", "download_file/host/genome.fa.gz"]
+    own += ["finetune_task/ia3/small/simulated.promoters", "locate_task/toy/simulated.promoters"]
+    own += ["score_baselines/simulated.promoters", "download_file/host/genome.fa.gz"]
     own += ["make_tables"]
     others = ["embed_task/small/other.task", "embed_task/big/simulated.promoters"]
-    others += ["pretrain/big", "finetune_folds/full/small/simulated.promoters/0"]
-    others += ["score_baseline/motifs/simulated.promoters", "locate_task/human/simulated.promoters"]
+    others += ["pretrain/big", "finetune_task/full/small/simulated.promoters"]
+    others += ["score_baselines/other.task", "locate_task/human/simulated.promoters"]
     others += ["build_corpus/human", "make_task/other.task"]
     for name in own:
         write_benchmark(tmp_path, name, 1)

@@ -1,8 +1,8 @@
-"""Fine-tune one model on some folds of one task."""
+"""Fine-tune one model on all folds of one task and score it."""
 
 from pathlib import Path
 
-from dnalm.benchmark.finetuning.parts import write_folds
+from dnalm.benchmark.finetuning.result import write_finetuning
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import finetune
 from dnalm.benchmark.scoring.results import identify
@@ -14,14 +14,8 @@ with job(snakemake.log[0]):
     source, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
     task = read_json(source.summary)
     finetuning = Finetuning.of(source, task, params.task, params.finetune, params.embed)
-    partial = Path(snakemake.output.adapters).parents[1] / "partial"
-    folds = finetune(
-        finetuning,
-        part=int(wildcards.part),
-        parts=params.parts,
-        partial=partial,
-        threads=snakemake.threads,
-    )
+    partial = Path(snakemake.output.scores).parent / "partial"
+    folds = finetune(finetuning, partial=partial, threads=snakemake.threads)
     identity = identify(
         method=wildcards.method,
         task=task,
@@ -29,4 +23,5 @@ with job(snakemake.log[0]):
         model=wildcards.model,
         weights_sha256=sha256_of(source.weights),
     )
-    write_folds(folds, finetuning, identity, describe_outputs(task), **snakemake.output)
+    outputs = describe_outputs(task)
+    write_finetuning(folds, finetuning, identity, outputs, partial=partial, **snakemake.output)

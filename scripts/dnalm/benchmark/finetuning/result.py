@@ -1,0 +1,99 @@
+"""The result of a fine-tuning: scores and predictions of its folds, their adapters and history."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dnalm.benchmark.finetuning.classifier import Fold
+from dnalm.benchmark.finetuning.settings import Finetuning
+from dnalm.benchmark.scoring.metrics import score
+from dnalm.benchmark.scoring.results import Result, prediction_rows, write_result
+from dnalm.benchmark.tasks.kinds import cut_to, find_kind
+from dnalm.benchmark.tasks.splits import Splits
+from dnalm.benchmark.tasks.table import read_task
+from dnalm.files import atomic_path
+from dnalm.model.loading import describe_model
+from dnalm.model.weights import save_tensors
+
+
+def make_result(folds: Sequence[Fold], finetuning: Finetuning) -> Result:
+    """Return the scores and predictions of the test rows by every fold, ascending.
+
+    `selected` holds the kept step of every fold; `edge` says that most folds kept their last
+    evaluation though they might have kept any, so that more steps may do better.
+    """
+    table, kind = read_task(finetuning.table), find_kind(finetuning.kind)
+    splits = Splits(table, kind.name)
+    test, truth = table.iloc[splits.test], splits.labels[splits.test]
+    frames, scores = [], []
+    for fold in folds:
+        decided = kind.decide(fold.outputs)
+        known = cut_to(decided, truth, kind)
+        # Before the probabilities are narrowed to float32.
+        scores.append({"fold": fold.fold} | score(known, decided, fold.outputs, kind.name))
+        probabilities = fold.outputs if kind.probabilistic else None
+        frames.append(prediction_rows(test, fold.fold, decided, probabilities))
+    steps = [fold.step for fold in folds]
+    last = max(row["step"] for fold in folds for row in fold.history)
+    return Result(
+        selected={"steps": steps},
+        edge=finetuning.config.keep == "best" and 2 * steps.count(last) > len(folds),
+        grid=[],
+        scores=pd.DataFrame(scores),
+        predictions=pd.concat(frames, ignore_index=True),
+        seconds=sum(fold.seconds for fold in folds),
+        not_converged=0,
+        fitted={},  # adapters and heads have a file of their own
+    )
+
+
+def write_finetuning(
+    folds: Sequence[Fold],
+    finetuning: Finetuning,
+    identity: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    *,
+    adapters: str | Path,
+    history: str | Path,
+    partial: str | Path,
+    **files: str | Path,
+) -> None:
+    """Write the folds of one fine-tuning; `files` are those of `write_result`.
+
+    `identity` is what the summary begins with, `outputs` what `describe_outputs` says of the task.
+    Both travel in the metadata of `adapters`, beside the scores and what it takes to build the
+    classifier again. `partial`, where the folds were
+    kept, is removed at the end.
+    """
+    result, metric = make_result(folds, finetuning), find_kind(finetuning.kind).headline
+    rows = pd.DataFrame(
+        [{"fold": fold.fold} | row for fold in folds for row in fold.history],
+        columns=["fold", "step", "train_loss", f"validation_{metric}"],
+    )
+    with atomic_path(history) as temporary:
+        rows.to_csv(temporary, sep="\t", index=False)
+    scores = result.scores.drop(columns="fold").to_dict("records")
+    save_tensors(
+        {
+            f"fold.{fold.fold}.{name}": tensor
+            for fold in folds
+            for name, tensor in fold.tensors.items()
+        },
+        adapters,
+        {
+            "identity": json.dumps(identity),
+            "settings": finetuning.identity(),
+            "adapter": finetuning.config.adapter,
+            "outputs": json.dumps(outputs),
+            "model": json.dumps(describe_model(finetuning.run)),
+            "classifier": json.dumps(finetuning.head()),
+            "folds": json.dumps([fold.fold for fold in folds]),
+            "steps": json.dumps(result.selected["steps"]),
+            "seconds": json.dumps([fold.seconds for fold in folds]),
+            "scores": json.dumps(scores),
+        },
+    )
+    write_result(result, dict(identity), partial=partial, **files)
