@@ -85,9 +85,11 @@ def open_tracks(
     """Yield tracks to add to; when the context ends, `folder` holds a file for each of `names`.
 
     They are <name>.bedgraph.gz, or with `form` bigwig <name>.bw; a name that is none of a file is
-    replaced by its number. Raises InputError where pybigtools is missing.
+    replaced by its number. Raises InputError where pybigtools is missing, or `folder` holds files.
     """
     check_choice("prediction.tracks", form, SUFFIXES)
+    if Path(folder).is_file() or (Path(folder).is_dir() and any(Path(folder).iterdir())):
+        raise InputError(f"{folder} is there and not an empty folder: name another, or remove it.")
     write = _find_bigwig_writer() if form == BIGWIG else _write_bedgraph
     with atomic_path(folder) as temporary:
         temporary.mkdir()

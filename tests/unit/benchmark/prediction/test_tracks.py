@@ -102,6 +102,8 @@ def test_a_bedgraph_holds_the_mean_of_every_interval_on_a_base(predicted, tmp_pa
         np.testing.assert_allclose(found[name], own, atol=2e-5)
     assert [line[0] for line in lines] == sorted((line[0] for line in lines), reverse=True)
     assert not list(tmp_path.glob(".tracks-*"))
+    with pytest.raises(InputError, match=r"out\.tracks is there and not an empty folder"):
+        predict_file(classifier, bed, tmp_path / "out.parquet", genome=genome, tracks=folder)
 
 
 def test_a_bigwig_holds_the_same(predicted, tmp_path):
