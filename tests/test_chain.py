@@ -138,7 +138,9 @@ def test_results_without_files_of_probes_stay_as_they_are_until_one_is_used(fini
     probe = finished.folder / RESULTS / "probes/tiny/simulated.promoters.safetensors"
     kept = probe.rename(probe.with_suffix(".kept"))
     assert not finished.plan(*overlay(finished, "run: {predictions: []}"))
-    assert {"probe_task", "predict_sequences"} <= finished.plan("predictions", *TINY).keys()
+    entry = "{model: tiny, method: probe, task: simulated.promoters, path: tests/unknown.fa}"
+    change = overlay(finished, f"run: {{predictions: [more]}}\npredictions: {{more: {entry}}}")
+    assert {"probe_task", "predict_sequences"} <= finished.plan("predictions", *change).keys()
     kept.rename(probe)
 
 

@@ -116,7 +116,11 @@ def get_identities(wildcards):
         models[model] = {"published_as": None, "untrained_of": trained}
     return {
         "models": {
-            model: {**names, **weights.describe_rights(config, model)}
+            model: {
+                **names,
+                **weights.describe_rights(config, model),
+                **({"foreign": True} if model in FOREIGN else {}),
+            }
             for model, names in models.items()
         },
         "tasks": {
