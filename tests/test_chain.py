@@ -104,7 +104,7 @@ def test_a_second_run_has_nothing_to_do(finished):
         ("probe: {penalties: [0.01]}", {"probe_task", "score_baselines", "make_tables"}),
         ("embed: {layers: [1]}", {"embed_task", "probe_task", "probe_mlp"}),
         ("mlp: {trials: 3}", {"probe_mlp", "make_tables"}),
-        ("predictions: {unknown: {strands: both}}", {"predict_sequences"}),
+        ("predictions: {contigs: {strands: both}}", {"predict_sequences"}),
         ("operation: {workers: 2, validate_every: 3}", {"describe_operation"}),
         ("finetune: {methods: {ia3: {steps: 3}}}", {"finetune_task"}),
         (
@@ -122,11 +122,11 @@ def test_a_change_behind_the_model_never_trains_it_again(finished, change, rerun
 
 def test_sequences_of_ones_own_are_predicted(finished):
     folder = finished.folder / RESULTS / "predictions"
-    unknown = pd.read_csv(folder / "unknown.tsv", sep="\t")
-    assert unknown["id"].tolist() == [f"unknown.{number}" for number in range(1, 5)]
-    assert unknown["note"].tolist()[3] == "5 tiles of 200 of 700 bases"
-    assert (unknown["folds"] == 3).all()
-    shares = unknown[["probability.0", "probability.1"]]
+    contigs = pd.read_csv(folder / "contigs.tsv", sep="\t")
+    assert contigs["id"].tolist() == ["one", "two", "three", "four"]
+    assert contigs["note"].tolist()[0] == "the middle 200 of 800000 bases"
+    assert (contigs["folds"] == 3).all()
+    shares = contigs[["probability.0", "probability.1"]]
     assert shares.sum(axis=1).between(0.999, 1.001).all()
     genes = pd.read_csv(folder / "genes.tsv", sep="\t")
     assert (genes["end"] - genes["start"] == 200).all()
@@ -138,7 +138,7 @@ def test_results_without_files_of_probes_stay_as_they_are_until_one_is_used(fini
     probe = finished.folder / RESULTS / "probes/tiny/simulated.promoters.safetensors"
     kept = probe.rename(probe.with_suffix(".kept"))
     assert not finished.plan(*overlay(finished, "run: {predictions: []}"))
-    entry = "{model: tiny, method: probe, task: simulated.promoters, path: tests/unknown.fa}"
+    entry = "{model: tiny, method: probe, task: simulated.promoters, path: tests/config.yaml}"
     change = overlay(finished, f"run: {{predictions: [more]}}\npredictions: {{more: {entry}}}")
     assert {"probe_task", "predict_sequences"} <= finished.plan("predictions", *change).keys()
     kept.rename(probe)
@@ -159,17 +159,17 @@ def test_a_prediction_trains_what_it_needs_and_reports_stay_as_they_are(workflow
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ("{model: tny}", "predictions.unknown.model: 'tny' is unknown; did you mean 'tiny'"),
+        ("{model: tny}", "predictions.contigs.model: 'tny' is unknown; did you mean 'tiny'"),
         (
             "{method: prob}",
-            "predictions.unknown.method: 'prob' is not allowed; choose one of probe",
+            "predictions.contigs.method: 'prob' is not allowed; choose one of probe",
         ),
         ("{task: simulated.promoter}", "did you mean 'simulated.promoters'"),
         ("{path: nowhere.fa}", "nowhere.fa"),
     ],
 )
 def test_a_wrong_prediction_stops_before_any_job(workflow, entry, sentence):
-    arguments = overlay(workflow, f"predictions: {{unknown: {entry}}}")
+    arguments = overlay(workflow, f"predictions: {{contigs: {entry}}}")
     done = workflow.run("--dry-run", "predictions", *arguments)
     assert done.returncode != 0
     assert sentence in done.stdout
