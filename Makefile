@@ -25,6 +25,7 @@ demo: env
 	$(SNAKEMAKE) --configfile tests/config.yaml
 	@cat results/demo/summary.txt
 	@echo "The report: results/demo/report.html"
+	@echo "Predictions for intervals of a genome: results/demo/predictions/genes.tsv"
 
 # DATA is a folder laid out as tests/real.yaml reads it. REAL=quick: a few minutes, no promise about scores;
 # REAL=tasks: every task of the folder, up to an hour.

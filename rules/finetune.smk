@@ -31,7 +31,7 @@ rule finetune_task:
         gpu=1,
     params:
         finetune=get_method,
-        embed=lookup("embed", within=config),
+        embed=get_embed,
         task=get_pooling,
     script:
         "../scripts/finetune_task.py"

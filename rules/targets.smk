@@ -19,6 +19,7 @@ localrules:
     probes,
     finetunes,
     adapter_exports,
+    predictions,
     tasks,
     audits,
 
@@ -97,6 +98,7 @@ rule embeddings:
             model=PROBED,
             task=POOLED,
         ),
+        get_exported_embeddings,
 
 
 rule probes:
@@ -111,7 +113,7 @@ rule finetunes:
         expand(
             "<results>/finetunes/{method}/{model}/{task}/scores.tsv",
             method=FINETUNES,
-            model=MODELS,
+            model=ENCODERS,
             task=TASKS,
         ),
 
@@ -122,6 +124,12 @@ rule adapter_exports:
         expand(
             "<results>/finetunes/{method}/{model}/{task}/peft",
             method=FINETUNES,
-            model=MODELS,
+            model=ENCODERS,
             task=TASKS,
         ),
+
+
+rule predictions:
+    """Predict what `predictions:` names, training what it takes."""
+    input:
+        get_predictions,

@@ -80,7 +80,7 @@ def own(make_workflow, tmp_path_factory):
     (workflow.folder / "rows").mkdir()
     overlay = yaml.safe_load(TASKS) | {
         "pathvars": {"results": RESULTS},
-        "run": {"tasks": ["mine.*"]},
+        "run": {"tasks": ["mine.*"], "predictions": []},
         "genomes": {
             "simulated": {"simulate": {"contigs": CONTIGS}},
             "my-genome": {"path": "rows/genome.fa"},

@@ -91,6 +91,7 @@ class Run:
                 "pretrain_only": ["continued"] if continued else [],
                 "tasks": ["mine.x"],
                 "methods": ["probe"],
+                "predictions": [],
                 "baselines": ["gc_content", "untrained"],
             },
             "genomes": {"simulated": {"simulate": {"contigs": CONTIGS}}},

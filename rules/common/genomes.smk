@@ -5,7 +5,7 @@ from dnalm.credentials import hide_passwords
 
 def get_source(genome):
     """Return the FASTA file of a genome: a user's path, a download, or the simulator's."""
-    row = GENOMES[genome]
+    row = NEEDED_GENOMES[genome]
     if "simulate" in row:
         return f"<results>/simulated/{genome}/genome.fa.gz"
     if "path" in row:
@@ -20,7 +20,7 @@ def get_genome_source(wildcards):
 
 def get_genome_row(wildcards):
     """Return what decides a genome's bases and manifest; what it is called in reports does not."""
-    row = GENOMES[wildcards.genome]
+    row = NEEDED_GENOMES[wildcards.genome]
     row = {key: value for key, value in row.items() if key not in ("species", "group")}
     if "url" in row:  # where it came from, which a password is no part of
         urls = row["url"]
@@ -30,4 +30,4 @@ def get_genome_row(wildcards):
 
 
 def get_simulation(wildcards):
-    return GENOMES[wildcards.genome]["simulate"]
+    return NEEDED_GENOMES[wildcards.genome]["simulate"]

@@ -25,6 +25,7 @@ class Probe:
         shape: its mark in figures; colour says which model.
         published: what the method of a published value begins with; None where there is none.
         not_converged: the sentence of the report on so many fits that failed.
+        fitted: the class of its chosen models, which `load` makes of a kept state.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Probe:
     shape: str
     published: str | None
     not_converged: str
+    fitted: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,7 @@ PROBES = (
         shape="circle",
         published="probing",
         not_converged="{} fits stopped at their iteration limit; raise probe.max_iterations.",
+        fitted="dnalm.benchmark.probing.linear.fitted.LinearModel",
     ),
     Probe(
         name="mlp",
@@ -99,6 +102,7 @@ PROBES = (
         shape="diamond",
         published="probing",
         not_converged="{} trials of networks diverged and were not chosen from.",
+        fitted="dnalm.benchmark.probing.mlp.fitted.NetworkModel",
     ),
 )
 ADAPTERS = (
@@ -184,6 +188,12 @@ BASELINE_NAMES = tuple(baseline.name for baseline in BASELINES)
 SEQUENCE_BASELINES = {row.name: row for row in BASELINES if row.features or row.bases}
 # Probes, and fine-tuning by the name of its adapter.
 BY_NAME: dict[str, Probe | Adapter] = {method.name: method for method in (*PROBES, *ADAPTERS)}
+
+
+def find_probe(name: str) -> Probe:
+    """Return the row of a probe; raise InputError, with the known ones, for another name."""
+    check_choice("probe", name, PROBE_NAMES)
+    return PROBES[PROBE_NAMES.index(name)]
 
 
 def find_adapter(name: str) -> Adapter:

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -191,11 +192,11 @@ def bcftools(tmp_path):
     return ask
 
 
-@pytest.fixture
-def draw_model(tmp_path: Path) -> Callable[..., dict[str, str]]:
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., dict[str, str]]:
     """Return a function that makes a model of 64 tokens, and returns the paths `run`, `weights`."""
 
-    def draw(*, k: int, layers: int, seed: int) -> dict[str, str]:
+    def draw(folder: Path, *, k: int, layers: int, seed: int) -> dict[str, str]:
         vocabulary = Vocabulary(k, "v2")
         config = EncoderConfig(
             layers=layers,
@@ -216,13 +217,19 @@ def draw_model(tmp_path: Path) -> Callable[..., dict[str, str]]:
         )
         encoder = Encoder(config)
         initialise(encoder, seed)
-        run, weights = str(tmp_path / "run.json"), str(tmp_path / "weights.safetensors")
+        run, weights = str(folder / "run.json"), str(folder / "weights.safetensors")
         save_weights(encoder, weights, {})
         facts = {"model": "small", "encoder": vars(config), "k": k, "vocabulary": "v2"}
         Path(run).write_text(json.dumps(facts))
         return {"run": run, "weights": weights}
 
     return draw
+
+
+@pytest.fixture
+def draw_model(make_model, tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Return `make_model` for the test's own folder."""
+    return partial(make_model, tmp_path)
 
 
 @pytest.fixture

@@ -124,9 +124,9 @@ def test_predictions_are_the_mean_over_the_folds(folder, tmp_path):
 
 def test_adapters_of_other_weights_are_refused(folder, tmp_path):
     model = load_model(folder)
-    with pytest.raises(InputError, match=r"tuned from other weights than .* model small"):
+    with pytest.raises(InputError, match=r"made from other weights than .* model small"):
         load_classifier(model, tuned(tmp_path / "task", "0" * 64))
-    with pytest.raises(InputError, match=r"holds no adapters\.safetensors"):
+    with pytest.raises(InputError, match=r"holds no adapters\.safetensors, and there is no"):
         load_classifier(model, tmp_path / "nowhere")
 
 

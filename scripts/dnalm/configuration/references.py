@@ -7,6 +7,7 @@ from typing import Any
 from dnalm.configuration.kinds import find_unscored
 from dnalm.configuration.models import find_benchmark_errors, find_model_errors, find_unknown
 from dnalm.configuration.panels import find_panel_errors
+from dnalm.configuration.predictions import find_prediction_errors
 from dnalm.configuration.tasks import find_task_errors
 from dnalm.credentials import hide_passwords
 from dnalm.methods import BASELINE_NAMES, PROBE_NAMES, SEQUENCE_BASELINES
@@ -16,7 +17,7 @@ FOLDERS = ("results", "logs", "benchmarks")
 WITHOUT_BENCHMARK = ("downloads", "species_sheet", "corpora", "token_shards", "estimates")
 WITHOUT_BENCHMARK += ("check_cluster", "models", "exports", "pretrain_summary", "tasks", "audits")
 TARGETS = (*WITHOUT_BENCHMARK, "all", "report", "embeddings", "probes", "finetunes")
-TARGETS += ("adapter_exports",)
+TARGETS += ("adapter_exports", "predictions")
 
 
 def find_reference_errors(
@@ -39,6 +40,7 @@ def find_reference_errors(
         _corpora,
         find_panel_errors,
         find_model_errors,
+        find_prediction_errors,
     )
     if not targets or set(targets) - set(WITHOUT_BENCHMARK):
         parts += (find_benchmark_errors, find_unscored)

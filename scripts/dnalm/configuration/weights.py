@@ -99,9 +99,15 @@ def list_described(config: Mapping[str, Any]) -> list[str]:
     return [model for model in _with_untrained(config) if not is_loaded(config, model)]
 
 
+def is_foreign(config: Mapping[str, Any], model: str) -> bool:
+    """Return whether of a model there are embeddings alone, which another program made."""
+    return "embeddings" in config["models"].get(model, {})
+
+
 def _with_untrained(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config["models"]:
-        yield from (name, f"{name}{UNTRAINED}")
+        if not is_foreign(config, name):
+            yield from (name, f"{name}{UNTRAINED}")
 
 
 def is_of_hub(config: Mapping[str, Any], model: str) -> bool:
@@ -188,6 +194,8 @@ def find_weight_errors(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence per value about loaded weights that does not fit the configuration."""
     for name, entry in config["models"].items():
         key = f"models.{name}"
+        if is_foreign(config, name):
+            continue
         if "weights" in entry:
             yield from _given(f"{key}.weights", config, name)
             if not _find(config, name, "licence"):

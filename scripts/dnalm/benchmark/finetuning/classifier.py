@@ -7,7 +7,8 @@ L bases of the longest row.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,41 +94,51 @@ def load_classifier_state(classifier: Classifier, state: Mapping[str, Tensor]) -
     classifier.output.load_state_dict(_below("head.", state))
 
 
-def load_classifier(
-    encoder: Encoder, vocabulary: Vocabulary, adapters: str | Path, fold: int
-) -> tuple[Classifier, Scale | None]:
-    """Return `encoder` with the adapter and head of one fold of an adapters file, to predict with.
+class FoldClassifiers:
+    """The classifiers of an adapters file on one encoder, which each `load` changes in place.
 
-    The scale of its targets comes with it, of other kinds than regression None. The encoder is
-    changed in place. Raises InputError when the file has no such fold.
+    `metadata` is that of the file. Raises InputError for a file that cannot be read.
     """
-    try:
-        return _load_classifier(encoder, vocabulary, adapters, fold)
-    except InputError:
-        raise
-    except UNREADABLE as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
-        raise InputError(
-            f"{adapters} is no file of adapters that fits this model, or is damaged ({reason});"
-            " make it again with the target finetunes."
-        ) from error
 
+    def __init__(self, encoder: Encoder, vocabulary: Vocabulary, adapters: str | Path) -> None:
+        self._encoder, self._vocabulary, self._path = encoder, vocabulary, adapters
+        with self._explained():
+            self._tensors, metadata = read_tensors(adapters)
+        self.metadata = metadata or {}
 
-def _load_classifier(
-    encoder: Encoder, vocabulary: Vocabulary, adapters: str | Path, fold: int
-) -> tuple[Classifier, Scale | None]:
-    tensors, metadata = read_tensors(adapters)
-    state = _below(f"fold.{fold}.", tensors)
-    if not state:
-        folds = (metadata or {}).get("folds", "none, it is another file")
-        raise InputError(f"{adapters} holds no fold {fold}: choose one of {folds}.")
-    if broken := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
-        raise InputError(f"{adapters}: {broken[0]} is not finite; make the file again.")
-    # Files without the name were written when there was the first one alone.
-    add_adapter(encoder, metadata.get("adapter", ADAPTER_NAMES[0]))
-    classifier = build_classifier(encoder, vocabulary, json.loads(metadata["classifier"]))
-    load_classifier_state(classifier, state)
-    return classifier.eval(), Scale.load(state)
+    def load(self, fold: int) -> tuple[Classifier, Scale | None]:
+        """Return the encoder with the adapter and head of one fold, to predict with.
+
+        The scale of its targets comes with it, of other kinds than regression None. Raises
+        InputError when the file has no such fold, or does not fit the encoder.
+        """
+        state = _below(f"fold.{fold}.", self._tensors)
+        if not state:
+            folds = self.metadata.get("folds", "none, it is another file")
+            raise InputError(f"{self._path} holds no fold {fold}: choose one of {folds}.")
+        if broken := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+            raise InputError(f"{self._path}: {broken[0]} is not finite; make the file again.")
+        with self._explained():
+            # Files without the name were written when there was the first one alone.
+            add_adapter(self._encoder, self.metadata.get("adapter", ADAPTER_NAMES[0]))
+            facts = json.loads(self.metadata["classifier"])
+            classifier = build_classifier(self._encoder, self._vocabulary, facts)
+            load_classifier_state(classifier, state)
+        classifier.to(self._encoder.tokens.weight.device)
+        return classifier.eval(), Scale.load(state)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError:  # which is a ValueError
+            raise
+        except UNREADABLE as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
+            raise InputError(
+                f"{self._path} is no file of adapters that fits this model, or is damaged "
+                f"({reason}); make it again with the target finetunes."
+            ) from error
 
 
 @torch.inference_mode()

@@ -15,6 +15,7 @@ from dnalm.benchmark.tasks.kinds import cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import atomic_path
+from dnalm.model.loading import describe_model
 from dnalm.model.weights import save_tensors
 
 
@@ -45,6 +46,7 @@ def make_result(folds: Sequence[Fold], finetuning: Finetuning) -> Result:
         predictions=pd.concat(frames, ignore_index=True),
         seconds=sum(fold.seconds for fold in folds),
         not_converged=0,
+        fitted={},  # adapters and heads have a file of their own
     )
 
 
@@ -52,6 +54,7 @@ def write_finetuning(
     folds: Sequence[Fold],
     finetuning: Finetuning,
     identity: Mapping[str, Any],
+    outputs: Mapping[str, Any],
     *,
     adapters: str | Path,
     history: str | Path,
@@ -60,8 +63,9 @@ def write_finetuning(
 ) -> None:
     """Write the folds of one fine-tuning; `files` are those of `write_result`.
 
-    `identity` is what the summary begins with. It travels in the metadata of `adapters`, beside
-    the scores and what it takes to build the classifier again. `partial`, where the folds were
+    `identity` is what the summary begins with, `outputs` what `describe_outputs` says of the task.
+    Both travel in the metadata of `adapters`, beside the scores and what it takes to build the
+    classifier again. `partial`, where the folds were
     kept, is removed at the end.
     """
     result, metric = make_result(folds, finetuning), find_kind(finetuning.kind).headline
@@ -83,6 +87,8 @@ def write_finetuning(
             "identity": json.dumps(identity),
             "settings": finetuning.identity(),
             "adapter": finetuning.config.adapter,
+            "outputs": json.dumps(outputs),
+            "model": json.dumps(describe_model(finetuning.run)),
             "classifier": json.dumps(finetuning.head()),
             "folds": json.dumps([fold.fold for fold in folds]),
             "steps": json.dumps(result.selected["steps"]),

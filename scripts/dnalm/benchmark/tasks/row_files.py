@@ -35,6 +35,7 @@ NUMBER_BEFORE = re.compile(
 )
 # A header from where the digits end, if the number goes on: 0, .5 or e-5.
 NUMBER_BEHIND = re.compile(r"\.?[0-9][0-9.]*(?:[eE][-+]?[0-9]+\b)?|\.?[eE][-+]?[0-9]+\b")
+BATCH_ROWS = 4096  # of a Parquet file, in memory at once
 SNIFFED_CHARACTERS = 512  # in which a web page shows
 
 
@@ -112,6 +113,27 @@ def read_labelled(
         ) from error
 
 
+def read_columns(path: str | Path, form: str) -> list[str]:
+    """Return the names of the columns of a file, none of FASTA; `form` is `Columns.format`.
+
+    Raises InputError as `read_labelled` does.
+    """
+    refuse_folder(path)
+    kind = form if form != "auto" else _format_of(Path(path))
+    if kind == "fasta":
+        return []
+    try:
+        with readable(path):
+            _refuse_page(path, kind)
+            if kind == "parquet":
+                return pq.read_schema(path).names
+            with open_text(path) as file:
+                lines = csv.reader(file, delimiter=SEPARATORS[kind], strict=True)
+                return next(filter(None, lines), [""])
+    except (pa.ArrowException, csv.Error):
+        return []  # which its rows will tell
+
+
 def _format_of(path: Path) -> str:
     suffix = path.with_suffix("").suffix if path.suffix in (".gz", ".bgz") else path.suffix
     if suffix not in FORMATS:
@@ -151,10 +173,16 @@ def _read_parquet(
         names = file.schema_arrow.names
         sequence, places = _find_columns(path, names, columns, labelled)
         wanted = [names[place] for place in (sequence, *places)]
-        stored = file.read(columns=wanted, use_pandas_metadata=False)
+        for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_pandas_metadata=False):
+            stored = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+            yield from _parquet_rows(stored, columns, labelled)
+
+
+def _parquet_rows(
+    stored: pa.Table, columns: Columns, labelled: bool
+) -> Iterator[tuple[str, str | Sequence[Any] | None]]:
     # A missing whole number stays one: as a float it would make 1.0 of every 1.
-    bare = stored.replace_schema_metadata(None)
-    table = bare.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    table = stored.to_pandas(ignore_metadata=True, integer_object_nulls=True)
     sequences = ["" if pd.isna(text) else _text(text) for text in table[columns.sequence_column]]
     labels: Iterable[Any] = [None] * len(table)
     if labelled and isinstance(columns.label_column, str):

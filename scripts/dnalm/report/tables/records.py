@@ -53,7 +53,8 @@ class Identities:
     """What names mean, and their order in tables: the config's, because no result file holds it.
 
     models: {model: {"published_as": name or None, "untrained_of": model or None, "source" and
-        "licence" of its weights: words, None for weights made here}}
+        "licence" of its weights: words, None for weights made here, "foreign": true where there
+        are embeddings alone}}
     tasks: {task: {"published_as": "<set>.<task>" or None, "pooling": "mean" or "centre"}}
     baselines, genomes, corpora, panels: names
     methods: the adapter of each fine-tuning method, whatever its name
@@ -77,6 +78,10 @@ class Identities:
     def untrained_of(self, model: str) -> str | None:
         """Return the trained model whose initial weights `model` holds, None for others."""
         return self.models.get(model, {}).get("untrained_of")
+
+    def is_foreign(self, model: str) -> bool:
+        """Return whether of a model there are embeddings alone, and no run.json."""
+        return bool(self.models.get(model, {}).get("foreign"))
 
     def untrained(self, model: str) -> str | None:
         """Return the model that holds the initial weights of `model`."""

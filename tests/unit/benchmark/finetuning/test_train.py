@@ -16,7 +16,7 @@ import pytest
 import torch
 from sklearn.metrics import matthews_corrcoef
 
-from dnalm.benchmark.finetuning.classifier import Fold, load_classifier, predict
+from dnalm.benchmark.finetuning.classifier import Fold, FoldClassifiers, predict
 from dnalm.benchmark.finetuning.result import make_result, write_finetuning
 from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.benchmark.finetuning.train import finetune, train_fold
@@ -41,6 +41,7 @@ METHOD = {
     "seed": 42,
 }
 EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+OUTPUTS = {"kind": "binary", "classes": 2, "names": None, "lengths": None}
 SUMMARY = {"name": "mine.x", "kind": "binary", "classes": 2, "rows": {"train": 60, "test": 40}}
 
 
@@ -120,14 +121,14 @@ def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp
     test = np.flatnonzero(table["split"] == "test")
     for fold in folds:
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        classifier, scale = load_classifier(encoder, vocabulary, paths["adapters"], fold.fold)
+        classifier, scale = FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
         again = predict(classifier, rows, test, EMBED["batch_tokens"], "binary", scale)
         np.testing.assert_allclose(again, fold.outputs, atol=1e-6)
         stored = pd.read_parquet(paths["predictions"]).query("fold == @fold.fold")
         assert stored["prediction"].tolist() == again.argmax(axis=1).tolist()
     with pytest.raises(InputError, match="holds no fold 7"):
-        load_classifier(encoder, vocabulary, paths["adapters"], 7)
+        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(7)
 
 
 def test_the_step_with_the_best_validation_score_is_kept(finetuning):
@@ -169,7 +170,7 @@ def write_all(folds: list[Fold], finetuning: Finetuning, folder: Path) -> dict[s
     roles = ("adapters", "history", "scores", "summary", "predictions")
     paths = {role: folder / role for role in roles}
     identity = identify_small(finetuning)
-    write_finetuning(folds, finetuning, identity, partial=folder / "none", **paths)
+    write_finetuning(folds, finetuning, identity, OUTPUTS, partial=folder / "none", **paths)
     return paths
 
 
@@ -192,7 +193,7 @@ def test_the_result_is_that_of_every_fold_alone(finetuning, tmp_path):
         assert result.scores["mcc"][fold] == pytest.approx(matthews_corrcoef(truth, predictions))
         assert result.selected["steps"][fold] == alone.step
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        load_classifier(encoder, vocabulary, paths["adapters"], fold)
+        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold)
     history = pd.read_csv(paths["history"], sep="\t")
     assert history.columns.tolist() == ["fold", "step", "train_loss", "validation_mcc"]
     assert history["fold"].tolist() == [0, 0, 1, 1, 2, 2]

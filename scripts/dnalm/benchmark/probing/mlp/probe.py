@@ -18,6 +18,7 @@ from dnalm.benchmark.probing.choice import (
     metric_of,
     score_test_rows,
 )
+from dnalm.benchmark.probing.mlp.fitted import take_models
 from dnalm.benchmark.probing.mlp.rows import SplitRows
 from dnalm.benchmark.probing.mlp.search import (
     Trial,
@@ -88,6 +89,7 @@ def mlp_probe(
         predictions=predictions,
         seconds=time.monotonic() - started,
         not_converged=sum(row["state"] == "diverged" for row in grid),
+        fitted=take_models(networks, rows),
     )
 
 

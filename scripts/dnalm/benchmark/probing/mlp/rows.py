@@ -19,8 +19,8 @@ from dnalm.devices import send
 class SplitRows:
     """Features [N, D] and labels on a device, standardised by each split's own training rows.
 
-    One copy serves all splits, which differ in `means` and `inverse` SDs [S, D] and, for numbers,
-    in the scale of their targets. `classes` counts classes, labels or targets.
+    One copy, less `centre` [D], serves all splits, which differ in `means` and `inverse` SDs [S, D]
+    and, for numbers, in the scale of their targets. `classes` counts classes, labels or targets.
     """
 
     def __init__(self, features: np.ndarray, splits: Splits, kind: str, device: str) -> None:
@@ -41,8 +41,9 @@ class SplitRows:
                 self.scales.append(Scale.of(splits.labels[split.training]))
         # Centred on the first split before they are rounded to float32: a mean much larger than the
         # SD would use up the digits.
-        self.values = self._tensor(features - means[0])
-        self.means = self._tensor(np.stack(means) - means[0])
+        self.centre = means[0]
+        self.values = self._tensor(features - self.centre)
+        self.means = self._tensor(np.stack(means) - self.centre)
         self.inverse = self._tensor(1 / np.stack(deviations))
         self.truth = labels = splits.labels
         if self.numbers:
