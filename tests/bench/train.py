@@ -54,8 +54,8 @@ def compare_step(
     ours = make_step(config, sequences, precision)
     state = {name: tensor.clone() for name, tensor in ours.encoder.state_dict().items()}
     model = make_peer(config, state)
-    run = torch.compile(model) if compiled else None
-    peer = PeerStep(model, make_settings(sequences, precision), ours.batch, run)
+    settings = make_settings(sequences, precision)
+    peer = PeerStep(model, settings, ours.batch, compiled=compiled)
     tolerance = TOLERANCE if precision == "float32" else BF16_TOLERANCE
     try:
         theirs = peer.backward()

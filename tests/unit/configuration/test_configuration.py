@@ -266,9 +266,7 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         ),
         (
             {"models": {"m": LOADED | {"weights": {"hub": "a/b", "sha256": {"x": "0" * 64}}}}},
-            [
-                "models.m.weights.sha256: x is no file of the weights; known are config.json, vocab.txt"
-            ],
+            ["models.m.weights.sha256: x is no file of the weights; known are config.json,"],
         ),
         (
             {"models": {"m": LOADED | {"corpus": "multispecies-12kb", "weights": OTHER_K}}},
