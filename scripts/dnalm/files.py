@@ -8,11 +8,12 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dnalm.errors import InputError
 from dnalm.jobs.exhaustion import disk_full_error, is_disk_full
 from dnalm.jobs.processes import is_running, machine, start_of
 
@@ -136,8 +137,24 @@ def json_text(value: Any) -> str:
 
 
 def read_json(path: str | Path) -> Any:
-    """Return the value of a JSON file."""
-    return json.loads(Path(path).read_text())
+    """Return the value of a JSON file; raise InputError for one that is damaged, or no JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON file ({error}); get or make it again.") from None
+
+
+def read_facts(path: str | Path, keys: Iterable[str]) -> dict[str, Any]:
+    """Return the object of a JSON file; raise InputError where it is none, or lacks one of `keys`.
+
+    And for whatever `read_json` refuses.
+    """
+    facts = read_json(path)
+    if not isinstance(facts, dict):
+        raise InputError(f"{path} is no JSON object; get or make it again.")
+    if missing := [key for key in keys if key not in facts]:
+        raise InputError(f"{path} has no key {missing[0]}; get or make it again.")
+    return facts
 
 
 def hash_facts(facts: Any, digits: int, *, compact: bool = False) -> str:

@@ -81,7 +81,9 @@ def find_build_errors(
             f"{key}.decoys: {build['decoys']} is for {' and '.join(others)} alone; choose one of"
             f" {', '.join(recipe.decoys)}."
         )
-    if build["length"] is None and build["decoys"] != "none":
+    if build["length"] is None and not recipe.placements:
+        yield f"{key}.length: the recipe {recipe.name} cuts windows around sites; give a length."
+    elif build["length"] is None and build["decoys"] != "none":
         yield f"{key}.length: negatives need a length; give one, or decoys: none."
     yield from _unread(key, build, given)
     yield from _labels(key, build)

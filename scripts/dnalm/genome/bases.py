@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from dnalm.credentials import hide_passwords
@@ -30,6 +29,7 @@ from dnalm.genome.letters import ZERO_COUNTS
 from dnalm.genome.selection import select_contigs
 from dnalm.jobs.progress import Progress
 from dnalm.suggestions import closest
+from dnalm.tsv import read_tsv
 
 COLUMNS = ["contig", "start", "length", "offset"]
 FASTA_LINE = 60
@@ -150,14 +150,14 @@ class GenomeBases:
 
     def __init__(self, bases_path: str | Path, contigs_path: str | Path) -> None:
         self.bases_path, self.contigs_path = Path(bases_path), Path(contigs_path)
-        try:
-            self.contigs = pd.read_csv(
-                contigs_path, sep="\t", dtype={"contig": str}, keep_default_na=False
-            )
-        except OSError as error:
-            raise InputError(
-                f"{contigs_path}: {error.strerror}; make the genome's store first."
-            ) from None
+        self.contigs = read_tsv(
+            contigs_path,
+            COLUMNS[:1],
+            whole=COLUMNS[1:],
+            remedy="make the genome's store first",
+            dtype={"contig": str},
+            keep_default_na=False,
+        )
         self.bases = int(self.contigs["length"].sum())
         self._descriptor: int | None = None
         self._data = 0

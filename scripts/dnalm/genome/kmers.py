@@ -13,6 +13,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dnalm.errors import InputError
+
 ALPHABET = "ATCG"
 N = 4
 MAX_K = 7  # with k = 8 the vocabulary no longer fits the 16 bits of a token id
@@ -44,10 +46,14 @@ class Vocabulary:
     version: str
 
     def __post_init__(self) -> None:
-        if self.version not in SPECIALS:
-            raise ValueError(f"vocabulary version {self.version!r} is none of {list(SPECIALS)}")
-        if not 1 <= self.k <= MAX_K:
-            raise ValueError(f"k is {self.k}, it has to lie between 1 and {MAX_K}")
+        if not isinstance(self.version, str) or self.version not in SPECIALS:
+            raise InputError(
+                f"The vocabulary is {self.version!r:.40}; give one of {', '.join(SPECIALS)}."
+            )
+        if type(self.k) is not int or not 1 <= self.k <= MAX_K:
+            raise InputError(
+                f"The length k of words is {self.k!r:.40}; give a whole number from 1 to {MAX_K}."
+            )
 
     @property
     def unknown(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from dnalm.errors import InputError
-from dnalm.files import read_json, sha256_of
+from dnalm.files import read_facts, sha256_of
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
@@ -154,13 +154,7 @@ def _misplaced(index: str | Path, where: Mapping[str, str]) -> Iterator[str]:
 
 
 def _read_settings(path: str | Path) -> dict[str, Any]:
-    try:
-        settings = read_json(path)
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON file ({error}); get it again.") from error
-    if not isinstance(settings, dict):
-        raise InputError(f"{path} is no JSON object; get it again.")
-    return settings
+    return read_facts(path, ())
 
 
 def _shown(value: Any) -> str:

@@ -12,6 +12,7 @@ from dnalm.benchmark.scoring.results import Result
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.model.tensors import read_arrays, save_arrays
+from dnalm.tsv import read_tsv
 
 SHARED_METADATA = ("identity", "settings", "splits", "classifier")  # all parts have them alike
 
@@ -55,7 +56,9 @@ def collect(
         merged_adapters,
         first | {key: json.dumps(value) for key, value in facts.items()},
     )
-    history = pd.concat([pd.read_csv(path, sep="\t") for path in histories], ignore_index=True)
+    history = pd.concat(
+        [read_tsv(path, numbers=("fold", "step")) for path in histories], ignore_index=True
+    )
     history = history.sort_values(["fold", "step"], ignore_index=True)
     with atomic_path(merged_history) as temporary:
         history.to_csv(temporary, sep="\t", index=False)

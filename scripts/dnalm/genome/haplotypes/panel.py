@@ -14,6 +14,7 @@ from dnalm.genome.haplotypes.populations import COLUMNS as POPULATION_COLUMNS
 from dnalm.genome.haplotypes.populations import read_populations
 from dnalm.genome.haplotypes.store import MANIFEST, SAMPLES
 from dnalm.jobs.progress import progress
+from dnalm.tsv import read_tsv
 
 COLUMNS = [*POPULATION_COLUMNS, "haplotype", *VARIANT_TYPES]
 SUMMED_FACTS = ("records", "variants", "alleles", "store_bytes")
@@ -39,7 +40,7 @@ def describe_panel(
     """
     facts = {Path(store).name: read_json(Path(store) / MANIFEST) for store in stores}
     tables = [
-        pd.read_csv(Path(store) / SAMPLES, sep="\t", dtype={"sample": str}, keep_default_na=False)
+        read_tsv(Path(store) / SAMPLES, ["sample"], dtype={"sample": str}, keep_default_na=False)
         for store in progress(stores, f"read the stores of {name}", "contigs")
     ]
     table = pd.concat(tables).groupby(["sample", "haplotype"], sort=False).sum().reset_index()

@@ -13,6 +13,7 @@ from dnalm.errors import InputError
 from dnalm.files import read_json
 from dnalm.methods import BASELINE
 from dnalm.parquet import check_names
+from dnalm.tsv import read_tsv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +139,8 @@ def read_results(results: Iterable[Mapping[str, str]], identities: Identities) -
 
 
 def _record(scores: str, summary: str, predictions: str, history: str | None = None) -> Record:
-    table = pd.read_csv(scores, sep="\t")
     facts = read_json(summary)
-    missing = [column for column in score_columns(facts["kind"]) if column not in table]
-    if missing:
-        raise InputError(
-            f"{scores}: the column {missing[0]} is missing; "
-            f"delete the file and run again to have it rebuilt."
-        )
+    table = read_tsv(scores, score_columns(facts["kind"]))
     check_names(predictions, result_names(facts))
     model = facts.get("model")
     return Record(
