@@ -78,7 +78,7 @@ def tokenize(
     reads it as N, and for an empty sequence.
     """
     words = Vocabulary(k, vocabulary)
-    return [encode(to_codes(text), words) for text in _texts(sequences, other_letters)]
+    return [encode(to_codes(text), words) for text in _texts(_listed(sequences), other_letters)]
 
 
 def load_model(folder: str | Path) -> Model:
@@ -117,6 +117,7 @@ def embed(
     from dnalm.benchmark.embedding.embed import EmbedConfig, choose_layers
     from dnalm.benchmark.embedding.embed import embed as embed_sequences
 
+    sequences = _listed(sequences)
     config = EmbedConfig(
         layers=layers,
         pooling=pooling,
@@ -214,16 +215,32 @@ def predict(
     """
     from dnalm.benchmark.finetuning.classifier import load_classifier as load_fold
     from dnalm.benchmark.finetuning.classifier import predict as predict_rows
+    from dnalm.benchmark.tasks.kinds import find_kind
     from dnalm.model.token_batches import TokenRows
 
     encoder, vocabulary = classifier.model.encoder, classifier.model.vocabulary
+    sequences = _listed(sequences)
     texts = _texts(sequences, other_letters, vocabulary.k)
+    chosen = _choose_folds(classifier.folds, folds)
+    if not texts:
+        pooled = find_kind(classifier.kind).pooled
+        return np.empty((0, classifier.classes) if pooled else (0, 0, classifier.classes))
     rows = TokenRows(texts, _names(sequences), vocabulary, encoder.config.max_tokens)
     everyone, outputs = np.arange(len(rows)), []
-    for fold in classifier.folds if folds is None else folds:
+    for fold in chosen:
         tuned, scale = load_fold(encoder, vocabulary, classifier.adapters, fold)
         outputs.append(predict_rows(tuned, rows, everyone, BATCH_TOKENS, classifier.kind, scale))
     return np.mean(outputs, axis=0)
+
+
+def _choose_folds(known: Sequence[int], folds: Iterable[int] | None) -> Sequence[int]:
+    """Return the folds to predict with; InputError for none, and one that is not known."""
+    if folds is None:
+        return known
+    chosen = list(folds) if isinstance(folds, Iterable) else []
+    if not chosen or any(fold not in known for fold in chosen):
+        raise InputError(f"folds is {folds!r:.60}: give some of {', '.join(map(str, known))}.")
+    return chosen
 
 
 def _share_weights(model: Model) -> Model:
@@ -238,10 +255,15 @@ def _share_weights(model: Model) -> Model:
     return replace(model, encoder=encoder.eval())
 
 
+def _listed(sequences: Iterable[str]) -> list[str]:
+    """Return sequences as a list; InputError for one text alone, and what is no collection."""
+    if isinstance(sequences, str | bytes | Mapping) or not isinstance(sequences, Iterable):
+        raise InputError("Give a list of sequences: one alone is written ['ACGT'].")
+    return list(sequences)
+
+
 def _texts(sequences: Sequence[str], other_letters: OtherLetters, min_bases: int = 1) -> list[str]:
     """Return sequences of A, C, G, T and N; InputError names the first that cannot be read."""
-    if isinstance(sequences, str | Mapping):
-        raise InputError("Give a list of sequences: one alone is written ['ACGT'].")
     check_choice("other_letters", other_letters, ("refuse", "mask"))
     texts, uracil = [], 0
     for name, sequence in zip(_names(sequences), sequences, strict=True):

@@ -2,14 +2,10 @@
 
 import argparse
 import logging
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
-
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
 
 from fuzz.campaign import HEADER, line_of, run
 from fuzz.case import Case

@@ -83,15 +83,12 @@ def fuzz(
     resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     judge, known, begun = Judge(target, folder), set(), time.monotonic()
-    begun_at = board.counts["inputs"]
     for case in _cases(target, kept, seed, first):
         inputs = board.counts["inputs"]
         if case.number >= 0 and limits.reached(inputs, time.monotonic() - begun):
             break
         board.counts |= {"number": case.number, "valid": int(case.valid)}
         board.tell()
-        if case.number < 0 or inputs - begun_at < 20:
-            judge.warm()
         verdict = judge.judge(case.data, valid=case.valid, compared=case.number != SEED)
         board.counts["inputs"] += 1
         board.counts[{READ: "read", FAULT: "faults"}.get(verdict.outcome, "refused")] += 1

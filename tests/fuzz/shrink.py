@@ -1,4 +1,4 @@
-"""The smallest input with a fault: delta debugging (Zeller and Hildebrandt 2002) of lines, bytes."""
+"""The smallest input with a fault: delta debugging (Zeller and Hildebrandt 2002)."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,15 @@ class GenomeBases:
             dtype={"contig": str},
             keep_default_na=False,
         )
-        self.bases = int(self.contigs["length"].sum())
+        lengths, offsets = self.contigs["length"], self.contigs["offset"]
+        if (self.contigs[COLUMNS[1:]] < 0).any(axis=None) or (
+            offsets != lengths.cumsum() - lengths
+        ).any():
+            raise InputError(
+                f"{contigs_path}: the lengths and offsets of the contigs do not follow each other; "
+                "make the genome's store again."
+            )
+        self.bases = int(lengths.sum())
         self._descriptor: int | None = None
         self._data = 0
 
@@ -209,15 +218,27 @@ class GenomeBases:
         while done < len(view):
             chunk = os.pread(self._descriptor, len(view) - done, self._data + offset + done)
             if not chunk:
-                raise ValueError(f"{self.bases_path} ends before base {offset + len(view)}")
+                raise InputError(
+                    f"{self.bases_path} ends before base {offset + len(view)}; make the genome's "
+                    "store again."
+                )
             view[done : done + len(chunk)] = chunk
             done += len(chunk)
 
     def _open(self) -> None:
         with open(self.bases_path, "rb") as file:
-            np.lib.format.read_magic(file)
-            np.lib.format.read_array_header_1_0(file)
+            try:
+                np.lib.format.read_magic(file)
+                shape, _, kind = np.lib.format.read_array_header_1_0(file)
+            # What numpy raises for a header that is damaged depends on where it is.
+            except (ValueError, TypeError, SyntaxError, TokenError, LookupError):
+                shape, kind = (), None
             self._data = file.tell()
+        if shape != (self.bases,) or kind != np.uint8:
+            raise InputError(
+                f"{self.bases_path} is not the array of the {self.bases:,} bases of "
+                f"{self.contigs_path.name}; make the genome's store again."
+            )
         self._descriptor = os.open(self.bases_path, os.O_RDONLY)
 
     @cached_property

@@ -150,7 +150,7 @@ def _misplaced(index: str | Path, where: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(placed.keys() | where.keys()):
         if placed.get(name) != where.get(name):
             expected, found = placed.get(name, "none"), where.get(name, "none")
-            yield f"{name} should be in {expected} of the files and is in {found}"
+            yield f"{name} should be in {expected!s:.100} of the files and is in {found}"
 
 
 def _read_settings(path: str | Path) -> dict[str, Any]:

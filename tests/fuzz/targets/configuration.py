@@ -28,16 +28,21 @@ genomes:
   here: {path: data/here.fa, contigs: {chr1: one, 2: two}, sha256: "%s"}
   there: {url: [https://h.org/a.fa.gz, ftp://ftp.ensembl.org/a.fa.gz]}
 panels:
-  p: {genome: here, contigs: [one], path: {one: a.vcf.gz, "*": "{contig}.vcf.gz"}, populations: {path: p.tsv}}
+  p:
+    {genome: here, contigs: [one], path: {one: a.vcf.gz, "*": "{contig}.vcf.gz"},
+    populations: {path: p.tsv}}
 corpora:
-  other: {genomes: [here], windows: {length: 352, stride: 302, start_max: 100}, k: 4, vocabulary: v2, max_tokens: 64,
-    split: {by: window, validation: 0.1, test: 0.1}, haplotypes: {panel: p}}
+  other:
+    {genomes: [here], windows: {length: 352, stride: 302, start_max: 100}, k: 4, vocabulary: v2,
+    max_tokens: 64, split: {by: window, validation: 0.1, test: 0.1}, haplotypes: {panel: p}}
 models:
   loaded: {preset: tiny, weights: {path: models/x, files: [model.safetensors]}, licence: unknown}
   hub: {preset: tiny, weights: {hub: a/b, revision: main}, licence: unknown}
 tasks:
   mine.one: {path: "{split}.csv", kind: binary, classes: 2, labels: {"0": 0, x: 1}}
-  mine.many: {url: {train: https://h.org/a.csv, test: https://h.org/b.csv}, kind: regression, classes: 2, label_column: [a, b]}
+  mine.many:
+    {url: {train: https://h.org/a.csv, test: https://h.org/b.csv}, kind: regression, classes: 2,
+    label_column: [a, b]}
   mine.share: {path: all.tsv, test_share: 0.2}
   mine.files: {path: {train: {0: a.fa, 1: b.fa}, test: {0: c.fa, 1: d.fa}}, kind: binary}
   mine.hub: {hub: a/b, kind: multilabel, classes: 3, label_separator: ","}

@@ -15,7 +15,21 @@ from fuzz.targets.making import sequence
 from fuzz.targets.models import small_model
 from fuzz.targets.results import tuned
 
-TEXTS = ("ACGT", "acgtn", "AC GT", "", "N", "U", "ACGTß", "AC-T", "A" * 400, "\n", "ACGT\n", "²", "🧬")
+TEXTS = (
+    "ACGT",
+    "acgtn",
+    "AC GT",
+    "",
+    "N",
+    "U",
+    "ACGTß",
+    "AC-T",
+    "A" * 400,
+    "\n",
+    "ACGT\n",
+    "²",
+    "🧬",
+)
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "other_letters": ("mask", "refuse"),
     "k": (1, 2, 3, 6, 7),

@@ -232,7 +232,7 @@ def task_files(_: Path) -> Target:
     def read(path: Path, out: Path) -> Any:
         head, *texts = path.read_bytes().split(b"\n----\n")
         files = []
-        for number, text in enumerate((texts + [b"", b""])[:2]):
+        for number, text in enumerate(([*texts, b"", b""])[:2]):
             files.append(path.with_name(f"part{number}.fa"))
             files[-1].write_bytes(text)
         try:

@@ -1,7 +1,6 @@
 """Settings of runs, weights, and published models: config.json, vocab.txt, indexes of parts."""
 
 import json
-import shutil
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -105,7 +104,9 @@ def mutate_safetensors(data: bytes, random: Random) -> bytes:
             changed = bytearray(data)
             for _ in range(random.randint(1, 3)):
                 at = random.randrange(8 + size, len(data))
-                changed[at : at + 4] = random.choice((b"\0\0\xc0\x7f", b"\0\0\x80\x7f", b"\xff" * 4))
+                changed[at : at + 4] = random.choice(
+                    (b"\0\0\xc0\x7f", b"\0\0\x80\x7f", b"\xff" * 4)
+                )
             return bytes(changed[: len(data)])
         case 2:
             names = [name for name in header if name != "__metadata__"]
@@ -155,7 +156,10 @@ def weights(folder: Path) -> Target:
         return save({name: made[name] for name in names})
 
     def compare(path: Path, found: Encoder) -> str:
-        tensors = {name.split(".", 1)[1] if name.startswith("mod") else name: t for name, t in load_file(path).items()}
+        tensors = {
+            name.split(".", 1)[1] if name.startswith("mod") else name: t
+            for name, t in load_file(path).items()
+        }
         wanted = tensors["esm.embeddings.word_embeddings.weight"].float()
         return "" if torch.equal(found.state_dict()["tokens.weight"], wanted) else "other tokens"
 
@@ -182,17 +186,20 @@ def _published(folder: Path, name: str, file: str, mutate: Any) -> Target:
     parts = {"a.safetensors": list(tensors)[:9], "b.safetensors": list(tensors)[9:]}
     for part, names in parts.items():
         (model / part).write_bytes(save({one: tensors[one] for one in names}))
-    index = {"metadata": {}, "weight_map": {one: part for part, names in parts.items() for one in names}}
+    index = {
+        "metadata": {},
+        "weight_map": {one: part for part, names in parts.items() for one in names},
+    }
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
     seed = (model / file).read_bytes()
 
     def read(path: Path, out: Path) -> Encoder:
-        used = {key: str(model / key) for key in ("config.json", "vocab.txt", "model.safetensors.index.json")}
+        used = {
+            key: str(model / key)
+            for key in ("config.json", "vocab.txt", "model.safetensors.index.json")
+        }
         if file.startswith("model"):
-            # An index is known by its ending.
-            place = path.with_name("input.safetensors.index.json")
-            shutil.copyfile(path, place)
-            used[file] = str(place)
+            used["model.safetensors.index.json"] = str(path)  # known by its ending
         else:
             used[file] = str(path)
         files = [str(model / part) for part in parts] + [used["model.safetensors.index.json"]]

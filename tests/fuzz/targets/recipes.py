@@ -125,7 +125,8 @@ def windows_of_genes(folder: Path) -> Target:
             at, strand = random.randrange(30, CONTIGS[contig] - 400), random.choice("+-")
             for _ in range(3):
                 end = at + random.randint(5, 40)
-                told = f'gene_id "g{number}"; transcript_id "t{contig}{number}"; level {number % 3 + 1};'
+                told = f'gene_id "g{number}"; transcript_id "t{contig}{number}"; '
+                told += f"level {number % 3 + 1};"
                 lines.append(f"{contig}\tx\texon\t{at}\t{end}\t.\t{strand}\t.\t{told}\n")
                 at = end + random.randint(8, 60)
     return _target(folder, "windows_of_genes", "splice_sites", "annotation", ["".join(lines)], 1.5)

@@ -36,7 +36,11 @@ def tuned(model: Path, path: Path) -> Path:
     facts = {"kind": "binary", "classes": 2, "pooling": "mean", "centre_bases": 4}
     state = classifier_state(build_classifier(encoder, words, facts))
     save_tensors(
-        {f"fold.{fold}.{name}": tensor.clone() for fold in (0, 1) for name, tensor in state.items()},
+        {
+            f"fold.{fold}.{name}": tensor.clone()
+            for fold in (0, 1)
+            for name, tensor in state.items()
+        },
         path,
         {
             "adapter": "ia3",
@@ -121,7 +125,9 @@ def stored_genome(folder: Path) -> Target:
         genome = interface.read_genome(where)
         try:
             return [
-                genome.read_absolute(row.contig, int(row.start), int(row.start) + min(5, int(row.length)))
+                genome.read_absolute(
+                    row.contig, int(row.start), int(row.start) + min(5, int(row.length))
+                )
                 for row in genome.contigs.itertuples()
             ]
         finally:
@@ -176,7 +182,9 @@ def history(_: Path) -> Target:
         b'{"step": 1, "train_loss": 8.3, "held_out": null}\n{"step": 2, "train_loss": 8.1}\n',
         b'{"step": 1}\n{"step": 2, "tr',
     )
-    return Target(name="history", read=lambda path, _: read_history(path), seeds=seeds, suffix=".jsonl")
+    return Target(
+        name="history", read=lambda path, _: read_history(path), seeds=seeds, suffix=".jsonl"
+    )
 
 
 torch.set_num_threads(1)

@@ -39,7 +39,6 @@ def make_fasta(random: Random, size: int) -> bytes:
         letters = sequence(random, length)
         if length >= 2 and 2 * len(re.sub("[ACGTNacgtn]", "", letters)) > length:
             letters = "A" * length
-        letters = "".join(a if a in "ACGTNacgtn" else a for a in letters)
         if 2 * sum(a not in "ACGTNacgtn" for a in letters) > length:
             letters = "a" * length
         rest = f" {word(random)} >{word(random)}" if random.random() < 0.3 else ""
@@ -182,7 +181,7 @@ def download_damage(_: Path) -> Target:
         data = path.read_bytes()
         for name in (None, *names):
             said = find_damage(path, name)
-            assert said is None or said == " ".join(said.split()), said
+            assert said is None or said.isprintable(), said
         return is_web_page(data[:512])
 
     return Target(name="download_damage", read=read, seeds=(*SEEDS, b"<html>", b'{"a": 1}'))
