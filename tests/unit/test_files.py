@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dnalm import files
-from dnalm.files import atomic_path
+from dnalm.errors import InputError
+from dnalm.files import atomic_path, read_facts, read_json
 from dnalm.jobs.processes import start_of
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[1])}
@@ -110,3 +111,22 @@ def test_an_error_leaves_the_file_as_it_was_and_no_temporary(tmp_path):
         fail(temporary)
     assert path.read_text() == "before"
     assert os.listdir(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a": 1'])
+def test_a_damaged_json_file_is_named(tmp_path, text):
+    path = tmp_path / "run.json"
+    path.write_bytes(text)
+    with pytest.raises(InputError, match=r"run\.json is no JSON file"):
+        read_json(path)
+
+
+def test_the_keys_of_a_json_file_are_there(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text('{"k": 6}')
+    assert read_facts(path, ["k"]) == {"k": 6}
+    with pytest.raises(InputError, match=r"run\.json has no key encoder"):
+        read_facts(path, ["k", "encoder"])
+    path.write_text("[1]")
+    with pytest.raises(InputError, match=r"run\.json is no JSON object"):
+        read_facts(path, ["k"])

@@ -34,7 +34,7 @@ panels:
 corpora:
   other:
     {genomes: [here], windows: {length: 352, stride: 302, start_max: 100}, k: 4, vocabulary: v2,
-    max_tokens: 64, split: {by: window, validation: 0.1, test: 0.1}, haplotypes: {panel: p}}
+    max_tokens: 64, split: {by: contig, validation: [one], test: [two]}, haplotypes: {panel: p}}
 models:
   loaded: {preset: tiny, weights: {path: models/x, files: [model.safetensors]}, licence: unknown}
   hub: {preset: tiny, weights: {hub: a/b, revision: main}, licence: unknown}
@@ -53,6 +53,9 @@ tasks:
 DEMO = resolve.merge(SHIPPED, yaml.safe_load((ROOT / "tests/config.yaml").read_text()))
 BASES = (DEMO, resolve.merge(DEMO, MORE))
 PLACES = [list(places(base)) for base in BASES]
+TEXTS = sorted(
+    {at(base, path) for base in BASES for path in places(base) if type(at(base, path)) is str}
+)
 
 
 def make_edits(random: Random, _: int = 1) -> bytes:
@@ -63,7 +66,9 @@ def make_edits(random: Random, _: int = 1) -> bytes:
         path = random.choice(PLACES[base])
         kind = random.choice(("set", "set", "set", "copy", "copy", "drop", "rename", "add"))
         value: Any = odd(random)
-        if kind == "copy":
+        if random.random() < 0.5:
+            kind, value = "set", _like(at(BASES[base], path), random)
+        elif kind == "copy":
             kind, value = "set", copy.deepcopy(at(BASES[base], random.choice(PLACES[base])))
         elif kind in ("rename", "add"):
             other = random.choice(PLACES[base])[-1]
@@ -74,6 +79,22 @@ def make_edits(random: Random, _: int = 1) -> bytes:
             )
         edits.append([kind, list(path), value])
     return dump([base, edits])
+
+
+def _like(value: Any, random: Random) -> Any:
+    """Return another value of the type of one, which the schema may let pass."""
+    if isinstance(value, bool) or value is None:
+        return random.choice((True, False, None, "auto", 1))
+    if isinstance(value, int):
+        return random.choice((value + 1, value - 1, 2 * value, 1, 2, 3, 1000, value * 1000))
+    if isinstance(value, float):
+        return random.choice((value / 2, 2 * value, 0.5, 1.0, 0.01))
+    if isinstance(value, str):
+        return random.choice((random.choice(TEXTS), "unknown", value + "x", "<results>/x"))
+    if isinstance(value, list) and value:
+        other = [*value, random.choice((random.choice(TEXTS), random.choice(value)))]
+        return random.choice((value[1:], value[::-1], other, [random.choice(value)]))
+    return copy.deepcopy(value)
 
 
 def edited(data: bytes) -> dict[str, Any]:
@@ -138,10 +159,9 @@ def read(path: Path, _: Path) -> list[str]:
     for sentence in errors:
         if wrong := find_fault_of_sentence(sentence, None):
             raise AssertionError(f"{wrong}: {sentence!r:.900}")
-    if not errors:
-        resolve_all(config)
-    elif len(errors) == 1:
+    if errors:
         raise InputError(errors[0])
+    resolve_all(config)
     return errors
 
 
