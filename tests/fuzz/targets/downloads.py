@@ -32,7 +32,7 @@ def checksum_record(_: Path) -> Target:
         ("address\tsha256\tmd5\tbytes\n" + "".join(LINES)).encode(),
         ("address\tsha256\tmd5\tbytes\n" + LINES[1]).encode(),
     )
-    return Target(name="checksum_record", read=read, seeds=seeds, suffix=".tsv", weight=2)
+    return Target(name="checksum_record", read=read, seeds=seeds, suffix=".tsv", weight=3)
 
 
 def addresses(_: Path) -> Target:
@@ -72,5 +72,5 @@ def addresses(_: Path) -> Target:
         generate=generate,
         oracle=compare,
         one_file=False,
-        weight=3,
+        weight=5,
     )

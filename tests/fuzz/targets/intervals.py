@@ -68,7 +68,7 @@ def bed(_: Path) -> Target:
         generate=make_bed,
         oracle=compare_bed,
         mutate=(packed(mutate_bytes),),
-        weight=1.5,
+        weight=3,
     )
 
 
@@ -87,6 +87,7 @@ def narrow_peak(_: Path) -> Target:
         seeds=seeds,
         suffix=".narrowPeak",
         mutate=(packed(mutate_bytes),),
+        weight=2,
     )
 
 
@@ -159,7 +160,13 @@ def motif_table(_: Path) -> Target:
         return elements["label"].tolist()
 
     seeds = (b"#Name TATA-box Inr\na_1 1 0\nb_1 0 1\n", b"Name\tTATA-box\na_1\t1\n")
-    return Target(name="motif_table", read=read, seeds=seeds, mutate=(packed(mutate_bytes),))
+    return Target(
+        name="motif_table",
+        read=read,
+        seeds=seeds,
+        mutate=(packed(mutate_bytes),),
+        weight=1.5,
+    )
 
 
 def region_types(_: Path) -> Target:

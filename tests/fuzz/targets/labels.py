@@ -140,7 +140,7 @@ def label_cells(_: Path) -> Target:
         mutate=(mutate_cells,),
         one_file=False,
         spliced=False,
-        weight=1.5,
+        weight=8,
     )
 
 

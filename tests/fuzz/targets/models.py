@@ -138,7 +138,7 @@ def run_settings(_: Path) -> Target:
         suffix=".json",
         mutate=(mutate_bytes, mutate_json(), mutate_json(), mutate_json()),
         spliced=False,
-        weight=2,
+        weight=4,
     )
 
 

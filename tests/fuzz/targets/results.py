@@ -95,6 +95,7 @@ def embeddings(folder: Path) -> Target:
         seeds=(path.read_bytes(),),
         suffix=".safetensors",
         mutate=(mutate_safetensors,),
+        weight=1.5,
     )
 
 
@@ -140,6 +141,7 @@ def stored_genome(folder: Path) -> Target:
         suffix=".tsv",
         one_file=False,
         spliced=False,
+        weight=1,
     )
 
 
@@ -183,7 +185,11 @@ def history(_: Path) -> Target:
         b'{"step": 1}\n{"step": 2, "tr',
     )
     return Target(
-        name="history", read=lambda path, _: read_history(path), seeds=seeds, suffix=".jsonl"
+        name="history",
+        read=lambda path, _: read_history(path),
+        seeds=seeds,
+        suffix=".jsonl",
+        weight=2,
     )
 
 

@@ -88,7 +88,7 @@ def csv_rows(_: Path) -> Target:
         generate=lambda random, size: make_rows(random, size, ","),
         oracle=compare_table(","),
         mutate=(packed(mutate_bytes),),
-        weight=1.5,
+        weight=3,
     )
 
 
@@ -101,6 +101,7 @@ def tsv_rows(_: Path) -> Target:
         seeds=(*seeds, seeds[0].decode().encode("utf-16")),
         suffix=".tsv",
         mutate=(packed(mutate_bytes),),
+        weight=3,
     )
 
 
@@ -130,6 +131,7 @@ def fasta_rows(_: Path) -> Target:
         generate=make_fasta_rows,
         oracle=compare_fasta_rows,
         mutate=(packed(mutate_bytes),),
+        weight=2,
     )
 
 

@@ -92,7 +92,7 @@ def fasta(_: Path) -> Target:
         generate=make_fasta,
         oracle=compare_records,
         mutate=(packed(mutate_bytes),),
-        weight=1.5,
+        weight=4,
     )
 
 
@@ -171,6 +171,7 @@ def gzip_data(_: Path) -> Target:
         generate=make_gzip,
         oracle=compare,
         always=True,
+        weight=3,
     )
 
 
@@ -184,4 +185,9 @@ def download_damage(_: Path) -> Target:
             assert said is None or said.isprintable(), said
         return is_web_page(data[:512])
 
-    return Target(name="download_damage", read=read, seeds=(*SEEDS, b"<html>", b'{"a": 1}'))
+    return Target(
+        name="download_damage",
+        read=read,
+        seeds=(*SEEDS, b"<html>", b'{"a": 1}'),
+        weight=2,
+    )

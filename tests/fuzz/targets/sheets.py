@@ -76,7 +76,7 @@ def genome_sheet(_: Path) -> Target:
         suffix=".tsv",
         generate=make_genome_sheet,
         oracle=compare_genome_sheet,
-        weight=2,
+        weight=3,
     )
 
 

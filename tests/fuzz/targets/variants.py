@@ -266,4 +266,5 @@ def populations(_: Path) -> Target:
         generate=generate,
         oracle=compare,
         mutate=(packed(mutate_bytes),),
+        weight=1.5,
     )
