@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from dnalm.credentials import hide_passwords
 from dnalm.download.checksums import Checksums, verify_checksums
 from dnalm.errors import InputError
-from dnalm.files import atomic_path, hash_of, write_json
+from dnalm.files import atomic_path, hash_of, read_tsv, write_json
 from dnalm.genome.arrays import ArrayWriter
 from dnalm.genome.intervals import Spans
 from dnalm.genome.kmers import N, to_sequence
@@ -30,7 +30,6 @@ from dnalm.genome.letters import ZERO_COUNTS
 from dnalm.genome.selection import select_contigs
 from dnalm.jobs.progress import Progress
 from dnalm.suggestions import closest
-from dnalm.tsv import read_tsv
 
 COLUMNS = ["contig", "start", "length", "offset"]
 FASTA_LINE = 60

@@ -10,9 +10,8 @@ import pandas as pd
 
 from dnalm.benchmark.scoring.results import Result
 from dnalm.errors import InputError
-from dnalm.files import atomic_path
+from dnalm.files import atomic_path, read_tsv
 from dnalm.model.tensors import read_arrays, save_arrays
-from dnalm.tsv import read_tsv
 
 SHARED_METADATA = ("identity", "settings", "splits", "classifier")  # all parts have them alike
 

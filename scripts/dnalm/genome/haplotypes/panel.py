@@ -8,13 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.files import atomic_path, read_json, write_json
+from dnalm.files import atomic_path, read_json, read_tsv, write_json
 from dnalm.genome.haplotypes.placing import VARIANT_TYPES
 from dnalm.genome.haplotypes.populations import COLUMNS as POPULATION_COLUMNS
 from dnalm.genome.haplotypes.populations import read_populations
 from dnalm.genome.haplotypes.store import MANIFEST, SAMPLES
 from dnalm.jobs.progress import progress
-from dnalm.tsv import read_tsv
 
 COLUMNS = [*POPULATION_COLUMNS, "haplotype", *VARIANT_TYPES]
 SUMMED_FACTS = ("records", "variants", "alleles", "store_bytes")

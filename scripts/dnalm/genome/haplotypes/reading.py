@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dnalm.compiled import compiled
 from dnalm.errors import InputError
-from dnalm.files import read_json
+from dnalm.files import read_json, read_tsv
 from dnalm.genome.haplotypes.ploidy import first_where_haploid, read_spans
 from dnalm.genome.haplotypes.store import (
     ALTERNATIVES,
@@ -25,7 +25,6 @@ from dnalm.genome.haplotypes.store import (
     VARIANTS,
 )
 from dnalm.genome.kmers import N
-from dnalm.tsv import read_tsv
 
 
 class HaplotypeStore:

@@ -11,8 +11,8 @@ from scipy.stats import linregress
 from dnalm.benchmark.scoring.bootstrap import Predictions
 from dnalm.benchmark.tasks.kinds import BASES, COLUMNS, find_kind
 from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.files import read_tsv
 from dnalm.report.tables.records import Record
-from dnalm.tsv import read_tsv
 
 MAX_P_VALUE = 0.05  # of the slope of a loss that is said to fall
 MIN_EVALUATIONS = 3  # of which a slope has a p-value

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from dnalm.errors import InputError
-from dnalm.files import atomic_path
+from dnalm.files import atomic_path, read_tsv
 from dnalm.report.tables.catalogue import TABLES
-from dnalm.tsv import read_tsv
 
 log = logging.getLogger(__name__)
 

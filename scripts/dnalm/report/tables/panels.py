@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.files import read_tsv
 from dnalm.report.tables.catalogue import list_columns
-from dnalm.tsv import read_tsv
 
 KINDS = {"snvs": "SNVs", "insertions": "insertions", "deletions": "deletions", "others": "others"}
 SAMPLE_COLUMNS = ["sample", "population", "superpopulation", "haplotype", *KINDS]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.files import read_tsv
 from dnalm.methods import BY_NAME
-from dnalm.tsv import read_tsv
 
 # Some values of a set were read from the authors' figure and stand under a name of their own.
 DATA_SETS = {

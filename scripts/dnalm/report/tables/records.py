@@ -12,8 +12,7 @@ from dnalm.benchmark.scoring.results import result_names, score_columns
 from dnalm.errors import InputError
 from dnalm.files import read_json
 from dnalm.methods import BASELINE
-from dnalm.parquet import check_names
-from dnalm.tsv import read_tsv
+from dnalm.parquet import check_names, read_tsv
 
 
 @dataclass(frozen=True, kw_only=True)
