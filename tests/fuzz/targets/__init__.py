@@ -1,6 +1,7 @@
 """The targets of fuzzing by name, and the module in which each is made."""
 
 import importlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,9 +30,13 @@ def load_targets(names: Sequence[str] | None, folder: Path) -> list[Target]:
     if unknown := set(names or ()) - known.keys():
         raise SystemExit(f"There is no target {min(unknown)}; known are {', '.join(known)}.")
     targets = []
-    for name in names or known:
-        module = importlib.import_module(f"fuzz.targets.{known[name]}")
-        own = folder / name
-        own.mkdir()
-        targets.append(getattr(module, name)(own))
+    logging.disable(logging.INFO)  # how the files are made that targets need, nobody wants to know
+    try:
+        for name in names or known:
+            module = importlib.import_module(f"fuzz.targets.{known[name]}")
+            own = folder / name
+            own.mkdir()
+            targets.append(getattr(module, name)(own))
+    finally:
+        logging.disable(logging.NOTSET)
     return targets

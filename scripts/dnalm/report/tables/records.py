@@ -10,9 +10,9 @@ import pandas as pd
 from dnalm.benchmark.scoring.metrics import headline
 from dnalm.benchmark.scoring.results import result_names, score_columns
 from dnalm.errors import InputError
-from dnalm.files import read_json
+from dnalm.files import read_json, read_tsv
 from dnalm.methods import BASELINE
-from dnalm.parquet import check_names, read_tsv
+from dnalm.parquet import check_names
 
 
 @dataclass(frozen=True, kw_only=True)
