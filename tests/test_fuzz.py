@@ -16,7 +16,7 @@ PLANTED = """
 import ctypes, os, sys, time
 from pathlib import Path
 from dnalm.errors import InputError
-from fuzz import verdict
+from fuzz import campaign, verdict
 from fuzz.campaign import run
 from fuzz.case import Case
 from fuzz.target import Target
@@ -52,7 +52,11 @@ def leak(path, out):
 
 def hang(path, out):
     while b"x" in path.read_bytes():
-        time.sleep(0.01)
+        pass
+
+def sleep(path, out):
+    if b"x" in path.read_bytes():
+        time.sleep(1000)
 
 def memory(path, out):
     if b"x" in path.read_bytes():
@@ -61,11 +65,11 @@ def memory(path, out):
 def generate(random, size):
     return "".join(random.choices("ACa", k=size)).encode()
 
-verdict.SECONDS = 0.2
+verdict.SECONDS, campaign.SILENT_SECONDS, campaign.MOST_CRASHES = 0.2, 1, 2
 seeds = (b"ACGT\\nACGT\\n",)
 mutate = (lambda data, random: data[:5] + (b"x" if random.random() < 0.5 else b"") + data[5:],)
 reads = {
-    "bare": bare, "crash": crash, "leak": leak, "hang": hang, "memory": memory,
+    "bare": bare, "crash": crash, "leak": leak, "hang": hang, "sleep": sleep, "memory": memory,
     "long": refuse("{path}: " + "a b " * 300 + "."),
     "inside": refuse("{path}: <object object at 0x7f0> is wrong."),
     "nameless": refuse("The file is wrong; correct it."),
@@ -85,6 +89,7 @@ SAID = {
     "crash": "ended by SIGSEGV",
     "leak": "an open file is left behind",
     "hang": "takes more than 0.2 seconds",
+    "sleep": "no alarm wakes it",
     "memory": "MemoryError",
     "long": "more than 800 letters",
     "inside": "the inside of a program",
@@ -126,9 +131,9 @@ def test_a_planted_fault_is_found_and_said_with_its_input(planted, name):
     head, _, body = files[name].read_bytes().partition(b"\n")
     assert SAID[name].encode() in head
     # The smallest input is the one letter that does it; of a crash, the input as it was.
-    smallest = {"crash": b"x", "wrong": b"a"}.get(name, body)
+    smallest = {"crash": b"x", "sleep": b"x", "wrong": b"a"}.get(name, body)
     assert smallest in body
-    assert name in ("crash", "leak") or len(body) == 1
+    assert name in ("crash", "leak", "sleep") or len(body) == 1
 
 
 def test_sentences_that_are_right_are_no_fault(planted):

@@ -15,8 +15,7 @@ from fuzz.case import Case
 from fuzz.child import Board, Limits, fuzz
 from fuzz.target import Target
 
-SILENT_SECONDS = 60  # of a process that no alarm can wake
-SHRINKING_SECONDS = 120
+SILENT_SECONDS = 60  # of a processor, or of waiting, for an input whose process no alarm wakes
 MOST_CRASHES = 5  # of a target, whose process is started again behind the input
 LOOK_SECONDS = 0.2
 ERROR = "error.txt"  # of the harness itself
@@ -113,20 +112,18 @@ def run_target(
 
 def _wait(process: int, board: Board, progress: Progress) -> str:
     """Return how a process ended that should not have, "" for one that came to its end."""
-    told, silent, last, begun = board.counts["inputs"], 0.0, time.monotonic(), 0.0
+    told, newest, begun, asleep = board.counts["inputs"], 0.0, 0.0, 0.0
     while True:
         ended, status = os.waitpid(process, os.WNOHANG)
-        now = time.monotonic()
-        # A machine that was suspended did not let the process run either.
-        silent += min(now - last, 5 * LOOK_SECONDS)
-        last = now
-        if (newest := board.look()) != begun:
-            silent, begun = 0.0, newest
+        if (now := board.look()) != newest:
+            newest, asleep, begun = now, 0.0, _seconds_of(process)[1]
         progress.advance(board.counts["inputs"] - told)
         told = board.counts["inputs"]
         if ended:
             break
-        if silent > (SHRINKING_SECONDS if board.counts["shrinking"] else SILENT_SECONDS):
+        sleeps, seconds = _seconds_of(process)
+        asleep += LOOK_SECONDS if sleeps else 0
+        if max(asleep, seconds - begun) > SILENT_SECONDS * (4 if board.counts["shrinking"] else 1):
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
             return f"it takes more than {SILENT_SECONDS} seconds, and no alarm wakes it"
@@ -135,6 +132,16 @@ def _wait(process: int, board: Board, progress: Progress) -> str:
         return f"the process was ended by {signal.Signals(os.WTERMSIG(status)).name}"
     code = os.WEXITSTATUS(status)
     return f"the process ended with status {code}" if code else ""
+
+
+def _seconds_of(process: int) -> tuple[bool, float]:
+    """Return whether a process waits for something, and the processor's seconds that it had."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False, 0.0
+    ticks = int(stat[11]) + int(stat[12])
+    return stat[0] in "SD", ticks / os.sysconf("SC_CLK_TCK")
 
 
 def line_of(tally: Tally) -> str:
