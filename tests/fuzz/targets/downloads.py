@@ -46,7 +46,7 @@ def addresses(_: Path) -> Target:
     def read(path: Path, __: Path) -> str:
         url = path.read_bytes().decode("utf-8", "replace")
         found = address_of(url)
-        assert web_url(url).startswith("http")
+        assert web_url(url).lower().startswith("http")
         assert not found.startswith("/")
         assert not {"", ".", ".."} & set(found.split("/")[:1])
         assert ".." not in found.split("/")

@@ -55,3 +55,14 @@ def test_requests_for_one_file_by_ftp_and_by_https_are_one_download():
         {"urls": [f"{scheme}://{NCBI}"], "sha256": None, "md5": None} for scheme in ("ftp", "https")
     ]
     assert merge_downloads(requests) == {NCBI: requests[1]}
+
+
+@pytest.mark.parametrize(
+    "start", ["ftp://", "httpz://user:secret@", "httpsn://", "http://h.org/\0"]
+)
+def test_of_an_endless_address_the_beginning_is_shown(start):
+    url = start + "a b " * 200 + "@h.org/x"
+    with pytest.raises(InputError) as refused:
+        address_of(url)
+    assert len(str(refused.value)) < 650
+    assert "secret" not in str(refused.value)
