@@ -110,8 +110,8 @@ def _address_error(url: str, parts: SplitResult) -> str:
         return f"'{_shown(url)}' is not a download address; give http(s)://host/path."
     return (
         f"'{_shown(url)}' is not a download address: ftp is not spoken here and "
-        f"{_shown(parts.hostname)} is not known to serve its files by https too; give an http(s) address, or fetch the file"
-        " yourself and give its `path`."
+        f"{_shown(parts.hostname)} is not known to serve its files by https too; give an http(s)"
+        " address, or fetch the file yourself and give its `path`."
     )
 
 
