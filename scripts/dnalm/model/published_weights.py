@@ -30,6 +30,7 @@ FORWARD_PASS_KEYS: dict[str, Any] = {
     "is_decoder": False,
 }
 EPS_KEY = "layer_norm_eps"
+MAX_SHOWN = 40  # letters of a value or token in a sentence
 logger = logging.getLogger(__name__)
 
 
@@ -111,7 +112,7 @@ def check_vocabulary(path: str | Path, vocabulary: Vocabulary) -> None:
     for i, token in enumerate(ours[: vocabulary.size]):
         if i < len(theirs) and theirs[i] == token:
             continue
-        found = f"id {i} is {theirs[i]}" if i < len(theirs) else f"there is no id {i}"
+        found = f"id {i} is {theirs[i][:MAX_SHOWN]}" if i < len(theirs) else f"there is no id {i}"
         place = f" (which there is id {theirs.index(token)})" if token in theirs else ""
         raise InputError(
             f"{path}: {found}, but vocabulary {vocabulary.version} of {vocabulary.k}-mers has "
@@ -158,4 +159,5 @@ def _read_settings(path: str | Path) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    return "not given" if value is None else json.dumps(value)
+    text = "not given" if value is None else json.dumps(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
