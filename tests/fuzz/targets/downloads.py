@@ -1,5 +1,6 @@
 """The record of checksums, and addresses of downloads."""
 
+import re
 from pathlib import Path
 from random import Random
 from urllib.parse import unquote, urlsplit
@@ -8,7 +9,7 @@ from dnalm.credentials import hide_passwords
 from dnalm.download.addresses import address_of, web_url
 from dnalm.download.checksums import Checksums, record_checksums, recorded_sha256
 from fuzz.target import Target
-from fuzz.targets.making import word
+from fuzz.targets.making import word as make_word
 
 LINES = [
     f"h.org/{name}.fa.gz\t{number:064x}\t{number:032x}\t{number}\n"
@@ -39,6 +40,9 @@ def addresses(_: Path) -> Target:
     """One address a line; every place on a disk lies below the folder of downloads."""
 
     def generate(random: Random, size: int) -> bytes:
+        def word(random: Random) -> str:
+            return re.sub(r"\.+", ".", make_word(random))
+
         parts = "/".join(word(random) for _ in range(1 + size % 4))
         query = random.choice(("", "?f=train", "?a=1&token=abc"))
         return f"{random.choice(('http', 'https'))}://{word(random).strip('.-_')}.org/{parts}{query}".encode()

@@ -66,3 +66,12 @@ def test_of_an_endless_address_the_beginning_is_shown(start):
         address_of(url)
     assert len(str(refused.value)) < 650
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["htt\np://h.org/a", "http://h.org/a\tb", "http://h.org/\ra", "h\0"]
+)
+def test_an_address_of_several_lines_is_none(url):
+    for read in (web_url, address_of):
+        with pytest.raises(InputError, match="is not a download address"):
+            read(url)
