@@ -98,7 +98,9 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         complete = bool(parts.hostname and parts.port != 0 and unquote(parts.path).strip("/"))
-        complete = complete and url.isprintable()  # urlsplit leaves out line ends, who asks may not
+        complete = (
+            complete and url.isprintable() and url == url.strip()
+        )  # urlsplit leaves out line ends, who asks may not
     except ValueError:  # a bracket that is not closed, a port that is no number
         complete = False
     if not complete:

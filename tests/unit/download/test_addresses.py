@@ -69,7 +69,7 @@ def test_of_an_endless_address_the_beginning_is_shown(start):
 
 
 @pytest.mark.parametrize(
-    "url", ["htt\np://h.org/a", "http://h.org/a\tb", "http://h.org/\ra"]
+    "url", ["htt\np://h.org/a", "http://h.org/a\tb", "http://h.org/\ra", " http://h.org/a"]
 )
 def test_an_address_of_several_lines_is_none(url):
     for read in (web_url, address_of):
