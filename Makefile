@@ -2,6 +2,11 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 BENCH ?= tokens
+MINUTES ?= 40
+SEED ?= 1
+LEAST ?= 3000
+TARGET ?=
+REPLAY ?=
 DATA ?=
 REAL ?= full
 K ?=
@@ -19,7 +24,7 @@ TESTS := $(BIN)/pytest -q --durations=10 \
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo real env env-dev test test-slow test-slurm lint format bench
+.PHONY: demo real env env-dev test test-slow test-slurm lint format bench fuzz
 
 demo: env
 	$(SNAKEMAKE) --configfile tests/config.yaml
@@ -75,3 +80,9 @@ format: env-dev
 
 bench: env-dev
 	$(BIN)/python tests/bench/$(BENCH).py --output results/bench/$(BENCH).json
+
+# MINUTES of inputs for every reader, LEAST of each: read right or refused in one sentence. TARGET=vcf,bcf: these
+# alone; REPLAY=results/fuzz/<file>: one input again.
+fuzz: env-dev
+	PYTHONPATH=scripts:tests nice -n 10 $(BIN)/python -m fuzz --minutes $(MINUTES) --seed $(SEED) --least $(LEAST) \
+		--target "$(TARGET)" --faults results/fuzz $(if $(REPLAY),--replay "$(REPLAY)")

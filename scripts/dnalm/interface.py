@@ -66,7 +66,7 @@ def tokenize(
     reads it as N, and for an empty sequence.
     """
     words = Vocabulary(k, vocabulary)
-    return [encode(to_codes(text), words) for text in _texts(sequences, other_letters)]
+    return [encode(to_codes(text), words) for text in _texts(_listed(sequences), other_letters)]
 
 
 def load_model(folder: str | Path) -> Model:
@@ -105,6 +105,7 @@ def embed(
     from dnalm.benchmark.embedding.embed import EmbedConfig, choose_layers
     from dnalm.benchmark.embedding.embed import embed as embed_sequences
 
+    sequences = _listed(sequences)
     config = EmbedConfig(
         layers=layers,
         pooling=pooling,
@@ -177,10 +178,12 @@ def predict(
     are read as by `tokenize`. Raises InputError for letters that are not of DNA, a sequence that is
     shorter than one token or too long, and a fold that the classifier does not have.
     """
-    from dnalm.benchmark.prediction.predict import ALL_FOLDS, choose_folds
-
+    sequences = _listed(sequences)
     texts = _texts(sequences, other_letters, classifier.vocabulary.k)
-    chosen = choose_folds(classifier, ALL_FOLDS if folds is None else list(folds))
+    chosen = _choose_folds(classifier.folds, folds)
+    if not texts:
+        pooled = classifier.facts.kind.pooled
+        return np.empty((0, classifier.classes) if pooled else (0, 0, classifier.classes))
     found = classifier.outputs(texts, _names(sequences), chosen, BATCH_TOKENS)
     return np.mean(list(found), axis=0)
 
@@ -252,6 +255,16 @@ def predict_file(
     return {"rows": found.rows, "left_out": found.left_out}
 
 
+def _choose_folds(known: Sequence[int], folds: Iterable[int] | None) -> Sequence[int]:
+    """Return the folds to predict with; InputError for none, and one that is not known."""
+    if folds is None:
+        return known
+    chosen = list(folds) if isinstance(folds, Iterable) else []
+    if not chosen or any(fold not in known for fold in chosen):
+        raise InputError(f"folds is {folds!r:.60}: give some of {', '.join(map(str, known))}.")
+    return chosen
+
+
 def _share_weights(model: Model) -> Model:
     """Return a second encoder on the same weights, to which an adapter can be added."""
     import torch
@@ -264,10 +277,15 @@ def _share_weights(model: Model) -> Model:
     return replace(model, encoder=encoder.eval())
 
 
+def _listed(sequences: Iterable[str]) -> list[str]:
+    """Return sequences as a list; InputError for one text alone, and what is no collection."""
+    if isinstance(sequences, str | bytes | Mapping) or not isinstance(sequences, Iterable):
+        raise InputError("Give a list of sequences: one alone is written ['ACGT'].")
+    return list(sequences)
+
+
 def _texts(sequences: Sequence[str], other_letters: OtherLetters, min_bases: int = 1) -> list[str]:
     """Return sequences of A, C, G, T and N; InputError names the first that cannot be read."""
-    if isinstance(sequences, str | Mapping):
-        raise InputError("Give a list of sequences: one alone is written ['ACGT'].")
     check_choice("other_letters", other_letters, ("refuse", "mask"))
     texts, uracil = [], 0
     for name, sequence in zip(_names(sequences), sequences, strict=True):

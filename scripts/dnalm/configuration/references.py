@@ -10,6 +10,7 @@ from dnalm.configuration.panels import find_panel_errors
 from dnalm.configuration.predictions import find_prediction_errors
 from dnalm.configuration.tasks import find_task_errors
 from dnalm.credentials import hide_passwords
+from dnalm.errors import shorten
 from dnalm.methods import BASELINE_NAMES, PROBE_NAMES, SEQUENCE_BASELINES
 from dnalm.suggestions import nearest, refusal
 
@@ -46,7 +47,7 @@ def find_reference_errors(
         parts += (find_benchmark_errors, find_unscored)
     sentences = [sentence for part in parts for sentence in part(config)]
     sentences += _published(config, list(published))
-    return [hide_passwords(sentence).replace("\n", "\\n") for sentence in sentences]
+    return [shorten(hide_passwords(sentence)) for sentence in sentences]
 
 
 def _run(config: Mapping[str, Any]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from dnalm.errors import InputError
-from dnalm.files import read_json
+from dnalm.files import read_facts
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
@@ -32,11 +32,14 @@ def describe_model(run: str | Path) -> dict[str, Any]:
 
 def read_run(run: str | Path) -> tuple[EncoderConfig, Vocabulary]:
     """Return the encoder's configuration and the vocabulary; raise InputError if they differ."""
-    facts = read_json(run)
-    config = EncoderConfig(**facts["encoder"])
+    facts = read_facts(run, ("encoder", "k", "vocabulary"))
+    config = EncoderConfig.read(facts["encoder"], str(run))
     if facts["k"] == 1:
         raise InputError(f"{run}: k is 1, where {TWICE}; load a model of k = 2 to 7.")
-    vocabulary = Vocabulary(facts["k"], facts["vocabulary"])
+    try:
+        vocabulary = Vocabulary(facts["k"], facts["vocabulary"])
+    except InputError as error:
+        raise InputError(f"{run}: {error}") from None
     if config.vocabulary_size != vocabulary.size:
         raise InputError(
             f"{run}: encoder.vocabulary_size is {config.vocabulary_size}, but k = {vocabulary.k} "

@@ -69,6 +69,38 @@ def test_overlays_are_valid_on_top_of_the_shipped_configuration(name):
     assert references.find_reference_errors(config, PUBLISHED) == []
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(f"pretrain.masking.{key}" for key in ("selected", "masked", "random")),
+        "pretrain.optimizer.eps",
+        "pretrain.schedule.decay",
+        "model.generations.v2",
+        "audit.k",
+    ],
+)
+def test_a_default_that_was_taken_out_of_the_configuration_is_missed(key):
+    config = copy.deepcopy(SHIPPED)
+    *above, last = key.split(".")
+    section = config
+    for part in above:
+        section = section[part]
+    del section[last]
+    (error,) = schema.find_schema_errors(config, SCHEMA)
+    assert error == f"{'.'.join(above)}: the key '{last}' is missing; add it."
+
+
+def test_a_recipe_whose_default_was_taken_out_is_missed():
+    config = overlay({"tasks": {"mine.x": resolve.merge(BUILT, {"build": SITES})}})
+    config["tasks"]["mine.x"]["build"]["genome"] = "grch38"
+    config = copy.deepcopy(config)
+    del config["build"]["recipes"]["splice_sites"]["min_intron"]
+    errors = references.find_reference_errors(config, PUBLISHED)
+    wanted = "tasks.mine.x.build.min_intron: the recipe splice_sites needs it"
+    assert any(error.startswith(wanted) for error in errors)
+    assert all("min_intron" in error for error in errors)
+
+
 def test_the_shipped_configuration_is_valid():
     assert schema.find_schema_errors(SHIPPED, SCHEMA) == []
     assert references.find_reference_errors(SHIPPED, PUBLISHED) == []
@@ -481,6 +513,8 @@ def test_a_per_base_task_needs_a_method_that_fine_tunes():
         ),
         ({"build": ENHANCERS | {"decoys": "dinucleotide"}}, "build.decoys", "splice_sites alone"),
         ({"build": ENHANCERS | {"length": None}}, "build.length", "or decoys: none"),
+        ({"build": {"length": None}}, "build.length", "cuts windows around sites; give a length"),
+        ({"build": {"length": None, "decoys": "none"}}, "build.length", "cuts windows around"),
         ({"build": ENHANCERS | {"upstream": 1}}, "build.upstream", "enhancers does not read it"),
         ({"build": ENHANCERS | {"placement": "tss"}}, "build.placement", "promoters alone"),
         ({"build": ENHANCERS | {"annotation": "a"}}, "build.annotation", "does not read it"),

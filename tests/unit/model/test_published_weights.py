@@ -167,6 +167,16 @@ def test_every_difference_to_the_other_generation_is_named(
     assert all(f"{key} is {json.dumps(v)}" in repository.refusal() for key, v in changes.items())
 
 
+def test_endless_values_and_tokens_are_cut_short(repository: Repository, tmp_path: Path) -> None:
+    repository.change_settings(num_hidden_layers=list(range(500)))
+    assert "num_hidden_layers is [0, 1, 2" in repository.refusal()
+    assert len(repository.refusal()) < 500 + len(str(repository.folder))
+    (tmp_path / "vocab.txt").write_text("a b " * 500)
+    with pytest.raises(InputError) as refused:
+        check_vocabulary(tmp_path / "vocab.txt", Vocabulary(6, "v2"))
+    assert len(str(refused.value)) < 300 + len(str(tmp_path))
+
+
 @pytest.mark.parametrize("generation", ["v1"], indirect=True)
 def test_a_shorter_table_of_positions_is_refused(repository: Repository) -> None:
     repository.change_settings(max_position_embeddings=20)

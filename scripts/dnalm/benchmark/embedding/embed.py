@@ -56,6 +56,11 @@ class EmbedConfig:
     def __post_init__(self) -> None:
         for key, kind in CHOICES.items():
             check_choice(f"embed.{key}", getattr(self, key), get_args(kind))
+        for key in ("centre_bases", "batch_tokens"):
+            if type(getattr(self, key)) is not int or getattr(self, key) < 1:
+                raise InputError(
+                    f"embed.{key} is {getattr(self, key)!r:.60}: give a whole number from 1 on."
+                )
 
     @classmethod
     def for_task(cls, embed: Mapping[str, Any], task: Mapping[str, Any]) -> "EmbedConfig":
@@ -70,6 +75,13 @@ def choose_layers(layers: Layers, total: int) -> list[int]:
     there are no more than n). A list is taken as it is. Raises InputError for a layer that the
     model does not have; layer 0, the token table, may be named in a list.
     """
+    numbers = [layers] if isinstance(layers, int) else layers
+    if layers != "all" and not (
+        isinstance(numbers, Sequence) and all(type(layer) is int for layer in numbers)
+    ):
+        raise InputError(
+            f"embed.layers is {layers!r:.60}: give `all`, how many, or a list of their numbers."
+        )
     if layers == "all":
         return list(range(1, total + 1))
     if isinstance(layers, int):
@@ -81,8 +93,8 @@ def choose_layers(layers: Layers, total: int) -> list[int]:
     wrong = [layer for layer in layers if not 0 <= layer <= total]
     if wrong or not layers:
         raise InputError(
-            f"embed.layers is {list(layers)}, but the model has layers 1 to {total}: name some of "
-            "these."
+            f"embed.layers is {list(layers)!s:.60}, but the model has layers 1 to {total}: name "
+            "some of these."
         )
     return sorted(set(layers))
 

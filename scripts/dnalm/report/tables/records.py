@@ -10,7 +10,7 @@ import pandas as pd
 from dnalm.benchmark.scoring.results import result_names, score_columns
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
-from dnalm.files import read_json
+from dnalm.files import read_json, read_tsv
 from dnalm.methods import BASELINE
 from dnalm.parquet import check_names
 
@@ -143,14 +143,8 @@ def read_results(results: Iterable[Mapping[str, str]], identities: Identities) -
 
 
 def _record(scores: str, summary: str, predictions: str, history: str | None = None) -> Record:
-    table = pd.read_csv(scores, sep="\t")
     facts = read_json(summary)
-    missing = [column for column in score_columns(facts["kind"]) if column not in table]
-    if missing:
-        raise InputError(
-            f"{scores}: the column {missing[0]} is missing; "
-            f"delete the file and run again to have it rebuilt."
-        )
+    table = read_tsv(scores, score_columns(facts["kind"]))
     check_names(predictions, result_names(facts))
     model = facts.get("model")
     return Record(
