@@ -13,7 +13,7 @@ import numpy as np
 import pysam.bcftools
 from numpy.typing import NDArray
 
-from dnalm.compression import is_truncated_bgzf, is_whole_bgzf
+from dnalm.download.compression import is_truncated_bgzf, is_whole_bgzf
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.genome.names import decode

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pysam
 
-from dnalm.compression import GZIP_ERRORS, name_foreign, open_binary
+from dnalm.download.compression import GZIP_ERRORS, name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.genome.names import decode
 

@@ -26,7 +26,7 @@ def load_model(run: str | Path, weights: str | Path) -> tuple[Encoder, Vocabular
 
 def describe_model(run: str | Path) -> dict[str, Any]:
     """Return what a model is beside its weights: its name, k, vocabulary and encoder's numbers."""
-    facts = read_json(run)
+    facts = read_facts(run, ())
     return {key: facts.get(key) for key in ("model", *SHAPE)}
 
 

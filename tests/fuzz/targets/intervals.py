@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dnalm.benchmark.tasks.recipes.element_labels import label_by_motif, label_by_overlap
-from dnalm.compression import GZIP_MAGIC
+from dnalm.download.compression import GZIP_MAGIC
 from dnalm.genome.annotation import Transcript, read_gtf, splice_sites
 from dnalm.genome.intervals import read_bed
 from fuzz.mutations import mutate_bytes, packed

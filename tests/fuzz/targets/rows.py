@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pysam
 
 from dnalm.benchmark.tasks.row_files import read_labelled
-from dnalm.compression import GZIP_MAGIC
+from dnalm.download.compression import GZIP_MAGIC
 from fuzz.mutations import bgzip, mutate_bytes, packed
 from fuzz.target import Target
 from fuzz.targets.making import sequence, table, text_file, word, words

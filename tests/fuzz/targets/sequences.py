@@ -12,7 +12,7 @@ import numpy as np
 import pyfaidx
 import pysam
 
-from dnalm.compression import GZIP_MAGIC, is_truncated_bgzf, is_whole_bgzf, open_binary
+from dnalm.download.compression import GZIP_MAGIC, is_truncated_bgzf, is_whole_bgzf, open_binary
 from dnalm.download.integrity import find_damage, is_web_page
 from dnalm.genome.bases import GenomeBases, write_bases
 from dnalm.genome.fasta import read_fasta

@@ -15,9 +15,9 @@ from transformers import AutoModel, AutoTokenizer
 
 import dnalm.huggingface  # noqa: F401 -- registers the second generation
 from dnalm.benchmark.finetuning.classifier import (
+    FoldClassifiers,
     build_classifier,
     classifier_state,
-    load_classifier,
 )
 from dnalm.benchmark.finetuning.peft_folders import export_adapters
 from dnalm.errors import InputError
@@ -115,7 +115,7 @@ def test_peft_predicts_what_we_predict_with_every_fold(tuned) -> None:
         theirs = torch.einsum("bt,btd->bd", weights, states) @ head["weight"].T + head["bias"]
 
         plain, words = load_model(tuned["run"], tuned["weights"])
-        classifier, _ = load_classifier(plain, words, tuned["adapters"], fold)
+        classifier, _ = FoldClassifiers(plain, words, tuned["adapters"]).load(fold)
         for sequence, row in zip(SEQUENCES, theirs, strict=True):
             ids = torch.from_numpy(encode(to_codes(sequence), words).astype(np.int64))
             with torch.no_grad():

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from dnalm.benchmark.tasks.table import make_task
-from dnalm.compression import is_truncated_bgzf, is_whole_bgzf, open_binary
 from dnalm.configuration.task_sheet import read_task_sheet
+from dnalm.download.compression import is_truncated_bgzf, is_whole_bgzf, open_binary
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.annotation import read_gtf
@@ -129,7 +129,7 @@ def test_without_isal_the_standard_library_reads_the_same(tmp_path, bgzip):
     code = (
         "import sys, hashlib\n"
         "sys.modules['isal'] = None\n"
-        "from dnalm.compression import DamagedGzipError, open_binary\n"
+        "from dnalm.download.compression import DamagedGzipError, open_binary\n"
         "for path in sys.argv[1:]:\n"
         "    try:\n"
         "        print(hashlib.sha256(open_binary(path).read()).hexdigest())\n"
