@@ -37,7 +37,8 @@ def measure(machine: Machine, model: str) -> Iterator[Row]:
     """Yield two rows for each precision: ours and the peer's."""
     config, run = find_encoder(model), describe_run(model)
     vocabulary = Vocabulary(run["k"], run["vocabulary"])
-    settings = EmbedConfig(**read_config()["embed"])
+    section = {key: value for key, value in read_config()["embed"].items() if key != "export"}
+    settings = EmbedConfig(**section)
     layers = choose_layers(settings.layers, config.layers)
     encoder = draw_encoder(config, machine.device).eval()
     peer = _make_peer(machine, config, encoder)

@@ -25,7 +25,7 @@ from dnalm.genome.intervals import read_bed
 from dnalm.genome.species.sheet import read_sheet
 from dnalm.genome.vcf import VariantReader
 
-SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["task"]
+SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text())["task"]
 DATA = np.random.default_rng(0).integers(65, 91, 300_000, dtype=np.uint8).tobytes()
 MORE = b"ACGT\n" * 30_000
 
@@ -137,7 +137,7 @@ def test_without_isal_the_standard_library_reads_the_same(tmp_path, bgzip):
         "        print('damaged')\n"
         "assert 'isal.igzip' not in sys.modules\n"
     )
-    scripts = Path(__file__).parents[2] / "scripts"
+    scripts = Path(__file__).parents[3] / "scripts"
     found = subprocess.run(
         [sys.executable, "-c", code, str(whole), str(torn)],
         env=os.environ | {"PYTHONPATH": str(scripts)},

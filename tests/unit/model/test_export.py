@@ -63,7 +63,7 @@ def test_stock_transformers_opens_v1_with_equal_logits(
     with caplog.at_level(logging.WARNING):
         model, report = EsmForMaskedLM.from_pretrained(folder, output_loading_info=True)
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    assert not caplog.records
+    assert not [record for record in caplog.records if "transformers" in record.name]
     assert (batch.tokens == vocabulary.mask).any()
     assert not batch.real.all()
     assert_equal_outputs(model, encoder, batch)
@@ -79,7 +79,7 @@ def test_transformers_opens_v2_after_our_import_with_equal_logits(
         model, report = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
     assert type(model) is dnalm.huggingface.GatedEsmForMaskedLM
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    assert not caplog.records
+    assert not [record for record in caplog.records if "transformers" in record.name]
     assert_equal_outputs(model, encoder, batch)
     # What transformers saves itself is opened again by both.
     model.save_pretrained(tmp_path / "saved")
