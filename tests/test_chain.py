@@ -38,6 +38,7 @@ LAST_LINES = {
     "search_genomes": r"\d+ of \d+ different sequences have a place",
     "simulate_genome": r"simulated 4 contigs with \d+ genes and \d+ enhancers",
     "summarise_pretraining": r"pretrain_summary\.html: [\d,]+ letters",
+    "write_model_card": r"the card of tiny has \d+ scores",
     "write_fasta": r"write FASTA: [\d,]+ bases in ",
     "write_token_shards": r"write shards: [\d,]+ windows in ",
 }

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from dnalm.configuration import cluster, kinds, panels, references, resolve, schema, task_sheet
-from dnalm.configuration.weights import describe_rights, list_weight_downloads
+from dnalm.configuration.weights import describe_rights, is_loaded, is_of_hub, resolve_source
 from dnalm.errors import InputError
 from fuzz.odd_values import at, dump, load, odd, places
 from fuzz.target import Target
@@ -143,7 +143,9 @@ def resolve_all(config: dict[str, Any]) -> None:
             panels.find_variants(panel, contig)
     panels.select_panels(config, config["corpora"])
     wanted = resolve.list_downloads(config, config["genomes"], config["tasks"])
-    wanted += list_weight_downloads(config, config["models"])
+    for name in config["models"]:
+        if is_loaded(config, name) and is_of_hub(config, name):
+            resolve_source(config, name)
     wanted += panels.list_panel_downloads(config, config["panels"])
     resolve.merge_downloads(wanted)
 
