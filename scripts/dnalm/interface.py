@@ -167,13 +167,13 @@ def load_classifier(model: Model, folder: str | Path) -> Classifier:
     `model` is the one that it was tuned from; it shares its weights and stays as it is. Raises
     InputError where the folder holds no adapters, or those of other weights.
     """
-    from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_arrays
+    from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_metadata
 
     path = Path(folder) / "adapters.safetensors"
     if not path.is_file():
         raise InputError(f"{folder} holds no {path.name}: give the folder of one task.")
     try:
-        metadata = read_arrays(path)[1]
+        metadata = read_metadata(path)
         facts, identity = (json.loads(metadata[key]) for key in ("classifier", "identity"))
         folds = tuple(map(int, json.loads(metadata["folds"])))
         kind, classes = str(facts["kind"]), int(facts["classes"])
