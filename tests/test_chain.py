@@ -37,6 +37,7 @@ LAST_LINES = {
     "search_genomes": r"\d+ of \d+ different sequences have a place",
     "simulate_genome": r"simulated 4 contigs with \d+ genes and \d+ enhancers",
     "summarise_pretraining": r"pretrain_summary\.html: [\d,]+ letters",
+    "train_network": r"baseline bpnet on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "write_fasta": r"write FASTA: [\d,]+ bases in ",
     "write_token_shards": r"write shards: [\d,]+ windows in ",
 }
@@ -65,7 +66,7 @@ def test_the_chain_ends_in_a_report_with_every_method(finished):
     assert ran == {
         *(
             f"baseline {name}"
-            for name in ("majority", "gc_content", "kmers", "one_hot", "token_ids")
+            for name in ("majority", "gc_content", "kmers", "one_hot", "token_ids", "bpnet")
         ),
         *(f"{kind} {name}" for kind in ("probe", "mlp") for name in (MODEL, f"{MODEL}.untrained")),
         f"ia3 {MODEL}",
@@ -105,6 +106,7 @@ def test_a_second_run_has_nothing_to_do(finished):
         ("mlp: {trials: 3}", {"probe_mlp", "make_tables"}),
         ("operation: {workers: 2, validate_every: 3}", {"describe_operation"}),
         ("finetune: {methods: {ia3: {steps: 3}}}", {"finetune_task"}),
+        ("baselines: {bpnet: {steps: 3}}", {"train_network", "make_tables"}),
         (
             "genomes: {other: {path: x.fa}}\n"
             "tasks: {mine.x: {path: {train: a.csv, test: b.csv}, kind: binary, classes: 2}}",
