@@ -80,7 +80,10 @@ def write_finetuning(
         rows.to_csv(temporary, sep="\t", index=False)
     if adapters is not None:
         _write_adapters(folds, finetuning, identity, result, adapters)
-    counts = {"trained": folds[0].trained, "parameters": folds[0].parameters}
+    counts = {
+        "trained_parameters": folds[0].trained,
+        "all_parameters": folds[0].parameters,
+    }
     write_result(result, dict(identity) | counts, partial=partial, **files)
 
 

@@ -142,7 +142,7 @@ def test_every_method_comes_back_through_the_public_door(make, name, tmp_path, s
         np.testing.assert_allclose(found, expected, atol=1e-6)
     assert all(torch.equal(values, before[k]) for k, values in model.encoder.state_dict().items())
     summary = json.loads(paths["summary"].read_text())
-    assert 0 < summary["trained"] <= summary["parameters"]
+    assert 0 < summary["trained_parameters"] <= summary["all_parameters"]
 
 
 def make_result_outputs(finetuning: Finetuning, folder: Path) -> list[np.ndarray]:
