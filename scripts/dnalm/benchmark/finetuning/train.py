@@ -4,12 +4,10 @@ All else stays frozen. Networks without pretraining are trained by the same loop
 """
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
@@ -26,6 +24,7 @@ from dnalm.benchmark.finetuning.classifier import (
     load_classifier_state,
     predict,
 )
+from dnalm.benchmark.finetuning.evaluations import Evaluations
 from dnalm.benchmark.finetuning.fingerprints import Fingerprints
 from dnalm.benchmark.finetuning.schedule import rate_at
 from dnalm.benchmark.finetuning.settings import Finetuning
@@ -145,10 +144,7 @@ def train_fold(
             splits.labels[split.training], finetuning.kind, finetuning.classes
         )
 
-    history: list[dict[str, Any]] = []
-    kept: tuple[float, int, dict[str, torch.Tensor]] | None = None
-    best, waited = -math.inf, 0
-    losses = []
+    evaluations, losses = Evaluations(config, headline(finetuning.kind)), []
     batches = rows.shuffled(split.training, config.batch_size, random)
     for step in range(1, config.steps + 1):
         for group in optimizer.param_groups:
@@ -173,39 +169,28 @@ def train_fold(
         losses.append(loss.item())
         tick()
         if step % config.evaluate_every == 0 or step == config.steps:
-            value = _validate(classifier, rows, split, labels, finetuning)
-            history.append(
-                {
-                    "step": step,
-                    "train_loss": float(np.mean(losses)),
-                    f"validation_{headline(finetuning.kind)}": value,
-                }
+            score = _validate(classifier, rows, split, labels, finetuning)
+            evaluations.add(
+                step, float(np.mean(losses)), score, lambda: classifier_state(classifier)
             )
             losses.clear()
-            # What cannot be scored (no label with both classes) is worse than any score.
-            value = -math.inf if math.isnan(value) else value
-            waited = 0 if value > best else waited + 1
-            best = max(best, value)
-            if kept is None or config.keep == "last" or value > kept[0]:
-                kept = value, step, classifier_state(classifier)
-            if config.patience is not None and waited >= config.patience:
+            if evaluations.exhausted:
                 for _ in range(step, config.steps):
                     tick()  # the bar counts steps that need not be made, too
                 break
 
-    _, step, tensors = kept
-    load_classifier_state(classifier, tensors)
+    load_classifier_state(classifier, evaluations.tensors)
     before.check(classifier.encoder, f"fold {fold}")
     outputs = predict(
         classifier, rows, splits.test, finetuning.batch_tokens, finetuning.kind, scale
     )
-    saved = {} if config.save == NOTHING else tensors | (scale.state() if scale else {})
+    saved = evaluations.tensors | (scale.state() if scale else {})
     return Fold(
         fold=fold,
-        tensors=saved,
+        tensors={} if config.save == NOTHING else saved,
         outputs=outputs,
-        history=history,
-        step=step,
+        history=evaluations.history,
+        step=evaluations.step,
         seconds=round(time.monotonic() - started, 3),
         trained=sum(values.numel() for values in learned),
         parameters=sum(values.numel() for values in classifier.parameters()),

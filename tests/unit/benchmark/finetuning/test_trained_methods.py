@@ -80,7 +80,7 @@ def make(small_model, tmp_path):
 
 
 def make_network(name: str, path: Path, kind: str = "binary", **changes) -> Finetuning:
-    settings = resolve_network(CONFIG, name) | {"steps": 12, "evaluate_every": 6, "batch_size": 16}
+    settings = resolve_network(CONFIG, name) | SHORT | {"warmup_steps": 0}
     shape = {"widths": [5, 3]} if "widths" in settings["network"] else {"first": 5, "dilated": 3}
     settings |= {"network": SMALL | shape} | changes
     return Finetuning.of_network(name, path, write_task(path, kind), settings, EMBED)
