@@ -2,8 +2,14 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 BENCH ?= tokens
+MINUTES ?= 40
+SEED ?= 1
+LEAST ?= 3000
+TARGET ?=
+REPLAY ?=
 DATA ?=
 REAL ?= full
+K ?=
 # tests/real.yaml alone, or with an overlay of its own and a folder of that name.
 REAL_OVERLAY = $(if $(filter-out full,$(REAL)),tests/real_$(REAL).yaml)
 REAL_RESULTS = real$(if $(REAL_OVERLAY),-$(REAL))
@@ -18,12 +24,13 @@ TESTS := $(BIN)/pytest -q --durations=10 \
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo real env env-dev test test-slow test-slurm lint format bench
+.PHONY: demo real env env-dev test test-slow test-slurm lint format bench fuzz
 
 demo: env
 	$(SNAKEMAKE) --configfile tests/config.yaml
 	@cat results/demo/summary.txt
 	@echo "The report: results/demo/report.html"
+	@echo "Predictions for intervals of a genome: results/demo/predictions/genes.tsv"
 
 # DATA is a folder laid out as tests/real.yaml reads it. REAL=quick: a few minutes, no promise about scores;
 # REAL=tasks: every task of the folder, up to an hour.
@@ -52,8 +59,9 @@ env-dev: .venv/complete-dev
 test: env-dev
 	$(TESTS) -m "not slow and not slurm"
 
+# K: a part of them, by words of their names, as in `make test-slow K=faults`.
 test-slow: env-dev
-	$(TESTS) -m slow
+	$(TESTS) -m slow $(if $(K),-k "$(K)")
 
 # A Slurm of two nodes on this machine: about ten minutes. Skipped where no Slurm is installed.
 test-slurm: env-dev
@@ -72,3 +80,9 @@ format: env-dev
 
 bench: env-dev
 	$(BIN)/python tests/bench/$(BENCH).py --output results/bench/$(BENCH).json
+
+# MINUTES of inputs for every reader, LEAST of each: read right or refused in one sentence. TARGET=vcf,bcf: these
+# alone; REPLAY=results/fuzz/<file>: one input again.
+fuzz: env-dev
+	PYTHONPATH=scripts:tests nice -n 10 $(BIN)/python -m fuzz --minutes $(MINUTES) --seed $(SEED) --least $(LEAST) \
+		--target "$(TARGET)" --faults results/fuzz $(if $(REPLAY),--replay "$(REPLAY)")

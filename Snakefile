@@ -13,6 +13,7 @@ report: "resources/captions/workflow.rst"
 include: "rules/common/configuration.smk"
 include: "rules/common/selection.smk"
 # What the rules of each stage are given: functions of their wildcards.
+include: "rules/common/download.smk"
 include: "rules/common/genomes.smk"
 include: "rules/common/species.smk"
 include: "rules/common/haplotypes.smk"
@@ -21,11 +22,14 @@ include: "rules/common/pretrain.smk"
 include: "rules/common/weights.smk"
 include: "rules/common/tasks.smk"
 include: "rules/common/audit.smk"
+include: "rules/common/embed.smk"
 include: "rules/common/probe.smk"
 include: "rules/common/finetune.smk"
+include: "rules/common/predictions.smk"
 include: "rules/common/tables.smk"
 include: "rules/common/report.smk"
 # From genomes to corpora.
+include: "rules/download.smk"
 include: "rules/genomes.smk"
 include: "rules/species.smk"
 include: "rules/haplotypes.smk"
@@ -39,6 +43,7 @@ include: "rules/audit.smk"
 include: "rules/embed.smk"
 include: "rules/probe.smk"
 include: "rules/finetune.smk"
+include: "rules/predictions.smk"
 # From results to pages.
 include: "rules/tables.smk"
 include: "rules/report.smk"
@@ -51,7 +56,7 @@ localrules:
 
 # Here and not in targets.smk: Snakemake takes no default target from an included file.
 rule all:
-    """Everything that `run:` in the configuration asks for, ending in the report."""
+    """Everything that `run:` and `predictions:` ask for, ending in the report."""
     default_target: True
     input:
-        get_pages,
+        get_products,

@@ -2,7 +2,7 @@
 
 Required inputs: <results>/models/{model}, <results>/tasks/{task}.{parquet, json}
 Outputs: <results>/finetunes/{method}/{model}/{task}/{scores.tsv, summary.json,
-    predictions.parquet, adapters.safetensors, history.tsv},
+    predictions.parquet, adapters.safetensors, history.tsv, peft/},
     <results>/baselines/{network}/{task}.{tsv, json, predictions.parquet},
     <results>/baselines/{network}/history/{task}.tsv
 """
@@ -33,7 +33,7 @@ rule finetune_task:
         gpu=1,
     params:
         finetune=get_method,
-        embed=lookup("embed", within=config),
+        embed=get_embed,
         task=get_pooling,
     script:
         "../scripts/finetune_task.py"
@@ -65,3 +65,24 @@ rule train_network:
         embed=lookup("embed", within=config),
     script:
         "../scripts/train_network.py"
+
+
+rule export_adapters:
+    """Write the folds of one fine-tuning as folders that `peft` opens; made only when asked for."""
+    input:
+        adapters="<results>/finetunes/{method}/{model}/{task}/adapters.safetensors",
+        run="<results>/models/{model}/run.json",
+        card="<results>/models/{model}/export/README.md",
+    output:
+        folder=directory("<results>/finetunes/{method}/{model}/{task}/peft"),
+    log:
+        "<logs>/export_adapters/{method}/{model}/{task}.log",
+    benchmark:
+        "<benchmarks>/export_adapters/{method}/{model}/{task}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    params:
+        rights=get_rights,
+        base=get_export,
+    script:
+        "../scripts/export_adapters.py"

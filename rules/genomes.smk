@@ -1,57 +1,8 @@
 """From addresses and files to stored bases.
 
-Required inputs: genomes of the configuration; for `downloads` also every other source of
-    the run
-Outputs: <results>/downloads/{address}, <results>/genomes/{genome}/{bases.npy, contigs.tsv,
-    manifest.json}
+Required inputs: path, url (<results>/downloads/{address}) or simulate of a genome
+Outputs: <results>/genomes/{genome}/{bases.npy, contigs.tsv, manifest.json}
 """
-
-
-rule download_file:
-    """Fetch one file, from the mirror if it holds a copy, and check its sum."""
-    output:
-        # Not removed before another run, as after a change of the script: what is there is checked.
-        file=update("<results>/downloads/{address}"),
-    log:
-        "<logs>/download_file/{address}.log",
-    benchmark:
-        "<benchmarks>/download_file/{address}.jsonl"
-    wildcard_constraints:
-        address=".+",
-    priority: 1  # pretraining waits for it
-    localrule: True
-    conda:
-        "../envs/genomics.yaml"
-    resources:
-        downloads=1,
-    params:
-        download=get_download,
-        lock=get_place("<results>/downloads.lock.tsv"),
-    script:
-        "../scripts/download_file.py"
-
-
-rule mirror_file:
-    """Put a file that was fetched before `mirror:` was set into the mirror."""
-    input:
-        file=ancient("<results>/downloads/{address}"),
-    output:
-        mirrored=f"{config['mirror'] or '<results>/mirror'}/{{address}}",
-    log:
-        "<logs>/mirror_file/{address}.log",
-    benchmark:
-        "<benchmarks>/mirror_file/{address}.jsonl"
-    wildcard_constraints:
-        address="|".join(map(re.escape, DOWNLOADS)) or "-",
-    localrule: True
-    conda:
-        "../envs/genomics.yaml"
-    script:
-        "../scripts/mirror_file.py"
-
-
-# A user may name the downloads of another run as the mirror, or even this run's.
-ruleorder: download_file > mirror_file
 
 
 rule simulate_genome:

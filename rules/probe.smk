@@ -2,7 +2,7 @@
 
 Required inputs: <results>/embeddings/{model}/{task}.safetensors,
     <results>/tasks/{task}.{parquet, json}
-Outputs: <results>/{probes, mlp_probes}/{model}/{task}.{tsv, json, predictions.parquet},
+Outputs: <results>/{probes, mlp_probes}/{model}/{task}.{tsv, json, predictions.parquet, safetensors},
     <results>/baselines/{baseline}/{task}.{tsv, json, predictions.parquet}
 """
 
@@ -10,6 +10,7 @@ Outputs: <results>/{probes, mlp_probes}/{model}/{task}.{tsv, json, predictions.p
 rule probe_task:
     """Fit logistic regressions on every layer, choose one on validation, score the test set."""
     input:
+        run=get_probed_run,
         embeddings="<results>/embeddings/{model}/{task}.safetensors",
         table="<results>/tasks/{task}.parquet",
         summary="<results>/tasks/{task}.json",
@@ -17,6 +18,7 @@ rule probe_task:
         scores="<results>/probes/{model}/{task}.tsv",
         summary="<results>/probes/{model}/{task}.json",
         predictions="<results>/probes/{model}/{task}.predictions.parquet",
+        probe="<results>/probes/{model}/{task}.safetensors",
     log:
         "<logs>/probe_task/{model}/{task}.log",
     benchmark:
@@ -33,6 +35,7 @@ rule probe_task:
 rule probe_mlp:
     """Train MLP probes on every layer, choose one on validation, score the test set."""
     input:
+        run=get_probed_run,
         embeddings="<results>/embeddings/{model}/{task}.safetensors",
         table="<results>/tasks/{task}.parquet",
         summary="<results>/tasks/{task}.json",
@@ -40,6 +43,7 @@ rule probe_mlp:
         scores="<results>/mlp_probes/{model}/{task}.tsv",
         summary="<results>/mlp_probes/{model}/{task}.json",
         predictions="<results>/mlp_probes/{model}/{task}.predictions.parquet",
+        probe="<results>/mlp_probes/{model}/{task}.safetensors",
     log:
         "<logs>/probe_mlp/{model}/{task}.log",
     benchmark:

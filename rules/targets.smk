@@ -18,6 +18,8 @@ localrules:
     embeddings,
     probes,
     finetunes,
+    adapter_exports,
+    predictions,
     tasks,
     audits,
 
@@ -96,6 +98,7 @@ rule embeddings:
             model=PROBED,
             task=POOLED,
         ),
+        get_exported_embeddings,
 
 
 rule probes:
@@ -110,6 +113,23 @@ rule finetunes:
         expand(
             "<results>/finetunes/{method}/{model}/{task}/scores.tsv",
             method=FINETUNES,
-            model=MODELS,
+            model=ENCODERS,
             task=TASKS,
         ),
+
+
+rule adapter_exports:
+    """Fine-tune every model on every task, and write the adapters as folders that `peft` opens."""
+    input:
+        expand(
+            "<results>/finetunes/{method}/{model}/{task}/peft",
+            method=FINETUNES,
+            model=ENCODERS,
+            task=TASKS,
+        ),
+
+
+rule predictions:
+    """Predict what `predictions:` names, training what it takes."""
+    input:
+        get_predictions,

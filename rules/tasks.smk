@@ -22,5 +22,6 @@ rule make_task:
         name="{task}",
         task=get_task,
         cross_validation=lookup("cross_validation", within=config),
+        downloads=get_place("<results>/downloads"),
     script:
         "../scripts/make_task.py"

@@ -1,6 +1,7 @@
 """Weights before training, from elsewhere, and for others.
 
-Required inputs: weights of a model: a folder or files of a hub; <results>/models/{model}
+Required inputs: weights of a model: a folder, or <results>/hub/models/{model}.json;
+    <results>/models/{model}
 Outputs: <results>/models/{model}/{run.json, weights.safetensors, export/}
 """
 
@@ -44,6 +45,8 @@ rule import_weights:
     params:
         run=get_run,
         source=get_weight_source,
+        known=get_known_prediction,
+        downloads=get_place("<results>/downloads"),
     script:
         "../scripts/import_weights.py"
 
@@ -58,14 +61,34 @@ rule export_model:
         settings="<results>/models/{model}/export/config.json",
         vocabulary="<results>/models/{model}/export/vocab.txt",
         tokenizer="<results>/models/{model}/export/tokenizer_config.json",
-        card="<results>/models/{model}/export/README.md",
     log:
         "<logs>/export_model/{model}.log",
     benchmark:
         "<benchmarks>/export_model/{model}.jsonl"
     conda:
         "../envs/torch.yaml"
-    params:
-        rights=get_rights,
     script:
         "../scripts/export_model.py"
+
+
+rule write_model_card:
+    """Say beside an export what the model is, and what was measured of it so far."""
+    input:
+        unpack(get_card_facts),
+        export="<results>/models/{model}/export/config.json",
+        run="<results>/models/{model}/run.json",
+    output:
+        card="<results>/models/{model}/export/README.md",
+    log:
+        "<logs>/write_model_card/{model}.log",
+    benchmark:
+        "<benchmarks>/write_model_card/{model}.jsonl"
+    conda:
+        "../envs/report.yaml"
+    params:
+        rights=get_rights,
+        summary=get_place("<results>/tables/summary.tsv"),
+        scores_sha256=get_scores_sum,
+        bootstrap=lookup("report/bootstrap", within=config),
+    script:
+        "../scripts/write_model_card.py"

@@ -5,9 +5,5 @@ from dnalm.jobs.job import job
 from dnalm.model.export import export_model
 
 with job(snakemake.log[0]):
-    export_model(
-        read_json(snakemake.input.run),
-        snakemake.input.weights,
-        snakemake.params.rights,
-        **dict(snakemake.output.items()),
-    )
+    run, weights = read_json(snakemake.input.run), snakemake.input.weights
+    export_model(run, weights, **dict(snakemake.output.items()))

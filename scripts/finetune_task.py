@@ -6,6 +6,7 @@ from dnalm.benchmark.finetuning.result import write_finetuning
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import finetune
 from dnalm.benchmark.scoring.results import identify
+from dnalm.benchmark.tasks.summary import describe_outputs
 from dnalm.files import read_json, sha256_of
 from dnalm.jobs.job import job
 
@@ -22,4 +23,5 @@ with job(snakemake.log[0]):
         model=wildcards.model,
         weights_sha256=sha256_of(source.weights),
     )
-    write_finetuning(folds, finetuning, identity, partial=partial, **snakemake.output)
+    outputs = describe_outputs(task)
+    write_finetuning(folds, finetuning, identity, outputs, partial=partial, **snakemake.output)

@@ -6,6 +6,7 @@ from dnalm.benchmark.finetuning.result import write_finetuning
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import finetune
 from dnalm.benchmark.scoring.results import identify
+from dnalm.benchmark.tasks.summary import describe_outputs
 from dnalm.files import read_json
 from dnalm.jobs.job import job
 from dnalm.methods import BASELINE
@@ -20,6 +21,5 @@ with job(snakemake.log[0]):
     folds = finetune(finetuning, partial=partial, threads=snakemake.threads)
     names = {"method": BASELINE, "baseline": wildcards.network}
     identity = identify(task=task, table_path=source.table, **names)
-    write_finetuning(
-        folds, finetuning, identity, adapters=None, partial=partial, **snakemake.output
-    )
+    files = {**snakemake.output, "adapters": None}
+    write_finetuning(folds, finetuning, identity, describe_outputs(task), partial=partial, **files)

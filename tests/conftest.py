@@ -9,9 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Several tests run at a time, one core each. Numpy and torch read it once, when they are loaded.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# The same examples in every run on every machine; `pytest --hypothesis-profile wide` draws others,
+# and many more.
+COMMON = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("same", derandomize=True, max_examples=60, **COMMON)
+settings.register_profile("wide", max_examples=1000, **COMMON)
+settings.load_profile("same")
 
 ROOT = Path(__file__).parents[1]
 PARTS = (

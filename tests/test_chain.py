@@ -30,6 +30,7 @@ LAST_LINES = {
     "make_report": r"summary\.txt: [\d,]+ letters",
     "make_tables": r"\.tsv: \d+ rows",
     "make_task": r"simulated\.\w+, binary: \d+ train rows, \d+ test rows",
+    "predict_sequences": r"predict: \d+ rows in ",
     "pretrain": r"tiny: trained weights are in .*weights\.safetensors",
     "probe_mlp": r"mlp tiny.* on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "probe_task": r"probe tiny.* on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
@@ -104,6 +105,7 @@ def test_a_second_run_has_nothing_to_do(finished):
         ("probe: {penalties: [0.01]}", {"probe_task", "score_baselines", "make_tables"}),
         ("embed: {layers: [1]}", {"embed_task", "probe_task", "probe_mlp"}),
         ("mlp: {trials: 3}", {"probe_mlp", "make_tables"}),
+        ("predictions: {contigs: {strands: both}}", {"predict_sequences"}),
         ("operation: {workers: 2, validate_every: 3}", {"describe_operation"}),
         ("finetune: {methods: {ia3: {steps: 3}}}", {"finetune_task"}),
         ("baselines: {bpnet: {steps: 3}}", {"train_network", "make_tables"}),
@@ -118,6 +120,85 @@ def test_a_change_behind_the_model_never_trains_it_again(finished, change, rerun
     plan = finished.plan(*overlay(finished, change))
     assert reruns <= plan.keys()
     assert not {"pretrain", "build_corpus", "encode_genome"} & plan.keys()
+
+
+def test_sequences_of_ones_own_are_predicted(finished):
+    folder = finished.folder / RESULTS / "predictions"
+    contigs = pd.read_csv(folder / "contigs.tsv", sep="\t")
+    assert contigs["id"].tolist() == ["one", "two", "three", "four"]
+    assert contigs["note"].tolist()[0] == "the middle 200 of 800000 bases"
+    assert (contigs["folds"] == 3).all()
+    shares = contigs[["probability.0", "probability.1"]]
+    assert shares.sum(axis=1).between(0.999, 1.001).all()
+    genes = pd.read_csv(folder / "genes.tsv", sep="\t")
+    assert (genes["end"] - genes["start"] == 200).all()
+    assert set(genes["strand"]) == {"+", "-"}
+
+
+def test_results_without_files_of_probes_stay_as_they_are_until_one_is_used(finished):
+    """As those of a version that did not write them."""
+    probe = finished.folder / RESULTS / "probes/tiny/simulated.promoters.safetensors"
+    kept = probe.rename(probe.with_suffix(".kept"))
+    assert not finished.plan(*overlay(finished, "run: {predictions: []}"))
+    entry = "{model: tiny, method: probe, task: simulated.promoters, path: tests/config.yaml}"
+    change = overlay(finished, f"run: {{predictions: [more]}}\npredictions: {{more: {entry}}}")
+    assert {"probe_task", "predict_sequences"} <= finished.plan("predictions", *change).keys()
+    kept.rename(probe)
+
+
+def test_a_prediction_trains_what_it_needs_and_reports_stay_as_they_are(workflow):
+    change = "run: {models: [], tasks: [], predictions: [genes]}"
+    plan = workflow.plan("predictions", *overlay(workflow, change))
+    stages = ("pretrain", "make_task", "embed_task", "probe_task", "predict_sequences")
+    assert [plan[stage] for stage in stages] == [1, 1, 1, 1, 1]
+    assert not {"finetune_task", "make_tables", "score_baselines"} & plan.keys()
+    change = "run: {tasks: [simulated.shuffled], methods: [probe]}"
+    plan = workflow.plan(*overlay(workflow, change))
+    # Of the other task no more is made than the adapters and the probe that predict.
+    assert (plan["finetune_task"], plan["audit_task"], plan["probe_task"]) == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ("{model: tny}", "predictions.contigs.model: 'tny' is unknown; did you mean 'tiny'"),
+        (
+            "{method: prob}",
+            "predictions.contigs.method: 'prob' is not allowed; choose one of probe",
+        ),
+        ("{task: simulated.promoter}", "did you mean 'simulated.promoters'"),
+        ("{path: nowhere.fa}", "nowhere.fa"),
+    ],
+)
+def test_a_wrong_prediction_stops_before_any_job(workflow, entry, sentence):
+    arguments = overlay(workflow, f"predictions: {{contigs: {entry}}}")
+    done = workflow.run("--dry-run", "predictions", *arguments)
+    assert done.returncode != 0
+    assert sentence in done.stdout
+
+
+def test_embeddings_of_another_program_are_probed_beside_our_own(finished):
+    """Our own ones, as Parquet: the probe finds the same in them."""
+    layout = f"{RESULTS}/embeddings/{MODEL}/{{task}}.parquet"
+    change = (
+        "run: {models: [tiny, theirs], tasks: [simulated.promoters], methods: [probe],\n"
+        "  predictions: []}\n"
+        "embed: {export: [parquet, anndata]}\n"
+        f"models: {{theirs: {{embeddings: '{layout}', licence: CC0}}}}\n"
+    )
+    done = finished.run(*overlay(finished, change))
+    assert done.returncode == 0, done.stdout
+    folder = finished.folder / RESULTS
+    ours, theirs = (
+        pd.read_csv(folder / f"probes/{model}/simulated.promoters.tsv", sep="\t")
+        for model in (MODEL, "theirs")
+    )
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert (folder / "embeddings/tiny/simulated.promoters.h5ad").is_file()
+    assert not (folder / "finetunes/ia3/theirs").exists()
+    scores = pd.read_csv(folder / "tables/scores.tsv", sep="\t")
+    assert set(scores["model"].dropna()) >= {MODEL, "theirs"}
+    assert "theirs" in (folder / "report.html").read_text()
 
 
 def test_a_change_of_the_objective_trains_again(finished):

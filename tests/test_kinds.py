@@ -2,8 +2,10 @@
 
 import random
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import pybigtools
 import pytest
 
 from dnalm.benchmark.tasks.kinds import find_kind
@@ -36,6 +38,7 @@ def plant(folder):
         table.assign(label=flags).to_csv(folder / f"marks.{split}.tsv", sep="\t", index=False)
         bases = [[int(base == "G") for base in sequence] for sequence in sequences]
         table.assign(label=bases).to_parquet(folder / f"sites.{split}.parquet")
+    (folder / "intervals.bed").write_text("one\t100\t160\tx\t0\t+\none\t150\t200\ty\t0\t-\n")
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +112,39 @@ def test_a_score_of_bases_stands_beside_a_constant_and_position_weights(finished
     comparisons = pd.read_csv(folder / "tables/comparisons.tsv", sep="\t")
     own = comparisons[comparisons["task"] == "planted.sites"].set_index("against")
     assert own.loc["strongest baseline", "reference"] == "position_weights"
+
+
+def test_labels_and_bases_of_other_sequences_are_predicted(finished):
+    folder = finished.folder / RESULTS / "predictions"
+    marks = pd.read_csv(folder / "marks.tsv", sep="\t")
+    assert marks["id"].tolist() == list(range(1, ROWS["test"] + 1))
+    probabilities = marks[[f"probability.{label}" for label in range(3)]]
+    assert probabilities.stack().between(0, 1).all()
+    flags = marks[[f"predicted.{label}" for label in range(3)]]
+    assert ((probabilities.to_numpy() > 0.5) == flags.to_numpy()).all()
+    # Rows of the task itself are predicted as fine-tuning predicted its test rows.
+    tuned = finished.folder / RESULTS / "finetunes/ia3/tiny/planted.sites/predictions.parquet"
+    wanted = pd.read_parquet(tuned).groupby("id", sort=False)["probability.1"].agg(list)
+    sites = pd.read_parquet(folder / "sites.parquet")
+    for mean, folds in zip(sites["probability.1"], wanted, strict=True):
+        np.testing.assert_allclose(mean, np.mean(folds, axis=0), atol=1e-5)
+
+
+def test_a_track_of_a_genome_is_read_by_another_program(finished):
+    folder = finished.folder / RESULTS / "predictions"
+    table = pd.read_parquet(folder / "along.parquet")
+    assert table[["contig", "start", "end"]].to_numpy().tolist() == [
+        ["one", 100, 160],
+        ["one", 150, 200],
+    ]
+    with pybigtools.open(str(folder / "along.tracks" / "1.bw")) as file:
+        track = file.values("one", 90, 210, fillna=np.nan)
+    first, second = table["probability.1"]
+    np.testing.assert_allclose(track[10:60], first[:50], atol=2e-5)
+    np.testing.assert_allclose(track[70:110], second[::-1][10:], atol=2e-5)
+    np.testing.assert_allclose(track[60:70], (first[50:] + second[::-1][:10]) / 2, atol=2e-5)
+    assert np.isnan(track[:10]).all()
+    assert np.isnan(track[110:]).all()
 
 
 def test_the_tables_and_the_page_hold_all_three(finished):

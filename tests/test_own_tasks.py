@@ -2,17 +2,15 @@
 
 import json
 import random
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import loopback_hub
 import pandas as pd
 import pytest
 import yaml
 
 DEMO = "tests/config.yaml"
 RESULTS = "results/own"
-REVISION = "refs/convert/parquet"
+HUB, REVISION = "lab/promoters", "refs/convert/parquet"
 ROWS = {"train": 60, "test": 30}
 CONTIGS = dict.fromkeys(("one", "two", "three", "four"), 60_000)
 
@@ -33,11 +31,6 @@ tasks:
   mine.files: {hub: lab/promoters, files: "{split}.fna"}
 task_sheet: rows/more.tsv
 """
-
-
-class Handler(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def draw(split):
@@ -62,13 +55,12 @@ def write_rows(folder, hub):
         pd.DataFrame({"dna": table["sequence"], "label": named}).to_parquet(
             folder / f"{split}.parquet"
         )
-        for name, write in (
-            (f"main/{split}.fna", lambda path, fasta=fasta: path.write_text(fasta)),
-            (f"{REVISION}/default/{split}/0000.parquet", table.to_parquet),
-        ):
-            path = hub / "datasets/lab/promoters/resolve" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(path)
+        (hub.folder(HUB, "main", "dataset") / f"{split}.fna").write_text(fasta)
+        parts = hub.folder(HUB, REVISION, "dataset") / f"default/{split}"
+        parts.mkdir(parents=True)
+        half = len(table) // 2
+        table[:half].to_parquet(parts / "0000.parquet")
+        table[half:].to_parquet(parts / "0001.parquet")
     whole = pd.DataFrame(
         [row for split in ROWS for row in draw(split)], columns=["sequence", "label"]
     )
@@ -84,28 +76,25 @@ def write_rows(folder, hub):
 @pytest.fixture(scope="module")
 def own(make_workflow, tmp_path_factory):
     """A finished run of the tasks: its workflow and its results."""
-    workflow, hub = make_workflow(), tmp_path_factory.mktemp("hub")
+    workflow = make_workflow()
     (workflow.folder / "rows").mkdir()
-    write_rows(workflow.folder / "rows", hub)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(hub)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
     overlay = yaml.safe_load(TASKS) | {
         "pathvars": {"results": RESULTS},
-        "run": {"tasks": ["mine.*"]},
+        "run": {"tasks": ["mine.*"], "predictions": []},
         "genomes": {
             "simulated": {"simulate": {"contigs": CONTIGS}},
             "my-genome": {"path": "rows/genome.fa"},
         },
-        "hub": {"server": f"http://127.0.0.1:{server.server_port}"},
     }
-    (workflow.folder / "mine.yaml").write_text(yaml.safe_dump(overlay))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("no_proxy", "127.0.0.1")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        loopback_hub.serve(tmp_path_factory.mktemp("hub")) as hub,
+    ):
+        write_rows(workflow.folder / "rows", hub)
+        overlay["hub"] = {"server": hub.url}
+        (workflow.folder / "mine.yaml").write_text(yaml.safe_dump(overlay))
+        patch.setenv("no_proxy", "127.0.0.1,localhost")
         done = workflow.run(*scores(), "--configfile", DEMO, "mine.yaml")
-    server.shutdown()
-    server.server_close()
-    thread.join()
     assert done.returncode == 0, done.stdout
     return workflow, workflow.folder / RESULTS
 
@@ -183,8 +172,9 @@ def test_labels_of_a_later_file_replace_those_of_an_earlier(own):
 def test_files_of_a_hub_are_kept_under_the_path_of_their_address(own):
     workflow, results = own
     port = next((results / "downloads").iterdir()).name
-    converted = f"{port}/datasets/lab/promoters/resolve/{REVISION}/default/train/0000.parquet"
-    assert (results / "downloads" / converted).exists()
+    converted = f"{port}/datasets/lab/promoters/resolve/{REVISION}/default/train"
+    parts = sorted(path.name for path in (results / "downloads" / converted).iterdir())
+    assert parts == ["0000.parquet", "0001.parquet"]
     assert workflow.plan(*scores(), "--configfile", DEMO, "mine.yaml") == {}
 
 

@@ -2,15 +2,16 @@
 
 import json
 import random
-import threading
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import loopback_hub
 import pandas as pd
 import pytest
 import torch
 import yaml
+from huggingface_hub import ModelCard
+from loopback_hub import commit_of
 from safetensors.torch import load_file, save_file
 from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
 
@@ -24,11 +25,6 @@ HUB = "lab/tiny-dna"
 LICENCE = "CC BY-NC-SA 4.0"
 CONTIGS = dict.fromkeys(("one", "two", "three", "four"), 60_000)
 PRESET = {"generation": "v1", "layers": 2, "heads": 2, "width": 16, "ffn_width": 32}
-
-
-class Handler(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def make_repository(folder: Path) -> Path:
@@ -68,16 +64,10 @@ def write_task(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    """The folder of one repository and the address of a server that has it."""
-    root = tmp_path_factory.mktemp("hub")
-    make_repository(root / HUB / "resolve" / "main")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(root)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield root / HUB / "resolve" / "main", f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    """A hub with one repository; `folder(HUB)` is that of its files."""
+    with loopback_hub.serve(tmp_path_factory.mktemp("hub")) as hub:
+        make_repository(hub.folder(HUB))
+        yield hub
 
 
 class Run:
@@ -90,16 +80,18 @@ class Run:
         self.folder = workflow.folder / self.results
         write_task(workflow.folder)
 
-    def arguments(self, continued=False, **model):
+    def arguments(self, continued=False, mirror=None, **model):
         """Return the options of a run whose loaded model has these keys beside or for its own."""
         entry = {"preset": "tiny-v1", "weights": {"hub": HUB}, "licence": LICENCE} | model
         overlay = {
             "pathvars": {"results": self.results},
+            "mirror": mirror,
             "run": {
                 "models": ["loaded"],
                 "pretrain_only": ["continued"] if continued else [],
                 "tasks": ["mine.x"],
                 "methods": ["probe"],
+                "predictions": [],
                 "baselines": ["gc_content", "untrained"],
             },
             "genomes": {"simulated": {"simulate": {"contigs": CONTIGS}}},
@@ -128,8 +120,8 @@ class Run:
 def finished(make_workflow, hub):
     """A run that has ended in its report, after it one that trains on, and exports of both."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("no_proxy", "127.0.0.1")
-        run = Run(make_workflow(), hub[1])
+        patch.setenv("no_proxy", "127.0.0.1,localhost")
+        run = Run(make_workflow(), hub.url)
         done = run.workflow.run(*run.arguments())
         assert done.returncode == 0, done.stdout
         done = run.workflow.run("exports", *run.arguments(continued=True))
@@ -138,19 +130,20 @@ def finished(make_workflow, hub):
 
 
 def test_a_repository_of_a_hub_becomes_a_model_that_says_where_it_is_from(finished, hub):
-    run, address = finished.json("models/loaded/run.json"), f"{hub[1]}/{HUB}/resolve/main"
+    run, address = finished.json("models/loaded/run.json"), f"{hub.url}/{HUB}/resolve/main"
     assert run["source"] == {
         "name": f"{HUB}@main",
         "repository": HUB,
         "revision": "main",
+        "commit": commit_of("main"),
         "path": None,
         "licence": LICENCE,
         "citation": None,
         "layer_norm_eps": 1e-5,
-        "sha256": {file: sha256_of(hub[0] / file) for file in FILES},
+        "sha256": {file: sha256_of(hub.folder(HUB) / file) for file in FILES},
     }
     assert (run["pretrain"], run["corpus"], run["k"]) == (None, None, 4)
-    published, ours = load_file(hub[0] / "model.safetensors"), finished.weights("loaded")
+    published, ours = load_file(hub.folder(HUB) / "model.safetensors"), finished.weights("loaded")
     assert torch.equal(ours["lm_head.decoder.weight"], published["lm_head.decoder.weight"])
     assert not (finished.folder / "models/loaded/history.jsonl").exists()
     for file in FILES:
@@ -161,8 +154,8 @@ def test_its_embeddings_are_the_mean_hidden_states_of_transformers(finished, hub
     table = finished.folder / "tasks/mine.x.parquet"
     path = finished.folder / "embeddings/loaded/mine.x.safetensors"
     (embeddings, _), rows = read_embeddings(path, table), pd.read_parquet(table)
-    tokenizer = EsmTokenizer(str(hub[0] / "vocab.txt"), eos_token=None)
-    model = EsmForMaskedLM.from_pretrained(hub[0]).eval()
+    tokenizer = EsmTokenizer(str(hub.folder(HUB) / "vocab.txt"), eos_token=None)
+    model = EsmForMaskedLM.from_pretrained(hub.folder(HUB)).eval()
     tokens = tokenizer(list(rows["sequence"]), return_tensors="pt", padding=True)
     with torch.no_grad():
         states = model(**tokens, output_hidden_states=True).hidden_states
@@ -206,12 +199,13 @@ def test_what_is_exported_opens_in_transformers_as_the_repository_does(finished,
     with torch.no_grad():
         ours, theirs = (
             EsmForMaskedLM.from_pretrained(where).eval()(**tokens).logits
-            for where in (folder, hub[0])
+            for where in (folder, hub.folder(HUB))
         )
     assert torch.equal(ours, theirs)
     assert LICENCE in (folder / "README.md").read_text()
     continued = (finished.folder / "models/continued/export/README.md").read_text()
-    assert f"The weights are those of {HUB}@main, trained on with the corpus simul" in continued
+    assert f"The weights are those of {HUB}@main, trained on here as follows." in continued
+    assert "Data: the corpus simulated of 1 genome, simulated; " in continued
 
 
 def test_nothing_is_left_to_do_and_a_later_licence_makes_only_tables_again(finished):
@@ -220,38 +214,88 @@ def test_nothing_is_left_to_do_and_a_later_licence_makes_only_tables_again(finis
     assert plan.keys() == {"make_tables", "make_report", "all", "total"}
 
 
-def test_the_target_downloads_asks_for_the_files_of_a_model(make_workflow, hub):
-    run = Run(make_workflow(), hub[1])
+def test_a_card_holds_the_scores_once_there_are_some(finished):
+    card = ModelCard.load(finished.folder / "models/loaded/export/README.md")
+    summary = pd.read_csv(finished.folder / "tables/summary.tsv", sep="\t")
+    (own,) = summary.loc[summary["model"] == "loaded", "score_mean"]
+    (result,) = card.data.eval_results
+    assert result.metric_value == pytest.approx(own, abs=1e-4)
+    assert (result.dataset_name, card.data.license) == ("mine.x", "cc-by-nc-sa-4.0")
+    assert finished.workflow.plan("exports", *finished.arguments(continued=True)) == {}
+    table = finished.folder / "tables/summary.tsv"
+    text = table.read_text()
+    table.write_text(text + "\n")
+    plan = finished.workflow.plan("exports", *finished.arguments(continued=True))
+    assert plan == {"write_model_card": 2, "exports": 1, "total": 3}
+    table.write_text(text)
+
+
+def test_the_target_downloads_asks_for_the_repository_of_a_model(make_workflow, hub):
+    run = Run(make_workflow(), hub.url)
     both = run.workflow.plan("downloads", *run.arguments(continued=True))
-    assert both["download_file"] == len(FILES)
+    assert both["fetch_repository"] == 2
     # A folder at home needs none, its own name is a path.
-    options = run.arguments(weights=str(hub[0]), licence="unknown")
-    assert "download_file" not in run.workflow.plan("downloads", *options)
+    options = run.arguments(weights=str(hub.folder(HUB)), licence="unknown")
+    assert "fetch_repository" not in run.workflow.plan("downloads", *options)
+
+
+def test_a_mirror_that_is_named_later_gets_the_files_and_serves_an_offline_run(
+    make_workflow, hub, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    workflow, mirror = make_workflow(), str(tmp_path / "mirror")
+    first = Run(workflow, hub.url)
+    assert workflow.run("downloads", *first.arguments()).returncode == 0
+    arguments = first.arguments(mirror=mirror)
+    plan = workflow.plan("downloads", *arguments)
+    assert plan == {"mirror_file": len(FILES), "downloads": 1, "total": len(FILES) + 1}
+    assert workflow.run("downloads", *arguments).returncode == 0
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    asked = len(hub.asked)
+    second = Run(workflow, hub.url)
+    second.results = "results/second"
+    arguments = second.arguments(mirror=mirror)
+    made = f"{second.results}/models/loaded/weights.safetensors"
+    done = workflow.run(made, *arguments)
+    assert done.returncode == 0, done.stdout
+    assert len(hub.asked) == asked
+    (tmp_path / "mirror").joinpath(
+        hub.url.removeprefix("http://"), HUB, "resolve/main/vocab.txt"
+    ).unlink()
+    second.results = "results/third"
+    done = workflow.run("downloads", *second.arguments(mirror=mirror))
+    assert done.returncode != 0
+    assert f"Error: HF_HUB_OFFLINE is set, and {HUB}@main lacks vocab.txt here" in done.stdout
+    assert mirror in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_a_shipped_model_of_the_paper_is_planned_without_genomes_or_training(workflow):
     plan = workflow.plan("--config", 'run={"models": ["published.v2-500m-multi-species"]}')
-    assert plan["download_file"] == 2 * plan["make_task"] + len(FILES)
-    assert plan["import_weights"] == 1
+    assert plan["download_file"] == 2 * plan["make_task"]
+    assert plan["import_weights"] == plan["fetch_repository"] == 1
     assert {"embed_task", "probe_task", "finetune_task", "initialise_model"} <= plan.keys()
     assert not {"pretrain", "encode_genome", "build_corpus", "locate_task"} & plan.keys()
 
 
 def test_a_repository_with_a_pickle_alone_ends_in_one_sentence(make_workflow, hub, monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    folder = hub[0].parents[2] / "pickled" / "resolve" / "main"
-    only_pickle(make_repository(folder))
-    run = Run(make_workflow(), hub[1])
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    only_pickle(make_repository(hub.folder("lab/pickled")))
+    make_repository(hub.folder("lab/pickled", "refs/pr/3"))
+    run = Run(make_workflow(), hub.url)
     done = run.workflow.run("downloads", *run.arguments(weights="lab/pickled"))
     assert done.returncode != 0
-    assert "lab/pickled/resolve/main/model.safetensors: no download, the server" in done.stdout
+    (sentence,) = (line for line in done.stdout.splitlines() if line.startswith("Error: "))
+    assert "lab/pickled@main: it has no safetensors file; there is config.json" in sentence
+    assert sentence.endswith("set `revision` to one that has: refs/pr/3 (model.safetensors).")
     assert "Traceback" not in done.stdout
 
 
 @pytest.fixture(scope="module")
 def refusing(make_workflow, hub):
     """A run for models that are wrong."""
-    return Run(make_workflow(), hub[1])
+    return Run(make_workflow(), hub.url)
 
 
 def swap_tokens(folder):
@@ -303,13 +347,14 @@ def only_pickle(folder):
 def in_parts(folder):
     EsmForMaskedLM.from_pretrained(folder).save_pretrained(folder, max_shard_size="20KB")
     (folder / "model.safetensors").unlink()
+    next(folder.glob("model-00002-*")).unlink()
 
 
 @pytest.mark.parametrize(
     ("spoil", "changes", "said"),
     [
         (only_pickle, {}, "pytorch_model.bin is a pickle, which can run code when it is opened"),
-        (in_parts, {}, "name them as `files: [model.safetensors.index.json, model-00001-of-"),
+        (in_parts, {}, "that model.safetensors.index.json names is missing; get it, too"),
         (None, {"licence": None}, "models.loaded.licence: the licence of the weights is not given"),
     ],
 )

@@ -38,6 +38,7 @@ from dnalm import methods
 from dnalm.benchmark.audit.minimap2 import MISSING, find_minimap2
 from dnalm.configuration import finetuning, kinds, panels, references, repeated_keys
 from dnalm.configuration import resolve, schema, task_sheet, weights
+from dnalm.download import listings
 from dnalm.download.addresses import address_of
 from dnalm.corpus.splits import assign_splits
 from dnalm.errors import InputError

@@ -8,12 +8,12 @@ def get_corpus(model):
 
 def get_genome_files(corpus, file):
     """Return one file of every genome of a corpus, in the corpus's order."""
-    return expand("<results>/genomes/{genome}/{file}", genome=CORPORA[corpus], file=file)
+    return expand("<results>/genomes/{genome}/{file}", genome=NEEDED_CORPORA[corpus], file=file)
 
 
 def get_genome_folders(corpus):
     """Return {genome: folder of its bases} of a corpus."""
-    return {name: get_place(f"<results>/genomes/{name}") for name in CORPORA[corpus]}
+    return {name: get_place(f"<results>/genomes/{name}") for name in NEEDED_CORPORA[corpus]}
 
 
 def get_bases(wildcards):
@@ -29,7 +29,7 @@ def get_manifests(wildcards):
 
 
 def get_corpus_settings(wildcards):
-    return resolve.resolve_corpus(config, wildcards.corpus, CORPORA[wildcards.corpus])
+    return resolve.resolve_corpus(config, wildcards.corpus, NEEDED_CORPORA[wildcards.corpus])
 
 
 def get_folders(wildcards):

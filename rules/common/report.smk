@@ -1,4 +1,4 @@
-"""Which tables and pages people read."""
+"""Which tables and pages people read, and all that a run is to leave."""
 
 
 def get_tables(wildcards):
@@ -11,4 +11,13 @@ def get_pages(wildcards):
     return [
         "<results>/report.html",
         *(["<results>/pretrain_summary.html"] if PRETRAINED else []),
+    ]
+
+
+def get_products(wildcards):
+    """Return what the default target asks for: pages, predictions, embeddings for others."""
+    return [
+        *get_pages(wildcards),
+        *get_predictions(wildcards),
+        *get_exported_embeddings(wildcards),
     ]

@@ -1,10 +1,16 @@
 """What a run consists of: its models, tasks, genomes and downloads, in names that all rules use."""
 
 
-def collect_genomes():
-    """Return {corpus: its genomes in order} and {genome: row} of what the run needs."""
+def collect_genomes(models, tasks, genomes):
+    """Return {corpus: its genomes in order} and {genome: row} of what these and `genomes` need."""
     corpora, rows = {}, dict(config["genomes"])
-    for corpus in sorted({config["models"][model]["corpus"] for model in PRETRAINED}):
+    for corpus in sorted(
+        {
+            config["models"][model]["corpus"]
+            for model in models
+            if "corpus" in config["models"][model]
+        }
+    ):
         entry = config["corpora"][corpus]
         sheet = read_sheet(entry["sheet"]) if "sheet" in entry else {}
         if twice := sheet.keys() & config["genomes"].keys():
@@ -15,8 +21,8 @@ def collect_genomes():
         corpora[corpus] = entry.get("genomes", []) + list(sheet)
         if entry["split"]["by"] == "genome":  # before hours of downloads
             assign_splits(corpus, entry["split"], dict.fromkeys(corpora[corpus], [""]))
-    builds = [config["tasks"][task].get("build", {}).get("genome") for task in TASKS]
-    needed = dict.fromkeys([*sum(corpora.values(), []), *filter(None, builds)])
+    builds = [config["tasks"][task].get("build", {}).get("genome") for task in tasks]
+    needed = dict.fromkeys([*sum(corpora.values(), []), *filter(None, builds), *genomes])
     return corpora, {name: rows[name] for name in needed}
 
 
@@ -33,10 +39,24 @@ def list_located():
 
 def check_folders():
     """Stop before any job where weights of the run are at hand, but not in a form we read."""
-    for model in [*PRETRAINED, *IMPORTED]:
-        if "weights" in config["models"][model]:
+    for model in NEEDED_MODELS:
+        if "weights" in config["models"][model] and not weights.is_of_hub(config, model):
             found = weights.resolve_weights(config, model)
-            weights.check_folder(found, get_place(found.folder))
+            weights.list_folder_files(found, get_place(found.folder))
+
+
+def list_fetched():
+    """Return {address: its sums} of what was fetched of hubs so far, as `DOWNLOADS` has them."""
+    fetched = {}
+    for model in HUB_MODELS:
+        sums = weights.resolve_weights(config, model).sha256
+        for address in listings.list_fetched(get_place(f"<results>/hub/models/{model}.json")):
+            sha256 = sums.get(address.rpartition("/")[2])
+            fetched[address] = {"urls": [], "sha256": sha256, "md5": None}
+    for task in HUB_TASKS:
+        for address in listings.list_fetched(get_place(f"<results>/hub/tasks/{task}.json")):
+            fetched[address] = {"urls": [], "sha256": None, "md5": None}
+    return {address: sums for address, sums in fetched.items() if address not in DOWNLOADS}
 
 
 MODELS = config["run"]["models"]
@@ -45,7 +65,9 @@ PRETRAINED = [
     for model in [*MODELS, *config["run"]["pretrain_only"]]
     if "corpus" in config["models"][model]
 ]
-IMPORTED = [model for model in MODELS if model not in PRETRAINED]
+FOREIGN = [model for model in MODELS if weights.is_foreign(config, model)]
+ENCODERS = [model for model in MODELS if model not in FOREIGN]
+IMPORTED = [model for model in ENCODERS if model not in PRETRAINED]
 LOADED = weights.list_loaded(config)  # of all models, those that rule import_weights makes
 TASKS = resolve.select_tasks(config)
 # Probes and most baselines see one vector for each sequence, so they leave out a task of bases.
@@ -57,10 +79,28 @@ PROBES = [probe.folder for probe in methods.PROBES if probe.name in config["run"
 BASELINES = [name for name in config["run"]["baselines"] if name in methods.SEQUENCE_BASELINES]
 UNTRAINED = [
     f"{model}{resolve.UNTRAINED}"
-    for model in MODELS
+    for model in ENCODERS
     if methods.UNTRAINED.name in config["run"]["baselines"]
 ]
 PROBED = [*MODELS, *UNTRAINED] if PROBES else []
+PREDICTIONS = resolve.select_predictions(config)
+# Of bases with a genome there are tracks along it, too; of all other kinds tables of text.
+PREDICTED_ROWS = [
+    p for p in PREDICTIONS if kinds.is_pooled(config["tasks"][PREDICTIONS[p]["task"]])
+]
+PREDICTED_TRACKS = [p for p in PREDICTIONS if p not in PREDICTED_ROWS and "bed" in PREDICTIONS[p]]
+PREDICTED_BASES = [p for p in PREDICTIONS if p not in [*PREDICTED_ROWS, *PREDICTED_TRACKS]]
+# What is made where it is asked for: a prediction may be of a model or task that the run, and so
+# its report, does not have.
+NEEDED_MODELS = list(
+    dict.fromkeys([*PRETRAINED, *IMPORTED, *(p["model"] for p in PREDICTIONS.values())])
+)
+NEEDED_TASKS = list(dict.fromkeys([*TASKS, *(p["task"] for p in PREDICTIONS.values())]))
+# What is fetched of hubs, whose files are known when they have been listed.
+HUB_MODELS = [m for m in NEEDED_MODELS if weights.is_of_hub(config, m)]
+HUB_TASKS = [task for task in NEEDED_TASKS if resolve.is_of_hub(config, task)]
+LISTINGS = [f"<results>/hub/models/{model}.json" for model in HUB_MODELS]
+LISTINGS += [f"<results>/hub/tasks/{task}.json" for task in HUB_TASKS]
 SUMMARIES = {
     group: source
     for group, source in config["species"]["summaries"].items()
@@ -68,13 +108,18 @@ SUMMARIES = {
 }
 try:
     check_folders()
-    CORPORA, GENOMES = collect_genomes()
+    CORPORA, GENOMES = collect_genomes(PRETRAINED, TASKS, [])
+    NEEDED_CORPORA, NEEDED_GENOMES = collect_genomes(
+        NEEDED_MODELS,
+        NEEDED_TASKS,
+        [entry["genome"] for entry in PREDICTIONS.values() if "genome" in entry],
+    )
     PANELS = panels.select_panels(config, CORPORA)
     DOWNLOADS = resolve.merge_downloads(
-        resolve.list_downloads(config, GENOMES, TASKS)
-        + panels.list_panel_downloads(config, PANELS)
-        + weights.list_weight_downloads(config, [*PRETRAINED, *IMPORTED])
+        resolve.list_downloads(config, NEEDED_GENOMES, NEEDED_TASKS)
+        + panels.list_panel_downloads(config, panels.select_panels(config, NEEDED_CORPORA))
     )
+    FETCHED = list_fetched()
     # Kept apart: the target `downloads` has no use for what only draw_species reads.
     SUMMARY_DOWNLOADS = resolve.merge_downloads(
         {"urls": [source], "sha256": None, "md5": None}
@@ -84,6 +129,8 @@ try:
     resolve.merge_downloads([*DOWNLOADS.values(), *SUMMARY_DOWNLOADS.values()])
 except InputError as error:
     raise WorkflowError(str(error)) from None
+# Files of hubs are fetched with their lists.
+NOT_OF_HUBS = rf"(?!(?:{'|'.join(map(re.escape, FETCHED))})$).+" if FETCHED else ".+"
 BENCHMARKED = dict.fromkeys(
     config["models"][model]["corpus"] for model in MODELS if model in PRETRAINED
 )
@@ -101,3 +148,4 @@ wildcard_constraints:
     contig=r"[^/]+",
     method="|".join(map(re.escape, config["finetune"]["methods"])),
     part=r"\d+",
+    prediction=NAME,

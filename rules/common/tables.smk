@@ -35,7 +35,7 @@ def list_results(results):
         *list_baselines("baselines/{baseline}/{task}"),
     ]
     nested = expand(
-        "finetunes/{method}/{model}/{task}/", method=FINETUNES, model=MODELS, task=TASKS
+        "finetunes/{method}/{model}/{task}/", method=FINETUNES, model=ENCODERS, task=TASKS
     )
     endings = {"scores": ".tsv", "summary": ".json", "predictions": ".predictions.parquet"}
     names = {
@@ -118,7 +118,11 @@ def get_identities(wildcards):
         models[model] = {"published_as": None, "untrained_of": trained}
     return {
         "models": {
-            model: {**names, **weights.describe_rights(config, model)}
+            model: {
+                **names,
+                **weights.describe_rights(config, model),
+                **({"foreign": True} if model in FOREIGN else {}),
+            }
             for model, names in models.items()
         },
         "tasks": {

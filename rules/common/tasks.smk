@@ -24,6 +24,8 @@ def get_task_files(wildcards):
         }
         own = list_build_files(build)
         return {**files, **{key: list(map(locate, sources)) for key, sources in own.items()}}
+    if resolve.is_of_hub(config, wildcards.task):
+        return {"listing": f"<results>/hub/tasks/{wildcards.task}.json"}
     return {
         split: [locate(source) for source in resolve.list_sources(task, wildcards.task, split)]
         for split in ("train", "test")

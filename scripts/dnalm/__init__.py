@@ -18,6 +18,7 @@ _HOMES = {
     "predict_masked": "dnalm.interface",
     "load_classifier": "dnalm.interface",
     "predict": "dnalm.interface",
+    "predict_file": "dnalm.interface",
     "InputError": "dnalm.errors",
 }
 

@@ -1,4 +1,4 @@
-"""Credentials in URLs: what is taken away before an address is shown, logged or written down."""
+"""Credentials in URLs and headers: what is taken away before a text is shown, logged or written."""
 
 import re
 
@@ -14,12 +14,19 @@ SECRET_KEY = (
     r"|sig|x-(?:amz|goog)-(?:signature|credential|security-token)"
 )
 SECRET_PARAMETER = re.compile(rf"(?i)([?&;])({SECRET_KEY})=[^&;#\s'\"]*")
+# What a server repeats of a request, and tokens of the Hugging Face hub wherever they stand.
+BEARER = re.compile(r"(?i)\b(bearer)\s+[^\s'\",;]+")
+HUB_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 HIDDEN = "***"
 
 
 def hide_passwords(text: str) -> str:
-    """Return a text whose URLs have no user and password, and *** for the tokens of a query."""
+    """Return a text whose URLs have no user and password, and *** for the tokens of a query.
+
+    Tokens of a header are *** as well.
+    """
     text = UNQUOTED_PASSWORD.sub("", USER_INFORMATION.sub("", text))
+    text = HUB_TOKEN.sub(HIDDEN, BEARER.sub(rf"\1 {HIDDEN}", text))
     return SECRET_PARAMETER.sub(rf"\1\2={HIDDEN}", text)
 
 

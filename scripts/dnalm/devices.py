@@ -28,6 +28,13 @@ def find_device(name: str, key: str) -> str:
     return ("cuda" if present else "cpu") if name == "auto" else name
 
 
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor of the main memory on `device`, without waiting for what is queued there."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def visible_devices() -> list[str]:
     """Return all visible CUDA devices by name, or the CPU where there is none."""
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())] or ["cpu"]

@@ -1,4 +1,4 @@
-"""Atomic writes: files appear under their final name only when complete. JSON, and hashes."""
+"""Atomic writes: files appear under their final name only when complete. JSON, TSV, and hashes."""
 
 import hashlib
 import json
@@ -8,16 +8,21 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dnalm.errors import InputError
 from dnalm.jobs.exhaustion import disk_full_error, is_disk_full
 from dnalm.jobs.processes import is_running, machine, start_of
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 CHUNK_BYTES = 1 << 20
+REBUILD = "delete the file and run again to have it rebuilt"
+MAX_REASON = 200  # characters of what pandas says of a table
 # In the name of a temporary: hash of the machine, process id, its start time, a random number.
 WRITER_PATTERN = r"([0-9a-f]{8})-([0-9]+)-([0-9a-z]+)-[0-9a-f]{8}"
 # A temporary of another machine, whose processes cannot be seen, is stale when nobody has written
@@ -38,10 +43,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         NoSpaceError: the disk is full, in whatever words the writer said so.
     """
     path = Path(path)
-    make_folder(path.parent)
-    _remove_stale(path)
-    # The suffix is kept at the end because many writers choose their format by it.
-    temporary = path.with_name(f".{path.stem}.{_writer()}-{secrets.token_hex(4)}{path.suffix}")
+    temporary = temporary_path(path)
     try:
         yield temporary
         follow_umask(temporary)
@@ -52,6 +54,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         if full:
             raise disk_full_error(path) from error
         raise
+
+
+def temporary_path(path: Path) -> Path:
+    """Return a path beside `path` that no other process has, in a folder that is made if need be.
+
+    Stale ones of killed writers of `path` are removed.
+    """
+    make_folder(path.parent)
+    _remove_stale(path)
+    # The suffix is kept at the end because many writers choose their format by it.
+    return path.with_name(f".{path.stem}.{_writer()}-{secrets.token_hex(4)}{path.suffix}")
 
 
 def make_folder(folder: Path) -> None:
@@ -151,8 +164,65 @@ def json_text(value: Any) -> str:
 
 
 def read_json(path: str | Path) -> Any:
-    """Return the value of a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Return the value of a JSON file; raise InputError for one that is damaged, or no JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON file ({error}); get or make it again.") from None
+
+
+def read_facts(path: str | Path, keys: Iterable[str]) -> dict[str, Any]:
+    """Return the object of a JSON file; raise InputError where it is none, or lacks one of `keys`.
+
+    And for whatever `read_json` refuses.
+    """
+    facts = read_json(path)
+    if not isinstance(facts, dict):
+        raise InputError(f"{path} is no JSON object; get or make it again.")
+    if missing := [key for key in keys if key not in facts]:
+        raise InputError(f"{path} has no key {missing[0]}; get or make it again.")
+    return facts
+
+
+def read_tsv(
+    path: str | Path,
+    columns: Collection[str] = (),
+    *,
+    numbers: Collection[str] = (),
+    whole: Collection[str] = (),
+    remedy: str = REBUILD,
+    **options: Any,
+) -> "pd.DataFrame":
+    """Return a table of tab-separated values with a header; `options` are those of pandas.
+
+    Raises InputError, which ends with the `remedy`, for a file that cannot be read or is no table,
+    one that lacks one of `columns`, `numbers` or `whole`, and one where a column of `numbers` holds
+    something else or a column of `whole` something else than whole numbers.
+    """
+    import pandas as pd
+    from pandas.api.types import is_integer_dtype, is_numeric_dtype
+
+    try:
+        table = pd.read_csv(path, sep="\t", **options)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}; {remedy}.") from None
+    # What pandas raises depends on where the damage is; ParserError and the like are ValueErrors.
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:MAX_REASON]
+        raise InputError(
+            f"{path}: this is no table that can be read ({reason}); {remedy}."
+        ) from None
+    for column in (*columns, *numbers, *whole):
+        if column not in table:
+            raise InputError(f"{path}: the column {column} is missing; {remedy}.")
+    if len(table):  # pandas gives the columns of a table without rows no type
+        for names, holds, what in (
+            (numbers, is_numeric_dtype, "a number"),
+            (whole, is_integer_dtype, "a whole number"),
+        ):
+            if wrong := next((name for name in names if not holds(table[name])), None):
+                raise InputError(f"{path}: a cell of the column {wrong} is not {what}; {remedy}.")
+    return table
 
 
 def hash_facts(facts: Any, digits: int, *, compact: bool = False) -> str:

@@ -4,24 +4,26 @@ Shapes: N sequences, D width, C classes (multilabel: labels, regression: targets
 T tokens with <cls>.
 """
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from dnalm.errors import InputError
-from dnalm.files import sha256_of
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 from dnalm.genome.letters import clean_sequence
 from dnalm.suggestions import check_choice
 
+if TYPE_CHECKING:
+    from dnalm.benchmark.prediction.classifiers import Classifier
+
 # Tokens of one forward pass; on a CPU no more than fit its cache are taken.
 BATCH_TOKENS = 16_384
+BLOCK_ROWS = 4096  # of a file that is predicted, in memory at once
 CENTRE_BASES = 24  # of the pooling `centre`, as in the shipped configuration
 
 OtherLetters = Literal["refuse", "mask"]
@@ -36,20 +38,6 @@ class Model:
     encoder: Any
     vocabulary: Vocabulary
     weights: Path
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Classifier:
-    """The fine-tuned folds of one task, and the model that they were tuned from.
-
-    `adapters` is their file, `kind` and `classes` are those of the task.
-    """
-
-    model: Model
-    adapters: Path
-    folds: tuple[int, ...]
-    kind: str
-    classes: int
 
 
 def read_genome(folder: str | Path) -> GenomeBases:
@@ -78,7 +66,7 @@ def tokenize(
     reads it as N, and for an empty sequence.
     """
     words = Vocabulary(k, vocabulary)
-    return [encode(to_codes(text), words) for text in _texts(sequences, other_letters)]
+    return [encode(to_codes(text), words) for text in _texts(_listed(sequences), other_letters)]
 
 
 def load_model(folder: str | Path) -> Model:
@@ -117,6 +105,7 @@ def embed(
     from dnalm.benchmark.embedding.embed import EmbedConfig, choose_layers
     from dnalm.benchmark.embedding.embed import embed as embed_sequences
 
+    sequences = _listed(sequences)
     config = EmbedConfig(
         layers=layers,
         pooling=pooling,
@@ -161,69 +150,119 @@ def predict_masked(
     return np.concatenate(found)
 
 
-def load_classifier(model: Model, folder: str | Path) -> Classifier:
-    """Return a fine-tuned classifier, `results/finetunes/<method>/<model>/<task>`.
+def load_classifier(model: Model, folder: str | Path) -> "Classifier":
+    """Return what was fine-tuned or probed on a model: `folds`, `kind` and `classes` of a task.
 
-    `model` is the one that it was tuned from; it shares its weights and stays as it is. Raises
-    InputError where the folder holds no adapters, or those of other weights.
+    `folder` is `results/finetunes/<method>/<model>/<task>`, or that of a probe without the file's
+    ending, `results/probes/<model>/<task>` and `results/mlp_probes/...`. `model` is the one that it
+    was made from; it shares its weights and stays as it is. Raises InputError where there is no
+    such file, or one that was made from other weights.
     """
-    from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_metadata
+    from dnalm.benchmark.prediction.classifiers import find_classifier
+    from dnalm.benchmark.prediction.classifiers import load_classifier as load_file
 
-    path = Path(folder) / "adapters.safetensors"
-    if not path.is_file():
-        raise InputError(f"{folder} holds no {path.name}: give the folder of one task.")
-    try:
-        metadata = read_metadata(path)
-        facts, identity = (json.loads(metadata[key]) for key in ("classifier", "identity"))
-        folds = tuple(map(int, json.loads(metadata["folds"])))
-        kind, classes = str(facts["kind"]), int(facts["classes"])
-        made_from = (identity["weights_sha256"], identity["model"])
-    except UNREADABLE as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
-        raise InputError(
-            f"{path} is no file of adapters, or is damaged ({reason}); make it again with the"
-            " target finetunes."
-        ) from error
-    if made_from[0] != sha256_of(model.weights):
-        raise InputError(
-            f"{path} was tuned from other weights than {model.weights}, those of the model "
-            f"{made_from[1]}: load that one."
-        )
-    return Classifier(
-        model=_share_weights(model),
-        adapters=path,
-        folds=folds,
-        kind=kind,
-        classes=classes,
-    )
+    return load_file(_share_weights(model), find_classifier(folder))
 
 
 def predict(
-    classifier: Classifier,
+    classifier: "Classifier",
     sequences: Sequence[str],
     *,
     folds: Iterable[int] | None = None,
     other_letters: OtherLetters = "refuse",
 ) -> np.ndarray:
-    """Return predicted probabilities float64 [N, C], the mean over the fine-tuned folds.
+    """Return predicted probabilities float64 [N, C], the mean over the classifier's folds.
 
     multilabel: one for each label; regression: values in the targets' units; per_base: float32
     [N, L, C] for L bases of the longest sequence. `folds` chooses some of the classifier's; letters
     are read as by `tokenize`. Raises InputError for letters that are not of DNA, a sequence that is
     shorter than one token or too long, and a fold that the classifier does not have.
     """
-    from dnalm.benchmark.finetuning.classifier import load_classifier as load_fold
-    from dnalm.benchmark.finetuning.classifier import predict as predict_rows
-    from dnalm.model.token_batches import TokenRows
+    sequences = _listed(sequences)
+    texts = _texts(sequences, other_letters, classifier.vocabulary.k)
+    chosen = _choose_folds(classifier.folds, folds)
+    if not texts:
+        pooled = classifier.facts.kind.pooled
+        return np.empty((0, classifier.classes) if pooled else (0, 0, classifier.classes))
+    found = classifier.outputs(texts, _names(sequences), chosen, BATCH_TOKENS)
+    return np.mean(list(found), axis=0)
 
-    encoder, vocabulary = classifier.model.encoder, classifier.model.vocabulary
-    texts = _texts(sequences, other_letters, vocabulary.k)
-    rows = TokenRows(texts, _names(sequences), vocabulary, encoder.config.max_tokens)
-    everyone, outputs = np.arange(len(rows)), []
-    for fold in classifier.folds if folds is None else folds:
-        tuned, scale = load_fold(encoder, vocabulary, classifier.adapters, fold)
-        outputs.append(predict_rows(tuned, rows, everyone, BATCH_TOKENS, classifier.kind, scale))
-    return np.mean(outputs, axis=0)
+
+def predict_file(
+    classifier: "Classifier",
+    path: str | Path,
+    output: str | Path | Sequence[str | Path],
+    *,
+    genome: GenomeBases | None = None,
+    tracks: str | Path | None = None,
+    file_format: Literal["auto", "fasta", "csv", "tsv", "parquet"] = "auto",
+    sequence_column: str = "sequence",
+    id_column: str | None = None,
+    window: int | None = None,
+    other_letters: Literal["refuse", "drop", "mask"] = "refuse",
+    too_short: Literal["refuse", "drop"] = "refuse",
+    too_long: Literal["refuse", "drop", "centre", "tiles"] = "refuse",
+    max_bases: int | None = None,
+    tile_overlap: int = 0,
+    strands: Literal["forward", "both"] = "forward",
+    folds: Literal["all"] | Sequence[int] = "all",
+) -> dict[str, int]:
+    """Write the predictions of all sequences of a file; return how many `rows`, and `left_out`.
+
+    `path` is FASTA, CSV, TSV or Parquet; with `genome` a BED file, whose intervals are cut from it.
+    `output`, one file or several that end in .tsv or .parquet, has a row for each, in their order:
+    id, bases, probability of each class (of a regression the values), mean over the folds and SD.
+    A block of rows is in memory at a time. `tracks` is a folder for bedGraph files of a per-base
+    classifier. What the other arguments mean stands in config.yaml, section `prediction`. Raises
+    InputError before the work for what cannot be read, with the row and what to do.
+    """
+    from contextlib import ExitStack
+
+    from dnalm.benchmark.prediction.entry import name_classifier
+    from dnalm.benchmark.prediction.pieces import Rules
+    from dnalm.benchmark.prediction.predict import PredictionConfig, predict_source
+    from dnalm.benchmark.prediction.sources import GenomeIntervals, SequenceFile
+    from dnalm.benchmark.prediction.tracks import BEDGRAPH, open_tracks
+
+    config = PredictionConfig(
+        rules=Rules(
+            other_letters=other_letters,
+            too_short=too_short,
+            too_long=too_long,
+            min_bases=classifier.vocabulary.k,
+            max_bases=max_bases,
+            tile_overlap=tile_overlap,
+        ),
+        strands=strands,
+        folds=folds,
+        batch_tokens=BATCH_TOKENS,
+        block_rows=BLOCK_ROWS,
+    )
+    if genome is None:
+        source = SequenceFile(
+            path=path, format=file_format, sequence_column=sequence_column, id_column=id_column
+        )
+    else:
+        source = GenomeIntervals(path=path, genome=genome, window=window)
+    if tracks is not None and (genome is None or classifier.facts.kind.pooled):
+        raise InputError("tracks are of a per-base classifier and a genome: leave the folder out.")
+    outputs = [output] if isinstance(output, str | Path) else list(output)
+    with ExitStack() as stack:
+        opened = tracks and open_tracks(tracks, BEDGRAPH, genome, classifier.names)
+        into = stack.enter_context(opened) if opened else None
+        names = name_classifier(classifier)
+        found = predict_source(classifier, source, outputs, config, names, into)
+    return {"rows": found.rows, "left_out": found.left_out}
+
+
+def _choose_folds(known: Sequence[int], folds: Iterable[int] | None) -> Sequence[int]:
+    """Return the folds to predict with; InputError for none, and one that is not known."""
+    if folds is None:
+        return known
+    chosen = list(folds) if isinstance(folds, Iterable) else []
+    if not chosen or any(fold not in known for fold in chosen):
+        raise InputError(f"folds is {folds!r:.60}: give some of {', '.join(map(str, known))}.")
+    return chosen
 
 
 def _share_weights(model: Model) -> Model:
@@ -238,10 +277,15 @@ def _share_weights(model: Model) -> Model:
     return replace(model, encoder=encoder.eval())
 
 
+def _listed(sequences: Iterable[str]) -> list[str]:
+    """Return sequences as a list; InputError for one text alone, and what is no collection."""
+    if isinstance(sequences, str | bytes | Mapping) or not isinstance(sequences, Iterable):
+        raise InputError("Give a list of sequences: one alone is written ['ACGT'].")
+    return list(sequences)
+
+
 def _texts(sequences: Sequence[str], other_letters: OtherLetters, min_bases: int = 1) -> list[str]:
     """Return sequences of A, C, G, T and N; InputError names the first that cannot be read."""
-    if isinstance(sequences, str | Mapping):
-        raise InputError("Give a list of sequences: one alone is written ['ACGT'].")
     check_choice("other_letters", other_letters, ("refuse", "mask"))
     texts, uracil = [], 0
     for name, sequence in zip(_names(sequences), sequences, strict=True):

@@ -25,6 +25,7 @@ class Probe:
         shape: its mark in figures; colour says which model.
         published: what the method of a published value begins with; None where there is none.
         not_converged: the sentence of the report on so many fits that failed.
+        fitted: the class of its chosen models, which `load` makes of a kept state.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Probe:
     shape: str
     published: str | None
     not_converged: str
+    fitted: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,8 @@ class Adapter:
             gradient where they are trained, and returns these. It takes the `options` by name.
         options: what `options:` of a fine-tuning method has to set, and nothing else.
         learning_rates: the lowest and the highest at which it usually learns [choice].
+        in_peft: the function that returns settings and tensors of its `adapter_state` for `peft`;
+            None where there is none.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Adapter:
     add: str
     options: tuple[str, ...]
     learning_rates: tuple[float, float]
+    in_peft: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +99,7 @@ PROBES = (
         shape="circle",
         published="probing",
         not_converged="{} fits stopped at their iteration limit; raise probe.max_iterations.",
+        fitted="dnalm.benchmark.probing.linear.fitted.LinearModel",
     ),
     Probe(
         name="mlp",
@@ -103,6 +109,7 @@ PROBES = (
         shape="diamond",
         published="probing",
         not_converged="{} trials of networks diverged and were not chosen from.",
+        fitted="dnalm.benchmark.probing.mlp.fitted.NetworkModel",
     ),
 )
 ADAPTERS = (
@@ -116,6 +123,7 @@ ADAPTERS = (
         add="dnalm.model.ia3.add_ia3",
         options=(),
         learning_rates=(1e-4, 5e-2),
+        in_peft="dnalm.model.ia3.ia3_in_peft",
     ),
     Adapter(
         name="lora",
@@ -127,6 +135,7 @@ ADAPTERS = (
         add="dnalm.model.lora.add_lora",
         options=("rank", "alpha", "dropout", "targets"),
         learning_rates=(5e-5, 5e-3),
+        in_peft=None,
     ),
     Adapter(
         name="full",
@@ -137,6 +146,7 @@ ADAPTERS = (
         add="dnalm.model.adapters.train_all",
         options=(),
         learning_rates=(1e-6, 1e-4),
+        in_peft=None,
     ),
     Adapter(
         name="head",
@@ -148,6 +158,7 @@ ADAPTERS = (
         add="dnalm.model.adapters.train_none",
         options=(),
         learning_rates=(1e-4, 1e-1),
+        in_peft=None,
     ),
 )
 FULL = ADAPTERS[-2]  # of which a network that was not pretrained is trained, too
@@ -268,6 +279,12 @@ SEQUENCE_BASELINES = {
 NETWORKS = {row.name: row for row in BASELINES if row.network}
 # Probes, and fine-tuning by the name of its adapter.
 BY_NAME: dict[str, Probe | Adapter] = {method.name: method for method in (*PROBES, *ADAPTERS)}
+
+
+def find_probe(name: str) -> Probe:
+    """Return the row of a probe; raise InputError, with the known ones, for another name."""
+    check_choice("probe", name, PROBE_NAMES)
+    return PROBES[PROBE_NAMES.index(name)]
 
 
 def find_adapter(name: str) -> Adapter:

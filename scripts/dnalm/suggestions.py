@@ -51,4 +51,4 @@ def check_choice(key: str, value: Any, choices: Iterable[Any]) -> None:
     """Raise InputError, with the choices, when the value of a key is none of them."""
     choices = list(choices)
     if value not in choices:
-        raise InputError(f"{key}: {value!r} {refusal(value, choices)}")
+        raise InputError(f"{key}: {value!r:.80} {refusal(value, choices)}")

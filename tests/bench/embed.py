@@ -21,7 +21,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from comparison import Comparison, read_arguments, report, time_in_turns
-from esm_peer import make_config, make_encoder, make_peer
+from esm_peer import make_peer
+from own_step import make_config, make_encoder
 from torch import Tensor
 
 from dnalm.benchmark.embedding.embed import EmbedConfig, embed

@@ -1,359 +1,131 @@
-"""Training on one GPU: what the machine can do, and what we and `EsmForMaskedLM` make of it.
+"""What one GPU makes of the library: its ceilings, training, embeddings, fine-tuning, probes.
 
-    python tests/bench/gpu.py --output results/bench/gpu.json
-    python tests/bench/gpu.py --output tiny.json --device cpu --tiny    # tries every line, no more
+    python3 tests/bench/gpu.py --output results/bench/gpu.json --minutes 8
+    python3 tests/bench/gpu.py --output tiny.json --device cpu --tiny    # tries every line, no more
 
-First the ceilings: matrix products and attention alone, forward and backward in bf16, at the
-shapes of each model. Then whole training steps, the same batch and first weights for all: ours as
-`Trainer` makes them, plain and compiled, and `EsmForMaskedLM` with `torch.compile`. A side counts
-only if its first loss is that of ours. Where a side runs out of memory, all sides start over with
-half the sequences. Seconds are those of the clock, medians of single steps between two waits for
-the device.
+It needs this checkout and what a container of PyTorch has: torch 2.11 or later, numpy, pandas,
+scikit-learn, safetensors, numba, tqdm, PyYAML; transformers for the peers, peft and pyarrow for
+fine-tuning; no network, no installation. Parts, in the order in which they are done:
 
-Shape letters: B sequences, T tokens, K selected tokens, D width, F feed-forward width, H heads,
-V vocabulary.
+    ceilings     bf16 matrix products, attention and a copy alone; those of each model's own shapes
+    steps        whole training steps: ours compiled and plain, EsmForMaskedLM compiled by layer
+    trainer      scripts/pretrain.py for a minute on a simulated genome, MFU from its history
+    embedding    float32, TF32 and bf16 beside EsmModel fed by length
+    finetuning   IA3 of one fold beside peft
+    probing      a layer's grid of MLP probes beside torch.nn.Sequential
+
+Each row is in the file as soon as it is measured, and says whether both sides gave the same
+results. A part that no longer fits into `--minutes` is left out and listed. Seconds are those of
+the device's own clock.
 """
 
 import argparse
-import gc
-import json
-import logging
-import math
-import statistics
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
-import torch
-import yaml
-from esm_peer import (
-    OurStep,
-    PeerStep,
-    make_batch,
-    make_config,
-    make_encoder,
-    make_peer,
-    make_settings,
-)
-from torch import Tensor
-from torch.nn import functional
+from on_gpu.jobs import MODELS, PARTS, TINY_MODELS, plan
+from on_gpu.results import Results, format_table
+from on_gpu.supervisor import NoDeviceError, Supervisor
 
-from dnalm.configuration.resolve import resolve_run
-from dnalm.model.encoder import Encoder, EncoderConfig
-from dnalm.training.attention import prefer_kernels, time_kernels
-from dnalm.training.distributed import Group
-from dnalm.training.hardware import count_flops, find_peak
-from dnalm.training.memory import Layout
-from dnalm.training.optimizer import Optimizer
-from dnalm.training.sharding import arrange
-
-CONFIG = Path(__file__).parents[2] / "config.yaml"
-# B at which a GPU of 80 GB should hold all sides; halved where it does not.
-MODELS = {
-    "500m-human-ref": 16,
-    "v2-500m-multi-species": 8,
-    "2.5b-multi-species": 4,
-    "v2-50m-multi-species": 32,
-}
-SQUARE = 8192  # rows and columns of the largest matrix product
-TINY_MODELS = {"v1": 4, "v2": 4}
-TINY = {"layers": 2, "heads": 2, "width": 32, "ffn_width": 64, "max_tokens": 24}
-TINY_SQUARE = 64
-WARM_UPS, REPEATS = 3, 10
-TOLERANCE = 1e-2  # of the loss, in bf16
-PRECISION, KIND = "bf16", torch.bfloat16
-OURS, COMPILED, PEER = "ours", "ours, compiled", "EsmForMaskedLM, compiled"
-COLUMNS = (
-    ("model", "model"),
-    ("side", "side"),
-    ("sequences", "B"),
-    ("tokens", "T"),
-    ("tokens_per_second", "tokens/s"),
-    ("tflops", "TFLOP/s"),
-    ("share_of_gemm", "of GEMM"),
-    ("share_of_peak", "of peak"),
-    ("gigabytes", "GB"),
-    ("loss", "loss"),
-    ("agrees", "loss agrees"),
-)
+MINUTES = 8.0
+RESERVE_SECONDS = 5.0  # to end the worker and print
+MEANINGLESS = "These numbers mean nothing: {why}.\n"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of the table: a ceiling or a side; None where a column has no meaning."""
-
-    model: str
-    side: str
-    sequences: int | None = None
-    tokens: int | None = None
-    tokens_per_second: float | None = None
-    tflops: float  # useful ones: nothing that is computed twice counts twice
-    share_of_gemm: float | None = None  # of what products of this model's shapes reach alone
-    share_of_peak: float | None = None  # of what the data sheet says
-    gigabytes: float | None = None  # the most that was allocated at once
-    loss: float | None = None  # of the first step
-    agrees: bool | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ceiling:
-    """What the parts that nobody can leave out take of one step, and their rates in FLOP/s."""
-
-    gemm: float
-    attention: float
-    seconds: float
-
-
-class Bench:
-    """Measures on one device; `peak` is that of its data sheet in FLOP/s, None if unknown."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.group = Group(None)
-        self.group.device = device
-        self.peak = find_peak(device, PRECISION)[1]
-
-    def wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-    def time(self, function: Callable[[], object]) -> float:
-        """Return the median seconds of one call."""
-        for _ in range(WARM_UPS):
-            function()
-        seconds = []
-        for _ in range(REPEATS):
-            self.wait()
-            start = time.perf_counter()
-            function()
-            self.wait()
-            seconds.append(time.perf_counter() - start)
-        return statistics.median(seconds)
-
-    def share(self, flops_per_second: float) -> float | None:
-        return None if self.peak is None else flops_per_second / self.peak
-
-    def time_product(self, rows: int, inner: int, outer: int) -> tuple[float, float]:
-        """Return floating-point operations and seconds of a layer's product and its backward."""
-        options = {"dtype": KIND, "device": self.device}
-        x = torch.randn(rows, inner, **options, requires_grad=True)
-        weight = torch.randn(outer, inner, **options, requires_grad=True)
-        gradient = torch.randn(rows, outer, **options)
-
-        def multiply() -> None:
-            torch.autograd.grad(functional.linear(x, weight), (x, weight), gradient)
-
-        return 6.0 * rows * inner * outer, self.time(multiply)
-
-    def find_ceiling(self, config: EncoderConfig, sequences: int, selected: int) -> Ceiling:
-        """Return what one step of a model would take if nothing but its products ran.
-
-        The last block has to make keys and values of all tokens, the rest of the selected ones.
-        """
-        width, tokens = config.width, config.max_tokens
-        inner = config.ffn_width * (2 if config.feed_forward == "swiglu" else 1)
-        rows, head = sequences * tokens, sequences * selected
-        before = config.layers - 1
-        shapes = {
-            (rows, width, width): 4 * before + 2,
-            (rows, width, inner): before,
-            (rows, config.ffn_width, width): before,
-            (head, width, width): 3,  # query and output of the last block, and the head's
-            (head, width, inner): 1,
-            (head, config.ffn_width, width): 1,
-            (head, width, config.vocabulary_size): 1,
-        }
-        flops = seconds = 0.0
-        for shape, times in shapes.items():
-            operations, taken = self.time_product(*shape)
-            flops, seconds = flops + times * operations, seconds + times * taken
-        # The same count as that of `count_flops`.
-        attention = 12.0 * width * tokens * rows
-        shape = (sequences, config.heads, tokens, width // config.heads)
-        kernels = time_kernels(shape, KIND, self.device)
-        taken = min(kernels.values())
-        times = ", ".join(f"{name} {1e3 * value:.3g} ms" for name, value in kernels.items())
-        sys.stderr.write(f"attention on {list(shape)}: {times}\n")
-        total = seconds + (before + selected / tokens) * taken
-        return Ceiling(gemm=flops / seconds, attention=attention / taken, seconds=total)
-
-    def make_ours(
-        self, config: EncoderConfig, state: dict[str, Tensor], sequences: int, compiled: bool
-    ) -> OurStep:
-        with self.device:
-            encoder = Encoder(config)
-        encoder.load_state_dict(state)
-        settings = make_settings(sequences, PRECISION)
-        layout = Layout(shards=1, activation_checkpointing=False)
-        options = {"precision": PRECISION, "compiled": compiled}
-        encoder = arrange(encoder, layout, self.group, **options)
-        batch = make_batch(config, settings, config.max_tokens).to(self.device)
-        optimizer = Optimizer(encoder, settings, self.group, steps=1)
-        return OurStep(encoder, settings, batch, optimizer)
-
-    def make_theirs(
-        self, config: EncoderConfig, state: dict[str, Tensor], sequences: int
-    ) -> PeerStep:
-        with self.device:
-            peer = make_peer(config, state)
-        settings = make_settings(sequences, PRECISION)
-        batch = make_batch(config, settings, config.max_tokens).to(self.device)
-        return PeerStep(peer, settings, batch, torch.compile(peer))
-
-    def measure_step(self, make: Callable[[], Callable[[], Tensor]]) -> dict[str, float | None]:
-        """Return the first loss, seconds of a step, and gigabytes of what `make` returns."""
-        on_gpu = self.device.type == "cuda"
-        if on_gpu:
-            torch.cuda.reset_peak_memory_stats(self.device)
-        step = make()
-        loss = float(step())
-        seconds = self.time(step)
-        if not math.isfinite(float(step())):
-            loss = math.nan
-        most = torch.cuda.max_memory_allocated(self.device) / 1e9 if on_gpu else None
-        return {"loss": loss, "seconds": seconds, "gigabytes": most}
-
-    def measure_sides(
-        self, config: EncoderConfig, state: dict[str, Tensor], sequences: int
-    ) -> Iterator[tuple[str, dict[str, float | None]]]:
-        """Yield every side's name and measurement, one after the other in an empty memory."""
-        heads = (config.heads, config.max_tokens, config.width // config.heads)
-        best = time_kernels((sequences, *heads), KIND, self.device)
-        sides = {
-            OURS: lambda: self.make_ours(config, state, sequences, False),
-            COMPILED: lambda: self.make_ours(config, state, sequences, True),
-            PEER: lambda: self.make_theirs(config, state, sequences),
-        }
-        for side, make in sides.items():
-            # As `Trainer` does on a GPU; the peer takes what torch chooses for it.
-            with nullcontext() if side == PEER else prefer_kernels(list(best)):
-                measured = self.measure_step(make)
-            self.tidy()
-            yield side, measured
-
-    def tidy(self) -> None:
-        torch._dynamo.reset()
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-
-    def measure_model(self, name: str, config: EncoderConfig, sequences: int) -> Iterator[Row]:
-        """Yield the rows of one model, its ceilings first."""
-        encoder = make_encoder(config)
-        state = encoder.state_dict()
-        while True:
-            with suppress(torch.OutOfMemoryError):
-                measured = dict(self.measure_sides(config, state, sequences))
-                break
-            # Not before the error is forgotten, which keeps what ran alive.
-            self.tidy()
-            if sequences == 1:
-                sys.stderr.write(f"{name} does not fit, not even with one sequence\n")
-                return
-            sequences //= 2
-            sys.stderr.write(f"{name}: out of memory, once more with B = {sequences}\n")
-        selected = make_settings(sequences, PRECISION).masking.count_slots(config.max_tokens)
-        shape = {"sequences": sequences, "tokens": config.max_tokens}
-        tokens = sequences * config.max_tokens
-        flops = sequences * count_flops(encoder, config.max_tokens, selected)
-        ceiling = self.find_ceiling(config, sequences, selected)
-        rates = {"matrix products": ceiling.gemm, "attention": ceiling.attention}
-        for side, rate in rates.items():
-            yield Row(
-                model=name, side=side, tflops=rate / 1e12, share_of_peak=self.share(rate), **shape
-            )
-        both = {"both, nothing else": {"seconds": ceiling.seconds}}
-        for side, facts in (both | measured).items():
-            rate = flops / facts["seconds"]
-            loss = facts.get("loss")
-            reference = measured[OURS]["loss"]
-            yield Row(
-                model=name,
-                side=side,
-                tokens_per_second=tokens / facts["seconds"],
-                tflops=rate / 1e12,
-                share_of_gemm=rate / ceiling.gemm,
-                share_of_peak=self.share(rate),
-                gigabytes=facts.get("gigabytes"),
-                loss=loss,
-                # A loss that is no number agrees with none, nor does anything with it.
-                agrees=None if loss is None else abs(loss - reference) <= TOLERANCE * reference,
-                **shape,
-            )
-
-    def measure(self, models: Iterable[tuple[str, EncoderConfig, int]], square: int) -> list[Row]:
-        """Return all rows."""
-        operations, seconds = self.time_product(square, square, square)
-        rate = operations / seconds
-        side = f"product of {square} × {square}"
-        rows = [
-            Row(model="any", side=side, tflops=rate / 1e12, share_of_peak=self.share(rate)),
-        ]
-        for name, config, sequences in models:
-            sys.stderr.write(f"{name} …\n")
-            rows += self.measure_model(name, config, sequences)
-        return rows
-
-
-def list_models(tiny: bool) -> Iterator[tuple[str, EncoderConfig, int]]:
-    """Yield name, encoder and B of every model: of config.yaml, or of no meaning at all."""
-    if tiny:
-        for form, sequences in TINY_MODELS.items():
-            yield f"tiny {form}", make_config(form, **TINY), sequences
-        return
-    config = yaml.safe_load(CONFIG.read_text())
-    for name, sequences in MODELS.items():
-        yield name, EncoderConfig(**resolve_run(config, name)["encoder"]), sequences
-
-
-def show(rows: list[Row]) -> None:
-    lines = [[title for _, title in COLUMNS]]
-    lines += [[shown(key, getattr(row, key)) for key, _ in COLUMNS] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")
-
-
-def shown(key: str, value: object) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "NO"
-    if isinstance(value, float):
-        return f"{value:.1%}" if key.startswith("share") else f"{value:,.4g}"
-    return str(value)
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, required=True, help="JSON, whole at any time")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    parser.add_argument("--tiny", action="store_true", help="shapes of no meaning, to try the code")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="in all, the start included")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="the kernels of one step per model as a table and a trace beside the output",
+    )
+    return parser.parse_args()
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    parser.add_argument("--tiny", action="store_true", help="shapes of no meaning, to try the code")
-    arguments = parser.parse_args()
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    if arguments.device == "cuda" and not torch.cuda.is_available():
+    started = time.monotonic()
+    arguments = read_arguments()
+    # From here on a SIGTERM ends the run as the end of its time does: with all that is known.
+    signal.signal(signal.SIGTERM, stop)
+    results = Results(
+        arguments.output,
+        {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "arguments": sys.argv[1:],
+            "meaningless": why_meaningless(arguments),
+        },
+    )
+    jobs = plan(
+        TINY_MODELS if arguments.tiny else arguments.models, arguments.parts, tiny=arguments.tiny
+    )
+    options = ["--tiny"] if arguments.tiny else []
+    if arguments.profile:
+        options += ["--profiles", str(arguments.output.with_suffix(""))]
+    deadline = started + 60 * arguments.minutes - RESERVE_SECONDS
+    supervisor = Supervisor(results, options, arguments.device, deadline)
+    try:
+        supervisor.work_off(jobs)
+        results.note(finished=True)
+    except NoDeviceError as error:
         sys.stdout.write(
-            f"There is no CUDA device that torch {torch.__version__} can use, so nothing was "
-            "measured; run the same command where there is one.\n"
+            f"Nothing was measured: {error}. Run the same command where there is one.\n"
         )
-        arguments.output.write_text("[]")
+        results.note(fault=str(error))
         return 0
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    device = torch.device(arguments.device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    sys.stdout.write(f"{name}, torch {torch.__version__}\n")
-    if arguments.tiny:
-        sys.stdout.write("Tiny shapes: the numbers mean nothing.\n")
-    square = TINY_SQUARE if arguments.tiny else SQUARE
-    rows = Bench(device).measure(list_models(arguments.tiny), square)
-    show(rows)
-    facts = [asdict(row) | {"device": name} for row in rows]
-    arguments.output.write_text(json.dumps(facts, indent=2))
-    return 1 if any(row.agrees is False for row in rows) else 0
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped; what was measured is kept.\n")
+    finally:
+        supervisor.close()
+    results.note(seconds=round(time.monotonic() - started, 1))
+    show(results)
+    return 0 if results.is_good and results.content["finished"] else 1
+
+
+def stop(number: int, _: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def why_meaningless(arguments: argparse.Namespace) -> str | None:
+    reasons = ["they are of a CPU"] if arguments.device == "cpu" else []
+    reasons += ["the shapes are tiny"] if arguments.tiny else []
+    return " and ".join(reasons) or None
+
+
+def show(results: Results) -> None:
+    """Print the device, the table and what was left out."""
+    content = results.content
+    machine = content.get("machine", {})
+    versions = ", ".join(
+        f"{name} {version}" for name, version in machine.get("versions", {}).items()
+    )
+    sys.stdout.write(f"{machine.get('device', 'no device')}; {versions}\n")
+    if results.rows:
+        sys.stdout.write(format_table(results.rows))
+    for row in results.rows:
+        if row["goal"] is not None and row["share_of_products"] is not None:
+            met = "reached" if row["share_of_products"] >= row["goal"] else "missed"
+            sys.stdout.write(
+                f"{row['model']}, {row['side']}: {row['share_of_products']:.1%} of what its "
+                f"matrix products reach alone; {row['goal']:.0%} is wished for: {met}\n"
+            )
+    for entry in content["left_out"]:
+        word = "failed" if entry["failed"] else "left out"
+        sys.stdout.write(f"{word}: {entry['job']}: {entry['why']}\n")
+    if why := content["meaningless"]:
+        sys.stdout.write(MEANINGLESS.format(why=why))
+    sys.stdout.write(f"{content['seconds']:.0f} s; all of it is in {results.path}\n")
 
 
 if __name__ == "__main__":

@@ -14,16 +14,8 @@ import sys
 
 import torch
 from comparison import Comparison, read_arguments, report, time_in_turns
-from esm_peer import (
-    OurStep,
-    PeerStep,
-    agree_all,
-    make_batch,
-    make_config,
-    make_encoder,
-    make_peer,
-    make_settings,
-)
+from esm_peer import PeerStep, agree_all, make_peer
+from own_step import OurStep, make_batch, make_config, make_encoder, make_settings
 
 from dnalm.model.encoder import EncoderConfig
 from dnalm.training.distributed import Group
@@ -62,8 +54,8 @@ def compare_step(
     ours = make_step(config, sequences, precision)
     state = {name: tensor.clone() for name, tensor in ours.encoder.state_dict().items()}
     model = make_peer(config, state)
-    run = torch.compile(model) if compiled else None
-    peer = PeerStep(model, make_settings(sequences, precision), ours.batch, run)
+    settings = make_settings(sequences, precision)
+    peer = PeerStep(model, settings, ours.batch, compiled=compiled)
     tolerance = TOLERANCE if precision == "float32" else BF16_TOLERANCE
     try:
         theirs = peer.backward()

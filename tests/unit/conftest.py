@@ -1,13 +1,18 @@
 """Small genomes, panels of haplotypes with what bcftools makes of them, and small models."""
 
 import json
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pysam.bcftools
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dnalm.genome.bases import GenomeBases, write_bases
 from dnalm.genome.haplotypes.build import build_haplotypes
@@ -187,11 +192,11 @@ def bcftools(tmp_path):
     return ask
 
 
-@pytest.fixture
-def draw_model(tmp_path: Path) -> Callable[..., dict[str, str]]:
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., dict[str, str]]:
     """Return a function that makes a model of 64 tokens, and returns the paths `run`, `weights`."""
 
-    def draw(*, k: int, layers: int, seed: int) -> dict[str, str]:
+    def draw(folder: Path, *, k: int, layers: int, seed: int) -> dict[str, str]:
         vocabulary = Vocabulary(k, "v2")
         config = EncoderConfig(
             layers=layers,
@@ -212,7 +217,7 @@ def draw_model(tmp_path: Path) -> Callable[..., dict[str, str]]:
         )
         encoder = Encoder(config)
         initialise(encoder, seed)
-        run, weights = str(tmp_path / "run.json"), str(tmp_path / "weights.safetensors")
+        run, weights = str(folder / "run.json"), str(folder / "weights.safetensors")
         save_weights(encoder, weights, {})
         facts = {"model": "small", "encoder": vars(config), "k": k, "vocabulary": "v2"}
         Path(run).write_text(json.dumps(facts))
@@ -222,6 +227,39 @@ def draw_model(tmp_path: Path) -> Callable[..., dict[str, str]]:
 
 
 @pytest.fixture
+def draw_model(make_model, tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Return `make_model` for the test's own folder."""
+    return partial(make_model, tmp_path)
+
+
+@pytest.fixture
 def small_model(draw_model) -> dict[str, str]:
     """Return the paths of a model's `run` and `weights`: k = 2, two layers, 64 tokens."""
     return draw_model(k=2, layers=2, seed=3)
+
+
+class HostReads(TorchDispatchMode):
+    """Notes who asks for the value of a tensor, for which a host waits where it lies on a GPU."""
+
+    READS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stacks: list[list[str]] = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        if function in self.READS:
+            self.stacks.append([frame.name for frame in traceback.extract_stack()])
+        return function(*arguments, **(options or {}))
+
+
+@pytest.fixture
+def host_reads():
+    """Return a context that gives the calls, as lists of functions, that read a tensor's value."""
+
+    @contextmanager
+    def watch() -> Iterator[list[list[str]]]:
+        with HostReads() as mode:
+            yield mode.stacks
+
+    return watch

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dnalm import files
-from dnalm.files import atomic_path
+from dnalm.errors import InputError
+from dnalm.files import atomic_path, read_facts, read_json, read_tsv
 from dnalm.jobs.processes import start_of
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[1])}
@@ -144,3 +145,60 @@ def test_files_are_utf8_whatever_the_locale_of_a_machine(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a": 1'])
+def test_a_damaged_json_file_is_named(tmp_path, text):
+    path = tmp_path / "run.json"
+    path.write_bytes(text)
+    with pytest.raises(InputError, match=r"run\.json is no JSON file"):
+        read_json(path)
+
+
+def test_the_keys_of_a_json_file_are_there(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text('{"k": 6}')
+    assert read_facts(path, ["k"]) == {"k": 6}
+    with pytest.raises(InputError, match=r"run\.json has no key encoder"):
+        read_facts(path, ["k", "encoder"])
+    path.write_text("[1]")
+    with pytest.raises(InputError, match=r"run\.json is no JSON object"):
+        read_facts(path, ["k"])
+
+
+def read_table(path, text: bytes):
+    path.write_bytes(text)
+    return read_tsv(path, ["name"], numbers=["value"], whole=["rows"], remedy="make it anew")
+
+
+def test_a_table_is_read_with_its_types(tmp_path):
+    table = read_table(tmp_path / "t.tsv", b"name\tvalue\trows\na\t0.5\t7\nb\t\t8\n")
+    assert table["name"].tolist() == ["a", "b"]
+    assert table["value"].isna().tolist() == [False, True]
+    assert table["rows"].tolist() == [7, 8]
+    assert read_table(tmp_path / "t.tsv", b"name\tvalue\trows\n").empty
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "no table that can be read"),
+        (b"\xce", "no table that can be read"),
+        (b"name\tvalue\trows\na\t1\t2\na\t1\t2\t3\n", "no table that can be read"),
+        (b"name\tvalue\na\t1\n", "the column rows is missing"),
+        (b'name\tvalue\trows\na\t0"\t1\n', "a cell of the column value is not a number"),
+        (b"name\tvalue\trows\na\t1\t1.5\n", "a cell of the column rows is not a whole number"),
+    ],
+)
+def test_a_damaged_table_is_one_sentence_with_the_remedy(tmp_path, text, said):
+    path = tmp_path / "t.tsv"
+    with pytest.raises(InputError, match=said) as refused:
+        read_table(path, text)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert str(refused.value).endswith("; make it anew.")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"t\.tsv: No such file"):
+        read_tsv(tmp_path / "t.tsv")

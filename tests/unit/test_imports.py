@@ -22,20 +22,22 @@ BELOW = {
     "report": {"benchmark", "training", "model", "corpus", "genome", "download"},
     "interface": {"benchmark", "model", "genome"},
     "configuration": {"genome", "download"},
+    "huggingface": {"model"},
 }
 # What configuration reads of models and the benchmark: tables and sizes that load nothing.
 TABLES = {"dnalm.benchmark.tasks.kinds", "dnalm.benchmark.tasks.recipes", "dnalm.model.config"}
 EXTRAS = {
     "altair", "jinja2", "optuna", "snakemake", "tensorboard", "vl_convert", "pygments",
+    "transformers", "peft", "accelerate",
 }  # fmt: skip
-NEED_EXTRAS = ("report/figures", "report/pages", "benchmark/probing/mlp")
+NEED_EXTRAS = ("report/figures", "report/pages", "benchmark/probing/mlp", "huggingface.py")
 
 
 def room_of(module: str) -> str:
     """Return the room of a module of the library, `ground` for those beside the rooms."""
     parts = module.split(".")
-    if parts[1:] == ["interface"]:
-        return "interface"
+    if parts[1:] in (["interface"], ["huggingface"]):
+        return parts[1]
     return parts[1] if len(parts) > 1 and (LIBRARY / parts[1]).is_dir() else "ground"
 
 
@@ -69,6 +71,13 @@ def test_every_room_imports_only_what_lies_below_it():
             if room_of(other) not in known and not table and not package:
                 upward.append(f"{name} imports {other}")
     assert not upward
+
+
+def test_one_module_alone_imports_transformers_and_no_other_imports_that():
+    users = {name for name, path in MODULES.items() if "transformers" in list_imports(path)}
+    assert users == {"dnalm.huggingface"}
+    assert not [n for n, path in MODULES.items() if "dnalm.huggingface" in list_imports(path)]
+    assert not [n for n, path in MODULES.items() if "peft" in list_imports(path)]
 
 
 def test_no_module_imports_snakemake():

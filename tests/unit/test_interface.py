@@ -124,9 +124,9 @@ def test_predictions_are_the_mean_over_the_folds(folder, tmp_path):
 
 def test_adapters_of_other_weights_are_refused(folder, tmp_path):
     model = load_model(folder)
-    with pytest.raises(InputError, match=r"tuned from other weights than .* model small"):
+    with pytest.raises(InputError, match=r"made from other weights than .* model small"):
         load_classifier(model, tuned(tmp_path / "task", "0" * 64))
-    with pytest.raises(InputError, match=r"holds no adapters\.safetensors"):
+    with pytest.raises(InputError, match=r"holds no adapters\.safetensors, and there is no"):
         load_classifier(model, tmp_path / "nowhere")
 
 
@@ -221,3 +221,73 @@ def test_a_stored_genome_is_read_by_interval(tmp_path):
     paths = {key: tmp_path / "small" / name for key, name in names.items()}
     write_bases(source, name="small", config={}, **paths)
     assert dnalm.read_genome(tmp_path / "small").read("one", 1, 5).tolist() == [2, 3, 1, 4]
+
+
+@pytest.mark.parametrize("rows", [None, 8, "ACGT", b"ACGT", {"a": "ACGT"}, 0.5])
+def test_what_is_no_list_of_sequences_is_refused(folder, tmp_path, rows):
+    model = load_model(folder)
+    tuned_folder = tuned(tmp_path / "task", sha256_of(folder / "weights.safetensors"))
+    classifier = load_classifier(model, tuned_folder)
+    for call in (tokenize, lambda rows: embed(model, rows), lambda rows: predict(classifier, rows)):
+        with pytest.raises(InputError, match="Give a list of sequences"):
+            call(rows)
+
+
+def test_no_sequence_gives_no_prediction(folder, tmp_path):
+    model = load_model(folder)
+    tuned_folder = tuned(tmp_path / "task", sha256_of(folder / "weights.safetensors"))
+    classifier = load_classifier(model, tuned_folder)
+    assert predict(classifier, []).shape == (0, 2)
+    for folds in ([], [2], 0.5, 0, ["0"]):
+        with pytest.raises(InputError, match=r"folds is .*: give some of 0, 1"):
+            predict(classifier, ROWS, folds=folds)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"layers": 0.5}, "embed.layers is 0.5: give `all`"),
+        ({"layers": [0.5]}, "give `all`"),
+        ({"layers": None}, "give `all`"),
+        ({"layers": list(range(200))}, "the model has layers 1 to 2"),
+        ({"centre_bases": "a"}, "embed.centre_bases is 'a': give a whole number"),
+        ({"other_letters": list(range(200))}, "is not allowed"),
+    ],
+)
+def test_odd_options_are_refused_in_a_short_sentence(folder, options, said):
+    with pytest.raises(InputError) as refused:
+        embed(load_model(folder), ROWS, **options)
+    assert said in str(refused.value)
+    assert len(str(refused.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("k", "vocabulary"), [(0, "v1"), (8, "v1"), (6, "v3"), ("6", "v2"), (6, [])]
+)
+def test_an_impossible_vocabulary_is_refused(k, vocabulary):
+    with pytest.raises(InputError):
+        tokenize(["ACGT"], k=k, vocabulary=vocabulary)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"encoder": []}, "encoder is []; give a mapping"),
+        ({"k": "2"}, "k is '2'"),
+        ({"vocabulary": {}}, "vocabulary: {}"),
+        ({"encoder.layers": -1}, "The model's layers is -1; give a number from 1"),
+        ({"encoder.width": 2**40}, "give a number from 1 to"),
+        ({"encoder.heads": 2.0}, "encoder.heads is 2.0; give a whole number"),
+        ({"encoder.layer_norm_eps": float("nan")}, "give a finite number"),
+    ],
+)
+def test_a_run_of_odd_settings_is_refused_with_its_file(folder, change, said):
+    path = folder / "run.json"
+    facts = json.loads(path.read_text())
+    for key, value in change.items():
+        *above, key = key.split(".")
+        (facts[above[0]] if above else facts)[key] = value
+    path.write_text(json.dumps(facts))
+    with pytest.raises(InputError, match=r"run\.json") as refused:
+        load_model(folder)
+    assert said in str(refused.value)

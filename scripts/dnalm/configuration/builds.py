@@ -27,7 +27,7 @@ def resolve_build(config: Mapping[str, Any], build: Mapping[str, Any]) -> dict[s
     common = {key: value for key, value in config["build"].items() if key != "recipes"}
     recipe = config["build"]["recipes"].get(build["recipe"], {})
     resolved = {**common, **recipe, **build}
-    if resolved["placement"] == "tss" and "upstream" in resolved:
+    if resolved["placement"] == "tss" and {"upstream", "downstream"} <= resolved.keys():
         resolved["length"] = resolved["upstream"] + resolved["downstream"]
     return resolved
 
@@ -81,7 +81,14 @@ def find_build_errors(
             f"{key}.decoys: {build['decoys']} is for {' and '.join(others)} alone; choose one of"
             f" {', '.join(recipe.decoys)}."
         )
-    if build["length"] is None and build["decoys"] != "none":
+    for own in (own for own in recipe.keys if own not in build and _is_read(own, build)):
+        yield (
+            f"{key}.{own}: the recipe {recipe.name} needs it; add it, or give a default of all such"
+            f" tasks as build.recipes.{recipe.name}.{own}."
+        )
+    if build["length"] is None and not recipe.placements:
+        yield f"{key}.length: the recipe {recipe.name} cuts windows around sites; give a length."
+    elif build["length"] is None and build["decoys"] != "none":
         yield f"{key}.length: negatives need a length; give one, or decoys: none."
     yield from _unread(key, build, given)
     yield from _labels(key, build)
@@ -100,6 +107,13 @@ def _files(key: str, given: Mapping[str, Any]) -> Iterator[str]:
     for name in given.get("sha256", {}):
         if not isinstance(given.get(name), str):
             yield f"{key}.sha256.{name}: it is for a key that names one file; remove it."
+
+
+def _is_read(own: str, build: Mapping[str, Any]) -> bool:
+    """Return whether a recipe's key is read with the files and the placement of a `build:`."""
+    if own in TSS_KEYS:
+        return build["placement"] == "tss"
+    return all(own not in names or file in build for file, names in KEYS_OF_FILES.items())
 
 
 def _unread(key: str, build: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dnalm.configuration.resolve import UNTRAINED, merge, resolve_k, resolve_preset, select_tasks
-from dnalm.configuration.weights import find_weight_errors
+from dnalm.configuration.weights import find_weight_errors, is_foreign
 from dnalm.suggestions import nearest
+
+OF_FOREIGN = {"embeddings", "licence", "citation", "published_as"}
 
 
 def find_model_errors(config: Mapping[str, Any]) -> Iterator[str]:
@@ -26,6 +28,9 @@ def _models(config: Mapping[str, Any]) -> Iterator[str]:
         key, corpus = f"models.{name}", model.get("corpus")
         if name.endswith(UNTRAINED):
             yield f"{key}: names ending in {UNTRAINED} are reserved; rename it."
+        if is_foreign(config, name):
+            yield from _foreign(key, model)
+            continue
         unknown = [
             *find_unknown(f"{key}.preset", model["preset"], config["model"]["presets"]),
             *(
@@ -41,6 +46,18 @@ def _models(config: Mapping[str, Any]) -> Iterator[str]:
                 f"{key}: pretrain.masking has masked {masking['masked']} and random"
                 f" {masking['random']}; their sum may be at most 1, the rest is kept."
             )
+
+
+def _foreign(key: str, model: Mapping[str, Any]) -> Iterator[str]:
+    for unused in sorted(model.keys() - OF_FOREIGN):
+        yield f"{key}.{unused}: of this model there are embeddings alone; remove the key."
+    try:
+        model["embeddings"].format(task="", name="")
+    except (KeyError, IndexError, ValueError):
+        yield (
+            f"{key}.embeddings: '{model['embeddings']}' has braces of another meaning than"
+            " {task} or {name}; correct it."
+        )
 
 
 def _misfits(config: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -106,7 +123,7 @@ def find_benchmark_errors(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield what would stop the benchmark of the selected models, found before their training."""
     for name in config["run"]["models"]:
         model = config["models"].get(name)
-        if not model or model["preset"] not in config["model"]["presets"]:
+        if not model or model.get("preset") not in config["model"]["presets"]:
             continue
         if "corpus" in model and model["corpus"] not in config["corpora"]:
             continue

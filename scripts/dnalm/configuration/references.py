@@ -8,8 +8,10 @@ from dnalm.configuration.finetuning import find_method_errors
 from dnalm.configuration.kinds import find_unscored
 from dnalm.configuration.models import find_benchmark_errors, find_model_errors, find_unknown
 from dnalm.configuration.panels import find_panel_errors
+from dnalm.configuration.predictions import find_prediction_errors
 from dnalm.configuration.tasks import find_task_errors
 from dnalm.credentials import hide_passwords
+from dnalm.errors import shorten
 from dnalm.methods import BASELINE_NAMES, PROBE_NAMES, SEQUENCE_BASELINES
 from dnalm.suggestions import nearest, refusal
 
@@ -17,6 +19,7 @@ FOLDERS = ("results", "logs", "benchmarks")
 WITHOUT_BENCHMARK = ("downloads", "species_sheet", "corpora", "token_shards", "estimates")
 WITHOUT_BENCHMARK += ("check_cluster", "models", "exports", "pretrain_summary", "tasks", "audits")
 TARGETS = (*WITHOUT_BENCHMARK, "all", "report", "embeddings", "probes", "finetunes")
+TARGETS += ("adapter_exports", "predictions")
 
 
 def find_reference_errors(
@@ -40,12 +43,13 @@ def find_reference_errors(
         find_panel_errors,
         find_model_errors,
         find_method_errors,
+        find_prediction_errors,
     )
     if not targets or set(targets) - set(WITHOUT_BENCHMARK):
         parts += (find_benchmark_errors, find_unscored)
     sentences = [sentence for part in parts for sentence in part(config)]
     sentences += _published(config, list(published))
-    return [hide_passwords(sentence).replace("\n", "\\n") for sentence in sentences]
+    return [shorten(hide_passwords(sentence)) for sentence in sentences]
 
 
 def _run(config: Mapping[str, Any]) -> Iterator[str]:

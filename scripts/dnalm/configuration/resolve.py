@@ -20,7 +20,7 @@ NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "published_as", "pooli
 
 def drop_removed(config: dict[str, Any]) -> None:
     """Take away, in place, the inherited keys of an entry that an overlay has set to null."""
-    for section in ("genomes", "panels", "corpora", "models", "tasks"):
+    for section in ("genomes", "panels", "corpora", "models", "tasks", "predictions"):
         entries = config.get(section)
         for entry in entries.values() if isinstance(entries, dict) else ():
             if isinstance(entry, dict):  # whatever else it is, the schema will say
@@ -51,6 +51,13 @@ def select_tasks(config: Mapping[str, Any]) -> list[str]:
     """Return the tasks that run.tasks asks for, in the order of the configuration."""
     patterns = config["run"]["tasks"]
     return [name for name in config["tasks"] if any(fnmatch.fnmatch(name, p) for p in patterns)]
+
+
+def select_predictions(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the entries of `predictions:` that run.predictions asks for, by their names."""
+    patterns, entries = config["run"]["predictions"], config["predictions"]
+    chosen = (name for name in entries if any(fnmatch.fnmatch(name, p) for p in patterns))
+    return {name: entries[name] for name in chosen}
 
 
 def resolve_preset(config: Mapping[str, Any], model: str) -> dict[str, Any]:
@@ -142,16 +149,47 @@ def _hub_files(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> Any:
 
     Without `files` they are those into which the hub has converted the data set.
     """
-    given = {**(defaults if "files" in entry else defaults["converted"]), **entry}
-    revision = quote(given["revision"], safe="")
-    folder = f"{defaults['server']}/datasets/{entry['hub']}/resolve/{revision}"
+    folder, files = _hub_folder(defaults, entry)
 
     def address(files: Any) -> Any:
         if isinstance(files, Mapping):
             return {split: address(part) for split, part in files.items()}
         return f"{folder}/{files}" if isinstance(files, str) else [*map(address, files)]
 
-    return address(given["files"])
+    return address(files)
+
+
+def _hub_folder(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return the address of the folder of a hub's data set, and its files as they are given."""
+    given = _hub_entry(defaults, entry)
+    revision = quote(given["revision"], safe="")
+    return f"{defaults['server']}/datasets/{entry['hub']}/resolve/{revision}", given["files"]
+
+
+def _hub_entry(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {**(defaults if "files" in entry else defaults["converted"]), **entry}
+
+
+def is_of_hub(config: Mapping[str, Any], name: str) -> bool:
+    """Return whether the files of a task are those of a hub's data set."""
+    return "hub" in config["tasks"][name]
+
+
+def resolve_data_set(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what is fetched of a hub for a task: repository, revision and {split: patterns}."""
+    entry, task = config["tasks"][name], resolve_task(config, name)
+    folder, _ = _hub_folder(config["hub"], entry)
+    sources = {split: list_sources(task, name, split) for split in ("train", "test")}
+    return {
+        "kind": "dataset",
+        "name": entry["hub"],
+        "revision": _hub_entry(config["hub"], entry)["revision"],
+        "server": config["hub"]["server"],
+        "patterns": {
+            split: [source.removeprefix(f"{folder}/") for source in own]
+            for split, own in sources.items()
+        },
+    }
 
 
 def describe_rows(config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -207,7 +245,8 @@ def list_downloads(
     for name in tasks:
         task = resolve_task(config, name)
         downloads += list_build_downloads(task["build"]) if "build" in task else []
-        for split in ("train", "test") if "url" in task else ():
+        own = "url" in task and not is_of_hub(config, name)
+        for split in ("train", "test") if own else ():
             sha256 = task.get("sha256", {}).get(split)
             for url in list_sources(task, name, split):
                 downloads.append({"urls": [url], "sha256": sha256, "md5": None})

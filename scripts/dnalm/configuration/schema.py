@@ -11,6 +11,7 @@ import yaml
 from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS
 from dnalm.benchmark.tasks.recipes.table import RECIPES
 from dnalm.credentials import hide_passwords
+from dnalm.errors import shorten
 from dnalm.methods import ADAPTER_NAMES, LORA_TARGETS
 from dnalm.suggestions import listing, nearest, refusal
 
@@ -88,11 +89,11 @@ def read_schema(file: TextIO) -> dict[str, Any]:
 def find_schema_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """Return one sentence per violation of a JSON schema: key, value and what is allowed."""
     if numbers := list(_find_unquoted(config, ())):
-        return numbers  # a schema knows no such keys
+        return list(map(shorten, numbers))  # a schema knows no such keys
     found = Validator(schema).iter_errors(config)
     errors = sorted(found, key=lambda error: list(map(str, error.path)))
     # jsonschema reports each missing key apart, and each report names them all.
-    sentences = (hide_passwords(text) for error in errors for text in _describe(error))
+    sentences = (shorten(hide_passwords(text)) for error in errors for text in _describe(error))
     return list(dict.fromkeys(sentences))
 
 

@@ -31,10 +31,21 @@ def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _label_pattern(f"{key}.label_pattern", task["label_pattern"])
             yield from _label_keys(f"{key}.labels", task["labels"])
             yield from _sources(key, task, name)
+        if "hub" in entry and _has_labelled_pattern(entry.get("files")):
+            yield (
+                f"{key}.files: a * stands for any number of files, which have no label each; name"
+                " the file of each label."
+            )
         if "hub" not in entry:
             for unused in (unused for unused in ("files", "revision") if unused in entry):
                 yield f"{key}.{unused}: it is read with `hub:` alone; remove it."
         yield from _classes(key, entry, task)
+
+
+def _has_labelled_pattern(files: Any) -> bool:
+    """Return whether a file that has a label, {train: {0: file, ...}}, is named by a pattern."""
+    splits = files.values() if isinstance(files, Mapping) else ()
+    return any("*" in str(split) for split in splits if isinstance(split, Mapping))
 
 
 def _label_pattern(key: str, pattern: str) -> Iterator[str]:

@@ -5,57 +5,49 @@ They lie in a folder laid out as those of `transformers`, at home or at a hub: f
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+from dnalm.download.weight_files import (
+    INDEX_SUFFIX,
+    NO_PICKLE,
+    PICKLES,
+    SETTINGS,
+    SUFFIX,
+    VOCABULARY,
+    WEIGHTS,
+    MissingFileError,
+    choose_weight_files,
+)
 from dnalm.errors import InputError
-from dnalm.files import read_json
 from dnalm.suggestions import nearest
 
 UNTRAINED = ".untrained"
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
-WEIGHTS, INDEX = ".safetensors", ".safetensors.index.json"
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
-NO_PICKLE = "is a pickle, which can run code when it is opened, and is never read"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """Where the files of a loaded model are: a local folder, or a repository of a hub.
 
-    `folder` is a path, or the address below which the repository's files are. `files` are those of
-    weights, among them the index of several, if there is one; `sha256` is of some or all files.
+    One of `folder` and `repository` is None. `files` are those of weights, among them the index of
+    several, if there is one; None stands for what is there. `sha256` is of some or all files.
     """
 
-    folder: str
+    folder: str | None
     repository: str | None
     revision: str | None
-    files: list[str]
+    server: str
+    files: list[str] | None
     k: int
     sha256: dict[str, str]
 
     @property
-    def settings(self) -> str:
-        """Path or address of the numbers of the encoder."""
-        return f"{self.folder}/config.json"
-
-    @property
-    def vocabulary(self) -> str:
-        """Path or address of the list of tokens."""
-        return f"{self.folder}/vocab.txt"
-
-    @property
-    def parts(self) -> list[str]:
-        """Paths or addresses of the files of weights."""
-        return [f"{self.folder}/{file}" for file in self.files]
-
-    @property
     def name(self) -> str:
         """What reports call it: the repository and its revision, or the folder."""
-        return f"{self.repository}@{self.revision}" if self.repository else self.folder
+        return f"{self.repository}@{self.revision}" if self.repository else str(self.folder)
 
 
 def resolve_weights(config: Mapping[str, Any], model: str) -> Weights:
@@ -64,18 +56,15 @@ def resolve_weights(config: Mapping[str, Any], model: str) -> Weights:
     given = _as_mapping(entry["weights"])
     corpus = config["corpora"].get(entry.get("corpus"))
     k = given.get("k", corpus["k"] if corpus else defaults["k"])
-    common = {"k": k, "sha256": given.get("sha256", {})}
+    files, server = given.get("files", defaults["files"]), defaults["server"]
+    common = {"k": k, "sha256": given.get("sha256", {}), "server": server}
     if "hub" in given:
         revision = given.get("revision", defaults["revision"])
         return Weights(
-            folder=f"{defaults['server']}/{given['hub']}/resolve/{quote(revision, safe='')}",
-            repository=given["hub"],
-            revision=revision,
-            files=given.get("files", defaults["files"]),
-            **common,
+            folder=None, repository=given["hub"], revision=revision, files=files, **common
         )
-    folder, files = given["path"].rstrip("/"), given.get("files", defaults["files"])
-    if folder.endswith(WEIGHTS):
+    folder = given["path"].rstrip("/")
+    if folder.endswith(SUFFIX):
         parent, _, file = folder.rpartition("/")
         folder, files = parent or ".", [file]
     return Weights(folder=folder, repository=None, revision=None, files=files, **common)
@@ -85,7 +74,7 @@ def _as_mapping(given: str | Mapping[str, Any]) -> Mapping[str, Any]:
     """Return {path} or {hub} of a text: user/name is of a hub, unless there is a folder user."""
     if not isinstance(given, str):
         return given
-    is_name = REPOSITORY.fullmatch(given) and not given.endswith((WEIGHTS, ".json", *PICKLES))
+    is_name = REPOSITORY.fullmatch(given) and not given.endswith((SUFFIX, ".json", *PICKLES))
     is_path = not is_name or Path(given).parent.is_dir()
     return {"path": given} if is_path else {"hub": given}
 
@@ -110,21 +99,28 @@ def list_described(config: Mapping[str, Any]) -> list[str]:
     return [model for model in _with_untrained(config) if not is_loaded(config, model)]
 
 
+def is_foreign(config: Mapping[str, Any], model: str) -> bool:
+    """Return whether of a model there are embeddings alone, which another program made."""
+    return "embeddings" in config["models"].get(model, {})
+
+
 def _with_untrained(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config["models"]:
-        yield from (name, f"{name}{UNTRAINED}")
+        if not is_foreign(config, name):
+            yield from (name, f"{name}{UNTRAINED}")
 
 
-def list_weight_downloads(config: Mapping[str, Any], models: Iterable[str]) -> list[dict[str, Any]]:
-    """Return {urls, sha256, md5} of every file to download for these models."""
-    downloads = []
-    for weights in (resolve_weights(config, m) for m in models if "weights" in config["models"][m]):
-        urls = [*weights.parts, weights.settings, weights.vocabulary]
-        downloads += [
-            {"urls": [url], "sha256": weights.sha256.get(url.rsplit("/", 1)[1]), "md5": None}
-            for url in (urls if weights.repository else [])
-        ]
-    return downloads
+def is_of_hub(config: Mapping[str, Any], model: str) -> bool:
+    """Return whether the weights of a model, or those it is trained on from, are of a hub."""
+    name = model.removesuffix(UNTRAINED)
+    return "weights" in config["models"][name] and bool(resolve_weights(config, name).repository)
+
+
+def resolve_repository(config: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Return what is fetched of a hub for a model: repository, revision and files."""
+    weights = resolve_weights(config, model)
+    own = {"kind": "model", "name": weights.repository, "revision": weights.revision}
+    return {**own, "server": weights.server, "files": weights.files}
 
 
 def resolve_source(config: Mapping[str, Any], model: str) -> dict[str, Any]:
@@ -158,40 +154,48 @@ def _find(config: Mapping[str, Any], name: str, key: str) -> str | None:
     return config["models"][name].get(key) or config["weights"]["owners"].get(owner, {}).get(key)
 
 
-def check_folder(weights: Weights, folder: str | Path) -> None:
-    """Raise InputError for a local folder that lacks weights and has them in another form.
+def list_folder_files(weights: Weights, folder: str | Path) -> dict[str, Any]:
+    """Return {weights, settings, vocabulary: paths} of a local folder.
 
-    `folder` is that of `weights` as the file system knows it. What is not there at all is left to
-    Snakemake, which knows whether a rule makes it.
+    `folder` is that of `weights` as the file system knows it. What is not there is left to
+    Snakemake, which knows whether a rule makes it. Raises InputError for a folder with weights in
+    another form.
     """
-    folder = Path(folder)
-    missing = [file for file in weights.files if not (folder / file).exists()]
-    if not missing or not folder.is_dir():
-        return
-    for index in sorted(folder.glob(f"*{INDEX}")):
-        named = ", ".join([index.name, *_list_parts(index)])
-        raise InputError(
-            f"{folder} has no {missing[0]}, but weights in parts; name them as `files: [{named}]`."
-        )
-    for path in sorted(folder.iterdir()):
-        if path.suffix in PICKLES:
-            raise InputError(
-                f"{folder} has no {missing[0]}, and {path.name} {NO_PICKLE}; get the weights as"
-                " safetensors, or convert them where they come from."
-            )
+    place = Path(folder)
+    files = weights.files or _choose(place)
+    missing = [file for file in files if not (place / file).exists()]
+    if missing and place.is_dir():
+        for path in sorted(place.iterdir()):
+            if path.suffix in PICKLES:
+                raise InputError(
+                    f"{place} has no {missing[0]}, and {path.name} {NO_PICKLE}; get the weights as"
+                    " safetensors, or convert them where they come from."
+                )
+    paths = {"settings": SETTINGS, "vocabulary": VOCABULARY}
+    return {
+        "weights": [f"{weights.folder}/{file}" for file in files],
+        **{role: f"{weights.folder}/{file}" for role, file in paths.items()},
+    }
 
 
-def _list_parts(index: Path) -> list[str]:
+def _choose(folder: Path) -> list[str]:
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     try:
-        return sorted(set(read_json(index)["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ["..."]
+        return choose_weight_files(names, lambda name: folder / name)
+    except MissingFileError as error:
+        if names and error.missing != [WEIGHTS]:
+            raise InputError(f"{folder}: {error}; get it, too.") from None
+        return [WEIGHTS]
+    except InputError as error:
+        raise InputError(f"{folder}: {error}; name them as `files`.") from None
 
 
 def find_weight_errors(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence per value about loaded weights that does not fit the configuration."""
     for name, entry in config["models"].items():
         key = f"models.{name}"
+        if is_foreign(config, name):
+            continue
         if "weights" in entry:
             yield from _given(f"{key}.weights", config, name)
             if not _find(config, name, "licence"):
@@ -208,25 +212,25 @@ def find_weight_errors(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _given(key: str, config: Mapping[str, Any], name: str) -> Iterator[str]:
     given, weights = _as_mapping(config["models"][name]["weights"]), resolve_weights(config, name)
-    for file in weights.files:
+    for file in weights.files or ():
         if file.endswith(PICKLES):
-            yield f"{key}.files: {file} {NO_PICKLE}; name files that end in {WEIGHTS}."
-        elif not file.endswith((WEIGHTS, INDEX)):
-            yield f"{key}.files: {file} does not end in {WEIGHTS} or {INDEX}; correct it."
-    if all(file.endswith(INDEX) for file in weights.files):
+            yield f"{key}.files: {file} {NO_PICKLE}; name files that end in {SUFFIX}."
+        elif not file.endswith((SUFFIX, INDEX_SUFFIX)):
+            yield f"{key}.files: {file} does not end in {SUFFIX} or {INDEX_SUFFIX}; correct it."
+    if weights.files and all(file.endswith(INDEX_SUFFIX) for file in weights.files):
         yield f"{key}.files: an index alone holds no weights; name its parts beside it."
     path = given.get("path", "")
     if path.endswith(PICKLES):
-        yield f"{key}: {path} {NO_PICKLE}; name a folder, or a file that ends in {WEIGHTS}."
+        yield f"{key}: {path} {NO_PICKLE}; name a folder, or a file that ends in {SUFFIX}."
     elif path.endswith(".json"):
         yield f"{key}: {path} holds no weights; name the folder it is in."
     if "path" in given and "revision" in given:
         yield f"{key}.revision: a folder has no revision; remove it."
-    if "files" in given and weights.files != given["files"]:
+    if given.get("files") and weights.files != given["files"]:
         yield f"{key}.files: `path` is a file already; remove `files`, or name the folder."
-    known = [*weights.files, "config.json", "vocab.txt"]
+    known = [*(weights.files or ()), SETTINGS, VOCABULARY]
     for file in weights.sha256:
-        if file not in known:
+        if file not in known and (weights.files or not file.endswith((SUFFIX, INDEX_SUFFIX))):
             yield f"{key}.sha256: {file} is no file of the weights{nearest(file, known)}"
     corpus = config["corpora"].get(config["models"][name].get("corpus"))
     if corpus and corpus["k"] != weights.k:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnalm.corpus.windows import WindowIndex, WindowRule
+from dnalm.corpus.windows import WindowIndex, WindowRule, tokens_per_window
 from dnalm.errors import InputError
+from dnalm.fields import build
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotypes.contig import HaplotypeContig
 from dnalm.genome.kmers import Vocabulary, encode, encode_windows
@@ -33,8 +34,29 @@ class WindowReader:
         split: str,
         panel: str | Path | None = None,
     ) -> None:
+        try:
+            self._open_corpus(manifest, genomes, split, panel)
+        except (LookupError, TypeError, AttributeError, OverflowError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            name = manifest.get("name") if isinstance(manifest, Mapping) else None
+            raise InputError(
+                f"The manifest of the corpus {name!s:.60} is damaged ({type(error).__name__}: "
+                f"{error!s:.60}); build the corpus again."
+            ) from error
+
+    def _open_corpus(
+        self,
+        manifest: Mapping[str, Any],
+        genomes: Mapping[str, str | Path],
+        split: str,
+        panel: str | Path | None,
+    ) -> None:
         self.vocabulary = Vocabulary(manifest["k"], manifest["vocabulary"])
+        rule = build(WindowRule, manifest["windows"], "windows")
         self.tokens = int(manifest["tokens"])
+        if not 2 <= self.tokens <= tokens_per_window(rule, self.vocabulary.k, self.tokens):
+            raise ValueError(f"windows of {rule.length} bases hold no {self.tokens} tokens")
         self._stores: list[GenomeBases] = []
         self._open: dict[int, None] = {}
         # The manifest's own facts, not copies of them: a corpus may have millions of contigs.
@@ -53,9 +75,7 @@ class WindowReader:
         empty = np.empty(0, dtype=np.int64)
         self._store_of = np.concatenate([empty, *stores])
         self._offset_of = np.concatenate([empty, *offsets])
-        self._index = WindowIndex(
-            [contig["length"] for contig in self._contigs], WindowRule(**manifest["windows"])
-        )
+        self._index = WindowIndex([contig["length"] for contig in self._contigs], rule)
         self.windows = self._index.windows
         self._haplotype_contigs: dict[int, HaplotypeContig] = {}
         if haplotypes := manifest.get("haplotypes"):

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from dnalm.credentials import drop_secrets
+from dnalm.credentials import drop_secrets, hide_passwords
 from dnalm.download.disk_space import is_writable
 from dnalm.errors import InputError
 
 MAX_QUERY_CHARACTERS = 100  # a file name may have 255 bytes
 MAX_NAME_BYTES = 180  # those of temporaries beside it are longer
 QUERY_HASH_DIGITS = 16
+MAX_SHOWN = 200  # letters of an address in a sentence
 # Hosts that are usually given as ftp:// and serve the same paths by https, with the https host:
 # the certificate of ensemblgenomes.org is not for the name ftp.ensemblgenomes.org.
 HTTPS_HOSTS = {
@@ -63,12 +64,14 @@ def address_of(url: str) -> str:
     if query := drop_secrets(parts.query):
         names.insert(-1, _folder_name(query))
     if ".." in names or "." in names or not all(parts.hostname.rstrip(".").split(".")):
-        raise InputError(f"'{url}' has '.' or '..' for a name; give the address without it.")
+        raise InputError(
+            f"'{_shown(url)}' has '.' or '..' for a name; give the address without it."
+        )
     for name in (host, *names):
         if len(name.encode()) > MAX_NAME_BYTES or not name.isprintable():
             raise InputError(
-                f"'{url}': a name in it is longer than {MAX_NAME_BYTES} bytes, or has letters that"
-                " no file is called by; get the file yourself and give its `path`."
+                f"'{_shown(url)}': a name in it is longer than {MAX_NAME_BYTES} bytes, or has"
+                " letters that no file is called by; get the file yourself and give its `path`."
             )
     return "/".join([host, *names])
 
@@ -78,8 +81,8 @@ def list_unmirrored(
 ) -> list[str]:
     """Return the addresses of files below `folder` of which `mirror` lacks a copy.
 
-    `downloads` is {address: {urls, ...}}; a copy may lie at the address of any of the URLs. None is
-    lacking where there is no mirror or nobody can write to it.
+    `downloads` is {address: {urls, ...}}; a copy may lie there, or at the address of any of the
+    URLs. None is lacking where there is no mirror or nobody can write to it.
     """
     if mirror is None or not is_writable(Path(mirror)):
         return []
@@ -87,7 +90,9 @@ def list_unmirrored(
         address
         for address, download in downloads.items()
         if (Path(folder) / address).exists()
-        and not any((Path(mirror) / address_of(url)).exists() for url in download["urls"])
+        and not any(
+            (Path(mirror) / one).exists() for one in (address, *map(address_of, download["urls"]))
+        )
     ]
 
 
@@ -95,20 +100,23 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         complete = bool(parts.hostname and parts.port != 0 and unquote(parts.path).strip("/"))
+        complete = (
+            complete and url.isprintable() and url == url.strip()
+        )  # urlsplit leaves out line ends, who asks may not
     except ValueError:  # a bracket that is not closed, a port that is no number
         complete = False
     if not complete:
-        raise InputError(f"'{url}' is not a download address; give http(s)://host/path.")
+        raise InputError(f"'{_shown(url)}' is not a download address; give http(s)://host/path.")
     return parts
 
 
 def _address_error(url: str, parts: SplitResult) -> str:
     if parts.scheme != "ftp":
-        return f"'{url}' is not a download address; give http(s)://host/path."
+        return f"'{_shown(url)}' is not a download address; give http(s)://host/path."
     return (
-        f"'{url}' is not a download address: ftp is not spoken here and {parts.hostname} is not"
-        " known to serve its files by https too; give an http(s) address, or fetch the file"
-        " yourself and give its `path`."
+        f"'{_shown(url)}' is not a download address: ftp is not spoken here and "
+        f"{_shown(parts.hostname)} is not known to serve its files by https too; give an http(s)"
+        " address, or fetch the file yourself and give its `path`."
     )
 
 
@@ -118,3 +126,9 @@ def _folder_name(query: str) -> str:
     if len(quoted) > MAX_QUERY_CHARACTERS:
         return hashlib.sha256(query.encode()).hexdigest()[:QUERY_HASH_DIGITS]
     return quoted
+
+
+def _shown(text: str | None) -> str:
+    """Return an address as a sentence shows it; its password goes first, which a cut would save."""
+    text = hide_passwords(str(text))
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

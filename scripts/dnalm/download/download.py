@@ -8,7 +8,7 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,9 @@ def download(
     mirror: str | Path | None,
     lock_path: str | Path,
     policy: RetryPolicy = RETRY_POLICY,
+    address: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    copies: Sequence[Path] = (),
 ) -> None:
     """Download the file that all `urls` offer to `destination`, unless it is there already.
 
@@ -80,16 +83,20 @@ def download(
     `lock_path` on the first download is the expected one. Of two calls for one destination, also
     in two processes, the second waits for the first and finds its file.
 
+    `address` is what mirror and record know the file by, where it is not that of the URLs.
+    `headers` are sent along. `copies` are more places where a copy may lie.
+
     Raises:
         InputError: no address gives the file, or what they give, or what is there, is another one.
         NoSpaceError: it does not fit on the disk of the destination or of the mirror.
     """
     destination, urls = Path(destination), [web_url(url) for url in urls]
-    address = address_of(urls[0])
-    copies = [Path(mirror) / address_of(url) for url in urls] if mirror else []
+    known = [address] if address else [address_of(url) for url in urls]
+    address, *_ = known
+    mirrors = [Path(mirror) / one for one in known] if mirror else []
     with hold(destination.with_name(destination.name + ".partial.lock")):
         expected = _expect(lock_path, address, sha256, md5)
-        mirrored = next(filter(Path.is_file, copies), None)
+        copied = next(filter(Path.is_file, (*mirrors, *copies)), None)
         if found := _find(destination, expected):
             if not expected.has_sum:
                 logger.warning(
@@ -99,19 +106,20 @@ def download(
                     lock_path,
                 )
             record_checksums(lock_path, address, found)
-        elif mirrored:
-            sums = expected.check(str(mirrored), mirrored)
-            check_space(str(mirrored), [(destination.parent, sums.size)])
+        elif copied:
+            sums = expected.check(str(copied), copied)
+            check_space(str(copied), [(destination.parent, sums.size)])
             record_checksums(lock_path, address, sums)
-            copy_file(mirrored, destination)
-            logger.info("%s was copied from the mirror, %s", destination, mirrored)
+            copy_file(copied, destination)
+            where = "the mirror" if copied in mirrors else "a copy"
+            logger.info("%s was copied from %s, %s", destination, where, copied)
         else:
-            sums = _fetch(urls, destination, expected, copies[:1], policy)
+            sums = _fetch(urls, destination, expected, mirrors[:1], policy, address, headers or {})
             # First, so that no file has its final name whose sum is not known to have been kept.
             record_checksums(lock_path, address, sums)
             os.replace(_partial_of(destination), destination)
-        if copies and not mirrored:
-            _keep(destination, copies[0])
+        if mirrors and copied not in mirrors:
+            _keep(destination, mirrors[0])
 
 
 def copy_file(source: str | Path, target: str | Path) -> None:
@@ -162,6 +170,8 @@ def _fetch(
     expected: _Expectation,
     copies: Sequence[Path],
     policy: RetryPolicy,
+    address: str,
+    headers: Mapping[str, str],
 ) -> Checksums:
     """Download the partial file of `destination` from the first of `urls` that gives it.
 
@@ -177,6 +187,7 @@ def _fetch(
             name=expected.name,
             any_source=expected.has_sum,
             copied_to=[copy.parent for copy in copies],
+            headers=headers,
         )
         try:
             sums = _run(transfer, expected)
@@ -194,7 +205,7 @@ def _fetch(
     reasons = "; ".join(f"{url}: no download, {_reason(failures[url])}" for url in urls)
     raise InputError(
         f"{reasons}; check the address and the network, or put the file into a mirror folder as "
-        f"{address_of(urls[0])}."
+        f"{address}."
     )
 
 

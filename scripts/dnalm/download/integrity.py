@@ -5,7 +5,7 @@ And files that are not what their names promise: FASTA, gzip, a table, safetenso
 
 from pathlib import Path, PurePosixPath
 
-from dnalm.compression import GZIP_MAGIC, DamagedGzipError, is_truncated_bgzf, open_binary
+from dnalm.download.compression import GZIP_MAGIC, DamagedGzipError, is_truncated_bgzf, open_binary
 from dnalm.errors import InputError
 from dnalm.files import CHUNK_BYTES
 

@@ -6,7 +6,7 @@ attempt: fewer or more bytes than announced, another range than requested, a tru
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -68,12 +68,14 @@ class Transfer:
         name: str,
         any_source: bool,
         copied_to: Sequence[Path],
+        headers: Mapping[str, str],
     ) -> None:
         """Set up a transfer of `url` into `partial`, of a file that is called `name`.
 
         With `any_source`, because a checksum is verified at the end, bytes from another address or
         an older version may be resumed, and an answer need not be what `name` promises. `copied_to`
-        are folders that will get a copy of the file; free space is checked there, too.
+        are folders that will get a copy of the file; free space is checked there, too. `headers`
+        are sent along; one of them that opens a door never goes to another host.
         """
         self.url, self.partial, self.policy = url, partial, policy
         self.shown, self.name = hide_passwords(url), name
@@ -88,6 +90,7 @@ class Transfer:
         )
         # A session reads http_proxy, https_proxy and no_proxy from the environment.
         self.session = _Session(any_source)
+        self.session.headers.update(headers)
         for scheme in ("http://", "https://"):
             adapter = PatientAdapter(policy.patience, policy.least_bytes, max_retries=retry)
             self.session.mount(scheme, adapter)

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import numpy as np
 import pandas as pd
 
-from dnalm.compression import FOREIGN_BYTES, name_foreign, open_binary
+from dnalm.download.compression import FOREIGN_BYTES, name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 

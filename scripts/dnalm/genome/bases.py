@@ -13,16 +13,16 @@ from contextlib import ExitStack
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from dnalm.credentials import hide_passwords
 from dnalm.download.checksums import Checksums, verify_checksums
 from dnalm.errors import InputError
-from dnalm.files import atomic_path, hash_of, write_json
+from dnalm.files import atomic_path, hash_of, read_tsv, write_json
 from dnalm.genome.arrays import ArrayWriter
 from dnalm.genome.intervals import Spans
 from dnalm.genome.kmers import N, to_sequence
@@ -150,15 +150,23 @@ class GenomeBases:
 
     def __init__(self, bases_path: str | Path, contigs_path: str | Path) -> None:
         self.bases_path, self.contigs_path = Path(bases_path), Path(contigs_path)
-        try:
-            self.contigs = pd.read_csv(
-                contigs_path, sep="\t", dtype={"contig": str}, keep_default_na=False
-            )
-        except OSError as error:
+        self.contigs = read_tsv(
+            contigs_path,
+            COLUMNS[:1],
+            whole=COLUMNS[1:],
+            remedy="make the genome's store first",
+            dtype={"contig": str},
+            keep_default_na=False,
+        )
+        lengths, offsets = self.contigs["length"], self.contigs["offset"]
+        if (self.contigs[COLUMNS[1:]] < 0).any(axis=None) or (
+            offsets != lengths.cumsum() - lengths
+        ).any():
             raise InputError(
-                f"{contigs_path}: {error.strerror}; make the genome's store first."
-            ) from None
-        self.bases = int(self.contigs["length"].sum())
+                f"{contigs_path}: the lengths and offsets of the contigs do not follow each other; "
+                "make the genome's store again."
+            )
+        self.bases = int(lengths.sum())
         self._descriptor: int | None = None
         self._data = 0
 
@@ -209,15 +217,27 @@ class GenomeBases:
         while done < len(view):
             chunk = os.pread(self._descriptor, len(view) - done, self._data + offset + done)
             if not chunk:
-                raise ValueError(f"{self.bases_path} ends before base {offset + len(view)}")
+                raise InputError(
+                    f"{self.bases_path} ends before base {offset + len(view)}; make the genome's "
+                    "store again."
+                )
             view[done : done + len(chunk)] = chunk
             done += len(chunk)
 
     def _open(self) -> None:
         with open(self.bases_path, "rb") as file:
-            np.lib.format.read_magic(file)
-            np.lib.format.read_array_header_1_0(file)
+            try:
+                np.lib.format.read_magic(file)
+                shape, _, kind = np.lib.format.read_array_header_1_0(file)
+            # What numpy raises for a header that is damaged depends on where it is.
+            except (ValueError, TypeError, SyntaxError, TokenError, LookupError):
+                shape, kind = (), None
             self._data = file.tell()
+        if shape != (self.bases,) or kind != np.uint8:
+            raise InputError(
+                f"{self.bases_path} is not the array of the {self.bases:,} bases of "
+                f"{self.contigs_path.name}; make the genome's store again."
+            )
         self._descriptor = os.open(self.bases_path, os.O_RDONLY)
 
     @cached_property

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dnalm.compression import name_foreign, open_binary
+from dnalm.download.compression import name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.genome.letters import IUPAC, URACIL_TO_THYMINE, ZERO_COUNTS, read_letters
 from dnalm.genome.names import decode

@@ -4,7 +4,7 @@ All coordinates are 0-based and half-open.
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,14 +53,42 @@ def read_bed(
 
     Raises InputError with file and line for anything else, and for a file without records.
     """
-    wanted = {"name": name, "strand": strand, "summit": summit}
-    places: dict[str, int | None] | None = None
-    commented: list[str] = []  # a header that is a comment
     starts, ends, summits = array("q"), array("q"), array("q")
     contigs: list[str] = []
     names: list[str] = []
     strands: list[str] = []
     kept: dict[str, str] = {}  # one object of equal texts: files repeat contigs and types
+    for _, interval, summit_at in iterate_bed(path, name=name, strand=strand, summit=summit):
+        starts.append(interval.start)
+        ends.append(interval.end)
+        contigs.append(kept.setdefault(interval.contig, interval.contig))
+        names.append(kept.setdefault(interval.name, interval.name))
+        strands.append(kept.setdefault(interval.strand, interval.strand))
+        summits.append(summit_at)
+    return pd.DataFrame(
+        {
+            "contig": pd.Series(contigs, dtype=object),
+            "start": np.asarray(starts, dtype=np.int64),
+            "end": np.asarray(ends, dtype=np.int64),
+            "name": pd.Series(names, dtype=object),
+            "strand": pd.Series(strands, dtype=object),
+            "summit": np.asarray(summits, dtype=np.int64),
+        }
+    )
+
+
+def iterate_bed(
+    path: str | Path,
+    *,
+    name: int | str | None = NAME_COLUMN,
+    strand: int | str | None = STRAND_COLUMN,
+    summit: int | str | None = None,
+) -> Iterator[tuple[int, Interval, int]]:
+    """Yield (line number, interval, summit) of a BED file, one in memory; as of `read_bed`."""
+    wanted = {"name": name, "strand": strand, "summit": summit}
+    places: dict[str, int | None] | None = None
+    commented: list[str] = []  # a header that is a comment
+    found_any = False
     for number, line in lines(path, comment=None):
         fields = _split(line)
         if line.startswith("#"):
@@ -84,24 +112,13 @@ def read_bed(
                 f"{path}:{number}: the strand is {found['strand']!r}: write '+', '-' or '.', or "
                 "name another column."
             )
-        starts.append(start)
-        ends.append(end)
-        contigs.append(kept.setdefault(fields[0], fields[0]))
-        names.append(kept.setdefault(found["name"], found["name"]))
-        strands.append(kept.setdefault(found["strand"], found["strand"]))
-        summits.append(_summit(path, number, found["summit"], end - start))
-    if not contigs:
+        found_any = True
+        interval = Interval(
+            contig=fields[0], start=start, end=end, name=found["name"], strand=found["strand"]
+        )
+        yield number, interval, _summit(path, number, found["summit"], end - start)
+    if not found_any:
         raise InputError(f"{path} holds no interval: give a BED file with at least one line.")
-    return pd.DataFrame(
-        {
-            "contig": pd.Series(contigs, dtype=object),
-            "start": np.asarray(starts, dtype=np.int64),
-            "end": np.asarray(ends, dtype=np.int64),
-            "name": pd.Series(names, dtype=object),
-            "strand": pd.Series(strands, dtype=object),
-            "summit": np.asarray(summits, dtype=np.int64),
-        }
-    )
 
 
 def _split(line: str) -> list[str]:

@@ -44,12 +44,14 @@ class Vocabulary:
     version: str
 
     def __post_init__(self) -> None:
-        if self.version not in SPECIALS:
-            raise InputError(f"vocabulary: {self.version!r} {refusal(self.version, SPECIALS)}")
-        if not MIN_K <= self.k <= MAX_K:
+        if not isinstance(self.version, str) or self.version not in SPECIALS:
             raise InputError(
-                f"k is {self.k}: give {MIN_K} to {MAX_K}; with 1 a base has two ids, as a k-mer and"
-                " alone."
+                f"vocabulary: {self.version!r:.40} {refusal(str(self.version), SPECIALS)}"
+            )
+        if type(self.k) is not int or not MIN_K <= self.k <= MAX_K:
+            raise InputError(
+                f"k is {self.k!r:.40}: give {MIN_K} to {MAX_K}; with 1 a base has two ids, as a "
+                "k-mer and alone."
             )
 
     @property

@@ -13,11 +13,13 @@ import numpy as np
 import pysam.bcftools
 from numpy.typing import NDArray
 
-from dnalm.compression import is_truncated_bgzf, is_whole_bgzf
+from dnalm.download.compression import is_truncated_bgzf, is_whole_bgzf
 from dnalm.errors import InputError
+from dnalm.files import atomic_path
 from dnalm.genome.names import decode
 from dnalm.genome.vcf_lines import COLUMNS, open_lines, quiet
 from dnalm.genome.vcf_record import Record
+from dnalm.jobs.exhaustion import is_disk_full
 from dnalm.suggestions import nearest_first
 
 REFERENCE_GENOTYPES = frozenset(("0|0", "0/0", "0"))
@@ -279,7 +281,8 @@ def refuse_cut_bgzf(path: str | Path) -> None:
 def index_variants(path: str | Path, index: str | Path) -> None:
     """Write the CSI index of a BGZF-compressed VCF or BCF file; `path` is left alone.
 
-    Raises InputError for a file that is missing, truncated or not compressed with bgzip.
+    Raises InputError for a file that is missing, truncated or not compressed with bgzip;
+    NoSpaceError where the disk of `index` is full.
     """
     refuse_cut_bgzf(path)
     open_lines(Path(path), None).close()
@@ -288,12 +291,15 @@ def index_variants(path: str | Path, index: str | Path) -> None:
             f"{path}: no index can be made of it, as bgzip has not compressed it, or only in part; "
             "do it anew, for example with `zcat -f FILE | bgzip > NEW`, or give a file per contig."
         )
-    try:
-        with quiet():
-            pysam.bcftools.index("--csi", "--force", "--output", str(index), str(path))
-    except pysam.SamtoolsError as error:
-        raise InputError(
-            f"{path}: no index can be made of it ({str(error).strip()}); sort it with "
-            "`bcftools sort` and compress it with `bgzip`."
-        ) from None
+    with atomic_path(index) as temporary:
+        try:
+            with quiet():
+                pysam.bcftools.index("--csi", "--force", "--output", str(temporary), str(path))
+        except pysam.SamtoolsError as error:
+            if is_disk_full(error, temporary.parent):
+                raise
+            raise InputError(
+                f"{path}: no index can be made of it ({str(error).strip()}); sort it with "
+                "`bcftools sort` and compress it with `bgzip`."
+            ) from None
     log.info("%s is indexed", path)

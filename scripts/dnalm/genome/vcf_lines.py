@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pysam
 
-from dnalm.compression import GZIP_ERRORS, name_foreign, open_binary
+from dnalm.download.compression import GZIP_ERRORS, name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.genome.names import decode
 
@@ -22,6 +22,8 @@ CONTIG_LINE = re.compile(rb"##contig=<(?:[^\"]*,)?ID=([^,>]+)")
 BCF_MAGIC = b"BCF"
 HEADER_STARTS = (b"##", b"#CHROM\t")
 SHOWN_BYTES = 40
+# What pysam raises for a BCF file that is damaged: what of it, depends on where.
+UNREADABLE = (OSError, ValueError, NotImplementedError, AssertionError, LookupError, TypeError)
 # CSI: of a record's bins, one holds counts instead of places.
 CSI_MAGIC = b"CSI\x01"
 TABIX_SETTINGS_BYTES = 28  # before the names of the contigs
@@ -127,9 +129,10 @@ class BcfLines:
                 f"{path}: the names in the header are not UTF-8; write them anew with "
                 "`bcftools reheader`."
             ) from None
-        except (OSError, ValueError, NotImplementedError) as error:
+        except UNREADABLE as error:
+            said = str(error) or "its header is damaged"
             raise InputError(
-                f"{path}: this is no VCF or BCF file that can be read ({error}); get it again or "
+                f"{path}: this is no VCF or BCF file that can be read ({said}); get it again or "
                 "correct the panel's `path` or `url`."
             ) from None
 
@@ -143,9 +146,9 @@ class BcfLines:
             try:
                 for record in self._file.fetch(contig) if self._indexed else self._file:
                     yield str(record).rstrip("\n").encode()
-            except (OSError, ValueError):
+            except UNREADABLE as error:
                 self.close()
-                raise
+                raise OSError(str(error)) from None
 
     def close(self) -> None:
         """Close the file; htslib repeats then that it was damaged."""

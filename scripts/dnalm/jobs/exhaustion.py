@@ -17,9 +17,11 @@ DISK_FULL_WORDS = re.compile(
     r"No space left on device|Disk quota exceeded|[(\[]?os error (?:28|122)\b|errno (?:28|122)\b"
     r"|\d+ requested and \d+ written"
 )
-# Some say nothing (torch: "file write failed"): then the disk itself is asked.
+# Some say nothing (torch: "file write failed"; bcftools: "failed to create index"): then the disk
+# itself is asked.
 FULL_BYTES = 4096
 UNCLEAR_ERRORS = (OSError, RuntimeError)
+UNCLEAR_TYPES = ("SamtoolsError",)
 OUT_OF_MEMORY_WORDS = re.compile(
     r"out of memory|not enough memory|can't allocate memory|Cannot allocate memory|bad_alloc", re.I
 )
@@ -32,7 +34,8 @@ def is_disk_full(error: BaseException, folder: str | Path) -> bool:
         return False
     if any(_says_disk_full(one) for one in _chain(error)):
         return True
-    return isinstance(error, UNCLEAR_ERRORS) and _has_no_room(Path(folder))
+    is_unclear = isinstance(error, UNCLEAR_ERRORS) or type(error).__name__ in UNCLEAR_TYPES
+    return is_unclear and _has_no_room(Path(folder))
 
 
 def disk_full_error(path: str | Path) -> NoSpaceError:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from dnalm.errors import InputError
-from dnalm.files import make_folder
+from dnalm.files import temporary_path
+from dnalm.jobs.exhaustion import disk_full_error, is_disk_full
 from dnalm.jobs.processes import is_running, machine, start_of
 
 HEARTBEAT_SECONDS = 15
@@ -67,8 +68,10 @@ class Lock:
             raise InputError(f"{self.path.parent} {self._lost}")
 
     def _claim(self) -> bool:
-        """Create our lock file unless there is one; a hard link is atomic on NFS, O_EXCL is not."""
-        make_folder(self.path.parent)
+        """Create our lock file unless there is one; a hard link is atomic on NFS, O_EXCL is not.
+
+        Raises NoSpaceError on a full disk.
+        """
         try:
             temporary = self._write()
             try:
@@ -84,6 +87,10 @@ class Lock:
             return False
         except FileNotFoundError:  # its last holder has just removed the folder
             return False
+        except OSError as error:
+            if is_disk_full(error, self.path.parent):
+                raise disk_full_error(self.path) from error
+            raise
         return True
 
     def _take_over(self) -> None:
@@ -96,8 +103,8 @@ class Lock:
                 f"{self.path.parent} is being written by {_name(holder)}; wait for it to end or "
                 "stop it, then run again."
             )
-        aside = self.path.with_name(f".{self.path.name}.{self._holder['token']}.stale")
         try:
+            aside = temporary_path(self.path)
             os.rename(self.path, aside)
         except FileNotFoundError:
             return
@@ -130,9 +137,14 @@ class Lock:
         return True
 
     def _write(self) -> Path:
-        temporary = self.path.with_name(f".{self.path.name}.{self._holder['token']}")
+        """Write our sign of life beside the lock file; nothing is left of one that fails."""
+        temporary = temporary_path(self.path)
         text = json.dumps({**self._holder, "heartbeat": time.time()}) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         return temporary
 
     def _read(self) -> dict[str, Any] | None:

@@ -1,10 +1,17 @@
 """Configuration of an encoder: sizes, positions, feed-forward, dropout, initialisation."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dnalm.errors import InputError
+from dnalm.fields import build
 from dnalm.suggestions import check_choice
+
+GATED = "swiglu"
+# In `transformers`, of exports with gated feed-forwards (`dnalm.huggingface`).
+GATED_MODEL_TYPE = "dnalm_gated_esm"
+SIZES = ("layers", "heads", "width", "ffn_width", "max_tokens", "vocabulary_size")
+LARGEST = 1 << 24  # beyond any model: more is a slip, which would fill the memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +40,20 @@ class EncoderConfig:
     layer_norm_eps: float
     initialisation: Literal["haiku", "normal"]
 
+    @classmethod
+    def read(cls, values: Any, where: str) -> "EncoderConfig":
+        """Return the configuration of a run.json's `encoder`; `where` is named in an InputError."""
+        try:
+            return build(cls, values, "encoder")
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+
     def __post_init__(self) -> None:
+        for key in SIZES:
+            if not 1 <= getattr(self, key) <= LARGEST:
+                raise InputError(
+                    f"The model's {key} is {getattr(self, key)}; give a number from 1 to {LARGEST}."
+                )
         for key, allowed in (
             ("positions", ("learned", "rotary")),
             ("feed_forward", ("gelu", "swiglu")),

@@ -50,8 +50,13 @@ class Network(nn.Module):
             for dilation in dilations
         )
 
-    def compute_states(self, tokens: Tensor, layers: Collection[int]) -> dict[int, Tensor]:
-        """Return {1: the last layer's states [B, T, F]} for `tokens` int64[B, T]."""
+    def compute_states(
+        self, tokens: Tensor, layers: Collection[int], *, padded: bool = True
+    ) -> dict[int, Tensor]:
+        """Return {1: the last layer's states [B, T, F]} for `tokens` int64[B, T].
+
+        `padded` is what encoders are told; here nothing depends on it.
+        """
         real = (tokens >= VOCABULARY.base_offset).unsqueeze(1)
         x = one_hot(tokens).transpose(1, 2)
         for convolution in self.plain:

@@ -1,70 +1,96 @@
-"""Export of a model as a repository of `transformers`: weights, config, tokenizer, card.
+"""Export of a model as a repository of `transformers`: weights, config and tokenizer.
 
-`EsmForMaskedLM` and `EsmTokenizer` open it, except for gated feed-forwards (v2): its files have the
-names and the layout of the published v2 files, which stock ESM does not know.
+Stock `EsmForMaskedLM` opens the first generation. Gated feed-forwards, those of the second, are
+opened by `dnalm.huggingface`, under the names and in the layout of the published v2 files.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from dnalm.errors import InputError
 from dnalm.files import atomic_path, write_json
 from dnalm.genome.kmers import Vocabulary
-from dnalm.model.config import EncoderConfig, count_parameters
-from dnalm.model.weights import load_weights, published_config, save_weights
+from dnalm.model.config import GATED, GATED_MODEL_TYPE, EncoderConfig
+from dnalm.model.encoder import ROTARY_BASE
+from dnalm.model.weights import load_weights, published_config, save_tensors, to_published
 
 log = logging.getLogger(__name__)
-UNKNOWN_LICENCE = "unknown"
-V2_LAYOUT = (
-    "Gated feed-forward without biases: intermediate.dense.weight is (2F, D), its first F rows "
-    "make a and the others b of output.dense(swish(a) * b), output.dense.weight is (D, F); "
-    "positions are rotary, base 10000, dimension i of a head of width h paired with i + h/2. "
-    "Stock EsmForMaskedLM has no such gate and refuses these weights."
+GATED_LAYOUT = (
+    "Gated feed-forward: intermediate.dense.weight is (2F, D), its first F rows make a and the "
+    "others b of output.dense(swish(a) * b), output.dense.weight is (D, F); positions are rotary, "
+    "base 10000, dimension i of a head of width h paired with i + h/2. `import dnalm.huggingface` "
+    "registers this model type; stock ESM has no such gate."
 )
-USAGE_EXAMPLE = """```python
-from transformers import EsmForMaskedLM, EsmTokenizer
-
-model = EsmForMaskedLM.from_pretrained(folder).eval()
-tokenizer = EsmTokenizer.from_pretrained(folder)
-logits = model(**tokenizer("ACGTGTACGTGC", return_tensors="pt")).logits
-```
-"""
 
 
 def export_model(
     run: Mapping[str, Any],
     trained: str | Path,
-    rights: Mapping[str, str | None],
     *,
     weights: str | Path,
     settings: str | Path,
     vocabulary: str | Path,
     tokenizer: str | Path,
-    card: str | Path,
 ) -> None:
-    """Write the model of a run.json with the weights in `trained` as a repository of five files.
+    """Write the model of a run.json with the weights in `trained` as a repository of four files.
 
-    `rights` are its source, licence and citation, each None where there is none. Raises
-    `InputError` when the weights do not fit, or for a token dropout that `transformers` lacks.
+    Raises `InputError` when the weights do not fit, or for
+    an encoder that `transformers` cannot express.
     """
     config = EncoderConfig(**run["encoder"])
     words = Vocabulary(run["k"], run["vocabulary"])
-    described = published_config(config)
-    save_weights(load_weights(config, trained), weights, {})
+    described = export_config(config)
+    encoder = load_weights(config, trained)
+    tensors = {**to_published(encoder.state_dict()), **unlearned_tensors(config)}
+    save_tensors(tensors, weights, {})
     own = {"model": run["model"], "k": words.k, "vocabulary": words.version}
-    note = {} if opens_in_transformers(config) else {"layout": V2_LAYOUT}
+    note = {"layout": GATED_LAYOUT} if is_gated(config) else {}
     write_json(settings, {**described, "dtype": "float32", "dnalm": {**own, **note}})
     _write(vocabulary, "\n".join(words.tokens()) + "\n")
     write_json(tokenizer, tokenizer_settings(config))
-    _write(card, "\n".join(model_card(run, config, rights)))
-    reader = "transformers" if opens_in_transformers(config) else "code of its own layout"
+    reader = "transformers and dnalm.huggingface" if is_gated(config) else "transformers"
     log.info("%s is exported for %s", run["model"], reader)
 
 
-def opens_in_transformers(config: EncoderConfig) -> bool:
-    """Return whether stock `EsmForMaskedLM` has the encoder's feed-forward."""
-    return config.feed_forward == "gelu" and config.ffn_bias
+def is_gated(config: EncoderConfig) -> bool:
+    """Return whether the encoder's feed-forward is one that stock ESM does not have."""
+    return config.feed_forward == GATED
+
+
+def export_config(config: EncoderConfig) -> dict[str, Any]:
+    """Return the config.json of an export; raise InputError where no model type fits."""
+    described = published_config(config)
+    if is_gated(config):
+        own = {"model_type": GATED_MODEL_TYPE, "feed_forward": GATED, "eos_token_id": None}
+        return {**described, "architectures": ["GatedEsmForMaskedLM"], **own}
+    if not config.ffn_bias:
+        raise InputError(
+            "The model's feed-forward is gelu without biases, which neither stock ESM nor"
+            " dnalm.huggingface has; it cannot be exported."
+        )
+    return {**described, "eos_token_id": None}
+
+
+def unlearned_tensors(config: EncoderConfig) -> dict[str, Tensor]:
+    """Return what `transformers` keeps in files beside what was learned.
+
+    It reports what a file lacks as if it had to be trained. The head of contacts, of which our
+    encoder knows nothing, is zeros; frequencies of rotary positions are those of the encoder.
+    """
+    tensors = {
+        "esm.contact_head.regression.weight": torch.zeros(1, config.layers * config.heads),
+        "esm.contact_head.regression.bias": torch.zeros(1),
+    }
+    if config.positions == "rotary":
+        width = config.width // config.heads
+        exponents = torch.arange(0, width, 2, dtype=torch.float) / width
+        tensors["esm.rotary_embeddings.inv_freq"] = 1.0 / ROTARY_BASE**exponents
+    return tensors
 
 
 def tokenizer_settings(config: EncoderConfig) -> dict[str, Any]:
@@ -78,35 +104,6 @@ def tokenizer_settings(config: EncoderConfig) -> dict[str, Any]:
         "eos_token": None,
         "model_max_length": config.max_tokens,
     }
-
-
-def model_card(
-    run: Mapping[str, Any], config: EncoderConfig, rights: Mapping[str, str | None]
-) -> Iterator[str]:
-    """Yield the lines of the model card: what the model is, how it is opened, whose it is."""
-    licence = rights["licence"] or UNKNOWN_LICENCE
-    yield from ("---", f"license: {licence.lower().replace(' ', '-')}", "tags: [dna]", "---")
-    yield f"# {run['model']}\n"
-    yield (
-        f"A DNA language model of {count_parameters(config):,} parameters: {config.layers} layers "
-        f"of width {config.width} with {config.heads} heads, {config.positions} positions, "
-        f"{config.feed_forward} feed-forwards of width {config.ffn_width}, LayerNorm eps "
-        f"{config.layer_norm_eps:g}. It reads up to {config.max_tokens} tokens, {run['k']}-mers of "
-        f"vocabulary {run['vocabulary']}, in upper case.\n"
-    )
-    yield USAGE_EXAMPLE if opens_in_transformers(config) else f"{V2_LAYOUT}\n"
-    if rights["source"]:
-        trained_on = f", trained on with the corpus {run['corpus']}" if run["pretrain"] else ""
-        yield f"The weights are those of {rights['source']}{trained_on}.\n"
-    elif run["corpus"]:
-        yield f"Pretrained on the corpus {run['corpus']}.\n"
-    yield (
-        f"Licence of the weights: {licence}. What is made from them carries it.\n"
-        if rights["licence"]
-        else "No licence was given for these weights; whoever trained them has to choose one.\n"
-    )
-    if rights["citation"]:
-        yield f"To cite: {rights['citation']}\n"
 
 
 def _write(path: str | Path, text: str) -> None:

@@ -4,6 +4,7 @@ Shape letters: B batch, T tokens, D width.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -50,8 +51,7 @@ def pooling_weights(
     """
     if pooling == "cls":
         return (tokens == vocabulary.cls).float()
-    table = bases_per_token(np.arange(vocabulary.size), vocabulary).astype(np.int64)
-    bases = torch.from_numpy(table).to(tokens.device)[tokens]
+    bases = _bases_of_ids(vocabulary, tokens.device)[tokens]
     if pooling == "mean":
         chosen = bases > 0
     elif pooling == "centre" and centre_bases is not None and centre_bases > 0:
@@ -64,6 +64,17 @@ def pooling_weights(
     known = chosen & (tokens != vocabulary.n_id)
     chosen = torch.where(known.any(1, keepdim=True), known, chosen)
     return chosen / chosen.sum(1, keepdim=True).clamp(min=1)
+
+
+@lru_cache
+def _bases_of_ids(vocabulary: Vocabulary, device: torch.device) -> Tensor:
+    """Return how many bases each token id stands for, int64 [vocabulary], kept on the device.
+
+    Copied anew for every batch it would make the host wait for all that is queued.
+    """
+    table = bases_per_token(np.arange(vocabulary.size), vocabulary).astype(np.int64)
+    with torch.inference_mode(False):  # whoever asks first may never train, the next one may
+        return torch.from_numpy(table).to(device)
 
 
 def _overlaps_centre(bases: Tensor, centre_bases: int) -> Tensor:
@@ -95,10 +106,13 @@ class PooledClassifier(nn.Module):
         self.centre_bases = centre_bases
         self.output = nn.Linear(encoder.config.width, classes)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Return logits [B, classes] for `tokens` int64[B, T], padded on the right."""
+    def forward(self, tokens: Tensor, *, padded: bool = True) -> Tensor:
+        """Return logits [B, classes] for `tokens` int64[B, T], padded on the right.
+
+        `padded=False` promises that none is a pad, as for `Encoder`.
+        """
         last = self.encoder.config.layers
-        states = self.encoder.compute_states(tokens, [last])[last]
+        states = self.encoder.compute_states(tokens, [last], padded=padded)[last]
         pooled = pool(states, tokens, self.vocabulary, self.pooling, self.centre_bases)
         return self.output(pooled)
 
@@ -117,16 +131,16 @@ class BaseClassifier(nn.Module):
         self.vocabulary = vocabulary
         self.output = nn.Linear(encoder.config.width, vocabulary.k * classes)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, *, padded: bool = True) -> Tensor:
         """Return logits [B, L, classes] for `tokens` int64[B, T], padded on the right.
 
         L is the number of bases of the longest sequence; behind the end of a shorter one are zeros.
+        `padded=False` promises that no token is a pad.
         """
         last = self.encoder.config.layers
-        states = self.encoder.compute_states(tokens, [last])[last]
+        states = self.encoder.compute_states(tokens, [last], padded=padded)[last]
         logits = self.output(states).unflatten(-1, (self.vocabulary.k, self.classes))
-        table = bases_per_token(np.arange(self.vocabulary.size), self.vocabulary).astype(np.int64)
-        bases = torch.from_numpy(table).to(tokens.device)[tokens]
+        bases = _bases_of_ids(self.vocabulary, tokens.device)[tokens]
         places = torch.arange(self.vocabulary.k, device=tokens.device) < bases.unsqueeze(-1)
         lengths = bases.sum(1)
         by_base = logits.new_zeros(len(tokens), int(lengths.max()), self.classes)

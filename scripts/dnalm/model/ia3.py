@@ -4,12 +4,21 @@ l_k and l_v scale the output of the key and value projections, bias included and
 rotation; l_ff scales the input of the second feed-forward matrix, in v2 after the gate product.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from dnalm.model.adapters import AdaptedLinear
 from dnalm.model.encoder import Encoder
 from dnalm.model.linear import Linear
+from dnalm.model.weights import published_name
+
+# Modules of `transformers`' ESM, as regular expressions of `peft`. Its attention has an
+# output.dense too, which is none of them.
+PEFT_FEED_FORWARD = r".*\.layer\.\d+\.output\.dense"
+PEFT_TARGETS = rf".*\.attention\.self\.(key|value)|{PEFT_FEED_FORWARD}"
 
 
 class Scaled(AdaptedLinear):
@@ -58,3 +67,26 @@ def add_ia3(encoder: Encoder) -> list[nn.Parameter]:
         block.attention.value = ScaledOutput(block.attention.value)
         block.feed_forward.output = ScaledInput(block.feed_forward.output)
     return [values for values in encoder.parameters() if values.requires_grad]
+
+
+def ia3_in_peft(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the adapter_config.json and the tensors of `peft` for the vectors of `adapter_state`.
+
+    They are for `EsmModel` and what has its blocks, gated feed-forwards too.
+    """
+    settings = {
+        "peft_type": "IA3",
+        "target_modules": PEFT_TARGETS,
+        "feedforward_modules": PEFT_FEED_FORWARD,
+        "fan_in_fan_out": False,
+        "init_ia3_weights": True,
+        "modules_to_save": None,
+    }
+    tensors = {}
+    for name, scale in state.items():
+        module = published_name(name.removesuffix("scale") + "weight").removesuffix(".weight")
+        # A row of the inputs of a feed-forward's second matrix, a column of outputs else.
+        shape = (1, -1) if name.endswith("feed_forward.output.scale") else (-1, 1)
+        # The base is the encoder alone, in which names do not begin with "esm.".
+        tensors[f"base_model.model.{module.removeprefix('esm.')}.ia3_l"] = scale.reshape(shape)
+    return settings, tensors

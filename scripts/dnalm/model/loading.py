@@ -1,14 +1,16 @@
 """Loading of a trained encoder and its vocabulary from run.json and the weights."""
 
 from pathlib import Path
+from typing import Any
 
 from dnalm.errors import InputError
-from dnalm.files import read_json
+from dnalm.files import read_facts
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.weights import load_weights
 
+SHAPE = ("k", "vocabulary", "encoder")  # of a model's run.json
 TWICE = "each base has two ids, as a k-mer and as a single base"
 
 
@@ -22,13 +24,22 @@ def load_model(run: str | Path, weights: str | Path) -> tuple[Encoder, Vocabular
     return load_weights(config, weights).eval(), vocabulary
 
 
+def describe_model(run: str | Path) -> dict[str, Any]:
+    """Return what a model is beside its weights: its name, k, vocabulary and encoder's numbers."""
+    facts = read_facts(run, ())
+    return {key: facts.get(key) for key in ("model", *SHAPE)}
+
+
 def read_run(run: str | Path) -> tuple[EncoderConfig, Vocabulary]:
     """Return the encoder's configuration and the vocabulary; raise InputError if they differ."""
-    facts = read_json(run)
-    config = EncoderConfig(**facts["encoder"])
+    facts = read_facts(run, ("encoder", "k", "vocabulary"))
+    config = EncoderConfig.read(facts["encoder"], str(run))
     if facts["k"] == 1:
         raise InputError(f"{run}: k is 1, where {TWICE}; load a model of k = 2 to 7.")
-    vocabulary = Vocabulary(facts["k"], facts["vocabulary"])
+    try:
+        vocabulary = Vocabulary(facts["k"], facts["vocabulary"])
+    except InputError as error:
+        raise InputError(f"{run}: {error}") from None
     if config.vocabulary_size != vocabulary.size:
         raise InputError(
             f"{run}: encoder.vocabulary_size is {config.vocabulary_size}, but k = {vocabulary.k} "

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from dnalm.errors import InputError
-from dnalm.files import read_json, sha256_of
+from dnalm.files import read_facts, sha256_of
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
@@ -30,6 +30,7 @@ FORWARD_PASS_KEYS: dict[str, Any] = {
     "is_decoder": False,
 }
 EPS_KEY = "layer_norm_eps"
+MAX_SHOWN = 40  # letters of a value or token in a sentence
 logger = logging.getLogger(__name__)
 
 
@@ -56,20 +57,31 @@ def load_published(
 
 
 def describe_source(
-    source: Mapping[str, Any], *, weights: Sequence[str], settings: str, vocabulary: str
+    source: Mapping[str, Any],
+    *,
+    commit: str | None,
+    weights: Sequence[str],
+    settings: str,
+    vocabulary: str,
 ) -> dict[str, Any]:
-    """Return `source` with the sha256 of its files, and the eps that config.json names.
+    """Return `source` with its commit, the sha256 of its files, and the eps that config.json names.
 
     Raises `InputError` for a file whose sha256 is not the one that `source` expects of its name.
     """
     sums = {Path(path).name: sha256_of(path) for path in (*weights, settings, vocabulary)}
     for name, expected in source["sha256"].items():
-        if sums[name] != expected:
+        if sums.get(name) != expected:
             raise InputError(
-                f"{source['name']}: the sha256 of {name} is {sums[name]}, expected {expected}; "
-                "correct the checksum in the configuration or get the file again."
+                f"{source['name']}: the sha256 of {name} is {sums.get(name, 'that of no file')}, "
+                f"expected {expected}; correct the checksum in the configuration or get the file "
+                "again."
             )
-    return {**source, "sha256": sums, EPS_KEY: _read_settings(settings).get(EPS_KEY)}
+    return {
+        **source,
+        "commit": commit,
+        "sha256": sums,
+        EPS_KEY: _read_settings(settings).get(EPS_KEY),
+    }
 
 
 def check_settings(path: str | Path, config: EncoderConfig) -> None:
@@ -111,7 +123,7 @@ def check_vocabulary(path: str | Path, vocabulary: Vocabulary) -> None:
     for i, token in enumerate(ours[: vocabulary.size]):
         if i < len(theirs) and theirs[i] == token:
             continue
-        found = f"id {i} is {theirs[i]}" if i < len(theirs) else f"there is no id {i}"
+        found = f"id {i} is {theirs[i][:MAX_SHOWN]}" if i < len(theirs) else f"there is no id {i}"
         place = f" (which there is id {theirs.index(token)})" if token in theirs else ""
         raise InputError(
             f"{path}: {found}, but vocabulary {vocabulary.version} of {vocabulary.k}-mers has "
@@ -150,18 +162,13 @@ def _misplaced(index: str | Path, where: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(placed.keys() | where.keys()):
         if placed.get(name) != where.get(name):
             expected, found = placed.get(name, "none"), where.get(name, "none")
-            yield f"{name} should be in {expected} of the files and is in {found}"
+            yield f"{name} should be in {expected!s:.100} of the files and is in {found}"
 
 
 def _read_settings(path: str | Path) -> dict[str, Any]:
-    try:
-        settings = read_json(path)
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON file ({error}); get it again.") from error
-    if not isinstance(settings, dict):
-        raise InputError(f"{path} is no JSON object; get it again.")
-    return settings
+    return read_facts(path, ())
 
 
 def _shown(value: Any) -> str:
-    return "not given" if value is None else json.dumps(value)
+    text = "not given" if value is None else json.dumps(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

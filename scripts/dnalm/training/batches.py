@@ -13,6 +13,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dnalm.corpus.sampling import Stream
@@ -34,7 +35,7 @@ class MicroBatch:
     padded: bool  # whether any token is <pad>, so that attention needs a mask
 
     @classmethod
-    def from_masked(cls, masked: Masked, rows: slice) -> Self:
+    def from_masked(cls, masked: Masked, rows: slice | NDArray[np.int64]) -> Self:
         """Return some rows of masked sequences as tensors."""
         tensors = {name: torch.from_numpy(getattr(masked, name)[rows]) for name in cls.names()}
         return cls(**tensors, padded=bool(masked.padded[rows].any()))

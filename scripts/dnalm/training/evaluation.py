@@ -68,11 +68,14 @@ class Evaluation:
 
     @staticmethod
     def _cut(masked: Masked, first: int, size: int) -> MicroBatch:
-        """Return `size` windows from `first` on, or one that weighs nothing where none is left."""
-        if first < len(masked.inputs):
-            return MicroBatch.from_masked(masked, slice(first, first + size))
-        filler = MicroBatch.from_masked(masked, slice(0, 1))
-        return replace(filler, weights=torch.zeros_like(filler.weights))
+        """Return `size` windows from `first` on, filled up with the first one at weight 0.
+
+        So all passes have one shape, and a compiled model is compiled for no other.
+        """
+        rows = np.arange(first, first + size)
+        real = rows < len(masked.inputs)
+        part = MicroBatch.from_masked(masked, np.where(real, rows, 0))
+        return replace(part, weights=part.weights * torch.from_numpy(real).unsqueeze(1))
 
     def _on_device(self, masked: Masked) -> Iterator[tuple[int, MicroBatch]]:
         """Yield this process's parts, each with the number of its first window."""
@@ -89,8 +92,8 @@ class Evaluation:
         for first, part in self._on_device(masked):
             losses, hits = score(model, part)
             totals += tally(losses, hits, part)
-            if first < len(windows):
-                windows[first : first + len(losses)] = _sum_masked(losses, hits, part)
+            own = windows[first : first + len(losses)]  # fewer behind the last window
+            own.copy_(_sum_masked(losses, hits, part)[: len(own)])
         return self._group.sum(totals), self._group.sum(windows).cpu().numpy()
 
     @torch.no_grad()

@@ -307,7 +307,9 @@ def make_encoder(run: Run, weights: str | Path | None) -> Encoder:
     config = EncoderConfig(**run.encoder)
     if weights is not None:
         return load_weights(config, weights)
-    encoder = Encoder(config)
+    with torch.device("meta"):  # or torch would draw all weights first, in vain
+        encoder = Encoder(config)
+    encoder.to_empty(device="cpu")
     initialise(encoder, run.pretrain.seed)
     return encoder
 

@@ -29,7 +29,9 @@ def score(model: nn.Module, batch: MicroBatch) -> tuple[Tensor, Tensor]:
 
 def tally(losses: Tensor, hits: Tensor, batch: MicroBatch) -> Tensor:
     """Return the sums of loss, hits and weights for each `Kind`, float64[3, 3]."""
-    kinds = functional.one_hot(batch.kinds.flatten(), len(Kind)).float()
+    # Compared, because `one_hot` looks at the values, for which a host waits on some devices.
+    every = torch.arange(len(Kind), device=losses.device)
+    kinds = (batch.kinds.flatten().unsqueeze(1) == every).float()
     weighted = kinds * batch.weights.view(-1, 1)
     ones = torch.ones_like(losses)
     values = torch.stack([losses.detach(), hits.float(), ones]).flatten(1)

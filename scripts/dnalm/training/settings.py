@@ -3,12 +3,14 @@
 import json
 import logging
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from dnalm.errors import InputError
-from dnalm.files import atomic_path, read_json
+from dnalm.fields import build
+from dnalm.files import atomic_path, read_facts
 from dnalm.training.masking import MaskingConfig
 from dnalm.training.schedule import ScheduleConfig
 
@@ -73,7 +75,7 @@ class Run:
 
     model: str
     encoder: dict[str, Any]
-    corpus: str
+    corpus: str | None
     k: int
     vocabulary: Literal["v1", "v2"]
     initial_weights: str | None
@@ -95,7 +97,7 @@ class Run:
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Return the run of a run.json."""
-        return cls.from_dict(read_json(path))
+        return _named(path, cls.from_dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,29 +159,16 @@ class Operation:
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Return the operation of an operation.json."""
-        return cls.from_dict(read_json(path))
+        return _named(path, cls.from_dict)
 
 
-def build(kind: type[T], values: dict[str, Any], where: str, **parts: type) -> T:
-    """Return a `kind` from `values`, its fields named in `parts` built from dictionaries.
-
-    Raises `InputError` naming, as `where`.key, each key that is missing or unknown.
-    """
-    names = [field.name for field in fields(kind)]
-    missing = [f"{where}.{name}" for name in names if name not in values]
-    unknown = [f"{where}.{name}" for name in values if name not in names]
-    if missing or unknown:
-        raise InputError(
-            f"The settings of {where} do not fit: "
-            + "; ".join(
-                f"{word} {', '.join(keys)}"
-                for word, keys in (("missing", missing), ("unknown", unknown))
-                if keys
-            )
-            + "; correct these keys in the configuration."
-        )
-    built = {name: build(part, values[name], f"{where}.{name}") for name, part in parts.items()}
-    return kind(**{**values, **built})
+def _named(path: str | Path, read: Callable[[dict[str, Any]], T]) -> T:
+    """Return what is made of a settings file; an InputError names the file."""
+    facts = read_facts(path, ())
+    try:
+        return read(facts)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def find_weightless(pretrain: PretrainConfig, tokens: int) -> str | None:

@@ -3,6 +3,7 @@
 A shard is a process's part of every parameter, cut along its first dimension.
 """
 
+import logging
 import warnings
 from collections.abc import Callable
 
@@ -10,9 +11,14 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from dnalm.devices import is_out_of_memory
 from dnalm.model.encoder import Encoder
 from dnalm.training.distributed import Group
 from dnalm.training.memory import Layout
+
+MAX_REASON = 300  # letters of an error in the log
+
+logger = logging.getLogger(__name__)
 
 
 def arrange(
@@ -22,15 +28,16 @@ def arrange(
 
     Every process brings the same weights. Of several shards this process keeps its own, as
     parameters that are `DTensor`s; blocks are gathered when they compute. A `compiled` block is
-    compiled as a whole.
+    compiled as a whole; where that fails, all run as they are, and one warning says so.
     """
+    compilation = _Compilation()
     for block in encoder.blocks:
         # Of the instance, not by a wrapper: no parameter changes its name, and the hooks that
         # gather a block stay outside of what is recomputed and compiled.
         if layout.activation_checkpointing:
             block.forward = _recomputed(block.forward, random=encoder.config.dropout > 0)
         if compiled:
-            block.forward = torch.compile(block.forward)
+            block.forward = compilation.of(block.forward)
     if layout.shards == 1:
         return encoder.to(group.device)
     return _shard(encoder, group, precision)
@@ -55,6 +62,41 @@ def fill(tensor: Tensor, whole: Tensor) -> None:
         # Without a source rank each process cuts its own copy; nothing is sent.
         whole = distribute_tensor(whole.to(tensor.device), **options, src_data_rank=None)
     part_of(tensor).copy_(part_of(whole))
+
+
+class _Compilation:
+    """Functions compiled by `torch.compile` for as long as it can; it works on their first call."""
+
+    def __init__(self) -> None:
+        self._failed = False
+
+    def of(self, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """Return `forward` compiled, or as it is once any function could not be compiled."""
+        # For each shape anew: what is learned on and what is measured on are two, and one graph
+        # for both would be slower for both.
+        compiled = torch.compile(forward, dynamic=False)
+
+        def run(*inputs: Tensor | None) -> Tensor:
+            if not self._failed:
+                try:
+                    return compiled(*inputs)
+                except Exception as error:
+                    if is_out_of_memory(error):
+                        raise
+                    self._give_up(error)
+            # An error that is not the compiler's comes again here.
+            return forward(*inputs)
+
+        return run
+
+    def _give_up(self, error: Exception) -> None:
+        self._failed = True
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
+        logger.warning(
+            "The blocks could not be compiled and run as they are, which is slower; set "
+            "operation.compile to false, or give torch what it lacks: %s",
+            reason,
+        )
 
 
 def _recomputed(forward: Callable[..., Tensor], *, random: bool) -> Callable[..., Tensor]:

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from dnalm.configuration.finetuning import (
 )
 from dnalm.errors import InputError
 from dnalm.methods import ADAPTERS, NETWORKS
+from dnalm.model.config import EncoderConfig, count_parameters
 
 ROOT = Path(__file__).parents[3]
 with open(ROOT / "resources/schemas/config.schema.yaml") as file:
@@ -72,6 +74,38 @@ def test_overlays_are_valid_on_top_of_the_shipped_configuration(name):
     config = overlay(*(yaml.safe_load((ROOT / "tests" / layer).read_text()) for layer in layers))
     assert schema.find_schema_errors(config, SCHEMA) == []
     assert references.find_reference_errors(config, PUBLISHED) == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(f"pretrain.masking.{key}" for key in ("selected", "masked", "random")),
+        "pretrain.optimizer.eps",
+        "pretrain.schedule.decay",
+        "model.generations.v2",
+        "audit.k",
+    ],
+)
+def test_a_default_that_was_taken_out_of_the_configuration_is_missed(key):
+    config = copy.deepcopy(SHIPPED)
+    *above, last = key.split(".")
+    section = config
+    for part in above:
+        section = section[part]
+    del section[last]
+    (error,) = schema.find_schema_errors(config, SCHEMA)
+    assert error == f"{'.'.join(above)}: the key '{last}' is missing; add it."
+
+
+def test_a_recipe_whose_default_was_taken_out_is_missed():
+    config = overlay({"tasks": {"mine.x": resolve.merge(BUILT, {"build": SITES})}})
+    config["tasks"]["mine.x"]["build"]["genome"] = "grch38"
+    config = copy.deepcopy(config)
+    del config["build"]["recipes"]["splice_sites"]["min_intron"]
+    errors = references.find_reference_errors(config, PUBLISHED)
+    wanted = "tasks.mine.x.build.min_intron: the recipe splice_sites needs it"
+    assert any(error.startswith(wanted) for error in errors)
+    assert all("min_intron" in error for error in errors)
 
 
 def test_the_shipped_configuration_is_valid():
@@ -280,7 +314,7 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         ),
         (
             {"models": {"m": LOADED | {"weights": {"hub": "a/b", "sha256": {"x": "0" * 64}}}}},
-            ["models.m.weights.sha256: x is no file of the weights; known are model.safetensors"],
+            ["models.m.weights.sha256: x is no file of the weights; known are config.json,"],
         ),
         (
             {"models": {"m": LOADED | {"corpus": "multispecies-12kb", "weights": OTHER_K}}},
@@ -495,6 +529,8 @@ def test_a_per_base_task_needs_a_method_that_fine_tunes():
         ),
         ({"build": ENHANCERS | {"decoys": "dinucleotide"}}, "build.decoys", "splice_sites alone"),
         ({"build": ENHANCERS | {"length": None}}, "build.length", "or decoys: none"),
+        ({"build": {"length": None}}, "build.length", "cuts windows around sites; give a length"),
+        ({"build": {"length": None, "decoys": "none"}}, "build.length", "cuts windows around"),
         ({"build": ENHANCERS | {"upstream": 1}}, "build.upstream", "enhancers does not read it"),
         ({"build": ENHANCERS | {"placement": "tss"}}, "build.placement", "promoters alone"),
         ({"build": ENHANCERS | {"annotation": "a"}}, "build.annotation", "does not read it"),
@@ -584,25 +620,51 @@ def test_the_published_name_of_a_model_is_no_part_of_what_decides_its_weights():
 def test_a_text_is_a_repository_unless_it_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here/model").mkdir(parents=True)
-    server = "https://huggingface.co"
-    for given, folder, files in (
-        ("lab/model", f"{server}/lab/model/resolve/main", ["model.safetensors"]),
-        ("here/model", "here/model", ["model.safetensors"]),
-        ("./lab/model", "./lab/model", ["model.safetensors"]),
-        ("folder", "folder", ["model.safetensors"]),
-        ("/deep/lab/model/", "/deep/lab/model", ["model.safetensors"]),
-        ("<data>/model", "<data>/model", ["model.safetensors"]),
+    for given, where, files in (
+        ("lab/model", ("lab/model", "main"), None),
+        ("here/model", "here/model", None),
+        ("./lab/model", "./lab/model", None),
+        ("folder", "folder", None),
+        ("/deep/lab/model/", "/deep/lab/model", None),
+        ("<data>/model", "<data>/model", None),
         ("lab/own.safetensors", "lab", ["own.safetensors"]),
         ("own.safetensors", ".", ["own.safetensors"]),
-        ({"path": "lab/model"}, "lab/model", ["model.safetensors"]),
-        ({"hub": "here/model", "revision": "refs/pr/3"}, None, ["model.safetensors"]),
-        ({"hub": "a/b", "files": [INDEX, PART]}, f"{server}/a/b/resolve/main", [INDEX, PART]),
+        ({"path": "lab/model"}, "lab/model", None),
+        ({"hub": "here/model", "revision": "refs/pr/3"}, ("here/model", "refs/pr/3"), None),
+        ({"hub": "a/b", "files": [INDEX, PART]}, ("a/b", "main"), [INDEX, PART]),
     ):
         config = overlay({"models": {"m": LOADED | {"weights": given}}})
         assert schema.find_schema_errors(config, SCHEMA) == []
         found = weights.resolve_weights(config, "m")
-        assert found.folder == (folder or f"{server}/here/model/resolve/refs%2Fpr%2F3")
+        assert (found.folder or (found.repository, found.revision)) == where
         assert found.files == files
+        assert weights.is_of_hub(config, "m") == isinstance(where, tuple)
+
+
+def test_the_weights_of_a_folder_are_one_file_or_an_index_and_its_parts(tmp_path):
+    folder = tmp_path / "model"
+    config = overlay({"models": {"m": LOADED | {"weights": {"path": str(folder)}}}})
+
+    def listed() -> list[str]:
+        paths = weights.list_folder_files(weights.resolve_weights(config, "m"), folder)
+        assert paths["settings"] == f"{folder}/config.json"
+        return [Path(path).name for path in paths["weights"]]
+
+    assert listed() == ["model.safetensors"]  # a rule may make it
+    folder.mkdir()
+    (folder / INDEX).write_text(json.dumps({"weight_map": {"a": PART}}))
+    with pytest.raises(InputError, match=f"the part {PART} that {INDEX} names is missing"):
+        listed()
+    (folder / PART).touch()
+    assert listed() == [INDEX, PART]
+    (folder / INDEX).write_text("[]")
+    with pytest.raises(InputError, match="has no weight_map"):
+        listed()
+    (folder / INDEX).unlink()
+    assert listed() == [PART]
+    (folder / "other.safetensors").touch()
+    with pytest.raises(InputError, match=r"which of .* is not known; name them as `files`"):
+        listed()
 
 
 def test_the_papers_own_weights_are_eight_repositories_with_licence_and_citation():
@@ -620,15 +682,44 @@ def test_the_papers_own_weights_are_eight_repositories_with_licence_and_citation
             assert SHIPPED["models"][name].get(key) == ours.get(key)
 
 
-def test_the_files_of_a_repository_are_downloads_with_their_sums():
-    hub = {"hub": "a/b", "sha256": {"vocab.txt": "0" * 64}}
-    config = overlay({"models": {"m": LOADED | {"weights": hub}, "n": LOADED}})
-    base = "https://huggingface.co/a/b/resolve/main"
-    assert weights.list_weight_downloads(config, ["m", "n", "500m-1000g"]) == [
-        wanted(f"{base}/model.safetensors"),
-        wanted(f"{base}/config.json"),
-        wanted(f"{base}/vocab.txt", sha256="0" * 64),
-    ]
+def test_what_is_fetched_of_a_repository_is_found_when_it_is_listed():
+    hub = {"hub": "a/b", "sha256": {"vocab.txt": "0" * 64, "model.safetensors": "1" * 64}}
+    config = overlay({"models": {"m": LOADED | {"weights": hub}}})
+    assert references.find_reference_errors(config, PUBLISHED) == []
+    assert weights.resolve_repository(config, "m") == {
+        "kind": "model",
+        "name": "a/b",
+        "revision": "main",
+        "server": "https://huggingface.co",
+        "files": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "revision"),
+    [
+        ("500m-human-ref", "refs/pr/6"),
+        ("500m-1000g", "526e3fa6534cf9731f9e8cf683cd28c15e15f7d6"),
+        ("2.5b-1000g", "c13cfe481c2f6a2b1cabbb2b80e0ad1fbf32e45a"),
+        ("2.5b-multi-species", "refs/pr/8"),
+        ("v2-50m-multi-species", "main"),
+        ("v2-100m-multi-species", "main"),
+        ("v2-250m-multi-species", "refs/pr/2"),
+        ("v2-500m-multi-species", "main"),
+    ],
+)
+def test_published_weights_are_asked_for_where_they_are_safetensors(name, revision):
+    assert weights.resolve_weights(SHIPPED, f"published.{name}").revision == revision
+
+
+def test_agront_has_as_many_numbers_as_its_file():
+    """The pickle has 3,965,239,677 bytes: float32, and less than 0.01 % of names around them."""
+    models = {"m": {"preset": "agront-1b", "weights": "a/b", "licence": "CC BY-NC-SA 4.0"}}
+    config = overlay({"models": models})
+    assert schema.find_schema_errors(config, SCHEMA) == []
+    encoder = EncoderConfig(**resolve.resolve_run(config, "m")["encoder"])
+    assert (encoder.max_tokens, encoder.token_dropout) == (1024, None)
+    assert 0 < 3_965_239_677 - 4 * count_parameters(encoder) < 400_000
 
 
 def test_a_loaded_model_has_no_training_and_its_untrained_twin_a_seed():

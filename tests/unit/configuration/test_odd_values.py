@@ -122,6 +122,16 @@ def test_a_value_that_no_path_or_bound_can_have_is_told(path, value, words):
     assert any(words in sentence for sentence in told), told
 
 
+@pytest.mark.parametrize("key", ["\0", "a\x1b[31m", "a\u202eb", "a\nb", "a" * 5000])
+def test_a_key_of_odd_letters_is_told_in_letters_that_can_be_printed(key):
+    config = changed(("probe", "penalties"), [0.1])
+    config["probe"][key] = 1
+    config["models"][key] = {"preset": key}
+    told = errors_of(config)
+    assert len(told) >= 2
+    assert all(sentence.isprintable() and len(sentence) < 500 for sentence in told), told
+
+
 def panel(**keys):
     return {"genome": "simulated", "contigs": ["one"], "path": "x.vcf.gz", **keys}
 

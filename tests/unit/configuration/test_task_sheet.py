@@ -182,27 +182,33 @@ def test_a_missing_sheet_and_a_task_of_two_sheets_are_one_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("entry", "url"),
+    ("entry", "revision", "patterns"),
     [
-        ({"hub": "a/b"}, "https://h.org/datasets/a/b/resolve/refs%2Fp/default/test/0000.parquet"),
+        ({"hub": "a/b"}, "refs/p", {"train": ["d/train/*.parquet"], "test": ["d/test/*.parquet"]}),
         (
             {"hub": "a/b", "files": "{name}/{split}.fna"},
-            "https://h.org/datasets/a/b/resolve/main/x/test.fna",
+            "main",
+            {"train": ["x/train.fna"], "test": ["x/test.fna"]},
         ),
         (
             {"hub": "a/b", "files": {"train": ["1", "2"], "test": "3"}, "revision": "f/1"},
-            "https://h.org/datasets/a/b/resolve/f%2F1/3",
+            "f/1",
+            {"train": ["1", "2"], "test": ["3"]},
+        ),
+        (
+            {"hub": "a/b", "files": {"train": {0: "n", 1: "p"}}, "test_share": 0.1},
+            "main",
+            {"train": ["n", "p"], "test": []},
         ),
     ],
 )
-def test_a_data_set_of_a_hub_is_files_by_https(entry, url):
-    converted = {"revision": "refs/p", "files": "default/{split}/0000.parquet"}
+def test_of_a_data_set_of_a_hub_files_are_fetched_that_a_list_names(entry, revision, patterns):
+    converted = {"revision": "refs/p", "files": "d/{split}/*.parquet"}
     hub = {"server": "https://h.org", "revision": "main", "converted": converted}
     config = config_with({"mine.x": entry}, hub=hub)
-    task = resolve.resolve_task(config, "mine.x")
-    assert resolve.list_sources(task, "mine.x", "test") == [url]
-    downloads = resolve.list_downloads(config, {}, ["mine.x"])
-    assert [download["urls"] for download in downloads][-1] == [url]
+    own = {"kind": "dataset", "name": "a/b", "revision": revision, "server": "https://h.org"}
+    assert resolve.resolve_data_set(config, "mine.x") == {**own, "patterns": patterns}
+    assert resolve.list_downloads(config, {}, ["mine.x"]) == []
 
 
 def test_where_a_file_is_does_not_decide_a_table():

@@ -245,3 +245,21 @@ def test_evenly_spaced_numbers_start_at_0_and_never_repeat():
     assert evenly_spaced(10, 4).tolist() == [0, 2, 5, 7]
     assert evenly_spaced(3, 10).tolist() == [0, 1, 2]
     assert len(np.unique(evenly_spaced(1001, 1000))) == 1000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"genomes": "t"},
+        {"genomes": [{"name": "one"}]},
+        {"windows": {"length": "a"}},
+        {"tokens": 2**40},
+        {"tokens": None},
+        {"k": 9},
+    ],
+)
+def test_a_damaged_manifest_is_refused_before_a_window_is_read(tmp_path, genomes, change):
+    _, manifest = build(tmp_path, genomes)
+    with pytest.raises(InputError) as refused:
+        TrainingWindows(manifest | change, genomes, 1)
+    assert len(str(refused.value)) < 250

@@ -55,3 +55,23 @@ def test_requests_for_one_file_by_ftp_and_by_https_are_one_download():
         {"urls": [f"{scheme}://{NCBI}"], "sha256": None, "md5": None} for scheme in ("ftp", "https")
     ]
     assert merge_downloads(requests) == {NCBI: requests[1]}
+
+
+@pytest.mark.parametrize(
+    "start", ["ftp://", "httpz://user:secret@", "httpsn://", "http://h.org/\0"]
+)
+def test_of_an_endless_address_the_beginning_is_shown(start):
+    url = start + "a b " * 200 + "@h.org/x"
+    with pytest.raises(InputError) as refused:
+        address_of(url)
+    assert len(str(refused.value)) < 650
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["htt\np://h.org/a", "http://h.org/a\tb", "http://h.org/\ra", " http://h.org/a"]
+)
+def test_an_address_of_several_lines_is_none(url):
+    for read in (web_url, address_of):
+        with pytest.raises(InputError, match="is not a download address"):
+            read(url)

@@ -21,11 +21,14 @@ SECRETS = {
     "https://user:hid#den@h.org/x": "https://h.org/x",
     "https://h.org/x?token=hidden&f=1": "https://h.org/x?token=***&f=1",
     "https://h.org/x?f=1&X-Amz-Signature=hidden": "https://h.org/x?f=1&X-Amz-Signature=***",
+    "Invalid credentials: Bearer hiddenhidden": "Invalid credentials: Bearer ***",
+    "the token hf_hiddenHIDDENhiddenHIDDEN1234 is none": "the token *** is none",
     "two: http://a:hidden@b/c, ftp://d:hidden@e/f": "two: http://b/c, ftp://e/f",
 }
 PLAIN = [
     "http://h.org:8080/a@b",
     "https://h.org/get?file=x@y&monkey=1",
+    "hf_transfer and hf_xet are no tokens, nor is a bearer",
     "ask a@b.org of http://h.org/x or me:you@h.org",
 ]
 JOB = """

@@ -15,9 +15,9 @@ import numpy as np
 import pysam
 import pytest
 
-from dnalm.compression import BGZF_END_BLOCK
 from dnalm.download.addresses import address_of
 from dnalm.download.checksums import check_downloaded
+from dnalm.download.compression import BGZF_END_BLOCK
 from dnalm.download.disk_space import NoSpaceError
 from dnalm.download.download import download
 from dnalm.download.file_locks import hold

@@ -237,3 +237,30 @@ def test_the_written_fasta_holds_the_stored_bases(tmp_path, store, sequence, mon
     )
     assert np.array_equal(np.load(again / "bases.npy"), np.load(folder / "bases.npy"))
     pd.testing.assert_frame_equal(GenomeBases.of(again).contigs, GenomeBases.of(folder).contigs)
+
+
+@pytest.mark.parametrize(
+    "header", [b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', } ape': (1", b"x" * 200]
+)
+def test_a_damaged_array_of_bases_is_refused(store, header):
+    folder = store("g", {"c": "ACGT"})
+    (folder / "bases.npy").write_bytes(header)
+    with pytest.raises(InputError, match=r"bases\.npy is not the array of the 4 bases"):
+        GenomeBases.of(folder).read("c", 0, 4)
+
+
+@pytest.mark.parametrize(
+    "row", ["c\t0\t4\t1", "c\t-1\t4\t0", "c\t0\t-4\t0", "c\t0\t5.5\t0", "c\t0\tx\t0", "c\t0"]
+)
+def test_contigs_that_do_not_follow_each_other_are_refused(store, row):
+    folder = store("g", {"c": "ACGT"})
+    (folder / "contigs.tsv").write_text(f"contig\tstart\tlength\toffset\n{row}\n")
+    with pytest.raises(InputError, match=r"contigs\.tsv: .*make the genome's store"):
+        GenomeBases.of(folder)
+
+
+def test_an_array_of_fewer_bases_than_its_contigs_is_refused(store):
+    folder = store("g", {"c": "ACGT"})
+    (folder / "contigs.tsv").write_text("contig\tstart\tlength\toffset\nc\t0\t9\t0\n")
+    with pytest.raises(InputError, match="is not the array of the 9 bases"):
+        GenomeBases.of(folder).read("c", 0, 4)

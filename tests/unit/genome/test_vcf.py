@@ -302,6 +302,21 @@ def test_any_damage_is_read_or_ends_in_one_sentence(tmp_path, kind):
     assert all(str(path) in sentence and "\n" not in sentence for sentence in refused)
 
 
+def test_a_bcf_file_whose_contigs_are_not_numbered_from_0_is_refused(tmp_path):
+    text, path = tmp_path / "a.vcf", tmp_path / "a.bcf"
+    text.write_text(
+        "##fileformat=VCFv4.2\n##contig=<ID=c>\n"
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">\n'
+        "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ts\nc\t1\t.\tA\tC\t.\t.\t.\tGT\t0|1\n"
+    )
+    pysam.bcftools.view("-Ou", "-o", str(path), str(text), catch_stdout=False)
+    data = gzip.decompress(path.read_bytes())
+    assert b"##contig=<ID=c,IDX=0>" in data
+    path.write_bytes(data.replace(b"##contig=<ID=c,IDX=0>", b"##contig=<ID=c,IDX=7>"))
+    with pytest.raises(InputError, match="no VCF or BCF file that can be read"):
+        VariantReader(path, "c", known_contigs=["c"], samples=None, index=None)
+
+
 def test_a_sample_that_is_not_there_is_named(tmp_path):
     path = write(tmp_path / "v.vcf", LINES, "vcf")
     with pytest.raises(InputError, match="no sample x among its 3 samples"):

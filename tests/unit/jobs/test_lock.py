@@ -6,12 +6,15 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from dnalm.errors import InputError
+from dnalm.errors import InputError, NoSpaceError
 from dnalm.jobs import lock as lock_module
 from dnalm.jobs.lock import Lock
+
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 
 def rewrite(path, **changes):
@@ -48,6 +51,30 @@ def test_a_file_system_without_links_has_locks_too(path, monkeypatch):
     with Lock(path), pytest.raises(InputError, match=f"process {os.getpid()} "):
         Lock(path).__enter__()
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_lock_that_has_no_room_on_the_disk_is_told_and_leaves_nothing(path, monkeypatch):
+    path.parent.mkdir(exist_ok=True)
+
+    def on_a_full_disk(path):
+        link = path.with_name("beside")
+        link.symlink_to("/dev/full")
+        return link
+
+    monkeypatch.setattr(lock_module, "temporary_path", on_a_full_disk)
+    with pytest.raises(NoSpaceError, match=r"lock\.json: the disk of .* is full"), Lock(path):
+        pass
+    assert list(path.parent.iterdir()) == []
+
+
+def test_what_a_process_killed_as_it_took_a_lock_left_beside_it_is_removed(path):
+    code = "import sys, os; from pathlib import Path; from dnalm.files import temporary_path\n"
+    code += "temporary_path(Path(sys.argv[1])).touch(); os.kill(os.getpid(), 9)"
+    command = [sys.executable, "-c", code, str(path)]
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": str(SCRIPTS)}, check=False)
+    assert len(list(path.parent.iterdir())) == 1
+    with Lock(path):
+        assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
 def test_a_folder_that_another_holder_removes_as_it_leaves_is_made_again(path, monkeypatch):

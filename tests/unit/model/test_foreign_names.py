@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dnalm.benchmark.embedding.embed import read_embeddings
-from dnalm.benchmark.finetuning.classifier import load_classifier
+from dnalm.benchmark.finetuning.classifier import FoldClassifiers
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.loading import load_model
@@ -145,10 +145,10 @@ def test_adapters_that_are_damaged_or_foreign_are_a_sentence(model, tmp_path):
     for wrong in ({}, {"classifier": facts[:40]}, {"classifier": facts.replace("kind", "kund")}):
         save_arrays(arrays, path, wrong)
         with pytest.raises(InputError, match=r"adapters.safetensors|does not fit the model"):
-            load_classifier(model, vocabulary, path, 0)
+            FoldClassifiers(model, vocabulary, path).load(0)
     save_arrays({"x": arrays[name]}, path, {})
     with pytest.raises(InputError, match="holds no fold 0: choose one of none"):
-        load_classifier(model, vocabulary, path, 0)
+        FoldClassifiers(model, vocabulary, path).load(0)
 
 
 def test_embeddings_with_any_byte_changed_are_right_or_a_sentence(tmp_path):

@@ -167,6 +167,16 @@ def test_every_difference_to_the_other_generation_is_named(
     assert all(f"{key} is {json.dumps(v)}" in repository.refusal() for key, v in changes.items())
 
 
+def test_endless_values_and_tokens_are_cut_short(repository: Repository, tmp_path: Path) -> None:
+    repository.change_settings(num_hidden_layers=list(range(500)))
+    assert "num_hidden_layers is [0, 1, 2" in repository.refusal()
+    assert len(repository.refusal()) < 500 + len(str(repository.folder))
+    (tmp_path / "vocab.txt").write_text("a b " * 500)
+    with pytest.raises(InputError) as refused:
+        check_vocabulary(tmp_path / "vocab.txt", Vocabulary(6, "v2"))
+    assert len(str(refused.value)) < 300 + len(str(tmp_path))
+
+
 @pytest.mark.parametrize("generation", ["v1"], indirect=True)
 def test_a_shorter_table_of_positions_is_refused(repository: Repository) -> None:
     repository.change_settings(max_position_embeddings=20)
@@ -235,15 +245,15 @@ def test_the_source_has_the_sums_of_its_files_and_refuses_another(
     repository: Repository, encoder: Encoder
 ) -> None:
     source = {"name": "me/mine@main", "licence": "CC0", "sha256": {}}
-    found = describe_source(source, **repository.arguments)
+    found = describe_source(source, commit="c0ffee", **repository.arguments)
     assert found["sha256"] == {
         name: sha256_of(repository.folder / name)
         for name in ("model.safetensors", "config.json", "vocab.txt")
     }
-    assert (found["licence"], found["layer_norm_eps"]) == ("CC0", 1e-5)
+    assert (found["licence"], found["commit"], found["layer_norm_eps"]) == ("CC0", "c0ffee", 1e-5)
     wrong = source | {"sha256": {"vocab.txt": "0" * 64}}
     with pytest.raises(InputError, match=r"me/mine@main: the sha256 of vocab\.txt is .* 0000"):
-        describe_source(wrong, **repository.arguments)
+        describe_source(wrong, commit=None, **repository.arguments)
 
 
 def test_published_names_of_ours_are_those_of_the_repository(

@@ -152,6 +152,7 @@ class Run:
             predictions=pd.concat(frames),
             seconds=1.5,
             not_converged=0,
+            fitted={},
         )
         write_result(result, identity, **paths)
         if losses is not None:

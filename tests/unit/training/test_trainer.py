@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from dnalm.errors import InputError
 from dnalm.model.weights import load_weights, save_weights
-from dnalm.training import launch
+from dnalm.training import launch, sharding
 from dnalm.training.batches import Batches
 from dnalm.training.schedule import learning_rate
 from dnalm.training.settings import Run
@@ -249,3 +249,59 @@ def test_bf16_follows_float32_loosely(make_job, plain):
     compared = [(a, b) for a, b in zip(*curves, strict=True) if a is not None]
     assert max(abs(a - b) for a, b in compared) < 0.05
     assert any(a != b for a, b in compared)
+
+
+def test_no_step_makes_the_host_wait_for_a_number_of_the_device(make_job, host_reads):
+    job = make_job(lambda run, operation: run["pretrain"].update(steps=3))
+    with host_reads() as stacks:
+        job.train()
+    assert any("_log" in stack for stack in stacks)  # so they are seen where there are some
+    assert not [stack for stack in stacks if "_step" in stack]
+
+
+def test_blocks_that_cannot_be_compiled_run_as_they_are_with_one_warning(
+    make_job, plain, monkeypatch, caplog
+):
+    def fail(*_: object) -> None:
+        raise OSError("no compiler is here")
+
+    def compile_in_vain(forward, *, dynamic):
+        return torch._dynamo.optimize(fail)(forward)
+
+    monkeypatch.setattr(torch, "compile", compile_in_vain)
+    job = make_job(lambda run, operation: operation.update(compile=True))
+    job.train()
+    assert job.weights.read_bytes() == plain.weights.read_bytes()
+    said = [record for record in caplog.records if "could not be compiled" in record.getMessage()]
+    assert len(said) == 1
+    assert "no compiler is here" in said[0].getMessage()
+
+
+def test_no_memory_is_no_failure_of_the_compiler(monkeypatch):
+    def exhaust(forward, *, dynamic):
+        def run(*_: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", exhaust)
+    run = sharding._Compilation().of(lambda x: x)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(torch.ones(1))
+
+
+def test_blocks_see_one_shape_in_training_and_one_in_evaluation(make_job, monkeypatch):
+    seen = []
+
+    def note(forward, *, dynamic):
+        def run(x, *others):
+            seen.append((torch.is_grad_enabled(), tuple(x.shape)))
+            return forward(x, *others)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", note)
+    # 30 windows are held out, in passes of 4; of 6 rows of a batch each pass takes 3.
+    job = make_job(lambda run, operation: operation.update(compile=True, micro_batch=4))
+    job.train()
+    assert set(seen) == {(True, (3, 33, 16)), (False, (4, 33, 16))}

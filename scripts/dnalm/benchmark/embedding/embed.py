@@ -4,7 +4,8 @@ Shapes: N sequences, B batch, T tokens, D width, L requested layers.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from dnalm.devices import send
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary, reverse_complement, to_codes, to_sequence
@@ -25,7 +27,7 @@ from dnalm.suggestions import check_choice
 
 Layers = Literal["all"] | int | Sequence[int]
 Strands = Literal["forward", "both"]
-Precision = Literal["float32", "bf16"]
+Precision = Literal["float32", "tf32", "bf16"]
 StoredType = Literal["float32", "float16"]
 CHOICES = {"pooling": Pooling, "strands": Strands, "precision": Precision, "dtype": StoredType}
 LAYER_PREFIX = "layer."  # what the name of a layer's array begins with; its number follows
@@ -37,8 +39,9 @@ class EmbedConfig:
     """The section `embed` of the config.
 
     `layers` as for `choose_layers`; `strands` is forward or both; `batch_tokens` is an upper limit.
-    `precision` is that of the forward pass, `dtype` that of the file, which is made in shards of
-    `shard_rows` rows; `centre_bases` is for the pooling centre.
+    `precision` is that of the forward pass (tf32 rounds the factors of products on GPUs that have
+    it and is float32 elsewhere), `dtype` that of the file, which is made in shards of `shard_rows`
+    rows; `centre_bases` is for the pooling centre.
     """
 
     layers: Layers
@@ -53,6 +56,11 @@ class EmbedConfig:
     def __post_init__(self) -> None:
         for key, kind in CHOICES.items():
             check_choice(f"embed.{key}", getattr(self, key), get_args(kind))
+        for key in ("centre_bases", "batch_tokens"):
+            if type(getattr(self, key)) is not int or getattr(self, key) < 1:
+                raise InputError(
+                    f"embed.{key} is {getattr(self, key)!r:.60}: give a whole number from 1 on."
+                )
 
     @classmethod
     def for_task(cls, embed: Mapping[str, Any], task: Mapping[str, Any]) -> "EmbedConfig":
@@ -67,6 +75,13 @@ def choose_layers(layers: Layers, total: int) -> list[int]:
     there are no more than n). A list is taken as it is. Raises InputError for a layer that the
     model does not have; layer 0, the token table, may be named in a list.
     """
+    numbers = [layers] if isinstance(layers, int) else layers
+    if layers != "all" and not (
+        isinstance(numbers, Sequence) and all(type(layer) is int for layer in numbers)
+    ):
+        raise InputError(
+            f"embed.layers is {layers!r:.60}: give `all`, how many, or a list of their numbers."
+        )
     if layers == "all":
         return list(range(1, total + 1))
     if isinstance(layers, int):
@@ -78,8 +93,8 @@ def choose_layers(layers: Layers, total: int) -> list[int]:
     wrong = [layer for layer in layers if not 0 <= layer <= total]
     if wrong or not layers:
         raise InputError(
-            f"embed.layers is {list(layers)}, but the model has layers 1 to {total}: name some of "
-            "these."
+            f"embed.layers is {list(layers)!s:.60}, but the model has layers 1 to {total}: name "
+            "some of these."
         )
     return sorted(set(layers))
 
@@ -113,7 +128,9 @@ def embed(
         rows = TokenRows(strand, names, vocabulary, encoder.config.max_tokens)
         for chosen in rows.by_length(np.arange(len(rows)), most):
             tokens, padded = rows.batch(chosen)
-            vectors = _pool_batch(encoder, vocabulary, tokens.to(device), padded, layers, config)
+            tokens = send(tokens, device)
+            with _products(config.precision):
+                vectors = _pool_batch(encoder, vocabulary, tokens, padded, layers, config)
             pooled[:, chosen] += vectors.cpu().numpy() / len(strands)
             tick(len(chosen))
     return pooled
@@ -134,6 +151,17 @@ def _pool_batch(
         # Each layer is pooled before the next one is computed: one layer's states in memory.
         walked = encoder.compute_states_in_turn(tokens, layers, padded=padded)
         return torch.stack([weigh(states, weights) for _, states in walked])
+
+
+@contextmanager
+def _products(precision: Precision) -> Iterator[None]:
+    """Let products of float32 be rounded as `precision` says within the block, whatever is set."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _other_strand(sequence: str) -> str:

@@ -9,7 +9,8 @@ L bases of the longest row.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from dnalm.benchmark.scoring.objectives import Scale, activate
 from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.devices import send
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import ADAPTER_NAMES
@@ -29,7 +31,7 @@ from dnalm.model.adapters import adapter_state, add_adapter, load_adapter
 from dnalm.model.convolutions import Network
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PooledClassifier
-from dnalm.model.tensors import MAX_REASON, UNREADABLE
+from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_metadata
 from dnalm.model.token_batches import TokenRows, limit_tokens
 
 Classifier = PooledClassifier | BaseClassifier
@@ -105,48 +107,59 @@ def load_classifier_state(classifier: Classifier, state: Mapping[str, Tensor]) -
     classifier.output.load_state_dict(_below("head.", state))
 
 
-def load_classifier(
-    encoder: Encoder, vocabulary: Vocabulary, adapters: str | Path, fold: int
-) -> tuple[Classifier, Scale | None]:
-    """Return `encoder` with the adapter and head of one fold of an adapters file, to predict with.
+class FoldClassifiers:
+    """The classifiers of an adapters file on one encoder, which each `load` changes in place.
 
-    The scale of its targets comes with it, of other kinds than regression None. The encoder is
-    changed in place. Raises InputError when the file has no such fold.
+    `metadata` is that of the file. Raises InputError for a file that cannot be read.
     """
-    try:
-        return _load_classifier(encoder, vocabulary, adapters, fold)
-    except InputError:
-        raise
-    except UNREADABLE as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
-        raise InputError(
-            f"{adapters} is no file of adapters that fits this model, or is damaged ({reason});"
-            " make it again with the target finetunes."
-        ) from error
 
+    def __init__(self, encoder: Encoder, vocabulary: Vocabulary, adapters: str | Path) -> None:
+        self._encoder, self._vocabulary, self._path = encoder, vocabulary, adapters
+        with self._explained():
+            self.metadata = read_metadata(adapters)
 
-def _load_classifier(
-    encoder: Encoder, vocabulary: Vocabulary, adapters: str | Path, fold: int
-) -> tuple[Classifier, Scale | None]:
-    prefix = f"fold.{fold}."
-    tensors, metadata = read_tensors(adapters, prefix)
-    state = _below(prefix, tensors)
-    if not state:
-        folds = (metadata or {}).get("folds", "none, it is another file")
-        if (metadata or {}).get("saved") == NOTHING:
+    def load(self, fold: int) -> tuple[Classifier, Scale | None]:
+        """Return the encoder with the adapter and head of one fold, to predict with.
+
+        The scale of its targets comes with it, of other kinds than regression None. Raises
+        InputError when the file has no such fold, or does not fit the encoder.
+        """
+        prefix = f"fold.{fold}."
+        with self._explained():
+            state = _below(prefix, read_tensors(self._path, prefix)[0])
+        if not state:
+            if self.metadata.get("saved") == NOTHING:
+                raise InputError(
+                    f"{self._path} holds scores alone, as its method says (save: scores): to "
+                    "predict with it, write save: trained and make it again with the target "
+                    "finetunes."
+                )
+            folds = self.metadata.get("folds", "none, it is another file")
+            raise InputError(f"{self._path} holds no fold {fold}: choose one of {folds}.")
+        if broken := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+            raise InputError(f"{self._path}: {broken[0]} is not finite; make the file again.")
+        with self._explained():
+            # Files without the names were written when there was the first one alone.
+            options = json.loads(self.metadata.get("options", "{}"))
+            add_adapter(self._encoder, self.metadata.get("adapter", ADAPTER_NAMES[0]), options)
+            facts = json.loads(self.metadata["classifier"])
+            classifier = build_classifier(self._encoder, self._vocabulary, facts)
+            load_classifier_state(classifier, state)
+        classifier.to(self._encoder.tokens.weight.device)
+        return classifier.eval(), Scale.load(state)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError:  # which is a ValueError
+            raise
+        except UNREADABLE as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
             raise InputError(
-                f"{adapters} holds scores alone, as its method says (save: scores): to predict "
-                "with it, write save: trained and make it again with the target finetunes."
-            )
-        raise InputError(f"{adapters} holds no fold {fold}: choose one of {folds}.")
-    if broken := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
-        raise InputError(f"{adapters}: {broken[0]} is not finite; make the file again.")
-    # Files without the names were written when there was the first adapter alone.
-    options = json.loads(metadata.get("options", "{}"))
-    add_adapter(encoder, metadata.get("adapter", ADAPTER_NAMES[0]), options)
-    classifier = build_classifier(encoder, vocabulary, json.loads(metadata["classifier"]))
-    load_classifier_state(classifier, state)
-    return classifier.eval(), Scale.load(state)
+                f"{self._path} is no file of adapters that fits this model, or is damaged "
+                f"({reason}); make it again with the target finetunes."
+            ) from error
 
 
 @torch.inference_mode()
@@ -167,10 +180,11 @@ def predict(
     classifier.eval()
     device = classifier.output.weight.device
     batches = list(rows.by_length(chosen, limit_tokens(batch_tokens, device)))
-    found = [
-        activate(classifier(rows.batch(batch)[0].to(device)), kind).cpu().numpy()
-        for batch in batches
-    ]
+    found = []
+    for batch in batches:
+        tokens, padded = rows.batch(batch)
+        logits = classifier(send(tokens, device), padded=padded)
+        found.append(activate(logits, kind).cpu().numpy())
     place = np.empty(len(rows), dtype=np.int64)
     place[chosen] = np.arange(len(chosen))
     if find_kind(kind).pooled:

@@ -16,6 +16,7 @@ from dnalm.benchmark.tasks.kinds import cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import atomic_path
+from dnalm.model.loading import describe_model
 from dnalm.model.weights import save_tensors
 
 
@@ -46,6 +47,7 @@ def make_result(folds: Sequence[Fold], finetuning: Finetuning) -> Result:
         predictions=pd.concat(frames, ignore_index=True),
         seconds=sum(fold.seconds for fold in folds),
         not_converged=0,
+        fitted={},  # adapters and heads have a file of their own
     )
 
 
@@ -59,6 +61,7 @@ def write_finetuning(
     folds: Sequence[Fold],
     finetuning: Finetuning,
     identity: Mapping[str, Any],
+    outputs: Mapping[str, Any],
     *,
     adapters: str | Path | None,
     history: str | Path,
@@ -67,9 +70,10 @@ def write_finetuning(
 ) -> None:
     """Write the folds of one fine-tuning; `files` are those of `write_result`.
 
-    `identity` is what the summary begins with. It travels in the metadata of `adapters`, beside
-    the scores and what it takes to build the classifier again; of a network these are not kept.
-    `partial`, where the folds were kept, is removed at the end.
+    `identity` is what the summary begins with, `outputs` what `describe_outputs` says of the task.
+    Both travel in the metadata of `adapters`, beside the scores and what it takes to build the
+    classifier again; of a network these are not kept. `partial`, where the folds were kept, is
+    removed at the end.
     """
     result, metric = make_result(folds, finetuning), find_kind(finetuning.kind).headline
     rows = pd.DataFrame(
@@ -79,7 +83,7 @@ def write_finetuning(
     with atomic_path(history) as temporary:
         rows.to_csv(temporary, sep="\t", index=False)
     if adapters is not None:
-        _write_adapters(folds, finetuning, identity, result, adapters)
+        _write_adapters(folds, finetuning, identity, outputs, result, adapters)
     counts = {
         "trained_parameters": folds[0].trained,
         "all_parameters": folds[0].parameters,
@@ -91,6 +95,7 @@ def _write_adapters(
     folds: Sequence[Fold],
     finetuning: Finetuning,
     identity: Mapping[str, Any],
+    outputs: Mapping[str, Any],
     result: Result,
     path: str | Path,
 ) -> None:
@@ -108,6 +113,8 @@ def _write_adapters(
             "adapter": finetuning.config.adapter,
             "options": json.dumps(finetuning.config.options),
             "saved": finetuning.config.save,
+            "outputs": json.dumps(outputs),
+            "model": json.dumps(describe_model(finetuning.run)),
             "classifier": json.dumps(finetuning.head()),
             "folds": json.dumps([fold.fold for fold in folds]),
             "steps": json.dumps(result.selected["steps"]),

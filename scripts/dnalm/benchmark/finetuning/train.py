@@ -4,6 +4,7 @@ All else stays frozen. Networks without pretraining are trained by the same loop
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,13 +28,13 @@ from dnalm.benchmark.finetuning.classifier import (
 from dnalm.benchmark.finetuning.evaluations import Evaluations
 from dnalm.benchmark.finetuning.fingerprints import Fingerprints
 from dnalm.benchmark.finetuning.schedule import rate_at
-from dnalm.benchmark.finetuning.settings import Finetuning
+from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.benchmark.scoring.metrics import headline, single_score
 from dnalm.benchmark.scoring.objectives import Scale, balanced_weights, loss_of
 from dnalm.benchmark.tasks.kinds import NUMBER, cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Split, Splits
 from dnalm.benchmark.tasks.table import read_task
-from dnalm.devices import best_device
+from dnalm.devices import best_device, send
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.jobs.partial import Format, Partial, hold
@@ -122,8 +123,7 @@ def train_fold(
     numbers = find_kind(finetuning.kind).value == NUMBER
     scale = Scale.of(splits.labels[split.training]) if numbers else None
     labels = scale.standardise(splits.labels) if scale else splits.labels
-    random = np.random.default_rng([config.seed, fold])
-    torch.manual_seed(int(random.integers(2**31)))
+    random = seed_fold(config, fold)
     encoder, vocabulary = _start(finetuning)
     rows = TokenRows(
         table["sequence"].tolist(), name_rows(table), vocabulary, encoder.config.max_tokens
@@ -142,9 +142,10 @@ def train_fold(
     if config.class_weights == "balanced":
         weights = balanced_weights(
             splits.labels[split.training], finetuning.kind, finetuning.classes
-        )
+        ).to(best_device())
 
-    evaluations, losses = Evaluations(config, headline(finetuning.kind)), []
+    evaluations = Evaluations(config, headline(finetuning.kind))
+    losses: list[torch.Tensor] = []
     batches = rows.shuffled(split.training, config.batch_size, random)
     for step in range(1, config.steps + 1):
         for group in optimizer.param_groups:
@@ -156,22 +157,19 @@ def train_fold(
                 schedule=config.schedule,
             )
         loss = _loss(classifier, rows, next(batches), labels, finetuning, weights)
-        if not torch.isfinite(loss):
-            raise InputError(
-                f"{finetuning.table}: the loss of fold {fold} is {loss.item()} at step {step}: "
-                "lower finetune's learning_rate or set its gradient_clip."
-            )
         optimizer.zero_grad()
         loss.backward()
         if config.gradient_clip is not None:
             clip_grad_norm_(learned, config.gradient_clip)
         optimizer.step()
-        losses.append(loss.item())
+        # Read with the others at the next evaluation: the host has no need to wait at every step.
+        losses.append(loss.detach())
         tick()
         if step % config.evaluate_every == 0 or step == config.steps:
+            taken = _read_losses(losses, finetuning, fold, step)
             score = _validate(classifier, rows, split, labels, finetuning)
             evaluations.add(
-                step, float(np.mean(losses)), score, lambda: classifier_state(classifier)
+                step, float(np.mean(taken)), score, lambda: classifier_state(classifier)
             )
             losses.clear()
             if evaluations.exhausted:
@@ -206,6 +204,30 @@ def _start(finetuning: Finetuning) -> tuple[Encoder | Network, Vocabulary]:
     return build(**settings).eval(), VOCABULARY
 
 
+def seed_fold(config: FinetuneConfig, fold: int) -> np.random.Generator:
+    """Return the generator that deals a fold's batches; seed that of torch, which draws its head.
+
+    Both depend on `config.seed` and the fold alone.
+    """
+    random = np.random.default_rng([config.seed, fold])
+    torch.manual_seed(int(random.integers(2**31)))
+    return random
+
+
+def _read_losses(
+    losses: Sequence[torch.Tensor], finetuning: Finetuning, fold: int, step: int
+) -> list[float]:
+    """Return the losses of the steps up to `step`; raise InputError where one is not finite."""
+    taken = torch.stack(list(losses)).tolist()
+    for number, loss in enumerate(taken, start=step - len(taken) + 1):
+        if not math.isfinite(loss):
+            raise InputError(
+                f"{finetuning.table}: the loss of fold {fold} is {loss} at step {number}: "
+                "lower finetune's learning_rate or set its gradient_clip."
+            )
+    return taken
+
+
 def _loss(
     classifier: Classifier,
     rows: TokenRows,
@@ -216,11 +238,9 @@ def _loss(
 ) -> torch.Tensor:
     classifier.train()
     device = classifier.output.weight.device
-    tokens, _ = rows.batch(batch)
+    tokens, padded = rows.batch(batch)
     with torch.autocast(device.type, torch.bfloat16, enabled=finetuning.config.precision == "bf16"):
-        logits = classifier(tokens.to(device))
-    if weights is not None:
-        weights = weights.to(device)
+        logits = classifier(send(tokens, device), padded=padded)
     return loss_of(logits.float(), labels[batch], finetuning.kind, weights)
 
 

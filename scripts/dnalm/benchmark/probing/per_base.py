@@ -69,6 +69,7 @@ def score_bases(
         predictions=predictions,
         seconds=time.monotonic() - started,
         not_converged=0,
+        fitted={},
     )
 
 

@@ -23,6 +23,7 @@ from dnalm.benchmark.tasks.kinds import (
     find_kind,
 )
 from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.devices import send
 from dnalm.errors import InputError
 
 TARGET_MEAN, TARGET_DEVIATION = "targets.mean", "targets.deviation"  # in files
@@ -36,7 +37,7 @@ def loss_of(logits: Tensor, labels: np.ndarray, kind: str, weights: Tensor | Non
     `labels` [B, L or more]), 0 where there is none. With `weights` of `balanced_weights` means of
     classes are weighted ones, sum of weights below the line.
     """
-    given = torch.from_numpy(labels).to(logits.device)
+    given = send(torch.from_numpy(labels), logits.device)
     return LOSSES[find_kind(kind).loss](logits, given, weights)
 
 

@@ -37,7 +37,8 @@ class Result:
     `scores` one row per split, on the test rows (`score_columns`); `predictions` one row per split
     and test row (columns `PREDICTION_COLUMNS`; of `ranked` kinds the probabilities too, see
     `prediction_rows`); `seconds` the time of the work;
-    `not_converged` the number of fits that met their iteration limit.
+    `not_converged` the number of fits that met their iteration limit; `fitted` the arrays of each
+    split's chosen model, by fold and name, none where they are kept elsewhere or not at all.
     """
 
     selected: dict[str, Any]
@@ -47,6 +48,7 @@ class Result:
     predictions: pd.DataFrame
     seconds: float
     not_converged: int
+    fitted: dict[int, dict[str, np.ndarray]]
 
 
 # What the metadata of embeddings say of how they were made.

@@ -16,8 +16,6 @@ from dnalm.errors import InputError
 from dnalm.files import sha256_of
 
 PART = re.compile(r"(.*-)(\d{1,6})(-of-(\d{1,6})\..*)")
-# Of a split that a hub has converted.
-FIRST_PARQUET, SECOND_PARQUET = "0000.parquet", "0001.parquet"
 MAX_FILE_LIST = 200  # characters
 
 logger = logging.getLogger(__name__)
@@ -46,12 +44,10 @@ def check_sums(
 
 
 def warn_of_parts(files: Mapping[str, Sequence[str]], name: str) -> None:
-    """Warn of a split whose files are parts of more: train-00000-of-00003.csv, or 0000.parquet."""
+    """Warn of a split whose files are parts of more, as train-00000-of-00003.csv is."""
     for split, paths in files.items():
         own = {Path(path).name for path in paths}
         left = sorted({part for file in own for part in _list_parts(file)} - own)
-        if own == {FIRST_PARQUET}:
-            left = [f"{SECOND_PARQUET} and on, if there are any"]
         if left:
             logger.warning(
                 "%s: the %s rows are those of %s, not of %s: name all parts, in a list, if they "

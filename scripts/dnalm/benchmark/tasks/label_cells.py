@@ -193,12 +193,14 @@ def _count_classes(rows: Sequence[LabelledRow], hints: Hints, name: str) -> int:
     if hints.labels is not None:  # a label without a class is found when the rows are read
         return 1 + max(hints.labels.values())
     found = sorted(raw, key=lambda text: (len(text), text) if DIGITS.fullmatch(text) else (0, text))
-    shown = ", ".join(map(repr, found[:MAX_LISTED])) + (", ..." if len(found) > MAX_LISTED else "")
+    shown = ", ".join(repr(text[:MAX_SHOWN]) for text in found[:MAX_LISTED]) + (
+        ", ..." if len(found) > MAX_LISTED else ""
+    )
     whole = all(map(DIGITS.fullmatch, found))
     numbers = {int(text) for text in found} if whole else set()
     if 2 <= len(found) <= MAX_INFERRED_CLASSES and numbers == set(range(len(found))):
         return len(found)
-    few = 2 <= len(found) <= MAX_LISTED
+    few = 2 <= len(found) <= MAX_LISTED and max(map(len, found)) <= MAX_SHOWN
     mapping = ", ".join(f'"{text}": {number}' for number, text in enumerate(found))
     remedy = (
         f"write `labels: {{{mapping}}}`, in the order that you want"

@@ -28,8 +28,14 @@ FORMATS = {
 }
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 OTHER_SEPARATORS = ";,\t| "
-# A header up to where a pattern finds digits, if these are the end of a longer number: -, 1 or 0.
-CUT_NUMBER = re.compile(r"(?:^|[\s|=:;,_])([-+][0-9.]*|[0-9.]+)$")
+# A header up to where a pattern finds digits, if they are the end of a longer number: -, 0. or 1e-
+NUMBER_BEFORE = re.compile(
+    r"(?:^|[\s|=:;,_])"
+    r"([-+]?[0-9.]*[0-9]\.?[eE][-+]?[0-9]*|[-+][0-9.]*|[0-9.]+)$"
+)
+# A header from where the digits end, if the number goes on: 0, .5 or e-5.
+NUMBER_BEHIND = re.compile(r"\.?[0-9][0-9.]*(?:[eE][-+]?[0-9]+\b)?|\.?[eE][-+]?[0-9]+\b")
+BATCH_ROWS = 4096  # of a Parquet file, in memory at once
 SNIFFED_CHARACTERS = 512  # in which a web page shows
 
 
@@ -107,6 +113,27 @@ def read_labelled(
         ) from error
 
 
+def read_columns(path: str | Path, form: str) -> list[str]:
+    """Return the names of the columns of a file, none of FASTA; `form` is `Columns.format`.
+
+    Raises InputError as `read_labelled` does.
+    """
+    refuse_folder(path)
+    kind = form if form != "auto" else _format_of(Path(path))
+    if kind == "fasta":
+        return []
+    try:
+        with readable(path):
+            _refuse_page(path, kind)
+            if kind == "parquet":
+                return pq.read_schema(path).names
+            with open_text(path) as file:
+                lines = csv.reader(file, delimiter=SEPARATORS[kind], strict=True)
+                return next(filter(None, lines), [""])
+    except (pa.ArrowException, csv.Error):
+        return []  # which its rows will tell
+
+
 def _format_of(path: Path) -> str:
     suffix = path.with_suffix("").suffix if path.suffix in (".gz", ".bgz") else path.suffix
     if suffix not in FORMATS:
@@ -146,10 +173,16 @@ def _read_parquet(
         names = file.schema_arrow.names
         sequence, places = _find_columns(path, names, columns, labelled)
         wanted = [names[place] for place in (sequence, *places)]
-        stored = file.read(columns=wanted, use_pandas_metadata=False)
+        for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_pandas_metadata=False):
+            stored = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+            yield from _parquet_rows(stored, columns, labelled)
+
+
+def _parquet_rows(
+    stored: pa.Table, columns: Columns, labelled: bool
+) -> Iterator[tuple[str, str | Sequence[Any] | None]]:
     # A missing whole number stays one: as a float it would make 1.0 of every 1.
-    bare = stored.replace_schema_metadata(None)
-    table = bare.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    table = stored.to_pandas(ignore_metadata=True, integer_object_nulls=True)
     sequences = ["" if pd.isna(text) else _text(text) for text in table[columns.sequence_column]]
     labels: Iterable[Any] = [None] * len(table)
     if labelled and isinstance(columns.label_column, str):
@@ -262,14 +295,20 @@ def _read_fasta(
 
 
 def _refuse_cut_number(place: str, header: str, match: re.Match[str]) -> None:
-    """Raise InputError where a label is the end of a number whose sign or digits are left out.
+    """Raise InputError where a label is a part of a number whose sign or digits are left out.
 
-    A pattern that names what stands before its group means it so.
+    A pattern that names what stands before or behind its group means it so.
     """
-    label, start = match.group(1) or "", match.start(1)
-    before = CUT_NUMBER.search(header[:start]) if start == match.start() else None
-    if before and label[:1].isdecimal():
+    label, (start, end) = match.group(1) or "", match.span(1)
+    before = NUMBER_BEFORE.search(header[:start]) if start == match.start() else None
+    behind = NUMBER_BEHIND.match(header, end) if end == match.end() else None
+    # A sign goes on with a number only behind its exponent: 1-5 is a range.
+    goes_on = label[:1].isdecimal() or (before and before[1][-1] in "eE" and label[:1] in "+-")
+    first = before[1] if before and label and goes_on else ""
+    last = behind[0] if behind and (label[-1:].isdecimal() or label[-1:] == ".") else ""
+    if first or last:
         raise InputError(
             f"{place}: `label_pattern` of the task reads {label!r} of the number "
-            f"{before[1] + label!r}: let it take the whole number or say what stands before it."
+            f"{first + label + last!r}: let it take the whole number or say what stands before and "
+            "behind it."
         )

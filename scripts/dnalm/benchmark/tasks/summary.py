@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from dnalm.benchmark.tasks.folds import canonical
-from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.benchmark.tasks.kinds import CLASS, COLUMNS, find_kind
 from dnalm.files import sha256_of
 
 SPLITS = ("train", "test")
@@ -21,6 +21,8 @@ class Facts(Protocol):
 
     kind: str
     classes: int
+    label_column: str | Sequence[str]
+    labels: Mapping[Any, int] | None
     rows: Mapping[str, int] | None
     length: int | None
     shuffle_labels: bool
@@ -44,6 +46,26 @@ def count_duplicates(table: pd.DataFrame) -> dict[str, int]:
         "within_test": int(test.duplicated().sum()),
         "across": int(test.isin(set(train)).sum()),
     }
+
+
+def name_outputs(facts: Facts) -> list[str] | None:
+    """Return the names of a task's classes, labels or targets; None where they are numbered alone.
+
+    Those of columns are the columns'; a class is named by the raw labels that mean it.
+    """
+    kind = find_kind(facts.kind)
+    if kind.shape == COLUMNS and not isinstance(facts.label_column, str):
+        return list(facts.label_column)
+    if kind.value != CLASS or not facts.labels:
+        return None
+    raw = [[str(r) for r, c in facts.labels.items() if c == own] for own in range(facts.classes)]
+    return ["|".join(texts) or str(number) for number, texts in enumerate(raw)]
+
+
+def describe_outputs(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a trained classifier keeps of a task's summary; old ones name no outputs."""
+    kept = {"kind": summary["kind"], "classes": summary["classes"], "names": summary.get("names")}
+    return {**kept, "lengths": summary.get("lengths")}
 
 
 def count_labels(table: pd.DataFrame, facts: Facts) -> dict[str, Any]:
@@ -90,6 +112,7 @@ def summarise(
         "name": name,
         "kind": facts.kind,
         "classes": facts.classes,
+        "names": name_outputs(facts),
         "rows": counts,
         **count_labels(table, facts),
         "lengths": {

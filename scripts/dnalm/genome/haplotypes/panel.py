@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.files import atomic_path, read_json, write_json
+from dnalm.files import atomic_path, read_json, read_tsv, write_json
 from dnalm.genome.haplotypes.placing import VARIANT_TYPES
 from dnalm.genome.haplotypes.populations import COLUMNS as POPULATION_COLUMNS
 from dnalm.genome.haplotypes.populations import read_populations
@@ -39,7 +39,7 @@ def describe_panel(
     """
     facts = {Path(store).name: read_json(Path(store) / MANIFEST) for store in stores}
     tables = [
-        pd.read_csv(Path(store) / SAMPLES, sep="\t", dtype={"sample": str}, keep_default_na=False)
+        read_tsv(Path(store) / SAMPLES, ["sample"], dtype={"sample": str}, keep_default_na=False)
         for store in progress(stores, f"read the stores of {name}", "contigs")
     ]
     table = pd.concat(tables).groupby(["sample", "haplotype"], sort=False).sum().reset_index()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dnalm.compression import FOREIGN_BYTES, name_foreign, open_binary
+from dnalm.download.compression import FOREIGN_BYTES, name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.genome.vcf_lines import decode
 

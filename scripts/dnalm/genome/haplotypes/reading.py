@@ -7,12 +7,11 @@ haplotype i (0 or 1) of sample s.
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from dnalm.compiled import compiled
 from dnalm.errors import InputError
-from dnalm.files import read_json
+from dnalm.files import read_json, read_tsv
 from dnalm.genome.haplotypes.ploidy import first_where_haploid, read_spans
 from dnalm.genome.haplotypes.store import (
     ALTERNATIVES,
@@ -48,9 +47,7 @@ class HaplotypeStore:
             raise InputError(f"{folder}: {error.strerror}; make the haplotypes again.") from None
         # Plain views of the mapped memory: numba compiles one version for them.
         self._arrays = tuple(np.frombuffer(a, a.dtype).reshape(a.shape) for a in arrays)
-        table = pd.read_csv(
-            folder / SAMPLES, sep="\t", dtype={"sample": str}, keep_default_na=False
-        )
+        table = read_tsv(folder / SAMPLES, ["sample"], dtype={"sample": str}, keep_default_na=False)
         counts = table["sample"].value_counts(sort=False)
         self.samples = counts.index.tolist()
         self.ploidies = counts.to_numpy(dtype=np.int64)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dnalm.compression import open_binary
+from dnalm.download.compression import open_binary
 from dnalm.errors import InputError
 
 REQUIRED_COLUMNS = (

@@ -6,11 +6,11 @@ Letters in shapes: F folds, R test rows, C labels or targets, L bases.
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from dnalm.benchmark.scoring.bootstrap import Predictions
 from dnalm.benchmark.tasks.kinds import BASES, COLUMNS, find_kind
 from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.files import read_tsv
 from dnalm.report.tables.records import Record
 
 MAX_P_VALUE = 0.05  # of the slope of a loss that is said to fall
@@ -25,7 +25,7 @@ def describe_constant(result: Record, constant: np.ndarray) -> dict[str, Any]:
     facts = {"constant_splits": int(constant.sum())}
     if result.history is None:
         return facts
-    history = pd.read_csv(result.history, sep="\t")
+    history = read_tsv(result.history, numbers=("fold", "step", "train_loss"))
     folds = np.array(sorted(history["fold"].unique()))
     if constant.any() and len(folds) == len(constant):
         history = history[history["fold"].isin(folds[constant])]

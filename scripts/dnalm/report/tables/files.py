@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from dnalm.errors import InputError
-from dnalm.files import atomic_path
+from dnalm.files import atomic_path, read_tsv
 from dnalm.report.tables.catalogue import TABLES
 from dnalm.suggestions import nearest
 
@@ -30,6 +30,6 @@ def read_tables(paths: Mapping[str, str]) -> dict[str, pd.DataFrame]:
         # Only empty cells are missing: a population may be called NA.
         options = {"keep_default_na": False, "na_values": [""]}
         text = TABLES[name].text
-        table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(text, "object"), **options)
+        table = read_tsv(path, text, dtype=dict.fromkeys(text, "object"), **options)
         tables[name] = table.assign(**{column: table[column].fillna("") for column in text})
     return tables

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.errors import InputError
+from dnalm.files import read_tsv
 from dnalm.report.tables.catalogue import list_columns
 
 KINDS = {"snvs": "SNVs", "insertions": "insertions", "deletions": "deletions", "others": "others"}
@@ -47,13 +47,9 @@ def haplotypes_table(panel_samples: Mapping[str, str]) -> pd.DataFrame:
     for panel, path in panel_samples.items():
         # A population may be called NA.
         options = {"keep_default_na": False, "na_values": {name: [""] for name in KINDS}}
-        table = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(TEXT, "object"), **options)
-        missing = [column for column in SAMPLE_COLUMNS if column not in table]
-        if missing:
-            raise InputError(
-                f"{path}: the column {missing[0]} is missing; "
-                f"delete the file and run again to have it rebuilt."
-            )
+        table = read_tsv(
+            path, TEXT, numbers=SAMPLE_COLUMNS[3:], dtype=dict.fromkeys(TEXT, "object"), **options
+        )
         tables.append(table[SAMPLE_COLUMNS].assign(panel=panel))
     table = pd.concat(tables) if tables else pd.DataFrame(columns=list_columns("haplotypes"))
     return table[list_columns("haplotypes")]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.errors import InputError
+from dnalm.files import read_tsv
 from dnalm.methods import BY_NAME
 
 # Some values of a set were read from the authors' figure and stand under a name of their own.
@@ -14,6 +14,7 @@ DATA_SETS = {
     "revised": ("revised",),
 }
 COLUMNS = ["benchmark", "task", "model", "method", "metric", "value", "spread", "spread_definition"]
+NUMBERS = ["value", "spread"]
 SPREADS = {"one SD": 1.0, "2 SD": 2.0}
 OUR_COMPARISON = "a comparison of ours, not a model of the paper"
 BEST = "beside it the best published NT"
@@ -22,13 +23,7 @@ NOT_A_TASK = "not one of the paper's tasks"
 
 def read_published(path: str | Path) -> pd.DataFrame:
     """Return the published MCC values: one row each, with `sd` (one SD, nan if not known)."""
-    table = pd.read_csv(path, sep="\t")
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise InputError(
-            f"{path}: the column {missing[0]} is missing; "
-            f"a table of published scores has the columns {', '.join(COLUMNS)}."
-        )
+    table = _read(path)
     table = table[table["metric"] == "MCC"].reset_index(drop=True)
     table["sd"] = [
         _one_sd(spread, definition)
@@ -39,9 +34,14 @@ def read_published(path: str | Path) -> pd.DataFrame:
 
 def read_reconstruction(path: str | Path) -> dict[str, float]:
     """Return the published median masked-token accuracy, by the model's name."""
-    table = pd.read_csv(path, sep="\t")
+    table = _read(path)
     own = table[(table["benchmark"] == "reconstruction") & (table["metric"] == "median accuracy")]
     return dict(zip(own["model"], own["value"].astype(float), strict=True))
+
+
+def _read(path: str | Path) -> pd.DataFrame:
+    remedy = f"a table of published scores has the columns {', '.join(COLUMNS)}, two of numbers"
+    return read_tsv(path, COLUMNS, numbers=NUMBERS, remedy=remedy)
 
 
 def _one_sd(spread: float, definition: Any) -> float:

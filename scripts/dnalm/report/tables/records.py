@@ -10,7 +10,7 @@ import pandas as pd
 from dnalm.benchmark.scoring.results import result_names, score_columns
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
-from dnalm.files import read_json
+from dnalm.files import read_json, read_tsv
 from dnalm.methods import BASELINE
 from dnalm.parquet import check_names
 
@@ -53,7 +53,8 @@ class Identities:
     """What names mean, and their order in tables: the config's, because no result file holds it.
 
     models: {model: {"published_as": name or None, "untrained_of": model or None, "source" and
-        "licence" of its weights: words, None for weights made here}}
+        "licence" of its weights: words, None for weights made here, "foreign": true where there
+        are embeddings alone}}
     tasks: {task: {"published_as": "<set>.<task>" or None, "pooling": "mean" or "centre"}}
     baselines, genomes, corpora, panels: names
     methods: the adapter of each fine-tuning method, whatever its name
@@ -77,6 +78,10 @@ class Identities:
     def untrained_of(self, model: str) -> str | None:
         """Return the trained model whose initial weights `model` holds, None for others."""
         return self.models.get(model, {}).get("untrained_of")
+
+    def is_foreign(self, model: str) -> bool:
+        """Return whether of a model there are embeddings alone, and no run.json."""
+        return bool(self.models.get(model, {}).get("foreign"))
 
     def untrained(self, model: str) -> str | None:
         """Return the model that holds the initial weights of `model`."""
@@ -138,14 +143,8 @@ def read_results(results: Iterable[Mapping[str, str]], identities: Identities) -
 
 
 def _record(scores: str, summary: str, predictions: str, history: str | None = None) -> Record:
-    table = pd.read_csv(scores, sep="\t")
     facts = read_json(summary)
-    missing = [column for column in score_columns(facts["kind"]) if column not in table]
-    if missing:
-        raise InputError(
-            f"{scores}: the column {missing[0]} is missing; "
-            f"delete the file and run again to have it rebuilt."
-        )
+    table = read_tsv(scores, score_columns(facts["kind"]))
     check_names(predictions, result_names(facts))
     model = facts.get("model")
     return Record(

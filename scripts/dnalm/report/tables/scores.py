@@ -145,6 +145,8 @@ def _embeddings(made: Mapping[str, str] | None) -> str:
     if made is None:
         return ""
     strands = {"forward": "the strand given", "both": "the mean over both strands"}
+    if made["strands"] not in strands:
+        return "made by another program"
     return (
         f"{strands[made['strands']]}, computed in {made['precision']} and kept as {made['dtype']}"
     )

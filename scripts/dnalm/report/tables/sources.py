@@ -46,7 +46,8 @@ def read_sources(
     file that is of something else.
     """
     models, tasks = list(identities.models), list(identities.tasks)
-    runs = read_named(listed["runs"], "model", models)
+    described = [model for model in models if not identities.is_foreign(model)]
+    runs = read_named(listed["runs"], "model", described)
     # In the order of the models that read them.
     read = dict.fromkeys(run.get("corpus") for run in runs.values())
     locations = {

@@ -23,6 +23,7 @@ NAMES = {
     "initialise_model": ["model"],
     "import_weights": ["model"],
     "export_model": ["model"],
+    "write_model_card": ["model"],
     "pretrain": ["model"],
     "write_token_shards": ["model"],
     "embed_task": ["model", "task"],
@@ -32,6 +33,7 @@ NAMES = {
     "score_bases": ["task"],
     "finetune_task": ["method", "model", "task"],
     "train_network": ["baseline", "task"],
+    "export_adapters": ["method", "model", "task"],
 }
 
 

@@ -194,6 +194,23 @@ def test_both_strands_are_the_mean_of_a_sequence_and_its_reverse_complement(conf
     np.testing.assert_allclose(turned[3], found[3], atol=1e-5)
 
 
+@pytest.mark.parametrize(("precision", "products"), [("float32", "highest"), ("tf32", "high")])
+def test_products_are_rounded_as_is_asked_for_and_only_meanwhile(config, precision, products):
+    encoder, vocabulary = make_model("v2")
+    seen = []
+    encoder.blocks[0].register_forward_hook(
+        lambda *_: seen.append(torch.get_float32_matmul_precision())
+    )
+    torch.set_float32_matmul_precision("medium")  # by whoever computes beside
+    try:
+        low = replace(config, precision=precision)
+        embed_layers((encoder, vocabulary), make_sequences(4), [1], low)
+        assert set(seen) == {products}
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 def test_bf16_computes_other_numbers_that_are_close(config):
     model, sequences = make_model("v1"), make_sequences(20)
     exact = embed_layers(model, sequences, [1, 3], config)

@@ -10,13 +10,14 @@ import torch
 from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
-from dnalm.benchmark.finetuning.classifier import Fold, build_classifier, load_classifier, predict
+from dnalm.benchmark.finetuning.classifier import Fold, FoldClassifiers, build_classifier, predict
 from dnalm.benchmark.finetuning.result import write_finetuning
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import finetune, train_fold
 from dnalm.benchmark.scoring.metrics import headline
 from dnalm.benchmark.scoring.results import identify, prediction_arrays
 from dnalm.benchmark.tasks.kinds import find_kind, label_array
+from dnalm.benchmark.tasks.summary import describe_outputs
 from dnalm.model.loading import load_model
 from dnalm.model.token_batches import TokenRows
 
@@ -167,7 +168,9 @@ def test_results_of_every_kind_are_scored_and_their_adapters_predict_again(finet
     folds = finetune(finetuning, partial=tmp_path / "p", threads=1)
     roles = ("adapters", "history", "scores", "summary", "predictions")
     paths = {role: tmp_path / f"{role}.safetensors" for role in roles}
-    write_finetuning(folds, finetuning, identity, partial=tmp_path / "p", **paths)
+    write_finetuning(
+        folds, finetuning, identity, describe_outputs(task), partial=tmp_path / "p", **paths
+    )
     assert not (tmp_path / "p").exists()
     scores = pd.read_csv(paths["scores"], sep="\t")
     assert scores.columns.tolist() == ["fold", *find_kind(kind).metrics]
@@ -182,7 +185,7 @@ def test_results_of_every_kind_are_scored_and_their_adapters_predict_again(finet
     assert written.columns.tolist() == columns
     for fold in folds:
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        classifier, scale = load_classifier(encoder, vocabulary, paths["adapters"], fold.fold)
+        classifier, scale = FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
         again = predict(classifier, rows, test, EMBED["batch_tokens"], kind, scale)
         np.testing.assert_allclose(again, fold.outputs, rtol=1e-5, atol=1e-6)

@@ -16,7 +16,7 @@ import pytest
 import torch
 from sklearn.metrics import matthews_corrcoef
 
-from dnalm.benchmark.finetuning.classifier import Fold, load_classifier, predict
+from dnalm.benchmark.finetuning.classifier import Fold, FoldClassifiers, predict
 from dnalm.benchmark.finetuning.result import make_result, write_finetuning
 from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.benchmark.finetuning.train import finetune, train_fold
@@ -46,6 +46,7 @@ METHOD = {
     "seed": 42,
 }
 EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+OUTPUTS = {"kind": "binary", "classes": 2, "names": None, "lengths": None}
 SUMMARY = {"name": "mine.x", "kind": "binary", "classes": 2, "rows": {"train": 60, "test": 40}}
 
 
@@ -125,14 +126,14 @@ def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp
     test = np.flatnonzero(table["split"] == "test")
     for fold in folds:
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        classifier, scale = load_classifier(encoder, vocabulary, paths["adapters"], fold.fold)
+        classifier, scale = FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
         again = predict(classifier, rows, test, EMBED["batch_tokens"], "binary", scale)
         np.testing.assert_allclose(again, fold.outputs, atol=1e-6)
         stored = pd.read_parquet(paths["predictions"]).query("fold == @fold.fold")
         assert stored["prediction"].tolist() == again.argmax(axis=1).tolist()
     with pytest.raises(InputError, match="holds no fold 7"):
-        load_classifier(encoder, vocabulary, paths["adapters"], 7)
+        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(7)
 
 
 def test_the_step_with_the_best_validation_score_is_kept(finetuning):
@@ -174,7 +175,7 @@ def write_all(folds: list[Fold], finetuning: Finetuning, folder: Path) -> dict[s
     roles = ("adapters", "history", "scores", "summary", "predictions")
     paths = {role: folder / role for role in roles}
     identity = identify_small(finetuning)
-    write_finetuning(folds, finetuning, identity, partial=folder / "none", **paths)
+    write_finetuning(folds, finetuning, identity, OUTPUTS, partial=folder / "none", **paths)
     return paths
 
 
@@ -197,7 +198,7 @@ def test_the_result_is_that_of_every_fold_alone(finetuning, tmp_path):
         assert result.scores["mcc"][fold] == pytest.approx(matthews_corrcoef(truth, predictions))
         assert result.selected["steps"][fold] == alone.step
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        load_classifier(encoder, vocabulary, paths["adapters"], fold)
+        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold)
     history = pd.read_csv(paths["history"], sep="\t")
     assert history.columns.tolist() == ["fold", "step", "train_loss", "validation_mcc"]
     assert history["fold"].tolist() == [0, 0, 1, 1, 2, 2]
@@ -355,6 +356,36 @@ def test_a_fold_reads_back_as_it_was_saved(finetuning, tmp_path):
 def test_a_loss_that_is_not_finite_stops_with_fold_and_step(finetuning):
     with pytest.raises(InputError, match=r"the loss of fold 1 is nan at step \d+"):
         train_fold(changed(finetuning, learning_rate=1e30), 1)
+
+
+def test_no_step_makes_the_host_wait_for_a_number_of_the_device(finetuning, host_reads):
+    with host_reads() as stacks:
+        train_fold(changed(finetuning, steps=4, evaluate_every=2), 0)
+    # Adam counts its steps in main memory, which is nothing to wait for.
+    apart = {"load_model", "_validate", "predict", "_single_tensor_adam"}
+    assert not [stack[-8:] for stack in stacks if not apart & set(stack)]
+
+
+def test_rows_of_one_length_need_no_mask_and_score_as_with_one(finetuning, monkeypatch):
+    table = pd.read_parquet(finetuning.table)
+    table["sequence"] = table["sequence"].str[:40]
+    table.to_parquet(finetuning.table)
+    masks, attention = [], torch.nn.functional.scaled_dot_product_attention
+
+    def watch(*states, attn_mask):
+        masks.append(attn_mask)
+        return attention(*states, attn_mask=attn_mask)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watch)
+    without = train_fold(changed(finetuning, steps=4), 0)
+    assert masks
+    assert all(mask is None for mask in masks)
+
+    batch = TokenRows.batch
+    monkeypatch.setattr(TokenRows, "batch", lambda *given: (batch(*given)[0], True))
+    masked = train_fold(changed(finetuning, steps=4), 0)
+    assert masks[-1] is not None
+    np.testing.assert_allclose(without.outputs, masked.outputs, atol=1e-5)
 
 
 def test_a_sequence_longer_than_the_context_is_named(finetuning):

@@ -13,13 +13,14 @@ import yaml
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
 import dnalm
-from dnalm.benchmark.finetuning.classifier import load_classifier
+from dnalm.benchmark.finetuning.classifier import FoldClassifiers
 from dnalm.benchmark.finetuning.fingerprints import Fingerprints
 from dnalm.benchmark.finetuning.result import make_result, write_finetuning
 from dnalm.benchmark.finetuning.schedule import SCHEDULES, rate_at
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import finetune, train_fold
 from dnalm.benchmark.scoring.results import identify
+from dnalm.benchmark.tasks.summary import describe_outputs
 from dnalm.configuration.finetuning import resolve_method, resolve_network
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
@@ -98,7 +99,8 @@ def write(finetuning: Finetuning, folder: Path, method: str) -> dict[str, Path]:
         model="small",
         weights_sha256=sha256_of(finetuning.weights),
     )
-    write_finetuning(folds, finetuning, identity, partial=folder / "partial", **paths)
+    outputs = describe_outputs({"kind": finetuning.kind, "classes": 2, "rows": {}})
+    write_finetuning(folds, finetuning, identity, outputs, partial=folder / "partial", **paths)
     return paths
 
 
@@ -162,7 +164,7 @@ def test_scores_alone_hold_no_tensor_and_say_so(make, tmp_path, small_model):
         dnalm.predict(classifier, ["ACGTACGTAC"])
     encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
     with pytest.raises(InputError, match="holds scores alone"):
-        load_classifier(encoder, vocabulary, paths["adapters"], 0)
+        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(0)
     scores = pd.read_csv(paths["scores"], sep="\t")
     kept = write(make("full"), tmp_path, "full")
     assert scores.equals(pd.read_csv(kept["scores"], sep="\t"))

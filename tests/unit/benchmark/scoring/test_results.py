@@ -53,6 +53,7 @@ def make_result() -> Result:
         ),
         seconds=1.5,
         not_converged=0,
+        fitted={},
     )
 
 

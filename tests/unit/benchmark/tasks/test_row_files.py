@@ -214,6 +214,12 @@ def test_an_encoded_column_of_parquet_is_read_as_a_plain_one(tmp_path):
         (r"([0-9]+)\s*$", "s0 +1", "+1"),
         (r"([0-9]+)\s*$", "s0|0.5", "0.5"),
         (r"([0-9])$", "s0|12", "12"),
+        (r"([0-9]+)$", "s0|1e-5", "1e-5"),
+        (r"(-?[0-9]+)$", "s0|1e-5", "1e-5"),
+        (r"([0-9])$", "s0|1e+16", "1e+16"),
+        (r"\|([0-9]+)", "s0|12.5", "12.5"),
+        (r"\|([0-9.]+)", "s0|1.5e+3|x", "1.5e+3"),
+        (r"\|([0-9])", "s0|12", "12"),
     ],
 )
 def test_a_pattern_that_cuts_a_number_short_is_refused(tmp_path, pattern, header, whole):
@@ -233,6 +239,10 @@ def test_a_pattern_that_cuts_a_number_short_is_refused(tmp_path, pattern, header
         (r"\.(\d)$", "2.1", "1"),
         (r"(-?\d)$", "s|-1", "-1"),
         (r"^(\d)", "1|-5", "1"),
+        (r"\|(\d)", "s|1-5", "1"),
+        (r"\|(\d)", "s|3.fa", "3"),
+        (r"\|(\d)", "s|3exons", "3"),
+        (r"_(\d+)\.", "NM_12.3", "12"),
     ],
 )
 def test_a_pattern_that_takes_whole_numbers_or_says_what_it_leaves_is_followed(

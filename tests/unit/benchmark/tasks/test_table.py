@@ -175,8 +175,6 @@ def test_parts_of_a_split_that_are_not_named_are_warned_of(files, tmp_path, capl
         pd.DataFrame(rows_of(12, 3 + n), columns=["sequence", "label"]).to_parquet(path)
     make(files | {"train": converted})
     assert caplog.text == ""
-    make(files | {"train": converted[0]})
-    assert "those of 0000.parquet, not of 0001.parquet and on, if there are any" in caplog.text
 
 
 def test_lower_case_becomes_upper_and_iupac_becomes_n_and_is_counted(files, tmp_path):

@@ -98,10 +98,11 @@ def test_speed_is_tokens_by_time_and_device_time_counts_every_process(make_table
 
 def test_the_published_accuracy_stands_beside_ours(make_tables, tmp_path):
     path = tmp_path / "published.tsv"
-    columns = ["benchmark", "task", "model", "metric", "value"]
+    columns = ["benchmark", "task", "model", "method", "metric", "value"]
+    columns += ["spread", "spread_definition"]
     rows = [
-        ["reconstruction", "windows", "NT", "median accuracy", 0.202],
-        ["revised", "H3", "NT", "MCC", 0.7],
+        ["reconstruction", "windows", "NT", "masked tokens", "median accuracy", 0.202, None, None],
+        ["revised", "H3", "NT", "fine-tuning", "MCC", 0.7, None, None],
     ]
     pd.DataFrame(rows, columns=columns).to_csv(path, sep="\t", index=False)
     published = read_reconstruction(path)

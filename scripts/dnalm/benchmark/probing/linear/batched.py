@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import expit, softmax
 
 from dnalm.benchmark.probing.linear.certificate import certify
 from dnalm.benchmark.probing.linear.features import Preconditioner, SharedFeatures
+from dnalm.benchmark.probing.linear.fitted import LinearModel, activate_margins, spread_classes
 from dnalm.benchmark.probing.linear.lbfgs import minimise
 from dnalm.benchmark.probing.linear.problems import ProblemGrid
 from dnalm.benchmark.probing.linear.tolerances import MAX_CERTIFIED_GAP, TARGET_GAP
-from dnalm.benchmark.tasks.kinds import IDENTITY, SIGMOID, find_kind
+from dnalm.benchmark.tasks.kinds import CROSS_ENTROPY, find_kind
 
 FLOAT32_PATIENCE = 10  # steps without a better bound after which float32 has given what it can
 MAX_MARGINS = 1 << 25  # in one array, 128 MiB in float32; more problems are fitted in turns
@@ -50,14 +50,24 @@ class Coefficients:
         flat = self.weights[split].reshape(penalties * outputs, width)
         margins = (features.astype(np.float64) @ flat.T).reshape(-1, penalties, outputs)
         margins = margins.swapaxes(0, 1) + self.intercepts[split][:, None]
-        activation = find_kind(self.kind).activation
-        if activation == IDENTITY:
-            return margins
-        if activation == SIGMOID:
-            return expit(margins)
-        if outputs > 1:
-            return softmax(margins, axis=2)
-        return np.concatenate([expit(-margins), expit(margins)], axis=2)
+        return activate_margins(margins, self.kind)
+
+    def model(self, split: int, penalty: int, classes: int) -> LinearModel:
+        """Return the model of one split and penalty, by their numbers, for all `classes`."""
+        weights, intercepts = self.weights[split, penalty], self.intercepts[split, penalty]
+        if find_kind(self.kind).loss == CROSS_ENTROPY:
+            # A split that lacks a class among others is left to scikit-learn: only the last ones
+            # of the table may be missing here, in all splits.
+            present = np.arange(max(2, len(weights)))
+            weights, intercepts = spread_classes(weights, intercepts, present, max(2, classes))
+        width = weights.shape[1]
+        return LinearModel(
+            kind=self.kind,
+            mean=np.zeros(width),
+            scale=np.ones(width),
+            weights=weights,
+            intercepts=intercepts,
+        )
 
 
 def fit_grid(

@@ -102,7 +102,8 @@ def probe(
     tested = [(split.training, splits.test) for split in splits]
     rows = _rows(features[best["feature"]], splits, kind)
     with Progress("fit the chosen one again", "fits", len(splits)) as progress:
-        final = solve(rows, tested, [best["penalty"]], config.solving, threads, progress)
+        chosen, solving = [best["penalty"]], config.solving
+        final = solve(rows, tested, chosen, solving, threads, progress, keep_models=True)
     scores, predictions = score_test_rows(
         table, splits, kind, [outcome.outputs for (outcome,) in final]
     )
@@ -125,6 +126,7 @@ def probe(
         predictions=predictions,
         seconds=time.monotonic() - started,
         not_converged=not_converged,
+        fitted={fold: one.model.state() for fold, (one,) in zip(splits.folds, final, strict=True)},
     )
 
 

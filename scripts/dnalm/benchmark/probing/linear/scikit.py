@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
+from dnalm.benchmark.probing.linear.fitted import spread_classes
 from dnalm.benchmark.probing.linear.tolerances import MAX_CERTIFIED_GAP, MAX_GRADIENT
 from dnalm.benchmark.tasks.kinds import BINARY_CROSS_ENTROPY, SQUARED_ERROR, find_kind
 
@@ -25,22 +26,28 @@ MAX_COEFFICIENTS_FOR_NEWTON = 512
 class Fit:
     """The predictions of one model for other rows than it was fitted on, and how its fit ended.
 
-    `outputs` float64 [rows, C] are probabilities, or the values of a regression.
+    `outputs` float64 [rows, C] are probabilities, or the values of a regression; `weights` [J, F]
+    and `intercepts` [J] the coefficients, those of `LinearModel`, on features as they were given.
     """
 
     outputs: np.ndarray
     converged: bool
     iterations: int
+    weights: np.ndarray
+    intercepts: np.ndarray
 
 
 def standardise(
     features: np.ndarray, training: np.ndarray, others: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return two sets of rows, float64, standardised by mean and SD of the first, `training`."""
+) -> tuple[np.ndarray, np.ndarray, StandardScaler]:
+    """Return two sets of rows, float64, standardised by mean and SD of the first, `training`.
+
+    What standardised them comes third.
+    """
     # In float64: embeddings come as float32, whose rounding would decide the last iterations.
     fitted = features[training].astype(np.float64)
     scaler = StandardScaler().fit(fitted)
-    return scaler.transform(fitted), scaler.transform(features[others].astype(np.float64))
+    return scaler.transform(fitted), scaler.transform(features[others].astype(np.float64)), scaler
 
 
 def fit_path(
@@ -79,7 +86,7 @@ def fit_path(
     ]
     for penalty in penalties:
         fits = [
-            _fit(model.set_params(C=penalty), features, column, others, classes)
+            _fit(model.set_params(C=penalty), features, column, others, 2 if separate else classes)
             for model, column in zip(models, columns, strict=True)
         ]
         if separate:
@@ -90,6 +97,8 @@ def fit_path(
             outputs=probabilities,
             converged=all(fit.converged for fit in fits),
             iterations=max(fit.iterations for fit in fits),
+            weights=np.concatenate([fit.weights for fit in fits]),
+            intercepts=np.concatenate([fit.intercepts for fit in fits]),
         )
 
 
@@ -101,12 +110,21 @@ def _fit(
     classes: int,
 ) -> Fit:
     # A training part may lack a rare class; its column then stays 0.
-    probabilities = np.zeros((len(others), max(2, classes)))
+    classes = max(2, classes)
+    probabilities = np.zeros((len(others), classes))
     present, counts = np.unique(labels, return_counts=True)
     # Without a feature that varies the optimum is known, and a solver begins and fails there.
     if len(present) == 1 or not features.any():
-        probabilities[:, present] = counts / len(labels)
-        return Fit(outputs=probabilities, converged=True, iterations=0)
+        probabilities[:, present] = shares = counts / len(labels)
+        flat = np.zeros((len(present), features.shape[1]))
+        weights, intercepts = spread_classes(flat, np.log(shares), present, classes)
+        return Fit(
+            outputs=probabilities,
+            converged=True,
+            iterations=0,
+            weights=weights,
+            intercepts=intercepts,
+        )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(features, labels)
@@ -115,7 +133,14 @@ def _fit(
     iterations = int(np.max(model.n_iter_))
     # A line search that starts at the optimum finds nothing lower but for rounding, and warns, too.
     limited = warned and (iterations >= model.max_iter or not is_optimal(model, features, labels))
-    return Fit(outputs=probabilities, converged=not limited, iterations=iterations)
+    weights, intercepts = spread_classes(model.coef_, model.intercept_, model.classes_, classes)
+    return Fit(
+        outputs=probabilities,
+        converged=not limited,
+        iterations=iterations,
+        weights=weights,
+        intercepts=intercepts,
+    )
 
 
 def is_optimal(model: LogisticRegression, features: np.ndarray, labels: np.ndarray) -> bool:
@@ -146,4 +171,11 @@ def _ridge_path(
     for penalty in penalties:
         model = Ridge(alpha=1 / penalty).fit(features, scaler.transform(labels))
         values = model.predict(others).reshape(len(others), -1)
-        yield Fit(outputs=scaler.inverse_transform(values), converged=True, iterations=0)
+        yield Fit(
+            outputs=scaler.inverse_transform(values),
+            converged=True,
+            iterations=0,
+            # In the units of the targets, as the outputs are.
+            weights=model.coef_.reshape(labels.shape[1], -1) * scaler.scale_[:, None],
+            intercepts=model.intercept_ * scaler.scale_ + scaler.mean_,
+        )

@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from dnalm.benchmark.probing.linear.fitted import LinearModel
 from dnalm.benchmark.probing.linear.scikit import fit_path, standardise
 from dnalm.jobs.progress import Progress, Tally
 
@@ -54,13 +55,14 @@ class Outcome:
     """The predictions of one fit for other rows [rows, C], probabilities or numbers; how it ended.
 
     `gap` bounds (objective - optimum) / objective where the batched solver ended within it; None
-    says that scikit-learn made the fit.
+    says that scikit-learn made the fit. `model` is what was fitted, None where it is not kept.
     """
 
     outputs: np.ndarray
     converged: bool
     iterations: int
     gap: float | None
+    model: LinearModel | None
 
 
 def solve(
@@ -70,19 +72,23 @@ def solve(
     config: SolverConfig,
     threads: int,
     progress: Progress | None = None,
+    *,
+    keep_models: bool = False,
 ) -> list[list[Outcome]]:
     """Return the fits of every split at every penalty (ascending), [S][P].
 
     Features are standardised by the training rows' mean and SD; the penalty is L2 with
     scikit-learn's C, the intercept has none. Several labels have a logistic regression each;
     targets a ridge regression, standardised, with alpha 1/C. Features too wide for the batched
-    solver, and whatever it cannot certify, scikit-learn fits. `progress` is told of every fit.
-    Raises InputError when the device is not there.
+    solver, and whatever it cannot certify, scikit-learn fits. `progress` is told of every fit; with
+    `keep_models` outcomes hold their models, which of hundreds of labels are large. Raises
+    InputError when the device is not there.
     """
     progress = progress or Progress("fit", "fits", visible=False)
     if _choose(rows, parts, penalties, config) != "batched":
-        return _fit_all_scikit(rows, parts, [penalties] * len(parts), config, threads, progress)
-    outcomes = _fit_batched(rows, parts, penalties, config, threads)
+        every = [penalties] * len(parts)
+        return _fit_all_scikit(rows, parts, every, config, threads, progress, keep_models)
+    outcomes = _fit_batched(rows, parts, penalties, config, threads, keep_models)
     missing = [
         [penalty for penalty, one in zip(penalties, path, strict=True) if one is None]
         for path in outcomes
@@ -95,7 +101,8 @@ def solve(
             sum(map(len, missing)),
             len(parts) * len(penalties),
         )
-    again = map(iter, _fit_all_scikit(rows, parts, missing, config, threads, progress))
+    fitted = _fit_all_scikit(rows, parts, missing, config, threads, progress, keep_models)
+    again = map(iter, fitted)
     return [
         [next(found) if one is None else one for one in path]
         for path, found in zip(outcomes, again, strict=True)
@@ -126,6 +133,7 @@ def _fit_batched(
     penalties: Sequence[float],
     config: SolverConfig,
     threads: int,
+    keep_models: bool,
 ) -> list[list[Outcome | None]]:
     """Return [S][P] outcomes, None where a fit is not certified."""
     import torch  # a second that small tasks need not spend
@@ -161,6 +169,7 @@ def _fit_batched(
                     converged=True,
                     iterations=int(fits.steps[split, number]),
                     gap=float(fits.gaps[split, number]),
+                    model=fits.model(split, number, rows.classes) if keep_models else None,
                 )
                 if fits.certified[split, number]
                 else None
@@ -177,6 +186,7 @@ def _fit_all_scikit(
     config: SolverConfig,
     threads: int,
     progress: Progress,
+    keep_models: bool,
 ) -> list[list[Outcome]]:
     """Return scikit-learn's fits of every split at its own penalties."""
     if not any(penalties):
@@ -185,20 +195,25 @@ def _fit_all_scikit(
     # arrays over as memory maps, so all processes share one copy of the features.
     with progress.tally() as tally:
         jobs = (
-            joblib.delayed(_fit_scikit)(rows, part, own, config, tally)
+            joblib.delayed(_fit_scikit)(rows, part, own, config, tally, keep_models)
             for part, own in zip(parts, penalties, strict=True)
         )
         return joblib.Parallel(n_jobs=threads, backend="loky")(jobs)
 
 
 def _fit_scikit(
-    rows: Rows, part: Part, penalties: Sequence[float], config: SolverConfig, tally: Tally
+    rows: Rows,
+    part: Part,
+    penalties: Sequence[float],
+    config: SolverConfig,
+    tally: Tally,
+    keep_models: bool,
 ) -> list[Outcome]:
     if not penalties:
         return []
     with threadpool_limits(1):
         training, others = part
-        fitted, predicted = standardise(rows.features, training, others)
+        fitted, predicted, scaler = standardise(rows.features, training, others)
         path = fit_path(
             fitted,
             rows.labels[training],
@@ -212,12 +227,22 @@ def _fit_scikit(
         outcomes = []
         for fit in path:
             tally.add()
+            model = None
+            if keep_models:
+                model = LinearModel(
+                    kind=rows.kind,
+                    mean=scaler.mean_,
+                    scale=scaler.scale_,
+                    weights=fit.weights,
+                    intercepts=fit.intercepts,
+                )
             outcomes.append(
                 Outcome(
                     outputs=fit.outputs,
                     converged=fit.converged,
                     iterations=fit.iterations,
                     gap=None,
+                    model=model,
                 )
             )
         return outcomes

@@ -4,7 +4,7 @@ Shapes: S splits, T trials, D features, U units of the widest trial, C outputs, 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -60,7 +60,9 @@ class Networks:
             [array.to(device) for array in arrays] for arrays in (self.weights, self.biases)
         )
         self.rates = of_trials([one.learning_rate for one in settings])
-        self.is_tanh = of_trials([one.activation == "tanh" for one in settings])
+        # Known to the host as well, which would wait for the device to tell it at every layer.
+        self._tanh = [one.activation == "tanh" for one in settings]
+        self.is_tanh = of_trials(self._tanh)
         self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
         self.steps = 0
 
@@ -76,21 +78,16 @@ class Networks:
         )
         self.moments = [(first[:, kept], second[:, kept]) for first, second in self.moments]
         self.rates, self.is_tanh = (values[:, kept] for values in (self.rates, self.is_tanh))
+        self._tanh = [self._tanh[trial] for trial in kept]
 
     def logits(self, rows: Tensor) -> Tensor:
         """Return logits [S, T, C, R] for the rows [S, R, D] of each split, standardised."""
-        first, second, last = self.weights[0], self.weights[1:-1], self.weights[-1]
-        # All trials of a split see the same rows: one product for them together.
-        states = first.flatten(1, 2) @ rows.transpose(1, 2)
-        states = self._activate(states.unflatten(1, first.shape[1:3]) + self.biases[0])
-        for weights, biases in zip(second, self.biases[1:-1], strict=True):
-            states = self._activate(weights @ states + biases)
-        return last @ states + self.biases[-1]
+        return compute_logits(self.weights, self.biases, self._activate, rows)
 
     def _activate(self, values: Tensor) -> Tensor:
-        if self.is_tanh.all():
+        if all(self._tanh):
             return values.tanh()
-        if not self.is_tanh.any():
+        if not any(self._tanh):
             return values.relu()
         return torch.where(self.is_tanh, values.tanh(), values.relu())
 
@@ -125,6 +122,25 @@ class Networks:
             # Both moments corrected for their start at 0, the first one in `rates`.
             size = (second / (1 - BETA2**self.steps)).sqrt_().add_(EPSILON)
             parameter.sub_((first / size).mul_(rates))
+
+
+def compute_logits(
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    activate: Callable[[Tensor], Tensor],
+    rows: Tensor,
+) -> Tensor:
+    """Return logits [S, T, C, R] of perceptrons for the rows [S, R, D] of each split.
+
+    Of each layer `weights` are [S, T, outputs, inputs] and `biases` [S, T, outputs, 1]; `activate`
+    is the function of the hidden units [S, T, outputs, R].
+    """
+    # All trials of a split see the same rows: one product for them together.
+    states = weights[0].flatten(1, 2) @ rows.transpose(1, 2)
+    states = activate(states.unflatten(1, weights[0].shape[1:3]) + biases[0])
+    for inner, bias in zip(weights[1:-1], biases[1:-1], strict=True):
+        states = activate(inner @ states + bias)
+    return weights[-1] @ states + biases[-1]
 
 
 def losses_of(logits: Tensor, labels: Tensor, kind: str) -> Tensor:

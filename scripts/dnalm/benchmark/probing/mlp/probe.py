@@ -18,17 +18,17 @@ from dnalm.benchmark.probing.choice import (
     metric_of,
     score_test_rows,
 )
+from dnalm.benchmark.probing.mlp.fitted import take_models
 from dnalm.benchmark.probing.mlp.rows import SplitRows
 from dnalm.benchmark.probing.mlp.search import (
-    STARTUP_TRIALS,
     Trial,
-    count_trials,
     make_networks,
     predict_seconds,
     search,
     train_epoch,
 )
 from dnalm.benchmark.probing.mlp.search_space import Hyperparameters, MlpConfig
+from dnalm.benchmark.probing.mlp.studies import STARTUP_TRIALS, count_trials
 from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.devices import find_device
@@ -89,6 +89,7 @@ def mlp_probe(
         predictions=predictions,
         seconds=time.monotonic() - started,
         not_converged=sum(row["state"] == "diverged" for row in grid),
+        fitted=take_models(networks, rows),
     )
 
 

@@ -13,13 +13,14 @@ from torch import Tensor
 from dnalm.benchmark.scoring.objectives import Scale, activate
 from dnalm.benchmark.tasks.kinds import CROSS_ENTROPY, NUMBER, find_kind
 from dnalm.benchmark.tasks.splits import Splits
+from dnalm.devices import send
 
 
 class SplitRows:
     """Features [N, D] and labels on a device, standardised by each split's own training rows.
 
-    One copy serves all splits, which differ in `means` and `inverse` SDs [S, D] and, for numbers,
-    in the scale of their targets. `classes` counts classes, labels or targets.
+    One copy, less `centre` [D], serves all splits, which differ in `means` and `inverse` SDs [S, D]
+    and, for numbers, in the scale of their targets. `classes` counts classes, labels or targets.
     """
 
     def __init__(self, features: np.ndarray, splits: Splits, kind: str, device: str) -> None:
@@ -40,8 +41,9 @@ class SplitRows:
                 self.scales.append(Scale.of(splits.labels[split.training]))
         # Centred on the first split before they are rounded to float32: a mean much larger than the
         # SD would use up the digits.
-        self.values = self._tensor(features - means[0])
-        self.means = self._tensor(np.stack(means) - means[0])
+        self.centre = means[0]
+        self.values = self._tensor(features - self.centre)
+        self.means = self._tensor(np.stack(means) - self.centre)
         self.inverse = self._tensor(1 / np.stack(deviations))
         self.truth = labels = splits.labels
         if self.numbers:
@@ -66,8 +68,9 @@ class SplitRows:
         dealt = (np.array_split(order, self.steps(size)) for order in orders)
         for own in zip(*dealt, strict=True):
             positions, counted = _pad(own, max(map(len, own)))
-            part = torch.from_numpy(positions).to(self.device)
-            yield self.rows(part), self._labels(part), self._tensor(counted)
+            part = send(torch.from_numpy(positions), torch.device(self.device))
+            mask = send(torch.from_numpy(counted.astype(np.float32)), part.device)
+            yield self.rows(part), self._labels(part), mask
 
     def steps(self, size: int) -> int:
         """Return the number of batches of one epoch."""

@@ -1,7 +1,6 @@
 """Hyperparameter search on the validation rows of all splits, by TPE or over a grid.
 
-TPE is Optuna's tree-structured Parzen estimator (Bergstra et al. 2011); bad trials are pruned by
-its median rule. Shapes: S splits, T trials, R rows, C classes, labels or targets.
+Shapes: S splits, T trials, R rows, C classes, labels or targets.
 """
 
 import itertools
@@ -9,7 +8,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +18,19 @@ from dnalm.benchmark.probing.mlp.rows import SplitRows
 from dnalm.benchmark.probing.mlp.search_space import (
     Hyperparameters,
     MlpConfig,
-    list_points,
     suggest,
+)
+from dnalm.benchmark.probing.mlp.studies import (
+    COMPLETE,
+    DIVERGED,
+    PRUNED,
+    Pending,
+    count_trials,
+    open_study,
 )
 from dnalm.benchmark.scoring.metrics import single_score
 from dnalm.benchmark.tasks.kinds import find_kind
 
-STARTUP_TRIALS = 10  # trials before one may be pruned or the sampler learns from the others
 MAX_WEIGHTS = 1 << 28  # trained at once, 1 GiB in float32; more trials than that take turns
 TIMED_STEPS = 3  # that the prediction of the time is made from
 
@@ -42,13 +46,13 @@ class Trial:
     hyperparameters: Hyperparameters
     scores: list[float]
     spreads: list[float]
-    state: str = "complete"  # or pruned, or diverged
+    state: str = COMPLETE  # or PRUNED, or DIVERGED
     unscored: int = 0
 
     @property
     def best(self) -> int:
         """The epoch with the best score, counted from 1; 0 where none has one, or it diverged."""
-        if self.state == "diverged" or np.isnan(self.scores).all():
+        if self.state == DIVERGED or np.isnan(self.scores).all():
             return 0
         return 1 + int(np.nanargmax(self.scores))
 
@@ -72,31 +76,8 @@ def search(
     `prune_after` epochs a trial whose best score so far is below the median that earlier trials
     had by then is pruned. `tick` is told how many trials have ended.
     """
-    import optuna  # here alone: no other method needs it
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        direction="maximize",
-        sampler=optuna.samplers.TPESampler(
-            # The liar counts pending trials as bad: those drawn together do not crowd one place.
-            seed=config.seed,
-            n_startup_trials=STARTUP_TRIALS,
-            constant_liar=True,
-        ),
-        pruner=optuna.pruners.NopPruner()
-        if config.prune_after is None
-        else optuna.pruners.MedianPruner(
-            n_startup_trials=STARTUP_TRIALS, n_warmup_steps=config.prune_after
-        ),
-    )
-    trials = config.trials
-    if config.sampler == "grid":
-        points = list_points(config)
-        for point in points:
-            study.enqueue_trial(point)
-        trials = len(points)
+    study, trials = open_study(config), count_trials(config)
     finished: list[Trial] = []
-    states = optuna.trial.TrialState
     while len(finished) < trials:
         pending = [study.ask() for _ in range(min(config.together, trials - len(finished)))]
         drawn = [
@@ -108,20 +89,13 @@ def search(
             _train(group, rows, config, metric, reports)
         for one, trial in zip(pending, drawn, strict=True):
             value, _ = trial.score
-            if trial.state == "pruned":
-                study.tell(one, state=states.PRUNED)
-            elif np.isnan(value):  # diverged, or nothing that could be scored
-                study.tell(one, state=states.FAIL)
-            else:
-                study.tell(one, value)
+            state = trial.state
+            if state == COMPLETE and np.isnan(value):  # nothing that could be scored
+                state = DIVERGED
+            study.tell(one, value if state == COMPLETE else None, state)
         finished += drawn
         tick(len(drawn))
     return finished
-
-
-def count_trials(config: MlpConfig) -> int:
-    """Return how many trials `search` makes."""
-    return len(list_points(config)) if config.sampler == "grid" else config.trials
 
 
 def _groups(trials: Sequence[Trial], rows: SplitRows) -> Iterator[list[Trial]]:
@@ -153,7 +127,11 @@ def train_epoch(networks: Networks, rows: SplitRows, config: MlpConfig, epoch: i
 
 
 def _train(
-    trials: list[Trial], rows: SplitRows, config: MlpConfig, metric: str, reports: dict[int, Any]
+    trials: list[Trial],
+    rows: SplitRows,
+    config: MlpConfig,
+    metric: str,
+    reports: dict[int, Pending],
 ) -> None:
     networks = make_networks(trials, rows, config)
     validation = [split.validation for split in rows.splits]
@@ -165,7 +143,7 @@ def _train(
         for position, trial in enumerate(trials):
             own = logits[:, position]
             if not torch.isfinite(own).all():
-                trial.state = "diverged"
+                trial.state = DIVERGED
                 continue
             scores = [
                 _score(rows, own[i], i, validation[i], metric) for i in range(len(validation))
@@ -177,7 +155,7 @@ def _train(
             report = reports[trial.number]
             report.report(trial.scores[-1], epoch)
             if epoch < config.epochs and report.should_prune():
-                trial.state = "pruned"
+                trial.state = PRUNED
                 continue
             kept.append(position)
         if len(kept) < len(trials):

@@ -1,6 +1,7 @@
 """The MLP probe against plain PyTorch, planted signals, and what a killed job leaves."""
 
 import logging
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -191,6 +192,21 @@ def test_every_row_of_an_epoch_comes_once_even_where_a_split_has_fewer_rows_than
         assert sorted(found) == split.training.tolist()
 
 
+def test_no_step_makes_the_host_wait_for_a_number_of_the_device(host_reads):
+    values, labels = make_checkerboard(120)
+    rows = SplitRows(values, Splits(make_table(labels, 20, 2), "binary"), "binary", "cpu")
+    trials = [
+        Trial(number=number, hyperparameters=one, scores=[], spreads=[])
+        for number, one in enumerate(HYPERPARAMETERS[2])  # of relu and of tanh
+    ]
+    networks = make_networks(trials, rows, CONFIG)
+    with host_reads() as stacks:
+        train_epoch(networks, rows, CONFIG, 1)
+        networks.take([1])
+        train_epoch(networks, rows, CONFIG, 2)
+    assert not [stack[-6:] for stack in stacks]
+
+
 def test_a_trial_does_not_depend_on_the_trials_beside_it():
     features, labels = make_checkerboard(200)
     rows = SplitRows(features, Splits(make_table(labels, 40, 2), "binary"), "binary", "cpu")
@@ -280,6 +296,16 @@ def test_a_grid_holds_every_combination_once():
     assert len(trials) == len(settings) == 2 * 2 * (2 + 4)
     assert {unit for one in settings for unit in one.units} == {8, 32}
     assert {one.learning_rate for one in settings} == {1e-3, 1e-1}
+
+
+def test_a_grid_without_pruning_is_that_of_optuna_and_needs_none(monkeypatch):
+    values, labels = make_checkerboard(120)
+    rows = SplitRows(values, Splits(make_table(labels, 20, 2), "binary"), "binary", "cpu")
+    grid = replace(CONFIG, sampler="grid", epochs=2, layers=[1], points=2)
+    # Pruned from an epoch on that no trial reaches: Optuna hands out the points, and gives up none.
+    by_optuna = search(rows, replace(grid, prune_after=10), "mcc")
+    monkeypatch.setitem(sys.modules, "optuna", None)  # an import of it would fail
+    assert search(rows, replace(grid, prune_after=None), "mcc") == by_optuna
 
 
 def test_a_grid_of_few_whole_numbers_of_units_holds_each_once():

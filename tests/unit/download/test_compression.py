@@ -1,10 +1,12 @@
 """Gzip and bgzip files of every making, against what zcat reads of them."""
 
 import gzip
+import hashlib
 import logging
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,8 @@ import pytest
 import yaml
 
 from dnalm.benchmark.tasks.table import make_task
-from dnalm.compression import is_truncated_bgzf, is_whole_bgzf, open_binary
 from dnalm.configuration.task_sheet import read_task_sheet
+from dnalm.download.compression import is_truncated_bgzf, is_whole_bgzf, open_binary
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.annotation import read_gtf
@@ -23,7 +25,7 @@ from dnalm.genome.intervals import read_bed
 from dnalm.genome.species.sheet import read_sheet
 from dnalm.genome.vcf import VariantReader
 
-SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["task"]
+SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text())["task"]
 DATA = np.random.default_rng(0).integers(65, 91, 300_000, dtype=np.uint8).tobytes()
 MORE = b"ACGT\n" * 30_000
 
@@ -117,6 +119,33 @@ def test_a_byte_order_mark_is_dropped_in_plain_and_packed_files(tmp_path):
     for name, data in (("x", b"\xef\xbb\xbf>a\n"), ("x.gz", gzip.compress(b"\xef\xbb\xbf>a\n"))):
         (tmp_path / name).write_bytes(data)
         assert read(tmp_path / name) == b">a\n"
+
+
+def test_without_isal_the_standard_library_reads_the_same(tmp_path, bgzip):
+    texts = [b">one\nACGT\n" * 1000, b">two\nTTTT\n"]
+    whole, torn = tmp_path / "whole.gz", tmp_path / "torn.gz"
+    whole.write_bytes(gzip.compress(texts[0]) + gzip.compress(texts[1]) + b"\0" * 100)
+    torn.write_bytes(gzip.compress(texts[0])[:-5])
+    code = (
+        "import sys, hashlib\n"
+        "sys.modules['isal'] = None\n"
+        "from dnalm.download.compression import DamagedGzipError, open_binary\n"
+        "for path in sys.argv[1:]:\n"
+        "    try:\n"
+        "        print(hashlib.sha256(open_binary(path).read()).hexdigest())\n"
+        "    except DamagedGzipError:\n"
+        "        print('damaged')\n"
+        "assert 'isal.igzip' not in sys.modules\n"
+    )
+    scripts = Path(__file__).parents[3] / "scripts"
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(whole), str(torn)],
+        env=os.environ | {"PYTHONPATH": str(scripts)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert found == [hashlib.sha256(b"".join(texts)).hexdigest(), "damaged"]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device"])

@@ -13,14 +13,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from isal import igzip, isal_zlib
-
 from dnalm.errors import InputError
 from dnalm.files import refuse_stream
 
+try:
+    from isal.igzip import IGzipFile as GzipFile
+    from isal.isal_zlib import decompressobj
+    from isal.isal_zlib import error as inflate_error
+except ImportError:  # it reads the same, only faster, and not every container of PyTorch has it
+    from gzip import GzipFile
+    from zlib import decompressobj
+    from zlib import error as inflate_error
+
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_START = b"\x1f\x8b\x08"  # of a member: the magic bytes and the one method there is
-GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error)
+GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error, inflate_error)
 BGZF_SUBFIELD = b"BC\x02\x00"  # identifies BGZF in the extra field of every block's gzip header
 BGZF_END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 BGZF_HEADER_BYTES = 18
@@ -92,7 +99,7 @@ class _GzipStream(io.RawIOBase):
         self._path, self._begin = path, begin
         self._file = open(path, "rb")  # noqa: SIM115 - closed with the stream
         self._file.seek(begin)
-        self._fast: igzip.IGzipFile | None = igzip.IGzipFile(fileobj=self._file)
+        self._fast: GzipFile | None = GzipFile(fileobj=self._file)
         self._careful: Iterator[bytes] = iter(())
         self._rest = memoryview(b"")
         self._done = 0
@@ -146,7 +153,7 @@ def _decompress_members(path: str | Path, first: int) -> Iterator[bytes]:
                     _judge_rest(path, start, begin, after_block)
                     return
             file.seek(begin)
-            unpacker = isal_zlib.decompressobj(wbits=31)
+            unpacker = decompressobj(wbits=31)
             try:
                 while not unpacker.eof:
                     packed = file.read(READ_BYTES)

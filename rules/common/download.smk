@@ -1,0 +1,48 @@
+"""Where files from outside lie, and what the rules of downloads are given."""
+
+from dnalm.download.addresses import list_unmirrored
+from dnalm.download.checksums import check_downloaded
+
+
+def locate(source):
+    """Return the file of a path or address."""
+    return f"<results>/downloads/{address_of(source)}" if "://" in source else source
+
+
+def get_downloads():
+    """Return the files of the target `downloads`, after a look at the sums they came with.
+
+    With a mirror these are also its copies of files that are there but not yet in it.
+    """
+    folder, lock = map(get_place, ("<results>/downloads", "<results>/downloads.lock.tsv"))
+    try:
+        check_downloaded(folder, lock, {**DOWNLOADS, **FETCHED})
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+    files = [f"<results>/downloads/{address}" for address in DOWNLOADS] + LISTINGS
+    # Downloads fill the mirror themselves, but have nothing to do for a file that is there.
+    missing = list_unmirrored(folder, config["mirror"], {**DOWNLOADS, **FETCHED})
+    return files + [f"{config['mirror']}/{address}" for address in missing]
+
+
+def get_download(wildcards, output):
+    """Return where a download is found and its sums.
+
+    Snakemake takes what a function with `output` returns as derived from it, and fetches no file
+    again because a sum or another address was added. The first address is in the file's path, and
+    the sums of the files that are there are looked at by `get_downloads`.
+    """
+    return {**SUMMARY_DOWNLOADS, **DOWNLOADS}[wildcards.address]
+
+
+def get_repository(wildcards):
+    """Return what is fetched of a hub for a model or a task."""
+    find = {"models": weights.resolve_repository, "tasks": resolve.resolve_data_set}
+    return find[wildcards.kind](config, wildcards.entry)
+
+
+def get_repository_sums(wildcards, output):
+    """Return {file: sha256} of a repository; as with `get_download` a new sum fetches nothing."""
+    if wildcards.kind == "tasks":
+        return {}
+    return weights.resolve_weights(config, wildcards.entry).sha256

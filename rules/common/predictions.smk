@@ -1,0 +1,46 @@
+"""What the rules of predictions are given, and which files they make."""
+
+from dnalm.configuration.predictions import resolve_asked, resolve_prediction
+
+
+def get_classifier_file(prediction):
+    """Return the file of the probe, or of the adapters, that a prediction is made with."""
+    entry = config["predictions"][prediction]
+    method, model, task = entry["method"], entry["model"], entry["task"]
+    folders = {probe.name: probe.folder for probe in methods.PROBES}
+    if method in folders:
+        return f"<results>/{folders[method]}/{model}/{task}.safetensors"
+    return f"<results>/finetunes/{method}/{model}/{task}/adapters.safetensors"
+
+
+def get_prediction_files(wildcards):
+    """Return the files of a prediction, by the names that predict_sequences.py reads."""
+    entry = config["predictions"][wildcards.prediction]
+    model = f"<results>/models/{entry['model']}"
+    files = {
+        "run": f"{model}/run.json",
+        "weights": f"{model}/weights.safetensors",
+        "classifier": get_classifier_file(wildcards.prediction),
+    }
+    if "path" in entry:
+        return {**files, "sequences": entry["path"]}
+    genome = f"<results>/genomes/{entry['genome']}"
+    cut = {"bases": f"{genome}/bases.npy", "contigs": f"{genome}/contigs.tsv"}
+    return {**files, **cut, "intervals": entry["bed"]}
+
+
+def get_prediction(wildcards):
+    return resolve_prediction(config, wildcards.prediction)
+
+
+def get_asked(wildcards):
+    return resolve_asked(config, wildcards.prediction)
+
+
+def get_predictions(wildcards):
+    """Return the files of every prediction of the run."""
+    return [
+        *expand("<results>/predictions/{prediction}.parquet", prediction=PREDICTIONS),
+        *expand("<results>/predictions/{prediction}.tsv", prediction=PREDICTED_ROWS),
+        *expand("<results>/predictions/{prediction}.tracks", prediction=PREDICTED_TRACKS),
+    ]

@@ -1,0 +1,259 @@
+"""Probes and fine-tuned models as one: an encoder, and the models of a task's folds on top of it.
+
+Shapes: N sequences, C classes (multilabel: labels, regression: targets), L bases.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from dnalm.benchmark.embedding.embed import EmbedConfig, choose_layers, embed
+from dnalm.benchmark.finetuning.classifier import FoldClassifiers
+from dnalm.benchmark.finetuning.classifier import predict as predict_rows
+from dnalm.benchmark.probing.saved import SavedProbe, read_probe
+from dnalm.benchmark.tasks.kinds import Kind, find_kind
+from dnalm.errors import InputError
+from dnalm.files import sha256_of
+from dnalm.genome.kmers import Vocabulary
+from dnalm.model.encoder import Encoder
+from dnalm.model.loading import SHAPE
+from dnalm.model.token_batches import TokenRows
+
+ADAPTERS, PROBE = "adapters.safetensors", ".safetensors"  # what the files are called
+
+
+class Base(Protocol):
+    """The model below a classifier: an encoder, its vocabulary, and its file of weights."""
+
+    encoder: Encoder
+    vocabulary: Vocabulary
+    weights: Path
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Facts:
+    """What a classifier's file says: its task, its model, and the folds that it holds.
+
+    `names` are those of the classes, labels or targets, their numbers where the task has no names;
+    `lengths` the bases (min, max) of the task's rows, None in older files. `made` are the settings
+    of its features: layer, pooling, centre_bases, strands, precision.
+    """
+
+    path: Path
+    method: str
+    model: str
+    task: str
+    kind: Kind
+    classes: int
+    names: list[str]
+    numbered: bool
+    lengths: tuple[int, int] | None
+    folds: tuple[int, ...]
+    made: Mapping[str, Any]
+
+
+class Classifier:
+    """Folds of one task, ready to predict; `kind` and `classes` are those of the task.
+
+    `encoder` may be moved to another device. Its own weights stay as they are.
+    """
+
+    def __init__(self, base: Base, facts: Facts, models: "ProbeFolds | TunedFolds") -> None:
+        self.encoder, self.vocabulary = base.encoder, base.vocabulary
+        self.facts, self.folds, self.names = facts, facts.folds, facts.names
+        self.kind, self.classes = facts.kind.name, facts.classes
+        self._models = models
+
+    @property
+    def both_strands(self) -> bool:
+        """Whether its outputs are the same for both strands of a sequence."""
+        return self.facts.made.get("strands") == "both"
+
+    def outputs(
+        self, sequences: Sequence[str], names: Sequence[str], folds: Sequence[int], batch: int
+    ) -> Iterator[np.ndarray]:
+        """Yield the outputs of each of `folds`: probabilities float64 [N, C].
+
+        regression: values in the targets' units; per_base: float32 [N, L, C], where what stands
+        behind the end of a sequence means nothing. `sequences` are of A, C, G, T and N; `names`
+        name them in errors; `batch` is the most tokens of a batch. Raises InputError for a sequence
+        longer than the model's context.
+        """
+        rows = Rows(
+            sequences=sequences,
+            names=names,
+            encoder=self.encoder,
+            vocabulary=self.vocabulary,
+            batch=batch,
+        )
+        return self._models.outputs(rows, self.facts, folds)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rows:
+    """Sequences, the encoder that reads them, and the most tokens of a batch."""
+
+    sequences: Sequence[str]
+    names: Sequence[str]
+    encoder: Encoder
+    vocabulary: Vocabulary
+    batch: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProbeFolds:
+    """A probe: models of one layer's embeddings, which all folds share."""
+
+    probe: SavedProbe
+
+    def outputs(self, rows: Rows, facts: Facts, folds: Sequence[int]) -> Iterator[np.ndarray]:
+        """Yield the outputs of each of `folds`, as of `Classifier`."""
+        made, layer = dict(facts.made), [self.probe.layer]
+        del made["layer"]
+        dtype = self.probe.metadata["features"]["dtype"]
+        config = EmbedConfig(
+            layers=layer,
+            batch_tokens=rows.batch,
+            dtype=dtype,
+            shard_rows=len(rows.sequences),
+            **made,
+        )
+        pooled = embed(rows.encoder, rows.vocabulary, rows.sequences, rows.names, layer, config)[0]
+        # As the file of embeddings rounded them, from which the probe was fitted.
+        features = pooled.astype(dtype).astype(np.float32)
+        for fold in folds:
+            yield self.probe.models[fold].outputs(features)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TunedFolds:
+    """A fine-tuned model: an adapter and a head for each fold."""
+
+    tuned: FoldClassifiers
+
+    def outputs(self, rows: Rows, facts: Facts, folds: Sequence[int]) -> Iterator[np.ndarray]:
+        """Yield the outputs of each of `folds`, as of `Classifier`."""
+        max_tokens = rows.encoder.config.max_tokens
+        tokens = TokenRows(rows.sequences, rows.names, rows.vocabulary, max_tokens)
+        everyone = np.arange(len(tokens))
+        for fold in folds:
+            classifier, scale = self.tuned.load(fold)
+            yield predict_rows(classifier, tokens, everyone, rows.batch, facts.kind.name, scale)
+
+
+def load_classifier(base: Base, path: str | Path) -> Classifier:
+    """Return the probe or fine-tuned model of a file, on the model that it was made from.
+
+    The encoder of `base` is changed in place by adapters. Raises InputError for a file of another
+    sort, and one that was made from other weights or another vocabulary.
+    """
+    path = Path(path)
+    if path.name == ADAPTERS:
+        tuned = FoldClassifiers(base.encoder, base.vocabulary, path)
+        metadata = _read_metadata(path, tuned.metadata)
+        outputs = metadata.get("outputs") or metadata["classifier"]
+        made = {key: metadata["classifier"][key] for key in ("pooling", "centre_bases")}
+        facts = _facts(path, metadata, outputs, made)
+        _check_base(path, metadata, base)
+        return Classifier(base, facts, TunedFolds(tuned=tuned))
+    probe = read_probe(path)
+    metadata = probe.metadata
+    made = {key: value for key, value in metadata["features"].items() if key != "dtype"}
+    facts = _facts(path, metadata, metadata["outputs"], {"layer": probe.layer, **made})
+    _check_base(path, metadata, base)
+    return Classifier(base, facts, ProbeFolds(probe=probe))
+
+
+def find_classifier(folder: str | Path) -> Path:
+    """Return the file of a classifier, given the folder of a fine-tuning or the name of a probe.
+
+    The first is `results/finetunes/<method>/<model>/<task>`, the second, a file without its ending,
+    `results/probes/<model>/<task>`. Raises InputError where there is none.
+    """
+    folder = Path(folder)
+    adapters, probe = folder / ADAPTERS, folder.with_name(folder.name + PROBE)
+    for path in (adapters, probe):
+        if path.is_file():
+            return path
+    raise InputError(
+        f"{folder} holds no {ADAPTERS}, and there is no {probe}: give the folder of one fine-tuned"
+        " task, or a probe's name as results/probes/<model>/<task>."
+    )
+
+
+def check_made(facts: Facts, asked: Mapping[str, Any], layers: int) -> None:
+    """Raise InputError where a classifier was made with other settings than are asked for.
+
+    `asked` are pooling and, of probes, the section `embed`; `layers` those of the model.
+    """
+    for key, value in facts.made.items():
+        if key == "centre_bases" and facts.made["pooling"] != "centre":
+            continue  # which other poolings do not read
+        if key == "layer":
+            wanted = choose_layers(asked["layers"], layers)
+            right, words = value in wanted, f"the layers {', '.join(map(str, wanted))}"
+        else:
+            right, words = value == asked[key], repr(asked[key])
+        if not right:
+            raise InputError(
+                f"{facts.path} was made with {key} {value!r}, but the configuration asks for "
+                f"{words}: make it again, or set the key back."
+            )
+
+
+def _read_metadata(path: Path, texts: Mapping[str, str]) -> dict[str, Any]:
+    wanted = ("identity", "classifier", "folds", "outputs", "model")
+    try:
+        found = {key: json.loads(texts[key]) for key in wanted if key in texts}
+        found["folds"] = [int(fold) for fold in found["folds"]]
+        found["identity"]["weights_sha256"], found["classifier"]["kind"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path} is no file of adapters, or is damaged ({type(error).__name__}: {error}); make"
+            " it again with the target finetunes."
+        ) from error
+    return found
+
+
+def _facts(
+    path: Path, metadata: Mapping[str, Any], outputs: Mapping[str, Any], made: Mapping[str, Any]
+) -> Facts:
+    identity, classes, names = metadata["identity"], int(outputs["classes"]), outputs.get("names")
+    lengths = outputs.get("lengths")
+    return Facts(
+        path=path,
+        method=identity.get("method", ""),
+        model=identity.get("model", ""),
+        task=identity.get("task", ""),
+        kind=find_kind(outputs["kind"]),
+        classes=classes,
+        names=names or [str(number) for number in range(classes)],
+        numbered=not names,
+        lengths=(int(lengths["min"]), int(lengths["max"])) if lengths else None,
+        folds=tuple(metadata["folds"]),
+        made=made,
+    )
+
+
+def _check_base(path: Path, metadata: Mapping[str, Any], base: Base) -> None:
+    identity, model = metadata["identity"], metadata.get("model")
+    if identity["weights_sha256"] != sha256_of(base.weights):
+        raise InputError(
+            f"{path} was made from other weights than {base.weights}, those of the model "
+            f"{identity.get('model')}: load that one."
+        )
+    own = {
+        "k": base.vocabulary.k,
+        "vocabulary": base.vocabulary.version,
+        "encoder": vars(base.encoder.config),
+    }
+    for key in SHAPE if model else ():
+        if model[key] != own[key]:
+            raise InputError(
+                f"{path} was made with {key} {str(model[key])[:200]}, but the model of "
+                f"{base.weights} has {str(own[key])[:200]}: load the model that it was made from."
+            )

@@ -1,0 +1,83 @@
+"""Predictions of the configuration: what an entry resolves to, and what does not fit in it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dnalm.configuration.kinds import is_pooled
+from dnalm.configuration.models import find_unknown
+from dnalm.configuration.resolve import resolve_task
+from dnalm.configuration.weights import is_foreign
+from dnalm.methods import PROBE_NAMES
+from dnalm.suggestions import refusal
+
+# What says where files are, which are inputs: a moved file makes no other predictions.
+FILES = ("path", "bed", "genome")
+OF_TASK = ("other_letters", "min_bases")  # which a null leaves to the task
+WILDCARDS = set("*?[")
+OF_FILES = ("format", "sequence_column", "id_column")
+# Of the section `embed`, what the features of a probe, or the pooling of a head, depend on.
+ASKED = ("layers", "pooling", "centre_bases", "strands", "precision")
+
+
+def resolve_prediction(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the settings of an entry of `predictions:` but for its files, defaults filled in."""
+    entry = config["predictions"][name]
+    settings = {"name": name, **config["prediction"], **entry}
+    task = resolve_task(config, entry["task"])
+    inherited = {key: task[key] for key in OF_TASK if settings[key] is None}
+    settings = {key: value for key, value in (settings | inherited).items() if key not in FILES}
+    return settings | {"min_bases": settings["min_bases"] or 1}
+
+
+def resolve_asked(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return how the classifier of a prediction is to have been made."""
+    task = resolve_task(config, config["predictions"][name]["task"])
+    asked = {key: config["embed"][key] for key in ASKED}
+    return asked | {"pooling": task["pooling"] or asked["pooling"]}
+
+
+def find_prediction_errors(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence per value of `predictions:` that does not fit the configuration."""
+    methods = (*PROBE_NAMES, *config["finetune"]["methods"])
+    for pattern in config["run"]["predictions"]:
+        if not WILDCARDS & set(pattern):
+            yield from find_unknown("run.predictions", pattern, config["predictions"])
+    for name, entry in config["predictions"].items():
+        key, method, task = f"predictions.{name}", entry["method"], entry["task"]
+        yield from find_unknown(f"{key}.model", entry["model"], config["models"])
+        if is_foreign(config, entry["model"]):
+            yield (
+                f"{key}.model: of '{entry['model']}' there are embeddings alone, and no model to"
+                " read other sequences; name another."
+            )
+        yield from find_unknown(f"{key}.task", task, config["tasks"])
+        if method not in methods:
+            yield f"{key}.method: '{method}' {refusal(method, methods)}"
+        elif method in PROBE_NAMES and not is_pooled(config["tasks"].get(task, {})):
+            yield (
+                f"{key}.method: a probe says nothing of single bases, of which the task '{task}'"
+                " is; write a method of finetune.methods."
+            )
+        yield from _source(key, entry, config)
+        yield from _tiles(key, {**config["prediction"], **entry})
+
+
+def _source(key: str, entry: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    if "genome" in entry:
+        yield from find_unknown(f"{key}.genome", entry["genome"], config["genomes"])
+    if ("bed" in entry) != ("genome" in entry):
+        given, lacking = ("bed", "genome") if "bed" in entry else ("genome", "bed")
+        yield f"{key}: '{given}' is given without '{lacking}'; intervals are of a genome, add it."
+    unused = OF_FILES if "bed" in entry else ("window", "tracks")
+    for option in (option for option in unused if option in entry):
+        other = "path" if "bed" in entry else "bed"
+        yield f"{key}.{option}: this key goes with '{other}'; remove it."
+
+
+def _tiles(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    most, overlap = settings["max_bases"], settings["tile_overlap"]
+    if most is not None and overlap >= most:
+        yield (
+            f"{key}.tile_overlap: tiles of at most {most} bases cannot share {overlap}; lower it"
+            " or raise max_bases."
+        )
