@@ -1,8 +1,10 @@
-"""From a model and a task to adapters, heads and their scores.
+"""From a model and a task to adapters, heads and their scores; from a task alone to networks'.
 
 Required inputs: <results>/models/{model}, <results>/tasks/{task}.{parquet, json}
 Outputs: <results>/finetunes/{method}/{model}/{task}/{scores.tsv, summary.json,
-    predictions.parquet, adapters.safetensors, history.tsv, peft/}
+    predictions.parquet, adapters.safetensors, history.tsv, peft/},
+    <results>/baselines/{network}/{task}.{tsv, json, predictions.parquet},
+    <results>/baselines/{network}/history/{task}.tsv
 """
 
 
@@ -35,6 +37,34 @@ rule finetune_task:
         task=get_pooling,
     script:
         "../scripts/finetune_task.py"
+
+
+rule train_network:
+    """Train a network from scratch on every fold of one task; finished folds are kept."""
+    input:
+        table="<results>/tasks/{task}.parquet",
+        summary="<results>/tasks/{task}.json",
+    output:
+        scores="<results>/baselines/{network}/{task}.tsv",
+        summary="<results>/baselines/{network}/{task}.json",
+        predictions="<results>/baselines/{network}/{task}.predictions.parquet",
+        history="<results>/baselines/{network}/history/{task}.tsv",
+    log:
+        "<logs>/train_network/{network}/{task}.log",
+    benchmark:
+        "<benchmarks>/train_network/{network}/{task}.jsonl"
+    wildcard_constraints:
+        network="|".join(methods.NETWORKS),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        settings=get_network,
+        embed=lookup("embed", within=config),
+    script:
+        "../scripts/train_network.py"
 
 
 rule export_adapters:

@@ -39,6 +39,7 @@ LAST_LINES = {
     "simulate_genome": r"simulated 4 contigs with \d+ genes and \d+ enhancers",
     "summarise_pretraining": r"pretrain_summary\.html: [\d,]+ letters",
     "write_model_card": r"the card of tiny has \d+ scores",
+    "train_network": r"baseline bpnet on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "write_fasta": r"write FASTA: [\d,]+ bases in ",
     "write_token_shards": r"write shards: [\d,]+ windows in ",
 }
@@ -67,7 +68,7 @@ def test_the_chain_ends_in_a_report_with_every_method(finished):
     assert ran == {
         *(
             f"baseline {name}"
-            for name in ("majority", "gc_content", "kmers", "one_hot", "token_ids")
+            for name in ("majority", "gc_content", "kmers", "one_hot", "token_ids", "bpnet")
         ),
         *(f"{kind} {name}" for kind in ("probe", "mlp") for name in (MODEL, f"{MODEL}.untrained")),
         f"ia3 {MODEL}",
@@ -108,6 +109,7 @@ def test_a_second_run_has_nothing_to_do(finished):
         ("predictions: {contigs: {strands: both}}", {"predict_sequences"}),
         ("operation: {workers: 2, validate_every: 3}", {"describe_operation"}),
         ("finetune: {methods: {ia3: {steps: 3}}}", {"finetune_task"}),
+        ("baselines: {bpnet: {steps: 3}}", {"train_network", "make_tables"}),
         (
             "genomes: {other: {path: x.fa}}\n"
             "tasks: {mine.x: {path: {train: a.csv, test: b.csv}, kind: binary, classes: 2}}",

@@ -147,11 +147,25 @@ def asked_of_slurm(job):
     return [*options, *set_gres_string(job).split()]
 
 
-@pytest.mark.parametrize("rule", ["embed_task", "finetune_task", "probe_mlp"])
+@pytest.mark.parametrize("rule", ["embed_task", "finetune_task", "probe_mlp", "train_network"])
 def test_a_gpu_job_asks_slurm_for_its_gpu_once(workflow, rule):
-    methods = ("--config", 'run={"methods": ["probe", "mlp", "ia3"]}')
-    job = read_job(workflow, rule, *methods)
+    run = 'run={"methods": ["probe", "mlp", "ia3"], "baselines": ["bpnet", "untrained"]}'
+    job = read_job(workflow, rule, "--config", run)
     assert [word for word in asked_of_slurm(job) if "gpu" in word] == ["--gpus=1"]
+
+
+def test_methods_and_networks_are_planned_for_every_task_and_odd_rates_told(workflow, tmp_path):
+    overlay = tmp_path / "methods.yaml"
+    overlay.write_text(
+        "run: {methods: [ia3, lora, full, head], baselines: [bpnet, cnn]}\n"
+        "finetune: {methods: {full: {learning_rate: 5.0e-4}}}\n"
+    )
+    done = workflow.run("--dry-run", "--configfile", str(overlay))
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"finetune_task +72\n", done.stdout)
+    assert re.search(r"train_network +36\n", done.stdout)
+    sentence = "finetune.methods.full.learning_rate is 0.0005 and is a rate for ia3 or lora or head"
+    assert done.stdout.count(sentence) == 1
 
 
 def test_networks_are_planned_beside_the_probes_or_alone(workflow):

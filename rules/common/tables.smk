@@ -20,9 +20,11 @@ def list_baselines(path):
     rows = [methods.SEQUENCE_BASELINES[name] for name in BASELINES]
     pooled = [row.name for row in rows if row.features]
     of_bases = [row.name for row in rows if row.bases]
+    networks = [row.name for row in rows if row.network]
     return [
         *expand(path, baseline=pooled, task=POOLED),
         *expand(path, baseline=of_bases, task=OF_BASES),
+        *expand(path, baseline=networks, task=TASKS),
     ]
 
 

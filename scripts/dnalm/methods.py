@@ -45,9 +45,11 @@ class Adapter:
     Attributes:
         words, explained, shape, published: as of a `Probe`, of the fine-tuning method of this name.
         add: the function that prepares an encoder in place, whose parameters then require a
-            gradient where they are trained, and returns these.
+            gradient where they are trained, and returns these. It takes the `options` by name.
+        options: what `options:` of a fine-tuning method has to set, and nothing else.
+        learning_rates: the lowest and the highest at which it usually learns [choice].
         in_peft: the function that returns settings and tensors of its `adapter_state` for `peft`;
-            None where `peft` has no such adapter.
+            None where there is none.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Adapter:
     shape: str
     published: str | None
     add: str
+    options: tuple[str, ...]
+    learning_rates: tuple[float, float]
     in_peft: str | None
 
 
@@ -71,6 +75,8 @@ class Baseline:
             encoders, which are embedded as any model.
         bases: the function that returns {candidate: fit} of these settings for per-base tasks
             (`dnalm.benchmark.probing.per_base`); None for what says nothing of single bases.
+        network: the function that returns an untrained network of its settings, which is trained on
+            the folds of a task as a fine-tuning method is; None where there is none.
         against: what the table of comparisons calls it; None where nothing is compared with it.
     """
 
@@ -79,6 +85,7 @@ class Baseline:
     colour: str | None
     features: str | None
     bases: str | None
+    network: str | None
     against: str | None
 
 
@@ -114,9 +121,56 @@ ADAPTERS = (
         shape="square",
         published="fine-tune IA3",
         add="dnalm.model.ia3.add_ia3",
+        options=(),
+        learning_rates=(1e-4, 5e-2),
         in_peft="dnalm.model.ia3.ia3_in_peft",
     ),
+    Adapter(
+        name="lora",
+        words="LoRA fine-tuning",
+        explained="Learns, beside a classifier, a product of two thin matrices for some matrices "
+        "of every layer, which is added to them; the encoder's own weights stay as they are.",
+        shape="cross",
+        published=None,
+        add="dnalm.model.lora.add_lora",
+        options=("rank", "alpha", "dropout", "targets"),
+        learning_rates=(5e-5, 5e-3),
+        in_peft=None,
+    ),
+    Adapter(
+        name="full",
+        words="full fine-tuning",
+        explained="Trains a classifier and every weight of the encoder that the classifier uses.",
+        shape="triangle-down",
+        published="fine-tune full",
+        add="dnalm.model.adapters.train_all",
+        options=(),
+        learning_rates=(1e-6, 1e-4),
+        in_peft=None,
+    ),
+    Adapter(
+        name="head",
+        words="trained head",
+        explained="Trains the classifier alone, on the last layer of an encoder that stays as it "
+        "is: what adapters have to beat.",
+        shape="triangle-right",
+        published=None,
+        add="dnalm.model.adapters.train_none",
+        options=(),
+        learning_rates=(1e-4, 1e-1),
+        in_peft=None,
+    ),
 )
+FULL = ADAPTERS[-2]  # of which a network that was not pretrained is trained, too
+# What LoRA can be added to: the linear layers of a block, by names that `targets` uses.
+LORA_TARGETS = {
+    "query": "attention.query",
+    "key": "attention.key",
+    "value": "attention.value",
+    "output": "attention.output",
+    "ffn_input": "feed_forward.input",
+    "ffn_output": "feed_forward.output",
+}
 # In the order in which figures draw them.
 BASELINES = (
     Baseline(
@@ -125,6 +179,7 @@ BASELINES = (
         colour="#a6a6a6",
         features="dnalm.benchmark.probing.baselines.constant_features",
         bases="dnalm.benchmark.probing.per_base.class_shares",
+        network=None,
         against=None,
     ),
     Baseline(
@@ -133,6 +188,7 @@ BASELINES = (
         colour="#737373",
         features="dnalm.benchmark.probing.baselines.gc_features",
         bases=None,
+        network=None,
         against=None,
     ),
     Baseline(
@@ -141,6 +197,7 @@ BASELINES = (
         colour="#c2a878",
         features="dnalm.benchmark.probing.baselines.token_features",
         bases=None,
+        network=None,
         against=None,
     ),
     Baseline(
@@ -149,6 +206,7 @@ BASELINES = (
         colour="#7a5c2e",
         features="dnalm.benchmark.probing.baselines.one_hot_features",
         bases=None,
+        network=None,
         against=None,
     ),
     Baseline(
@@ -157,6 +215,34 @@ BASELINES = (
         colour="#4d6a57",
         features=None,
         bases="dnalm.benchmark.probing.per_base.position_weights",
+        network=None,
+        against=None,
+    ),
+    Baseline(
+        name="cnn",
+        words="small CNN, trained from scratch",
+        colour="#b07aa1",
+        features=None,
+        bases=None,
+        network="dnalm.model.convolutions.plain_network",
+        against=None,
+    ),
+    Baseline(
+        name="bpnet",
+        words="BPNet, trained from scratch",
+        colour="#9c6ade",
+        features=None,
+        bases=None,
+        network="dnalm.model.convolutions.dilated_network",
+        against=None,
+    ),
+    Baseline(
+        name="bpnet_large",
+        words="large BPNet, trained from scratch",
+        colour="#5b2a86",
+        features=None,
+        bases=None,
+        network="dnalm.model.convolutions.dilated_network",
         against=None,
     ),
     Baseline(
@@ -165,6 +251,7 @@ BASELINES = (
         colour="#000000",
         features="dnalm.benchmark.probing.baselines.kmer_features",
         bases=None,
+        network=None,
         against="k-mers",
     ),
     Baseline(
@@ -173,6 +260,7 @@ BASELINES = (
         colour=None,
         features=None,
         bases=None,
+        network=None,
         against="untrained",
     ),
 )
@@ -185,7 +273,10 @@ PROBE_NAMES = tuple(probe.name for probe in PROBES)
 ADAPTER_NAMES = tuple(adapter.name for adapter in ADAPTERS)
 BASELINE_NAMES = tuple(baseline.name for baseline in BASELINES)
 # Those that are computed from sequences alone.
-SEQUENCE_BASELINES = {row.name: row for row in BASELINES if row.features or row.bases}
+SEQUENCE_BASELINES = {
+    row.name: row for row in BASELINES if row.features or row.bases or row.network
+}
+NETWORKS = {row.name: row for row in BASELINES if row.network}
 # Probes, and fine-tuning by the name of its adapter.
 BY_NAME: dict[str, Probe | Adapter] = {method.name: method for method in (*PROBES, *ADAPTERS)}
 
@@ -200,6 +291,22 @@ def find_adapter(name: str) -> Adapter:
     """Return the row of an adapter; raise InputError, with the known ones, for another name."""
     check_choice("adapter", name, ADAPTER_NAMES)
     return ADAPTERS[ADAPTER_NAMES.index(name)]
+
+
+def warn_of_rate(key: str, name: str, rate: float) -> str | None:
+    """Return a sentence on a learning rate, of the key `key`, that suits not this adapter."""
+    adapter = find_adapter(name)
+    lowest, highest = adapter.learning_rates
+    if lowest <= rate <= highest:
+        return None
+    others = [
+        row.name for row in ADAPTERS if row.learning_rates[0] <= rate <= row.learning_rates[1]
+    ]
+    suits = f" and is a rate for {' or '.join(others)}" if others else ""
+    return (
+        f"{key} is {rate:g}{suits}, but {adapter.words} usually learns at {lowest:g} to {highest:g}"
+        f": {'lower' if rate > highest else 'raise'} it, or look at the training losses."
+    )
 
 
 def find_baseline(name: str) -> Baseline:

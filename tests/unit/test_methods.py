@@ -11,11 +11,13 @@ from dnalm.methods import (
     ADAPTERS,
     BASELINES,
     BY_NAME,
+    LORA_TARGETS,
     PROBES,
     SEQUENCE_BASELINES,
     UNTRAINED,
     find_adapter,
     find_function,
+    warn_of_rate,
 )
 from dnalm.report.method_names import label
 
@@ -40,7 +42,7 @@ def test_names_and_words_are_told_apart():
     + [
         path
         for one in SEQUENCE_BASELINES.values()
-        for path in (one.features, one.bases)
+        for path in (one.features, one.bases, one.network)
         if path is not None
     ],
 )
@@ -49,9 +51,24 @@ def test_functions_of_the_table_are_there(path):
 
 
 def test_the_schema_offers_the_adapters_of_the_table_and_no_other():
-    method = SCHEMA["properties"]["finetune"]["properties"]["methods"]["additionalProperties"]
+    sections = SCHEMA["properties"]["finetune"]["properties"]
+    method = sections["methods"]["additionalProperties"]
     assert method["properties"]["adapter"] == {"$ref": "#/$defs/adapter"}
     assert SCHEMA["$defs"]["adapter"]["enum"] == [adapter.name for adapter in ADAPTERS]
+    assert SCHEMA["$defs"]["lora_target"]["enum"] == list(LORA_TARGETS)
+    offered = sections["method"]["properties"]["options"]["properties"]
+    assert offered.keys() == {option for adapter in ADAPTERS for option in adapter.options}
+    # What an entry may leave out, the section `method` has.
+    own = method["properties"].keys() - set(method["required"])
+    assert own == sections["method"]["properties"].keys() == SHIPPED["finetune"]["method"].keys()
+
+
+def test_rates_of_the_shipped_methods_lie_within_those_of_their_adapters():
+    for name, method in SHIPPED["finetune"]["methods"].items():
+        assert warn_of_rate(name, method["adapter"], method["learning_rate"]) is None
+    assert warn_of_rate("x", "ia3", 1e-5).startswith("x is 1e-05 and is a rate for full, but IA3")
+    assert "raise it" in warn_of_rate("x", "ia3", 1e-5)
+    assert warn_of_rate("x", "head", 10.0).startswith("x is 10, but trained head usually learns")
 
 
 def test_the_schema_has_settings_for_the_baselines_of_the_table_and_no_other():

@@ -17,12 +17,14 @@ NAMES = {row.name for row in (*PROBES, *ADAPTERS, *BASELINES, *KINDS, *RECIPES)}
 TABLES = {"methods.py", "benchmark/tasks/kinds.py"} | {
     f"benchmark/tasks/recipes/{recipe.name}.py" for recipe in RECIPES
 }
-# Words that are something else there: names of sets of features, of tables of a run, and of a
-# column that is drawn.
+# Words that are something else there: names of sets of features, of tables of a run, of a column
+# that is drawn, and of a way to share out weights.
 OTHER_MEANINGS = {
     ("benchmark/probing/baselines.py", "gc_content"),
     ("benchmark/probing/baselines.py", "one_hot"),
     ("benchmark/probing/baselines.py", "token_ids"),
+    ("training/memory.py", "full"),  # sharding
+    ("training/settings.py", "full"),
     ("report/figures/scores.py", "kmers"),
     ("report/tables/assembly.py", "kmers"),
 }

@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from dnalm.configuration.finetuning import find_method_errors
 from dnalm.configuration.kinds import find_unscored
 from dnalm.configuration.models import find_benchmark_errors, find_model_errors, find_unknown
 from dnalm.configuration.panels import find_panel_errors
@@ -41,6 +42,7 @@ def find_reference_errors(
         _corpora,
         find_panel_errors,
         find_model_errors,
+        find_method_errors,
         find_prediction_errors,
     )
     if not targets or set(targets) - set(WITHOUT_BENCHMARK):

@@ -7,7 +7,7 @@ bases; each N is one token; <cls> comes first and nothing comes last.
 Shapes: n bases, B windows, T tokens with <cls>.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -99,6 +99,24 @@ class Vocabulary:
         """Return all tokens in the order of their ids, with v1's two tokens without a row."""
         kmers = ("".join(letters) for letters in product(ALPHABET, repeat=self.k))
         return [*SPECIALS[self.version], *kmers, *ALPHABET, "N", *TRAILING[self.version]]
+
+
+@dataclass(frozen=True)
+class BaseVocabulary(Vocabulary):
+    """The vocabulary of networks that read base by base: v1's without k-mers, so N has the id 8.
+
+    No model of the paper has it: `Vocabulary` refuses k = 1, where a base would have two ids.
+    """
+
+    k: int = field(default=1, init=False)
+    version: str = field(default="v1", init=False)
+
+    def __post_init__(self) -> None:
+        pass
+
+    @property
+    def base_offset(self) -> int:
+        return self.kmer_offset
 
 
 def to_codes(sequence: str | bytes | bytearray) -> NDArray[np.uint8]:

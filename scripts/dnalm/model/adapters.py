@@ -1,24 +1,105 @@
 """What fine-tuning trains of an encoder, whichever adapter of `dnalm.methods` it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from dnalm.errors import InputError
 from dnalm.methods import find_adapter, find_function
 from dnalm.model.encoder import Encoder
+from dnalm.model.linear import Linear
+from dnalm.suggestions import listing
 
 
-def add_adapter(encoder: Encoder, name: str) -> list[nn.Parameter]:
+class AdaptedLinear(Linear):
+    """A linear layer that shares another one's weights, and has parameters of its own beside."""
+
+    def __init__(self, linear: Linear) -> None:
+        bias = linear.bias is not None
+        super().__init__(linear.in_features, linear.out_features, bias, device="meta")
+        self.weight, self.bias = linear.weight, linear.bias
+
+    def plain(self) -> Linear:
+        """Return a plain linear layer with the same weights."""
+        return _linear(self.weight, self.bias)
+
+    def merged(self) -> Linear:
+        """Return a plain linear layer with weights of its own that computes what this one does."""
+        weight, bias = self.merge()
+        return _linear(
+            nn.Parameter(weight.detach(), requires_grad=False),
+            None if bias is None else nn.Parameter(bias.detach(), requires_grad=False),
+        )
+
+    def merge(self) -> tuple[Tensor, Tensor | None]:
+        """Return weight [N, K] and bias [N] of `merged`."""
+        raise NotImplementedError
+
+
+def add_adapter(encoder: nn.Module, name: str, options: Mapping[str, Any]) -> list[nn.Parameter]:
     """Prepare `encoder` in place and return the parameters to train, which may be none.
 
-    All others are frozen and keep their names. Raises InputError for an unknown adapter.
+    `options` are those of the adapter's row in `dnalm.methods`. All other parameters are frozen and
+    keep their names; what an earlier call has added is taken out. Raises InputError for an unknown
+    adapter, and for options that are not its own.
     """
-    return find_function(find_adapter(name).add)(encoder)
+    adapter = find_adapter(name)
+    if sorted(options) != sorted(adapter.options):
+        raise InputError(
+            f"The adapter {name} was given the options {listing(options)}: give "
+            f"{listing(adapter.options)}."
+        )
+    remove_adapter(encoder)
+    encoder.requires_grad_(False)
+    return find_function(adapter.add)(encoder, **options)
 
 
-def adapter_state(encoder: Encoder) -> dict[str, Tensor]:
+def train_all(encoder: nn.Module) -> list[nn.Parameter]:
+    """Let all of a frozen encoder be trained that a classifier uses, and return it.
+
+    That is all but the masked-language head, which no classifier computes.
+    """
+    encoder.requires_grad_(True)
+    if isinstance(encoder, Encoder):
+        encoder.head.requires_grad_(False)
+    return list(_trained(encoder).values())
+
+
+def train_none(encoder: nn.Module) -> list[nn.Parameter]:
+    """Leave a frozen encoder as it is, and return nothing to train."""
+    return []
+
+
+def remove_adapter(encoder: nn.Module) -> None:
+    """Take what was added to linear layers out of `encoder` in place; its weights stay frozen."""
+    for name, layer in list(_adapted_layers(encoder)):
+        encoder.set_submodule(name, layer.plain())
+
+
+def merge_adapter(encoder: nn.Module) -> None:
+    """Replace adapted layers of `encoder`, in place, by plain ones that compute the same.
+
+    The weights that they shared stay as they are. Outputs are equal but for rounding.
+    """
+    for name, layer in list(_adapted_layers(encoder)):
+        encoder.set_submodule(name, layer.merged())
+
+
+def _adapted_layers(encoder: nn.Module) -> Iterator[tuple[str, AdaptedLinear]]:
+    for name, module in encoder.named_modules():
+        if isinstance(module, AdaptedLinear):
+            yield name, module
+
+
+def _linear(weight: nn.Parameter, bias: nn.Parameter | None) -> Linear:
+    columns = weight.shape[1]
+    linear = Linear(columns, len(weight), bias is not None, device="meta")
+    linear.weight, linear.bias = weight, bias
+    return linear
+
+
+def adapter_state(encoder: nn.Module) -> dict[str, Tensor]:
     """Return copies of the trained parameters, e.g. {"blocks.0.attention.key.scale": float32[D]}.
 
     They are those that require a gradient.
@@ -26,10 +107,11 @@ def adapter_state(encoder: Encoder) -> dict[str, Tensor]:
     return {name: values.detach().cpu().clone() for name, values in _trained(encoder).items()}
 
 
-def load_adapter(encoder: Encoder, state: Mapping[str, Tensor]) -> None:
-    """Give an encoder with an adapter the parameters of `adapter_state`.
+def load_adapter(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Give an encoder with an adapter the parameters of `adapter_state`, in new tensors.
 
-    Raises `InputError` when `state` was made for an encoder or adapter of other names or sizes.
+    So weights that it shares with another encoder stay as they are in that one. Raises
+    `InputError` when `state` was made for an encoder or adapter of other names or sizes.
     """
     trained = _trained(encoder)
     shapes = {name: tuple(values.shape) for name, values in trained.items()}
@@ -42,10 +124,11 @@ def load_adapter(encoder: Encoder, state: Mapping[str, Tensor]) -> None:
             f"The adapter does not fit the model, {len(different)} of its tensors differ in name "
             f"or shape (first: {different[0]}); load it into the model it was trained on."
         )
-    with torch.no_grad():
-        for name, values in trained.items():
-            values.copy_(state[name])
+    for name, values in trained.items():
+        module, _, own = name.rpartition(".")
+        loaded = state[name].detach().to(values.device, values.dtype, copy=True)
+        setattr(encoder.get_submodule(module), own, nn.Parameter(loaded))
 
 
-def _trained(encoder: Encoder) -> dict[str, nn.Parameter]:
+def _trained(encoder: nn.Module) -> dict[str, nn.Parameter]:
     return {name: values for name, values in encoder.named_parameters() if values.requires_grad}

@@ -4,12 +4,13 @@ l_k and l_v scale the output of the key and value projections, bias included and
 rotation; l_ff scales the input of the second feed-forward matrix, in v2 after the gate product.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dnalm.model.adapters import AdaptedLinear
 from dnalm.model.encoder import Encoder
 from dnalm.model.linear import Linear
 from dnalm.model.weights import published_name
@@ -20,20 +21,12 @@ PEFT_FEED_FORWARD = r".*\.layer\.\d+\.output\.dense"
 PEFT_TARGETS = rf".*\.attention\.self\.(key|value)|{PEFT_FEED_FORWARD}"
 
 
-class Scaled(Linear):
-    """A linear layer that shares another one's weights and has a vector `scale`, at first all 1."""
+class Scaled(AdaptedLinear):
+    """A linear layer with a vector `scale`, at first all 1."""
 
     def __init__(self, linear: Linear, length: int) -> None:
-        bias = linear.bias is not None
-        super().__init__(linear.in_features, linear.out_features, bias, device="meta")
-        self.weight, self.bias = linear.weight, linear.bias
+        super().__init__(linear)
         self.scale = nn.Parameter(torch.ones(length, device=linear.weight.device))
-
-    def unscaled(self) -> Linear:
-        """Return a plain linear layer with the same weights."""
-        linear = Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
-        linear.weight, linear.bias = self.weight, self.bias
-        return linear
 
 
 class ScaledOutput(Scaled):
@@ -45,6 +38,10 @@ class ScaledOutput(Scaled):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * self.scale
 
+    def merge(self) -> tuple[Tensor, Tensor | None]:
+        bias = None if self.bias is None else self.bias * self.scale
+        return self.weight * self.scale.unsqueeze(1), bias
+
 
 class ScaledInput(Scaled):
     """W·(l ⊙ x) + b."""
@@ -55,26 +52,21 @@ class ScaledInput(Scaled):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x * self.scale)
 
+    def merge(self) -> tuple[Tensor, Tensor | None]:
+        return self.weight * self.scale, self.bias
+
 
 def add_ia3(encoder: Encoder) -> list[nn.Parameter]:
-    """Freeze `encoder`, add the vectors in place and return them: l_k, l_v, l_ff of each block.
+    """Add the vectors to a frozen encoder in place and return them: l_k, l_v, l_ff of each block.
 
     They are layers · (2·width + ffn_width) numbers, all 1, so the outputs do not change yet. The
-    frozen parameters keep their names. Vectors of an earlier call are replaced.
+    frozen parameters keep their names.
     """
-    remove_ia3(encoder)
-    encoder.requires_grad_(False)
     for block in encoder.blocks:
         block.attention.key = ScaledOutput(block.attention.key)
         block.attention.value = ScaledOutput(block.attention.value)
         block.feed_forward.output = ScaledInput(block.feed_forward.output)
-    return [layer.scale for _, layer in _scaled_layers(encoder)]
-
-
-def remove_ia3(encoder: Encoder) -> None:
-    """Take the vectors out of `encoder` in place; its own parameters stay frozen."""
-    for name, layer in list(_scaled_layers(encoder)):
-        encoder.set_submodule(name, layer.unscaled())
+    return [values for values in encoder.parameters() if values.requires_grad]
 
 
 def ia3_in_peft(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -98,9 +90,3 @@ def ia3_in_peft(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, 
         # The base is the encoder alone, in which names do not begin with "esm.".
         tensors[f"base_model.model.{module.removeprefix('esm.')}.ia3_l"] = scale.reshape(shape)
     return settings, tensors
-
-
-def _scaled_layers(encoder: Encoder) -> Iterator[tuple[str, Scaled]]:
-    for name, module in encoder.named_modules():
-        if isinstance(module, Scaled):
-            yield name, module

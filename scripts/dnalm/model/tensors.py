@@ -27,6 +27,12 @@ def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
 
 
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Return the metadata of a safetensors file, whose tensors are not read."""
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata() or {}
+
+
 def save_arrays(
     arrays: Mapping[str, np.ndarray], path: str | Path, metadata: Mapping[str, str]
 ) -> None:

@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.configuration import panels, references, resolve, schema, task_sheet, weights
+from dnalm.configuration.finetuning import (
+    find_method_warnings,
+    resolve_method,
+    resolve_network,
+)
 from dnalm.errors import InputError
+from dnalm.methods import ADAPTERS, NETWORKS
 from dnalm.model.config import EncoderConfig, count_parameters
 
 ROOT = Path(__file__).parents[3]
@@ -44,7 +51,7 @@ SITES = {
 LOADED = {"preset": "v2-50m", "weights": "./folder", "licence": "unknown"}
 INDEX, PART = "model.safetensors.index.json", "model-00001-of-00002.safetensors"
 OTHER_K, MISSPELT = {"path": "a", "k": 4}, {"hub": "a/b", "revison": "c"}
-FULL = {k: v for k, v in SHIPPED["finetune"]["methods"]["ia3"].items() if k != "seed"}
+WITHOUT_RATE = {"adapter": "ia3", "seed": 1}
 
 
 def overlay(*changes: dict) -> dict:
@@ -133,7 +140,16 @@ def test_every_schema_error_is_reported_not_only_the_first():
         ({"cross_validation": {"splits": 1}}, ["cross_validation.splits", "1", "at least 2"]),
         ({"tasks": {"mine.a b": BUILT | {"path": "x"}}}, ["tasks", "'mine.a b'"]),
         ({"genomes": {"x": {"species": "y"}}}, ["genomes.x", "url, path, simulate", "add"]),
-        ({"finetune": {"methods": {"b": FULL}}}, ["finetune.methods.b", "'seed' is missing"]),
+        (
+            {"finetune": {"methods": {"b": WITHOUT_RATE}}},
+            ["finetune.methods.b", "'learning_rate' is missing"],
+        ),
+        (
+            {"finetune": {"methods": {"lora": {"options": {"targets": ["querry"]}}}}},
+            ["finetune.methods.lora.options.targets.0", "'querry'", "choose one of query, "],
+        ),
+        ({"finetune": {"methods": {"ia3": {"schedule": "cosin"}}}}, ["'cosin'", "one of cosine"]),
+        ({"baselines": {"bpnet": {"network": {"filter": 3}}}}, ["'filter'", "mean 'filters'"]),
         ({"pretrain": {"precision": "fp8"}}, ["pretrain.precision", "'fp8'", "bf16"]),
         ({"pretrain": {"masking": {"selected": 1.5}}}, ["pretrain.masking.selected", "1.5"]),
         ({"pretrain": {"masking": {"masked": 0}}}, ["pretrain.masking.masked", "0"]),
@@ -792,3 +808,67 @@ def test_task_sources_fill_in_name_and_split():
 )
 def test_a_file_of_one_contig_is_told_from_one_of_all_by_its_name(panel, alone):
     assert panels.find_variants(panel, "a")[1] == alone
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [
+        (
+            {"adapter": "ia3", "learning_rate": 1e-3, "options": {"rank": 2}},
+            "finetune.methods.b.options.rank: the adapter ia3 has the options none; remove the",
+        ),
+        (
+            {
+                "adapter": "lora",
+                "learning_rate": 1e-3,
+                "options": {"rank": 2, "alpha": 1, "targets": ["key"]},
+            },
+            "finetune.methods.b.options: the adapter lora needs the key 'dropout'",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_their_adapter_are_named(method, sentence):
+    config = overlay({"finetune": {"methods": {"b": method}}})
+    assert schema.find_schema_errors(config, SCHEMA) == []
+    (found,) = references.find_reference_errors(config, PUBLISHED)
+    assert found.startswith(sentence)
+
+
+def test_balanced_classes_of_a_regression_are_refused_before_any_job():
+    task = {"path": "{split}.csv", "kind": "regression", "classes": 1}
+    run = {"tasks": ["mine.x"], "methods": ["head"], "baselines": ["bpnet"]}
+    balanced = {"class_weights": "balanced"}
+    config = overlay({"tasks": {"mine.x": task}, "run": run})
+    assert references.find_reference_errors(config, PUBLISHED) == []
+    config = overlay(config, {"baselines": {"bpnet": balanced}})
+    (sentence,) = references.find_reference_errors(config, PUBLISHED)
+    assert sentence.startswith(
+        "baselines.bpnet.class_weights: balanced needs classes, but the task"
+    )
+    config = overlay(config, {"finetune": {"methods": {"head": balanced}}})
+    (sentence,) = references.find_reference_errors(config, PUBLISHED)
+    assert sentence.startswith("finetune.methods.head.class_weights: balanced needs classes")
+
+
+def test_rates_that_suit_another_method_are_warned_of_where_the_method_is_run():
+    rates = {"full": {"learning_rate": 5e-4}, "lora": {"learning_rate": 1e-5}}
+    run = {"methods": ["probe", "full", "ia3", "head"]}
+    (sentence,) = find_method_warnings(overlay({"run": run, "finetune": {"methods": rates}}))
+    assert sentence == (
+        "finetune.methods.full.learning_rate is 0.0005 and is a rate for ia3 or lora or head, but"
+        " full fine-tuning usually learns at 1e-06 to 0.0001: lower it, or look at the training"
+        " losses."
+    )
+    assert list(find_method_warnings(SHIPPED)) == []
+
+
+def test_every_shipped_method_and_network_resolves_to_settings_of_the_library():
+    assert SHIPPED["finetune"]["methods"].keys() == {adapter.name for adapter in ADAPTERS}
+    for name in SHIPPED["finetune"]["methods"]:
+        assert FinetuneConfig(**resolve_method(SHIPPED, name)).adapter == name
+    for name in NETWORKS:
+        settings = resolve_network(SHIPPED, name)
+        summary = {"kind": "binary", "classes": 2}
+        made = Finetuning.of_network(name, "t", summary, settings, SHIPPED["embed"])
+        assert made.config.patience == settings["patience"]
+        assert made.network["name"] == name

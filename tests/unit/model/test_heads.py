@@ -5,9 +5,9 @@ import torch
 
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
+from dnalm.model.adapters import add_adapter
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PooledClassifier, pool
-from dnalm.model.ia3 import add_ia3
 
 
 def tokens_of(sequences: list[str], vocabulary: Vocabulary) -> torch.Tensor:
@@ -126,7 +126,7 @@ def test_the_classifier_is_a_linear_layer_on_the_pooled_last_state(
 def test_ia3_and_the_layer_are_all_that_trains(
     encoder: Encoder, batch, vocabulary: Vocabulary
 ) -> None:
-    vectors = add_ia3(encoder)
+    vectors = add_adapter(encoder, "ia3", {})
     classifier = PooledClassifier(encoder, 2, "mean", vocabulary)
     classifier(batch.tokens).square().sum().backward()
     with_gradient = {id(p) for p in classifier.parameters() if p.grad is not None}

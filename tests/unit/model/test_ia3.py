@@ -6,9 +6,8 @@ from peft import IA3Config, get_peft_model
 from torch import Tensor, nn
 
 from dnalm.errors import InputError
-from dnalm.model.adapters import adapter_state, load_adapter
+from dnalm.model.adapters import adapter_state, add_adapter, load_adapter, remove_adapter
 from dnalm.model.encoder import Encoder
-from dnalm.model.ia3 import add_ia3, remove_ia3
 
 # `output.dense` alone would hit the attention's output too.
 FEED_FORWARD = r".*\.layer\.\d+\.output\.dense"
@@ -45,7 +44,7 @@ def test_outputs_and_gradients_equal_peft(encoder: Encoder, batch, make_referenc
         IA3Config(target_modules=TARGETS, feedforward_modules=FEED_FORWARD),
     )
     plain = encoder(batch.tokens).logits
-    vectors = add_ia3(encoder)
+    vectors = add_adapter(encoder, "ia3", {})
     randomise(vectors)
     theirs = peft_vectors(reference, encoder)
     trainable = [parameter for parameter in reference.parameters() if parameter.requires_grad]
@@ -71,7 +70,7 @@ def test_outputs_and_gradients_equal_peft(encoder: Encoder, batch, make_referenc
 
 def test_new_vectors_change_nothing_and_count_as_published(encoder: Encoder, batch) -> None:
     before = encoder(batch.tokens).logits
-    vectors = add_ia3(encoder)
+    vectors = add_adapter(encoder, "ia3", {})
     assert torch.equal(encoder(batch.tokens).logits, before)
     config = encoder.config
     count = config.layers * (2 * config.width + config.ffn_width)
@@ -82,7 +81,7 @@ def test_new_vectors_change_nothing_and_count_as_published(encoder: Encoder, bat
 
 def test_training_leaves_every_other_bit_alone(encoder: Encoder, batch) -> None:
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-    optimizer = torch.optim.Adam(add_ia3(encoder), lr=3e-3)
+    optimizer = torch.optim.Adam(add_adapter(encoder, "ia3", {}), lr=3e-3)
     for _ in range(3):
         encoder(batch.tokens).logits.square().mean().backward()
         optimizer.step()
@@ -95,12 +94,12 @@ def test_training_leaves_every_other_bit_alone(encoder: Encoder, batch) -> None:
 
 def test_a_saved_adapter_gives_the_same_outputs(encoder: Encoder, batch) -> None:
     plain = encoder(batch.tokens).logits
-    randomise(add_ia3(encoder))
+    randomise(add_adapter(encoder, "ia3", {}))
     adapted, state = encoder(batch.tokens).logits, adapter_state(encoder)
-    remove_ia3(encoder)
+    remove_adapter(encoder)
     assert torch.equal(encoder(batch.tokens).logits, plain)
     assert adapter_state(encoder) == {}
-    add_ia3(encoder)
+    add_adapter(encoder, "ia3", {})
     load_adapter(encoder, state)
     assert torch.equal(encoder(batch.tokens).logits, adapted)
     assert all(torch.equal(adapter_state(encoder)[name], state[name]) for name in state)
@@ -108,13 +107,13 @@ def test_a_saved_adapter_gives_the_same_outputs(encoder: Encoder, batch) -> None
 
 def test_adding_again_starts_from_ones(encoder: Encoder, batch) -> None:
     plain = encoder(batch.tokens).logits
-    randomise(add_ia3(encoder))
-    add_ia3(encoder)
+    randomise(add_adapter(encoder, "ia3", {}))
+    add_adapter(encoder, "ia3", {})
     assert torch.equal(encoder(batch.tokens).logits, plain)
 
 
 def test_an_adapter_of_another_model_is_refused(encoder: Encoder) -> None:
-    add_ia3(encoder)
+    add_adapter(encoder, "ia3", {})
     state = adapter_state(encoder)
     state["blocks.1.attention.key.scale"] = torch.ones(31)
     with pytest.raises(InputError, match=r"1 of its tensors .* blocks\.1\.attention\.key"):

@@ -12,9 +12,8 @@ from transformers import EsmForMaskedLM
 
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
-from dnalm.model.adapters import adapter_state
+from dnalm.model.adapters import adapter_state, add_adapter, remove_adapter
 from dnalm.model.encoder import Encoder
-from dnalm.model.ia3 import add_ia3, remove_ia3
 from dnalm.model.initialise import initialise
 from dnalm.model.weights import (
     from_published,
@@ -190,9 +189,9 @@ def test_removing_adapters_makes_the_encoder_savable_again(
 ) -> None:
     before, after = tmp_path / "before.safetensors", tmp_path / "after.safetensors"
     save_weights(encoder, before, {})
-    add_ia3(encoder)
+    add_adapter(encoder, "ia3", {})
     assert adapter_state(encoder)
-    remove_ia3(encoder)
+    remove_adapter(encoder)
     save_weights(encoder, after, {})
     assert sha256_of(before) == sha256_of(after)
 

@@ -142,6 +142,8 @@ class Run:
         identity |= {"task_sha256": "b" * 64, "weights_sha256": "c" * 64}
         if method == "probe" and not model.endswith(".untrained"):
             identity["embeddings"] = {"strands": "both", "precision": "bf16", "dtype": "float16"}
+        if losses is not None:
+            identity |= {"trained_parameters": 2_000, "all_parameters": 50_000}
         result = Result(
             selected={"feature": "layer.2", "penalty": 0.01},
             edge=False,

@@ -1,8 +1,10 @@
-"""Fine-tuned adapters and heads: saved by fold, loaded again, and used to predict.
+"""What fine-tuning has trained: saved by fold, loaded again, and used to predict.
 
-A fold's tensors are `adapter.<parameter>` and `head.{weight,bias}`, of a regression, whose head
-gives standardised values, `targets.{mean,deviation}` too; in a file of several folds the names
-begin with `fold.<f>.`. Shapes: R rows, C classes (multilabel: labels, regression: targets),
+A fold's tensors are `adapter.<parameter>` of what was trained of the encoder and
+`head.{weight,bias}`, of a regression, whose head gives standardised values,
+`targets.{mean,deviation}` too; in a file of several folds the names begin with `fold.<f>.`.
+
+Shapes: R rows, C classes (multilabel: labels, regression: targets),
 L bases of the longest row.
 """
 
@@ -26,12 +28,15 @@ from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import ADAPTER_NAMES
 from dnalm.model.adapters import adapter_state, add_adapter, load_adapter
+from dnalm.model.convolutions import Network
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PooledClassifier
-from dnalm.model.tensors import MAX_REASON, UNREADABLE
+from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_metadata
 from dnalm.model.token_batches import TokenRows, limit_tokens
 
 Classifier = PooledClassifier | BaseClassifier
+NOTHING = "scores"  # as `save` of a method, and in files: no tensors
+FACTS = ("step", "seconds", "history", "trained", "parameters")  # of a fold, in its file
 OUTPUTS = "probabilities"  # in files; what a regression puts there are values
 
 
@@ -39,8 +44,9 @@ OUTPUTS = "probabilities"  # in files; what a regression puts there are values
 class Fold:
     """One finished fold: the kept adapter and head, and what they give for the test rows.
 
-    `outputs` are those of `predict`. `history` has one row per evaluation (step, train_loss,
-    validation_<first metric of the kind>), `step` is the kept one.
+    `tensors` are none where only scores are saved; `outputs` are those of `predict`. `history` has
+    one row per evaluation (step, train_loss, validation_<first metric of the kind>), `step` is the
+    kept one. `trained` of `parameters` numbers of the classifier were trained, its head included.
     """
 
     fold: int
@@ -49,10 +55,17 @@ class Fold:
     history: list[dict[str, Any]]
     step: int
     seconds: float
+    trained: int
+    parameters: int
+
+    def validation_score(self, metric: str) -> float:
+        """Return the validation score of the kept step."""
+        row = next(row for row in self.history if row["step"] == self.step)
+        return row[f"validation_{metric}"]
 
     def save(self, path: str | Path) -> None:
         """Write the fold as one safetensors file."""
-        facts = {"step": self.step, "seconds": self.seconds, "history": self.history}
+        facts = {name: getattr(self, name) for name in FACTS}
         tensors = self.tensors | {OUTPUTS: torch.from_numpy(self.outputs)}
         save_file(tensors, path, {"fold": str(self.fold), "facts": json.dumps(facts)})
 
@@ -70,7 +83,7 @@ class Fold:
 
 
 def build_classifier(
-    encoder: Encoder, vocabulary: Vocabulary, facts: Mapping[str, Any]
+    encoder: Encoder | Network, vocabulary: Vocabulary, facts: Mapping[str, Any]
 ) -> Classifier:
     """Return a new classifier; `facts` are kind, classes, pooling and centre_bases."""
     if find_kind(facts["kind"]).pooled:
@@ -103,8 +116,7 @@ class FoldClassifiers:
     def __init__(self, encoder: Encoder, vocabulary: Vocabulary, adapters: str | Path) -> None:
         self._encoder, self._vocabulary, self._path = encoder, vocabulary, adapters
         with self._explained():
-            self._tensors, metadata = read_tensors(adapters)
-        self.metadata = metadata or {}
+            self.metadata = read_metadata(adapters)
 
     def load(self, fold: int) -> tuple[Classifier, Scale | None]:
         """Return the encoder with the adapter and head of one fold, to predict with.
@@ -112,15 +124,24 @@ class FoldClassifiers:
         The scale of its targets comes with it, of other kinds than regression None. Raises
         InputError when the file has no such fold, or does not fit the encoder.
         """
-        state = _below(f"fold.{fold}.", self._tensors)
+        prefix = f"fold.{fold}."
+        with self._explained():
+            state = _below(prefix, read_tensors(self._path, prefix)[0])
         if not state:
+            if self.metadata.get("saved") == NOTHING:
+                raise InputError(
+                    f"{self._path} holds scores alone, as its method says (save: scores): to "
+                    "predict with it, write save: trained and make it again with the target "
+                    "finetunes."
+                )
             folds = self.metadata.get("folds", "none, it is another file")
             raise InputError(f"{self._path} holds no fold {fold}: choose one of {folds}.")
         if broken := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
             raise InputError(f"{self._path}: {broken[0]} is not finite; make the file again.")
         with self._explained():
-            # Files without the name were written when there was the first one alone.
-            add_adapter(self._encoder, self.metadata.get("adapter", ADAPTER_NAMES[0]))
+            # Files without the names were written when there was the first one alone.
+            options = json.loads(self.metadata.get("options", "{}"))
+            add_adapter(self._encoder, self.metadata.get("adapter", ADAPTER_NAMES[0]), options)
             facts = json.loads(self.metadata["classifier"])
             classifier = build_classifier(self._encoder, self._vocabulary, facts)
             load_classifier_state(classifier, state)
@@ -185,7 +206,8 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors and the metadata of a safetensors file."""
+def read_tensors(path: str | Path, prefix: str = "") -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors, those whose names begin with `prefix`, and the metadata of a file."""
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+        return {name: file.get_tensor(name) for name in names}, file.metadata()

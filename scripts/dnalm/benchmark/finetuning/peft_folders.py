@@ -82,7 +82,7 @@ def export_adapters(
     tensors, metadata = read_tensors(adapters), _read_metadata(adapters)
     adapter = find_adapter(metadata.get("adapter", ADAPTER_NAMES[0]))
     if adapter.in_peft is None:
-        raise InputError(f"peft has no adapter like {adapter.name}; {adapters} stays as it is.")
+        raise InputError(f"{adapter.name} is not written for peft; {adapters} stays as it is.")
     if "classifier" not in metadata:
         raise InputError(f"{adapters} is no file of adapters; make it with the target finetunes.")
     facts, identity = json.loads(metadata["classifier"]), json.loads(metadata["identity"])

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dnalm.benchmark.finetuning.classifier import Fold
 from dnalm.benchmark.finetuning.settings import Finetuning
+from dnalm.benchmark.probing.choice import mean_and_sd
 from dnalm.benchmark.scoring.metrics import score
 from dnalm.benchmark.scoring.results import Result, prediction_rows, write_result
 from dnalm.benchmark.tasks.kinds import cut_to, find_kind
@@ -41,7 +42,7 @@ def make_result(folds: Sequence[Fold], finetuning: Finetuning) -> Result:
     return Result(
         selected={"steps": steps},
         edge=finetuning.config.keep == "best" and 2 * steps.count(last) > len(folds),
-        grid=[],
+        grid=[] if finetuning.network is None else [_validation(folds, kind.headline)],
         scores=pd.DataFrame(scores),
         predictions=pd.concat(frames, ignore_index=True),
         seconds=sum(fold.seconds for fold in folds),
@@ -50,13 +51,19 @@ def make_result(folds: Sequence[Fold], finetuning: Finetuning) -> Result:
     )
 
 
+def _validation(folds: Sequence[Fold], metric: str) -> dict[str, float]:
+    """Return the validation scores of the kept steps as a row of a grid: baselines are ranked."""
+    mean, deviation = mean_and_sd([fold.validation_score(metric) for fold in folds])
+    return {f"validation_{metric}_mean": mean, f"validation_{metric}_sd": deviation}
+
+
 def write_finetuning(
     folds: Sequence[Fold],
     finetuning: Finetuning,
     identity: Mapping[str, Any],
     outputs: Mapping[str, Any],
     *,
-    adapters: str | Path,
+    adapters: str | Path | None,
     history: str | Path,
     partial: str | Path,
     **files: str | Path,
@@ -65,8 +72,8 @@ def write_finetuning(
 
     `identity` is what the summary begins with, `outputs` what `describe_outputs` says of the task.
     Both travel in the metadata of `adapters`, beside the scores and what it takes to build the
-    classifier again. `partial`, where the folds were
-    kept, is removed at the end.
+    classifier again; of a network these are not kept. `partial`, where the folds were kept, is
+    removed at the end.
     """
     result, metric = make_result(folds, finetuning), find_kind(finetuning.kind).headline
     rows = pd.DataFrame(
@@ -75,6 +82,23 @@ def write_finetuning(
     )
     with atomic_path(history) as temporary:
         rows.to_csv(temporary, sep="\t", index=False)
+    if adapters is not None:
+        _write_adapters(folds, finetuning, identity, outputs, result, adapters)
+    counts = {
+        "trained_parameters": folds[0].trained,
+        "all_parameters": folds[0].parameters,
+    }
+    write_result(result, dict(identity) | counts, partial=partial, **files)
+
+
+def _write_adapters(
+    folds: Sequence[Fold],
+    finetuning: Finetuning,
+    identity: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    result: Result,
+    path: str | Path,
+) -> None:
     scores = result.scores.drop(columns="fold").to_dict("records")
     save_tensors(
         {
@@ -82,11 +106,13 @@ def write_finetuning(
             for fold in folds
             for name, tensor in fold.tensors.items()
         },
-        adapters,
+        path,
         {
             "identity": json.dumps(identity),
             "settings": finetuning.identity(),
             "adapter": finetuning.config.adapter,
+            "options": json.dumps(finetuning.config.options),
+            "saved": finetuning.config.save,
             "outputs": json.dumps(outputs),
             "model": json.dumps(describe_model(finetuning.run)),
             "classifier": json.dumps(finetuning.head()),
@@ -96,4 +122,3 @@ def write_finetuning(
             "scores": json.dumps(scores),
         },
     )
-    write_result(result, dict(identity), partial=partial, **files)

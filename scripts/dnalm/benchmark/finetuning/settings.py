@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from dnalm.benchmark.finetuning.schedule import SCHEDULES
 from dnalm.files import hash_facts, read_json, sha256_of
-from dnalm.methods import ADAPTER_NAMES
+from dnalm.methods import ADAPTER_NAMES, FULL
 from dnalm.model.heads import Pooling, choose_pooling
 from dnalm.suggestions import check_choice
 
-CHOICES = {
-    "adapter": ADAPTER_NAMES,
-    "head": ("linear",),
-    "schedule": ("constant",),
-    "keep": ("best", "last"),
-}
+CHOICES = (
+    ("adapter", ADAPTER_NAMES),
+    ("head", ("linear",)),
+    ("schedule", tuple(SCHEDULES)),
+    ("keep", ("best", "last")),
+    ("class_weights", ("none", "balanced")),
+    ("precision", ("float32", "bf16")),
+    ("save", ("trained", "scores")),
+)
 DIGITS = 16
 
 
@@ -22,13 +27,19 @@ DIGITS = 16
 class FinetuneConfig:
     """How one fold is trained.
 
-    `schedule` constant means `learning_rate`, after a linear rise over `warmup_steps`; `keep` best
-    is the evaluation with the best validation score, the headline of the task's kind (ties: the
-    earlier one), else the last; `adapter` is a name in `dnalm.methods`;
-    `optimizer` holds Adam's beta1, beta2 and eps; `gradient_clip` may be None.
+    `adapter` is a name in `dnalm.methods`, `options` are what its row asks for. The learning rate
+    rises linearly to `learning_rate` over `warmup_steps`, and then follows `schedule`
+    (`dnalm.benchmark.finetuning.schedule`). `keep` best is the evaluation with the best validation
+    score, the headline of the task's kind (ties: the earlier one), else the last; training ends
+    after `patience` evaluations without a better one, with None never.
+    `class_weights` balanced lets all classes count alike in the loss. With `precision` bf16 steps
+    are computed in bfloat16, evaluations and predictions always in float32. `save` trained keeps
+    what was trained, scores none of it. `optimizer` holds Adam's beta1, beta2 and eps;
+    `gradient_clip` may be None.
     """
 
     adapter: str
+    options: Mapping[str, Any]
     steps: int
     batch_size: int
     learning_rate: float
@@ -36,13 +47,17 @@ class FinetuneConfig:
     warmup_steps: int
     evaluate_every: int
     keep: str
+    patience: int | None
     head: str
+    class_weights: str
+    precision: str
     optimizer: Mapping[str, float]
     gradient_clip: float | None
+    save: str
     seed: int
 
     def __post_init__(self) -> None:
-        for key, allowed in CHOICES.items():
+        for key, allowed in CHOICES:
             check_choice(f"finetune: {key}", getattr(self, key), allowed)
 
 
@@ -50,12 +65,15 @@ class FinetuneConfig:
 class Finetuning:
     """All that a process needs to train any fold: files by path, the rest by value.
 
-    `run`, `weights` and `table` are the files of the model and of the task; `kind` and `classes`
-    describe the task; `batch_tokens` bounds the batches of evaluations, where it changes nothing.
+    `run` and `weights` are the files of a model, None of a network that is trained from scratch;
+    `network` is then its name in `dnalm.methods` with its settings. `table` is the task's;
+    `kind` and `classes` describe the task; `batch_tokens` bounds the batches of evaluations, where
+    it changes nothing.
     """
 
-    run: str
-    weights: str
+    run: str | None
+    weights: str | None
+    network: Mapping[str, Any] | None
     table: str
     kind: str
     classes: int
@@ -80,10 +98,41 @@ class Finetuning:
         """
         return cls(
             **{name: str(files[name]) for name in ("run", "weights", "table")},
+            network=None,
             kind=summary["kind"],
             classes=summary["classes"],
             config=FinetuneConfig(**method),
             pooling=choose_pooling(task, embed["pooling"]),
+            centre_bases=embed["centre_bases"],
+            batch_tokens=embed["batch_tokens"],
+        )
+
+    @classmethod
+    def of_network(
+        cls,
+        name: str,
+        table: str | Path,
+        summary: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        embed: Mapping[str, Any],
+    ) -> "Finetuning":
+        """Put together the training of a baseline that is a network.
+
+        `settings` are its section of `baselines`, with `network` among the keys of a fine-tuning
+        method. All of it is trained; sequences are pooled by the mean, and of its weights, which
+        no other program reads, none is kept.
+        """
+        training = {key: value for key, value in settings.items() if key != "network"}
+        fixed = {"adapter": FULL.name, "options": {}, "save": "scores"}
+        return cls(
+            run=None,
+            weights=None,
+            network={"name": name, **settings["network"]},
+            table=str(table),
+            kind=summary["kind"],
+            classes=summary["classes"],
+            config=FinetuneConfig(**{**training, **fixed}),
+            pooling="mean",
             centre_bases=embed["centre_bases"],
             batch_tokens=embed["batch_tokens"],
         )
@@ -99,9 +148,10 @@ class Finetuning:
 
     def facts(self) -> dict[str, Any]:
         """Return everything that decides the result of a fold."""
-        return {
-            "run": read_json(self.run),
-            "weights": sha256_of(self.weights),
+        source = {"network": self.network}
+        if self.network is None:
+            source = {"run": read_json(self.run), "weights": sha256_of(self.weights)}
+        return source | {
             "table": sha256_of(self.table),
             "config": asdict(self.config),
             "task": [self.kind, self.classes, self.pooling, self.centre_bases],

@@ -1,4 +1,7 @@
-"""Fine-tuning: an adapter and a linear head trained on each split, all else frozen."""
+"""Fine-tuning: what a method trains of an encoder, and a linear head, trained on each split.
+
+All else stays frozen. Networks without pretraining are trained by the same loop.
+"""
 
 import logging
 import math
@@ -6,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
@@ -15,6 +17,7 @@ from safetensors import SafetensorError
 from torch.nn.utils import clip_grad_norm_
 
 from dnalm.benchmark.finetuning.classifier import (
+    NOTHING,
     Classifier,
     Fold,
     build_classifier,
@@ -22,17 +25,24 @@ from dnalm.benchmark.finetuning.classifier import (
     load_classifier_state,
     predict,
 )
+from dnalm.benchmark.finetuning.evaluations import Evaluations
+from dnalm.benchmark.finetuning.fingerprints import Fingerprints
+from dnalm.benchmark.finetuning.schedule import rate_at
 from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.benchmark.scoring.metrics import headline, single_score
-from dnalm.benchmark.scoring.objectives import Scale, loss_of
+from dnalm.benchmark.scoring.objectives import Scale, balanced_weights, loss_of
 from dnalm.benchmark.tasks.kinds import NUMBER, cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Split, Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import best_device, send
 from dnalm.errors import InputError
+from dnalm.genome.kmers import Vocabulary
 from dnalm.jobs.partial import Format, Partial, hold
 from dnalm.jobs.progress import Progress, Tally
+from dnalm.methods import NETWORKS, find_function, warn_of_rate
 from dnalm.model.adapters import add_adapter
+from dnalm.model.convolutions import VOCABULARY, Network
+from dnalm.model.encoder import Encoder
 from dnalm.model.loading import load_model
 from dnalm.model.token_batches import TokenRows, name_rows
 
@@ -53,6 +63,11 @@ def finetune(finetuning: Finetuning, *, partial: str | Path, threads: int) -> li
     by what decides the result, and is read from there the next time; what cannot be read, as after
     a power cut, is made again. Raises InputError when another job works on this task.
     """
+    config = finetuning.config
+    if finetuning.network is None and (
+        sentence := warn_of_rate("learning_rate", config.adapter, config.learning_rate)
+    ):
+        log.warning(sentence)
     with hold(partial) as lock:
         kept = Partial(partial, finetuning.facts(), FOLD)
         folds = Splits(read_task(finetuning.table), finetuning.kind).folds
@@ -88,8 +103,7 @@ def _train_and_save(
     with _one_thread():
         trained = train_fold(finetuning, fold, tally.add)
     kept.write(_name(fold), trained)
-    row = next(row for row in trained.history if row["step"] == trained.step)
-    return fold, trained.seconds, row[f"validation_{headline(finetuning.kind)}"]
+    return fold, trained.seconds, trained.validation_score(headline(finetuning.kind))
 
 
 def train_fold(
@@ -109,13 +123,14 @@ def train_fold(
     numbers = find_kind(finetuning.kind).value == NUMBER
     scale = Scale.of(splits.labels[split.training]) if numbers else None
     labels = scale.standardise(splits.labels) if scale else splits.labels
-    encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
+    random = seed_fold(config, fold)
+    encoder, vocabulary = _start(finetuning)
     rows = TokenRows(
         table["sequence"].tolist(), name_rows(table), vocabulary, encoder.config.max_tokens
     )
-    random = seed_fold(config, fold)
-    adapter = add_adapter(encoder, config.adapter)
+    adapter = add_adapter(encoder, config.adapter, config.options)
     classifier = build_classifier(encoder, vocabulary, finetuning.head()).to(best_device())
+    before = Fingerprints.of(classifier.encoder)
     learned = [*adapter, *classifier.output.parameters()]
     optimizer = torch.optim.Adam(
         learned,
@@ -123,15 +138,25 @@ def train_fold(
         betas=(config.optimizer["beta1"], config.optimizer["beta2"]),
         eps=config.optimizer["eps"],
     )
+    weights = None
+    if config.class_weights == "balanced":
+        weights = balanced_weights(
+            splits.labels[split.training], finetuning.kind, finetuning.classes
+        ).to(best_device())
 
-    history: list[dict[str, Any]] = []
-    kept: tuple[float, int, dict[str, torch.Tensor]] | None = None
+    evaluations = Evaluations(config, headline(finetuning.kind))
     losses: list[torch.Tensor] = []
     batches = rows.shuffled(split.training, config.batch_size, random)
     for step in range(1, config.steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * min(1.0, step / max(1, config.warmup_steps))
-        loss = _loss(classifier, rows, next(batches), labels, finetuning.kind)
+            group["lr"] = rate_at(
+                step,
+                config.steps,
+                peak=config.learning_rate,
+                warmup_steps=config.warmup_steps,
+                schedule=config.schedule,
+            )
+        loss = _loss(classifier, rows, next(batches), labels, finetuning, weights)
         optimizer.zero_grad()
         loss.backward()
         if config.gradient_clip is not None:
@@ -142,32 +167,41 @@ def train_fold(
         tick()
         if step % config.evaluate_every == 0 or step == config.steps:
             taken = _read_losses(losses, finetuning, fold, step)
-            value = _validate(classifier, rows, split, labels, finetuning)
-            history.append(
-                {
-                    "step": step,
-                    "train_loss": float(np.mean(taken)),
-                    f"validation_{headline(finetuning.kind)}": value,
-                }
+            score = _validate(classifier, rows, split, labels, finetuning)
+            evaluations.add(
+                step, float(np.mean(taken)), score, lambda: classifier_state(classifier)
             )
             losses.clear()
-            # What cannot be scored (no label with both classes) is worse than any score.
-            value = -math.inf if math.isnan(value) else value
-            if kept is None or config.keep == "last" or value > kept[0]:
-                kept = value, step, classifier_state(classifier)
+            if evaluations.exhausted:
+                for _ in range(step, config.steps):
+                    tick()  # the bar counts steps that need not be made, too
+                break
 
-    _, step, tensors = kept
-    load_classifier_state(classifier, tensors)
+    load_classifier_state(classifier, evaluations.tensors)
+    before.check(classifier.encoder, f"fold {fold}")
+    outputs = predict(
+        classifier, rows, splits.test, finetuning.batch_tokens, finetuning.kind, scale
+    )
+    saved = evaluations.tensors | (scale.state() if scale else {})
     return Fold(
         fold=fold,
-        tensors=tensors | (scale.state() if scale else {}),
-        outputs=predict(
-            classifier, rows, splits.test, finetuning.batch_tokens, finetuning.kind, scale
-        ),
-        history=history,
-        step=step,
+        tensors={} if config.save == NOTHING else saved,
+        outputs=outputs,
+        history=evaluations.history,
+        step=evaluations.step,
         seconds=round(time.monotonic() - started, 3),
+        trained=sum(values.numel() for values in learned),
+        parameters=sum(values.numel() for values in classifier.parameters()),
     )
+
+
+def _start(finetuning: Finetuning) -> tuple[Encoder | Network, Vocabulary]:
+    """Return what is trained, in evaluation mode, and the vocabulary that it reads."""
+    if finetuning.network is None:
+        return load_model(finetuning.run, finetuning.weights)
+    settings = dict(finetuning.network)
+    build = find_function(NETWORKS[settings.pop("name")].network)
+    return build(**settings).eval(), VOCABULARY
 
 
 def seed_fold(config: FinetuneConfig, fold: int) -> np.random.Generator:
@@ -195,12 +229,19 @@ def _read_losses(
 
 
 def _loss(
-    classifier: Classifier, rows: TokenRows, batch: np.ndarray, labels: np.ndarray, kind: str
+    classifier: Classifier,
+    rows: TokenRows,
+    batch: np.ndarray,
+    labels: np.ndarray,
+    finetuning: Finetuning,
+    weights: torch.Tensor | None,
 ) -> torch.Tensor:
     classifier.train()
     device = classifier.output.weight.device
     tokens, padded = rows.batch(batch)
-    return loss_of(classifier(send(tokens, device), padded=padded), labels[batch], kind)
+    with torch.autocast(device.type, torch.bfloat16, enabled=finetuning.config.precision == "bf16"):
+        logits = classifier(send(tokens, device), padded=padded)
+    return loss_of(logits.float(), labels[batch], finetuning.kind, weights)
 
 
 def _validate(

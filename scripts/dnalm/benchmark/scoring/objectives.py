@@ -13,8 +13,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from dnalm.benchmark.tasks.kinds import (
     BINARY_CROSS_ENTROPY,
+    CLASS,
     CROSS_ENTROPY,
     IDENTITY,
+    NUMBER,
     SIGMOID,
     SOFTMAX,
     SQUARED_ERROR,
@@ -22,37 +24,69 @@ from dnalm.benchmark.tasks.kinds import (
 )
 from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.devices import send
+from dnalm.errors import InputError
 
 TARGET_MEAN, TARGET_DEVIATION = "targets.mean", "targets.deviation"  # in files
 
 
-def loss_of(logits: Tensor, labels: np.ndarray, kind: str) -> Tensor:
+def loss_of(logits: Tensor, labels: np.ndarray, kind: str, weights: Tensor | None = None) -> Tensor:
     """Return the mean loss of a batch, on the device of `logits`.
 
     Cross entropy of classes; of 0 and 1 for each label (multilabel); squares (regression, targets
     in the units of the logits); cross entropy over the labelled bases (per_base: logits [B, L, C],
-    `labels` [B, L or more]), 0 where there is none.
+    `labels` [B, L or more]), 0 where there is none. With `weights` of `balanced_weights` means of
+    classes are weighted ones, sum of weights below the line.
     """
-    return LOSSES[find_kind(kind).loss](logits, send(torch.from_numpy(labels), logits.device))
+    given = send(torch.from_numpy(labels), logits.device)
+    return LOSSES[find_kind(kind).loss](logits, given, weights)
 
 
-def _cross_entropy(logits: Tensor, given: Tensor) -> Tensor:
+def balanced_weights(labels: np.ndarray, kind: str, classes: int) -> Tensor:
+    """Return weights by which all classes count alike among rows with `labels`, float32.
+
+    Of classes [C]: labels / (C · labels of the class), as scikit-learn's `balanced`, 0 where there
+    is none; multilabel [2, C]: of a 0 and a 1 of each label. Raises InputError for a regression,
+    which has no classes.
+    """
+    traits = find_kind(kind)
+    if traits.value == NUMBER:
+        raise InputError(
+            f"class_weights is balanced, but a {kind} has no classes: set it to none for this task."
+        )
+    if traits.value == CLASS:
+        counts = np.bincount(labels[labels != NO_LABEL].astype(np.int64), minlength=classes)
+        wanted = counts.sum() / classes
+    else:
+        positive = (labels == 1).sum(axis=0)
+        counts, wanted = np.stack([len(labels) - positive, positive]), len(labels) / 2
+    weights = np.where(counts > 0, wanted / np.maximum(counts, 1), 0.0)
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def _cross_entropy(logits: Tensor, given: Tensor, weights: Tensor | None) -> Tensor:
     if logits.ndim == 2:
-        return cross_entropy(logits, given)
+        return cross_entropy(logits, given, weight=weights)
     given = given[:, : logits.shape[1]].flatten().long()
-    loss = cross_entropy(logits.flatten(0, 1), given, ignore_index=NO_LABEL, reduction="sum")
-    return loss / (given != NO_LABEL).sum().clamp(min=1)
+    loss = cross_entropy(
+        logits.flatten(0, 1), given, weight=weights, ignore_index=NO_LABEL, reduction="sum"
+    )
+    known = given != NO_LABEL
+    if weights is None:
+        return loss / known.sum().clamp(min=1)
+    return loss / weights[given[known]].sum().clamp(min=torch.finfo(loss.dtype).tiny)
 
 
-def _binary_cross_entropy(logits: Tensor, given: Tensor) -> Tensor:
-    return binary_cross_entropy_with_logits(logits, given.to(logits.dtype))
+def _binary_cross_entropy(logits: Tensor, given: Tensor, weights: Tensor | None) -> Tensor:
+    if weights is not None:
+        weights = torch.where(given == 1, weights[1], weights[0])
+    return binary_cross_entropy_with_logits(logits, given.to(logits.dtype), weight=weights)
 
 
-def _squared_error(logits: Tensor, given: Tensor) -> Tensor:
+def _squared_error(logits: Tensor, given: Tensor, weights: Tensor | None) -> Tensor:
     return mse_loss(logits, given.to(logits.dtype))
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
     CROSS_ENTROPY: _cross_entropy,
     BINARY_CROSS_ENTROPY: _binary_cross_entropy,
     SQUARED_ERROR: _squared_error,

@@ -20,6 +20,7 @@ from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, cor
 from dnalm.report.pages.facts import facts_grids, licence_notes, simulated_note, token_sizes
 from dnalm.report.pages.findings import findings, kmers_win
 from dnalm.report.pages.grids import (
+    costs_grid,
     curve_grid,
     layers_grid,
     published_grid,
@@ -107,6 +108,7 @@ def make_page(
         all_series=tables["summary"]["series"].nunique(),
         matrix=score_matrix(tables["summary"], series, controls),
         scores=scores_grids(tables["summary"]),
+        costs=costs_grid(tables["summary"]),
         metric=shared_name(tables["summary"]["metric"]),
         layer_metric=shared_name(tables["layers"]["metric"]),
         metrics=describe(tables["summary"]["metric"]),

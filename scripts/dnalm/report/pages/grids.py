@@ -133,6 +133,29 @@ def _scores_grid(summary: pd.DataFrame) -> Grid:
     return make_grid(headings, rows, first=2, last=len(headings) - 1)
 
 
+def costs_grid(summary: pd.DataFrame) -> Grid:
+    """Return score, time and trained share of each method of a task on which any was fine-tuned.
+
+    The time of a probe is without that of the embeddings, which all probes of a model share.
+    """
+    tuned = summary.loc[summary["trained_parameters"].notna(), "task"]
+    rows = [
+        [
+            *[row["task"], row["series"], name_of(row["metric"])],
+            *[marked(row, score(row["score_mean"])), _time(row["seconds"])],
+            large(row["trained_parameters"]),
+            percent(row["trained_parameters"], row["all_parameters"]),
+        ]
+        for row in summary[summary["task"].isin(set(tuned))].to_dict("records")
+    ]
+    headings = ["task", "method", "metric", "score", "time of all splits", "trained", "share"]
+    return make_grid(headings, rows, first=3)
+
+
+def _time(seconds: Any) -> str:
+    return MISSING if pd.isna(seconds) else duration(seconds)
+
+
 def _chosen(row: dict[str, Any]) -> str:
     chosen = MISSING if pd.isna(row["chosen"]) or not row["chosen"] else str(row["chosen"])
     return chosen + (" (edge of the search)" if row["edge"] else "")

@@ -50,6 +50,8 @@ MEANINGS = {
     "last_train_loss": ("as trained", "last mean loss of fine-tuning, of these splits or all"),
     "loss_falls": (YES_NO, "whether that loss still fell in the last half of training"),
     "seconds": ("seconds", "time of the work"),
+    "trained_parameters": ("parameters", "what fine-tuning trained of a fold, its head included"),
+    "all_parameters": ("parameters", "of encoder, adapter and head; empty where nothing was tuned"),
     "published": ("MCC", "published value that stands beside the score"),
     "published_sd": ("MCC", "its standard deviation, where it is known"),
     "published_model": (TEXT, "model of the published value"),

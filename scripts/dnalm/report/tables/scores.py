@@ -61,6 +61,8 @@ def summary_table(
         row["not_converged"] = result.summary.get("not_converged")
         row |= describe_constant(result, draws[result.key].constant)
         row["seconds"] = result.summary.get("seconds")
+        row["trained_parameters"] = result.summary.get("trained_parameters")
+        row["all_parameters"] = result.summary.get("all_parameters")
         beside = published_beside(
             published,
             # Published values are MCCs.

@@ -32,6 +32,7 @@ NAMES = {
     "score_baselines": ["task"],
     "score_bases": ["task"],
     "finetune_task": ["method", "model", "task"],
+    "train_network": ["baseline", "task"],
     "export_adapters": ["method", "model", "task"],
 }
 

@@ -23,6 +23,7 @@ from dnalm.model.token_batches import TokenRows
 
 METHOD = {
     "adapter": "ia3",
+    "options": {},
     "steps": 150,
     "batch_size": 8,
     "learning_rate": 1e-2,
@@ -30,9 +31,13 @@ METHOD = {
     "warmup_steps": 0,
     "evaluate_every": 50,
     "keep": "best",
+    "patience": None,
     "head": "linear",
+    "class_weights": "none",
+    "precision": "float32",
     "optimizer": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
     "gradient_clip": None,
+    "save": "trained",
     "seed": 42,
 }
 EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}

@@ -72,7 +72,7 @@ def tuned(request, tmp_path: Path) -> dict:
     names |= {"vocabulary": "vocab.txt", "tokenizer": "tokenizer_config.json"}
     export_model(run, files["weights"], **{key: export / name for key, name in names.items()})
 
-    add_adapter(encoder, "ia3")
+    add_adapter(encoder, "ia3", {})
     facts = {"kind": "multiclass", "classes": 3, "pooling": "mean", "centre_bases": 24}
     classifier, tensors = build_classifier(encoder, words, facts), {}
     generator = torch.Generator().manual_seed(4)

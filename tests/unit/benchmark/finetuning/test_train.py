@@ -28,6 +28,7 @@ from dnalm.model.token_batches import TokenRows
 
 METHOD = {
     "adapter": "ia3",
+    "options": {},
     "steps": 40,
     "batch_size": 8,
     "learning_rate": 1e-2,
@@ -35,9 +36,13 @@ METHOD = {
     "warmup_steps": 0,
     "evaluate_every": 20,
     "keep": "best",
+    "patience": None,
     "head": "linear",
+    "class_weights": "none",
+    "precision": "float32",
     "optimizer": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
     "gradient_clip": None,
+    "save": "trained",
     "seed": 42,
 }
 EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
@@ -223,6 +228,8 @@ def test_scores_are_those_of_the_probabilities_before_they_are_narrowed(finetuni
             history=[{"step": 1, "train_loss": 0.5, "validation_mcc": 0.5}],
             step=1,
             seconds=1.0,
+            trained=2,
+            parameters=2,
         )
         for number in range(3)
     ]
@@ -389,7 +396,7 @@ def test_a_sequence_longer_than_the_context_is_named(finetuning):
         train_fold(finetuning, 0)
 
 
-@pytest.mark.parametrize(("key", "value"), [("schedule", "cosine"), ("adapter", "lora")])
+@pytest.mark.parametrize(("key", "value"), [("schedule", "cosin"), ("adapter", "lorra")])
 def test_settings_that_do_not_exist_are_refused(key, value):
     with pytest.raises(InputError, match=f"{key}: '{value}' is not allowed"):
         FinetuneConfig(**METHOD | {key: value})

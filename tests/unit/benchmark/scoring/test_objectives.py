@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 
-from dnalm.benchmark.scoring.objectives import Scale, activate, loss_of
+from dnalm.benchmark.scoring.objectives import Scale, activate, balanced_weights, loss_of
+from dnalm.errors import InputError
 
 
 def test_classes_have_the_cross_entropy_and_labels_that_of_each_by_itself():
@@ -60,3 +62,32 @@ def test_a_constant_target_keeps_its_units_where_its_mean_is_rounded():
     assert labels.std() > 0
     assert Scale.of(labels).deviation == 1
     np.testing.assert_allclose(Scale.of(labels).standardise(labels), 0, atol=1e-12)
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+    labels = np.array([0, 0, 0, 1, 2, 2])
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(balanced_weights(labels, "multiclass", 3), expected, rtol=1e-6)
+    bases = np.array([[0, 0, 1, -1], [0, 2, 2, -1]])
+    np.testing.assert_allclose(balanced_weights(bases, "per_base", 3), expected, rtol=1e-6)
+    flags = np.array([[1, 0], [0, 0], [0, 0], [0, 0]])
+    weights = balanced_weights(flags, "multilabel", 2)
+    np.testing.assert_allclose(weights, [[4 / 6, 0.5], [2, 0]], rtol=1e-6)
+    with pytest.raises(InputError, match="a regression has no classes"):
+        balanced_weights(flags, "regression", 2)
+
+
+def test_weighted_losses_are_weighted_means():
+    logits, weights = torch.zeros(3, 2), torch.tensor([1.0, 3.0])
+    logits[0, 0] = 2.0
+    each = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 1]), reduction="none")
+    expected = (each[0] + 3 * each[1] + 3 * each[2]) / 7
+    assert loss_of(logits, np.array([0, 1, 1]), "binary", weights).item() == pytest.approx(
+        expected.item()
+    )
+    bases = loss_of(logits[None], np.array([[0, 1, -1]]), "per_base", weights)
+    assert bases.item() == pytest.approx(((each[0] + 3 * each[1]) / 4).item())
+    assert loss_of(logits[None], np.full((1, 3), -1), "per_base", weights) == 0
+    flags = loss_of(logits[:1], np.array([[1, 0]]), "multilabel", torch.tensor([[1.0, 5], [3, 1]]))
+    found = (3 * math.log(1 + math.exp(-2)) + 5 * math.log(2)) / 2
+    assert flags.item() == pytest.approx(found, rel=1e-6)

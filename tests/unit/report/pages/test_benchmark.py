@@ -3,11 +3,13 @@ import json
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from dnalm.errors import InputError
 from dnalm.report.method_names import LARGEST, plan
 from dnalm.report.pages.benchmark import ReportConfig, make_page
+from dnalm.report.pages.grids import costs_grid
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.stages import stages_table
 
@@ -239,3 +241,17 @@ def test_an_unknown_statistic_is_refused(shared_tables):
     config = replace(CONFIG, statistic="median")
     with pytest.raises(InputError, match=r"report\.statistic: 'median' is not allowed"):
         make_page(shared_tables, None, config)
+
+
+def test_methods_stand_beside_each_other_with_what_they_cost():
+    rows = [
+        ["a.x", "probe of m", 0.5, 3.0, None, None],
+        ["a.x", "LoRA of m", 0.625, 120.0, 1_000, 100_000],
+        ["b.y", "probe of m", 0.25, 4.0, None, None],  # nothing was fine-tuned on this task
+    ]
+    columns = ["task", "series", "score_mean", "seconds", "trained_parameters", "all_parameters"]
+    grid = costs_grid(pd.DataFrame(rows, columns=columns).assign(metric="mcc", mark=""))
+    assert grid.rows == [
+        ["a.x", "probe of m", "MCC", "0.500", "3.0 s", "–", "–"],
+        ["a.x", "LoRA of m", "MCC", "0.625", "2.0 min", "1 k", "1.00%"],
+    ]
