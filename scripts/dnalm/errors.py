@@ -10,6 +10,8 @@ SHOWN_LETTERS = 80
 # An address or a path of which both ends are shown: where it begins, and the file's name.
 LONG_PATH = re.compile(r"\S{401,}")
 SHOWN_OF_PATH = (200, 150)
+# Something in quotes that is many words: of these, too, the start is enough.
+QUOTED = re.compile(r"(?<!\w)(['\"])((?:(?!\1).){161,})\1(?!\w)")
 
 
 class InputError(ValueError):
@@ -30,7 +32,13 @@ def shorten(text: str) -> str:
         text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
     text = LONG_WORD.sub(lambda word: f"{word[0][:SHOWN_LETTERS]}...", text)
     first, last = SHOWN_OF_PATH
-    return LONG_PATH.sub(lambda word: f"{word[0][:first]}...{word[0][-last:]}", text)
+    text = LONG_PATH.sub(lambda word: f"{word[0][:first]}...{word[0][-last:]}", text)
+    return QUOTED.sub(_shorten_quoted, text)
+
+
+def _shorten_quoted(found: re.Match) -> str:
+    quote, text = found.groups()
+    return f"{quote}{text[:SHOWN_LETTERS]}...{quote}" if " " in text else found[0]
 
 
 class NoSpaceError(InputError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import faults
+import loopback_hub
 import planted
 import pytest
 
@@ -15,18 +16,20 @@ class Finished:
     """A copy of the workflow after its run, and what that made."""
 
     folder: Path
-    address: str
+    servers: tuple[str, str]
     undisturbed: faults.Undisturbed
 
 
 @pytest.fixture(scope="session")
-def finished(make_workflow) -> Iterator[Finished]:
+def finished(make_workflow, tmp_path_factory) -> Iterator[Finished]:
     folder = make_workflow().folder
     planted.plant(folder / "planted")
-    with planted.serve(folder / "planted") as server:
-        address = f"{server}/fetched.fa.gz"
-        undisturbed = faults.run_undisturbed(folder, address)
-        yield Finished(folder=folder, address=address, undisturbed=undisturbed)
+    root = tmp_path_factory.mktemp("hub")
+    with planted.serve(folder / "planted") as address, loopback_hub.serve(root) as hub:
+        planted.plant_repository(folder / "planted", hub)
+        servers = (address, hub.url)
+        undisturbed = faults.run_undisturbed(folder, servers)
+        yield Finished(folder=folder, servers=servers, undisturbed=undisturbed)
 
 
 @pytest.fixture

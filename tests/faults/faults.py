@@ -29,8 +29,9 @@ STEPS = (
         MIRROR,
         (
             *("all", "downloads", "pretrain_summary", "exports", "estimates", "token_shards"),
-            *("species_sheet", f"{RESULTS}/genomes/simulated/genome.fa"),
-            f"{RESULTS}/models/loaded/weights.safetensors",
+            *("adapter_exports", "check_cluster", "species_sheet"),
+            f"{RESULTS}/genomes/simulated/genome.fa",
+            *(f"{RESULTS}/models/{name}/weights.safetensors" for name in ("loaded", "hubbed")),
         ),
     ),
 )
@@ -83,8 +84,10 @@ class Report:
 class Run:
     """A copy of the workflow, run in the steps above, with faults as given."""
 
-    def __init__(self, folder: Path, address: str, faults: tuple[str, ...], last_names: list[str]):
-        self.folder, self.address = folder, address
+    def __init__(
+        self, folder: Path, servers: tuple[str, str], faults: tuple[str, ...], last_names: list[str]
+    ):
+        self.folder, (self.address, self.hub) = folder, servers
         self.notes = folder / "noted"
         self.notes.mkdir()
         (self.notes / "faults").write_text(" ".join(faults))
@@ -96,7 +99,11 @@ class Run:
         }
 
     def command(self, mirror: str | None, targets: tuple[str, ...], *options: str) -> list[str]:
-        overlay = {"mirror": mirror, "genomes": {"fetched": {"url": self.address}}}
+        overlay = {
+            "mirror": mirror,
+            "genomes": {"fetched": {"url": f"{self.address}/fetched.fa.gz"}},
+            "weights": {"server": self.hub},
+        }
         (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
         snakemake = str(Path(sys.executable).parent / "snakemake")
         fixed = [snakemake, "--profile", "profiles/local", "--nolock", "--resources", "gpu=2"]
@@ -135,9 +142,9 @@ class Run:
         return contents_of(self.folder, self.folder / "results")
 
 
-def run_undisturbed(folder: Path, address: str) -> Undisturbed:
+def run_undisturbed(folder: Path, servers: tuple[str, str]) -> Undisturbed:
     """Run a copy of the workflow to its end and return what it made."""
-    run = Run(folder, address, (), [])
+    run = Run(folder, servers, (), [])
     for mirror, targets in STEPS:
         assert run.start(mirror, targets).wait() == 0, (folder / "head.log").read_text()
     asked = subprocess.run(
@@ -157,7 +164,7 @@ def run_undisturbed(folder: Path, address: str) -> Undisturbed:
         if log not in logs[rule]:
             logs[rule].append(log)
     # Snakemake does not list what is no target any longer.
-    (mirrored,) = (path for path in (folder / MIRROR).rglob("*") if path.is_file())
+    (mirrored,) = (folder / MIRROR).rglob("fetched.fa.gz")
     name = str(mirrored.relative_to(folder))
     outputs["mirror_file"] = [name]
     logs["mirror_file"] = [f"logs/mirror_file/{mirrored.relative_to(folder / MIRROR)}.log"]
@@ -352,7 +359,8 @@ def main() -> None:
     """Plant full disks; started where <workflow>/results is a file system of its own."""
     task = json.loads(Path(sys.argv[1]).read_text())
     undisturbed = Undisturbed(**task["undisturbed"])
-    run = Run(Path(task["folder"]), task["address"], ("full", "scarce"), undisturbed.last_names)
+    folder, servers = Path(task["folder"]), tuple(task["servers"])
+    run = Run(folder, servers, ("full", "scarce"), undisturbed.last_names)
     report = Watcher(run, undisturbed, seed=task["seed"]).watch("--cores", "1", "--retries", "2")
     Path(sys.argv[2]).write_text(json.dumps(asdict(report)))
 

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import loopback_hub
 import pandas as pd
 import pysam
 import torch
@@ -53,6 +55,13 @@ def plant(folder: Path) -> None:
     write_weights(folder / "weights")
     write_labels(folder, draw)
     write_assemblies(folder / "fungi.txt")
+    places = "".join(f"three\t{start}\t{start + 60}\tp\t0\t+\n" for start in range(100, 3000, 100))
+    (folder / "places.bed").write_text(places)
+
+
+def plant_repository(planted: Path, hub: loopback_hub.Hub) -> None:
+    """Put the planted weights into the repository tiny/weights of a hub."""
+    shutil.copytree(planted / "weights", hub.folder("tiny/weights"), dirs_exist_ok=True)
 
 
 def write_fasta(path: Path, contigs: dict[str, str]) -> None:

@@ -25,7 +25,7 @@ def test_a_full_disk_ends_a_job_of_every_rule_in_a_sentence_and_changes_nothing(
     command = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
     if subprocess.run([*command, mount], capture_output=True, check=False).returncode:
         pytest.skip("no file system can be mounted here")
-    task = {"folder": str(unfinished), "address": finished.address, "seed": SEED}
+    task = {"folder": str(unfinished), "servers": finished.servers, "seed": SEED}
     task["undisturbed"] = asdict(finished.undisturbed)
     (tmp_path / "task.json").write_text(json.dumps(task))
     arguments = [sys.executable, PROGRAM, tmp_path / "task.json", tmp_path / "report.json"]

@@ -21,7 +21,7 @@ def test_every_result_gets_its_name_by_a_rename(finished):
 
 def test_a_job_of_every_rule_killed_twice_leaves_no_trace(finished, unfinished):
     undisturbed = finished.undisturbed
-    run = faults.Run(unfinished, finished.address, ("moment", "end"), undisturbed.last_names)
+    run = faults.Run(unfinished, finished.servers, ("moment", "end"), undisturbed.last_names)
     report = faults.Watcher(run, undisturbed, SEED).watch("--retries", "2")
     assert report.wrong == []
     rules = undisturbed.rules
