@@ -34,12 +34,8 @@ def test_a_path_is_whole_and_of_an_endless_one_both_ends_are_shown():
 
 def test_of_what_stands_in_quotes_the_start_is_enough():
     words = "a b " * 100
-    text = str(
-        InputError(f"sheet.tsv: the column '{words}' isn't one of its own.")
-    )
-    assert (
-        text == f"sheet.tsv: the column '{words[:80]}...' isn't one of its own."
-    )
+    text = str(InputError(f"sheet.tsv: the column '{words}' isn't one of its own."))
+    assert text == f"sheet.tsv: the column '{words[:80]}...' isn't one of its own."
     # Prose between two apostrophes is none.
     prose = "The genome's " + "very long " * 40 + "contig isn't here."
     assert str(InputError(prose)) == prose

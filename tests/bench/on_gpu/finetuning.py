@@ -21,6 +21,7 @@ from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import seed_fold, train_fold
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
+from dnalm.configuration.finetuning import resolve_method
 from dnalm.devices import send
 from dnalm.files import write_json
 from dnalm.model.adapters import add_adapter
@@ -119,7 +120,7 @@ def _prepare(machine: Machine, model: str, folder: Path) -> Finetuning:
     machine.tidy()
     _plant(TINY_BASES if machine.tiny else BASES).to_parquet(files["table"])
     steps = TINY_STEPS if machine.tiny else STEPS
-    method = config["finetune"]["methods"]["ia3"] | {"steps": steps, "evaluate_every": steps}
+    method = resolve_method(config, "ia3") | {"steps": steps, "evaluate_every": steps}
     summary = {"kind": "binary", "classes": 2}
     embed = config["embed"] | {"pooling": "mean"}
     return Finetuning.of(files, summary, {}, method, embed)
@@ -169,7 +170,9 @@ def _train_peer(machine: Machine, finetuning: Finetuning) -> tuple[float, float]
     )
     state, sizes = dict(encoder.state_dict()), encoder.config
     random = seed_fold(config, FOLD)
-    add_adapter(encoder, config.adapter)  # as the library does before it draws the head
+    add_adapter(
+        encoder, config.adapter, config.options
+    )  # as the library does before it draws the head
     head = build_classifier(encoder, vocabulary, finetuning.head()).output
     peer = _make_peer(machine, sizes, state, head)
     learned = [parameter for parameter in peer.parameters() if parameter.requires_grad]

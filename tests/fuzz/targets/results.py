@@ -32,7 +32,7 @@ from fuzz.targets.models import mutate_safetensors, small_model
 def tuned(model: Path, path: Path) -> Path:
     """Write the adapters and heads of two folds of a binary task."""
     encoder, words = load_model(model / "run.json", model / "weights.safetensors")
-    add_adapter(encoder, "ia3")
+    add_adapter(encoder, "ia3", {})
     facts = {"kind": "binary", "classes": 2, "pooling": "mean", "centre_bases": 4}
     state = classifier_state(build_classifier(encoder, words, facts))
     save_tensors(
