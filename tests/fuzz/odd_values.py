@@ -49,6 +49,7 @@ ODD: tuple[Any, ...] = (
     *({}, {"a": "b"}, {"x": {"y": 1}}, {"": 1}, {"a" * 300: 1}),
 )
 DATE = "date:"
+LARGEST_FLOAT = 1e300
 
 
 def dump(value: Any) -> bytes:
@@ -132,8 +133,9 @@ def change(value: Any, random: Random, more: Sequence[Any] = ()) -> Any:
                     holder[key] * 2,
                     -holder[key],
                     holder[key] + 1,
-                    float(holder[key]),
-                    str(holder[key]),
+                    # A whole number may be larger than any float, and longer than Python writes.
+                    float(holder[key]) if abs(holder[key]) < LARGEST_FLOAT else 1e308,
+                    f"{holder[key]:.3g}" if abs(holder[key]) < LARGEST_FLOAT else "1e999",
                 )
             )
         case _:
