@@ -63,7 +63,7 @@ class VariantReader:
         Raises InputError for a file that is missing, truncated or no VCF, a sample that it does not
         have, and a contig that it does not have or has under two names.
         """
-        self.path = Path(path)
+        self.path, self.index = Path(path), index
         refuse_cut_bgzf(self.path)
         self._lines = open_lines(self.path, Path(index) if index else None)
         try:

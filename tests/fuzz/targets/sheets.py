@@ -37,12 +37,12 @@ def make_genome_sheet(random: Random, size: int) -> bytes:
     header = ["name", "species", "url", "path", "sha256"]
     random.shuffle(header)
     rows = []
-    for name in words(random, size):
+    for number, name in enumerate(words(random, size)):
         is_url = random.random() < 0.5
         source = {"url": f"https://h.org/{name}.fa.gz"} if is_url else {"path": f"data/{name}.fa"}
         sums = random.choice(("", f"{random.randrange(16**64):064x}"))
-        row = {"name": name.rstrip(".-_") + "0", "species": "A b, c", "sha256": sums, **source}
-        row["name"] = re.sub(r"\.+", ".", row["name"])
+        own = re.sub(r"\.+", ".", f"{name.rstrip('.-_')}-{number}")
+        row = {"name": own, "species": "A b, c", "sha256": sums, **source}
         rows.append([row.get(column, "") for column in header])
     return _plain(table(header, rows, random.choice("\t,"), random), random)
 

@@ -179,9 +179,12 @@ class RecordPlacer:
         At the end, `final`, also when there was no record at all.
         """
         if final and not self._seen["records"]:
+            index = self._reader.index
+            by = f", by its index {index}" if index else ""
+            again = ", or delete the index to have it made again" if index else ""
             raise InputError(
-                f"{self._reader.path} has no record of {self._reader.contig}; correct the panel's "
-                "`path` or `url`, or take the contig out of its `contigs`."
+                f"{self._reader.path} has no record of {self._reader.contig}{by}; correct the "
+                f"panel's `path` or `url`, or take the contig out of its `contigs`{again}."
             )
         wrong, inside = self._seen["mismatches"], self._seen["inside"]
         # Early, so that a wrong file of 100 GB does not run to its end; by half, not by the limit,
