@@ -1,16 +1,21 @@
 """What a run has made, file by file, without what differs between two runs of one thing."""
 
 import hashlib
+import io
 import json
 import re
 import struct
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 # What differs between two runs of one thing: times, speeds and memory, under these keys, in columns
 # of these names, and in the pages and texts for people that are drawn from them.
 VOLATILE = {"seconds", "tokens_per_second", "data_wait_share", "peak_memory_bytes"}
-VOLATILE |= {"device_hours", "mfu"}
+VOLATILE |= {"device_hours", "mfu", "preflight_seconds", "gradients_seconds"}
+VOLATILE |= {"gigabytes_per_second", "classifier_sha256"}  # of a file that says its seconds, too
 TIMES = re.compile(rb"\nTime \(.*?\n\n", re.DOTALL)  # a section of the summary for people
 IGNORED = {".snakemake_timestamp", "filler"}
 
@@ -72,11 +77,23 @@ def stable_tensors(raw: bytes) -> bytes:
     return json.dumps(drop_keys(json.loads(raw[8 : 8 + length]))).encode() + raw[8 + length :]
 
 
+def stable_parquet(raw: bytes) -> bytes:
+    table = pq.read_table(io.BytesIO(raw))
+    metadata = {key.decode(): text.decode() for key, text in (table.schema.metadata or {}).items()}
+    plain, sink = table.replace_schema_metadata(None), io.BytesIO()
+    with pa.ipc.new_stream(sink, plain.schema) as stream:
+        stream.write_table(plain)
+    return json.dumps(drop_keys(metadata)).encode() + sink.getvalue()
+
+
 STABLE = {
     ".json": stable_json,
     ".jsonl": stable_lines,
     ".tsv": stable_tsv,
     ".safetensors": stable_tensors,
+    ".parquet": stable_parquet,
+    # A card says what was measured of a model when it was written.
+    ".md": lambda raw: raw[:4],
     ".html": lambda raw: raw.rstrip()[-len("</html>") :],
     ".txt": lambda raw: TIMES.sub(b"", raw),
 }

@@ -37,6 +37,8 @@ def export_embeddings(embeddings: str | Path, table: str | Path, path: str | Pat
     """
     layers, metadata = read_embeddings(embeddings, table)
     rows = read_task(table)[list(OBSERVED)]
+    # A safetensors file gives its metadata in no order; of one thing there is one file.
+    metadata = dict(sorted(metadata.items()))
     with atomic_path(path) as temporary:
         WRITERS[Path(path).suffix](temporary, layers, rows, metadata)
     log.info("%s: %d rows of %d layers", path, len(rows), len(layers))
