@@ -16,6 +16,7 @@ from dnalm.genome.kmers import Vocabulary, bases_per_token
 from dnalm.model.encoder import Encoder
 
 Pooling = Literal["mean", "cls", "centre"]
+LONGEST = 1 << 31  # bases; no sequence is longer
 
 
 def pool(
@@ -81,6 +82,7 @@ def _overlaps_centre(bases: Tensor, centre_bases: int) -> Tensor:
     """Return which tokens overlap the middle bases of their sequence, bool[B, T]."""
     ends = bases.cumsum(1)
     total = ends[:, -1:]
+    centre_bases = min(centre_bases, LONGEST)
     first = (total - centre_bases).clamp(min=0) // 2
     return (ends - bases < first + centre_bases) & (ends > first)
 

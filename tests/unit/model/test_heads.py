@@ -7,7 +7,7 @@ from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 from dnalm.model.adapters import add_adapter
 from dnalm.model.encoder import Encoder
-from dnalm.model.heads import BaseClassifier, PooledClassifier, pool
+from dnalm.model.heads import BaseClassifier, PooledClassifier, pool, pooling_weights
 
 
 def tokens_of(sequences: list[str], vocabulary: Vocabulary) -> torch.Tensor:
@@ -164,3 +164,9 @@ def test_no_base_of_a_sequence_depends_on_what_it_shares_a_batch_with(
     for row, sequence in enumerate(sequences):
         alone = classifier(tokens_of([sequence], vocabulary))[0]
         torch.testing.assert_close(together[row, : len(sequence)], alone)
+
+
+def test_a_centre_of_more_bases_than_a_number_of_the_device_holds_is_the_whole(vocabulary):
+    tokens = torch.tensor([[vocabulary.cls, *range(vocabulary.kmer_offset, 10)]])
+    every = pooling_weights(tokens, vocabulary, "centre", 10**20)
+    assert torch.equal(every, pooling_weights(tokens, vocabulary, "mean"))

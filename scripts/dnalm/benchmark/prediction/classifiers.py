@@ -5,6 +5,7 @@ Shapes: N sequences, C classes (multilabel: labels, regression: targets), L base
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -152,20 +153,35 @@ def load_classifier(base: Base, path: str | Path) -> Classifier:
     sort, and one that was made from other weights or another vocabulary.
     """
     path = Path(path)
-    if path.name == ADAPTERS:
-        tuned = FoldClassifiers(base.encoder, base.vocabulary, path)
-        metadata = _read_metadata(path, tuned.metadata)
-        outputs = metadata.get("outputs") or metadata["classifier"]
-        made = {key: metadata["classifier"][key] for key in ("pooling", "centre_bases")}
-        facts = _facts(path, metadata, outputs, made)
+    with _explained(path):
+        if path.name == ADAPTERS:
+            tuned = FoldClassifiers(base.encoder, base.vocabulary, path)
+            metadata = _read_metadata(path, tuned.metadata)
+            outputs = metadata.get("outputs") or metadata["classifier"]
+            made = {key: metadata["classifier"][key] for key in ("pooling", "centre_bases")}
+            facts = _facts(path, metadata, outputs, made)
+            _check_base(path, metadata, base)
+            return Classifier(base, facts, TunedFolds(tuned=tuned))
+        probe = read_probe(path)
+        metadata = probe.metadata
+        made = {key: value for key, value in metadata["features"].items() if key != "dtype"}
+        facts = _facts(path, metadata, metadata["outputs"], {"layer": probe.layer, **made})
         _check_base(path, metadata, base)
-        return Classifier(base, facts, TunedFolds(tuned=tuned))
-    probe = read_probe(path)
-    metadata = probe.metadata
-    made = {key: value for key, value in metadata["features"].items() if key != "dtype"}
-    facts = _facts(path, metadata, metadata["outputs"], {"layer": probe.layer, **made})
-    _check_base(path, metadata, base)
-    return Classifier(base, facts, ProbeFolds(probe=probe))
+        return Classifier(base, facts, ProbeFolds(probe=probe))
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what damaged metadata raise into InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path} is no file of a classifier, or is damaged ({type(error).__name__}: {error}); "
+            "make it again."
+        ) from error
 
 
 def find_classifier(folder: str | Path) -> Path:
