@@ -39,6 +39,15 @@ from dnalm.report.pages.leakage import (
     search_notes,
 )
 from dnalm.report.pages.template import render
+from dnalm.report.pages.verdicts import (
+    choices_grid,
+    headline_grid,
+    headline_sentences,
+    prediction_lines,
+    reproduction_grid,
+    reproduction_sentences,
+    rows_can_tell,
+)
 from dnalm.report.tables.comparisons import MIN_ROWS
 from dnalm.suggestions import check_choice
 
@@ -60,12 +69,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """Title, how scores are summarised (`mean_2sd`) and compared, and what counts as leaking."""
+    """Title, how scores are summarised and compared, what counts as equal and as leaking."""
 
     title: str
     statistic: str
     bootstrap: Mapping[str, Any]
     correction: str
+    equal: float
     leak: str
 
 
@@ -100,6 +110,16 @@ def make_page(
         note=note,
         level=f"{config.bootstrap['level']:.0%}".replace("%", " %"),
         draws=f"{config.bootstrap['draws']:,}",
+        headlines=[
+            *headline_sentences(tables["headline"]),
+            *reproduction_sentences(tables["reproduction"]),
+            *rows_can_tell(tables["choices"], controls),
+        ],
+        choices=choices_grid(tables["choices"], controls),
+        predictions=prediction_lines(tables["choices"], controls),
+        headline=headline_grid(tables["headline"]),
+        reproduction=reproduction_grid(tables["reproduction"]),
+        equal=f"{config.equal:g}",
         findings=findings(tables["summary"], tables["comparisons"], tables["tasks"], models),
         kmers=kmers_win(tables["comparisons"], controls),
         figures=drawn,

@@ -18,6 +18,7 @@ CONFIG = ReportConfig(
     statistic="mean_2sd",
     bootstrap={"draws": 200, "seed": 1, "level": 0.95},
     correction="holm",
+    equal=0.02,
     leak="overlap",
 )
 LIMIT_BYTES = 3_000_000

@@ -27,6 +27,7 @@ CONFIG = ReportConfig(
     statistic="mean_2sd",
     bootstrap={"draws": 200, "seed": 1, "level": 0.95},
     correction="holm",
+    equal=0.02,
     leak="overlap",
 )
 ROWS, BASES, FOLDS = 120, 30, 2

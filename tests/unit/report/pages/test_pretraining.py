@@ -9,8 +9,8 @@ from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.report.pages.pretraining import accuracy_grid, groups_grid, make_pretraining_page
 from dnalm.report.tables.catalogue import PRETRAINING
 from dnalm.report.tables.pretraining import last_measured, pretraining_tables
-from dnalm.report.tables.published_scores import read_reconstruction
 from dnalm.report.tables.records import Identities
+from dnalm.report.tables.verdicts.published_scores import read_reconstruction
 
 GROUPS = {"coli": "Bacteria", "subtilis": "Bacteria", "yeast": "Fungi"}
 PRETRAIN = {"masking": {"selected": 0.4}}
