@@ -87,7 +87,7 @@ def choices_grid(choices: pd.DataFrame, controls: Collection[str]) -> Grid:
         )
     headings = ["task", "use", "test score (interval)", "over the strongest baseline"]
     headings += ["test rows", "cannot tell apart below", "against it"]
-    return make_grid(headings, rows, first=2, last=6)
+    return make_grid(headings, rows, first=4, last=6)
 
 
 def _use(row: Mapping[str, Any]) -> str:
