@@ -23,6 +23,7 @@ from dnalm.report.pages.grids import (
     costs_grid,
     curve_grid,
     layers_grid,
+    make_grid,
     published_grid,
     score_matrix,
     scores_grids,
@@ -48,6 +49,7 @@ from dnalm.report.pages.verdicts import (
     reproduction_sentences,
     rows_can_tell,
 )
+from dnalm.report.provenance import Provenance
 from dnalm.report.tables.comparisons import MIN_ROWS
 from dnalm.suggestions import check_choice
 
@@ -80,12 +82,15 @@ class ReportConfig:
 
 
 def make_page(
-    tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame, config: ReportConfig
+    tables: Mapping[str, pd.DataFrame],
+    stages: pd.DataFrame,
+    config: ReportConfig,
+    made: Provenance,
 ) -> str:
     """Return the page's HTML.
 
-    `tables` are those of make_tables by name, `stages` the time per stage. Raises InputError when
-    `config.statistic` is not known.
+    `tables` are those of make_tables by name, `stages` the time per stage, `made` says how they
+    came about. Raises InputError when `config.statistic` is not known.
     """
     check_choice("report.statistic", config.statistic, STATISTICS)
     tables = dict(tables)
@@ -160,6 +165,8 @@ def make_page(
         licences=licence_notes(models),
         tokens=token_sizes(tables["corpora"]),
         stages=stages_grid(stages),
+        made=made,
+        made_facts=make_grid(["what", "value"], [list(fact) for fact in made.facts], first=2),
     )
 
 

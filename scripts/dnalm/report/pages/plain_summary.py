@@ -50,11 +50,11 @@ def plain_summary(tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame) -> s
     splits = ", ".join(map(str, sorted(set(summary["n"])))) or "none"
     name = shared_name(summary["metric"])
     sections = [
+        ("In short", _sentences(_short(tables, controls))),
+        ("What to use, as validation rows choose", choices_grid(tables["choices"], controls)),
         (MODELS, _models(tables["models"])),
         (CONTEXT, _sentences(context_findings(tables["models"]))),
         ("Time (of the last attempt of each job)", _stages(stages)),
-        ("In short", _sentences(_short(tables, controls))),
-        ("What to use, as validation rows choose", choices_grid(tables["choices"], controls)),
         (f"Test {name}, mean ± 2 SD over splits (splits: {splits})", _scores(summary, tables)),
         ("Test rows that resemble training rows († at least 1 %, ‡ 10 %)", _leaks(tables)),
         (f"Test {name} on all and on clean test rows, where these differ", _clean(summary)),

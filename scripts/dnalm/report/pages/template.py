@@ -1,4 +1,4 @@
-"""Turning a template of this folder into a page that needs no network."""
+"""Turning a template of the folder templates into a page that needs no network."""
 
 import importlib.util
 import re
@@ -14,7 +14,7 @@ FEW_ROWS = 8  # of a table with no more rows nobody searches
 def render(template: str, **values: Any) -> str:
     """Return the HTML of a template, with the libraries that draw charts and sort tables in it."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -37,6 +37,7 @@ def _datatables() -> dict[str, jinja2.filters.Markup]:
     code = (folder / "dt_bundle.js").read_text(encoding="utf-8")
     exported = re.search(r"export\s*\{([^}]*)\}", code)
     name = re.search(r"(\w+) as default", exported[1])[1]
-    code = code[: exported.start()] + f"const DataTable = {name};" + code[exported.end() :].lstrip(";")
+    rest = code[exported.end() :].lstrip(";")
+    code = f"{code[: exported.start()]}const DataTable = {name};{rest}"
     style = (folder / "dt_bundle.css").read_text(encoding="utf-8")
     return {"code": jinja2.filters.Markup(code), "css": jinja2.filters.Markup(style)}

@@ -27,10 +27,10 @@ def headline_sentences(headline: pd.DataFrame) -> list[str]:
             continue  # a mean of one, and the best of one, say nothing that no other table says
         tied = ranked.iloc[1]
         sentence = (
-            f"Over the {first['tasks']:.0f} tasks of {name}, by mean {name_of(metric)} (settled "
-            f"before any score), {_named(first)} comes first with {_mean(first)}, in "
-            f"{percent(first['best_share'], digits=0)} of the draws of test rows; next is "
-            f"{_named(tied)} with {_mean(tied)}."
+            f"Over the {first['tasks']:.0f} tasks of {name} the best mean {name_of(metric)}, a "
+            f"measure settled before any score, is {_mean(first)}, of {_named(first)}: first in "
+            f"{percent(first['best_share'], digits=0)} of the draws of test rows. The next is "
+            f"{_mean(tied)}, of {_named(tied)}."
         )
         missing = headline[
             (headline["set"] == name)

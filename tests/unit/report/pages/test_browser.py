@@ -9,8 +9,11 @@ import subprocess
 import pytest
 
 from dnalm.report.pages.benchmark import ReportConfig, make_page
+from dnalm.report.provenance import Provenance
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.stages import stages_table
+
+MADE = Provenance(facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C")
 
 CONFIG = ReportConfig(
     title="A page",
@@ -32,9 +35,10 @@ console.error = (...words) => { seen.errors.push(words.join(" ")); said(...words
 URL.createObjectURL = (blob) => { seen.blob = blob; return "blob:none"; };
 window.addEventListener("load", () => setTimeout(async () => {
   const table = ACT;
-  const body = () => [...table.tBodies[0].rows].map((row) => [...row.cells].map((c) => c.textContent));
-  const heading = [...table.tHead.rows[0].cells].find((cell) => cell.textContent.trim() === "COLUMN");
-  const place = [...table.tHead.rows[0].cells].indexOf(heading);
+  const cells = (row) => [...row.cells].map((cell) => cell.textContent);
+  const body = () => [...table.tBodies[0].rows].map(cells);
+  const place = cells(table.tHead.rows[0]).findIndex((text) => text.trim() === "COLUMN");
+  const heading = table.tHead.rows[0].cells[place];
   heading.click();
   await new Promise((done) => setTimeout(done, 200));
   seen.sorted = body().map((row) => row[place]);
@@ -47,7 +51,8 @@ window.addEventListener("load", () => setTimeout(async () => {
   await new Promise((done) => setTimeout(done, 200));
   seen.exported = seen.blob ? await seen.blob.text() : "";
   seen.requests = performance.getEntriesByType("resource").map((entry) => entry.name);
-  seen.charts = [...document.querySelectorAll(".chart")].map((chart) => chart.querySelectorAll("svg.marks").length);
+  const drawn = (chart) => chart.querySelectorAll("svg.marks").length;
+  seen.charts = [...document.querySelectorAll(".chart")].map(drawn);
   const note = document.createElement("script");
   note.type = "application/json";
   note.id = "seen";
@@ -72,7 +77,7 @@ def source(shared_tables, tmp_path):
     paths = {name: str(tmp_path / f"{name}.tsv") for name in shared_tables}
     write_tables(shared_tables, paths)
     tables = read_tables(paths)
-    return make_page(tables, stages_table(tmp_path / "none", tables), CONFIG)
+    return make_page(tables, stages_table(tmp_path / "none", tables), CONFIG, MADE)
 
 
 def open_page(browser, page, folder):

@@ -124,7 +124,7 @@ def test_the_page_shows_every_model_group_and_quantity(make_tables):
     assert "0.400 more than by k-mer frequencies alone" in page
     for figure in ("losses-0", "groups-0", "groups-1", "rates-4"):
         assert f'id="{figure}"' in page
-    assert "Simulated" not in page
+    assert "Simulated data" not in page
 
 
 def test_a_history_of_before_genomes_were_counted_still_makes_a_page(make_tables):

@@ -50,7 +50,7 @@ def test_the_entries_to_predict_with_are_yaml_and_name_the_choice(tables):
 def test_the_headline_names_the_first_and_the_next_of_every_set(tables):
     (sentence,) = headline_sentences(tables["headline"])
     means = tables["headline"].query("category == 'all tasks'").sort_values("rank")
-    assert "Over the 2 tasks of simulated, by mean MCC" in sentence
+    assert "Over the 2 tasks of simulated the best mean MCC" in sentence
     for score in means["score"].iloc[:2]:
         assert f"{score:.3f}" in sentence
 
