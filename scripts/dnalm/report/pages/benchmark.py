@@ -23,6 +23,7 @@ from dnalm.report.pages.grids import (
     costs_grid,
     curve_grid,
     layers_grid,
+    make_grid,
     published_grid,
     score_matrix,
     scores_grids,
@@ -39,6 +40,16 @@ from dnalm.report.pages.leakage import (
     search_notes,
 )
 from dnalm.report.pages.template import render
+from dnalm.report.pages.verdicts import (
+    choices_grid,
+    headline_grid,
+    headline_sentences,
+    prediction_lines,
+    reproduction_grid,
+    reproduction_sentences,
+    rows_can_tell,
+)
+from dnalm.report.provenance import Provenance
 from dnalm.report.tables.comparisons import MIN_ROWS
 from dnalm.suggestions import check_choice
 
@@ -60,22 +71,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """Title, how scores are summarised (`mean_2sd`) and compared, and what counts as leaking."""
+    """Title, how scores are summarised and compared, what counts as equal and as leaking."""
 
     title: str
     statistic: str
     bootstrap: Mapping[str, Any]
     correction: str
+    equal: float
     leak: str
 
 
 def make_page(
-    tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame, config: ReportConfig
+    tables: Mapping[str, pd.DataFrame],
+    stages: pd.DataFrame,
+    config: ReportConfig,
+    made: Provenance,
 ) -> str:
     """Return the page's HTML.
 
-    `tables` are those of make_tables by name, `stages` the time per stage. Raises InputError when
-    `config.statistic` is not known.
+    `tables` are those of make_tables by name, `stages` the time per stage, `made` says how they
+    came about. Raises InputError when `config.statistic` is not known.
     """
     check_choice("report.statistic", config.statistic, STATISTICS)
     tables = dict(tables)
@@ -100,6 +115,16 @@ def make_page(
         note=note,
         level=f"{config.bootstrap['level']:.0%}".replace("%", " %"),
         draws=f"{config.bootstrap['draws']:,}",
+        headlines=[
+            *headline_sentences(tables["headline"]),
+            *reproduction_sentences(tables["reproduction"]),
+            *rows_can_tell(tables["choices"], controls),
+        ],
+        choices=choices_grid(tables["choices"], controls),
+        predictions=prediction_lines(tables["choices"], controls),
+        headline=headline_grid(tables["headline"]),
+        reproduction=reproduction_grid(tables["reproduction"]),
+        equal=f"{config.equal:g}",
         findings=findings(tables["summary"], tables["comparisons"], tables["tasks"], models),
         kmers=kmers_win(tables["comparisons"], controls),
         figures=drawn,
@@ -140,6 +165,8 @@ def make_page(
         licences=licence_notes(models),
         tokens=token_sizes(tables["corpora"]),
         stages=stages_grid(stages),
+        made=made,
+        made_facts=make_grid(["what", "value"], [list(fact) for fact in made.facts], first=2),
     )
 
 
