@@ -14,7 +14,7 @@ from dnalm.methods import ADAPTERS, ANOTHER, KMERS, PROBES, STRONGEST, UNTRAINED
 from dnalm.report.figures import scores as figures
 from dnalm.report.method_names import Series, add_labels, plan
 from dnalm.report.metric_names import describe, shared_name
-from dnalm.report.pages.comparison_grids import comparison_grid
+from dnalm.report.pages.comparison_grids import comparison_grid, with_choices
 from dnalm.report.pages.context import context_grid
 from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
 from dnalm.report.pages.facts import facts_grids, licence_notes, simulated_note, token_sizes
@@ -108,6 +108,7 @@ def make_page(
     note = simulated_note(tables)
     drawn = _figures(tables, series, note, config)
     cards = corpus_cards(tables)
+    shown = with_choices(tables["comparisons"], tables["choices"])
     controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
     return render(
         TEMPLATE,
@@ -147,7 +148,8 @@ def make_page(
         layer_legend=_of_layers(series, tables["layers"]),
         curves=curve_grid(models),
         context=context_grid(models),
-        among_methods=comparison_grid(tables["comparisons"], ANOTHER),
+        among_methods=comparison_grid(shown, ANOTHER),
+        pairs_left_out=len(tables["comparisons"]) - len(shown),
         against_strongest=comparison_grid(tables["comparisons"], STRONGEST),
         correction=CORRECTIONS[config.correction],
         leak=LEAKS[config.leak],

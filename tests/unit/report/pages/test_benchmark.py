@@ -8,7 +8,9 @@ import pytest
 
 from dnalm.errors import InputError
 from dnalm.report.method_names import LARGEST, plan
+from dnalm.report.pages import comparison_grids
 from dnalm.report.pages.benchmark import ReportConfig, make_page
+from dnalm.report.pages.comparison_grids import with_choices
 from dnalm.report.pages.grids import costs_grid
 from dnalm.report.provenance import Provenance
 from dnalm.report.tables.files import read_tables, write_tables
@@ -258,4 +260,29 @@ def test_methods_stand_beside_each_other_with_what_they_cost():
     assert grid.rows == [
         ["a.x", "probe of m", "MCC", "0.500", "3.0 s", "–", "–"],
         ["a.x", "LoRA of m", "MCC", "0.625", "2.0 min", "1 k", "1.00%"],
+    ]
+
+
+def test_of_very_many_pairs_of_methods_those_with_the_choice_are_shown(monkeypatch):
+    """Three methods on one task: of three pairs two hold the choice."""
+    pairs = [("a", "b"), ("a", "c"), ("b", "c")]
+    comparisons = pd.DataFrame(
+        [
+            {"task": "t", "against": "another", "method": "probe", "model": one}
+            | {"reference_method": "probe", "reference": other}
+            for one, other in pairs
+        ]
+        + [
+            {"task": "t", "against": "k-mers", "method": "probe", "model": "c"}
+            | {"reference_method": "baseline", "reference": "kmers"}
+        ]
+    )
+    choices = pd.DataFrame([{"task": "t", "method": "probe", "model": "a"}])
+    assert len(with_choices(comparisons, choices)) == 4
+    monkeypatch.setattr(comparison_grids, "MAX_PAIRS", 2)
+    shown = with_choices(comparisons, choices)
+    assert list(zip(shown["model"], shown["reference"], strict=True)) == [
+        ("a", "b"),
+        ("a", "c"),
+        ("c", "kmers"),
     ]
