@@ -183,7 +183,8 @@ def predict(
 
     def compute(batch: np.ndarray) -> Tensor:
         tokens, padded = rows.batch(batch)
-        return activate(classifier(send(tokens, device), padded=padded), kind)
+        longest = rows.count_bases(batch)
+        return activate(classifier(send(tokens, device), padded=padded, longest=longest), kind)
 
     found = [outputs for _, outputs in fetch((None, compute(batch)) for batch in batches)]
     place = np.empty(len(rows), dtype=np.int64)

@@ -241,7 +241,8 @@ def _loss(
     device = classifier.output.weight.device
     tokens, padded = rows.batch(batch)
     with torch.autocast(device.type, torch.bfloat16, enabled=finetuning.config.precision == "bf16"):
-        logits = classifier(send(tokens, device), padded=padded)
+        longest = rows.count_bases(batch)
+        logits = classifier(send(tokens, device), padded=padded, longest=longest)
     return loss_of(logits.float(), labels[batch], finetuning.kind, weights)
 
 
