@@ -172,7 +172,7 @@ def test_too_little_memory_for_one_sequence_is_a_sentence_with_the_numbers(
     load = Load(sequences=1, tokens=100, selected=15, precision="float32")
     operation = Operation.from_dict(operation_settings | {"micro_batch": "auto"} | settings)
     machine = {"processes": processes, "on_node": min(processes, 4), "device_bytes": 1_000_000}
-    wanted = rf"^One sequence of 100 tokens takes 0\.00 GB .*, but a process has .*{advice}"
+    wanted = rf"^One sequence of 100 tokens takes 0\.0\d GB .*, but a process has .*{advice}"
     with pytest.raises(InputError, match=wanted):
         choose_micro_batch(config, operation, load, most=9, on_cpu=False, **machine)
 
