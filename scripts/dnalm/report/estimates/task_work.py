@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ from dnalm.report.estimates.work import (
     is_known,
     make_unknown,
 )
-from dnalm.training.memory import Layout, Load, estimate_memory
+from dnalm.training.memory import Layout, Load, Memory, estimate_memory
 
 NO_FILE = "bases: the file does not exist yet, or its intervals are of any length"
 FOREIGN = "width of the embeddings that another program made"
@@ -117,14 +118,16 @@ def _fit(load: Workload, work: Work, task: Mapping[str, Any], widths: list[int])
     fits = count_fits(splits, probe["penalties"], task["classes"])
     widest = max(widths)
     batched = is_batched(task["train"], widest, fits, probe["solver"])
+    # The chosen set is fitted once more, at one penalty: which one is chosen is not known yet.
+    once_more = count_fits(splits, [1.0], task["classes"])
     amount = sum(
         grid_flops(
             task["train"],
             width,
-            fits,
-            batched=is_batched(task["train"], width, fits, probe["solver"]),
+            number,
+            batched=is_batched(task["train"], width, number, probe["solver"]),
         )
-        for width in widths
+        for width, number in [*((width, fits) for width in widths), (widest, once_more)]
     )
     rate = ("regressions", widest, task["classes"] > 2, batched)
     on_gpu = "float32" if batched and probe["device"] == "cuda" else None
@@ -228,15 +231,8 @@ def list_finetuning(load: Workload, models: Mapping[str, Model]) -> Iterator[Wor
                 rows = _count_row_passes(load, method, task, passes)
                 numbers = trained + task["classes"] * (model.config.width + 1)
                 kept = 0 if method["save"] == NOTHING else numbers * load["splits"]
-                memory = estimate_memory(
-                    model.config,
-                    Layout(shards=1, activation_checkpointing=False),
-                    Load(
-                        sequences=method["batch_size"],
-                        tokens=tokens,
-                        selected=tokens,
-                        precision=method["precision"],
-                    ),
+                memory = _training_memory(
+                    model.config, method["batch_size"], tokens, method["precision"]
                 )
                 # Gradients and moments of what is trained; the language model's head is not run.
                 held = memory.weights + memory.activations * (passes > 1)
@@ -251,6 +247,12 @@ def list_finetuning(load: Workload, models: Mapping[str, Model]) -> Iterator[Wor
                     memory=float(held + 3 * FLOAT32_BYTES * numbers),
                     disk=float(FLOAT32_BYTES * kept),
                 )
+
+
+@cache
+def _training_memory(config: EncoderConfig, rows: int, tokens: int, precision: str) -> Memory:
+    load = Load(sequences=rows, tokens=tokens, selected=tokens, precision=precision)
+    return estimate_memory(config, Layout(shards=1, activation_checkpointing=False), load)
 
 
 def list_predictions(load: Workload, models: Mapping[str, Model]) -> Iterator[Work]:
