@@ -1,7 +1,7 @@
 """From a configuration alone to hours, memory and disk of what it asks for.
 
 Required inputs: none; tables of tasks and genomes that are there make the estimates exact
-Outputs: <results>/estimates.tsv, <results>/estimates/{stages.tsv, summary.txt, rates.json}
+Outputs: <results>/estimates.tsv, <results>/estimates/{stages.tsv, hours.txt, rates.json}
 """
 
 
@@ -31,7 +31,7 @@ rule estimate_stages:
     """Measure this machine for a minute and tabulate the hours of every stage, here and on GPUs."""
     output:
         table="<results>/estimates/stages.tsv",
-        summary="<results>/estimates/summary.txt",
+        summary="<results>/estimates/hours.txt",
         rates="<results>/estimates/rates.json",
     log:
         "<logs>/estimate_stages.log",
@@ -39,7 +39,7 @@ rule estimate_stages:
         "<benchmarks>/estimate_stages.jsonl"
     localrule: True
     conda:
-        "../envs/torch.yaml"
+        "../envs/estimates.yaml"
     params:
         workload=get_workload,
     script:

@@ -58,7 +58,7 @@ rule estimates:
     """Tabulate hours, memory and disk of all that the run asks for; nothing else is needed."""
     input:
         "<results>/estimates.tsv",
-        "<results>/estimates/summary.txt",
+        "<results>/estimates/hours.txt",
 
 
 rule check_cluster:
