@@ -35,6 +35,7 @@ STAGES: tuple[Callable[[Workload, Mapping[str, Model]], Iterator[Work]], ...] = 
     list_predictions,
 )
 SECONDS_PER_HOUR = 3600
+MOST_OF_A_UNIT = 90  # seconds, or minutes, before the next unit is easier to read
 GB = 1e9
 
 log = logging.getLogger(__name__)
@@ -110,10 +111,13 @@ def summarise(load: Workload, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         # Baselines and the two steps of a search are one line each.
         detail = row["method"] if row["model"] else ""
         stages[row["stage"], detail].append(row)
-    lines = [("", "core hours here", "disk GB", *(f"{name} hours" for name in names))]
+    lines = [("", "one core here", "disk", *(f"one {name}" for name in names))]
     for (stage, method), own in stages.items():
-        keys = ("core_hours_here", "disk_gb", *(f"hours_{name}" for name in names))
-        lines.append((f"{stage} {method}".strip(), *(_total(own, key) for key in keys)))
+        here, *on_gpus = (
+            _time(_sum(own, key)) for key in ("core_hours_here", *(f"hours_{n}" for n in names))
+        )
+        disk = f"{_number(_sum(own, 'disk_gb') or 0.0)} GB"
+        lines.append((f"{stage} {method}".strip(), here, disk, *on_gpus))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = []
     for first, *others in lines:
@@ -122,7 +126,7 @@ def summarise(load: Workload, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     text.append(f"This machine has {cores} cores: divide by as many as work at once.")
     text.append(
-        f"Hours on a GPU: of one, arithmetic at {share:g} of its dense peak (estimate.utilisation);"
+        f"On a GPU: arithmetic at {share:g} of its dense peak (estimate.utilisation);"
         " nothing was measured on one. -: runs on processors, or nothing is known."
     )
     for row in rows:
@@ -132,13 +136,22 @@ def summarise(load: Workload, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return text
 
 
-def _total(rows: Sequence[Mapping[str, Any]], key: str) -> str:
+def _sum(rows: Sequence[Mapping[str, Any]], key: str) -> float | None:
     values = [row[key] for row in rows if row[key] is not None]
-    return f"{sum(values):,.3g}" if values and sum(values) < 1000 else _large(values)
+    return sum(values) if values else None
 
 
-def _large(values: Sequence[float]) -> str:
-    return f"{sum(values):,.0f}" if values else "-"
+def _time(hours: float | None) -> str:
+    if hours is None:
+        return "-"
+    for unit, size in (("s", 1 / SECONDS_PER_HOUR), ("min", 1 / 60), ("h", 1.0)):
+        if hours < MOST_OF_A_UNIT * size:
+            return f"{_number(hours / size)} {unit}"
+    return f"{_number(hours)} h"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}" if value < 10 else f"{value:.3g}"
 
 
 @dataclass(frozen=True, kw_only=True)
