@@ -16,7 +16,7 @@ from dnalm.benchmark.tasks.kinds import cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import atomic_path
-from dnalm.model.loading import describe_model
+from dnalm.model.config import describe_model
 from dnalm.model.weights import save_tensors
 
 
