@@ -59,6 +59,18 @@ class Workflow:
         return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
+def share_caches(folder: Path) -> None:
+    """Let a copy use the compiled code of the repository, and add to it.
+
+    Both caches, Python's and numba's, are checked by size and time of the source, which a copy
+    keeps: of the loops that numba compiles, half a minute of them, each is compiled once.
+    """
+    for package in {path.parent for path in (folder / "scripts" / "dnalm").rglob("*.py")}:
+        shared = ROOT / package.relative_to(folder) / "__pycache__"
+        shared.mkdir(exist_ok=True)
+        (package / "__pycache__").symlink_to(shared)
+
+
 @pytest.fixture(scope="session")
 def make_workflow(tmp_path_factory) -> Callable[[], Workflow]:
     """Return a function that copies the repository into a new folder."""
@@ -72,6 +84,7 @@ def make_workflow(tmp_path_factory) -> Callable[[], Workflow]:
                 shutil.copytree(source, folder / part, ignore=ignored)
             else:
                 shutil.copy(source, folder / part)
+        share_caches(folder)
         return Workflow(folder=folder)
 
     return copy

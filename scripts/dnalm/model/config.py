@@ -12,6 +12,12 @@ from dnalm.suggestions import check_choice
 GATED = "swiglu"
 # In `transformers`, of exports with gated feed-forwards (`dnalm.huggingface`).
 GATED_MODEL_TYPE = "dnalm_gated_esm"
+GATED_LAYOUT = (
+    "Gated feed-forward: intermediate.dense.weight is (2F, D), its first F rows make a and the "
+    "others b of output.dense(swish(a) * b), output.dense.weight is (D, F); positions are rotary, "
+    "base 10000, dimension i of a head of width h paired with i + h/2. `import dnalm.huggingface` "
+    "registers this model type; stock ESM has no such gate."
+)
 SIZES = ("layers", "heads", "width", "ffn_width", "max_tokens", "vocabulary_size")
 SHAPE = ("k", "vocabulary", "encoder")  # of a model's run.json
 LARGEST = 1 << 24  # beyond any model: more is a slip, which would fill the memory
@@ -73,6 +79,11 @@ class EncoderConfig:
                 f"The model's heads are {self.width // self.heads} wide, but rotary positions pair "
                 "the dimensions of a head; choose width and heads so that width / heads is even."
             )
+
+
+def is_gated(config: EncoderConfig) -> bool:
+    """Return whether the encoder's feed-forward is one that stock ESM does not have."""
+    return config.feed_forward == GATED
 
 
 def describe_model(run: str | Path) -> dict[str, Any]:
