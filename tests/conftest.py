@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 # Several tests run at a time, one core each. Numpy and torch read it once, when they are loaded.
@@ -26,6 +27,8 @@ PARTS = (
     *("Snakefile", "config.yaml", "config", "workflow", "rules", "scripts", "envs", "resources"),
     *("profiles", "tests"),
 )
+TINY = ("--configfile", "tests/config.yaml", "tests/tiny.yaml")
+RESULTS = "results/tiny"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,23 @@ class Workflow:
         return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class TinyRun:
+    """A finished run of the tiny configuration, and its results as they were when it ended.
+
+    The folder of the workflow is for the one file of tests that changes it and runs on. Others give
+    a copy of their own what it holds of the results, for jobs that theirs has not to do again.
+    """
+
+    workflow: Workflow
+    results: Path
+
+    def give(self, workflow: Workflow, *parts: str) -> None:
+        """Copy folders of the results, with the times of their files, into another workflow."""
+        for part in parts:
+            shutil.copytree(self.results / part, workflow.folder / RESULTS / part)
+
+
 def share_caches(folder: Path) -> None:
     """Let a copy use the compiled code of the repository, and add to it.
 
@@ -88,6 +108,22 @@ def make_workflow(tmp_path_factory) -> Callable[[], Workflow]:
         return Workflow(folder=folder)
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def tiny_run(make_workflow, tmp_path_factory) -> TinyRun:
+    """The one run of the tiny configuration to its report, of whichever process comes first."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    run = TinyRun(workflow=Workflow(folder=shared / "tiny_run"), results=shared / "tiny_results")
+    with FileLock(shared / "tiny_run.lock"):
+        if not run.results.exists():
+            made = make_workflow()
+            done = made.run(*TINY)
+            assert done.returncode == 0, done.stdout
+            made.folder.rename(run.workflow.folder)
+            shutil.copytree(run.workflow.folder / RESULTS, run.results)
+    return run
 
 
 @pytest.fixture(scope="session")
