@@ -53,10 +53,11 @@ SCRIPTS_WITHOUT = [
     ({"torch"}, "audit_task score_baselines score_bases"),
     (
         {"sklearn", "scipy.stats"} | COMPILER,
-        "check_training embed_task estimate_models estimate_stages export_adapters export_model import_weights"
+        "check_training embed_task estimate_models export_adapters export_model import_weights"
         " initialise_model predict_sequences pretrain",
     ),
     (COMPILER, "finetune_task probe_mlp train_network"),
+    ({"transformers"}, "estimate_stages"),
 ]
 
 
