@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -36,7 +36,7 @@ class PretrainConfig:
     `batch_sequences` windows make one step. Training ends after `steps`, or, when that is None,
     after the first step with which `tokens` are reached. `gradient_clip` bounds the norm of the
     gradient of the mean loss; None for no bound. A window with fewer than `min_kmers` k-mers
-    counts for nothing.
+    counts for nothing, nor does one of whose bases more than `max_n_share` are N (None: no bound).
     """
 
     masking: MaskingConfig
@@ -49,6 +49,7 @@ class PretrainConfig:
     precision: Literal["float32", "bf16"]
     seed: int
     min_kmers: int
+    max_n_share: float | None
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bf16"):
@@ -86,7 +87,7 @@ class Run:
         """Return the run that nested dictionaries describe; `InputError` names a wrong key."""
         pretrain = build(
             PretrainConfig,
-            values.get("pretrain", {}),
+            _with_n_share(values.get("pretrain", {})),
             "pretrain",
             masking=MaskingConfig,
             optimizer=OptimizerConfig,
@@ -169,6 +170,11 @@ def _named(path: str | Path, read: Callable[[dict[str, Any]], T]) -> T:
         return read(facts)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _with_n_share(pretrain: Any) -> Any:
+    """Return settings of pretraining with `max_n_share`, which stands there only if it bounds."""
+    return {"max_n_share": None, **pretrain} if isinstance(pretrain, Mapping) else pretrain
 
 
 def find_weightless(pretrain: PretrainConfig, tokens: int) -> str | None:
