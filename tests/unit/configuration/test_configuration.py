@@ -622,7 +622,7 @@ def test_the_corpus_of_500m_1000g_is_the_one_of_its_released_hyperparameters():
     name = "500m-1000g"
     run = resolve.resolve_run(SHIPPED, name)
     corpus = resolve.resolve_corpus(SHIPPED, SHIPPED["models"][name]["corpus"], ["grch38"])
-    # cutoff_size 6000 and overlap 200; n_ratio; batch_size 14, acc_batch_size 5, two hosts of 8 GPUs.
+    # cutoff_size, overlap; n_ratio; batch_size 14, acc_batch_size 5, two hosts of 8 GPUs.
     assert corpus["windows"] == {"length": 6200, "stride": 6000, "start_max": 200}
     assert run["pretrain"]["max_n_share"] == 0.05
     assert run["pretrain"]["batch_sequences"] == 14 * 5 * 2 * 8
