@@ -71,6 +71,7 @@ lint: env-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules workflow
+	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
 format: env-dev
