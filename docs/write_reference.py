@@ -3,13 +3,28 @@
 What stands above the first generated heading of a page is written by hand and kept.
 """
 
+import io
+import os
+import re
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import (
+    ConfigSettings,
+    DAGSettings,
+    OutputSettings,
+    Quietness,
+    ResourceSettings,
+)
 
 from dnalm.configuration.reference import describe_configuration
 from dnalm.configuration.schema import read_schema
 from dnalm.report.tables.catalogue import TABLES, describe
 
 ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "tests/config.yaml"
 
 
 def make_pages() -> dict[Path, str]:
@@ -24,9 +39,49 @@ def make_pages() -> dict[Path, str]:
     generated = {
         "results.md": describe(captions),
         "configuration.md": describe_configuration(config, schema),
+        "rules.md": describe_rules(),
     }
     pages = {ROOT / "docs/reference" / name: text for name, text in generated.items()}
     return {page: _above(page, text.splitlines()[0]) + text for page, text in pages.items()}
+
+
+def describe_rules() -> str:
+    """Return which rule of the demo needs which, as a diagram, and what each rule does."""
+    lines = ["## The demo", "", "```mermaid", "flowchart TB"]
+    lines += [f"    {before} --> {after}" for before, after in sorted(plan_edges(DEMO))]
+    lines += ["```", ""]
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        text = path.read_text(encoding="utf-8")
+        found = re.findall(r'^rule (\w+):\n    """(.+?)"""', text, re.M | re.S)
+        lines += [f"## {path.stem}", "", "| rule | does |", "|---|---|"]
+        lines += [f"| `{name}` | {' '.join(words.split())} |" for name, words in found]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def plan_edges(overlay: Path) -> set[tuple[str, str]]:
+    """Return (rule, rule that needs it) of all jobs of a dry run in an empty folder."""
+    before = Path.cwd()
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+            SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api,
+        ):
+            workflow = api.workflow(
+                snakefile=ROOT / "Snakefile",
+                workdir=Path(folder),
+                resource_settings=ResourceSettings(cores=1, resources={"gpu": 1, "downloads": 1}),
+                config_settings=ConfigSettings(configfiles=[overlay]),
+            )
+            workflow.dag(dag_settings=DAGSettings()).execute_workflow(executor="dryrun")
+            needs = workflow._workflow.dag.dependencies
+            edges = {(one.rule.name, job.rule.name) for job, ones in needs.items() for one in ones}
+            os.chdir(before)  # out of the folder before it goes
+            return edges
+    finally:
+        os.chdir(before)
 
 
 def _above(page: Path, heading: str) -> str:

@@ -29,11 +29,21 @@ TARGETS = RULES["Snakefile"] + RULES["targets"]
 each_page = pytest.mark.parametrize("page", PAGES, ids=documents.name_of)
 
 
-@pytest.mark.parametrize("name", ["results.md", "configuration.md"])
-def test_the_generated_pages_are_in_step(name):
-    pages = {page.name: (page, text) for page, text in write_reference.make_pages().items()}
-    page, text = pages[name]
+@pytest.fixture(scope="module")
+def generated():
+    return {page.name: (page, text) for page, text in write_reference.make_pages().items()}
+
+
+@pytest.mark.parametrize("name", ["results.md", "configuration.md", "rules.md"])
+def test_the_generated_pages_are_in_step(generated, name):
+    page, text = generated[name]
     assert page.read_text() == text, "run `make docs`"
+
+
+def test_every_rule_is_described():
+    page = (ROOT / "docs/reference/rules.md").read_text()
+    rules = {name for names in RULES.values() for name in names} - set(RULES["Snakefile"])
+    assert {name for name in rules if f"| `{name}` | " in page} == rules
 
 
 def test_every_key_of_the_configuration_stands_on_its_page():
