@@ -78,6 +78,18 @@ def test_links_lead_to_files_and_headings_that_exist(page):
             assert heading in anchors
 
 
+def test_every_page_is_reached_from_the_readme():
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#:]+\.md)", page.read_text())
+        found = {(page.parent / link).resolve() for link in links}
+        waiting += sorted(found - reached - set(waiting))
+    pages = {page for page in PAGES if page.is_relative_to(ROOT / "docs")}
+    assert sorted(map(documents.name_of, pages - reached)) == []
+
+
 @each_page
 def test_paths_of_the_repository_that_a_page_names_exist(page):
     tops = "|".join(["config/", "docs/", "profiles/", "resources/", "rules/", "scripts/", "tests/"])
