@@ -6,8 +6,12 @@ What stands above the first generated heading of a page is written by hand and k
 import io
 import os
 import re
+import signal
+import sys
 import tempfile
-from contextlib import redirect_stderr, redirect_stdout
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from snakemake.api import SnakemakeApi
@@ -48,7 +52,9 @@ def make_pages() -> dict[Path, str]:
 def describe_rules() -> str:
     """Return which rule of the demo needs which, as a diagram, and what each rule does."""
     lines = ["## The demo", "", "```mermaid", "flowchart TB"]
-    lines += [f"    {before} --> {after}" for before, after in sorted(plan_edges(DEMO))]
+    with tempfile.TemporaryDirectory() as folder:
+        _, edges = plan(DEMO, Path(folder))
+    lines += [f"    {before} --> {after}" for before, after in sorted(edges)]
     lines += ["```", ""]
     for path in sorted((ROOT / "rules").glob("*.smk")):
         text = path.read_text(encoding="utf-8")
@@ -59,29 +65,40 @@ def describe_rules() -> str:
     return "\n".join(lines)
 
 
-def plan_edges(overlay: Path) -> set[tuple[str, str]]:
-    """Return (rule, rule that needs it) of all jobs of a dry run in an empty folder."""
-    before = Path.cwd()
+def plan(overlay: Path, folder: Path) -> tuple[Counter[str], set[tuple[str, str]]]:
+    """Return {rule: jobs} and (rule, rule that needs it) of a dry run of an overlay in a folder."""
+    with (
+        _untouched(),
+        redirect_stdout(io.StringIO()),
+        redirect_stderr(io.StringIO()),
+        SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api,
+    ):
+        workflow = api.workflow(
+            snakefile=ROOT / "Snakefile",
+            workdir=folder,
+            resource_settings=ResourceSettings(cores=1, resources={"gpu": 1, "downloads": 1}),
+            config_settings=ConfigSettings(configfiles=[overlay]),
+        )
+        workflow.dag(dag_settings=DAGSettings()).execute_workflow(executor="dryrun")
+        dag = workflow._workflow.dag
+        needs = dag.dependencies.items()
+        edges = {(one.rule.name, job.rule.name) for job, ones in needs for one in ones}
+        return Counter(job.rule.name for job in dag.jobs), edges
+
+
+@contextmanager
+def _untouched() -> Iterator[None]:
+    """Put back what Snakemake and the Snakefile change of a process."""
+    folder, paths, environment = Path.cwd(), list(sys.path), dict(os.environ)
+    on_term = signal.getsignal(signal.SIGTERM)
     try:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            redirect_stdout(io.StringIO()),
-            redirect_stderr(io.StringIO()),
-            SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api,
-        ):
-            workflow = api.workflow(
-                snakefile=ROOT / "Snakefile",
-                workdir=Path(folder),
-                resource_settings=ResourceSettings(cores=1, resources={"gpu": 1, "downloads": 1}),
-                config_settings=ConfigSettings(configfiles=[overlay]),
-            )
-            workflow.dag(dag_settings=DAGSettings()).execute_workflow(executor="dryrun")
-            needs = workflow._workflow.dag.dependencies
-            edges = {(one.rule.name, job.rule.name) for job, ones in needs.items() for one in ones}
-            os.chdir(before)  # out of the folder before it goes
-            return edges
+        yield
     finally:
-        os.chdir(before)
+        signal.signal(signal.SIGTERM, on_term)
+        os.chdir(folder)
+        sys.path[:] = paths
+        os.environ.clear()
+        os.environ.update(environment)
 
 
 def _above(page: Path, heading: str) -> str:

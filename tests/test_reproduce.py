@@ -1,21 +1,11 @@
 """The overlays of resources/reproduce: each plans its figure, and its page says what it costs."""
 
-import os
 import re
-from collections import Counter
-from pathlib import Path
 
 import documents
 import pytest
 import yaml
-from snakemake.api import SnakemakeApi
-from snakemake.settings.types import (
-    ConfigSettings,
-    DAGSettings,
-    OutputSettings,
-    Quietness,
-    ResourceSettings,
-)
+from write_reference import plan
 
 FOLDER = documents.ROOT / "resources/reproduce"
 OVERLAYS = sorted(FOLDER.glob("*.yaml"))
@@ -38,24 +28,6 @@ PLANS = {
 }
 
 
-def plan(overlay: Path, folder: Path) -> Counter[str]:
-    """Return {rule: jobs} of a dry run in this process."""
-    before = Path.cwd()
-    try:
-        with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
-            workflow = api.workflow(
-                snakefile=documents.ROOT / "Snakefile",
-                workdir=folder,
-                resource_settings=ResourceSettings(cores=1, resources={"gpu": 1, "downloads": 1}),
-                config_settings=ConfigSettings(configfiles=[overlay]),
-            )
-            dag = workflow.dag(dag_settings=DAGSettings())
-            dag.execute_workflow(executor="dryrun")
-            return Counter(job.rule.name for job in workflow._workflow.dag.jobs)
-    finally:
-        os.chdir(before)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A working directory with a list of species."""
@@ -67,7 +39,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
 def test_every_overlay_plans_the_models_tasks_and_methods_of_its_figure(overlay, folder):
-    planned = plan(overlay, folder)
+    planned, _ = plan(overlay, folder)
     wanted = PLANS[overlay.stem]
     assert {rule: planned[rule] for rule in wanted} == wanted
     assert planned["make_report"] == 1
