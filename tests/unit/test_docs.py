@@ -62,7 +62,7 @@ def test_every_key_of_the_configuration_stands_on_its_page():
         "picks one (layer, penalty) per model and task on validation rows; null: the first" in row
     )
     assert "Equal scores: the smaller validation loss" in row
-    assert "| `pretrain.precision` | `bf16` | `float32` or `bf16` |" in page
+    assert "| `panel.draw` | `random` | `random` or `first` or `second` |" in page
 
 
 @each_page
