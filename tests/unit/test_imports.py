@@ -31,6 +31,8 @@ EXTRAS = {
     "altair", "jinja2", "optuna", "snakemake", "tensorboard", "vl_convert", "pygments",
     "transformers", "peft", "accelerate",
 }  # fmt: skip
+# Of a folder, no things in it.
+MARKERS = {"__pycache__", "__init__.py", "py.typed"}
 NEED_EXTRAS = ("report/figures", "report/pages", "benchmark/probing/mlp", "huggingface.py")
 
 COMPILER = {"torch._dynamo"}
@@ -114,7 +116,7 @@ def test_no_module_imports_snakemake():
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}))
 def test_no_room_holds_more_than_twenty_things(folder):
-    things = [path for path in folder.iterdir() if path.name not in ("__pycache__", "__init__.py")]
+    things = [path for path in folder.iterdir() if path.name not in MARKERS]
     assert len(things) <= (30 if folder.name == "training" else 20)
 
 

@@ -34,9 +34,9 @@ class Gpu:
 
         auto is the fastest that it has.
         """
-        wanted = ("bf16", "tf32", "float32")
-        wanted = wanted if precision == "auto" else wanted[wanted.index(precision) :]
-        return next(peak for one in wanted if (peak := getattr(self, one)))
+        from_fastest = ("bf16", "tf32", "float32")
+        start = 0 if precision == "auto" else from_fastest.index(precision)
+        return next(peak for one in from_fastest[start:] if (peak := getattr(self, one)))
 
 
 def _gpu(
