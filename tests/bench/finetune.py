@@ -30,7 +30,7 @@ from dnalm.model.loading import load_model
 CONFIG = Path(__file__).resolve().parents[2] / "config.yaml"
 SMALL = {"layers": 4, "heads": 4, "width": 128, "ffn_width": 512, "max_tokens": 128}
 LARGE = {"layers": 6, "heads": 8, "width": 512, "ffn_width": 2048, "max_tokens": 128}
-SMALL_ROUNDS, LARGE_ROUNDS = 15, 7
+SMALL_ROUNDS, LARGE_ROUNDS = 15, 5
 LIMITS = {("v1", "SMALL"): 1.25, ("v1", "LARGE"): 1.2, ("v2", "LARGE"): 1.1}
 FOLDS, FOLD_LIMIT = 10, 0.9
 BASES = 600  # 101 tokens

@@ -131,8 +131,8 @@ def load_adapter(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:
         setattr(encoder.get_submodule(module), own, nn.Parameter(loaded))
 
 
-def stack_adapter(encoder: nn.Module, stacked: Mapping[str, Tensor]) -> dict[str, nn.Parameter]:
-    """Give an encoder with an adapter the parameters of F folds, [F, ...]; return them by name.
+def stack_adapter(encoder: nn.Module, stacked: Mapping[str, Tensor]) -> None:
+    """Give an encoder with an adapter, in place, the parameters of F folds, [F, ...], by name.
 
     A batch has then the rows of fold after fold, as many of each, and every row meets the
     parameters of its own fold.
@@ -140,7 +140,6 @@ def stack_adapter(encoder: nn.Module, stacked: Mapping[str, Tensor]) -> dict[str
     for name in trained_parameters(encoder):
         module, _, own = name.rpartition(".")
         setattr(encoder.get_submodule(module), own, nn.Parameter(stacked[name]))
-    return trained_parameters(encoder)
 
 
 def of_rows(values: Tensor, x: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from dnalm.benchmark.finetuning.classifier import (
     load_classifier_state,
     predict,
     predict_folds,
+    trained_state,
 )
 from dnalm.benchmark.finetuning.dropout import Noise, seed_dropout
 from dnalm.benchmark.finetuning.fingerprints import Fingerprints, warn_of_unchanged
@@ -91,7 +92,7 @@ class StackedLearner:
         self.noise = Noise(self.config.seed, folds)
         self.classifier = self._make_plain()
         stacked = {name: torch.stack([own[name] for own in values]) for name in values[0]}
-        adapter = stack_adapter(
+        stack_adapter(
             self.encoder,
             {
                 name.removeprefix(ADAPTER): tensor
@@ -103,11 +104,7 @@ class StackedLearner:
         self.classifier.to(self.device)
         seed_dropout(self.classifier, self.noise)
         self.half = HalfWeights(self.encoder, self.config.precision)
-        head = self.classifier.output
-        # In the order and under the names of `classifier_state`.
-        self.learned = {f"{ADAPTER}{name}": values for name, values in adapter.items()} | {
-            f"head.{name}": values for name, values in head.named_parameters()
-        }
+        self.learned = trained_state(self.classifier)
         self._lay_out()
         weights = [part.weights for part in self.parts]
         self.weights = None if weights[0] is None else torch.stack(weights).to(self.device)

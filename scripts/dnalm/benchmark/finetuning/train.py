@@ -4,7 +4,7 @@ All else stays frozen. Networks without pretraining are trained by the same loop
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +123,7 @@ class _Job:
                 self.running.regroup(groups)
                 with self._progress(what, total, done) as tally:
                     for group in groups:
-                        self._report(self._train_group(learner, group, tally))
+                        self._report(map(self._sum_up, self._train_group(learner, group, tally)))
             return
         processes = threads if best_device().type == "cpu" else 1
         with _threads(1):
@@ -162,16 +162,27 @@ class _Job:
         log.info("%s", words)
         limit = self.operation.cpu_hours_limit
         if on_cpu and limit is not None and seconds > limit * HOUR:
+            network = self.finetuning.network
+            smaller = (
+                f"add the overlay {OVERLAY}"
+                if network is None
+                else (f"lower baselines.{network['name']}.steps")
+            )
             raise InputError(
-                f"Fine-tuning on this machine, which has no GPU: {words}, above "
+                f"Training on this machine, which has no GPU: {words}, above "
                 f"finetune.operation.cpu_hours_limit, which is {limit:g}: use a machine with a GPU,"
-                f" add the overlay {OVERLAY}, or raise the limit."
+                f" {smaller}, or raise the limit."
             )
 
-    def _train_alone(self, fold: int, tally: Tally) -> Fold:
+    def _train_alone(self, fold: int, tally: Tally) -> tuple[int, float, float]:
         with _threads(1):
             (trained,) = self._train_group(SingleLearner(self.finetuning), [fold], tally)
-        return trained
+        return self._sum_up(trained)
+
+    def _sum_up(self, trained: Fold) -> tuple[int, float, float]:
+        """Return fold, validation score and seconds: processes need not send what was trained."""
+        score = trained.validation_score(headline(self.finetuning.kind))
+        return trained.fold, score, trained.seconds
 
     def _train_group(self, learner: Learner, group: Sequence[int], tally: Tally) -> Iterator[Fold]:
         """Yield each fold of a group where it ends, when it is kept."""
@@ -193,13 +204,10 @@ class _Job:
             yield trained
         self.running.remove(name)
 
-    def _report(self, finished: Iterator[Fold]) -> None:
+    def _report(self, finished: Iterable[tuple[int, float, float]]) -> None:
         metric = headline(self.finetuning.kind)
-        for one in finished:
-            score = one.validation_score(metric)
-            log.info(
-                "fold %d: validation %s %.4f after %.1f s", one.fold, metric, score, one.seconds
-            )
+        for fold, score, seconds in finished:
+            log.info("fold %d: validation %s %.4f after %.1f s", fold, metric, score, seconds)
 
 
 def _group_by_step(done: Mapping[int, int], most: int) -> list[list[int]]:
