@@ -79,6 +79,7 @@ class Baseline:
             (`dnalm.benchmark.probing.per_base`); None for what says nothing of single bases.
         network: the function that returns an untrained network of its settings, which is trained on
             the folds of a task as a fine-tuning method is; None where there is none.
+        published: the name in the published table under which the paper has it; None elsewhere.
         against: what the table of comparisons calls it; None where nothing is compared with it.
     """
 
@@ -88,6 +89,7 @@ class Baseline:
     features: str | None
     bases: str | None
     network: str | None
+    published: str | None
     against: str | None
 
 
@@ -186,6 +188,7 @@ BASELINES = (
         features="dnalm.benchmark.probing.baselines.constant_features",
         bases="dnalm.benchmark.probing.per_base.class_shares",
         network=None,
+        published=None,
         against=None,
     ),
     Baseline(
@@ -195,6 +198,7 @@ BASELINES = (
         features="dnalm.benchmark.probing.baselines.gc_features",
         bases=None,
         network=None,
+        published=None,
         against=None,
     ),
     Baseline(
@@ -204,6 +208,7 @@ BASELINES = (
         features="dnalm.benchmark.probing.baselines.token_features",
         bases=None,
         network=None,
+        published=None,
         against=None,
     ),
     Baseline(
@@ -213,6 +218,7 @@ BASELINES = (
         features="dnalm.benchmark.probing.baselines.one_hot_features",
         bases=None,
         network=None,
+        published=None,
         against=None,
     ),
     Baseline(
@@ -222,6 +228,7 @@ BASELINES = (
         features=None,
         bases="dnalm.benchmark.probing.per_base.position_weights",
         network=None,
+        published=None,
         against=None,
     ),
     Baseline(
@@ -231,6 +238,7 @@ BASELINES = (
         features=None,
         bases=None,
         network="dnalm.model.convolutions.plain_network",
+        published=None,
         against=None,
     ),
     Baseline(
@@ -240,6 +248,7 @@ BASELINES = (
         features=None,
         bases=None,
         network="dnalm.model.convolutions.dilated_network",
+        published="BPNet-121k",
         against=None,
     ),
     Baseline(
@@ -249,6 +258,7 @@ BASELINES = (
         features=None,
         bases=None,
         network="dnalm.model.convolutions.dilated_network",
+        published="BPNet-28M",
         against=None,
     ),
     Baseline(
@@ -258,6 +268,7 @@ BASELINES = (
         features="dnalm.benchmark.probing.baselines.kmer_features",
         bases=None,
         network=None,
+        published=None,
         against="k-mers",
     ),
     Baseline(
@@ -267,6 +278,7 @@ BASELINES = (
         features=None,
         bases=None,
         network=None,
+        published=None,
         against="untrained",
     ),
 )

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from dnalm.benchmark.scoring.objectives import Scale, activate
 from dnalm.benchmark.tasks.kinds import find_kind
-from dnalm.devices import send
+from dnalm.devices import fetch, send
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import ADAPTER_NAMES
@@ -202,10 +202,14 @@ def predict_folds(
     device = classifier.output.weight.device
     found: list[list[np.ndarray]] = [[] for _ in chosen]
     order = [rows.longest_first(own) for own in chosen]
-    for batches in rows.side_by_side(order, limit_tokens(batch_tokens, device)):
-        tokens, padded = rows.batch(np.concatenate(batches))
-        logits = classifier(send(tokens, device), padded=padded).float()
-        outputs = activate(logits, kind).cpu().numpy()
+
+    def compute(batch: np.ndarray) -> Tensor:
+        tokens, padded = rows.batch(batch)
+        logits = classifier(send(tokens, device), padded=padded, longest=rows.count_bases(batch))
+        return activate(logits.float(), kind)
+
+    batches = map(np.concatenate, rows.side_by_side(order, limit_tokens(batch_tokens, device)))
+    for _, outputs in fetch((None, compute(batch)) for batch in batches):
         for own, some in zip(found, np.split(outputs, len(chosen)), strict=True):
             own.append(some)
     pooled = find_kind(kind).pooled

@@ -129,7 +129,8 @@ class SingleLearner:
         tokens, padded = self.data.rows.batch(batch)
         self.noise.begin(step, [tuple(tokens.shape)], slice(None))
         with rounded(self.config, self.device):
-            logits = self.classifier(send(tokens, self.device), padded=padded)
+            longest = self.data.rows.count_bases(batch)
+            logits = self.classifier(send(tokens, self.device), padded=padded, longest=longest)
         labels = self.fold.labels[batch]
         loss = loss_of(logits.float(), labels, self.finetuning.kind, self.weights)
         self.optimizer.zero_grad()

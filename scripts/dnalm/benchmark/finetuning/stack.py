@@ -194,7 +194,8 @@ class StackedLearner:
         """Return the summed losses [F] of rows of fold after fold, with their labels."""
         tokens, padded = self.data.rows.batch(chosen)
         with rounded(self.config, self.device):
-            logits = self.classifier(send(tokens, self.device), padded=padded)
+            longest = self.data.rows.count_bases(chosen)
+            logits = self.classifier(send(tokens, self.device), padded=padded, longest=longest)
         by_fold = logits.float().unflatten(0, (len(given), -1))
         return sum_losses(by_fold, given, self.finetuning.kind, self.weights)
 

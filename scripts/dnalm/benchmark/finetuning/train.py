@@ -54,6 +54,7 @@ def finetune(
     Raises InputError when another job works on this task, and when a CPU is predicted to take
     longer than `operation` allows.
     """
+    finetuning = finetuning.on(str(best_device()))
     config = finetuning.config
     if finetuning.network is None and (
         sentence := warn_of_rate("learning_rate", config.adapter, config.learning_rate)
