@@ -3,7 +3,7 @@
 Shapes: F folds, R rows, C classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,6 +30,7 @@ from dnalm.benchmark.scoring.objectives import loss_of
 from dnalm.devices import best_device, send
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import NETWORKS, find_function
+from dnalm.model.adam import Adam
 from dnalm.model.adapters import add_adapter
 from dnalm.model.convolutions import VOCABULARY, Network
 from dnalm.model.encoder import Encoder
@@ -117,14 +118,13 @@ class SingleLearner:
         if fold in states:
             load_classifier_state(self.classifier, states[fold].values)
         self.learned = trained_state(self.classifier)
-        self.optimizer = make_optimizer(self.config, [list(self.learned.values())])
+        self.optimizer = make_optimizer(self.config, self.learned.values())
         if fold in states:
             for name, values in self.learned.items():
                 restore_moments(self.optimizer, values, states[fold], name)
 
     def update(self, batches: Sequence[np.ndarray], step: int, rate: float) -> Tensor:
         (batch,) = batches
-        self.optimizer.param_groups[0]["lr"] = rate
         self.classifier.train()
         tokens, padded = self.data.rows.batch(batch)
         self.noise.begin(step, [tuple(tokens.shape)], slice(None))
@@ -137,7 +137,7 @@ class SingleLearner:
         loss.backward()
         if self.config.gradient_clip is not None:
             clip_grad_norm_(list(self.learned.values()), self.config.gradient_clip)
-        self.optimizer.step()
+        self.optimizer.step(rate)
         return loss.detach()[None]
 
     def validate(self, chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -151,7 +151,7 @@ class SingleLearner:
         moments = {
             name: self.optimizer.state[values]
             for name, values in self.learned.items()
-            if values in self.optimizer.state
+            if int(self.optimizer.state[values]["step"])
         }
         first, second = (
             {name: own[key].detach().cpu().clone() for name, own in moments.items()}
@@ -218,25 +218,21 @@ def rounded(config: FinetuneConfig, device: torch.device) -> AbstractContextMana
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
-def make_optimizer(config: FinetuneConfig, groups: Sequence[Sequence[Tensor]]) -> torch.optim.Adam:
-    """Return Adam over groups of parameters, on a GPU one kernel for each group."""
-    return torch.optim.Adam(
-        [{"params": list(group)} for group in groups],
-        lr=config.learning_rate,
+def make_optimizer(config: FinetuneConfig, parameters: Iterable[Tensor]) -> Adam:
+    """Return Adam over the parameters, on a GPU one kernel for all."""
+    own = list(parameters)
+    return Adam(
+        own,
         betas=(config.optimizer["beta1"], config.optimizer["beta2"]),
         eps=config.optimizer["eps"],
-        fused=True if groups[0][0].device.type == "cuda" else None,
+        fused=own[0].is_cuda,
     )
 
 
-def restore_moments(
-    optimizer: torch.optim.Adam, values: Tensor, state: FoldState, name: str
-) -> None:
+def restore_moments(optimizer: Adam, values: Tensor, state: FoldState, name: str) -> None:
     """Give the parameter `values` the moments that `state` has under `name`, if any."""
     if name in state.first:
-        updates = torch.tensor(float(state.updates))
-        optimizer.state[values] = {
-            "step": updates.to(values.device) if values.is_cuda else updates,
-            "exp_avg": state.first[name].to(values.device, copy=True),
-            "exp_avg_sq": state.second[name].to(values.device, copy=True),
-        }
+        own = optimizer.state[values]
+        own["step"].fill_(state.updates)
+        for key, moments in zip(MOMENTS, (state.first, state.second), strict=True):
+            own[key].copy_(moments[name])

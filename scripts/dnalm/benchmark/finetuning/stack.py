@@ -123,7 +123,7 @@ class StackedLearner:
         self.rows = [nn.Parameter(row) for row in flat]
         for row, gradient in zip(self.rows, self.gradients, strict=True):
             row.grad = gradient
-        self.optimizer = make_optimizer(self.config, [[row] for row in self.rows])
+        self.optimizer = make_optimizer(self.config, self.rows)
 
     def fit(self, folds: Sequence[int]) -> int:
         """Return how many of `folds` the device's memory has room for at a time, on a CPU all.
@@ -185,9 +185,7 @@ class StackedLearner:
         grown = [own.grad.flatten(1) for own in self.learned.values()]
         torch.cat(grown, dim=1, out=self.gradients)
         self._clip()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
+        self.optimizer.step(rate)
         return losses
 
     def _forward(self, chosen: np.ndarray, given: Tensor) -> Tensor:
@@ -221,9 +219,9 @@ class StackedLearner:
         return [self._state(row) for row in self.rows]
 
     def _state(self, row: nn.Parameter) -> FoldState:
-        own = self.optimizer.state.get(row)
-        first, second = ({}, {}) if not own else (self._by_name(own[key]) for key in MOMENTS)
-        updates = int(own["step"]) if own else 0
+        own = self.optimizer.state[row]
+        updates = int(own["step"])
+        first, second = (self._by_name(own[key]) if updates else {} for key in MOMENTS)
         return FoldState(values=self._by_name(row), first=first, second=second, updates=updates)
 
     def _by_name(self, row: Tensor) -> dict[str, Tensor]:
