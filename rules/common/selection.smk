@@ -74,6 +74,12 @@ TASKS = resolve.select_tasks(config)
 POOLED = [task for task in TASKS if kinds.is_pooled(config["tasks"][task])]
 OF_BASES = [task for task in TASKS if task not in POOLED]
 FINETUNES = [name for name in config["run"]["methods"] if name not in methods.PROBE_NAMES]
+# Those with a form in `peft`; others need none, as a head, or are the whole encoder.
+IN_PEFT = [
+    name
+    for name in FINETUNES
+    if methods.find_adapter(config["finetune"]["methods"][name]["adapter"]).in_peft
+]
 # Folders of the results of the probes that are run.
 PROBES = [probe.folder for probe in methods.PROBES if probe.name in config["run"]["methods"]]
 BASELINES = [name for name in config["run"]["baselines"] if name in methods.SEQUENCE_BASELINES]
