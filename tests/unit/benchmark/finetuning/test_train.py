@@ -400,3 +400,14 @@ def test_a_sequence_longer_than_the_context_is_named(finetuning):
 def test_settings_that_do_not_exist_are_refused(key, value):
     with pytest.raises(InputError, match=f"{key}: '{value}' is not allowed"):
         FinetuneConfig(**METHOD | {key: value})
+
+
+def test_given_validation_rows_are_trained_for_with_another_seed_in_every_split(
+    finetuning: Finetuning,
+) -> None:
+    table = make_table(60, 40, 3)
+    table["folds"] = [[0, 1] if 30 <= row < 60 else [] for row in range(100)]
+    table.to_parquet(finetuning.table)
+    first, second = (train_fold(finetuning, fold) for fold in (0, 1))
+    assert (first.outputs != second.outputs).any()
+    assert first.history != second.history
