@@ -119,11 +119,10 @@ class Finetuning:
         """Put together the training of a baseline that is a network.
 
         `settings` are its section of `baselines`, with `network` among the keys of a fine-tuning
-        method. All of it is trained; sequences are pooled by the mean, and of its weights, which
-        no other program reads, none is kept.
+        method. All of it is trained; sequences are pooled by the mean.
         """
         training = {key: value for key, value in settings.items() if key != "network"}
-        fixed = {"adapter": FULL.name, "options": {}, "save": "scores"}
+        fixed = {"adapter": FULL.name, "options": {}}
         return cls(
             run=None,
             weights=None,

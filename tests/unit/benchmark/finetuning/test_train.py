@@ -126,14 +126,14 @@ def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp
     test = np.flatnonzero(table["split"] == "test")
     for fold in folds:
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        classifier, scale = FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold.fold)
+        classifier, scale = FoldClassifiers(encoder, vocabulary, paths["trained"]).load(fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
         again = predict(classifier, rows, test, EMBED["batch_tokens"], "binary", scale)
         np.testing.assert_allclose(again, fold.outputs, atol=1e-6)
         stored = pd.read_parquet(paths["predictions"]).query("fold == @fold.fold")
         assert stored["prediction"].tolist() == again.argmax(axis=1).tolist()
     with pytest.raises(InputError, match="holds no fold 7"):
-        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(7)
+        FoldClassifiers(encoder, vocabulary, paths["trained"]).load(7)
 
 
 def test_the_step_with_the_best_validation_score_is_kept(finetuning):
@@ -172,7 +172,7 @@ def identify_small(finetuning: Finetuning) -> dict:
 
 def write_all(folds: list[Fold], finetuning: Finetuning, folder: Path) -> dict[str, Path]:
     """Write the files of a fine-tuning into a folder; return them by their roles."""
-    roles = ("adapters", "history", "scores", "summary", "predictions")
+    roles = ("trained", "history", "scores", "summary", "predictions")
     paths = {role: folder / role for role in roles}
     identity = identify_small(finetuning)
     write_finetuning(folds, finetuning, identity, OUTPUTS, partial=folder / "none", **paths)
@@ -198,7 +198,7 @@ def test_the_result_is_that_of_every_fold_alone(finetuning, tmp_path):
         assert result.scores["mcc"][fold] == pytest.approx(matthews_corrcoef(truth, predictions))
         assert result.selected["steps"][fold] == alone.step
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold)
+        FoldClassifiers(encoder, vocabulary, paths["trained"]).load(fold)
     history = pd.read_csv(paths["history"], sep="\t")
     assert history.columns.tolist() == ["fold", "step", "train_loss", "validation_mcc"]
     assert history["fold"].tolist() == [0, 0, 1, 1, 2, 2]
