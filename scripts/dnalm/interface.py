@@ -113,6 +113,7 @@ def embed(
         strands="forward",
         precision="float32",
         dtype="float32",
+        too_long="refuse",
         batch_tokens=BATCH_TOKENS,
         shard_rows=len(sequences),
     )

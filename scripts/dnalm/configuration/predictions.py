@@ -26,6 +26,8 @@ def resolve_prediction(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     settings = {"name": name, **config["prediction"], **entry}
     task = resolve_task(config, entry["task"])
     inherited = {key: task[key] for key in OF_TASK if settings[key] is None}
+    if settings["too_long"] is None:
+        inherited["too_long"] = config["embed"]["too_long"]
     settings = {key: value for key, value in (settings | inherited).items() if key not in FILES}
     return settings | {"min_bases": settings["min_bases"] or 1}
 
@@ -51,8 +53,8 @@ def find_prediction_errors(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}.method: '{method}' {refusal(method, methods)}"
         elif _is_lost(config, method):
             yield (
-                f"{key}.method: '{method}' keeps scores alone (save: scores), and nothing to predict"
-                " with; write save: trained into its settings, or name another."
+                f"{key}.method: '{method}' keeps scores alone (save: scores), and nothing to"
+                " predict with; write save: trained into its settings, or name another."
             )
         elif method in PROBE_NAMES and not is_pooled(config["tasks"].get(task, {})):
             yield (

@@ -1,6 +1,7 @@
 """Splits of tasks in the configuration: what they resolve to, and sentences for what cannot be."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,15 @@ def test_wrong_values_are_found_by_the_schema(own, words):
         sentences = schema.find_schema_errors(configure(FILES, own), schema.read_schema(file))
     (sentence,) = sentences
     assert all(word in sentence for word in ["tasks.mine.x.cross_validation", *words])
+
+
+def test_the_splits_that_the_page_on_fine_tuning_shows_are_valid():
+    page = (ROOT / "docs/how-to/finetune.md").read_text()
+    (block,) = (text for text in re.findall(r"```yaml\n(.*?)```", page, re.S) if "tasks:" in text)
+    config = resolve.merge(copy.deepcopy(SHIPPED), yaml.safe_load(block))
+    with open(ROOT / "resources/schemas/config.schema.yaml") as file:
+        assert schema.find_schema_errors(config, schema.read_schema(file)) == []
+    assert not list(find_cross_validation_errors(config))
+    named = {name: resolve_cross_validation(config, name)["scheme"] for name in config["tasks"]}
+    own = [named[f"mine.{name}"] for name in ("peaks", "families", "promoters")]
+    assert own == ["leave_one_group_out", "grouped", "given"]

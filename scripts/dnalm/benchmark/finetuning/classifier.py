@@ -114,7 +114,9 @@ class FoldClassifiers:
     Raises InputError for a file that cannot be read.
     """
 
-    def __init__(self, encoder: Encoder | Network, vocabulary: Vocabulary, adapters: str | Path) -> None:
+    def __init__(
+        self, encoder: Encoder | Network, vocabulary: Vocabulary, adapters: str | Path
+    ) -> None:
         self._encoder, self._vocabulary, self._path = encoder, vocabulary, adapters
         with self._explained():
             self.metadata = read_metadata(adapters)

@@ -86,6 +86,7 @@ def write_finetuning(
     counts = {
         "trained_parameters": folds[0].trained,
         "all_parameters": folds[0].parameters,
+        "cropped_rows": int(finetuning.crop(read_task(finetuning.table)["sequence"])[1].sum()),
     }
     write_result(result, dict(identity) | counts, partial=partial, **files)
 

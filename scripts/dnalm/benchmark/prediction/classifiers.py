@@ -25,7 +25,7 @@ from dnalm.model.convolutions import VOCABULARY, Network
 from dnalm.model.encoder import Encoder
 from dnalm.model.loading import SHAPE
 from dnalm.model.tensors import UNREADABLE, read_metadata
-from dnalm.model.token_batches import TokenRows
+from dnalm.model.token_batches import REFUSE, TokenRows
 
 ADAPTERS, PROBE = "adapters.safetensors", ".safetensors"  # what the files are called
 
@@ -124,6 +124,7 @@ class ProbeFolds:
             batch_tokens=rows.batch,
             dtype=dtype,
             shard_rows=len(rows.sequences),
+            too_long=REFUSE,  # which was seen to before
             **made,
         )
         pooled = embed(rows.encoder, rows.vocabulary, rows.sequences, rows.names, layer, config)[0]
@@ -222,7 +223,8 @@ def find_classifier(folder: str | Path) -> Path:
     """Return the file of a classifier, given the folder of a fine-tuning or the name of another.
 
     The first is `results/finetunes/<method>/<model>/<task>`; the others, files without their
-    ending, `results/probes/<model>/<task>` and `results/baselines/<network>/<task>`. Raises InputError where there is none.
+    ending, `results/probes/<model>/<task>` and `results/baselines/<network>/<task>`. Raises
+    InputError where there is none.
     """
     folder = Path(folder)
     adapters, probe = folder / ADAPTERS, folder.with_name(folder.name + PROBE)

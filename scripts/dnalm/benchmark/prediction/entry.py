@@ -41,9 +41,9 @@ def predict_entry(
 ) -> None:
     """Write the predictions of an entry of `predictions:`, defaults filled in.
 
-    `files` are run and weights of a model, which networks have not, classifier, and `sequences` or `intervals` with the `genome`'s
-    bases and contigs; `asked` what `check_made` compares; `outputs` the tables and, where bases of
-    a genome are predicted, `tracks`, a folder.
+    `files` are run and weights of a model, which networks have not, classifier, and `sequences` or
+    `intervals` with the `genome`'s bases and contigs; `asked` what `check_made` compares; `outputs`
+    the tables and, where bases of a genome are predicted, `tracks`, a folder.
     """
     torch.set_num_threads(threads)
     base = None

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dnalm.benchmark.prediction.classifiers import Classifier
-from dnalm.benchmark.prediction.pieces import Limits, Pieces, Rules
+from dnalm.benchmark.prediction.pieces import Pieces, Rules
 from dnalm.benchmark.prediction.scan import Scan, read_pieces, scan
 from dnalm.benchmark.prediction.sources import REVERSE, Source
 from dnalm.benchmark.prediction.tables import Predictions, make_schema, make_table, open_tables
@@ -23,7 +23,7 @@ from dnalm.devices import device_of
 from dnalm.errors import InputError
 from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
 from dnalm.jobs.progress import Progress, duration
-from dnalm.model.token_batches import limit_tokens
+from dnalm.model.token_batches import Limits, limit_tokens
 from dnalm.suggestions import check_choice
 
 FORWARD, BOTH = "forward", "both"

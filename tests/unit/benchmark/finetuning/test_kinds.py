@@ -40,7 +40,13 @@ METHOD = {
     "save": "trained",
     "seed": 42,
 }
-EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+EMBED = {
+    "layers": "all",
+    "pooling": "mean",
+    "centre_bases": 6,
+    "too_long": "refuse",
+    "batch_tokens": 512,
+}
 CLASSES = {"multilabel": 3, "regression": 2, "per_base": 2}
 TRAIN, TEST = 90, 50
 

@@ -45,7 +45,13 @@ METHOD = {
     "save": "trained",
     "seed": 42,
 }
-EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+EMBED = {
+    "layers": "all",
+    "pooling": "mean",
+    "centre_bases": 6,
+    "too_long": "refuse",
+    "batch_tokens": 512,
+}
 OUTPUTS = {"kind": "binary", "classes": 2, "names": None, "lengths": None}
 SUMMARY = {"name": "mine.x", "kind": "binary", "classes": 2, "rows": {"train": 60, "test": 40}}
 
@@ -411,3 +417,36 @@ def test_given_validation_rows_are_trained_for_with_another_seed_in_every_split(
     first, second = (train_fold(finetuning, fold) for fold in (0, 1))
     assert (first.outputs != second.outputs).any()
     assert first.history != second.history
+
+
+def test_the_middle_of_a_sequence_beyond_the_context_is_learned_from_and_counted(
+    small_model: dict[str, str], tmp_path: Path
+) -> None:
+    table = make_table(60, 40, 3)
+    long = table["sequence"].index[::7]
+    extended = table["sequence"].copy()
+    extended[long] = ["A" * 100 + text[:50].ljust(50, "C") + "G" * 100 for text in extended[long]]
+    path = str(tmp_path / "long.parquet")
+    table.assign(sequence=extended).to_parquet(path)
+    files = small_model | {"table": path}
+    with pytest.raises(InputError, match=r"row row.0 .* set embed.too_long to centre"):
+        train_fold(Finetuning.of(files, SUMMARY, {}, METHOD, EMBED), 0)
+    cropping = Finetuning.of(files, SUMMARY, {}, METHOD, EMBED | {"too_long": "centre"})
+    fold = train_fold(cropping, 0)
+
+    # 63 words of two bases fit beside <cls>: the 126 bases around the middle of 250.
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    middles = extended.where(~extended.index.isin(long), extended.str[62:188])
+    table.assign(sequence=middles).to_parquet(cut / "task.parquet")
+    whole = small_model | {"table": str(cut / "task.parquet")}
+    again = train_fold(Finetuning.of(whole, SUMMARY, {}, METHOD, EMBED), 0)
+    assert fold.outputs.tolist() == again.outputs.tolist()
+    assert fold.history == again.history
+
+    folds = [replace(fold, fold=number) for number in range(3)]
+    paths = write_all(folds, cropping, tmp_path)
+    assert json.loads(paths["summary"].read_text())["cropped_rows"] == len(long)
+    bases = Finetuning.of(files, SUMMARY | {"kind": "per_base"}, {}, METHOD, EMBED)
+    assert bases.too_long == "refuse"
+    assert cropping.identity() != replace(cropping, too_long="refuse").identity()

@@ -28,7 +28,7 @@ from dnalm.methods import ADAPTERS, NETWORKS
 from dnalm.model.loading import load_model
 
 CONFIG = yaml.safe_load((Path(__file__).parents[4] / "config.yaml").read_text())
-EMBED = {"pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+EMBED = {"pooling": "mean", "centre_bases": 6, "too_long": "refuse", "batch_tokens": 512}
 SHORT = {"steps": 12, "evaluate_every": 6, "batch_size": 8, "save": "trained"}
 # Rates at which a model of a few thousand weights learns in so few steps.
 RATES = {"ia3": 1e-2, "lora": 1e-3, "full": 3e-3, "head": 1e-2}

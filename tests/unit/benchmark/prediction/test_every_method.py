@@ -59,7 +59,9 @@ def train_probe(name, model, table, folder):
     embed_task(embedding, folder / "embeddings", folder / "partial", ["cpu"])
     features, metadata = read_embeddings(folder / "embeddings", table)
     fit = {
-        "probe": lambda rows: probe(features, rows, "multilabel", ProbeConfig(**CONFIG["probe"]), 1),
+        "probe": lambda rows: probe(
+            features, rows, "multilabel", ProbeConfig(**CONFIG["probe"]), 1
+        ),
         "mlp": lambda rows: mlp_probe(
             features, rows, "multilabel", MlpConfig(**CONFIG["mlp"] | SEARCH), 1, None
         ),

@@ -1,12 +1,17 @@
-"""Folds of whole groups of rows, held against scikit-learn; given validation rows; what is refused."""
+"""Folds of whole groups of rows, held against scikit-learn; given validation rows; refusals."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
+from dnalm.benchmark.probing.linear.probe import ProbeConfig, probe
+from dnalm.benchmark.probing.mlp.probe import mlp_probe
+from dnalm.benchmark.probing.mlp.search_space import MlpConfig
 from dnalm.benchmark.tasks.folds import CrossValidationConfig
 from dnalm.benchmark.tasks.grouped_folds import assign_groups
 from dnalm.benchmark.tasks.splits import Splits
@@ -102,7 +107,7 @@ def test_leave_one_group_out_is_scikit_learns(make):
 def test_the_format_of_a_file_changes_no_fold(make, name):
     groups = [*"aaaabbbbccccdddd", *"eeee"]
     table, _ = make(groups, section("grouped"))
-    assert "group" not in table and "chromosome" not in table
+    assert not {"group", "chromosome"} & set(table)
     again, _ = make(groups, section("grouped"), name=name)
     assert again["folds"].tolist() == table["folds"].tolist()
 
@@ -146,8 +151,10 @@ def test_shuffled_labels_leave_the_folds_as_they_are(make):
     [
         ("aaaabbbb", section("grouped"), "of 2 groups .a, b. by the column 'chromosome', fewer "
          "than the 3 splits of cross_validation: lower cross_validation.splits"),
-        ("aaaaaaaa", section("leave_one_group_out"), "of 1 groups .a. .* fewer than 2, one to leave"),
-        ("abcabca ", section("grouped"), "train.csv, row 8 has no value in the column 'chromosome'"),
+        ("aaaaaaaa", section("leave_one_group_out"), "of 1 groups .a. .* fewer than 2, one "
+         "to leave"),
+        ("abcabca ", section("grouped"), "train.csv, row 8 has no value in the column "
+         "'chromosome'"),
         ("abcabcab", section("grouped", group="chr"), "train.csv has no column 'chr', its columns "
          "are 'sequence', 'label', 'chromosome': set cross_validation.group"),
         ("aabbccdd", section("leave_one_group_out"), "the validation part of split 0 .which holds "
@@ -181,5 +188,20 @@ def test_fasta_has_no_column_to_group_by(make, tmp_path):
     (tmp_path / "x.fa").write_text("".join(records))
     files = {"train": str(tmp_path / "x.fa"), "test": str(tmp_path / "x.fa")}
     task = TASK | {"label_pattern": r"(\d)$"}
-    with pytest.raises(InputError, match="x.fa is FASTA, which has no column 'chromosome'"):
+    with pytest.raises(InputError, match=r"x\.fa is FASTA, which has no column 'chromosome'"):
         make_task(files, task, "mine.x", section("grouped"))
+
+
+def test_probes_of_given_rows_come_out_alike_in_every_split(make):
+    table, _ = make(["train", "train", "train", "validation"] * 10, section("given"))
+    settings = yaml.safe_load((Path(__file__).parents[4] / "config.yaml").read_text())
+    counts = np.array([[text.count(base) for base in "ACGT"] for text in table["sequence"]])
+    features = {"layer.1": counts.astype(np.float32)}
+    search = {"units": [4, 8], "trials": 2, "together": 2, "epochs": 3, "prune_after": None}
+    for result in (
+        probe(features, table, "binary", ProbeConfig(**settings["probe"]), 1),
+        mlp_probe(features, table, "binary", MlpConfig(**settings["mlp"] | search), 1, None),
+    ):
+        predicted = result.predictions.pivot(index="id", columns="fold", values="probability.1")
+        assert predicted.shape == (4, 3)
+        assert predicted.nunique(axis=1).eq(1).all()
