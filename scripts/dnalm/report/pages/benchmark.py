@@ -21,7 +21,7 @@ from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, cor
 from dnalm.report.pages.facts import facts_grids, licence_notes, simulated_note, token_sizes
 from dnalm.report.pages.findings import findings, kmers_win
 from dnalm.report.pages.finetuning import (
-    crop_notes,
+    crop_note,
     pair_methods,
     probing_grid,
     probing_sentence,
@@ -117,7 +117,7 @@ def make_page(
         matrix=score_matrix(tables["summary"], series, controls),
         scores=scores_grids(tables["summary"]),
         costs=costs_grid(tables["summary"]),
-        cropped=crop_notes(tables["summary"]),
+        cropped=crop_note(tables["summary"]),
         probing=probing_grid(pairs),
         probed=probing_sentence(pairs),
         tuning_legend=_legend(series, tables["finetuning_curves"]),

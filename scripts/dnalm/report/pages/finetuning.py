@@ -85,12 +85,13 @@ def probing_grid(pairs: pd.DataFrame) -> Grid:
     return make_grid([*headings, "interval", "verdict"], rows, first=2, last=8)
 
 
-def crop_notes(summary: pd.DataFrame) -> list[str]:
-    """Return a sentence on each task and model of which sequences were cropped."""
+def crop_note(summary: pd.DataFrame) -> str:
+    """Return a sentence on the sequences that were cropped, by task and model; "" without any."""
     cropped = summary[summary["cropped_rows"].fillna(0) > 0]
-    counts = cropped.groupby(["task", "model"], sort=True)["cropped_rows"].max()
-    return [
-        f"{int(rows):,} sequences of {task} are longer than the context of {model}: of them the "
-        "middle was read."
-        for (task, model), rows in counts.items()
+    counts = cropped.groupby(["task", "model"], sort=True)["cropped_rows"].max().reset_index()
+    told = [
+        f"{int(rows):,} of {task} ({', '.join(own['model'])})"
+        for (task, rows), own in counts.groupby(["task", "cropped_rows"], sort=True)
     ]
+    start = "Of sequences that are longer than a model's context the middle was read: "
+    return f"{start}{'; '.join(told)}." if told else ""

@@ -202,6 +202,8 @@ def test_probes_of_given_rows_come_out_alike_in_every_split(make):
         probe(features, table, "binary", ProbeConfig(**settings["probe"]), 1),
         mlp_probe(features, table, "binary", MlpConfig(**settings["mlp"] | search), 1, None),
     ):
-        predicted = result.predictions.pivot(index="id", columns="fold", values="probability.1")
-        assert predicted.shape == (4, 3)
-        assert predicted.nunique(axis=1).eq(1).all()
+        first, *others = result.fitted.values()
+        assert len(others) == 2
+        for other in others:
+            assert other.keys() == first.keys()
+            assert all(np.array_equal(other[name], array) for name, array in first.items())

@@ -5,11 +5,12 @@ import re
 import pandas as pd
 import pytest
 
+from dnalm.methods import BY_NAME
 from dnalm.report.figures.finetuning import MARGIN, probing_figure, tuning_figure
-from dnalm.report.method_names import add_labels, plan
+from dnalm.report.method_names import BASELINE_SHAPE, GLYPHS, OTHER_SHAPE, add_labels, plan
 from dnalm.report.pages.finetuning import (
     COLUMNS,
-    crop_notes,
+    crop_note,
     pair_methods,
     probing_grid,
     probing_sentence,
@@ -124,8 +125,16 @@ def test_curves_hold_the_mean_over_the_splits_of_every_evaluation(labelled):
     assert [row["step"] for row in data] == [10, 20, 30]
 
 
-def test_cropped_sequences_are_told_once_for_each_model_and_task(labelled):
-    notes = crop_notes(labelled["summary"])
-    assert len(notes) == len(TASKS)
-    assert "7 sequences of simulated.promoters are longer than the context of small" in notes[1]
-    assert crop_notes(labelled["summary"].assign(cropped_rows=float("nan"))) == []
+def test_cropped_sequences_are_told_by_task_and_model(labelled):
+    note = crop_note(labelled["summary"])
+    assert note.endswith(
+        "7 of simulated.enhancers (small); 7 of simulated.promoters (small); "
+        "7 of simulated.shuffled (small)."
+    )
+    assert crop_note(labelled["summary"].assign(cropped_rows=float("nan"))) == ""
+
+
+def test_every_mark_of_a_method_has_its_letter():
+    shapes = {method.shape for method in BY_NAME.values()} | {BASELINE_SHAPE, OTHER_SHAPE}
+    assert shapes == set(GLYPHS)
+    assert len(set(GLYPHS.values())) == len(GLYPHS)
