@@ -9,6 +9,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def check_together(facts: Sequence[Facts], *, nodes: int, gpus: int) -> None:
 def check_shared(group: Group, state: Path, own: Facts) -> None:
     """Raise `InputError` in all processes when one does not see the first one's files."""
     name = group.from_first(lambda: f".preflight-{uuid.uuid4().hex}")
-    group.from_first(lambda: (state / name).write_text(name))
+    group.from_first(lambda: _write_name(state / name))
     blind = exchange(group, None if sees(state / name) else str(own))
     group.from_first(lambda: (state / name).unlink())
     if any(blind):
@@ -145,6 +146,18 @@ def check_shared(group: Group, state: Path, own: Facts) -> None:
             f"{next(filter(None, blind))} does not see what rank 0 writes in {state}; put the "
             "results on a file system that all nodes share."
         )
+
+
+def _write_name(path: Path) -> None:
+    """Write a file that holds its own name, and none where that fails."""
+    try:
+        path.write_text(path.name)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise InputError(
+            f"{path.parent} cannot be written to: {error.strerror}; make room, or use another."
+        ) from None
 
 
 def check_space(state: Path, config: EncoderConfig, keep_last: int) -> tuple[int, int]:
@@ -186,6 +199,10 @@ def try_folder(folder: Path, name: str) -> str | None:
             return f"reads other bytes than it wrote in {folder}; use another file system."
         renamed.unlink()
     except OSError as error:
+        # On a full disk a file without content is left.
+        for left in (path, renamed):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
         return f"cannot write and rename a file in {folder}: {error.strerror}; use another folder."
     return None
 

@@ -59,6 +59,22 @@ BENCHMARK = (
         "difference low high p_value p_adjusted rows verdict",
     ),
     _table(
+        "choices",
+        "task metric method model chosen pooling file validation_score candidates unranked",
+        "score_mean low high rows reference margin margin_low margin_high verdict resolution",
+        "cautions",
+    ),
+    _table(
+        "headline",
+        "set category metric method model tasks tasks_scored score low high rank best_share",
+    ),
+    _table(
+        "reproduction",
+        "method model task reading score low high rows published_data_set published_task",
+        "published_model published_method published_metric published published_sd difference",
+        "difference_low difference_high verdict reason source confidence",
+    ),
+    _table(
         "lift",
         "method model task corpus region rows metric score untrained_score lift low high",
     ),

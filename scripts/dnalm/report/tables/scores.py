@@ -11,8 +11,8 @@ from dnalm.files import read_tsv
 from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.constant_predictions import describe_constant
 from dnalm.report.tables.draws import Draws
-from dnalm.report.tables.published_scores import other_rows, published_beside
 from dnalm.report.tables.records import Identities, Record
+from dnalm.report.tables.verdicts.published_scores import other_rows, published_beside
 
 
 def list_metrics(kinds: Collection[str]) -> list[str]:
