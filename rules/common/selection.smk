@@ -99,7 +99,9 @@ PREDICTED_BASES = [p for p in PREDICTIONS if p not in [*PREDICTED_ROWS, *PREDICT
 # What is made where it is asked for: a prediction may be of a model or task that the run, and so
 # its report, does not have.
 NEEDED_MODELS = list(
-    dict.fromkeys([*PRETRAINED, *IMPORTED, *(p["model"] for p in PREDICTIONS.values() if "model" in p)])
+    dict.fromkeys(
+        [*PRETRAINED, *IMPORTED, *(p["model"] for p in PREDICTIONS.values() if "model" in p)]
+    )
 )
 NEEDED_TASKS = list(dict.fromkeys([*TASKS, *(p["task"] for p in PREDICTIONS.values())]))
 # What is fetched of hubs, whose files are known when they have been listed.
