@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dnalm.benchmark.tasks.folds import GIVEN, GROUPED
+from dnalm.benchmark.tasks.schemes import GIVEN, GROUPED
 from dnalm.configuration.resolve import list_roles, resolve_task
 
 CONTIG = "contig"  # the only column of rows that are cut from a genome

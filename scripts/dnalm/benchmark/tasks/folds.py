@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.benchmark.tasks.schemes import KFOLD, SCHEMES, SHUFFLE
 from dnalm.errors import InputError
 from dnalm.suggestions import check_choice
 
-KFOLD, SHUFFLE = "kfold", "shuffle"
-GROUP_KFOLD, LEAVE_ONE_GROUP_OUT, GIVEN = "grouped", "leave_one_group_out", "given"
-GROUPED = (GROUP_KFOLD, LEAVE_ONE_GROUP_OUT, GIVEN)  # see dnalm.benchmark.tasks.grouped_folds
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
 
@@ -38,7 +36,7 @@ class CrossValidationConfig:
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> "CrossValidationConfig":
         """Read a section `cross_validation`; keys that its scheme does not read may be missing."""
-        check_choice("cross_validation.scheme", section["scheme"], (KFOLD, SHUFFLE, *GROUPED))
+        check_choice("cross_validation.scheme", section["scheme"], SCHEMES)
         unread: dict[str, Any] = {"group": None, "validation": ()}
         filled = {**unread, **section}
         return cls(**filled | {"validation": tuple(map(str, filled["validation"]))})

@@ -10,15 +10,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from dnalm.benchmark.tasks.folds import (
-    GIVEN,
-    GROUPED,
-    LEAVE_ONE_GROUP_OUT,
-    CrossValidationConfig,
-)
+from dnalm.benchmark.tasks.folds import CrossValidationConfig
 from dnalm.benchmark.tasks.kinds import BASES, CLASS, Kind
 from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.benchmark.tasks.row_files import SEPARATORS, find_format
+from dnalm.benchmark.tasks.schemes import GIVEN, GROUPED, LEAVE_ONE_GROUP_OUT
 from dnalm.errors import InputError
 from dnalm.genome.annotation import open_text
 from dnalm.suggestions import listing, nearest_first
