@@ -444,7 +444,8 @@ def test_the_middle_of_a_sequence_beyond_the_context_is_learned_from_and_counted
     assert fold.outputs.tolist() == again.outputs.tolist()
     assert fold.history == again.history
 
-    folds = [replace(fold, fold=number) for number in range(3)]
+    copied = [{name: values.clone() for name, values in fold.tensors.items()} for _ in range(3)]
+    folds = [replace(fold, fold=number, tensors=own) for number, own in enumerate(copied)]
     paths = write_all(folds, cropping, tmp_path)
     assert json.loads(paths["summary"].read_text())["cropped_rows"] == len(long)
     bases = Finetuning.of(files, SUMMARY | {"kind": "per_base"}, {}, METHOD, EMBED)
