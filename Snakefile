@@ -28,6 +28,7 @@ include: "rules/common/finetune.smk"
 include: "rules/common/predictions.smk"
 include: "rules/common/tables.smk"
 include: "rules/common/report.smk"
+include: "rules/common/estimates.smk"
 # From genomes to corpora.
 include: "rules/download.smk"
 include: "rules/genomes.smk"
@@ -47,6 +48,7 @@ include: "rules/predictions.smk"
 # From results to pages.
 include: "rules/tables.smk"
 include: "rules/report.smk"
+include: "rules/estimates.smk"
 include: "rules/targets.smk"
 
 

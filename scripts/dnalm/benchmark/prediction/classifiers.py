@@ -21,9 +21,9 @@ from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import NETWORKS, find_function
+from dnalm.model.config import SHAPE
 from dnalm.model.convolutions import VOCABULARY, Network
 from dnalm.model.encoder import Encoder
-from dnalm.model.loading import SHAPE
 from dnalm.model.tensors import UNREADABLE, read_metadata
 from dnalm.model.token_batches import REFUSE, TokenRows
 

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 import dnalm
-from dnalm.benchmark.embedding.embed import EmbedConfig, read_embeddings
+from dnalm.benchmark.embedding.embed import EmbedConfig
 from dnalm.benchmark.embedding.shards import Embedding, embed_task
+from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.benchmark.finetuning.result import make_result, write_finetuning
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import finetune
