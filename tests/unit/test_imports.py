@@ -58,6 +58,7 @@ SCRIPTS_WITHOUT = [
         " initialise_model predict_sequences pretrain",
     ),
     (COMPILER, "finetune_task probe_mlp train_network"),
+    ({"transformers"}, "estimate_stages"),
 ]
 
 
