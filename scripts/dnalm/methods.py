@@ -49,8 +49,8 @@ class Adapter:
         options: what `options:` of a fine-tuning method has to set, and nothing else.
         learning_rates: the lowest and the highest at which it usually learns [choice].
         frozen: whether the encoder's own weights stay as they are, so that folds can share them.
-        in_peft: the function that returns settings and tensors of its `adapter_state` for `peft`;
-            None where there is none.
+        in_peft: the function that returns settings and tensors of its `adapter_state` for `peft`,
+            given the `options` too; None where there is none.
     """
 
     name: str
@@ -141,7 +141,7 @@ ADAPTERS = (
         options=("rank", "alpha", "dropout", "targets"),
         learning_rates=(5e-5, 5e-3),
         frozen=True,
-        in_peft=None,
+        in_peft="dnalm.model.lora.lora_in_peft",
     ),
     Adapter(
         name="full",

@@ -38,7 +38,8 @@ class TaskData:
         self.finetuning = finetuning
         self.kind: Kind = find_kind(finetuning.kind)
         self.splits = Splits(table, finetuning.kind)
-        self.rows = TokenRows(table["sequence"].tolist(), name_rows(table), vocabulary, max_tokens)
+        sequences, _ = finetuning.crop(table["sequence"].tolist())
+        self.rows = TokenRows(sequences, name_rows(table), vocabulary, max_tokens)
 
     def fold(self, fold: int) -> FoldData:
         """Return what training one fold takes."""

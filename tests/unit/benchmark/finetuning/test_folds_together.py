@@ -33,7 +33,7 @@ from dnalm.model.weights import save_weights
 
 ROOT = Path(__file__).parents[4]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
-EMBED = {"pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+EMBED = {"pooling": "mean", "centre_bases": 6, "too_long": "refuse", "batch_tokens": 512}
 TOGETHER = Operation(
     folds_together=True, micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None
 )
