@@ -2,7 +2,8 @@
 
 Required inputs: <results>/tables/*.tsv; <benchmarks>; of pretraining
     <results>/models/{model}/history.jsonl
-Outputs: <results>/report.html, <results>/summary.txt, <results>/pretrain_summary.html
+Outputs: <results>/report.html, <results>/report.json, <results>/summary.txt,
+    <results>/pretrain_summary.html
 """
 
 
@@ -12,6 +13,7 @@ rule make_report:
         unpack(get_tables),
     output:
         summary="<results>/summary.txt",
+        data="<results>/report.json",
         page=report(
             "<results>/report.html", caption="../resources/captions/report.rst", category="Report"
         ),
@@ -24,6 +26,8 @@ rule make_report:
     params:
         report=lookup("report", within=config),
         benchmarks=get_place("<benchmarks>"),
+        configuration=config,
+        workflow=get_workflow_facts,
     script:
         "../scripts/make_report.py"
 

@@ -59,6 +59,22 @@ BENCHMARK = (
         "difference low high p_value p_adjusted rows verdict",
     ),
     _table(
+        "choices",
+        "task metric method model chosen pooling file validation_score candidates unranked",
+        "score_mean low high rows reference margin margin_low margin_high verdict resolution",
+        "cautions",
+    ),
+    _table(
+        "headline",
+        "set category metric method model tasks tasks_scored score low high rank best_share",
+    ),
+    _table(
+        "reproduction",
+        "method model task reading score low high rows published_data_set published_task",
+        "published_model published_method published_metric published published_sd difference",
+        "difference_low difference_high verdict reason source confidence",
+    ),
+    _table(
         "lift",
         "method model task corpus region rows metric score untrained_score lift low high",
     ),
@@ -130,9 +146,9 @@ PRETRAINING = (
     _table("progress", "model step tokens lr gradient_norm tokens_per_second data_wait_share mfu"),
     _table(
         "training",
-        "model corpus steps tokens epochs device processes tokens_per_second device_hours mfu",
-        "mfu_denominator peak_memory_bytes data_wait_share skipped_steps thin_windows selected",
-        "published_as published_accuracy",
+        "model corpus steps tokens epochs device precision processes tokens_per_second",
+        "device_hours mfu mfu_denominator peak_memory_bytes data_wait_share skipped_steps",
+        "thin_windows selected published_as published_accuracy",
     ),
 )
 TABLES = {table.name: table for table in (*BENCHMARK, *PRETRAINING)}
