@@ -29,6 +29,7 @@ include: "rules/common/predictions.smk"
 include: "rules/common/variants.smk"
 include: "rules/common/tables.smk"
 include: "rules/common/report.smk"
+include: "rules/common/estimates.smk"
 # From genomes to corpora.
 include: "rules/download.smk"
 include: "rules/genomes.smk"
@@ -49,6 +50,7 @@ include: "rules/variants.smk"
 # From results to pages.
 include: "rules/tables.smk"
 include: "rules/report.smk"
+include: "rules/estimates.smk"
 include: "rules/targets.smk"
 
 

@@ -9,7 +9,7 @@ Outputs: <results>/finetunes/{method}/{model}/{task}/{scores.tsv, summary.json,
 
 
 rule finetune_task:
-    """Fine-tune one model on every fold of one task; finished folds are kept in partial/."""
+    """Fine-tune one model on every fold of one task; folds, and their checkpoints, are in partial/."""
     input:
         run="<results>/models/{model}/run.json",
         weights="<results>/models/{model}/weights.safetensors",
@@ -40,7 +40,7 @@ rule finetune_task:
 
 
 rule train_network:
-    """Train a network from scratch on every fold of one task; finished folds are kept."""
+    """Train a network from scratch on every fold of one task; it goes on where it was killed."""
     input:
         table="<results>/tasks/{task}.parquet",
         summary="<results>/tasks/{task}.json",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dnalm.benchmark.finetuning.result import write_finetuning
-from dnalm.benchmark.finetuning.settings import Finetuning
+from dnalm.benchmark.finetuning.settings import Finetuning, Operation
 from dnalm.benchmark.finetuning.train import finetune
 from dnalm.benchmark.scoring.results import identify
 from dnalm.benchmark.tasks.summary import describe_outputs
@@ -11,11 +11,13 @@ from dnalm.files import read_json, sha256_of
 from dnalm.jobs.job import job
 
 with job(snakemake.log[0]):
+    # No parameter of the rule: what decides nothing but the time makes no result out of date.
+    operation = Operation(**snakemake.config["finetune"]["operation"])
     source, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
     task = read_json(source.summary)
     finetuning = Finetuning.of(source, task, params.task, params.finetune, params.embed)
     partial = Path(snakemake.output.scores).parent / "partial"
-    folds = finetune(finetuning, partial=partial, threads=snakemake.threads)
+    folds = finetune(finetuning, operation=operation, partial=partial, threads=snakemake.threads)
     identity = identify(
         method=wildcards.method,
         task=task,

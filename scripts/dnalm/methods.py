@@ -48,6 +48,7 @@ class Adapter:
             gradient where they are trained, and returns these. It takes the `options` by name.
         options: what `options:` of a fine-tuning method has to set, and nothing else.
         learning_rates: the lowest and the highest at which it usually learns [choice].
+        frozen: whether the encoder's own weights stay as they are, so that folds can share them.
         in_peft: the function that returns settings and tensors of its `adapter_state` for `peft`;
             None where there is none.
     """
@@ -60,6 +61,7 @@ class Adapter:
     add: str
     options: tuple[str, ...]
     learning_rates: tuple[float, float]
+    frozen: bool
     in_peft: str | None
 
 
@@ -125,6 +127,7 @@ ADAPTERS = (
         add="dnalm.model.ia3.add_ia3",
         options=(),
         learning_rates=(1e-4, 5e-2),
+        frozen=True,
         in_peft="dnalm.model.ia3.ia3_in_peft",
     ),
     Adapter(
@@ -137,6 +140,7 @@ ADAPTERS = (
         add="dnalm.model.lora.add_lora",
         options=("rank", "alpha", "dropout", "targets"),
         learning_rates=(5e-5, 5e-3),
+        frozen=True,
         in_peft=None,
     ),
     Adapter(
@@ -148,6 +152,7 @@ ADAPTERS = (
         add="dnalm.model.adapters.train_all",
         options=(),
         learning_rates=(1e-6, 1e-4),
+        frozen=False,
         in_peft=None,
     ),
     Adapter(
@@ -160,6 +165,7 @@ ADAPTERS = (
         add="dnalm.model.adapters.train_none",
         options=(),
         learning_rates=(1e-4, 1e-1),
+        frozen=True,
         in_peft=None,
     ),
 )

@@ -11,7 +11,7 @@ fine-tuning; no network, no installation. Parts, in the order in which they are 
     steps        whole training steps: ours compiled and plain, EsmForMaskedLM compiled by layer
     trainer      scripts/pretrain.py for a minute on a simulated genome, MFU from its history
     embedding    float32, TF32 and bf16 beside EsmModel fed by length
-    finetuning   IA3 of one fold beside peft
+    finetuning   IA3 of one fold and of ten together, beside peft
     probing      a layer's grid of MLP probes beside torch.nn.Sequential
 
 Each row is in the file as soon as it is measured, and says whether both sides gave the same

@@ -63,7 +63,7 @@ def train_all(encoder: nn.Module) -> list[nn.Parameter]:
     encoder.requires_grad_(True)
     if isinstance(encoder, Encoder):
         encoder.head.requires_grad_(False)
-    return list(_trained(encoder).values())
+    return list(trained_parameters(encoder).values())
 
 
 def train_none(encoder: nn.Module) -> list[nn.Parameter]:
@@ -104,7 +104,8 @@ def adapter_state(encoder: nn.Module) -> dict[str, Tensor]:
 
     They are those that require a gradient.
     """
-    return {name: values.detach().cpu().clone() for name, values in _trained(encoder).items()}
+    trained = trained_parameters(encoder)
+    return {name: values.detach().cpu().clone() for name, values in trained.items()}
 
 
 def load_adapter(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -113,7 +114,7 @@ def load_adapter(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:
     So weights that it shares with another encoder stay as they are in that one. Raises
     `InputError` when `state` was made for an encoder or adapter of other names or sizes.
     """
-    trained = _trained(encoder)
+    trained = trained_parameters(encoder)
     shapes = {name: tuple(values.shape) for name, values in trained.items()}
     given = {name: tuple(values.shape) for name, values in state.items()}
     different = sorted(
@@ -130,5 +131,28 @@ def load_adapter(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:
         setattr(encoder.get_submodule(module), own, nn.Parameter(loaded))
 
 
-def _trained(encoder: nn.Module) -> dict[str, nn.Parameter]:
+def stack_adapter(encoder: nn.Module, stacked: Mapping[str, Tensor]) -> None:
+    """Give an encoder with an adapter, in place, the parameters of F folds, [F, ...], by name.
+
+    A batch has then the rows of fold after fold, as many of each, and every row meets the
+    parameters of its own fold.
+    """
+    for name in trained_parameters(encoder):
+        module, _, own = name.rpartition(".")
+        setattr(encoder.get_submodule(module), own, nn.Parameter(stacked[name]))
+
+
+def of_rows(values: Tensor, x: Tensor) -> Tensor:
+    """Return what x [B, T, N] is multiplied by: values [N]; of stacked ones each row's, [B, 1, N].
+
+    Stacked values are [F, N], of F folds.
+    """
+    if values.ndim == 1:
+        return values
+    each = len(x) // len(values)
+    return values[:, None, None].expand(-1, each, -1, -1).flatten(0, 1)
+
+
+def trained_parameters(encoder: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters that are trained, those that require a gradient, by name."""
     return {name: values for name, values in encoder.named_parameters() if values.requires_grad}

@@ -157,6 +157,20 @@ class BaseClassifier(nn.Module):
         return by_base.masked_fill((base >= ends[:, -1:]).unsqueeze(-1), 0.0)
 
 
+class StackedLinear(nn.Module):
+    """Linear layers of F folds; a batch has the rows of fold after fold, as many of each."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        """Take weights [F, N, K] and biases [F, N]."""
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        by_fold = x.reshape(len(self.weight), -1, x.shape[-1])
+        found = torch.baddbmm(self.bias.unsqueeze(1), by_fold, self.weight.transpose(1, 2))
+        return found.view(*x.shape[:-1], -1)
+
+
 def choose_pooling(task: Mapping[str, Any], default: Pooling) -> Pooling:
     """Return the pooling that a task's config asks for, else `default`."""
     return task.get("pooling") or default

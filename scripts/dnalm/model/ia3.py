@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dnalm.model.adapters import AdaptedLinear
+from dnalm.model.adapters import AdaptedLinear, of_rows
 from dnalm.model.encoder import Encoder
 from dnalm.model.linear import Linear
 from dnalm.model.weights import published_name
@@ -22,7 +22,7 @@ PEFT_TARGETS = rf".*\.attention\.self\.(key|value)|{PEFT_FEED_FORWARD}"
 
 
 class Scaled(AdaptedLinear):
-    """A linear layer with a vector `scale`, at first all 1."""
+    """A linear layer with a vector `scale`, at first all 1; stacked, one for each fold."""
 
     def __init__(self, linear: Linear, length: int) -> None:
         super().__init__(linear)
@@ -36,7 +36,7 @@ class ScaledOutput(Scaled):
         super().__init__(linear, linear.out_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * self.scale
+        return super().forward(x) * of_rows(self.scale, x)
 
     def merge(self) -> tuple[Tensor, Tensor | None]:
         bias = None if self.bias is None else self.bias * self.scale
@@ -50,7 +50,7 @@ class ScaledInput(Scaled):
         super().__init__(linear, linear.in_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x * self.scale)
+        return super().forward(x * of_rows(self.scale, x))
 
     def merge(self) -> tuple[Tensor, Tensor | None]:
         return self.weight * self.scale, self.bias

@@ -34,7 +34,8 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
+        # Frozen weights have no use for x, which would be most of the memory.
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
         return _multiply(x, weight, bias)
 
     @staticmethod
@@ -45,8 +46,8 @@ class _Product(torch.autograd.Function):
         rows = gradient.reshape(-1, gradient.shape[-1])
         of_x = of_weight = of_bias = None
         if wanted[0]:
-            # dL/dx = g·W: the product is one with a transposed weight, so W is laid out anew.
-            of_x = _multiply(gradient.contiguous(), weight.t().contiguous(), None)
+            # dL/dx = g·W, a product with the transposed weight, of which no copy is needed.
+            of_x = _multiply(gradient.contiguous(), weight.t(), None)
         if wanted[1]:
             # dL/dW = gᵀ·x; both are copied, because oneDNN wants rows without gaps.
             columns = x.reshape(-1, x.shape[-1]).t().contiguous()
@@ -73,5 +74,6 @@ def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
 
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    # What torch.compile calls for a linear layer on a CPU; its tensors have to be contiguous.
+    # What torch.compile calls for a linear layer on a CPU; x has to be contiguous, the
+    # weight may be a transposed one.
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")

@@ -20,7 +20,7 @@ from dnalm.suggestions import check_choice
 
 
 class LowRank(AdaptedLinear):
-    """W·x + b + (alpha / rank)·up·down·dropout(x)."""
+    """W·x + b + (alpha / rank)·up·down·dropout(x); stacked, with the matrices of each fold."""
 
     def __init__(self, linear: Linear, rank: int, alpha: float, dropout: float) -> None:
         super().__init__(linear)
@@ -32,8 +32,14 @@ class LowRank(AdaptedLinear):
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))  # the draw of torch's linear layers
 
     def forward(self, x: Tensor) -> Tensor:
-        update = functional.linear(functional.linear(self.dropout(x), self.down), self.up)
-        return super().forward(x) + update * self.factor
+        return super().forward(x) + self._update(self.dropout(x)) * self.factor
+
+    def _update(self, x: Tensor) -> Tensor:
+        if self.down.ndim == 2:
+            return functional.linear(functional.linear(x, self.down), self.up)
+        by_fold = x.reshape(len(self.down), -1, x.shape[-1])
+        narrow = torch.bmm(by_fold, self.down.transpose(1, 2))
+        return torch.bmm(narrow, self.up.transpose(1, 2)).view(*x.shape[:-1], -1)
 
     def merge(self) -> tuple[Tensor, Tensor | None]:
         return self.weight + self.factor * (self.up @ self.down), self.bias

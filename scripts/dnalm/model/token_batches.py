@@ -79,11 +79,24 @@ class TokenRows:
 
         Pads count as tokens; a sequence longer than `batch_tokens` makes a batch of its own.
         """
-        ordered = self.longest_first(rows)
-        start = 0
-        while start < len(ordered):
-            size = max(1, batch_tokens // int(self.lengths[ordered[start]]))
-            yield ordered[start : start + size]
+        for (batch,) in self.side_by_side([self.longest_first(rows)], batch_tokens):
+            yield batch
+
+    def side_by_side(
+        self, ordered: Sequence[np.ndarray], batch_tokens: int
+    ) -> Iterator[list[np.ndarray]]:
+        """Yield batches of several lists of rows, as many of each, from their beginnings on.
+
+        Each list is in the order of `longest_first`. All batches together have at most
+        `batch_tokens` tokens, if that is not fewer than a row of each. Where a list has ended, its
+        last row comes again.
+        """
+        start, end = 0, max(map(len, ordered))
+        while start < end:
+            longest = max(int(self.lengths[own[min(start, len(own) - 1)]]) for own in ordered)
+            size = max(1, batch_tokens // (longest * len(ordered)))
+            places = np.arange(start, min(start + size, end))
+            yield [own[np.minimum(places, len(own) - 1)] for own in ordered]
             start += size
 
     @staticmethod

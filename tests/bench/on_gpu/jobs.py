@@ -24,7 +24,7 @@ SECONDS = {
     "steps": 75,
     "trainer": 115,
     "embedding": 45,
-    "finetuning": 25,
+    "finetuning": 40,
     "probing": 30,
 }
 # What decides most comes first; of the later models only what the goals are about.

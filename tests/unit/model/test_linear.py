@@ -120,3 +120,19 @@ def test_an_encoder_of_usual_width_equals_transformers_in_every_layer(
     for state, hidden in zip(ours.states, theirs.hidden_states, strict=True):
         torch.testing.assert_close(state[real], hidden[real], atol=1e-5, rtol=0)
     torch.testing.assert_close(ours.logits[real], theirs.logits[real], atol=1e-5, rtol=0)
+
+
+def test_a_frozen_layer_keeps_none_of_its_input_for_the_gradient() -> None:
+    layer, x, *_ = make(LARGE, bias=True)
+    kept = []
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.untyped_storage().data_ptr())
+        return tensor
+
+    for frozen in (False, True):
+        layer.requires_grad_(not frozen)
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            layer(x).sum().backward()
+        assert (x.untyped_storage().data_ptr() in kept) == (not frozen)

@@ -33,6 +33,23 @@ def test_batches_hold_every_row_once_and_never_more_tokens_than_asked_for():
     assert all(rows.lengths[batch].max() * len(batch) <= 256 for batch in batches)
 
 
+def test_lists_side_by_side_give_as_many_rows_each_until_the_longest_has_ended():
+    generator = np.random.default_rng(0)
+    rows = make_rows(generator.integers(1, 500, 300).tolist())
+    lists = [rows.longest_first(np.arange(start, end)) for start, end in ((0, 90), (50, 300))]
+    found: list[list[np.ndarray]] = [[], []]
+    for batches in rows.side_by_side(lists, 512):
+        assert len(batches[0]) == len(batches[1])
+        longest = max(rows.lengths[own].max() for own in batches)
+        assert longest * 2 * len(batches[0]) <= 512
+        for own, batch in zip(found, batches, strict=True):
+            own.append(batch)
+    for own, wanted in zip(found, lists, strict=True):
+        dealt = np.concatenate(own).tolist()
+        assert dealt[: len(wanted)] == wanted.tolist()
+        assert set(dealt[len(wanted) :]) <= {wanted[-1]}
+
+
 def test_a_sequence_longer_than_a_batch_is_a_batch_of_its_own():
     assert [batch.tolist() for batch in make_rows([60, 6]).by_length(np.arange(2), 4)] == [[0], [1]]
 

@@ -9,7 +9,7 @@ L bases of the longest row.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from dnalm.benchmark.scoring.objectives import Scale, activate
 from dnalm.benchmark.tasks.kinds import find_kind
@@ -27,7 +27,7 @@ from dnalm.devices import fetch, send
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import ADAPTER_NAMES
-from dnalm.model.adapters import adapter_state, add_adapter, load_adapter
+from dnalm.model.adapters import add_adapter, load_adapter, trained_parameters
 from dnalm.model.convolutions import Network
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PooledClassifier
@@ -93,12 +93,18 @@ def build_classifier(
     return BaseClassifier(encoder, facts["classes"], vocabulary)
 
 
+def trained_state(classifier: Classifier) -> dict[str, nn.Parameter]:
+    """Return what fine-tuning changes, by name: the adapter's parameters and the head."""
+    adapter = trained_parameters(classifier.encoder)
+    return {f"adapter.{name}": values for name, values in adapter.items()} | {
+        f"head.{name}": values for name, values in classifier.output.named_parameters()
+    }
+
+
 def classifier_state(classifier: Classifier) -> dict[str, Tensor]:
-    """Return copies of what fine-tuning changes: the adapter's parameters and the head."""
-    head = classifier.output.state_dict()
-    return {
-        f"adapter.{name}": tensor for name, tensor in adapter_state(classifier.encoder).items()
-    } | {f"head.{name}": tensor.detach().cpu().clone() for name, tensor in head.items()}
+    """Return copies on the CPU of `trained_state`."""
+    trained = trained_state(classifier)
+    return {name: values.detach().cpu().clone() for name, values in trained.items()}
 
 
 def load_classifier_state(classifier: Classifier, state: Mapping[str, Tensor]) -> None:
@@ -162,7 +168,6 @@ class FoldClassifiers:
             ) from error
 
 
-@torch.inference_mode()
 def predict(
     classifier: Classifier,
     rows: TokenRows,
@@ -177,26 +182,60 @@ def predict(
     [R, L, C], where what stands behind the end of a sequence means nothing. Batches have at most
     `batch_tokens` tokens, on a CPU no more than fit its cache.
     """
+    (outputs,) = predict_folds(classifier, rows, [chosen], batch_tokens, kind)
+    return scale.restore(outputs) if scale and find_kind(kind).pooled else outputs
+
+
+@torch.inference_mode()
+def predict_folds(
+    classifier: Classifier,
+    rows: TokenRows,
+    chosen: Sequence[np.ndarray],
+    batch_tokens: int,
+    kind: str,
+) -> list[np.ndarray]:
+    """Return the outputs of `predict` for the rows of each fold, without a scale.
+
+    Batches hold rows of fold after fold, as many of each.
+    """
     classifier.eval()
     device = classifier.output.weight.device
-    batches = list(rows.by_length(chosen, limit_tokens(batch_tokens, device)))
+    found: list[list[np.ndarray]] = [[] for _ in chosen]
+    order = [rows.longest_first(own) for own in chosen]
 
     def compute(batch: np.ndarray) -> Tensor:
         tokens, padded = rows.batch(batch)
-        longest = rows.count_bases(batch)
-        return activate(classifier(send(tokens, device), padded=padded, longest=longest), kind)
+        logits = classifier(send(tokens, device), padded=padded, longest=rows.count_bases(batch))
+        return activate(logits.float(), kind)
 
-    found = [outputs for _, outputs in fetch((None, compute(batch)) for batch in batches)]
-    place = np.empty(len(rows), dtype=np.int64)
+    batches = map(np.concatenate, rows.side_by_side(order, limit_tokens(batch_tokens, device)))
+    for _, outputs in fetch((None, compute(batch)) for batch in batches):
+        for own, some in zip(found, np.split(outputs, len(chosen)), strict=True):
+            own.append(some)
+    pooled = find_kind(kind).pooled
+    return [
+        _put_in_order(some, ordered, own, len(rows), pooled=pooled)
+        for some, ordered, own in zip(found, order, chosen, strict=True)
+    ]
+
+
+def _put_in_order(
+    found: list[np.ndarray], order: np.ndarray, chosen: np.ndarray, count: int, *, pooled: bool
+) -> np.ndarray:
+    """Return what was found for rows in one `order`, more behind its end, in that of `chosen`."""
+    place = np.empty(count, dtype=np.int64)
     place[chosen] = np.arange(len(chosen))
-    if find_kind(kind).pooled:
+    if pooled:
         outputs = np.empty((len(chosen), found[0].shape[1]))
-        outputs[place[np.concatenate(batches)]] = np.concatenate(found)
-        return scale.restore(outputs) if scale else outputs
+        outputs[place[order]] = np.concatenate(found)[: len(order)]
+        return outputs
     longest = max(array.shape[1] for array in found)
     outputs = np.zeros((len(chosen), longest, found[0].shape[2]), dtype=np.float32)
-    for batch, array in zip(batches, found, strict=True):
-        outputs[place[batch], : array.shape[1]] = array
+    start = 0
+    for array in found:
+        part = order[start : start + len(array)]
+        outputs[place[part], : array.shape[1]] = array[: len(part)]
+        start += len(array)
     return outputs
 
 

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from dnalm.benchmark.finetuning.settings import FinetuneConfig
 
+FACTS = ("history", "step", "best", "waited")
+
 
 class Evaluations:
     """Validation scores in the order of their steps, and the trained state of the kept one.
@@ -45,3 +47,13 @@ class Evaluations:
     def exhausted(self) -> bool:
         patience = self.config.patience
         return patience is not None and self.waited >= patience
+
+    def facts(self) -> dict[str, Any]:
+        """Return all but the tensors, as it is now and as JSON takes it."""
+        return {name: getattr(self, name) for name in FACTS} | {"history": list(self.history)}
+
+    def take_up(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Go on from `facts` and the tensors of the kept evaluation."""
+        for name in FACTS:
+            setattr(self, name, facts[name])
+        self.tensors = tensors

@@ -34,6 +34,12 @@ class Fingerprints:
         Raises RuntimeError when a frozen parameter is not the same bit for bit. A trained one that
         has not changed is warned of: it had no part in the loss, or too few steps.
         """
+        trained = self.check_frozen(encoder, what)
+        same = [name for name, digest in self.trained.items() if trained.get(name) == digest]
+        warn_of_unchanged(same, len(self.trained), what)
+
+    def check_frozen(self, encoder: nn.Module, what: str) -> dict[str, str]:
+        """Compare the frozen parameters alone, as `check` does; return the trained ones' hashes."""
         after = Fingerprints.of(encoder)
         if after.frozen != self.frozen:
             names = sorted(
@@ -42,9 +48,13 @@ class Fingerprints:
                 if self.frozen.get(name) != after.frozen.get(name)
             )
             raise RuntimeError(f"{what}: training changed {listing(names)}, which are frozen")
-        same = [name for name, digest in self.trained.items() if after.trained.get(name) == digest]
-        if same:
-            log.warning(
-                "%s: %d of %d trained parameters of the encoder have not changed: %s",
-                *(what, len(same), len(self.trained), listing(same)),
-            )
+        return after.trained
+
+
+def warn_of_unchanged(names: list[str], count: int, what: str) -> None:
+    """Say which of `count` trained parameters have not changed."""
+    if names:
+        log.warning(
+            "%s: %d of %d trained parameters of the encoder have not changed: %s",
+            *(what, len(names), count, listing(names)),
+        )

@@ -34,9 +34,9 @@ class FinetuneConfig:
     score, the headline of the task's kind (ties: the earlier one), else the last; training ends
     after `patience` evaluations without a better one, with None never.
     `class_weights` balanced lets all classes count alike in the loss. With `precision` bf16 steps
-    are computed in bfloat16 (auto: where the GPU has it, `dnalm.devices.find_precision`),
-    evaluations and predictions always in float32. `save` trained keeps
-    what was trained, scores none of it. `optimizer` holds Adam's beta1, beta2 and eps;
+    and evaluations are computed in bfloat16 (auto: where the GPU has it,
+    `dnalm.devices.find_precision`), test scores and predictions always in float32. `save` trained
+    keeps what was trained, scores none of it. `optimizer` holds Adam's beta1, beta2 and eps;
     `gradient_clip` may be None.
     """
 
@@ -61,6 +61,22 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         for key, allowed in CHOICES:
             check_choice(f"finetune: {key}", getattr(self, key), allowed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What decides how long a fine-tuning takes, and nothing of its result beyond rounding.
+
+    `folds_together`: whether the folds of a task share an encoder, which adapters and heads allow;
+    auto: on a GPU. They are computed `micro_batch` rows of each at a time, None: as many as memory
+    has room for. Their state is kept every `checkpoint_minutes`, None: only where folds end apart.
+    A job without a GPU that is predicted to take more than `cpu_hours_limit` ends, None: none does.
+    """
+
+    folds_together: bool | str
+    micro_batch: int | None
+    checkpoint_minutes: float | None
+    cpu_hours_limit: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,47 +4,31 @@ All else stays frozen. Networks without pretraining are trained by the same loop
 """
 
 import logging
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
-import numpy as np
 import torch
 from safetensors import SafetensorError
-from torch.nn.utils import clip_grad_norm_
 
-from dnalm.benchmark.finetuning.classifier import (
-    NOTHING,
-    Classifier,
-    Fold,
-    build_classifier,
-    classifier_state,
-    load_classifier_state,
-    predict,
-)
-from dnalm.benchmark.finetuning.evaluations import Evaluations
-from dnalm.benchmark.finetuning.fingerprints import Fingerprints
-from dnalm.benchmark.finetuning.schedule import rate_at
-from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
-from dnalm.benchmark.scoring.metrics import headline, single_score
-from dnalm.benchmark.scoring.objectives import Scale, balanced_weights, loss_of
-from dnalm.benchmark.tasks.kinds import NUMBER, cut_to, find_kind
-from dnalm.benchmark.tasks.splits import Split, Splits
+from dnalm.benchmark.finetuning.checkpoints import Running
+from dnalm.benchmark.finetuning.classifier import Fold
+from dnalm.benchmark.finetuning.fold_run import Checkpoint
+from dnalm.benchmark.finetuning.forecast import describe, measure_speed, predict_seconds
+from dnalm.benchmark.finetuning.learner import Learner, SingleLearner
+from dnalm.benchmark.finetuning.settings import Finetuning, Operation
+from dnalm.benchmark.finetuning.stack import StackedLearner
+from dnalm.benchmark.finetuning.training import Training
+from dnalm.benchmark.scoring.metrics import headline
+from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
-from dnalm.devices import best_device, send
+from dnalm.devices import best_device
 from dnalm.errors import InputError
-from dnalm.genome.kmers import Vocabulary
 from dnalm.jobs.partial import Format, Partial, hold
 from dnalm.jobs.progress import Progress, Tally
-from dnalm.methods import NETWORKS, find_function, warn_of_rate
-from dnalm.model.adapters import add_adapter
-from dnalm.model.convolutions import VOCABULARY, Network
-from dnalm.model.encoder import Encoder
-from dnalm.model.loading import load_model
-from dnalm.model.token_batches import TokenRows, name_rows
+from dnalm.methods import find_adapter, warn_of_rate
 
 FOLD = Format(
     suffix=".safetensors",
@@ -52,16 +36,23 @@ FOLD = Format(
     read=Fold.load,
     torn=(OSError, ValueError, SafetensorError),
 )
+OVERLAY = "resources/small_finetuning.yaml"
+HOUR = 3600
 log = logging.getLogger(__name__)
 
 
-def finetune(finetuning: Finetuning, *, partial: str | Path, threads: int) -> list[Fold]:
+def finetune(
+    finetuning: Finetuning, *, operation: Operation, partial: str | Path, threads: int
+) -> list[Fold]:
     """Train every fold of a task and return them, ascending.
 
-    On a CPU `threads` folds are trained at a time, each by one process with one thread; a GPU
-    trains one after the other. A finished fold lies in a folder of its own below `partial`, named
-    by what decides the result, and is read from there the next time; what cannot be read, as after
-    a power cut, is made again. Raises InputError when another job works on this task.
+    Folds are trained together on one encoder, or each by itself; on a CPU `threads` of these at a
+    time, each by one process with one thread. A finished fold, and how far the others are, lie in a
+    folder of its own below `partial`, named by what decides the result, and are read from there the
+    next time; what cannot be read, as after a power cut, is made again.
+
+    Raises InputError when another job works on this task, and when a CPU is predicted to take
+    longer than `operation` allows.
     """
     finetuning = finetuning.on(str(best_device()))
     config = finetuning.config
@@ -70,201 +61,170 @@ def finetune(finetuning: Finetuning, *, partial: str | Path, threads: int) -> li
     ):
         log.warning(sentence)
     with hold(partial) as lock:
-        kept = Partial(partial, finetuning.facts(), FOLD)
+        facts = finetuning.facts()
+        kept, running = Partial(partial, facts, FOLD), Running(partial, facts)
         folds = Splits(read_task(finetuning.table), finetuning.kind).folds
         found = {fold: one for fold in folds if (one := kept.find(_name(fold)))}
         if found:
             log.info("%d of %d folds were finished before", len(found), len(folds))
-        _train_all(finetuning, [fold for fold in folds if fold not in found], kept, threads)
+        missing = [fold for fold in folds if fold not in found]
+        job = _Job(finetuning, operation, kept, running)
+        if missing:
+            job.train(missing, threads)
         lock.check()
         return [found.get(fold) or kept.load(_name(fold)) for fold in folds]
+
+
+def train_fold(
+    finetuning: Finetuning, fold: int, tick: Callable[[int], object] = lambda steps: None
+) -> Fold:
+    """Train one fold by itself; choose the step on its validation rows, then score the test rows.
+
+    The result depends on `finetuning` and the fold alone, not on the process or its other folds.
+    `tick` is called with the number of steps that were made. Raises InputError for a sequence
+    longer than the context and for a loss that is not finite.
+    """
+    (trained,) = Training(SingleLearner(finetuning), [fold], {}, tick=tick)
+    return trained
+
+
+def train_folds(finetuning: Finetuning, folds: Sequence[int]) -> list[Fold]:
+    """Train folds together, as `train_fold` does each; return them in the order of `folds`."""
+    learner = StackedLearner(finetuning)
+    trained = {one.fold: one for one in Training(learner, folds, {}, tick=lambda steps: None)}
+    return [trained[fold] for fold in folds]
 
 
 def _name(fold: int) -> str:
     return f"fold-{fold:02d}"
 
 
-def _train_all(finetuning: Finetuning, folds: Sequence[int], kept: Partial, threads: int) -> None:
-    what, steps = f"train {len(folds)} folds", len(folds) * finetuning.config.steps
-    with Progress(what, "steps", steps) as progress, progress.tally() as tally:
-        # loky starts fresh interpreters that never import the calling script again.
-        finished = joblib.Parallel(
-            n_jobs=threads if best_device().type == "cpu" else 1,
-            backend="loky",
-            return_as="generator_unordered",
-        )(joblib.delayed(_train_and_save)(finetuning, fold, kept, tally) for fold in folds)
-        metric = headline(finetuning.kind)
-        for fold, seconds, value in finished:
-            log.info("fold %d: validation %s %.4f after %.1f s", fold, metric, value, seconds)
+@dataclass(frozen=True)
+class _Job:
+    """The folds of one task that are to be trained, and where they are kept. May be sent."""
 
+    finetuning: Finetuning
+    operation: Operation
+    kept: Partial
+    running: Running
 
-def _train_and_save(
-    finetuning: Finetuning, fold: int, kept: Partial, tally: Tally
-) -> tuple[int, float, float]:
-    with _one_thread():
-        trained = train_fold(finetuning, fold, tally.add)
-    kept.write(_name(fold), trained)
-    return fold, trained.seconds, trained.validation_score(headline(finetuning.kind))
-
-
-def train_fold(
-    finetuning: Finetuning, fold: int, tick: Callable[[], object] = lambda: None
-) -> Fold:
-    """Train one fold; choose the step on its validation rows, then score the test rows once.
-
-    The result depends on `finetuning` and the fold alone, not on the process or its other folds.
-    `tick` is called after every step. Raises InputError for a sequence longer than the context and
-    for a loss that is not finite.
-    """
-    started = time.monotonic()
-    config = finetuning.config
-    table = read_task(finetuning.table)
-    splits = Splits(table, finetuning.kind)
-    split = splits[fold]
-    numbers = find_kind(finetuning.kind).value == NUMBER
-    scale = Scale.of(splits.labels[split.training]) if numbers else None
-    labels = scale.standardise(splits.labels) if scale else splits.labels
-    random = seed_fold(config, fold)
-    encoder, vocabulary = _start(finetuning)
-    rows = TokenRows(
-        table["sequence"].tolist(), name_rows(table), vocabulary, encoder.config.max_tokens
-    )
-    adapter = add_adapter(encoder, config.adapter, config.options)
-    classifier = build_classifier(encoder, vocabulary, finetuning.head()).to(best_device())
-    before = Fingerprints.of(classifier.encoder)
-    learned = [*adapter, *classifier.output.parameters()]
-    optimizer = torch.optim.Adam(
-        learned,
-        lr=config.learning_rate,
-        betas=(config.optimizer["beta1"], config.optimizer["beta2"]),
-        eps=config.optimizer["eps"],
-    )
-    weights = None
-    if config.class_weights == "balanced":
-        weights = balanced_weights(
-            splits.labels[split.training], finetuning.kind, finetuning.classes
-        ).to(best_device())
-
-    evaluations = Evaluations(config, headline(finetuning.kind))
-    losses: list[torch.Tensor] = []
-    batches = rows.shuffled(split.training, config.batch_size, random)
-    for step in range(1, config.steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(
-                step,
-                config.steps,
-                peak=config.learning_rate,
-                warmup_steps=config.warmup_steps,
-                schedule=config.schedule,
+    def train(self, folds: Sequence[int], threads: int) -> None:
+        """Train folds, from their checkpoints, and keep each that has ended."""
+        made = self.running.steps(folds)
+        done = {fold: made.get(fold, 0) for fold in folds}
+        if made:
+            text = ", ".join(f"{fold} after {step:,}" for fold, step in made.items())
+            log.info("folds go on after so many steps: %s", text)
+        what, total = f"train {len(folds)} folds", len(folds) * self.finetuning.config.steps
+        if self._are_together():
+            with _threads(threads):
+                learner = StackedLearner(self.finetuning, self.operation.micro_batch)
+                groups = _group_by_step(done, learner.fit(folds))
+                self._forecast(learner, groups[0], done, processes=1)
+                self.running.regroup(groups)
+                with self._progress(what, total, done) as tally:
+                    for group in groups:
+                        self._report(map(self._sum_up, self._train_group(learner, group, tally)))
+            return
+        processes = threads if best_device().type == "cpu" else 1
+        with _threads(1):
+            self._forecast(SingleLearner(self.finetuning), folds[:1], done, processes)
+        self.running.regroup([[fold] for fold in folds])
+        with self._progress(what, total, done) as tally:
+            # loky starts fresh interpreters that never import the calling script again.
+            parallel = joblib.Parallel(
+                n_jobs=processes, backend="loky", return_as="generator_unordered"
             )
-        loss = _loss(classifier, rows, next(batches), labels, finetuning, weights)
-        optimizer.zero_grad()
-        loss.backward()
-        if config.gradient_clip is not None:
-            clip_grad_norm_(learned, config.gradient_clip)
-        optimizer.step()
-        # Read with the others at the next evaluation: the host has no need to wait at every step.
-        losses.append(loss.detach())
-        tick()
-        if step % config.evaluate_every == 0 or step == config.steps:
-            taken = _read_losses(losses, finetuning, fold, step)
-            score = _validate(classifier, rows, split, labels, finetuning)
-            evaluations.add(
-                step, float(np.mean(taken)), score, lambda: classifier_state(classifier)
+            self._report(parallel(joblib.delayed(self._train_alone)(fold, tally) for fold in folds))
+
+    @contextmanager
+    def _progress(self, what: str, total: int, done: Mapping[int, int]) -> Iterator[Tally]:
+        with (
+            Progress(what, "steps", total, done=sum(done.values())) as progress,
+            progress.tally() as tally,
+        ):
+            yield tally
+
+    def _are_together(self) -> bool:
+        """Whether folds share an encoder: as the operation says, where it stays as it is."""
+        wanted = self.operation.folds_together
+        if self.finetuning.network is not None:
+            return False
+        frozen = find_adapter(self.finetuning.config.adapter).frozen
+        return frozen and (best_device().type == "cuda" if wanted == "auto" else wanted)
+
+    def _forecast(
+        self, learner: Learner, group: Sequence[int], done: Mapping[int, int], processes: int
+    ) -> None:
+        on_cpu = best_device().type == "cpu"
+        speed = measure_speed(learner, group)
+        seconds = predict_seconds(learner, speed, done, processes)
+        words = describe(speed, done, self.finetuning.config.steps, seconds)
+        log.info("%s", words)
+        limit = self.operation.cpu_hours_limit
+        if on_cpu and limit is not None and seconds > limit * HOUR:
+            network = self.finetuning.network
+            smaller = (
+                f"add the overlay {OVERLAY}"
+                if network is None
+                else (f"lower baselines.{network['name']}.steps")
             )
-            losses.clear()
-            if evaluations.exhausted:
-                for _ in range(step, config.steps):
-                    tick()  # the bar counts steps that need not be made, too
-                break
-
-    load_classifier_state(classifier, evaluations.tensors)
-    before.check(classifier.encoder, f"fold {fold}")
-    outputs = predict(
-        classifier, rows, splits.test, finetuning.batch_tokens, finetuning.kind, scale
-    )
-    saved = evaluations.tensors | (scale.state() if scale else {})
-    return Fold(
-        fold=fold,
-        tensors={} if config.save == NOTHING else saved,
-        outputs=outputs,
-        history=evaluations.history,
-        step=evaluations.step,
-        seconds=round(time.monotonic() - started, 3),
-        trained=sum(values.numel() for values in learned),
-        parameters=sum(values.numel() for values in classifier.parameters()),
-    )
-
-
-def _start(finetuning: Finetuning) -> tuple[Encoder | Network, Vocabulary]:
-    """Return what is trained, in evaluation mode, and the vocabulary that it reads."""
-    if finetuning.network is None:
-        return load_model(finetuning.run, finetuning.weights)
-    settings = dict(finetuning.network)
-    build = find_function(NETWORKS[settings.pop("name")].network)
-    return build(**settings).eval(), VOCABULARY
-
-
-def seed_fold(config: FinetuneConfig, fold: int) -> np.random.Generator:
-    """Return the generator that deals a fold's batches; seed that of torch, which draws its head.
-
-    Both depend on `config.seed` and the fold alone.
-    """
-    random = np.random.default_rng([config.seed, fold])
-    torch.manual_seed(int(random.integers(2**31)))
-    return random
-
-
-def _read_losses(
-    losses: Sequence[torch.Tensor], finetuning: Finetuning, fold: int, step: int
-) -> list[float]:
-    """Return the losses of the steps up to `step`; raise InputError where one is not finite."""
-    taken = torch.stack(list(losses)).tolist()
-    for number, loss in enumerate(taken, start=step - len(taken) + 1):
-        if not math.isfinite(loss):
             raise InputError(
-                f"{finetuning.table}: the loss of fold {fold} is {loss} at step {number}: "
-                "lower finetune's learning_rate or set its gradient_clip."
+                f"Training on this machine, which has no GPU: {words}, above "
+                f"finetune.operation.cpu_hours_limit, which is {limit:g}: use a machine with a GPU,"
+                f" {smaller}, or raise the limit."
             )
-    return taken
+
+    def _train_alone(self, fold: int, tally: Tally) -> tuple[int, float, float]:
+        with _threads(1):
+            (trained,) = self._train_group(SingleLearner(self.finetuning), [fold], tally)
+        return self._sum_up(trained)
+
+    def _sum_up(self, trained: Fold) -> tuple[int, float, float]:
+        """Return fold, validation score and seconds: processes need not send what was trained."""
+        score = trained.validation_score(headline(self.finetuning.kind))
+        return trained.fold, score, trained.seconds
+
+    def _train_group(self, learner: Learner, group: Sequence[int], tally: Tally) -> Iterator[Fold]:
+        """Yield each fold of a group where it ends, when it is kept."""
+        name = group[0]
+
+        def save(checkpoints: Mapping[int, Checkpoint]) -> None:
+            self.running.write(name, checkpoints)
+
+        training = Training(
+            learner,
+            group,
+            self.running.read(name),
+            tick=tally.add,
+            save=save,
+            minutes=self.operation.checkpoint_minutes,
+        )
+        for trained in training:
+            self.kept.write(_name(trained.fold), trained)
+            yield trained
+        self.running.remove(name)
+
+    def _report(self, finished: Iterable[tuple[int, float, float]]) -> None:
+        metric = headline(self.finetuning.kind)
+        for fold, score, seconds in finished:
+            log.info("fold %d: validation %s %.4f after %.1f s", fold, metric, score, seconds)
 
 
-def _loss(
-    classifier: Classifier,
-    rows: TokenRows,
-    batch: np.ndarray,
-    labels: np.ndarray,
-    finetuning: Finetuning,
-    weights: torch.Tensor | None,
-) -> torch.Tensor:
-    classifier.train()
-    device = classifier.output.weight.device
-    tokens, padded = rows.batch(batch)
-    with torch.autocast(device.type, torch.bfloat16, enabled=finetuning.config.precision == "bf16"):
-        longest = rows.count_bases(batch)
-        logits = classifier(send(tokens, device), padded=padded, longest=longest)
-    return loss_of(logits.float(), labels[batch], finetuning.kind, weights)
-
-
-def _validate(
-    classifier: Classifier,
-    rows: TokenRows,
-    split: Split,
-    labels: np.ndarray,
-    finetuning: Finetuning,
-) -> float:
-    """Return the headline of the kind; that of a regression does not depend on the scale."""
-    kind = find_kind(finetuning.kind)
-    outputs = predict(classifier, rows, split.validation, finetuning.batch_tokens, kind.name, None)
-    truth = cut_to(outputs, labels[split.validation], kind)
-    return single_score(kind.headline, truth, kind.decide(outputs), outputs, kind.name)
+def _group_by_step(done: Mapping[int, int], most: int) -> list[list[int]]:
+    """Return groups of at most so many folds, all equally far, those that are furthest first."""
+    groups = []
+    for step in sorted(set(done.values()), reverse=True):
+        equal = [fold for fold, made in done.items() if made == step]
+        groups += [equal[first : first + most] for first in range(0, len(equal), most)]
+    return groups
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: folds run side by side, and sums keep one order."""
+def _threads(count: int) -> Iterator[None]:
+    """Compute with so many threads: with one, folds run side by side, and sums keep one order."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
 """Loss functions and activations in torch, and the scale of regression targets.
 
-Shapes: B batch, N rows, C classes (multilabel: labels, regression: targets), L bases.
+Shapes: F folds, B batch, N rows, C classes (multilabel: labels, regression: targets), L bases.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,8 +37,29 @@ def loss_of(logits: Tensor, labels: np.ndarray, kind: str, weights: Tensor | Non
     `labels` [B, L or more]), 0 where there is none. With `weights` of `balanced_weights` means of
     classes are weighted ones, sum of weights below the line.
     """
-    given = send(torch.from_numpy(labels), logits.device)
+    given = send(torch.from_numpy(labels), logits.device)[None]
+    stacked = None if weights is None else weights[None]
+    return (sum_losses(logits[None], given, kind, stacked) / weigh(given, kind, stacked))[0]
+
+
+def sum_losses(logits: Tensor, given: Tensor, kind: str, weights: Tensor | None) -> Tensor:
+    """Return the summed losses [F] of batches side by side: `logits` [F, B, C] or [F, B, L, C].
+
+    `given` are their labels, `weights` None or those of `balanced_weights`, [F, ...]. Over `weigh`
+    of the same labels they are the means of `loss_of`; parts of a batch add up.
+    """
     return LOSSES[find_kind(kind).loss](logits, given, weights)
+
+
+def weigh(given: Tensor, kind: str, weights: Tensor | None) -> Tensor:
+    """Return what the sums of `sum_losses` have to be divided by to be means, float32[F]."""
+    if find_kind(kind).loss != CROSS_ENTROPY:
+        return torch.full((len(given),), float(given[0].numel()), device=given.device)
+    known = given.flatten(1) != NO_LABEL
+    if weights is None:
+        return known.sum(1).clamp(min=1).float()
+    smallest = torch.finfo(torch.float32).tiny
+    return (_weights_of(given, weights) * known).sum(1).clamp(min=smallest)
 
 
 def balanced_weights(labels: np.ndarray, kind: str, classes: int) -> Tensor:
@@ -64,28 +85,32 @@ def balanced_weights(labels: np.ndarray, kind: str, classes: int) -> Tensor:
 
 
 def _cross_entropy(logits: Tensor, given: Tensor, weights: Tensor | None) -> Tensor:
-    if logits.ndim == 2:
-        return cross_entropy(logits, given, weight=weights)
-    given = given[:, : logits.shape[1]].flatten().long()
-    loss = cross_entropy(
-        logits.flatten(0, 1), given, weight=weights, ignore_index=NO_LABEL, reduction="sum"
-    )
-    known = given != NO_LABEL
-    if weights is None:
-        return loss / known.sum().clamp(min=1)
-    # Not `weights[given[known]]`: how many there are, a host would have to ask the device.
-    shares = torch.where(known, weights[given.clamp(min=0)], 0.0)
-    return loss / shares.sum().clamp(min=torch.finfo(loss.dtype).tiny)
+    if logits.ndim == 4:
+        given = given[:, :, : logits.shape[2]]
+    each = cross_entropy(
+        logits.flatten(0, -2),
+        given.flatten().long(),
+        ignore_index=NO_LABEL,
+        reduction="none",
+    ).view(len(logits), -1)
+    return (each if weights is None else each * _weights_of(given, weights)).sum(1)
+
+
+def _weights_of(given: Tensor, weights: Tensor) -> Tensor:
+    """Return the weight of each class in `given`, [F, N]; of no label any."""
+    return weights.gather(1, given.flatten(1).long().clamp(min=0))
 
 
 def _binary_cross_entropy(logits: Tensor, given: Tensor, weights: Tensor | None) -> Tensor:
     if weights is not None:
-        weights = torch.where(given == 1, weights[1], weights[0])
-    return binary_cross_entropy_with_logits(logits, given.to(logits.dtype), weight=weights)
+        weights = torch.where(given == 1, weights[:, 1:], weights[:, :1])
+    given = given.to(logits.dtype)
+    each = binary_cross_entropy_with_logits(logits, given, weight=weights, reduction="none")
+    return each.flatten(1).sum(1)
 
 
 def _squared_error(logits: Tensor, given: Tensor, weights: Tensor | None) -> Tensor:
-    return mse_loss(logits, given.to(logits.dtype))
+    return mse_loss(logits, given.to(logits.dtype), reduction="none").flatten(1).sum(1)
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
 from dnalm.benchmark.finetuning.classifier import Fold, FoldClassifiers, build_classifier, predict
 from dnalm.benchmark.finetuning.result import write_finetuning
-from dnalm.benchmark.finetuning.settings import Finetuning
+from dnalm.benchmark.finetuning.settings import Finetuning, Operation
 from dnalm.benchmark.finetuning.train import finetune, train_fold
 from dnalm.benchmark.scoring.metrics import headline
 from dnalm.benchmark.scoring.results import identify, prediction_arrays
@@ -40,6 +40,9 @@ METHOD = {
     "save": "trained",
     "seed": 42,
 }
+OPERATION = Operation(
+    folds_together="auto", micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None
+)
 EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
 CLASSES = {"multilabel": 3, "regression": 2, "per_base": 2}
 TRAIN, TEST = 90, 50
@@ -165,7 +168,7 @@ def test_results_of_every_kind_are_scored_and_their_adapters_predict_again(finet
     identity = identify(
         method="ia3", task=task, table_path=finetuning.table, model="small", weights_sha256="ab"
     )
-    folds = finetune(finetuning, partial=tmp_path / "p", threads=1)
+    folds = finetune(finetuning, operation=OPERATION, partial=tmp_path / "p", threads=1)
     roles = ("adapters", "history", "scores", "summary", "predictions")
     paths = {role: tmp_path / f"{role}.safetensors" for role in roles}
     write_finetuning(

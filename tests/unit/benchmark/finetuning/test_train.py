@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from sklearn.metrics import matthews_corrcoef
 
 from dnalm.benchmark.finetuning.classifier import Fold, FoldClassifiers, predict
 from dnalm.benchmark.finetuning.result import make_result, write_finetuning
-from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
+from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning, Operation
 from dnalm.benchmark.finetuning.train import finetune, train_fold
 from dnalm.benchmark.scoring.results import identify
 from dnalm.errors import InputError
@@ -45,6 +45,9 @@ METHOD = {
     "save": "trained",
     "seed": 42,
 }
+OPERATION = Operation(
+    folds_together="auto", micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None
+)
 EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
 OUTPUTS = {"kind": "binary", "classes": 2, "names": None, "lengths": None}
 SUMMARY = {"name": "mine.x", "kind": "binary", "classes": 2, "rows": {"train": 60, "test": 40}}
@@ -110,7 +113,7 @@ def test_frozen_weights_stay_bit_identical(finetuning, monkeypatch):
         seen.append(encoder)
         return encoder, vocabulary
 
-    monkeypatch.setattr("dnalm.benchmark.finetuning.train.load_model", keep_model)
+    monkeypatch.setattr("dnalm.benchmark.finetuning.learner.load_model", keep_model)
     train_fold(finetuning, 0)
     after = {name: tensor for name, tensor in seen[0].state_dict().items() if "scale" not in name}
     assert after.keys() == before.state_dict().keys()
@@ -119,7 +122,7 @@ def test_frozen_weights_stay_bit_identical(finetuning, monkeypatch):
 
 
 def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp_path):
-    folds = finetune(finetuning, partial=tmp_path / "partial", threads=1)
+    folds = finetune(finetuning, operation=OPERATION, partial=tmp_path / "partial", threads=1)
     paths = write_all(folds, finetuning, tmp_path)
 
     table = pd.read_parquet(finetuning.table)
@@ -180,7 +183,7 @@ def write_all(folds: list[Fold], finetuning: Finetuning, folder: Path) -> dict[s
 
 
 def test_the_result_is_that_of_every_fold_alone(finetuning, tmp_path):
-    folds = finetune(finetuning, partial=tmp_path / "partial", threads=1)
+    folds = finetune(finetuning, operation=OPERATION, partial=tmp_path / "partial", threads=1)
     paths = write_all(folds, finetuning, tmp_path)
     result, facts = make_result(folds, finetuning), json.loads(paths["summary"].read_text())
     assert {key: facts[key] for key in identify_small(finetuning)} == identify_small(finetuning)
@@ -210,7 +213,7 @@ def test_most_folds_at_the_last_step_are_an_edge_only_if_they_chose_it(
 ):
     # A single evaluation: every fold keeps the last one.
     finetuning = changed(finetuning, steps=4, evaluate_every=4, keep=keep)
-    folds = finetune(finetuning, partial=tmp_path / "partial", threads=1)
+    folds = finetune(finetuning, operation=OPERATION, partial=tmp_path / "partial", threads=1)
     result = make_result(folds, finetuning)
     assert result.selected == {"steps": [4, 4, 4]}
     assert result.edge == edge
@@ -245,11 +248,11 @@ KILLED = """
 import json, sys
 from pathlib import Path
 from dnalm.benchmark.finetuning.train import finetune
-from dnalm.benchmark.finetuning.settings import Finetuning
+from dnalm.benchmark.finetuning.settings import Finetuning, Operation
 if __name__ == "__main__":
-    files, summary, method, embed, partial = json.loads(Path(sys.argv[1]).read_text())
+    files, summary, method, embed, operation, partial = json.loads(Path(sys.argv[1]).read_text())
     finetuning = Finetuning.of(files, summary, {}, method, embed)
-    finetune(finetuning, partial=partial, threads=1)
+    finetune(finetuning, operation=Operation(**operation), partial=partial, threads=1)
 """
 
 
@@ -258,7 +261,9 @@ def test_a_killed_job_resumes_from_its_finished_folds(finetuning, tmp_path):
     arguments = tmp_path / "arguments.json"
     files = {name: getattr(finetuning, name) for name in ("run", "weights", "table")}
     method = METHOD | {"steps": 300, "evaluate_every": 300}
-    arguments.write_text(json.dumps([files, SUMMARY, method, EMBED, str(partial)]))
+    arguments.write_text(
+        json.dumps([files, SUMMARY, method, EMBED, asdict(OPERATION), str(partial)])
+    )
     script = tmp_path / "job.py"
     script.write_text(KILLED)
     library = Path(sys.modules["dnalm"].__file__).parents[1]
@@ -275,10 +280,10 @@ def test_a_killed_job_resumes_from_its_finished_folds(finetuning, tmp_path):
     again = Finetuning.of(files, SUMMARY, {}, method, EMBED)
     kept = {path: path.stat().st_mtime_ns for path in partial.glob("*/fold-*.safetensors")}
     assert 1 <= len(kept) < 3
-    folds = finetune(again, partial=partial, threads=1)
+    folds = finetune(again, operation=OPERATION, partial=partial, threads=1)
     assert [fold.fold for fold in folds] == [0, 1, 2]
     assert all(path.stat().st_mtime_ns == changed_at for path, changed_at in kept.items())
-    whole = finetune(again, partial=tmp_path / "other", threads=1)
+    whole = finetune(again, operation=OPERATION, partial=tmp_path / "other", threads=1)
     for resumed, one_go in zip(folds, whole, strict=True):
         assert resumed.step == one_go.step
         assert resumed.outputs.tolist() == one_go.outputs.tolist()
@@ -288,8 +293,10 @@ def test_a_second_job_on_one_task_ends_with_a_sentence(finetuning, tmp_path):
     short, partial = changed(finetuning, steps=2), tmp_path / "partial"
     sentence = f"is being written by process {os.getpid()} on "
     with Lock(partial / "lock.json"), pytest.raises(InputError, match=sentence):
-        finetune(short, partial=partial, threads=1)
-    assert [fold.fold for fold in finetune(short, partial=partial, threads=1)] == [0, 1, 2]
+        finetune(short, operation=OPERATION, partial=partial, threads=1)
+    assert [
+        fold.fold for fold in finetune(short, operation=OPERATION, partial=partial, threads=1)
+    ] == [0, 1, 2]
     # Only what a killed job could go on from is left.
     assert [path.name for path in partial.iterdir()] == [short.identity()]
 
@@ -297,13 +304,13 @@ def test_a_second_job_on_one_task_ends_with_a_sentence(finetuning, tmp_path):
 @pytest.mark.parametrize("share", [0, 0.5, None])
 def test_a_fold_that_was_torn_is_made_again(finetuning, tmp_path, caplog, share):
     short = changed(finetuning, steps=2, evaluate_every=2)
-    whole = finetune(short, partial=tmp_path / "p", threads=1)
+    whole = finetune(short, operation=OPERATION, partial=tmp_path / "p", threads=1)
     path = sorted((tmp_path / "p").glob("*/fold-*.safetensors"))[1]
     content = path.read_bytes()
     path.unlink()  # the folds in hand are maps of it
     # A power cut leaves files that are empty, cut, or full of zeros.
     path.write_bytes(bytes(len(content)) if share is None else content[: int(len(content) * share)])
-    again = finetune(short, partial=tmp_path / "p", threads=1)
+    again = finetune(short, operation=OPERATION, partial=tmp_path / "p", threads=1)
     assert f"{path} cannot be read" in caplog.text
     for one, other in zip(whole, again, strict=True):
         assert one.fold == other.fold
@@ -337,7 +344,10 @@ def test_folds_are_kept_under_the_sha256_of_all_that_decides_them(finetuning):
 
 
 def test_parallel_processes_give_the_folds_of_one(finetuning, tmp_path):
-    one, two = (finetune(finetuning, partial=tmp_path / str(n), threads=n) for n in (1, 2))
+    one, two = (
+        finetune(finetuning, operation=OPERATION, partial=tmp_path / str(n), threads=n)
+        for n in (1, 2)
+    )
     for first, second in zip(one, two, strict=True):
         assert first.history == second.history
         assert first.outputs.tolist() == second.outputs.tolist()
@@ -362,7 +372,7 @@ def test_no_step_makes_the_host_wait_for_a_number_of_the_device(finetuning, host
     with host_reads() as stacks:
         train_fold(changed(finetuning, steps=4, evaluate_every=2), 0)
     # Adam counts its steps in main memory, which is nothing to wait for.
-    apart = {"load_model", "_validate", "predict", "_single_tensor_adam"}
+    apart = {"load_model", "validate", "predict", "_single_tensor_adam"}
     assert not [stack[-8:] for stack in stacks if not apart & set(stack)]
 
 

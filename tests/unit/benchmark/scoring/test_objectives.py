@@ -7,7 +7,14 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from dnalm.benchmark.scoring.objectives import Scale, activate, balanced_weights, loss_of
+from dnalm.benchmark.scoring.objectives import (
+    Scale,
+    activate,
+    balanced_weights,
+    loss_of,
+    sum_losses,
+    weigh,
+)
 from dnalm.errors import InputError
 
 
@@ -75,6 +82,29 @@ def test_balanced_weights_are_those_of_scikit_learn():
     np.testing.assert_allclose(weights, [[4 / 6, 0.5], [2, 0]], rtol=1e-6)
     with pytest.raises(InputError, match="a regression has no classes"):
         balanced_weights(flags, "regression", 2)
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression", "per_base"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_losses_of_folds_side_by_side_are_those_of_each_and_parts_add_up(kind, weighted):
+    generator = torch.Generator().manual_seed(0)
+    bases = (7,) if kind == "per_base" else ()
+    logits = torch.randn(3, 5, *bases, 4, generator=generator)
+    classes = torch.randint(-1 if bases else 0, 4, (3, 5, *bases), generator=generator)
+    flags = torch.randint(0, 2, logits.shape, generator=generator)
+    numbers = torch.randn(logits.shape, generator=generator)
+    given = {"multilabel": flags, "regression": numbers}.get(kind, classes)
+    shape = (3, 2, 4) if kind == "multilabel" else (3, 4)
+    weights = torch.rand(shape, generator=generator) if weighted else None
+    below = weigh(given, kind, weights)
+    parts = [
+        sum_losses(logits[:, part], given[:, part], kind, weights) / below
+        for part in (slice(0, 2), slice(2, 5))
+    ]
+    for fold in range(3):
+        own = None if weights is None or kind == "regression" else weights[fold]
+        alone = loss_of(logits[fold], given[fold].numpy(), kind, own)
+        assert (parts[0] + parts[1])[fold].item() == pytest.approx(alone.item(), rel=1e-6)
 
 
 def test_weighted_losses_are_weighted_means():
