@@ -20,6 +20,7 @@ localrules:
     finetunes,
     adapter_exports,
     predictions,
+    variants,
     tasks,
     audits,
 
@@ -134,3 +135,9 @@ rule predictions:
     """Predict what `predictions:` names, training what it takes."""
     input:
         get_predictions,
+
+
+rule variants:
+    """Score the variants that `variants:` names, training what it takes."""
+    input:
+        get_scored_variants,

@@ -15,6 +15,7 @@ from dnalm.errors import shorten
 from dnalm.jobs.gpus import GPU_NAMES
 from dnalm.methods import ADAPTER_NAMES, LORA_TARGETS
 from dnalm.suggestions import listing, nearest, refusal
+from dnalm.variants.score_table import SCORE_NAMES
 
 LONGEST_VALUE = 80
 TYPES = {
@@ -74,7 +75,7 @@ def read_schema(file: TextIO) -> dict[str, Any]:
     """Return the schema of the configuration, its lists of names filled from the tables.
 
     `$defs` that stand empty in the file are the kinds of tasks, recipes, adapters, LoRA's targets,
-    GPUs and metrics.
+    GPUs, metrics and scores of variants.
     """
     schema = yaml.load(file, FAST_LOADER)
     names = {
@@ -84,6 +85,7 @@ def read_schema(file: TextIO) -> dict[str, Any]:
         "gpu": list(GPU_NAMES),
         "lora_target": list(LORA_TARGETS),
         "metric": [*CLASS_METRICS, None],
+        "variant_score": list(SCORE_NAMES),
     }
     for name, choices in names.items():
         schema["$defs"][name]["enum"] = choices

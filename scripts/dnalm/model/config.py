@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dnalm.errors import InputError
-from dnalm.fields import build
 from dnalm.files import read_facts
+from dnalm.jobs.fields import build
 from dnalm.suggestions import check_choice
 
 GATED = "swiglu"
