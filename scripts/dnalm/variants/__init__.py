@@ -1,0 +1,1 @@
+"""Variants: what a change of bases does to what a model says."""
