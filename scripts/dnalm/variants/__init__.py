@@ -1,1 +1,1 @@
-"""Variants: what a change of bases does to what a model says."""
+"""Variants of VCF files: windows around them, zero-shot scores of language models, files."""
