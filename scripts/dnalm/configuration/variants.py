@@ -16,6 +16,7 @@ def resolve_variants(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the settings of an entry of `variants:` but for its files, defaults filled in."""
     settings = {**config["variant"], **config["variants"][name]}
     kept = {key: value for key, value in settings.items() if key in config["variant"]}
+    kept["features"] = kept["features"] or bool(settings.get("supervised"))  # what probes read
     return {"set": name, "genome": config["variants"][name]["genome"], **kept}
 
 

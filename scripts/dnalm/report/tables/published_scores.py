@@ -23,7 +23,7 @@ NOT_A_TASK = "not one of the paper's tasks"
 
 def read_published(path: str | Path) -> pd.DataFrame:
     """Return the published MCC values: one row each, with `sd` (one SD, nan if not known)."""
-    table = _read(path)
+    table = read_all(path)
     table = table[table["metric"] == "MCC"].reset_index(drop=True)
     table["sd"] = [
         _one_sd(spread, definition)
@@ -34,12 +34,13 @@ def read_published(path: str | Path) -> pd.DataFrame:
 
 def read_reconstruction(path: str | Path) -> dict[str, float]:
     """Return the published median masked-token accuracy, by the model's name."""
-    table = _read(path)
+    table = read_all(path)
     own = table[(table["benchmark"] == "reconstruction") & (table["metric"] == "median accuracy")]
     return dict(zip(own["model"], own["value"].astype(float), strict=True))
 
 
-def _read(path: str | Path) -> pd.DataFrame:
+def read_all(path: str | Path) -> pd.DataFrame:
+    """Return every published value as it stands in the file."""
     remedy = f"a table of published scores has the columns {', '.join(COLUMNS)}, two of numbers"
     return read_tsv(path, COLUMNS, numbers=NUMBERS, remedy=remedy)
 

@@ -195,13 +195,16 @@ def _add_negatives(table: pd.DataFrame, config: SetConfig) -> tuple[pd.DataFrame
 
 
 def write_set(
-    table: pd.DataFrame, counts: Mapping[str, Any], name: str, labels: str, summary: str
+    table: pd.DataFrame, counts: Mapping[str, Any], name: str, paths: Mapping[str, str]
 ) -> None:
-    """Write the labelled variants as Parquet and the counts as JSON."""
+    """Write labelled variants as Parquet, counts as JSON `summary`, and the `vcf` if asked."""
     columns = [*KEY, "id", "label", "consequence", "match_group"]
     columns += [column for column in table if column.startswith(EXTERNAL_PREFIX)]
-    write_parquet(table[columns], labels, {"set": name, "counts": json.dumps(counts)})
-    write_json(summary, {"set": name, **counts})
+    names = {"set": name, "counts": json.dumps(counts)}
+    if "vcf" in paths:
+        write_vcf(table, paths["vcf"])
+    write_parquet(table[columns], paths["labels"], names)
+    write_json(paths["summary"], {"set": name, **counts})
 
 
 def write_vcf(table: pd.DataFrame, path: str | Path) -> None:

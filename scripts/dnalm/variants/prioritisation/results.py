@@ -158,7 +158,8 @@ def evaluate_set(
 ) -> None:
     """Write how well all scores of a set tell its labels, and follow severity, as JSON.
 
-    `settings` are the set's name, `rises` of the scores of others, and `severity`.
+    `settings` are the set's name, that of published values, `rises` of the scores of others, and
+    `severity`.
     """
     variants = read_set(labels)
     models = [read_scores(path, variants) for path in scores]
@@ -182,6 +183,7 @@ def evaluate_set(
         log.warning("%s", sentence)
     result = {
         "set": settings["set"],
+        "published_as": settings["published_as"],
         "counts": json.loads(read_names(labels)["counts"]),
         "models": {model.model: model.options for model in models},
         "skipped": [row for model in models for row in _count_skipped(model, variants["label"])],
@@ -250,7 +252,7 @@ def place_variants(
         percentiles, sizes = find_percentiles(score, classes, reference, min_reference)
         table[score.name] = score.values
         table[f"{score.name}_percentile"], table["reference_variants"] = percentiles, sizes
-    write_parquet(table, output, {"model": own.model})
+    write_parquet(table, output, {"set": read_names(labels)["set"], "model": own.model})
 
 
 def align_scores(path: str, scores: str, output: str) -> None:
