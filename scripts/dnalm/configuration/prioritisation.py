@@ -27,6 +27,12 @@ def is_evaluated(entry: Mapping[str, Any]) -> bool:
     return "label" in entry or "consequence" in entry
 
 
+def needs_features(config: Mapping[str, Any], name: str) -> bool:
+    """Return whether vectors of both alleles are written: asked for, or read by probes."""
+    entry = config["variants"][name]
+    return bool({**config["variant"], **entry}["features"] or entry.get("supervised"))
+
+
 def list_references(config: Mapping[str, Any]) -> set[str]:
     """Return the entries that are a reference for the percentiles of others."""
     entries = config["variants"].values()

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dnalm.configuration.models import find_unknown
+from dnalm.configuration.prioritisation import needs_features
 from dnalm.configuration.resolve import resolve_k, resolve_preset
 from dnalm.configuration.weights import UNTRAINED, is_foreign
 
@@ -16,7 +17,7 @@ def resolve_variants(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the settings of an entry of `variants:` but for its files, defaults filled in."""
     settings = {**config["variant"], **config["variants"][name]}
     kept = {key: value for key, value in settings.items() if key in config["variant"]}
-    kept["features"] = kept["features"] or bool(settings.get("supervised"))  # what probes read
+    kept["features"] = needs_features(config, name)
     return {"set": name, "genome": config["variants"][name]["genome"], **kept}
 
 
