@@ -49,7 +49,7 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class ScoreColumn:
     """One score of V variants: the model or `external`, its name, sign and values, nan for none.
 
     The sign is fixed before any label is seen: 1 where the score rises with the effect of a
@@ -77,7 +77,7 @@ class Evaluation:
     """Labels bool [V] and scores of the same V variants, and what was drawn of them so far."""
 
     labels: np.ndarray
-    scores: Sequence[Scored]
+    scores: Sequence[ScoreColumn]
     config: EvaluationConfig
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ class Evaluation:
 
 def evaluate(
     labels: np.ndarray,
-    scores: Sequence[Scored],
+    scores: Sequence[ScoreColumn],
     classes: np.ndarray,
     contigs: np.ndarray,
     config: EvaluationConfig,
@@ -145,7 +145,7 @@ def _list_subsets(evaluation: Evaluation, classes: np.ndarray) -> Iterator[tuple
             yield name, classes == name
 
 
-def find_common(scores: Sequence[Scored]) -> np.ndarray | None:
+def find_common(scores: Sequence[ScoreColumn]) -> np.ndarray | None:
     """Return the variants that have every score that any of them has; None without a score."""
     held = [score.known for score in scores if score.known.any()]
     return np.logical_and.reduce(held) if held else None
@@ -211,7 +211,7 @@ def score_chromosomes(
     return found
 
 
-def list_pairs(scores: Sequence[Scored]) -> list[tuple[int, int]]:
+def list_pairs(scores: Sequence[ScoreColumn]) -> list[tuple[int, int]]:
     """Return the pairs that are compared: within a model, of one score, and with external ones."""
     return [
         (i, j)
@@ -274,7 +274,7 @@ def _draw_curves(evaluation: Evaluation, number: int) -> Iterator[dict[str, Any]
 
 
 def correlate_severity(
-    scores: Sequence[Scored], ranks: np.ndarray, config: BootstrapConfig
+    scores: Sequence[ScoreColumn], ranks: np.ndarray, config: BootstrapConfig
 ) -> list[dict[str, Any]]:
     """Return Spearman's correlation of each score, as it is, with the severity of V variants.
 

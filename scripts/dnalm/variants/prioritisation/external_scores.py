@@ -16,7 +16,7 @@ import pysam
 from dnalm.errors import InputError
 from dnalm.jobs.progress import progress
 from dnalm.suggestions import listing, nearest
-from dnalm.variants.prioritisation.alleles import (
+from dnalm.variants.prioritisation.allele_tables import (
     find_rows,
     plain_contig,
     read_alleles,

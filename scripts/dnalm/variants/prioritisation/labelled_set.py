@@ -16,7 +16,7 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path, write_json
 from dnalm.parquet import write_parquet
 from dnalm.variants.prioritisation import labels as labelling
-from dnalm.variants.prioritisation.alleles import (
+from dnalm.variants.prioritisation.allele_tables import (
     KEY,
     Neighbourhood,
     key_of,

@@ -14,7 +14,7 @@ import pandas as pd
 
 from dnalm.errors import InputError
 from dnalm.suggestions import listing
-from dnalm.variants.prioritisation.alleles import KEY, find_rows, key_of, plain_contig
+from dnalm.variants.prioritisation.allele_tables import KEY, find_rows, key_of, plain_contig
 
 TRUE_WORDS, FALSE_WORDS = ("1", "true", "yes", "1.0"), ("0", "false", "no", "0.0")
 UNKNOWN = ("", ".", "nan", "none", "na", "<na>")

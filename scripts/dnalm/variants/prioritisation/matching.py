@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dnalm.errors import InputError
-from dnalm.variants.prioritisation.alleles import key_of, plain_contig, to_numbers
+from dnalm.variants.prioritisation.allele_tables import key_of, plain_contig, to_numbers
 
 RANDOM, NEAREST = "random", "nearest"
 

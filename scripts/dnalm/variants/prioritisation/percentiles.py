@@ -14,7 +14,7 @@ import pandas as pd
 
 from dnalm.errors import InputError
 from dnalm.parquet import read_names, write_parquet
-from dnalm.variants.prioritisation.evaluation import Scored
+from dnalm.variants.prioritisation.evaluation import ScoreColumn
 
 ANY = "any"  # the class of all common variants together
 OPTIONS = "dnalm_options"
@@ -22,7 +22,7 @@ COLUMNS = ["score", "consequence", "value"]
 
 
 def write_distribution(
-    scores: Sequence[Scored], classes: np.ndarray, options: Mapping[str, Any], path: str | Path
+    scores: Sequence[ScoreColumn], classes: np.ndarray, options: Mapping[str, Any], path: str | Path
 ) -> None:
     """Write scores of V common variants with `classes` [V], sorted, and the options behind them.
 
@@ -77,7 +77,7 @@ def rank_among(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def find_percentiles(
-    score: Scored,
+    score: ScoreColumn,
     classes: np.ndarray,
     distribution: Mapping[tuple[str, str], np.ndarray],
     min_reference: int,

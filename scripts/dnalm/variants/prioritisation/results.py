@@ -18,12 +18,12 @@ from safetensors.numpy import load_file
 from dnalm.errors import InputError
 from dnalm.files import write_json
 from dnalm.parquet import read_names, write_parquet
-from dnalm.variants.prioritisation.alleles import KEY, find_rows, read_variant_table
+from dnalm.variants.prioritisation.allele_tables import KEY, find_rows, read_variant_table
 from dnalm.variants.prioritisation.consequences import rank_severity
 from dnalm.variants.prioritisation.evaluation import (
     EXTERNAL,
     EvaluationConfig,
-    Scored,
+    ScoreColumn,
     correlate_severity,
     evaluate,
 )
@@ -54,7 +54,7 @@ class ModelScores:
     """The scores that one model gives V variants, why it gives none, and its options."""
 
     model: str
-    scores: Sequence[Scored]
+    scores: Sequence[ScoreColumn]
     skip: np.ndarray  # text [V], empty for none
     rows: np.ndarray  # int [V], of the file of scores
     options: Mapping[str, Any]
@@ -89,7 +89,7 @@ def read_scores(path: str | Path, variants: pd.DataFrame) -> ModelScores:
     return ModelScores(
         model=options["model"],
         scores=[
-            Scored(
+            ScoreColumn(
                 model=options["model"],
                 name=name,
                 sign=BY_NAME[name].sign,
@@ -104,10 +104,10 @@ def read_scores(path: str | Path, variants: pd.DataFrame) -> ModelScores:
     )
 
 
-def list_external(variants: pd.DataFrame, rises: Mapping[str, bool]) -> list[Scored]:
+def list_external(variants: pd.DataFrame, rises: Mapping[str, bool]) -> list[ScoreColumn]:
     """Return the scores of others that a set has; `rises` says which way each goes."""
     return [
-        Scored(
+        ScoreColumn(
             model=EXTERNAL,
             name=name,
             sign=1 if up else -1,
@@ -141,11 +141,11 @@ def supervise(
     write_parquet(variants[KEY].assign(**{SUPERVISED: values}), output, names)
 
 
-def read_supervised(path: str, variants: pd.DataFrame) -> Scored:
+def read_supervised(path: str, variants: pd.DataFrame) -> ScoreColumn:
     """Return the scores of a file of `supervise` for V variants."""
     table = pd.read_parquet(path)
     values = table[SUPERVISED].to_numpy(dtype=np.float64)[find_rows(table, variants)]
-    return Scored(model=read_names(path)["model"], name=SUPERVISED, sign=1, values=values)
+    return ScoreColumn(model=read_names(path)["model"], name=SUPERVISED, sign=1, values=values)
 
 
 def evaluate_set(
@@ -201,8 +201,8 @@ def evaluate_set(
     write_json(output, _without_nan(result))
 
 
-def _select(column: Scored, rows: np.ndarray) -> Scored:
-    return Scored(
+def _select(column: ScoreColumn, rows: np.ndarray) -> ScoreColumn:
+    return ScoreColumn(
         model=column.model, name=column.name, sign=column.sign, values=column.values[rows]
     )
 

@@ -13,7 +13,7 @@ from dnalm.variants.prioritisation.evaluation import (
     COMMON,
     EXTERNAL,
     EvaluationConfig,
-    Scored,
+    ScoreColumn,
     correlate_severity,
     evaluate,
     score_chromosomes,
@@ -32,7 +32,7 @@ def planted(seed=0, effect=1.0):
 
 
 def scored(values, name="l2", sign=1, model="m"):
-    return Scored(model=model, name=name, sign=sign, values=np.asarray(values, dtype=float))
+    return ScoreColumn(model=model, name=name, sign=sign, values=np.asarray(values, dtype=float))
 
 
 def run(labels, scores, classes=None, contigs=None, config=CONFIG):

@@ -9,7 +9,7 @@ import pysam
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.variants.prioritisation.alleles import read_alleles, read_variant_table
+from dnalm.variants.prioritisation.allele_tables import read_alleles, read_variant_table
 from dnalm.variants.prioritisation.consequences import ConsequenceConfig, read_consequences
 from dnalm.variants.prioritisation.labelled_set import SetConfig, label_set, write_vcf
 from dnalm.variants.prioritisation.labels import LabelConfig

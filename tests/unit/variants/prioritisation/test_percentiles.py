@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.variants.prioritisation.evaluation import Scored
+from dnalm.variants.prioritisation.evaluation import ScoreColumn
 from dnalm.variants.prioritisation.percentiles import (
     find_percentiles,
     read_distribution,
@@ -16,7 +16,7 @@ CLASSES = np.array(["intron"] * 4 + ["missense"] * 2 + [""])
 
 
 def scored(values, sign=1):
-    return Scored(model="m", name="cosine", sign=sign, values=np.array(values, dtype=float))
+    return ScoreColumn(model="m", name="cosine", sign=sign, values=np.array(values, dtype=float))
 
 
 @pytest.fixture
