@@ -92,9 +92,7 @@ PREDICTED_TRACKS = [p for p in PREDICTIONS if p not in PREDICTED_ROWS and "bed" 
 PREDICTED_BASES = [p for p in PREDICTIONS if p not in [*PREDICTED_ROWS, *PREDICTED_TRACKS]]
 VARIANTS = resolve.select_variants(config)
 SCORED_WITH_FEATURES = [
-    name
-    for name in config["variants"]
-    if prioritisation.needs_features(config, name)
+    name for name in config["variants"] if prioritisation.needs_features(config, name)
 ]
 SCORED = [name for name in config["variants"] if name not in SCORED_WITH_FEATURES]
 # What is made where it is asked for: a prediction, or scores of variants, may be of a model or task
