@@ -76,7 +76,9 @@ def read_scores(path: str | Path, variants: pd.DataFrame) -> ModelScores:
         raise InputError(f"{path}: its metadata do not say how scores were made; score anew.")
     options = json.loads(names[METADATA])
     table = pd.read_parquet(path)
-    table = table.assign(alt=table["alt"].fillna("."))
+    # As `read_alleles` has them; the file has what stands in the VCF.
+    letters = {"ref": table["ref"].str.upper(), "alt": table["alt"].fillna(".").str.upper()}
+    table = table.assign(**letters)
     rows = find_rows(table, variants)
     if (rows < 0).any():
         first = variants[rows < 0].iloc[0]
