@@ -165,7 +165,7 @@ def share_of_rejections(values, labels_of, contigs):
         labels, rows = labels_of(np.random.default_rng(seed))
         for score in values:
             own = replace(score, values=score.values[rows])
-            found = evaluate(labels, [own], np.full(len(rows), ""), contigs[rows], config)
+            found = evaluate(labels, [own], [], contigs[rows], config)
             row = found["metrics"][0]
             rejected[score.name] += not row["auroc_low"] <= 0.5 <= row["auroc_high"]
     return rejected

@@ -138,7 +138,8 @@ PRETRAINING = (
 OF_VARIANTS = (
     _table(
         "variant_sets",
-        "set variants positives negatives without_label repeated contradictory",
+        "set variants positives negatives positive_indels negative_indels without_label repeated",
+        "contradictory",
         "labels_without_variant matched_negatives positives_with_too_few_negatives other_labels",
     ),
     _table(

@@ -265,6 +265,8 @@ MEANINGS = {
     "panels.variants": ("variants", "variants that were kept"),
     "positives": ("variants", "variants that are to be found"),
     "negatives": ("variants", "variants that are not"),
+    "positive_indels": ("variants", "positives that are indels"),
+    "negative_indels": ("variants", "negatives that are indels"),
     "without_label": (
         "variants",
         "variants that are neither: of no use for scores, but of severity",
@@ -280,7 +282,7 @@ MEANINGS = {
     "variant_scores.variants": ("variants", "labelled variants that have the score"),
     "variant_scores.positives": ("variants", "positives among them"),
     "sign": ("1 or -1", "1 where larger values mean more effect, fixed before labels are seen"),
-    "subset": (TEXT, "all, common to all scores, or a consequence class"),
+    "subset": (TEXT, "all, common to all scores, SNVs, MNVs, indels, or a consequence class"),
     "missing": ("variants", "labelled variants of the subset without the score"),
     "auroc": ("share", "area under the ROC curve of sign × score"),
     "auroc_low": ("share", "lower end of its bootstrap interval"),

@@ -108,14 +108,14 @@ class Evaluation:
 def evaluate(
     labels: np.ndarray,
     scores: Sequence[ScoreColumn],
-    classes: np.ndarray,
+    classes: Sequence[np.ndarray],
     contigs: np.ndarray,
     config: EvaluationConfig,
 ) -> dict[str, list[dict[str, Any]]]:
     """Return rows of `metrics`, `differences` and `curves` of V labelled variants.
 
-    `labels` bool [V], `classes` the consequence class of each, empty for none, `contigs` its
-    contig. A score that no variant has gives a row without numbers.
+    `labels` bool [V], `classes` several classifications of them, text [V], empty for none,
+    `contigs` their contigs. A score that no variant has gives a row without numbers.
     """
     evaluation = Evaluation(labels=labels, scores=scores, config=config)
     subsets = dict(_list_subsets(evaluation, classes))
@@ -135,14 +135,19 @@ def evaluate(
     }
 
 
-def _list_subsets(evaluation: Evaluation, classes: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def _list_subsets(
+    evaluation: Evaluation, classes: Sequence[np.ndarray]
+) -> Iterator[tuple[str, np.ndarray]]:
     yield ALL, np.ones(len(evaluation.labels), dtype=bool)
     common = find_common(evaluation.scores)
     if common is not None and not common.all() and evaluation.has_both(common):
         yield COMMON, common
-    for name in sorted(set(classes) - {""}):
-        if evaluation.has_both(classes == name, evaluation.config.min_class):
-            yield name, classes == name
+    for own in classes:
+        names = sorted(set(own) - {""})
+        # One class that all belong to would say once more what is said of all.
+        for name in names if len(names) > 1 or (own == "").any() else ():
+            if evaluation.has_both(own == name, evaluation.config.min_class):
+                yield name, own == name
 
 
 def find_common(scores: Sequence[ScoreColumn]) -> np.ndarray | None:

@@ -44,6 +44,7 @@ METADATA = "dnalm"  # key of the metadata of a file of scores
 # Of a file of scores, what says which variants were scored and not how.
 OF_FILES = ("set", "vcf_sha256", "genome", "genome_sha256", "licence", "scores")
 SUPERVISED = "supervised"
+SNVS, MNVS, INDELS = "SNVs", "MNVs", "indels"
 MISSING_EVERYWHERE = "no variant has it"
 
 log = logging.getLogger(__name__)
@@ -170,12 +171,13 @@ def evaluate_set(
     columns += list_external(variants, settings["rises"])
     known = variants["label"].notna().to_numpy()
     truth = variants["label"].to_numpy(dtype=bool, na_value=False)[known]
+    kinds = name_kinds(variants)
     found: dict[str, Any] = {"metrics": [], "differences": [], "curves": []}
     if known.any():
         found = evaluate(
             truth,
             [_select(column, known) for column in columns],
-            variants["consequence"].to_numpy(dtype=str)[known],
+            [kinds[known], variants["consequence"].to_numpy(dtype=str)[known]],
             variants["chrom"].to_numpy(dtype=str)[known],
             config,
         )
@@ -186,7 +188,11 @@ def evaluate_set(
     result = {
         "set": settings["set"],
         "published_as": settings["published_as"],
-        "counts": json.loads(read_names(labels)["counts"]),
+        "counts": json.loads(read_names(labels)["counts"])
+        | {
+            "positive_indels": int((truth & (kinds[known] == INDELS)).sum()),
+            "negative_indels": int((~truth & (kinds[known] == INDELS)).sum()),
+        },
         "models": {model.model: model.options for model in models},
         "skipped": [row for model in models for row in _count_skipped(model, variants["label"])],
         "severity": correlate_severity(
@@ -201,6 +207,15 @@ def evaluate_set(
         **found,
     }
     write_json(output, _without_nan(result))
+
+
+def name_kinds(variants: pd.DataFrame) -> np.ndarray:
+    """Return whether each variant is an SNV, of several bases, or an indel, text [V].
+
+    An indel moves all bases behind it, so that distances of its windows are of another size.
+    """
+    before, behind = variants["ref"].str.len(), variants["alt"].str.len()
+    return np.select([before != behind, before == 1], [INDELS, SNVS], MNVS)
 
 
 def _select(column: ScoreColumn, rows: np.ndarray) -> ScoreColumn:

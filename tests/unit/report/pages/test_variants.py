@@ -29,7 +29,8 @@ def tables(tmp_path):
     evaluation = {
         "set": "clinvar",
         "published_as": "ClinVar",
-        "counts": {"positives": 22, "negatives": 370, "without_label": 423, "repeated": 1}
+        "counts": {"positive_indels": 12, "negative_indels": 13}
+        | {"positives": 22, "negatives": 370, "without_label": 423, "repeated": 1}
         | {"contradictory": 2, "unlabelled": {"Uncertain_significance": 404}},
         "metrics": [
             metric("m", "cosine", -1, 0.61, 0.712, 0.8),
@@ -72,6 +73,7 @@ def test_the_page_tells_scores_signs_skips_and_published_values(tables):
     ):
         assert text in page
     assert "6.55e−186" in page
+    assert "clinvar: 12 positives and 13 negatives are indels." in page
 
 
 def test_a_page_without_labels_says_so(tables):

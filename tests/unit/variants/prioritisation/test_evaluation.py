@@ -36,7 +36,7 @@ def scored(values, name="l2", sign=1, model="m"):
 
 
 def run(labels, scores, classes=None, contigs=None, config=CONFIG):
-    classes = np.full(len(labels), "") if classes is None else classes
+    classes = [] if classes is None else classes
     contigs = np.full(len(labels), "1") if contigs is None else contigs
     return evaluate(labels, scores, classes, contigs, config)
 
@@ -121,7 +121,7 @@ def test_classes_with_enough_of_both_labels_are_scored_alone():
     classes = random.choice(
         ["missense_variant", "intron_variant", "rare"], VARIANTS, p=[0.5, 0.48, 0.02]
     )
-    found = run(labels, [scored(values)], classes)["metrics"]
+    found = run(labels, [scored(values)], [classes])["metrics"]
     assert [row["subset"] for row in found] == [ALL, "intron_variant", "missense_variant"]
     own = classes == "missense_variant"
     assert found[2]["auroc"] == roc_auc_score(labels[own], values[own])

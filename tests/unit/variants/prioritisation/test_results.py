@@ -99,6 +99,25 @@ def test_scores_are_joined_by_variant_and_missing_ones_are_told(files, tmp_path)
     assert [row["score"] for row in found["severity"]] == ["cosine", "llr", "cadd"]
 
 
+def test_indels_are_scored_apart_from_snvs(files, tmp_path):
+    table = pd.read_parquet(files["labels"])
+    is_indel = np.arange(VARIANTS) % 3 == 0
+    table["alt"] = np.where(is_indel, "CA", "C")
+    table["label"] = table["label"].astype("boolean")
+    write_set(table, {"positives": 1, "negatives": 2, "without_label": 3}, "s", files)
+    scores = pd.read_parquet(files["scores"])
+    scores["alt"] = np.where(is_indel[scores["record"]], "CA", "C")
+    out = str(tmp_path / "e.json")
+    path = write_scores(scores, tmp_path / "indels.parquet")
+    evaluate_set(files["labels"], [path], [], SETTINGS, CONFIG, out)
+    found = read_json(out)
+    known = table["label"].notna()
+    sizes = {r["subset"]: r["variants"] for r in found["metrics"] if r["score"] == "cosine"}
+    assert sizes["indels"] == (known & is_indel).sum()
+    assert sizes["SNVs"] == (known & ~is_indel).sum()
+    assert found["counts"]["positive_indels"] == (table["label"][known & is_indel]).sum()
+
+
 def test_scores_that_lack_a_variant_are_refused_by_its_name(files, tmp_path):
     table = pd.read_parquet(files["scores"]).query("pos != 51")
     path = write_scores(table, tmp_path / "fewer.parquet")

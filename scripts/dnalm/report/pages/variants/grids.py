@@ -23,18 +23,29 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         said += f" ({', '.join(above['score'])})" if len(above) else ""
         said += f"; {', '.join(below['score'])} the wrong way round" if len(below) else ""
         sentences.append(f"{said}; {size}.")
-    return sentences or ["No set of variants has labels of both classes."]
+    sentences = sentences or ["No set of variants has labels of both classes."]
+    for row in tables["variant_sets"].fillna(0).to_dict("records"):
+        if row["positive_indels"] + row["negative_indels"]:
+            sentences.append(
+                f"{row['set']}: {count(row['positive_indels'])} positives and "
+                f"{count(row['negative_indels'])} negatives are indels. An indel moves all bases "
+                "behind it, so that distances are large whatever it does: read the scores of SNVs "
+                "alone."
+            )
+    return sentences
 
 
 def sets_grid(sets: pd.DataFrame) -> Grid:
     """Return what each set holds and what was left out of it."""
-    counted = ["variants", "positives", "negatives", "without_label", "repeated", "contradictory"]
+    counted = ["variants", "positives", "negatives", "positive_indels", "negative_indels"]
+    counted += ["without_label", "repeated", "contradictory"]
     counted += ["labels_without_variant", "matched_negatives", "positives_with_too_few_negatives"]
     rows = [
         [row["set"], *[count(row[key]) for key in counted], row["other_labels"] or MISSING]
         for row in sets.fillna({"other_labels": ""}).to_dict("records")
     ]
-    headings = ["set", "variants", "positive", "negative", "neither", "repeats", "called both"]
+    headings = ["set", "variants", "positive", "negative", "positive indels", "negative indels"]
+    headings += ["neither", "repeats", "called both"]
     headings += ["labels of no variant", "drawn negatives", "positives short of negatives"]
     return make_grid([*headings, "labels that are neither"], rows, first=1, last=len(headings))
 
@@ -46,7 +57,7 @@ def scores_grid(scores: pd.DataFrame, subset: str) -> Grid:
             *[row["model"], row["score"], "+" if row["sign"] > 0 else "−"],
             *[score(row["auroc"]), interval(row["auroc_low"], row["auroc_high"])],
             *[score(row["auprc"]), interval(row["auprc_low"], row["auprc_high"])],
-            score(row["positives"] / row["variants"] if row["variants"] else None),
+            score(row["positives"] / row["variants"] if row["positives"] else None),
             *[count(row[key]) for key in ("variants", "positives", "missing")],
         ]
         for row in scores[scores["subset"] == subset].to_dict("records")
