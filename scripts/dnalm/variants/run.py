@@ -23,6 +23,7 @@ from dnalm.model.tensors import UNREADABLE, read_arrays, save_arrays
 from dnalm.variants.output import FEATURES, SCORES, write_scores
 from dnalm.variants.passes import Scored, score_alleles
 from dnalm.variants.readings import collect_windows, count_passes
+from dnalm.variants.records import open_variants
 from dnalm.variants.scan import PARQUET, Scan, facts_of, name_part, read_alleles, report, scan
 from dnalm.variants.scoring import Scoring, describe, make_scoring
 
@@ -82,6 +83,7 @@ def score_variants(
     end. Raises InputError for what `scan` refuses, where memory runs out, and when another job
     works below `partial`.
     """
+    open_variants(scoring.source.path).close()  # before its checksum is taken
     with hold(partial) as lock:
         facts = scoring.facts()
         records = Partial(Path(partial) / "records", facts, PARQUET)
