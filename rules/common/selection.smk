@@ -97,10 +97,9 @@ SCORED_WITH_FEATURES = [
 SCORED = [name for name in config["variants"] if name not in SCORED_WITH_FEATURES]
 # What is made where it is asked for: a prediction, or scores of variants, may be of a model or task
 # that the run, and so its report, does not have.
+SCORED_ENTRIES = [*VARIANTS.values(), *prioritisation.select_references(config, VARIANTS)]
 SCORING = [
-    model.removesuffix(resolve.UNTRAINED)
-    for entry in VARIANTS.values()
-    for model in entry["models"]
+    model.removesuffix(resolve.UNTRAINED) for entry in SCORED_ENTRIES for model in entry["models"]
 ]
 NEEDED_MODELS = list(
     dict.fromkeys([*PRETRAINED, *IMPORTED, *(p["model"] for p in PREDICTIONS.values()), *SCORING])
@@ -124,7 +123,7 @@ try:
         NEEDED_TASKS,
         [
             entry["genome"]
-            for entry in [*PREDICTIONS.values(), *VARIANTS.values()]
+            for entry in [*PREDICTIONS.values(), *SCORED_ENTRIES]
             if "genome" in entry
         ],
     )

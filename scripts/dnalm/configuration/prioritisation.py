@@ -1,7 +1,6 @@
-"""Prioritisation of variants in the configuration: what an entry of `variants:` says beside files.
+"""Prioritisation in the configuration: what an entry of `variants:` says of its variants.
 
-An entry with one of `KEYS` has labels, classes or scores of others; one that another entry names
-for its percentiles is its reference.
+An entry that another one names for its percentiles is the reference of that one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,6 @@ from typing import Any
 
 from dnalm.configuration.models import find_unknown
 
-KEYS = ("label", "match", "consequence", "compare", "percentile", "supervised")
 LABEL_FILES = ("path", "positives", "negatives")
 COMPARE_FILES = ("vcf", "table", "bigwig")
 LABEL_NAMES = ("info", "column", "positive", "negative")
@@ -33,16 +31,14 @@ def needs_features(config: Mapping[str, Any], name: str) -> bool:
     return bool({**config["variant"], **entry}["features"] or entry.get("supervised"))
 
 
-def list_references(config: Mapping[str, Any]) -> set[str]:
-    """Return the entries that are a reference for the percentiles of others."""
-    entries = config["variants"].values()
-    return {e["percentile"]["among"] for e in entries if "among" in e.get("percentile", {})}
-
-
-def is_prioritised(config: Mapping[str, Any], name: str) -> bool:
-    """Return whether an entry has labels, classes or percentiles, or is a reference."""
-    entry = config["variants"][name]
-    return any(key in entry for key in KEYS) or name in list_references(config)
+def select_references(
+    config: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return the entries that those of a run name for their percentiles, in the run or not."""
+    names = {
+        e["percentile"]["among"] for e in entries.values() if "among" in e.get("percentile", {})
+    }
+    return [config["variants"][name] for name in sorted(names)]
 
 
 def resolve_set(config: Mapping[str, Any], name: str) -> dict[str, Any]:
