@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dnalm.parquet import write_parquet
 from dnalm.report.pages.variants.page import make_page
 from dnalm.report.tables.catalogue import OF_VARIANTS, list_columns
 from dnalm.report.tables.variants import make_tables, read_published
@@ -47,7 +48,16 @@ def tables(tmp_path):
     }  # fmt: skip
     path = tmp_path / "evaluation.json"
     path.write_text(json.dumps(evaluation))
-    return make_tables([str(path)], [], read_published(PUBLISHED))
+    placed = pd.DataFrame(
+        {
+            "consequence": ["intron_variant"] * 4 + ["missense_variant"],
+            "cosine_percentile": [10.0, 20.0, 60.0, 98.0, None],
+            "reference_variants": [1234] * 4 + [0],
+        }
+    )
+    write_parquet(placed, tmp_path / "p.parquet", {"set": "clinvar", "model": "m"})
+    percentiles = [str(tmp_path / "p.parquet")]
+    return make_tables([str(path)], percentiles, read_published(PUBLISHED))
 
 
 def test_the_tables_are_those_of_the_catalogue(tables):
@@ -74,6 +84,15 @@ def test_the_page_tells_scores_signs_skips_and_published_values(tables):
         assert text in page
     assert "6.55e−186" in page
     assert "clinvar: 12 positives and 13 negatives are indels." in page
+
+
+def test_percentiles_are_summed_up_by_class_where_there_are_any(tables):
+    (row,) = tables["variant_percentiles"].to_dict("records")
+    assert (row["score"], row["consequence"], row["variants"]) == ("cosine", "intron_variant", 4)
+    assert (row["median"], row["above_95"], row["reference_variants"]) == (40, 0.25, 1234)
+    page = make_page(tables, "Title", 0.95)
+    assert "25.0%</td>" in page
+    assert "clinvar-percentiles-0" in page
 
 
 def test_a_page_without_labels_says_so(tables):
