@@ -3,8 +3,7 @@
 Required inputs: variants.*.vcf or the files of variants.*.label; of scores
     <results>/variants/{set}/{model}.parquet, .features.safetensors
 Outputs: <results>/variant_benchmarks/{set}/{labels.parquet, labels.json, labelled.vcf.gz,
-    evaluation.json} and supervised/, distributions/, percentiles/, aligned/ of {model}.parquet;
-    <results>/tables/variant_*.tsv, <results>/variants.html
+    evaluation.json} and supervised/, distributions/, percentiles/, aligned/ of {model}.parquet
 """
 
 
@@ -133,29 +132,3 @@ rule align_scores:
         "../envs/torch.yaml"
     script:
         "../scripts/align_scores.py"
-
-
-rule report_variants:
-    """Tabulate and draw how well scores of variants do, beside published values."""
-    input:
-        evaluations=get_variant_evaluations,
-        percentiles=get_percentiles,
-        published=workflow.source_path("../resources/published_scores.tsv"),
-    output:
-        **get_table_outputs(OF_VARIANTS),
-        page=report(
-            "<results>/variants.html",
-            caption="../resources/captions/variants.rst",
-            category="Report",
-        ),
-    log:
-        "<logs>/report_variants.log",
-    benchmark:
-        "<benchmarks>/report_variants.jsonl"
-    conda:
-        "../envs/report.yaml"
-    params:
-        title=lookup("report/title", within=config),
-        level=lookup("variant_benchmark/bootstrap/level", within=config),
-    script:
-        "../scripts/report_variants.py"
