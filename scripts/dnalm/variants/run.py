@@ -96,6 +96,7 @@ def score_variants(
         described = describe(scoring, facts, names)
         write_scores(scoring, found, (records, kept), outputs, described, sites_only=sites_only)
         clear(partial)
+    log.info("%s: %d of %d alleles are scored", outputs["vcf"], found.scored, found.alleles)
     return found
 
 

@@ -6,6 +6,7 @@ Shapes: R rows of a part.
 import gzip
 import io
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from dnalm.files import atomic_path
 from dnalm.variants.scan import COLUMNS, CONTIG
 
 KEY = "dnalm"  # of the metadata: a JSON object
+
+log = logging.getLogger(__name__)
 
 
 def make_schema(scores: Sequence[str], facts: Mapping[str, Any]) -> pa.Schema:
@@ -48,3 +51,4 @@ def write_text(table: str | Path, path: str | Path) -> None:
         for number in range(file.num_row_groups):
             frame = file.read_row_group(number).to_pandas(ignore_metadata=True)
             frame.to_csv(text, sep="\t", header=False, index=False, float_format="%.9g")
+    log.info("%s is written", path)

@@ -3,6 +3,7 @@
 Source: VCF 4.5 specification, sections 1.2 and 1.6.1.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ MISSING = "."
 DIGITS = 9  # of a score; readers keep 32 bits of it
 INFO_ID = re.compile(rb"##INFO=<ID=([^,>]+)")
 OUR_ID = re.compile(rb"##dnalm=<ID=([^,>]+)")
+
+log = logging.getLogger(__name__)
 
 
 def name_field(model: str, score: str) -> str:
@@ -126,3 +129,4 @@ def index_output(path: str | Path, index: str | Path) -> None:
     csi = Path(index).suffix == ".csi"
     with atomic_path(index) as temporary:
         pysam.tabix_index(str(path), preset="vcf", csi=csi, force=True, index=str(temporary))
+    log.info("%s is indexed", path)
