@@ -42,7 +42,7 @@ from dnalm.variants.score_table import BY_NAME
 
 METADATA = "dnalm"  # key of the metadata of a file of scores
 # Of a file of scores, what says which variants were scored and not how.
-OF_FILES = ("set", "vcf_sha256", "genome", "genome_sha256", "licence", "scores")
+OF_FILES = ("set", "vcf_sha256", "genome", "genome_sha256", "licence", "scores", "passes")
 SUPERVISED = "supervised"
 SNVS, MNVS, INDELS = "SNVs", "MNVs", "indels"
 MISSING_EVERYWHERE = "no variant has it"
