@@ -5,7 +5,7 @@ Positions are 1-based, as in both. INFO fields are text, one value per allele.
 
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ POSITION = re.compile(r"[0-9]{1,10}")
 INFO_LINE = re.compile(rb"##INFO=<(?:[^\"]*,)?ID=([^,>]+),(?:[^\"]*,)?Number=([^,>]+)")
 PER_ALLELE, PER_ALLELE_AND_REFERENCE = "A", "R"
 MISSING = "."
+FILE_KEYS = "the file that the entry of `variants` names"
 REMEDY = "it needs the columns chrom, pos, ref and alt, tab-separated"
 
 
@@ -95,27 +96,14 @@ def read_alleles(
 
 def read_numbers(path: str | Path) -> dict[str, str]:
     """Return how many values each INFO field of the header has: `1`, `A`, `R`, `.` and so on."""
-    from dnalm.download.compression import open_binary
-    from dnalm.genome.vcf_lines import BcfLines
-
-    lines = open_lines(Path(path), None)
-    if isinstance(lines, BcfLines):
-        import pysam
-
-        with pysam.VariantFile(str(path)) as file:
-            return {name: str(field.number) for name, field in file.header.info.items()}
-    found = {}
-    with open_binary(path) as file:
-        for line in file:
-            if not line.startswith(b"##"):
-                break
-            if match := INFO_LINE.match(line):
-                found[decode(match[1])] = decode(match[2])
-    return found
+    lines = open_lines(Path(path), None, FILE_KEYS)
+    lines.close()
+    found = map(INFO_LINE.match, lines.header)
+    return {decode(match[1]): decode(match[2]) for match in found if match}
 
 
 def _read_sites(path: Path) -> Iterator[tuple[str, int, str, str, list[str], str]]:
-    lines = open_lines(path, None)
+    lines = open_lines(path, None, FILE_KEYS)
     for number, line in enumerate(lines.read(None), 1):
         # Genotypes behind the eighth column are not even split.
         cells = decode(line).split("\t", SITE_COLUMNS)
@@ -237,8 +225,3 @@ def to_numbers(values: Sequence[str] | pd.Series, what: str) -> np.ndarray:
         found = text[wrong].iloc[0]
         raise InputError(f"{what}: '{found}' is no number; name a field of numbers.")
     return numbers
-
-
-def describe_contigs(table: pd.DataFrame) -> Mapping[str, int]:
-    """Return how many rows each contig has, by its plain name."""
-    return table["chrom"].map(plain_contig).value_counts().to_dict()

@@ -3,7 +3,7 @@
 CADD, GERP, phyloP, phastCons, DeepSEA and the like: the user brings the files.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,10 +175,3 @@ def _from_bigwig(name: str, variants: pd.DataFrame, path: str) -> np.ndarray:
             if covered:
                 found[number] = total / covered
     return found
-
-
-def list_files(configs: Iterable[ExternalConfig]) -> list[str]:
-    """Return the files that external scores are read from."""
-    return [
-        path for config in configs for path in (config.vcf, config.table, config.bigwig) if path
-    ]

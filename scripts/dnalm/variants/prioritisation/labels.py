@@ -4,7 +4,7 @@ A variant that is given both labels has none, and is counted; so is one that rep
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,8 +176,3 @@ def count_labels(labels: pd.Series) -> Mapping[str, int]:
         "negatives": int((labels == False).sum()),  # noqa: E712
         "without_label": int(labels.isna().sum()),
     }
-
-
-def list_known(labels: pd.Series) -> Collection[int]:
-    """Return the places of the variants that have a label."""
-    return np.flatnonzero(labels.notna().to_numpy())

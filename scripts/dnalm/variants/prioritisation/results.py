@@ -45,7 +45,6 @@ METADATA = "dnalm"  # key of the metadata of a file of scores
 OF_FILES = ("set", "vcf_sha256", "genome", "genome_sha256", "licence", "scores", "passes")
 SUPERVISED = "supervised"
 SNVS, MNVS, INDELS = "SNVs", "MNVs", "indels"
-MISSING_EVERYWHERE = "no variant has it"
 
 log = logging.getLogger(__name__)
 
@@ -182,9 +181,9 @@ def evaluate_set(
             config,
         )
     ranks = rank_severity(variants["consequence"], settings["severity"])
-    missing = [f"{c.model} {c.name}: {MISSING_EVERYWHERE}" for c in columns if not c.known.any()]
-    for sentence in missing:
-        log.warning("%s", sentence)
+    for column in columns:
+        if not column.known.any():
+            log.warning("%s: no variant has the score %s", column.model, column.name)
     result = {
         "set": settings["set"],
         "published_as": settings["published_as"],
