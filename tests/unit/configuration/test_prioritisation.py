@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,26 @@ def test_probes_ask_for_the_vectors_they_read():
     assert resolve_variants(merged(VCF | INFO), "v")["features"] is False
     supervised = prioritisation.resolve_supervised(config, "v")
     assert (supervised["groups"], supervised["inner_groups"]) == (3, 5)
+
+
+DOCUMENTED = re.findall(
+    r"^```yaml\n(.*?)^```", (ROOT / "docs/how-to/prioritisation.md").read_text(), re.M | re.S
+)
+
+
+@pytest.mark.parametrize("block", DOCUMENTED, ids=lambda block: block.split("\n")[1].strip(": {"))
+def test_documented_entries_are_a_valid_configuration(block):
+    config = resolve.merge(copy.deepcopy(SHIPPED), yaml.safe_load(block))
+    config["run"]["tasks"] = []
+    config["models"]["my-model"] = config["models"][MODEL]
+    config["genomes"]["grch37"] = config["genomes"]["grch38"]
+    errors = schema.find_schema_errors(config, SCHEMA)
+    assert errors + references.find_reference_errors(config, PUBLISHED) == []
+
+
+def test_the_papers_four_sets_are_documented():
+    entries = {}
+    for block in DOCUMENTED:
+        entries |= yaml.safe_load(block)["variants"]
+    published = {entry.get("published_as") for entry in entries.values()}
+    assert {"eQTL", "meQTL", "ClinVar", "HGMD"} <= published

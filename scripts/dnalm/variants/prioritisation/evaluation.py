@@ -3,6 +3,7 @@
 Letters in shapes: V variants, N bootstrap draws.
 """
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ ALL, COMMON = "all", "common to all scores"
 METRICS = {"auroc": (area, roc_auc_score), "auprc": (average_precision, average_precision_score)}
 MAX_CURVE_POINTS = 200
 EXTERNAL = "external"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +143,8 @@ def _list_subsets(
 ) -> Iterator[tuple[str, np.ndarray]]:
     yield ALL, np.ones(len(evaluation.labels), dtype=bool)
     common = find_common(evaluation.scores)
+    if common is not None:
+        log.info("%d of %d variants have every score", common.sum(), len(common))
     if common is not None and not common.all() and evaluation.has_both(common):
         yield COMMON, common
     for own in classes:
