@@ -205,6 +205,7 @@ def write_set(
         write_vcf(table, paths["vcf"])
     write_parquet(table[columns], paths["labels"], names)
     write_json(paths["summary"], {"set": name, **counts})
+    log.info("%s: %d variants", paths["labels"], len(table))
 
 
 def write_vcf(table: pd.DataFrame, path: str | Path) -> None:

@@ -141,6 +141,7 @@ def supervise(
     )
     names = {"model": own.model, "choices": json.dumps(chosen)}
     write_parquet(variants[KEY].assign(**{SUPERVISED: values}), output, names)
+    log.info("%s: %d of %d variants", output, usable.sum(), len(variants))
 
 
 def read_supervised(path: str, variants: pd.DataFrame) -> ScoreColumn:
@@ -206,6 +207,7 @@ def evaluate_set(
         **found,
     }
     write_json(output, _without_nan(result))
+    log.info("%s: %d scores of %d labelled variants", output, len(columns), known.sum())
 
 
 def name_kinds(variants: pd.DataFrame) -> np.ndarray:
@@ -253,6 +255,7 @@ def make_distribution(labels: str, scores: str, output: str) -> None:
     own = read_scores(scores, variants)
     classes = variants["consequence"].to_numpy(dtype=str)
     write_distribution(own.scores, classes, own.options, output)
+    log.info("%s: %d scores of %d variants", output, len(own.scores), len(variants))
 
 
 def place_variants(
@@ -263,12 +266,15 @@ def place_variants(
     own = read_scores(scores, variants)
     reference = read_distribution(distribution, own.options)
     classes = variants["consequence"].to_numpy(dtype=str)
-    table = variants[[*KEY, "id", "label", "consequence"]].copy()
+    table = variants[[*KEY, "id", "label", "consequence"]].assign(reference_variants=0)
     for score in own.scores:
         percentiles, sizes = find_percentiles(score, classes, reference, min_reference)
-        table[score.name] = score.values
-        table[f"{score.name}_percentile"], table["reference_variants"] = percentiles, sizes
+        table[score.name], table[f"{score.name}_percentile"] = score.values, percentiles
+        # Common indels, for one, have some of the scores alone.
+        table["reference_variants"] = np.maximum(table["reference_variants"], sizes)
     write_parquet(table, output, {"set": read_names(labels)["set"], "model": own.model})
+    placed = int((table["reference_variants"] > 0).sum())
+    log.info("%s: %d of %d variants have percentiles", output, placed, len(table))
 
 
 def align_scores(path: str, scores: str, output: str) -> None:
@@ -279,3 +285,4 @@ def align_scores(path: str, scores: str, output: str) -> None:
     own = read_scores(scores, read_variant_table(path))
     table = pd.DataFrame({score.name: score.values for score in own.scores})
     write_parquet(table, output, {"model": own.model})
+    log.info("%s: %d rows", output, len(table))

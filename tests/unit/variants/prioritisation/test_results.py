@@ -132,6 +132,7 @@ def test_percentiles_come_from_scores_made_alike_and_no_others(files, tmp_path):
     place_variants(files["labels"], files["scores"], distribution, 20, out)
     placed = pd.read_parquet(out)
     assert placed.loc[placed["consequence"] == "", "cosine_percentile"].isna().all()
+    assert (placed.loc[placed["consequence"] != "", "reference_variants"] > 20).all()
     own = placed[placed["consequence"] == "missense_variant"]
     # Of the very variants of the reference the mean percentile is 50, with half of each its own.
     assert own["cosine_percentile"].mean() == pytest.approx(50)
