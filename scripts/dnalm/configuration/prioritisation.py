@@ -104,8 +104,8 @@ def find_prioritisation_errors(config: Mapping[str, Any]) -> Iterator[str]:
         yield from _labels(key, entry)
         yield from _compared(key, entry)
         consequence = entry.get("consequence", {})
-        if "consequence" in entry and ("info" in consequence) == ("column" in consequence):
-            yield f"{key}.consequence: give 'info', a field of the VCF, or 'column', of the table."
+        if "consequence" in entry and not {"info", "column"} & consequence.keys():
+            yield f"{key}.consequence: give 'info', a field of VCF files, or 'column', of tables."
         if "match" in entry and "common" not in entry["match"]:
             yield f"{key}.match: 'common' is missing; name a VCF file of common variants."
         if entry.get("match", {}).get("same_consequence") and "consequence" not in entry:

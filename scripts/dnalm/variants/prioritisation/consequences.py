@@ -20,7 +20,8 @@ NO_RANK = -1
 class ConsequenceConfig:
     """Where consequences stand and how they are read.
 
-    `info` is a field of the VCF or `column` one of a table. Each match of `pattern`, its first
+    `info` is a field of VCF files, `column` one of tables: of positives in a table and common
+    variants in a VCF file both are needed. Each match of `pattern`, its first
     group, is a term, or each of what commas, & and | part where there is no pattern. `rename` maps
     terms to others. `severity` lists terms, the least severe first; of several terms the most
     severe counts, or none where `single` asks for one only.

@@ -156,10 +156,13 @@ def _read_labels(label: LabelConfig, fields: list[str]) -> tuple[pd.DataFrame, d
 def _complete(table: pd.DataFrame, config: ConsequenceConfig | None) -> pd.DataFrame:
     """Return the table with the columns that every set has."""
     classes = pd.Series("", index=table.index)
-    if config and (source := config.info or config.column):
-        if source not in table:
+    if config:
+        named = [source for source in (config.info, config.column) if source]
+        source = next((name for name in named if name in table), None)
+        if source is None:
             raise InputError(
-                f"consequence: the variants have no column or field {source}; correct the key."
+                f"consequence: the variants have no column or field {' or '.join(named)}; correct "
+                "the key."
             )
         classes = read_consequences(table[source].fillna("").astype(str), config)
     own = {"id": ".", "match_group": ""}

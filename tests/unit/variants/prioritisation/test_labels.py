@@ -241,6 +241,24 @@ def test_positives_with_few_candidates_choose_first_and_shortage_is_counted():
     assert match_negatives(positives, candidates, two)[2]["positives_with_too_few_negatives"] == 1
 
 
+def test_classes_of_positives_in_a_table_and_of_common_variants_in_a_file_are_matched(tmp_path):
+    rows = "chrom\tpos\tref\talt\tclass\n1\t1000\tA\tT\tmissense_variant\n"
+    (tmp_path / "p.tsv").write_text(rows)
+    lines = [record(1_100, info="AF=0.3;MC=SO:1|intron_variant")]
+    lines += [record(1_900, info="AF=0.3;MC=SO:1|missense_variant")]
+    match = MatchConfig(
+        common=write_records(tmp_path / "c.vcf", *lines), frequency="AF", min_frequency=0.05,
+        within=1_000, same_consequence=True, choose="nearest", ratio=1, seed=0,
+    )  # fmt: skip
+    classes = ConsequenceConfig(
+        **{**vars(CONSEQUENCE), "column": "class", "pattern": r"(\w+_variant)"}
+    )
+    label = {"positives": str(tmp_path / "p.tsv")}
+    table, _ = label_set(make_set(label=label, match=match, consequence=classes))
+    assert table["pos"].tolist() == [1_000, 1_900]
+    assert table["consequence"].tolist() == ["missense_variant"] * 2
+
+
 def test_negatives_of_a_set_are_the_common_ones_of_a_file(tmp_path):
     positives = write_records(tmp_path / "p.vcf", record(1_000), record(900_000))
     lines = [
