@@ -8,17 +8,19 @@ from dnalm.configuration.prioritisation import needs_features
 from dnalm.configuration.resolve import resolve_k, resolve_preset
 from dnalm.configuration.weights import UNTRAINED, is_foreign
 
-# What says where files are, which are inputs, and which models: each has a job of its own.
-FILES = ("vcf", "genome", "models")
+# What scores, or the files of them, depend on.
+OF_SCORES = ("window", "layer", "pooling", "scores", "frames", "strands", "shared_bases", "max_n")
+OF_SCORES += ("contig_names", "largest_mismatch", "sites_only", "index", "features")
+OF_SCORES += ("precision", "batch_tokens", "part_records")
 WILDCARDS = set("*?[")
 
 
 def resolve_variants(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the settings of an entry of `variants:` but for its files, defaults filled in."""
+    """Return the settings of the scores of an entry of `variants:`, defaults filled in."""
     settings = {**config["variant"], **config["variants"][name]}
-    kept = {key: value for key, value in settings.items() if key in config["variant"]}
+    kept = {key: settings[key] for key in OF_SCORES}
     kept["features"] = needs_features(config, name)
-    return {"set": name, "genome": config["variants"][name]["genome"], **kept}
+    return {"set": name, "genome": settings["genome"], **kept}
 
 
 def find_variant_errors(config: Mapping[str, Any]) -> Iterator[str]:

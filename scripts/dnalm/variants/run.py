@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def score_entry(
     devices = visible_devices()
     if devices == ["cpu"]:
         devices *= threads
-    scoring = make_scoring(files, settings, max(1, threads // len(devices)))
+    scoring = make_scoring(files, settings, threads)
     source = read_facts(files["run"], ()).get("source") or {}
     names = {
         "set": settings["set"],
@@ -122,11 +123,12 @@ def _make_missing(
         return
     passes = found.passes * len(missing) // len(parts)
     shares = [missing[place :: len(devices)] for place in range(min(len(devices), len(missing)))]
-    _tell_time(scoring, records, missing, passes, devices[: len(shares)])
+    each = replace(scoring, threads=max(1, scoring.threads // len(shares)))
+    _tell_time(each, records, missing, passes, devices[: len(shares)])
     with Progress("score", "windows", passes) as progress, progress.tally() as tally:
         # loky starts fresh interpreters that never import the calling script again.
         joblib.Parallel(n_jobs=len(shares), backend="loky")(
-            joblib.delayed(_make)(scoring, share, records, kept, device, os.getpid(), tally)
+            joblib.delayed(_make)(each, share, records, kept, device, os.getpid(), tally)
             for share, device in zip(shares, devices, strict=False)
         )
 

