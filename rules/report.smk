@@ -3,8 +3,8 @@
 Required inputs: <results>/tables/*.tsv; <benchmarks>; of pretraining
     <results>/models/{model}/history.jsonl; of variants
     <results>/variant_benchmarks/{set}/evaluation.json
-Outputs: <results>/report.html, <results>/summary.txt, <results>/pretrain_summary.html,
-    <results>/variants.html
+Outputs: <results>/report.html, <results>/report.json, <results>/summary.txt,
+    <results>/pretrain_summary.html, <results>/variants.html
 """
 
 
@@ -14,6 +14,7 @@ rule make_report:
         unpack(get_tables),
     output:
         summary="<results>/summary.txt",
+        data="<results>/report.json",
         page=report(
             "<results>/report.html", caption="../resources/captions/report.rst", category="Report"
         ),
@@ -26,6 +27,8 @@ rule make_report:
     params:
         report=lookup("report", within=config),
         benchmarks=get_place("<benchmarks>"),
+        configuration=config,
+        workflow=get_workflow_facts,
     script:
         "../scripts/make_report.py"
 

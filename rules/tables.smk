@@ -26,5 +26,6 @@ rule make_tables:
         bootstrap=lookup("report/bootstrap", within=config),
         correction=lookup("report/correction", within=config),
         leak=lookup("report/leak", within=config),
+        equal=lookup("report/equal", within=config),
     script:
         "../scripts/make_tables.py"

@@ -5,9 +5,9 @@ from dnalm.jobs.job import job
 from dnalm.report.tables.assembly import make_tables
 from dnalm.report.tables.draws import Statistics
 from dnalm.report.tables.files import write_tables
-from dnalm.report.tables.published_scores import read_published
 from dnalm.report.tables.records import Identities, read_results
 from dnalm.report.tables.sources import read_sources
+from dnalm.report.tables.verdicts.published_scores import read_published
 
 params = snakemake.params
 
@@ -22,6 +22,7 @@ with job(snakemake.log[0]):
             bootstrap=BootstrapConfig(**params.bootstrap),
             correction=params.correction,
             leak=params.leak,
+            equal=params.equal,
         ),
     )
     write_tables(tables, dict(snakemake.output.items()))

@@ -9,9 +9,9 @@ from dnalm.report.pages.facts import note_of
 from dnalm.report.pages.pretraining import make_pretraining_page
 from dnalm.report.tables.files import write_tables
 from dnalm.report.tables.pretraining import pretraining_tables
-from dnalm.report.tables.published_scores import read_reconstruction
 from dnalm.report.tables.records import Identities
 from dnalm.report.tables.sources import read_pretraining
+from dnalm.report.tables.verdicts.published_scores import read_reconstruction
 
 found, params = dict(snakemake.input.items()), snakemake.params
 

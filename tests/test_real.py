@@ -59,7 +59,7 @@ def test_two_held_out_chromosomes_separate_what_the_model_has_seen(real_run):
 
 def test_clinvars_variants_are_scored_with_intervals_and_what_is_skipped_is_told(real_run):
     scores = pd.read_csv(real_run / "tables/variant_scores.tsv", sep="\t")
-    own = scores[(scores["set"] == "clinvar") & (scores["subset"] == "all")]
+    own = scores[(scores["entry"] == "clinvar") & (scores["subset"] == "all")]
     models = own[own["model"] != "external"]
     assert set(models["model"]) == {"v2-small", "v2-small.untrained"}
     # 22 pathogenic and 370 benign ones; distances are there for indels, too, other scores are not.
@@ -69,7 +69,7 @@ def test_clinvars_variants_are_scored_with_intervals_and_what_is_skipped_is_told
     assert (models[["auroc_low", "auroc"]].diff(axis=1)["auroc"] > 0).all()
     assert (models[["auroc", "auroc_high"]].diff(axis=1)["auroc_high"] > 0).all()
     skipped = pd.read_csv(real_run / "tables/variant_skipped.tsv", sep="\t")
-    indels = skipped[(skipped["set"] == "clinvar") & (skipped["reason"] == "indel")]
+    indels = skipped[(skipped["entry"] == "clinvar") & (skipped["reason"] == "indel")]
     missing = models.loc[models["score"] == "llr", "missing"]
     assert (indels["positives"] + indels["negatives"]).tolist() == missing.tolist()
 

@@ -1,9 +1,17 @@
-"""Which tables and pages people read, and all that a run is to leave."""
+"""Which tables and pages people read, how they came about, and all that a run is to leave."""
+
+from importlib.metadata import version
 
 
 def get_tables(wildcards):
     """Return every table of the run by its name."""
     return dict(rules.make_tables.output.items())
+
+
+def get_workflow_facts(wildcards):
+    """Return what a job cannot see of the workflow that started it."""
+    files = [str(file) for file in workflow.overwrite_configfiles]
+    return {"snakemake": version("snakemake"), "configfiles": files}
 
 
 def get_pages(wildcards):

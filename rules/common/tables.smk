@@ -129,6 +129,7 @@ def get_identities(wildcards):
             task: {
                 "published_as": get_task_entry(task)["published_as"],
                 "pooling": get_task_entry(task)["pooling"] or config["embed"]["pooling"],
+                "category": get_task_entry(task)["category"],
             }
             for task in TASKS
         },

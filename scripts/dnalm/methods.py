@@ -77,6 +77,7 @@ class Baseline:
             (`dnalm.benchmark.probing.per_base`); None for what says nothing of single bases.
         network: the function that returns an untrained network of its settings, which is trained on
             the folds of a task as a fine-tuning method is; None where there is none.
+        published: the name in the published table under which the paper has it; None elsewhere.
         against: what the table of comparisons calls it; None where nothing is compared with it.
     """
 
@@ -86,6 +87,7 @@ class Baseline:
     features: str | None
     bases: str | None
     network: str | None
+    published: str | None
     against: str | None
 
 
@@ -180,6 +182,7 @@ BASELINES = (
         features="dnalm.benchmark.probing.baselines.constant_features",
         bases="dnalm.benchmark.probing.per_base.class_shares",
         network=None,
+        published=None,
         against=None,
     ),
     Baseline(
@@ -189,6 +192,7 @@ BASELINES = (
         features="dnalm.benchmark.probing.baselines.gc_features",
         bases=None,
         network=None,
+        published=None,
         against=None,
     ),
     Baseline(
@@ -198,6 +202,7 @@ BASELINES = (
         features="dnalm.benchmark.probing.baselines.token_features",
         bases=None,
         network=None,
+        published=None,
         against=None,
     ),
     Baseline(
@@ -207,6 +212,7 @@ BASELINES = (
         features="dnalm.benchmark.probing.baselines.one_hot_features",
         bases=None,
         network=None,
+        published=None,
         against=None,
     ),
     Baseline(
@@ -216,6 +222,7 @@ BASELINES = (
         features=None,
         bases="dnalm.benchmark.probing.per_base.position_weights",
         network=None,
+        published=None,
         against=None,
     ),
     Baseline(
@@ -225,6 +232,7 @@ BASELINES = (
         features=None,
         bases=None,
         network="dnalm.model.convolutions.plain_network",
+        published=None,
         against=None,
     ),
     Baseline(
@@ -234,6 +242,7 @@ BASELINES = (
         features=None,
         bases=None,
         network="dnalm.model.convolutions.dilated_network",
+        published="BPNet-121k",
         against=None,
     ),
     Baseline(
@@ -243,6 +252,7 @@ BASELINES = (
         features=None,
         bases=None,
         network="dnalm.model.convolutions.dilated_network",
+        published="BPNet-28M",
         against=None,
     ),
     Baseline(
@@ -252,6 +262,7 @@ BASELINES = (
         features="dnalm.benchmark.probing.baselines.kmer_features",
         bases=None,
         network=None,
+        published=None,
         against="k-mers",
     ),
     Baseline(
@@ -261,6 +272,7 @@ BASELINES = (
         features=None,
         bases=None,
         network=None,
+        published=None,
         against="untrained",
     ),
 )

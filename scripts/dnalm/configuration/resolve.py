@@ -12,10 +12,12 @@ from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 
 # What the entry of a task need not have, and no section gives.
-OPTIONAL = dict.fromkeys(("kind", "classes", "length", "rows", "pooling", "published_as"))
+OPTIONAL = dict.fromkeys(
+    ("kind", "category", "classes", "length", "rows", "pooling", "published_as")
+)
 # What says where a task's files are, which are inputs: a moved file makes no other table. And what
 # is read later.
-NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "published_as", "pooling")
+NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "category", "published_as", "pooling")
 
 
 def drop_removed(config: dict[str, Any]) -> None:

@@ -15,7 +15,8 @@ from dnalm.errors import InputError
 from dnalm.files import refuse_stream
 from dnalm.suggestions import nearest
 
-TEXTS = ("kind", "format", "path", "url", "hub", "revision", "files", "published_as", "pooling")
+TEXTS = ("kind", "category", "format", "path", "url", "hub", "revision", "files")
+TEXTS += ("published_as", "pooling")
 NUMBERS = ("classes", "length")
 BY_SPLIT = {"rows": ("train_rows", "test_rows"), "sha256": ("train_sha256", "test_sha256")}
 MAPPINGS = ("labels", "build")  # YAML in one line

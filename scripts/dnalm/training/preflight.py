@@ -8,7 +8,9 @@ import platform
 import shutil
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,6 +43,7 @@ class Facts:
     host: str
     local_rank: int
     devices: int
+    gpu: str
     python: str
     torch: str
     cuda: str
@@ -74,6 +77,7 @@ def examine(
         host=host,
         local_rank=group.local_rank,
         devices=torch.cuda.device_count(),
+        gpu=torch.cuda.get_device_name(group.device) if group.device.type == "cuda" else "none",
         python=platform.python_version(),
         torch=torch.__version__,
         cuda=str(torch.version.cuda),
@@ -126,6 +130,13 @@ def check_together(facts: Sequence[Facts], *, nodes: int, gpus: int) -> None:
                     f"{fact} has {what} {mine}, but {facts[0]} has {firsts}; start all nodes in "
                     "the same environment and the same copy of the workflow."
                 )
+    kinds = Counter(fact.gpu for fact in facts)
+    if len(kinds) > 1:
+        logger.warning(
+            "The processes have unlike GPUs (%s): all take the precision and the memory of the "
+            "least, and every step the time of the slowest.",
+            ", ".join(f"{count} of {kind}" for kind, count in sorted(kinds.items())),
+        )
     check_devices([fact.local_rank for fact in facts], min(fact.devices for fact in facts))
     if gpus and len(facts) != nodes * gpus:
         raise InputError(
@@ -137,7 +148,7 @@ def check_together(facts: Sequence[Facts], *, nodes: int, gpus: int) -> None:
 def check_shared(group: Group, state: Path, own: Facts) -> None:
     """Raise `InputError` in all processes when one does not see the first one's files."""
     name = group.from_first(lambda: f".preflight-{uuid.uuid4().hex}")
-    group.from_first(lambda: (state / name).write_text(name))
+    group.from_first(lambda: _write_name(state / name))
     blind = exchange(group, None if sees(state / name) else str(own))
     group.from_first(lambda: (state / name).unlink())
     if any(blind):
@@ -145,6 +156,18 @@ def check_shared(group: Group, state: Path, own: Facts) -> None:
             f"{next(filter(None, blind))} does not see what rank 0 writes in {state}; put the "
             "results on a file system that all nodes share."
         )
+
+
+def _write_name(path: Path) -> None:
+    """Write a file that holds its own name, and none where that fails."""
+    try:
+        path.write_text(path.name)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise InputError(
+            f"{path.parent} cannot be written to: {error.strerror}; make room, or use another."
+        ) from None
 
 
 def check_space(state: Path, config: EncoderConfig, keep_last: int) -> tuple[int, int]:
@@ -186,6 +209,10 @@ def try_folder(folder: Path, name: str) -> str | None:
             return f"reads other bytes than it wrote in {folder}; use another file system."
         renamed.unlink()
     except OSError as error:
+        # On a full disk a file without content is left.
+        for left in (path, renamed):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
         return f"cannot write and rename a file in {folder}: {error.strerror}; use another folder."
     return None
 

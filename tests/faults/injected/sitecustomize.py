@@ -8,19 +8,28 @@ rest.
 """
 
 import os
+import re
 import signal
 import sys
 
 # Set by who watches: the faults in the order in which the jobs of a rule take them.
 AT_START = ("full", "scarce")
+# How the name of the rule stands in the text of a script that Snakemake has prepared: pickled, its
+# length, less than 32 letters, in one byte.
+PICKLED_RULE = re.compile(r"\\x8c\\x04rule\\x94\\x8c(?:\\x[01][0-9a-f]|\\[tnr])(\w+)\\x94")
 
 
 def find_rule() -> str | None:
-    """Return the rule whose script this process runs, which is named after it."""
+    """Return the rule whose script this process runs; some rules share one.
+
+    A script that is started in a shell does not hold it, and is named after its rule.
+    """
     for argument in sys.orig_argv[1:3]:
         folder, name = os.path.split(argument)
         if os.path.basename(folder) == "scripts" and name.endswith(".py"):
-            return name.split(".")[-2]
+            with open(argument, encoding="utf-8") as file:
+                found = PICKLED_RULE.search(file.read())
+            return found[1] if found else name.split(".")[-2]
     return None
 
 

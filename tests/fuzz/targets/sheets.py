@@ -13,7 +13,7 @@ from dnalm.configuration.task_sheet import read_task_sheet
 from dnalm.genome.species.assembly_summaries import REQUIRED_COLUMNS, read_summary
 from dnalm.genome.species.draw import SpeciesConfig, draw_species
 from dnalm.genome.species.sheet import COLUMNS, read_sheet
-from dnalm.report.tables.published_scores import read_published, read_reconstruction
+from dnalm.report.tables.verdicts.published_scores import read_published, read_reconstruction
 from fuzz.mutations import mutate_bytes, packed
 from fuzz.target import Target
 from fuzz.targets.making import table, text_file, word, words

@@ -16,13 +16,16 @@ from dnalm.files import write_json
 from dnalm.parquet import write_parquet
 from dnalm.report.tables.assembly import make_tables
 from dnalm.report.tables.draws import Statistics
-from dnalm.report.tables.published_scores import read_published
 from dnalm.report.tables.records import Identities, read_results
 from dnalm.report.tables.sources import read_sources
+from dnalm.report.tables.verdicts.published_scores import read_published
 
 PUBLISHED = Path(__file__).parents[3] / "resources" / "published_scores.tsv"
 STATISTICS = Statistics(
-    bootstrap=BootstrapConfig(draws=200, seed=1, level=0.95), correction="holm", leak="overlap"
+    bootstrap=BootstrapConfig(draws=200, seed=1, level=0.95),
+    correction="holm",
+    leak="overlap",
+    equal=0.02,
 )
 LAYERS = 4
 ENCODER = {
@@ -78,9 +81,14 @@ class Run:
         kind="binary",
         classes=2,
         counts=None,
+        category=None,
     ):
         """Plant a task; `counts` are what its JSON holds for labels that are no classes of rows."""
-        self.names[name] = {"published_as": published_as, "pooling": pooling}
+        self.names[name] = {
+            "published_as": published_as,
+            "pooling": pooling,
+            "category": category,
+        }
         halves = {split: [n // 2, n - n // 2] for split, n in rows.items()}
         self.tasks[name] = {
             "name": name,
@@ -142,10 +150,11 @@ class Run:
         identity |= {"task_sha256": "b" * 64, "weights_sha256": "c" * 64}
         if method == "probe" and not model.endswith(".untrained"):
             identity["embeddings"] = {"strands": "both", "precision": "bf16", "dtype": "float16"}
+        steps = {"steps": [10 * len(losses if losses is not None else ())] * len(outputs)}
         if losses is not None:
             identity |= {"trained_parameters": 2_000, "all_parameters": 50_000}
         result = Result(
-            selected={"feature": "layer.2", "penalty": 0.01},
+            selected={"feature": "layer.2", "penalty": 0.01} if losses is None else steps,
             edge=False,
             grid=grid if grid is not None else [],
             scores=pd.DataFrame(scores),
@@ -153,6 +162,7 @@ class Run:
             seconds=1.5,
             not_converged=0,
             fitted={},
+            computed={},
         )
         write_result(result, identity, **paths)
         if losses is not None:
@@ -166,6 +176,13 @@ class Run:
         self.results.append(paths)
         if kind == "baseline" and model not in self.baselines:
             self.baselines.append(model)
+
+    def keep_steps(self, history, steps):
+        """Give the result that was planted last this history, of which it kept these steps."""
+        files = self.results[-1]
+        files["history"] = str(history)
+        summary = json.loads(Path(files["summary"]).read_text())
+        write_json(files["summary"], summary | {"selected": {"steps": steps}})
 
     def add_model(self, name, published_as=None, untrained_of=None, history=None, corpus="toy"):
         self.models[name] = {"published_as": published_as, "untrained_of": untrained_of}

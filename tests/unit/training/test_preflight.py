@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -41,6 +42,7 @@ def fact(rank=0, **changes):
         "host": f"n{1 + rank // 2}",
         "local_rank": rank % 2,
         "devices": 2,
+        "gpu": "NVIDIA A100",
         "python": "3.11.7",
         "torch": "2.13.0",
         "cuda": "13.0",
@@ -52,6 +54,13 @@ def fact(rank=0, **changes):
 
 def test_processes_that_fit_each_other_and_their_gpus_pass():
     check_together([fact(rank) for rank in range(4)], nodes=2, gpus=2)
+
+
+def test_unlike_gpus_are_counted_in_one_warning(caplog):
+    others = [fact(3, gpu="Tesla V100")]
+    check_together([*map(fact, range(3)), *others], nodes=2, gpus=2)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "(3 of NVIDIA A100, 1 of Tesla V100)" in said
 
 
 @pytest.mark.parametrize(
@@ -333,3 +342,30 @@ def test_several_nodes_are_one_srun_of_a_task_per_process_that_all_meet_here(mak
     step = {"--nodes=16", "--ntasks=128", "--ntasks-per-node=8", "--gpus-per-node=8"}
     assert step <= set(words)
     assert words[words.index(sys.executable) :] == [*job.command, *options]
+
+
+def test_a_disk_without_room_is_told_and_no_empty_file_is_left(tmp_path):
+    """On tmpfs of one page, filled: the file is made, its content is not."""
+    script = """
+import os, sys
+from pathlib import Path
+from dnalm.errors import InputError
+from dnalm.training.preflight import _write_name, try_folder
+disk = Path(sys.argv[1])
+(disk / "filler").write_bytes(b"x" * os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize)
+assert "No space left" in try_folder(disk, "name")
+try:
+    _write_name(disk / "other")
+except InputError as error:
+    assert "No space left" in str(error)
+else:
+    sys.exit("nothing was raised")
+assert [path.name for path in disk.iterdir()] == ["filler"]
+"""
+    mount = 'mount -t tmpfs -o size=64k none "$0"'
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if subprocess.run([*command, mount, tmp_path], capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    run = [*command, f'{mount} && exec "$@"', tmp_path, sys.executable, "-c", script, tmp_path]
+    library = Path(__file__).parents[3] / "scripts"
+    subprocess.run(run, check=True, env=os.environ | {"PYTHONPATH": str(library)})

@@ -14,7 +14,7 @@ from dnalm.methods import ADAPTERS, ANOTHER, KMERS, PROBES, STRONGEST, UNTRAINED
 from dnalm.report.figures import scores as figures
 from dnalm.report.method_names import Series, add_labels, plan
 from dnalm.report.metric_names import describe, shared_name
-from dnalm.report.pages.comparison_grids import comparison_grid
+from dnalm.report.pages.comparison_grids import comparison_grid, with_choices
 from dnalm.report.pages.context import context_grid
 from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
 from dnalm.report.pages.facts import facts_grids, licence_notes, simulated_note, token_sizes
@@ -23,6 +23,7 @@ from dnalm.report.pages.grids import (
     costs_grid,
     curve_grid,
     layers_grid,
+    make_grid,
     published_grid,
     score_matrix,
     scores_grids,
@@ -39,6 +40,16 @@ from dnalm.report.pages.leakage import (
     search_notes,
 )
 from dnalm.report.pages.template import render
+from dnalm.report.pages.verdicts import (
+    choices_grid,
+    headline_grid,
+    headline_sentences,
+    prediction_lines,
+    reproduction_grid,
+    reproduction_sentences,
+    rows_can_tell,
+)
+from dnalm.report.provenance import Provenance
 from dnalm.report.tables.comparisons import MIN_ROWS
 from dnalm.suggestions import check_choice
 
@@ -60,22 +71,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """Title, how scores are summarised (`mean_2sd`) and compared, and what counts as leaking."""
+    """Title, how scores are summarised and compared, what counts as equal and as leaking."""
 
     title: str
     statistic: str
     bootstrap: Mapping[str, Any]
     correction: str
+    equal: float
     leak: str
 
 
 def make_page(
-    tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame, config: ReportConfig
+    tables: Mapping[str, pd.DataFrame],
+    stages: pd.DataFrame,
+    config: ReportConfig,
+    made: Provenance,
 ) -> str:
     """Return the page's HTML.
 
-    `tables` are those of make_tables by name, `stages` the time per stage. Raises InputError when
-    `config.statistic` is not known.
+    `tables` are those of make_tables by name, `stages` the time per stage, `made` says how they
+    came about. Raises InputError when `config.statistic` is not known.
     """
     check_choice("report.statistic", config.statistic, STATISTICS)
     tables = dict(tables)
@@ -93,6 +108,7 @@ def make_page(
     note = simulated_note(tables)
     drawn = _figures(tables, series, note, config)
     cards = corpus_cards(tables)
+    shown = with_choices(tables["comparisons"], tables["choices"])
     controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
     return render(
         TEMPLATE,
@@ -100,6 +116,16 @@ def make_page(
         note=note,
         level=f"{config.bootstrap['level']:.0%}".replace("%", " %"),
         draws=f"{config.bootstrap['draws']:,}",
+        headlines=[
+            *headline_sentences(tables["headline"]),
+            *reproduction_sentences(tables["reproduction"]),
+            *rows_can_tell(tables["choices"], controls),
+        ],
+        choices=choices_grid(tables["choices"], controls),
+        predictions=prediction_lines(tables["choices"], controls),
+        headline=headline_grid(tables["headline"]),
+        reproduction=reproduction_grid(tables["reproduction"]),
+        equal=f"{config.equal:g}",
         findings=findings(tables["summary"], tables["comparisons"], tables["tasks"], models),
         kmers=kmers_win(tables["comparisons"], controls),
         figures=drawn,
@@ -122,7 +148,8 @@ def make_page(
         layer_legend=_of_layers(series, tables["layers"]),
         curves=curve_grid(models),
         context=context_grid(models),
-        among_methods=comparison_grid(tables["comparisons"], ANOTHER),
+        among_methods=comparison_grid(shown, ANOTHER),
+        pairs_left_out=len(tables["comparisons"]) - len(shown),
         against_strongest=comparison_grid(tables["comparisons"], STRONGEST),
         correction=CORRECTIONS[config.correction],
         leak=LEAKS[config.leak],
@@ -140,6 +167,8 @@ def make_page(
         licences=licence_notes(models),
         tokens=token_sizes(tables["corpora"]),
         stages=stages_grid(stages),
+        made=made,
+        made_facts=make_grid(["what", "value"], [list(fact) for fact in made.facts], first=2),
     )
 
 

@@ -1,13 +1,13 @@
 """The short version of a run for people at a terminal: plain text of at most 100 columns."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
 from dnalm.benchmark.scoring.bootstrap import HELD_OUT, USED
 from dnalm.methods import UNTRAINED
-from dnalm.report.method_names import add_labels, plan
+from dnalm.report.method_names import add_labels, label, plan
 from dnalm.report.metric_names import shared_name
 from dnalm.report.pages.context import context_findings
 from dnalm.report.pages.facts import licence_notes, simulated_note
@@ -22,6 +22,12 @@ from dnalm.report.pages.grids import (
     score_matrix,
 )
 from dnalm.report.pages.leakage import add_marks
+from dnalm.report.pages.verdicts import (
+    choices_grid,
+    headline_sentences,
+    reproduction_sentences,
+    rows_can_tell,
+)
 from dnalm.report.tables.audits import RELATED
 
 WIDTH = 100
@@ -40,15 +46,19 @@ def plain_summary(tables: Mapping[str, pd.DataFrame], stages: pd.DataFrame) -> s
     named = {name: add_labels(tables[name]) for name in ("summary", "comparisons", "lift")}
     named["summary"] = add_marks(named["summary"], tables["summary"])
     summary, note = named["summary"], simulated_note(tables)
+    controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
     splits = ", ".join(map(str, sorted(set(summary["n"])))) or "none"
     name = shared_name(summary["metric"])
     sections = [
+        ("In short", _sentences(_short(tables, controls))),
+        ("What to use, as validation rows choose", choices_grid(tables["choices"], controls)),
         (MODELS, _models(tables["models"])),
         (CONTEXT, _sentences(context_findings(tables["models"]))),
         ("Time (of the last attempt of each job)", _stages(stages)),
         (f"Test {name}, mean ± 2 SD over splits (splits: {splits})", _scores(summary, tables)),
         ("Test rows that resemble training rows († at least 1 %, ‡ 10 %)", _leaks(tables)),
         (f"Test {name} on all and on clean test rows, where these differ", _clean(summary)),
+        ("Published values of what was run, with a verdict", _verdicts(tables["reproduction"])),
         ("Published MCC of these tasks", _published(summary)),
         (
             f"Trained − untrained {name}, paired over test rows",
@@ -206,6 +216,27 @@ def _published(summary: pd.DataFrame) -> Grid:
         for row in known.drop_duplicates(names).to_dict("records")
     ]
     return make_grid(["task", "MCC", "2 SD", "model, method", "use"], rows, first=1, last=3)
+
+
+def _short(tables: Mapping[str, pd.DataFrame], controls: Collection[str]) -> list[str]:
+    return [
+        *headline_sentences(tables["headline"]),
+        *reproduction_sentences(tables["reproduction"]),
+        *rows_can_tell(tables["choices"], controls),
+    ]
+
+
+def _verdicts(reproduction: pd.DataFrame) -> Grid:
+    rows = [
+        [
+            *[row["task"], label(row["method"], row["model"]), row["published_metric"]],
+            *[score(row["score"]), score(row["published"]), score(row["difference"], sign=True)],
+            *[row["verdict"], row["reason"]],
+        ]
+        for row in reproduction.to_dict("records")
+    ]
+    headings = ["task", "ours", "metric", "here", "published", "difference", "verdict", "reason"]
+    return make_grid(headings, rows, first=3, last=6)
 
 
 def _differences(comparisons: pd.DataFrame) -> Grid:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dnalm.report.tables.audits import audits_table, exposure_table
+from dnalm.report.tables.catalogue import BENCHMARK
 from dnalm.report.tables.comparisons import comparisons_table, lift_table
 from dnalm.report.tables.context import context_table
 from dnalm.report.tables.corpora import corpora_table, genomes_table, groups_table, kmers_table
@@ -14,6 +15,9 @@ from dnalm.report.tables.records import Identities, Record
 from dnalm.report.tables.runs import curves_table, models_table, tasks_table
 from dnalm.report.tables.scores import layers_table, scores_table, summary_table
 from dnalm.report.tables.sources import Sources
+from dnalm.report.tables.verdicts.choices import choices_table
+from dnalm.report.tables.verdicts.headline import headline_table
+from dnalm.report.tables.verdicts.reproduction import reproduction_table
 
 
 def make_tables(
@@ -26,19 +30,27 @@ def make_tables(
     """Return the tables of `catalogue.BENCHMARK` by name."""
     curves = curves_table(sources.histories)
     corpora = {model: run.get("corpus") for model, run in sources.runs.items()}
+    tasks = sources.tasks
     draws = draw_results(results, sources.audit_rows, statistics)
     bootstrap = statistics.bootstrap
     context = context_table(sources.histories, bootstrap)
-    return {
-        "scores": scores_table(results),
-        "summary": summary_table(
-            results, sources.tasks, published, identities, draws, bootstrap.level
-        ),
-        "layers": layers_table(results),
+    summary = summary_table(results, tasks, published, identities, draws, bootstrap.level)
+    headline = headline_table(results, identities, tasks, draws, bootstrap.level)
+    judged = {
+        "summary": summary,
         "comparisons": comparisons_table(results, identities, draws, statistics),
+        "exposure": exposure_table(identities, sources.locations, corpora),
+    }
+    tables = judged | {
+        "scores": scores_table(results),
+        "layers": layers_table(results),
+        "choices": choices_table(results, identities, judged),
+        "headline": headline,
+        "reproduction": reproduction_table(
+            summary, headline, published, tasks, identities, statistics.equal
+        ),
         "lift": lift_table(results, identities, sources.locations, corpora, bootstrap),
         "audits": audits_table(sources.audits, sources.locations),
-        "exposure": exposure_table(identities, sources.locations, corpora),
         "curves": curves,
         "genomes": genomes_table(sources.genomes, sources.corpora, identities),
         "corpora": corpora_table(sources.corpora),
@@ -47,5 +59,6 @@ def make_tables(
         "panels": panels_table(sources.panels),
         "haplotypes": haplotypes_table(sources.panel_samples),
         "models": models_table(sources.runs, curves, context, results, identities),
-        "tasks": tasks_table(sources.tasks, identities, sources.locations),
+        "tasks": tasks_table(tasks, identities, sources.locations),
     }
+    return {table.name: tables[table.name] for table in BENCHMARK}

@@ -59,6 +59,22 @@ BENCHMARK = (
         "difference low high p_value p_adjusted rows verdict",
     ),
     _table(
+        "choices",
+        "task metric method model chosen pooling file validation_score candidates unranked",
+        "score_mean low high rows reference margin margin_low margin_high verdict resolution",
+        "cautions",
+    ),
+    _table(
+        "headline",
+        "set category metric method model tasks tasks_scored score low high rank best_share",
+    ),
+    _table(
+        "reproduction",
+        "method model task reading score low high rows published_data_set published_task",
+        "published_model published_method published_metric published published_sd difference",
+        "difference_low difference_high verdict reason source confidence",
+    ),
+    _table(
         "lift",
         "method model task corpus region rows metric score untrained_score lift low high",
     ),
@@ -130,37 +146,37 @@ PRETRAINING = (
     _table("progress", "model step tokens lr gradient_norm tokens_per_second data_wait_share mfu"),
     _table(
         "training",
-        "model corpus steps tokens epochs device processes tokens_per_second device_hours mfu",
-        "mfu_denominator peak_memory_bytes data_wait_share skipped_steps thin_windows selected",
-        "published_as published_accuracy",
+        "model corpus steps tokens epochs device precision processes tokens_per_second",
+        "device_hours mfu mfu_denominator peak_memory_bytes data_wait_share skipped_steps",
+        "thin_windows selected published_as published_accuracy",
     ),
 )
 OF_VARIANTS = (
     _table(
         "variant_sets",
-        "set variants positives negatives positive_indels negative_indels without_label repeated",
+        "entry variants positives negatives positive_indels negative_indels without_label repeated",
         "contradictory",
         "labels_without_variant matched_negatives positives_with_too_few_negatives other_labels",
     ),
     _table(
         "variant_scores",
-        "set model score sign subset variants positives missing auroc auroc_low auroc_high",
+        "entry model score sign subset variants positives missing auroc auroc_low auroc_high",
         "auprc auprc_low auprc_high chromosomes chromosome_auprc chromosome_se",
     ),
     _table(
         "variant_differences",
-        "set metric model score reference_model reference_score value reference_value difference",
+        "entry metric model score reference_model reference_score value reference_value difference",
         "low high p_value p_adjusted variants",
     ),
-    _table("variant_severity", "set model score variants classes spearman low high"),
-    _table("variant_curves", "set model score curve x y"),
+    _table("variant_severity", "entry model score variants classes spearman low high"),
+    _table("variant_curves", "entry model score curve x y"),
     _table(
         "variant_percentiles",
-        "set model score consequence variants reference_variants lower_quartile median",
+        "entry model score consequence variants reference_variants lower_quartile median",
         "upper_quartile above_95",
     ),
-    _table("variant_skipped", "set model reason variants positives negatives"),
-    _table("variant_published", "set published_model published_method metric value note"),
+    _table("variant_skipped", "entry model reason variants positives negatives"),
+    _table("variant_published", "entry published_model published_method metric value note"),
 )
 TABLES = {table.name: table for table in (*BENCHMARK, *PRETRAINING, *OF_VARIANTS)}
 

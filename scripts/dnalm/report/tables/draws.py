@@ -26,11 +26,13 @@ class Statistics:
 
     correction: of p-values (`dnalm.benchmark.scoring.correction`).
     leak: the relation to a training row from which on a test row is not clean, one of RELATIONS.
+    equal: the greatest difference from a published value that counts as none.
     """
 
     bootstrap: BootstrapConfig
     correction: str
     leak: str
+    equal: float
 
 
 @dataclass(frozen=True, kw_only=True)

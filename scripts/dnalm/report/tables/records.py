@@ -55,7 +55,8 @@ class Identities:
     models: {model: {"published_as": name or None, "untrained_of": model or None, "source" and
         "licence" of its weights: words, None for weights made here, "foreign": true where there
         are embeddings alone}}
-    tasks: {task: {"published_as": "<set>.<task>" or None, "pooling": "mean" or "centre"}}
+    tasks: {task: {"published_as": "<set>.<task>" or None, "pooling": "mean" or "centre",
+        "category": words or None}}
     baselines, genomes, corpora, panels: names
     methods: the adapter of each fine-tuning method, whatever its name
     species, groups: of each genome that has one in the config
@@ -103,6 +104,10 @@ class Identities:
     def pooling(self, task: str) -> str:
         """Return how a task's token vectors become one: mean, centre, or '' when not known."""
         return self.tasks.get(task, {}).get("pooling") or ""
+
+    def category(self, task: str) -> str:
+        """Return the group of tasks over which means are taken, '' for a task of none."""
+        return self.tasks.get(task, {}).get("category") or ""
 
     def adapter(self, method: str) -> str:
         """Return what a method trains, which is what published methods are named by."""

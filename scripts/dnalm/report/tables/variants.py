@@ -9,9 +9,9 @@ import pandas as pd
 from dnalm.files import read_json
 from dnalm.parquet import read_names
 from dnalm.report.tables.catalogue import OF_VARIANTS, list_columns
-from dnalm.report.tables.published_scores import read_all
+from dnalm.report.tables.verdicts import published_scores
 
-BENCHMARKS = {"zero_shot": "ROC AUC", "vep_severity": "correlation"}
+BENCHMARKS = ("zero_shot", "vep_severity")
 PERCENTILE = "_percentile"
 HIGH_PERCENTILE = 95
 MAX_OTHER_LABELS = 6  # named in a cell
@@ -19,7 +19,7 @@ MAX_OTHER_LABELS = 6  # named in a cell
 
 def read_published(path: str | Path) -> pd.DataFrame:
     """Return the published values of variants: benchmark, task, model, method, metric, value."""
-    table = read_all(path)
+    table = published_scores.read_published(path)
     return table[table["benchmark"].isin(BENCHMARKS)].reset_index(drop=True)
 
 
@@ -49,7 +49,7 @@ def make_tables(
 
 
 def _list(sets: Iterable[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
-    return [{"set": one["set"], **row} for one in sets for row in one[key]]
+    return [{"entry": one["set"], **row} for one in sets for row in one[key]]
 
 
 def _describe(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _describe(one: Mapping[str, Any]) -> dict[str, Any]:
     more = ["..."] if len(words) > MAX_OTHER_LABELS else []
     return {
         **counts,
-        "set": one["set"],
+        "entry": one["set"],
         "variants": sum(counts[name] for name in known),
         "other_labels": ", ".join(words[:MAX_OTHER_LABELS] + more),
     }
@@ -75,7 +75,7 @@ def _place(path: str) -> list[dict[str, Any]]:
             low, median, high = own[column].quantile([0.25, 0.5, 0.75])
             rows.append(
                 {
-                    "set": names["set"],
+                    "entry": names["set"],
                     "model": names["model"],
                     "score": column.removesuffix(PERCENTILE),
                     "consequence": consequence,
@@ -98,7 +98,7 @@ def _publish(one: Mapping[str, Any], published: pd.DataFrame) -> list[dict[str, 
         own = pd.concat([own, published[~zero_shot]])
     return [
         {
-            "set": one["set"],
+            "entry": one["set"],
             "published_model": row["model"],
             "published_method": row["method"],
             "metric": row["metric"],

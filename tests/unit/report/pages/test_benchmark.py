@@ -8,16 +8,22 @@ import pytest
 
 from dnalm.errors import InputError
 from dnalm.report.method_names import LARGEST, plan
+from dnalm.report.pages import comparison_grids
 from dnalm.report.pages.benchmark import ReportConfig, make_page
+from dnalm.report.pages.comparison_grids import with_choices
 from dnalm.report.pages.grids import costs_grid
+from dnalm.report.provenance import Provenance
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.stages import stages_table
+
+MADE = Provenance(facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C")
 
 CONFIG = ReportConfig(
     title="A <benchmark>",
     statistic="mean_2sd",
     bootstrap={"draws": 200, "seed": 1, "level": 0.95},
     correction="holm",
+    equal=0.02,
     leak="overlap",
 )
 LIMIT_BYTES = 3_000_000
@@ -66,7 +72,7 @@ def show(tables, folder):
     paths = {name: str(folder / f"{name}.tsv") for name in tables}
     write_tables(tables, paths)
     read = read_tables(paths)
-    return make_page(read, stages_table(folder / "none", read), CONFIG)
+    return make_page(read, stages_table(folder / "none", read), CONFIG, MADE)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +89,7 @@ def test_the_page_asks_nothing_of_the_network(source, page):
     beside = ("pretrain_summary.html",)
     assert all(address.startswith(("#", "data:", *beside)) for address in page.addresses)
     styles = [part for part in page.inline if "{" in part and "const" not in part]
-    assert not any("@import" in style or "url(" in style for style in styles)
+    assert not any("@import" in style or re.search(r"url\((?!data:)", style) for style in styles)
     for figure in page.specifications:
         assert '"url"' not in json.dumps(figure["specification"])
     assert len(source.encode()) < LIMIT_BYTES
@@ -240,7 +246,7 @@ def test_a_run_of_baselines_alone_has_a_page(new_run, tmp_path):
 def test_an_unknown_statistic_is_refused(shared_tables):
     config = replace(CONFIG, statistic="median")
     with pytest.raises(InputError, match=r"report\.statistic: 'median' is not allowed"):
-        make_page(shared_tables, None, config)
+        make_page(shared_tables, None, config, MADE)
 
 
 def test_methods_stand_beside_each_other_with_what_they_cost():
@@ -254,4 +260,29 @@ def test_methods_stand_beside_each_other_with_what_they_cost():
     assert grid.rows == [
         ["a.x", "probe of m", "MCC", "0.500", "3.0 s", "–", "–"],
         ["a.x", "LoRA of m", "MCC", "0.625", "2.0 min", "1 k", "1.00%"],
+    ]
+
+
+def test_of_very_many_pairs_of_methods_those_with_the_choice_are_shown(monkeypatch):
+    """Three methods on one task: of three pairs two hold the choice."""
+    pairs = [("a", "b"), ("a", "c"), ("b", "c")]
+    comparisons = pd.DataFrame(
+        [
+            {"task": "t", "against": "another", "method": "probe", "model": one}
+            | {"reference_method": "probe", "reference": other}
+            for one, other in pairs
+        ]
+        + [
+            {"task": "t", "against": "k-mers", "method": "probe", "model": "c"}
+            | {"reference_method": "baseline", "reference": "kmers"}
+        ]
+    )
+    choices = pd.DataFrame([{"task": "t", "method": "probe", "model": "a"}])
+    assert len(with_choices(comparisons, choices)) == 4
+    monkeypatch.setattr(comparison_grids, "MAX_PAIRS", 2)
+    shown = with_choices(comparisons, choices)
+    assert list(zip(shown["model"], shown["reference"], strict=True)) == [
+        ("a", "b"),
+        ("a", "c"),
+        ("c", "kmers"),
     ]

@@ -19,14 +19,18 @@ from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
 from dnalm.report.pages.benchmark import ReportConfig, make_page
 from dnalm.report.pages.plain_summary import plain_summary
+from dnalm.report.provenance import Provenance
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.stages import stages_table
+
+MADE = Provenance(facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C")
 
 CONFIG = ReportConfig(
     title="Kinds",
     statistic="mean_2sd",
     bootstrap={"draws": 200, "seed": 1, "level": 0.95},
     correction="holm",
+    equal=0.02,
     leak="overlap",
 )
 ROWS, BASES, FOLDS = 120, 30, 2
@@ -83,7 +87,7 @@ def show(tables, folder):
     write_tables(tables, paths)
     read = read_tables(paths)
     stages = stages_table(folder / "none", read)
-    return make_page(read, stages, CONFIG), plain_summary(read, stages)
+    return make_page(read, stages, CONFIG, MADE), plain_summary(read, stages)
 
 
 def test_every_task_is_summarised_by_the_first_metric_of_its_kind(mixed_run):

@@ -8,9 +8,12 @@ from dnalm.report.method_names import add_labels
 from dnalm.report.pages.benchmark import ReportConfig, make_page
 from dnalm.report.pages.leakage import add_marks, clean_grid, mark, search_notes
 from dnalm.report.pages.plain_summary import plain_summary
+from dnalm.report.provenance import Provenance
 from dnalm.report.tables.draws import Statistics
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.stages import stages_table
+
+MADE = Provenance(facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C")
 
 TASK = "simulated.promoters"
 BOOTSTRAP = BootstrapConfig(draws=200, seed=1, level=0.95)
@@ -58,7 +61,7 @@ def test_clean_scores_are_those_of_the_rows_that_do_not_leak(run):
 @pytest.mark.parametrize(("leak", "clean"), [("overlap", 300), ("near", 350), ("identical", 370)])
 def test_what_counts_as_leaking_is_a_choice(run, leak, clean):
     run.add_audit(TASK, ["identical"] * 30 + ["near"] * 20 + ["overlap"] * 50)
-    statistics = Statistics(bootstrap=BOOTSTRAP, correction="none", leak=leak)
+    statistics = Statistics(bootstrap=BOOTSTRAP, correction="none", leak=leak, equal=0.02)
     summary = run.tables(statistics)["summary"]
     assert set(summary.loc[summary["task"] == TASK, "clean_rows"]) == {clean}
 
@@ -115,9 +118,9 @@ def test_exposure_says_where_test_rows_lie_for_the_models_of_a_corpus(run):
 
 def test_comparisons_are_corrected_among_those_of_one_sort(run):
     corrected = run.tables()["comparisons"]
-    plain = run.tables(Statistics(bootstrap=BOOTSTRAP, correction="none", leak="overlap"))[
-        "comparisons"
-    ]
+    plain = run.tables(
+        Statistics(bootstrap=BOOTSTRAP, correction="none", leak="overlap", equal=0.02)
+    )["comparisons"]
     assert plain["p_adjusted"].tolist() == plain["p_value"].tolist()
     for against, own in corrected.groupby("against"):
         smallest = own["p_value"].min()
@@ -141,9 +144,10 @@ def page_and_text(run, folder):
         statistic="mean_2sd",
         bootstrap={"draws": 200, "seed": 1, "level": 0.95},
         correction="holm",
+        equal=0.02,
         leak="overlap",
     )
-    return make_page(tables, stages, config), plain_summary(tables, stages)
+    return make_page(tables, stages, config, MADE), plain_summary(tables, stages)
 
 
 def test_what_the_search_could_not_see_is_said_on_the_page(run, tmp_path):

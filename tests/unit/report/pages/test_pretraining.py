@@ -9,8 +9,8 @@ from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.report.pages.pretraining import accuracy_grid, groups_grid, make_pretraining_page
 from dnalm.report.tables.catalogue import PRETRAINING
 from dnalm.report.tables.pretraining import last_measured, pretraining_tables
-from dnalm.report.tables.published_scores import read_reconstruction
 from dnalm.report.tables.records import Identities
+from dnalm.report.tables.verdicts.published_scores import read_reconstruction
 
 GROUPS = {"coli": "Bacteria", "subtilis": "Bacteria", "yeast": "Fungi"}
 PRETRAIN = {"masking": {"selected": 0.4}}
@@ -124,7 +124,7 @@ def test_the_page_shows_every_model_group_and_quantity(make_tables):
     assert "0.400 more than by k-mer frequencies alone" in page
     for figure in ("losses-0", "groups-0", "groups-1", "rates-4"):
         assert f'id="{figure}"' in page
-    assert "Simulated" not in page
+    assert "Simulated data" not in page
 
 
 def test_a_history_of_before_genomes_were_counted_still_makes_a_page(make_tables):

@@ -13,9 +13,9 @@ from dnalm.files import read_json
 from dnalm.parquet import read_names, write_parquet
 from dnalm.report.tables.assembly import make_tables
 from dnalm.report.tables.pretraining import pretraining_tables
-from dnalm.report.tables.published_scores import read_published
 from dnalm.report.tables.records import read_results
 from dnalm.report.tables.sources import read_pretraining, read_sources
+from dnalm.report.tables.verdicts.published_scores import read_published
 
 from ..conftest import PUBLISHED, STATISTICS, history
 

@@ -15,7 +15,7 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     sentences = []
     scores = tables["variant_scores"]
     known = scores[(scores["subset"] == ALL) & scores["auroc"].notna()]
-    for (name, model), own in known.groupby(["set", "model"], sort=False):
+    for (name, model), own in known.groupby(["entry", "model"], sort=False):
         above = own[own["auroc_low"] > 0.5]
         below = own[own["auroc_high"] < 0.5]
         size = f"{count(own['variants'].max())} variants, {count(own['positives'].max())} positive"
@@ -27,7 +27,7 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     for row in tables["variant_sets"].fillna(0).to_dict("records"):
         if row["positive_indels"] + row["negative_indels"]:
             sentences.append(
-                f"{row['set']}: {count(row['positive_indels'])} positives and "
+                f"{row['entry']}: {count(row['positive_indels'])} positives and "
                 f"{count(row['negative_indels'])} negatives are indels. An indel moves all bases "
                 "behind it, so that distances are large whatever it does: read the scores of SNVs "
                 "alone."
@@ -41,7 +41,7 @@ def sets_grid(sets: pd.DataFrame) -> Grid:
     counted += ["without_label", "repeated", "contradictory"]
     counted += ["labels_without_variant", "matched_negatives", "positives_with_too_few_negatives"]
     rows = [
-        [row["set"], *[count(row[key]) for key in counted], row["other_labels"] or MISSING]
+        [row["entry"], *[count(row[key]) for key in counted], row["other_labels"] or MISSING]
         for row in sets.fillna({"other_labels": ""}).to_dict("records")
     ]
     headings = ["set", "variants", "positive", "negative", "positive indels", "negative indels"]

@@ -11,7 +11,7 @@ from dnalm.report.pages.variants import grids
 from dnalm.report.tables.catalogue import OF_VARIANTS
 from dnalm.variants.score_table import BY_NAME, REASONS
 
-TEMPLATE = "variants/page.html.j2"
+TEMPLATE = "variants.html.j2"
 ALL, EXTERNAL = "all", "external"
 ROC, PR = "roc", "pr"
 DIAGONAL = [(0.0, 0.0), (1.0, 1.0)]
@@ -19,7 +19,7 @@ DIAGONAL = [(0.0, 0.0), (1.0, 1.0)]
 
 def make_page(tables: Mapping[str, pd.DataFrame], title: str, level: float) -> str:
     """Return the page's HTML from the tables of `catalogue.OF_VARIANTS`."""
-    sets = [_describe(name, tables) for name in tables["variant_sets"]["set"]]
+    sets = [_describe(name, tables) for name in tables["variant_sets"]["entry"]]
     figures = [chart for one in sets for group in one["figures"].values() for chart in group]
     used = dict.fromkeys(tables["variant_scores"]["score"]) | dict.fromkeys(
         tables["variant_severity"]["score"]
@@ -41,7 +41,7 @@ def make_page(tables: Mapping[str, pd.DataFrame], title: str, level: float) -> s
 
 
 def _describe(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    own = {key: table[table["set"] == name] for key, table in tables.items()}
+    own = {key: table[table["entry"] == name] for key, table in tables.items()}
     drawn = _draw(name, own)
     figures = {
         group: [

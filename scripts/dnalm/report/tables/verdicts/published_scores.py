@@ -22,25 +22,20 @@ NOT_A_TASK = "not one of the paper's tasks"
 
 
 def read_published(path: str | Path) -> pd.DataFrame:
-    """Return the published MCC values: one row each, with `sd` (one SD, nan if not known)."""
-    table = read_all(path)
-    table = table[table["metric"] == "MCC"].reset_index(drop=True)
-    table["sd"] = [
-        _one_sd(spread, definition)
-        for spread, definition in zip(table["spread"], table["spread_definition"], strict=True)
-    ]
-    return table
+    """Return the published values: one row each, with `sd` (one SD, nan if not known)."""
+    table = _read(path)
+    pairs = zip(table["spread"], table["spread_definition"], strict=True)
+    return table.assign(sd=[_one_sd(*pair) for pair in pairs])
 
 
 def read_reconstruction(path: str | Path) -> dict[str, float]:
     """Return the published median masked-token accuracy, by the model's name."""
-    table = read_all(path)
+    table = _read(path)
     own = table[(table["benchmark"] == "reconstruction") & (table["metric"] == "median accuracy")]
     return dict(zip(own["model"], own["value"].astype(float), strict=True))
 
 
-def read_all(path: str | Path) -> pd.DataFrame:
-    """Return every published value as it stands in the file."""
+def _read(path: str | Path) -> pd.DataFrame:
     remedy = f"a table of published scores has the columns {', '.join(COLUMNS)}, two of numbers"
     return read_tsv(path, COLUMNS, numbers=NUMBERS, remedy=remedy)
 
@@ -102,10 +97,11 @@ def published_beside(
 
 
 def task_values(published: pd.DataFrame, key: str | None) -> pd.DataFrame:
-    """Return the published rows of the task `<set>.<task>`, the set's own table first."""
+    """Return the published MCCs of the task `<set>.<task>`, the set's own table first."""
     data_set, _, task = (key or "").partition(".")
     names = DATA_SETS.get(data_set, ())
     rows = published[published["benchmark"].isin(names) & (published["task"] == task)]
+    rows = rows[rows["metric"] == "MCC"]
     return rows.sort_values("benchmark", key=lambda column: column.map(names.index), kind="stable")
 
 
