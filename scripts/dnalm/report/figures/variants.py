@@ -27,7 +27,7 @@ def intervals_figure(
     models, scores = list(data["model"].unique()), list(data["score"].unique())
     y = alt.Y("score:N", sort=scores, title=None, scale=alt.Scale(paddingInner=0.3))
     y = y.axis(labelLimit=220, grid=False)
-    x = alt.X("low:Q", title=axis, scale=alt.Scale(zero=False))
+    x = alt.X("low:Q", title=axis, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=8))
     base = alt.Chart(data).encode(
         y=y, yOffset=alt.YOffset("model:N", sort=models), color=_colour("model", models)
     )

@@ -271,7 +271,9 @@ def _draw_curves(evaluation: Evaluation, number: int) -> Iterator[dict[str, Any]
     labels, values = evaluation.labels[score.known], score.oriented[score.known]
     false, true, _ = roc_curve(labels, values)
     precision, recall, _ = precision_recall_curve(labels, values)
-    for curve, x, y in (("roc", false, true), ("pr", recall[::-1], precision[::-1])):
+    # scikit-learn adds a precision of 1 at recall 0, which no threshold gives.
+    given = slice(-2, None, -1)
+    for curve, x, y in (("roc", false, true), ("pr", recall[given], precision[given])):
         shown = np.unique(np.linspace(0, len(x) - 1, MAX_CURVE_POINTS).round().astype(int))
         for place in shown:
             yield {

@@ -161,5 +161,9 @@ def test_curves_run_from_corner_to_corner_and_enclose_the_area():
     points = np.array([(row["x"], row["y"]) for row in found["curves"] if row["curve"] == "roc"])
     assert points[0].tolist() == [0, 0]
     assert points[-1].tolist() == [1, 1]
+    others = np.array([(row["x"], row["y"]) for row in found["curves"] if row["curve"] == "pr"])
+    assert others[-1].tolist() == [1, labels.mean()]
+    assert (np.diff(others[:, 0]) >= 0).all()
+    assert others[0, 0] > 0 or others[0, 1] == 0
     area = np.trapezoid(points[:, 1], points[:, 0])
     assert area == pytest.approx(found["metrics"][0]["auroc"], abs=0.01)

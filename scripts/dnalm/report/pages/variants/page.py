@@ -80,7 +80,7 @@ def _draw(name: str, own: Mapping[str, pd.DataFrame]) -> dict[str, list[dict[str
             (ROC, ("false positive rate", "true positive rate"), DIAGONAL),
             (PR, ("recall", "precision"), [(0.0, base), (1.0, base)]),
         ):
-            title = f"{model}: {'ROC' if curve == ROC else 'precision and recall'}"
+            title = f"{model}: {curve.upper()} curve"
             drawn["curves"].append(
                 curves_figure(points[points["curve"] == curve], title, axes, chance)
             )
