@@ -26,6 +26,7 @@ LAST_LINES = {
     "embed_task": r"\.safetensors: 3 layers of \d+ rows, 64 numbers each",
     "encode_genome": r"simulated: [\d,]+ bases in 4 contigs",
     "estimate_models": r"estimates\.tsv: \d+ layouts of 1 models",
+    "estimate_stages": r"stages\.tsv: \d+ stages, methods and models",
     "export_model": r"tiny is exported for ",
     "finetune_task": r"ia3 tiny on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "initialise_model": r"weights\.safetensors: [\d,]+ weights in \d+ tensors",

@@ -12,6 +12,7 @@ from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS
 from dnalm.benchmark.tasks.recipes.table import RECIPES
 from dnalm.credentials import hide_passwords
 from dnalm.errors import shorten
+from dnalm.jobs.gpus import GPU_NAMES
 from dnalm.methods import ADAPTER_NAMES, LORA_TARGETS
 from dnalm.suggestions import listing, nearest, refusal
 from dnalm.variants.score_table import SCORE_NAMES
@@ -72,13 +73,14 @@ def read_schema(file: TextIO) -> dict[str, Any]:
     """Return the schema of the configuration, its lists of names filled from the tables.
 
     `$defs` that stand empty in the file are the kinds of tasks, recipes, adapters, LoRA's targets,
-    metrics and scores of variants.
+    GPUs, metrics and scores of variants.
     """
     schema = yaml.safe_load(file)
     names = {
         "kind": [kind.name for kind in KINDS],
         "recipe": [recipe.name for recipe in RECIPES],
         "adapter": list(ADAPTER_NAMES),
+        "gpu": list(GPU_NAMES),
         "lora_target": list(LORA_TARGETS),
         "metric": [*CLASS_METRICS, None],
         "variant_score": list(SCORE_NAMES),

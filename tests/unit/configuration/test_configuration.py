@@ -123,6 +123,8 @@ def test_every_schema_error_is_reported_not_only_the_first():
     ("change", "parts"),
     [
         ({"run": {"taks": []}}, ["run:", "'taks'", "did you mean 'tasks'"]),
+        ({"estimate": {"gpus": ["H10"]}}, ["estimate.gpus.0", "'H10'", "H100"]),
+        ({"estimate": {"utilisation": 40}}, ["estimate.utilisation", "40", "1"]),
         ({"probe": {"penalties": ["a"]}}, ["probe.penalties.0", "'a'", "number"]),
         ({"pretrain": {"tokens": "5e10"}}, ["pretrain.tokens", "'5e10'", "50000000000"]),
         ({"pretrain": {"seed": 1.0e4}}, ["pretrain.seed", "whole number (in full: 10000)"]),
@@ -202,6 +204,10 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         ({"run": {"tasks": ["revised.H3K4m3"]}}, ["run.tasks", "revised.H3K4me3"]),
         ({"run": {"methods": ["ia4"]}}, ["run.methods", "ia4", "ia3"]),
         ({"mlp": {"units": [64, 32]}}, ["mlp.units", "64 to 32"]),
+        (
+            {"estimate": {"panels": {"1000h": {"records": 1, "samples": 1}}}},
+            ["estimate.panels", "'1000g'"],
+        ),
         ({"run": {"pretrain_only": ["500m-1000"]}}, ["run.pretrain_only", "'500m-1000g'"]),
         ({"run": {"pretrain_only": ["500m-human-ref"]}}, ["among run.models too"]),
         (
