@@ -49,10 +49,16 @@ SCRIPTS_WITHOUT = [
         {"torch", "sklearn", "scipy.stats"},
         "build_corpus build_haplotypes describe_panel encode_genome export_embeddings"
         " import_embeddings locate_task make_report make_tables make_task search_genomes"
-        " simulate_genome summarise_pretraining write_fasta write_model_card write_token_shards",
+        " simulate_genome summarise_pretraining write_fasta write_model_card write_token_shards"
+        " index_scores label_variants report_variants",
     ),
     ({"torch", "numba"}, "probe_task"),
-    ({"torch"}, "audit_task score_baselines score_bases"),
+    (
+        {"torch"},
+        "audit_task score_baselines score_bases align_scores collect_distribution"
+        " evaluate_variants place_variants supervise_variants",
+    ),
+    ({"sklearn", "scipy.stats"}, "score_variants write_variant_table"),
     (
         {"sklearn", "scipy.stats"} | COMPILER,
         "check_training embed_task estimate_models export_adapters export_model import_weights"
