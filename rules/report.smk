@@ -1,9 +1,10 @@
 """From tables to pages.
 
 Required inputs: <results>/tables/*.tsv; <benchmarks>; of pretraining
-    <results>/models/{model}/history.jsonl
+    <results>/models/{model}/history.jsonl; of variants
+    <results>/variant_benchmarks/{set}/evaluation.json
 Outputs: <results>/report.html, <results>/report.json, <results>/summary.txt,
-    <results>/pretrain_summary.html
+    <results>/pretrain_summary.html, <results>/variants.html
 """
 
 
@@ -59,3 +60,29 @@ rule summarise_pretraining:
         title=lookup("report/title", within=config),
     script:
         "../scripts/summarise_pretraining.py"
+
+
+rule report_variants:
+    """Tabulate and draw how well scores of variants do, beside published values."""
+    input:
+        evaluations=get_variant_evaluations,
+        percentiles=get_percentiles,
+        published=workflow.source_path("../resources/published_scores.tsv"),
+    output:
+        **get_table_outputs(OF_VARIANTS),
+        page=report(
+            "<results>/variants.html",
+            caption="../resources/captions/variants.rst",
+            category="Report",
+        ),
+    log:
+        "<logs>/report_variants.log",
+    benchmark:
+        "<benchmarks>/report_variants.jsonl"
+    conda:
+        "../envs/report.yaml"
+    params:
+        title=lookup("report/title", within=config),
+        level=lookup("variant_benchmark/bootstrap/level", within=config),
+    script:
+        "../scripts/report_variants.py"

@@ -141,3 +141,4 @@ rule variants:
     """Score the variants that `variants:` names, training what it takes."""
     input:
         get_scored_variants,
+        get_variant_benchmarks,

@@ -226,3 +226,29 @@ class Resources(dict):
     """Resources as the Slurm plugin reads them: by key and by attribute."""
 
     __getattr__ = dict.__getitem__
+
+
+def test_labelled_variants_are_planned_down_to_their_page(workflow, tmp_path):
+    for name in ("v.vcf", "common.vcf", "labels.parquet"):
+        (tmp_path / name).touch()
+    overlay, files = tmp_path / "variants.yaml", tmp_path
+    overlay.write_text(
+        "run: {variants: [found, rows, matched]}\n"
+        "variants:\n"
+        f"  found: {{vcf: {files}/v.vcf, genome: simulated, models: [tiny, tiny.untrained],\n"
+        "    label: {info: L, positive: ['1'], negative: ['0']}, supervised: true,\n"
+        "    percentile: {among: common}}\n"
+        f"  rows: {{genome: simulated, models: [tiny], label: {{path: {files}/labels.parquet}}}}\n"
+        f"  matched: {{genome: simulated, models: [tiny], label: {{positives: {files}/v.vcf}},\n"
+        f"    match: {{common: {files}/common.vcf}}}}\n"
+        # In no report of its own, only for percentiles.
+        f"  common: {{vcf: {files}/common.vcf, genome: simulated,\n"
+        "    models: [tiny, tiny.untrained]}\n"
+    )
+    plan = workflow.plan("variants", *DEMO, str(overlay))
+    wanted = {"label_variants": 2, "gather_variants": 2, "score_variants_with_features": 2}
+    wanted |= {"score_variants": 4, "supervise_variants": 2, "evaluate_variants": 3}
+    wanted |= {"collect_distribution": 2, "place_variants": 2, "align_scores": 1}
+    wanted |= {"report_variants": 1, "pretrain": 1}
+    assert {rule: plan.get(rule) for rule in wanted} == wanted
+    assert "report_variants" in workflow.plan(*DEMO, str(overlay))

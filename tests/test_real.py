@@ -55,3 +55,27 @@ def test_two_held_out_chromosomes_separate_what_the_model_has_seen(real_run):
     rows = lift[lift["task"] == "gue.H3"].groupby("region")["rows"].max()
     assert rows[USED] + rows[HELD_OUT] == 1497
     assert rows[HELD_OUT] > 150
+
+
+def test_clinvars_variants_are_scored_with_intervals_and_what_is_skipped_is_told(real_run):
+    scores = pd.read_csv(real_run / "tables/variant_scores.tsv", sep="\t")
+    own = scores[(scores["entry"] == "clinvar") & (scores["subset"] == "all")]
+    models = own[own["model"] != "external"]
+    assert set(models["model"]) == {"v2-small", "v2-small.untrained"}
+    # 22 pathogenic and 370 benign ones; distances are there for indels, too, other scores are not.
+    cosine = models[models["score"] == "cosine"]
+    assert (cosine["variants"] == 392).all()
+    assert (cosine["positives"] == 22).all()
+    assert (models[["auroc_low", "auroc"]].diff(axis=1)["auroc"] > 0).all()
+    assert (models[["auroc", "auroc_high"]].diff(axis=1)["auroc_high"] > 0).all()
+    skipped = pd.read_csv(real_run / "tables/variant_skipped.tsv", sep="\t")
+    indels = skipped[(skipped["entry"] == "clinvar") & (skipped["reason"] == "indel")]
+    missing = models.loc[models["score"] == "llr", "missing"]
+    assert (indels["positives"] + indels["negatives"]).tolist() == missing.tolist()
+
+
+def test_every_eqtl_of_gtex_has_a_common_variant_beside_it(real_run):
+    labels = pd.read_parquet(real_run / "variant_benchmarks/gtex-chr20-matched/labels.parquet")
+    assert labels["label"].value_counts().to_dict() == {True: 366, False: 366}
+    places = labels.pivot(index="match_group", columns="label", values="pos")
+    assert (places[True] - places[False]).abs().max() <= 100_000

@@ -28,5 +28,6 @@ def get_products(wildcards):
         *get_pages(wildcards),
         *get_predictions(wildcards),
         *get_scored_variants(wildcards),
+        *get_variant_benchmarks(wildcards),
         *get_exported_embeddings(wildcards),
     ]

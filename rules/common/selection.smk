@@ -98,17 +98,14 @@ PREDICTED_TRACKS = [p for p in PREDICTIONS if p not in PREDICTED_ROWS and "bed" 
 PREDICTED_BASES = [p for p in PREDICTIONS if p not in [*PREDICTED_ROWS, *PREDICTED_TRACKS]]
 VARIANTS = resolve.select_variants(config)
 SCORED_WITH_FEATURES = [
-    name
-    for name in config["variants"]
-    if {**config["variant"], **config["variants"][name]}["features"]
+    name for name in config["variants"] if prioritisation.needs_features(config, name)
 ]
 SCORED = [name for name in config["variants"] if name not in SCORED_WITH_FEATURES]
 # What is made where it is asked for: a prediction, or scores of variants, may be of a model or task
 # that the run, and so its report, does not have.
+SCORED_ENTRIES = [*VARIANTS.values(), *prioritisation.select_references(config, VARIANTS)]
 SCORING = [
-    model.removesuffix(resolve.UNTRAINED)
-    for entry in VARIANTS.values()
-    for model in entry["models"]
+    model.removesuffix(resolve.UNTRAINED) for entry in SCORED_ENTRIES for model in entry["models"]
 ]
 NEEDED_MODELS = list(
     dict.fromkeys(
@@ -139,7 +136,7 @@ try:
         NEEDED_TASKS,
         [
             entry["genome"]
-            for entry in [*PREDICTIONS.values(), *VARIANTS.values()]
+            for entry in [*PREDICTIONS.values(), *SCORED_ENTRIES]
             if "genome" in entry
         ],
     )

@@ -1,6 +1,6 @@
 """Which results a run consists of, what their names mean, and the tables made of them."""
 
-from dnalm.report.tables.catalogue import BENCHMARK, PRETRAINING
+from dnalm.report.tables.catalogue import BENCHMARK, OF_VARIANTS, PRETRAINING
 
 
 def get_table_outputs(tables):

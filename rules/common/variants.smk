@@ -9,7 +9,7 @@ def get_variant_files(wildcards):
     model = f"<results>/models/{wildcards.model}"
     genome = f"<results>/genomes/{entry['genome']}"
     return {
-        "variants": entry["vcf"],
+        "variants": get_scored_file(wildcards.set),
         "run": f"{model}/run.json",
         "weights": f"{model}/weights.safetensors",
         "bases": f"{genome}/bases.npy",

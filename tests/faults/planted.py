@@ -54,6 +54,7 @@ def plant(folder: Path) -> None:
     write_variants(folder / "variants.vcf", contigs, draw)
     write_weights(folder / "weights")
     write_labels(folder, draw)
+    write_labelled_variants(folder, contigs, draw)
     write_assemblies(folder / "fungi.txt")
     places = "".join(f"three\t{start}\t{start + 60}\tp\t0\t+\n" for start in range(100, 3000, 100))
     (folder / "places.bed").write_text(places)
@@ -117,6 +118,20 @@ def write_labels(folder: Path, draw: random.Random) -> None:
         labels = [[int(base == "G") for base in sequence] for sequence in sequences]
         table = pd.DataFrame({"sequence": sequences, "label": labels})
         table.to_parquet(folder / f"sites.{split}.parquet")
+
+
+def write_labelled_variants(folder: Path, contigs: dict[str, str], draw: random.Random) -> None:
+    """Write variants of all contigs with labels, as a VCF file and as a table."""
+    rows = []
+    for name, sequence in contigs.items():
+        for number, position in enumerate(range(500, 4_500, 400)):
+            alt = draw.choice([letter for letter in "ACGT" if letter != sequence[position]])
+            rows.append((name, position + 1, sequence[position], alt, number % 3 == 0))
+    lines = ["##fileformat=VCFv4.4", "\t".join(COLUMNS[:8])]
+    lines += [f"{c}\t{p}\t.\t{ref}\t{alt}\t.\t.\tLABEL={int(y)}" for c, p, ref, alt, y in rows]
+    (folder / "labelled.vcf").write_text("\n".join(lines) + "\n")
+    table = pd.DataFrame(rows, columns=["chrom", "pos", "ref", "alt", "label"])
+    table.to_parquet(folder / "labels.parquet")
 
 
 def write_assemblies(path: Path) -> None:

@@ -53,10 +53,14 @@ SCRIPTS_WITHOUT = [
         "build_corpus build_haplotypes describe_panel encode_genome export_embeddings"
         " import_embeddings index_scores locate_task make_report make_tables make_task"
         " search_genomes simulate_genome summarise_pretraining write_fasta write_model_card"
-        " write_token_shards",
+        " write_token_shards label_variants report_variants",
     ),
     ({"torch", "numba"}, "probe_task"),
-    ({"torch"}, "audit_task score_baselines score_bases"),
+    (
+        {"torch"},
+        "audit_task score_baselines score_bases align_scores collect_distribution"
+        " evaluate_variants place_variants supervise_variants",
+    ),
     (
         {"sklearn", "scipy.stats"} | COMPILER,
         "check_training embed_task estimate_models export_adapters export_model import_weights"

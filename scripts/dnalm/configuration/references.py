@@ -10,6 +10,7 @@ from dnalm.configuration.kinds import find_unscored
 from dnalm.configuration.models import find_benchmark_errors, find_model_errors, find_unknown
 from dnalm.configuration.panels import find_panel_errors
 from dnalm.configuration.predictions import find_prediction_errors
+from dnalm.configuration.prioritisation import find_prioritisation_errors
 from dnalm.configuration.tasks import find_task_errors
 from dnalm.configuration.variants import find_variant_errors
 from dnalm.credentials import hide_passwords
@@ -49,6 +50,7 @@ def find_reference_errors(
         find_method_errors,
         find_prediction_errors,
         find_variant_errors,
+        find_prioritisation_errors,
     )
     if not targets or set(targets) - set(WITHOUT_BENCHMARK):
         parts += (find_benchmark_errors, find_unscored)

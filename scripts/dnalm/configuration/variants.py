@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dnalm.configuration.models import find_unknown
+from dnalm.configuration.prioritisation import needs_features
 from dnalm.configuration.resolve import resolve_k, resolve_preset
 from dnalm.configuration.weights import UNTRAINED, is_foreign
 
@@ -18,6 +19,7 @@ def resolve_variants(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the settings of the scores of an entry of `variants:`, defaults filled in."""
     settings = {**config["variant"], **config["variants"][name]}
     kept = {key: settings[key] for key in OF_SCORES}
+    kept["features"] = needs_features(config, name)
     return {"set": name, "genome": settings["genome"], **kept}
 
 

@@ -195,6 +195,22 @@ def bootstrap_means(
     return sums.sum(0) / counts.sum(), lows, highs
 
 
+def stratified_draws(strata: np.ndarray, config: BootstrapConfig) -> Iterator[np.ndarray]:
+    """Yield how often each row was drawn, float32 [<= N, R], `draws` in all.
+
+    Rows are drawn within their stratum, of which a draw holds as many as there are: what share of
+    variants is harmful, for one, was set by whoever gathered them and is no chance.
+    """
+    generator = np.random.default_rng(config.seed)
+    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    chunk = max(1, CHUNK_WEIGHTS // max(len(strata), 1))
+    for start in range(0, config.draws, chunk):
+        times = np.zeros((min(chunk, config.draws - start), len(strata)), dtype=np.float32)
+        for rows in members:
+            times[:, rows] = _count_draws(len(rows), len(times), generator)
+        yield times
+
+
 def verdict(difference: float, p_value: float, level: float) -> str:
     """Return what a difference says at this level: better, worse or no clear difference.
 
@@ -237,7 +253,11 @@ def _draws(rows: int, config: BootstrapConfig) -> Iterator[np.ndarray]:
     generator = np.random.default_rng(config.seed)
     chunk = max(1, CHUNK_WEIGHTS // max(rows, 1))
     for start in range(0, config.draws, chunk):
-        size = min(chunk, config.draws - start)
-        drawn = generator.integers(rows, size=(size, rows)) + rows * np.arange(size)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=size * rows)
-        yield times.reshape(size, rows).astype(np.float32)
+        yield _count_draws(rows, min(chunk, config.draws - start), generator)
+
+
+def _count_draws(rows: int, draws: int, generator: np.random.Generator) -> np.ndarray:
+    """Return how often each row was drawn, float32 [draws, rows]."""
+    drawn = generator.integers(rows, size=(draws, rows)) + rows * np.arange(draws)[:, None]
+    times = np.bincount(drawn.ravel(), minlength=draws * rows)
+    return times.reshape(draws, rows).astype(np.float32)

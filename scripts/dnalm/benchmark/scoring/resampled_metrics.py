@@ -107,17 +107,17 @@ def _correlation(truth: np.ndarray, found: np.ndarray) -> Resampled:
 
 
 def _areas(labels: np.ndarray, probabilities: np.ndarray) -> list[Resampled]:
-    return [_area(*pair) for pair in zip(labels.T, probabilities.T, strict=True)]
+    return [area(*pair) for pair in zip(labels.T, probabilities.T, strict=True)]
 
 
-def _area(truth: np.ndarray, probability: np.ndarray) -> Resampled:
+def area(truth: np.ndarray, probability: np.ndarray) -> Resampled:
     """Return the area under the ROC curve; nan where one of both classes was not drawn."""
     order = np.argsort(probability, kind="stable")
     ranked, positive = probability[order], truth[order] == 1
     first = np.searchsorted(ranked, ranked[positive], side="left")
     behind = np.searchsorted(ranked, ranked[positive], side="right")
 
-    def area(draws: np.ndarray) -> np.ndarray:
+    def areas(draws: np.ndarray) -> np.ndarray:
         drawn = draws[:, order].astype(np.float64)
         own = drawn[:, positive]
         # Negatives among the first n rows by rank, n = 0 .. R.
@@ -128,7 +128,64 @@ def _area(truth: np.ndarray, probability: np.ndarray) -> Resampled:
         won = (own * below).sum(axis=1)
         return np.divide(won, pairs, out=np.full(len(draws), np.nan), where=pairs > 0)
 
-    return area
+    return areas
+
+
+def average_precision(truth: np.ndarray, values: np.ndarray) -> Resampled:
+    """Return the area under the precision-recall curve, in steps; nan where no positive was drawn.
+
+    Equal values are one step, so that their order says nothing.
+    """
+    order = np.argsort(-values, kind="stable")
+    ranked, positive = values[order], truth[order] == 1
+    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+
+    def precisions(draws: np.ndarray) -> np.ndarray:
+        drawn = draws[:, order].astype(np.float64)
+        counted = np.cumsum(drawn, axis=1)[:, ends]
+        drawn[:, ~positive] = 0.0
+        true = np.cumsum(drawn, axis=1, out=drawn)[:, ends]
+        precision = np.divide(true, counted, out=np.zeros_like(true), where=counted > 0)
+        found = (np.diff(true, axis=1, prepend=0.0) * precision).sum(axis=1)
+        total = true[:, -1]
+        return np.divide(found, total, out=np.full(len(draws), np.nan), where=total > 0)
+
+    return precisions
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> Resampled:
+    """Return Spearman's correlation of two values [R]; nan where one of them does not vary."""
+    rankings = [_ranking(first), _ranking(second)]
+
+    def correlations(draws: np.ndarray) -> np.ndarray:
+        draws = draws.astype(np.float64)
+        total = draws.sum(axis=1, keepdims=True)
+        # The mean of ranks is known, and without it the products lose no digits.
+        x, y = (ranked(draws) - (total + 1) / 2 for ranked in rankings)
+        spread = np.sqrt((draws * x * x).sum(axis=1) * (draws * y * y).sum(axis=1))
+        return np.divide(
+            (draws * x * y).sum(axis=1), spread, out=np.full(len(draws), np.nan), where=spread > 0
+        )
+
+    return correlations
+
+
+def _ranking(values: np.ndarray) -> Resampled:
+    """Return a function of draws that gives the rank of each row among those drawn, [N, R].
+
+    Equal rows share their mean rank.
+    """
+    order = np.argsort(values, kind="stable")
+    ranked = values[order]
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]])[: len(ranked)])
+    group = np.empty(len(values), dtype=np.int64)
+    group[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(ranked))))
+
+    def ranks(draws: np.ndarray) -> np.ndarray:
+        sizes = np.add.reduceat(draws[:, order], starts, axis=1)
+        return (np.cumsum(sizes, axis=1) - (sizes - 1) / 2)[:, group]
+
+    return ranks
 
 
 def _top_shares(labels: np.ndarray, probabilities: np.ndarray) -> list[Resampled]:

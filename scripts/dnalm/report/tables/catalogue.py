@@ -155,7 +155,34 @@ PRETRAINING = (
         "thin_windows selected published_as published_accuracy",
     ),
 )
-TABLES = {table.name: table for table in (*BENCHMARK, *PRETRAINING)}
+OF_VARIANTS = (
+    _table(
+        "variant_sets",
+        "entry variants positives negatives positive_indels negative_indels without_label repeated",
+        "contradictory",
+        "labels_without_variant matched_negatives positives_with_too_few_negatives other_labels",
+    ),
+    _table(
+        "variant_scores",
+        "entry model score sign subset variants positives missing auroc auroc_low auroc_high",
+        "auprc auprc_low auprc_high chromosomes chromosome_auprc chromosome_se",
+    ),
+    _table(
+        "variant_differences",
+        "entry metric model score reference_model reference_score value reference_value difference",
+        "low high p_value p_adjusted variants",
+    ),
+    _table("variant_severity", "entry model score variants classes spearman low high"),
+    _table("variant_curves", "entry model score curve x y"),
+    _table(
+        "variant_percentiles",
+        "entry model score consequence variants reference_variants lower_quartile median",
+        "upper_quartile above_95",
+    ),
+    _table("variant_skipped", "entry model reason variants positives negatives"),
+    _table("variant_published", "entry published_model published_method metric value note"),
+)
+TABLES = {table.name: table for table in (*BENCHMARK, *PRETRAINING, *OF_VARIANTS)}
 
 
 def list_columns(table: str, **values: Sequence[str]) -> list[str]:

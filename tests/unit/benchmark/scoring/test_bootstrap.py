@@ -10,6 +10,7 @@ from dnalm.benchmark.scoring.bootstrap import (
     bootstrap,
     read_predictions,
     regions,
+    stratified_draws,
     subtract,
     verdict,
 )
@@ -212,3 +213,14 @@ def test_regions_divide_the_test_rows_by_where_they_were_found():
         "found, overlapping a training row": [0],
         "found, not overlapping a training row": [1, 3, 4],
     }
+
+
+def test_a_stratified_draw_holds_as_many_rows_of_each_stratum_as_there_are():
+    strata = np.array([0, 1, 0, 0, 1, 2, 0])
+    config = BootstrapConfig(draws=300, seed=5, level=0.95)
+    drawn = np.concatenate(list(stratified_draws(strata, config)))
+    assert drawn.shape == (300, 7)
+    for stratum, size in ((0, 4), (1, 2), (2, 1)):
+        assert (drawn[:, strata == stratum].sum(axis=1) == size).all()
+    assert drawn[:, 0].std() > 0.5
+    np.testing.assert_array_equal(drawn, np.concatenate(list(stratified_draws(strata, config))))

@@ -2,10 +2,16 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import matthews_corrcoef
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score, matthews_corrcoef, roc_auc_score
 
 from dnalm.benchmark.scoring.metrics import headline, single_score
-from dnalm.benchmark.scoring.resampled_metrics import resampled_metric
+from dnalm.benchmark.scoring.resampled_metrics import (
+    area,
+    average_precision,
+    rank_correlation,
+    resampled_metric,
+)
 from dnalm.benchmark.tasks.kinds import find_kind
 
 FOLDS, ROWS, CLASSES, BASES = 3, 40, 4, 25
@@ -116,3 +122,40 @@ def test_how_many_draws_are_taken_at_once_changes_no_score(monkeypatch):
     together = resampled_metric(labels, None, outputs, "per_base")(draws)
     monkeypatch.setattr("dnalm.benchmark.scoring.resampled_metrics.BASES_AT_ONCE", 1)
     assert np.array_equal(resampled_metric(labels, None, outputs, "per_base")(draws), together)
+
+
+def tied(random, rows=60):
+    """Return labels of two classes and values of which many are equal."""
+    labels = (random.random(rows) < 0.3).astype(int)
+    return labels, np.round(random.normal(size=rows) + 0.7 * labels, 1)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(area, roc_auc_score), (average_precision, average_precision_score)]
+)
+def test_areas_of_a_draw_are_those_of_its_rows_repeated(ours, theirs):
+    random = np.random.default_rng(3)
+    labels, values = tied(random)
+    draws = np.stack([np.bincount(d, minlength=60) for d in random.integers(60, size=(30, 60))])
+    repeated = [np.repeat(np.arange(60), draw) for draw in draws]
+    expected = [theirs(labels[rows], values[rows]) for rows in repeated]
+    np.testing.assert_allclose(ours(labels, values)(draws.astype(np.float32)), expected, atol=1e-12)
+
+
+def test_a_rank_correlation_of_a_draw_is_that_of_its_rows_repeated():
+    random = np.random.default_rng(4)
+    labels, values = tied(random)
+    classes = random.integers(5, size=60) + labels
+    draws = np.stack([np.bincount(d, minlength=60) for d in random.integers(60, size=(30, 60))])
+    repeated = [np.repeat(np.arange(60), draw) for draw in draws]
+    expected = [spearmanr(values[rows], classes[rows])[0] for rows in repeated]
+    np.testing.assert_allclose(rank_correlation(values, classes)(draws), expected, atol=1e-12)
+
+
+def test_without_a_positive_or_a_second_rank_there_is_no_score():
+    labels, values = np.array([1, 0, 0]), np.array([3.0, 1.0, 2.0])
+    draws = np.array([[0, 2, 1], [1, 1, 1]], dtype=np.float32)
+    np.testing.assert_allclose(average_precision(labels, values)(draws), [np.nan, 1])
+    np.testing.assert_allclose(
+        rank_correlation(values, labels * 1.0)(draws), [np.nan, 0.8660254038]
+    )

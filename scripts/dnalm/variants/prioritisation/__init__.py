@@ -1,0 +1,1 @@
+"""Prioritisation: labels of variants, and how well scores tell them apart."""

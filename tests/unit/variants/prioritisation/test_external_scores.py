@@ -1,0 +1,84 @@
+"""Scores of others against pysam's own view of tables and pybigtools' of tracks."""
+
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+
+from dnalm.errors import InputError
+from dnalm.variants.prioritisation.external_scores import ExternalConfig, read_external
+
+NONE = {"info": None, "vcf": None, "table": None, "column": None, "by_position": False}
+NONE |= {"bigwig": None, "rises": True}
+VARIANTS = pd.DataFrame(
+    {
+        "chrom": ["chr1", "chr1", "chr1", "chr2"],
+        "pos": [10, 10, 12, 5],
+        "ref": ["A", "A", "CG", "T"],
+    }
+    | {"alt": ["C", "G", "C", "A"]}
+)
+
+
+def config(**given):
+    return ExternalConfig(**{**NONE, **given})
+
+
+@pytest.fixture
+def cadd(tmp_path):
+    lines = ["## CADD", "#Chrom\tPos\tRef\tAlt\tRawScore\tPHRED"]
+    lines += ["1\t10\tA\tC\t0.5\t5", "1\t10\tA\tG\t-0.25\t2", "1\t12\tC\tT\t9\t9"]
+    (tmp_path / "cadd.tsv").write_text("\n".join(lines) + "\n")
+    path = str(tmp_path / "cadd.tsv.gz")
+    pysam.tabix_compress(str(tmp_path / "cadd.tsv"), path)
+    return path
+
+
+def index(path):
+    return pysam.tabix_index(path, seq_col=0, start_col=1, end_col=1, meta_char="#", force=True)
+
+
+def test_a_table_gives_the_score_of_the_allele_not_of_its_neighbour(cadd):
+    index(cadd)
+    found = read_external("cadd", VARIANTS, config(table=cadd, column="RawScore"))
+    np.testing.assert_allclose(found, [0.5, -0.25, np.nan, np.nan])
+    by_number = read_external("cadd", VARIANTS, config(table=cadd, column=6))
+    np.testing.assert_allclose(by_number, [5, 2, np.nan, np.nan])
+    by_position = config(table=cadd, column="PHRED", by_position=True)
+    np.testing.assert_allclose(read_external("c", VARIANTS, by_position), [5, 5, 9, np.nan])
+
+
+def test_tables_that_cannot_be_used_are_refused_in_a_sentence(cadd):
+    with pytest.raises(InputError, match="tabix -s 1 -b 2 -e 2"):
+        read_external("cadd", VARIANTS, config(table=cadd, column="RawScore"))
+    index(cadd)
+    with pytest.raises(InputError, match="did you mean 'RawScore'"):
+        read_external("cadd", VARIANTS, config(table=cadd, column="Rawscore"))
+    with pytest.raises(InputError, match="'A' at 1:10 is no number"):
+        read_external("cadd", VARIANTS, config(table=cadd, column="Ref"))
+    elsewhere = VARIANTS.assign(chrom="X")
+    with pytest.raises(InputError, match="no contig of the variants, which lie on X"):
+        read_external("cadd", elsewhere, config(table=cadd, column="RawScore"))
+
+
+def test_a_track_gives_the_mean_over_the_reference_bases_that_it_covers(tmp_path):
+    bigtools = pytest.importorskip("pybigtools")
+    path = str(tmp_path / "phylop.bw")
+    intervals = [("1", 8, 10, 1.5), ("1", 11, 12, 2.0), ("1", 12, 13, 4.0)]
+    bigtools.open(path, "w").write({"1": 100}, iter(intervals))
+    found = read_external("phylop", VARIANTS, config(bigwig=path))
+    np.testing.assert_allclose(found, [1.5, 1.5, 3.0, np.nan])
+    (tmp_path / "no.bw").write_text("text")
+    with pytest.raises(InputError, match="no bigWig file"):
+        read_external("phylop", VARIANTS, config(bigwig=str(tmp_path / "no.bw")))
+
+
+def test_a_field_of_another_file_is_joined_by_allele(tmp_path):
+    header = '##fileformat=VCFv4.2\n##INFO=<ID=S,Number=A,Type=Float,Description="s">\n'
+    header += "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (tmp_path / "s.vcf").write_text(header + "1\t10\t.\tA\tG,C\t.\t.\tS=3,4\n")
+    found = read_external("s", VARIANTS, config(info="S", vcf=str(tmp_path / "s.vcf")))
+    np.testing.assert_allclose(found, [4, 3, np.nan, np.nan])
+    own = VARIANTS.assign(S=["1", "", "x", "2"])
+    with pytest.raises(InputError, match="'x' is no number"):
+        read_external("s", own, config(info="S"))
