@@ -97,15 +97,28 @@ class Enrichment:
         """Return z and one-sided p-value [L, H] of the two-proportion test."""
         return two_proportions(self.hits, self.above, self.natural_hits, self.natural)
 
-    def test_shifts(self) -> Floats:
-        """Return the one-sided p-value [L, H] among the shifts; nan where nothing is above.
+    def test_shifts(self) -> tuple[Floats, Floats]:
+        """Return z and one-sided p-value [L, H] by mean and standard deviation of the shifts.
 
-        A shift counts where it has as many hits or more; the observed one counts too, so that no
-        p-value is 0.
+        Of a normal distribution: among hundreds of heads a share of a thousand shifts could not be
+        small enough to be corrected for them. nan where the shifts do not differ or there are none.
+        """
+        if self.shifts < 2:
+            nothing = np.full(self.hits.shape, np.nan)
+            return nothing, nothing
+        deviation = self.null.std(0, ddof=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = np.where(deviation > 0, (self.hits - self.null.mean(0)) / deviation, np.nan)
+        return z, ndtr(-z)
+
+    def rank_among_shifts(self) -> Floats:
+        """Return the share [L, H] of shifts, with the observed one, that have as many hits or more.
+
+        A p-value without any assumption, which cannot be below 1 / (shifts + 1); nan where nothing
+        is above the threshold.
         """
         more = (self.null >= self.hits).sum(0)
-        p_value = (1 + more) / (1 + self.shifts)
-        return np.where(self.above > 0, p_value, np.nan)
+        return np.where(self.above > 0, (1 + more) / (1 + self.shifts), np.nan)
 
     def effect(self) -> Floats:
         """Return log2 of the pooled share over the element's share of tokens; −inf of no hit."""

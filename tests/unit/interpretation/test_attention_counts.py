@@ -105,7 +105,8 @@ def test_uniform_attention_is_above_nothing_and_its_share_is_undefined():
     enrichment = Enrichment(layers=LAYERS, heads=HEADS, shifts=10, seed=1)
     enrichment.add(counts.received[0, 0, ..., 1:].numpy(), np.arange(TOKENS - 1) < 9)
     assert np.isnan(enrichment.pooled()).all()
-    assert np.isnan(enrichment.test_shifts()).all()
+    assert np.isnan(enrichment.rank_among_shifts()).all()
+    assert np.isnan(enrichment.test_shifts()[1]).all()
     assert enrichment.scored.sum() == 0
 
 

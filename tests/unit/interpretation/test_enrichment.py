@@ -75,14 +75,19 @@ def test_planted_attention_is_found_by_the_shifts():
     for _ in range(10):
         element = np.roll(np.arange(200) < 20, random.integers(200))
         enrichment.add((element * 3 + random.integers(0, 2, 200))[None, None], element)
-    assert enrichment.test_shifts().item() == 1 / 1000
+    assert enrichment.rank_among_shifts().item() == 1 / 1000
+    z, p_value = enrichment.test_shifts()
+    assert z.item() > 5
+    assert p_value.item() == pytest.approx(norm.sf(z.item()))
     assert enrichment.effect().item() > 1
 
 
 def test_without_a_signal_the_shifts_find_chance_and_the_z_test_far_more():
     """Of 100 seeds at most 11 below 0.05; the pairs of a run are not independent."""
     runs = [plant(seed, share=0.0) for seed in range(100)]
-    honest = sum(run.test_shifts().item() < ALPHA for run in runs)
+    honest = sum(run.test_shifts()[1].item() < ALPHA for run in runs)
+    ranked = sum(run.rank_among_shifts().item() < ALPHA for run in runs)
     paper = sum(run.test_paper()[1].item() < ALPHA for run in runs)
     assert honest <= 11
+    assert ranked <= 11
     assert paper > 25
