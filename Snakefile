@@ -26,6 +26,7 @@ include: "rules/common/embed.smk"
 include: "rules/common/probe.smk"
 include: "rules/common/finetune.smk"
 include: "rules/common/predictions.smk"
+include: "rules/common/variants.smk"
 include: "rules/common/tables.smk"
 include: "rules/common/report.smk"
 # From genomes to corpora.
@@ -44,6 +45,7 @@ include: "rules/embed.smk"
 include: "rules/probe.smk"
 include: "rules/finetune.smk"
 include: "rules/predictions.smk"
+include: "rules/variants.smk"
 # From results to pages.
 include: "rules/tables.smk"
 include: "rules/report.smk"
@@ -56,7 +58,7 @@ localrules:
 
 # Here and not in targets.smk: Snakemake takes no default target from an included file.
 rule all:
-    """Everything that `run:` and `predictions:` ask for, ending in the report."""
+    """Everything that `run:`, `predictions:` and `variants:` ask for, ending in the report."""
     default_target: True
     input:
         get_products,

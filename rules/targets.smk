@@ -20,6 +20,7 @@ localrules:
     finetunes,
     adapter_exports,
     predictions,
+    variants,
     tasks,
     audits,
 
@@ -133,3 +134,9 @@ rule predictions:
     """Predict what `predictions:` names, training what it takes."""
     input:
         get_predictions,
+
+
+rule variants:
+    """Score the variants that `variants:` names, training what it takes."""
+    input:
+        get_variants,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 BENCHES = Path(__file__).parent / "bench"
-NAMES = ["tokens", "haplotypes", "loader", "train", "probe", "embed"]
+NAMES = ["tokens", "haplotypes", "loader", "train", "probe", "embed", "variants"]
 
 
 @pytest.mark.slow

@@ -11,6 +11,9 @@ import time
 import pandas as pd
 import pytest
 
+from dnalm.genome.bases import GenomeBases
+from dnalm.genome.kmers import to_sequence
+
 TINY = ("--configfile", "tests/config.yaml", "tests/tiny.yaml")
 RESULTS = "results/tiny"
 MODEL = "tiny"
@@ -34,6 +37,8 @@ LAST_LINES = {
     "pretrain": r"tiny: trained weights are in .*weights\.safetensors",
     "probe_mlp": r"mlp tiny.* on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "probe_task": r"probe tiny.* on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
+    "index_scores": r"tiny\.vcf\.gz is indexed",
+    "score_variants": r"tiny\.vcf\.gz: 3 of 4 alleles are scored",
     "score_baselines": r"baseline \w+ on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "search_genomes": r"\d+ of \d+ different sequences have a place",
     "simulate_genome": r"simulated 4 contigs with \d+ genes and \d+ enhancers",
@@ -134,6 +139,35 @@ def test_sequences_of_ones_own_are_predicted(finished):
     genes = pd.read_csv(folder / "genes.tsv", sep="\t")
     assert (genes["end"] - genes["start"] == 200).all()
     assert set(genes["strand"]) == {"+", "-"}
+
+
+def test_variants_of_ones_own_are_scored(finished):
+    genome = GenomeBases.of(finished.folder / RESULTS / "genomes/simulated")
+    letters = to_sequence(genome.read("two", 5000, 5003))
+    others = ["ACGT".replace(letter, "") for letter in letters]
+    records = [
+        ("two", 5001, letters[0], f"{others[0][0]},{others[0][1]}"),
+        ("two", 5002, letters[1], "<DEL>"),
+        ("two", 5003, letters[2], others[2][2]),
+    ]
+    lines = ["##fileformat=VCFv4.2", "#CHROM POS ID REF ALT QUAL FILTER INFO"]
+    lines += [f"{name} {pos} . {ref} {alt} . . ." for name, pos, ref, alt in records]
+    (finished.folder / "my.vcf").write_text("\n".join(lines).replace(" ", "\t") + "\n")
+    change = "variants: {mine: {vcf: my.vcf, genome: simulated, models: [tiny, tiny.untrained]}}"
+    done = finished.run("variants", *overlay(finished, change))
+    assert done.returncode == 0, done.stdout
+    folder = finished.folder / RESULTS / "variants/mine"
+    tables = [pd.read_parquet(folder / f"{name}.parquet") for name in ("tiny", "tiny.untrained")]
+    for table in tables:
+        assert table["llr"].notna().tolist() == [True, True, False, True]
+        assert table["skip"].dropna().tolist() == ["symbolic"]
+    assert (tables[0]["l2"] != tables[1]["l2"])[[0, 1, 3]].all()
+    assert (folder / "tiny.vcf.gz.tbi").is_file()
+    assert not (folder / "partial").exists()
+    log = (finished.folder / RESULTS / "logs/score_variants/mine/tiny.log").read_text()
+    assert re.search(LAST_LINES["score_variants"], log)
+    assert "about " in log
+    assert not finished.plan("variants", *overlay(finished, change))
 
 
 def test_results_without_files_of_probes_stay_as_they_are_until_one_is_used(finished):

@@ -23,9 +23,10 @@ def get_pages(wildcards):
 
 
 def get_products(wildcards):
-    """Return what the default target asks for: pages, predictions, embeddings for others."""
+    """Return what the default target asks for: pages, predictions, variants, embeddings."""
     return [
         *get_pages(wildcards),
         *get_predictions(wildcards),
+        *get_variants(wildcards),
         *get_exported_embeddings(wildcards),
     ]

@@ -90,10 +90,22 @@ PREDICTED_ROWS = [
 ]
 PREDICTED_TRACKS = [p for p in PREDICTIONS if p not in PREDICTED_ROWS and "bed" in PREDICTIONS[p]]
 PREDICTED_BASES = [p for p in PREDICTIONS if p not in [*PREDICTED_ROWS, *PREDICTED_TRACKS]]
-# What is made where it is asked for: a prediction may be of a model or task that the run, and so
-# its report, does not have.
+VARIANTS = resolve.select_variants(config)
+SCORED_WITH_FEATURES = [
+    name
+    for name in config["variants"]
+    if {**config["variant"], **config["variants"][name]}["features"]
+]
+SCORED = [name for name in config["variants"] if name not in SCORED_WITH_FEATURES]
+# What is made where it is asked for: a prediction, or scores of variants, may be of a model or task
+# that the run, and so its report, does not have.
+SCORING = [
+    model.removesuffix(resolve.UNTRAINED)
+    for entry in VARIANTS.values()
+    for model in entry["models"]
+]
 NEEDED_MODELS = list(
-    dict.fromkeys([*PRETRAINED, *IMPORTED, *(p["model"] for p in PREDICTIONS.values())])
+    dict.fromkeys([*PRETRAINED, *IMPORTED, *(p["model"] for p in PREDICTIONS.values()), *SCORING])
 )
 NEEDED_TASKS = list(dict.fromkeys([*TASKS, *(p["task"] for p in PREDICTIONS.values())]))
 # What is fetched of hubs, whose files are known when they have been listed.
@@ -112,7 +124,11 @@ try:
     NEEDED_CORPORA, NEEDED_GENOMES = collect_genomes(
         NEEDED_MODELS,
         NEEDED_TASKS,
-        [entry["genome"] for entry in PREDICTIONS.values() if "genome" in entry],
+        [
+            entry["genome"]
+            for entry in [*PREDICTIONS.values(), *VARIANTS.values()]
+            if "genome" in entry
+        ],
     )
     PANELS = panels.select_panels(config, CORPORA)
     DOWNLOADS = resolve.merge_downloads(
@@ -149,3 +165,4 @@ wildcard_constraints:
     method="|".join(map(re.escape, config["finetune"]["methods"])),
     part=r"\d+",
     prediction=NAME,
+    set=NAME,

@@ -31,6 +31,7 @@ STEPS = (
             *("all", "downloads", "pretrain_summary", "exports", "estimates", "token_shards"),
             *("adapter_exports", "check_cluster", "species_sheet"),
             f"{RESULTS}/genomes/simulated/genome.fa",
+            f"{RESULTS}/variants/plain/tiny.tsv.gz",
             *(f"{RESULTS}/models/{name}/weights.safetensors" for name in ("loaded", "hubbed")),
         ),
     ),

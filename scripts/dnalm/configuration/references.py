@@ -10,6 +10,7 @@ from dnalm.configuration.models import find_benchmark_errors, find_model_errors,
 from dnalm.configuration.panels import find_panel_errors
 from dnalm.configuration.predictions import find_prediction_errors
 from dnalm.configuration.tasks import find_task_errors
+from dnalm.configuration.variants import find_variant_errors
 from dnalm.credentials import hide_passwords
 from dnalm.errors import shorten
 from dnalm.methods import BASELINE_NAMES, PROBE_NAMES, SEQUENCE_BASELINES
@@ -19,7 +20,7 @@ FOLDERS = ("results", "logs", "benchmarks")
 WITHOUT_BENCHMARK = ("downloads", "species_sheet", "corpora", "token_shards", "estimates")
 WITHOUT_BENCHMARK += ("check_cluster", "models", "exports", "pretrain_summary", "tasks", "audits")
 TARGETS = (*WITHOUT_BENCHMARK, "all", "report", "embeddings", "probes", "finetunes")
-TARGETS += ("adapter_exports", "predictions")
+TARGETS += ("adapter_exports", "predictions", "variants")
 
 
 def find_reference_errors(
@@ -44,6 +45,7 @@ def find_reference_errors(
         find_model_errors,
         find_method_errors,
         find_prediction_errors,
+        find_variant_errors,
     )
     if not targets or set(targets) - set(WITHOUT_BENCHMARK):
         parts += (find_benchmark_errors, find_unscored)

@@ -22,7 +22,7 @@ NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "category", "published
 
 def drop_removed(config: dict[str, Any]) -> None:
     """Take away, in place, the inherited keys of an entry that an overlay has set to null."""
-    for section in ("genomes", "panels", "corpora", "models", "tasks", "predictions"):
+    for section in ("genomes", "panels", "corpora", "models", "tasks", "predictions", "variants"):
         entries = config.get(section)
         for entry in entries.values() if isinstance(entries, dict) else ():
             if isinstance(entry, dict):  # whatever else it is, the schema will say
@@ -58,6 +58,13 @@ def select_tasks(config: Mapping[str, Any]) -> list[str]:
 def select_predictions(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the entries of `predictions:` that run.predictions asks for, by their names."""
     patterns, entries = config["run"]["predictions"], config["predictions"]
+    chosen = (name for name in entries if any(fnmatch.fnmatch(name, p) for p in patterns))
+    return {name: entries[name] for name in chosen}
+
+
+def select_variants(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the entries of `variants:` that run.variants asks for, by their names."""
+    patterns, entries = config["run"]["variants"], config["variants"]
     chosen = (name for name in entries if any(fnmatch.fnmatch(name, p) for p in patterns))
     return {name: entries[name] for name in chosen}
 

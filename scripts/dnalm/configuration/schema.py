@@ -14,6 +14,7 @@ from dnalm.credentials import hide_passwords
 from dnalm.errors import shorten
 from dnalm.methods import ADAPTER_NAMES, LORA_TARGETS
 from dnalm.suggestions import listing, nearest, refusal
+from dnalm.variants.score_table import SCORE_NAMES
 
 LONGEST_VALUE = 80
 TYPES = {
@@ -70,8 +71,8 @@ Validator = jsonschema.validators.extend(
 def read_schema(file: TextIO) -> dict[str, Any]:
     """Return the schema of the configuration, its lists of names filled from the tables.
 
-    `$defs` that stand empty in the file are the kinds of tasks, recipes, adapters, LoRA's targets
-    and metrics.
+    `$defs` that stand empty in the file are the kinds of tasks, recipes, adapters, LoRA's targets,
+    metrics and scores of variants.
     """
     schema = yaml.safe_load(file)
     names = {
@@ -80,6 +81,7 @@ def read_schema(file: TextIO) -> dict[str, Any]:
         "adapter": list(ADAPTER_NAMES),
         "lora_target": list(LORA_TARGETS),
         "metric": [*CLASS_METRICS, None],
+        "variant_score": list(SCORE_NAMES),
     }
     for name, choices in names.items():
         schema["$defs"][name]["enum"] = choices

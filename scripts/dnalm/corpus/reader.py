@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from dnalm.corpus.windows import WindowIndex, WindowRule, tokens_per_window
 from dnalm.errors import InputError
-from dnalm.fields import build
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotypes.contig import HaplotypeContig
 from dnalm.genome.kmers import Vocabulary, encode, encode_windows
+from dnalm.jobs.fields import build
 
 MAX_OPEN_GENOMES = 256  # well below the usual limit of 1,024 open files
 

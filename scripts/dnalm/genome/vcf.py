@@ -266,12 +266,12 @@ def _list(names: Sequence[str]) -> str:
     return (", ".join(names[:MAX_LISTED]) or "none in its header") + more
 
 
-def refuse_cut_bgzf(path: str | Path) -> None:
-    """Raise InputError for a missing file and for a truncated BGZF file."""
+def refuse_cut_bgzf(path: str | Path, keys: str = "the panel's `path`") -> None:
+    """Raise InputError for a missing file and a truncated BGZF file; `keys` name it in errors."""
     try:
         cut = is_truncated_bgzf(path)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; correct the panel's `path`.") from None
+        raise InputError(f"{path}: {error.strerror}; correct {keys}.") from None
     if cut:
         raise InputError(
             f"{path}: the end mark of bgzip is missing, the file is truncated; get it again."

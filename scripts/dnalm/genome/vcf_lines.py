@@ -17,6 +17,7 @@ from dnalm.download.compression import GZIP_ERRORS, name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.genome.names import decode
 
+PANEL_KEYS = "the panel's `path` or `url`"  # the keys of the configuration that name a file
 COLUMNS = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT".split(b"\t")
 CONTIG_LINE = re.compile(rb"##contig=<(?:[^\"]*,)?ID=([^,>]+)")
 BCF_MAGIC = b"BCF"
@@ -32,20 +33,23 @@ TABIX_SETTINGS_BYTES = 28  # before the names of the contigs
 class VcfLines:
     """The lines of a VCF file; `samples` and `contigs` are those that its header names.
 
-    `unfinished`: the line that was read last has no line end, as in a file that was cut off.
+    `header` are its lines, the one of columns last. `unfinished`: the line that was read last has
+    no line end, as in a file that was cut off.
     """
 
     unfinished = False
 
-    def __init__(self, path: Path, index: Path | None) -> None:
+    def __init__(self, path: Path, index: Path | None, keys: str) -> None:
         """Read the header; raise InputError for a file that is no VCF, or has a sample twice."""
         self._path, self._index = path, index
         self.contigs: list[str] = []
+        self.header: list[bytes] = []
         with open_binary(path) as file:
             start = file.peek(SHOWN_BYTES)[:SHOWN_BYTES]
             if not start.startswith(HEADER_STARTS):
-                raise _no_variants(path, start)
+                raise _no_variants(path, start, keys)
             for line in file:
+                self.header.append(line.rstrip(b"\r\n"))
                 if not line.startswith(b"##"):
                     break
                 if found := CONTIG_LINE.match(line):
@@ -114,7 +118,7 @@ class BcfLines:
 
     unfinished = False  # its records say how long they are
 
-    def __init__(self, path: Path, index: Path | None) -> None:
+    def __init__(self, path: Path, index: Path | None, keys: str) -> None:
         """Read the header; raise InputError for a file that cannot be read."""
         self._path, self._indexed = path, index is not None
         try:
@@ -124,6 +128,7 @@ class BcfLines:
                 )
                 self.samples = list(self._file.header.samples)
                 self.contigs = list(self._file.header.contigs)
+                self.header = str(self._file.header).encode().splitlines()
         except UnicodeDecodeError:
             raise InputError(
                 f"{path}: the names in the header are not UTF-8; write them anew with "
@@ -133,7 +138,7 @@ class BcfLines:
             said = str(error) or "its header is damaged"
             raise InputError(
                 f"{path}: this is no VCF or BCF file that can be read ({said}); get it again or "
-                "correct the panel's `path` or `url`."
+                f"correct {keys}."
             ) from None
 
     def find_contigs(self) -> list[str]:
@@ -156,15 +161,15 @@ class BcfLines:
             self._file.close()
 
 
-def open_lines(path: Path, index: Path | None) -> VcfLines | BcfLines:
-    """Open a VCF or BCF file by its first bytes, decompressed."""
+def open_lines(path: Path, index: Path | None, keys: str = PANEL_KEYS) -> VcfLines | BcfLines:
+    """Open a VCF or BCF file by its first bytes, decompressed; `keys` name it in errors."""
     with open_binary(path) as file:
         is_bcf = file.peek(len(BCF_MAGIC)).startswith(BCF_MAGIC)
-    return (BcfLines if is_bcf else VcfLines)(path, index)
+    return (BcfLines if is_bcf else VcfLines)(path, index, keys)
 
 
-def _no_variants(path: Path, start: bytes) -> InputError:
-    remedy = "get it again or correct the panel's `path` or `url`."
+def _no_variants(path: Path, start: bytes, keys: str) -> InputError:
+    remedy = f"get it again or correct {keys}."
     said = f"it begins with {start.decode('latin-1')!r}" if start else "it is empty"
     if foreign := name_foreign(start):
         said, remedy = f"it is {foreign[0]}", f"{foreign[1]}."

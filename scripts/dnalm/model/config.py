@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dnalm.errors import InputError
-from dnalm.fields import build
+from dnalm.jobs.fields import build
 from dnalm.suggestions import check_choice
 
 GATED = "swiglu"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from dnalm.errors import InputError
-from dnalm.fields import build
 from dnalm.files import atomic_path, read_facts
+from dnalm.jobs.fields import build
 from dnalm.training.masking import MaskingConfig
 from dnalm.training.schedule import ScheduleConfig
 

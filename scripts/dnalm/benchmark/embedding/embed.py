@@ -129,7 +129,7 @@ def embed(
         for chosen in rows.by_length(np.arange(len(rows)), most):
             tokens, padded = rows.batch(chosen)
             tokens = send(tokens, device)
-            with _products(config.precision):
+            with round_products(config.precision):
                 vectors = _pool_batch(encoder, vocabulary, tokens, padded, layers, config)
             pooled[:, chosen] += vectors.cpu().numpy() / len(strands)
             tick(len(chosen))
@@ -154,7 +154,7 @@ def _pool_batch(
 
 
 @contextmanager
-def _products(precision: Precision) -> Iterator[None]:
+def round_products(precision: Precision) -> Iterator[None]:
     """Let products of float32 be rounded as `precision` says within the block, whatever is set."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.fields import build
+from dnalm.jobs.fields import build
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,34 @@
+"""What the rules of variants are given, and which files they make."""
+
+from dnalm.configuration.variants import resolve_variants
+
+
+def get_variant_files(wildcards):
+    """Return the files of a set of variants and of a model, by the names of score_variants.py."""
+    entry = config["variants"][wildcards.set]
+    model = f"<results>/models/{wildcards.model}"
+    genome = f"<results>/genomes/{entry['genome']}"
+    return {
+        "variants": entry["vcf"],
+        "run": f"{model}/run.json",
+        "weights": f"{model}/weights.safetensors",
+        "bases": f"{genome}/bases.npy",
+        "contigs": f"{genome}/contigs.tsv",
+        "manifest": f"{genome}/manifest.json",
+    }
+
+
+def get_variant_settings(wildcards):
+    return resolve_variants(config, wildcards.set) | {"model": wildcards.model}
+
+
+def get_variants(wildcards):
+    """Return the files of scores of every set of variants of the run."""
+    made = []
+    for name, entry in VARIANTS.items():
+        endings = ["parquet", "vcf.gz", f"vcf.gz.{resolve_variants(config, name)['index']}"]
+        endings += ["features.safetensors"] if name in SCORED_WITH_FEATURES else []
+        made += expand(
+            f"<results>/variants/{name}/{{model}}.{{ending}}", model=entry["models"], ending=endings
+        )
+    return made

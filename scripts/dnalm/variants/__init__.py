@@ -1,0 +1,1 @@
+"""Variants of VCF files: windows around them, zero-shot scores of language models, files."""
