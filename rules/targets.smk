@@ -21,6 +21,7 @@ localrules:
     adapter_exports,
     predictions,
     variants,
+    interpretation,
     tasks,
     audits,
 
@@ -139,4 +140,10 @@ rule predictions:
 rule variants:
     """Score the variants that `variants:` names, training what it takes."""
     input:
-        get_variants,
+        get_scored_variants,
+
+
+rule interpretation:
+    """Look at what models have learned of the genomes that `annotations:` names."""
+    input:
+        get_interpretation,

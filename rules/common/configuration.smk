@@ -36,7 +36,7 @@ SCRIPTS = find_scripts()
 sys.path.insert(0, str(SCRIPTS))
 from dnalm import methods
 from dnalm.benchmark.audit.minimap2 import MISSING, find_minimap2
-from dnalm.configuration import finetuning, kinds, panels, references, repeated_keys
+from dnalm.configuration import annotations, finetuning, kinds, panels, references, repeated_keys
 from dnalm.configuration import resolve, schema, task_sheet, weights
 from dnalm.download import listings
 from dnalm.download.addresses import address_of

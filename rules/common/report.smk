@@ -23,10 +23,11 @@ def get_pages(wildcards):
 
 
 def get_products(wildcards):
-    """Return what the default target asks for: pages, predictions, variants, embeddings."""
+    """Return what the default target asks for: pages, predictions, variants, and so on."""
     return [
         *get_pages(wildcards),
         *get_predictions(wildcards),
-        *get_variants(wildcards),
+        *get_scored_variants(wildcards),
+        *get_interpretation(wildcards),
         *get_exported_embeddings(wildcards),
     ]

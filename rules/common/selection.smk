@@ -97,11 +97,12 @@ SCORED_WITH_FEATURES = [
     if {**config["variant"], **config["variants"][name]}["features"]
 ]
 SCORED = [name for name in config["variants"] if name not in SCORED_WITH_FEATURES]
+ANNOTATIONS = annotations.select_annotations(config)
 # What is made where it is asked for: a prediction, or scores of variants, may be of a model or task
 # that the run, and so its report, does not have.
 SCORING = [
     model.removesuffix(resolve.UNTRAINED)
-    for entry in VARIANTS.values()
+    for entry in [*VARIANTS.values(), *ANNOTATIONS.values()]
     for model in entry["models"]
 ]
 NEEDED_MODELS = list(
@@ -126,7 +127,7 @@ try:
         NEEDED_TASKS,
         [
             entry["genome"]
-            for entry in [*PREDICTIONS.values(), *VARIANTS.values()]
+            for entry in [*PREDICTIONS.values(), *VARIANTS.values(), *ANNOTATIONS.values()]
             if "genome" in entry
         ],
     )
@@ -166,3 +167,4 @@ wildcard_constraints:
     part=r"\d+",
     prediction=NAME,
     set=NAME,
+    annotation=NAME,

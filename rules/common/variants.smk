@@ -22,7 +22,7 @@ def get_variant_settings(wildcards):
     return resolve_variants(config, wildcards.set) | {"model": wildcards.model}
 
 
-def get_variants(wildcards):
+def get_scored_variants(wildcards):
     """Return the files of scores of every set of variants of the run."""
     made = []
     for name, entry in VARIANTS.items():

@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from dnalm.configuration.annotations import find_annotation_errors
 from dnalm.configuration.finetuning import find_method_errors
 from dnalm.configuration.kinds import find_unscored
 from dnalm.configuration.models import find_benchmark_errors, find_model_errors, find_unknown
@@ -20,7 +21,7 @@ FOLDERS = ("results", "logs", "benchmarks")
 WITHOUT_BENCHMARK = ("downloads", "species_sheet", "corpora", "token_shards", "estimates")
 WITHOUT_BENCHMARK += ("check_cluster", "models", "exports", "pretrain_summary", "tasks", "audits")
 TARGETS = (*WITHOUT_BENCHMARK, "all", "report", "embeddings", "probes", "finetunes")
-TARGETS += ("adapter_exports", "predictions", "variants")
+TARGETS += ("adapter_exports", "predictions", "variants", "interpretation")
 
 
 def find_reference_errors(
@@ -46,6 +47,7 @@ def find_reference_errors(
         find_method_errors,
         find_prediction_errors,
         find_variant_errors,
+        find_annotation_errors,
     )
     if not targets or set(targets) - set(WITHOUT_BENCHMARK):
         parts += (find_benchmark_errors, find_unscored)

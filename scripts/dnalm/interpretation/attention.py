@@ -6,7 +6,7 @@ T tokens of a window without `<cls>`.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,13 @@ from numpy.typing import NDArray
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
 from dnalm.genome.arrays import create_array
-from dnalm.genome.bases import GenomeBases
-from dnalm.genome.kmers import Vocabulary, bases_per_token, encode
-from dnalm.interpretation.elements import Elements, mask_bases, mask_tokens
+from dnalm.interpretation.annotated import BATCH_TOKENS, Annotated
 from dnalm.interpretation.enrichment import ALPHA, Enrichment
-from dnalm.interpretation.windows import read_codes
 from dnalm.jobs.progress import progress
 
 DIRECTIONS = ("receiver", "sender")  # which end of a pair lies in the element
-MAX_BATCH_TOKENS = 16_384
 HEAD_COLUMNS = (
-    *("element", "direction", "threshold", "layer", "head", "windows", "windows_without"),
+    *("element", "direction", "threshold", "layer", "attention_head", "windows", "windows_without"),
     *("pairs", "hits", "share", "mean_share", "natural_share", "log2_enrichment", "z", "p_z"),
     *("z_shift", "p_shift", "rank_shift", "significant_z", "significant_shift"),
 )
@@ -51,24 +47,6 @@ class AttentionConfig:
     alpha: float = ALPHA
 
 
-def tokens_of(
-    windows: pd.DataFrame, genome: GenomeBases, vocabulary: Vocabulary, max_tokens: int
-) -> NDArray[np.int64]:
-    """Return the token ids int64[W, T + 1] of windows of one length without N, `<cls>` first.
-
-    Raises InputError when the windows are longer than the model reads.
-    """
-    rows = [encode(read_codes(genome, row), vocabulary) for row in windows.itertuples(index=False)]
-    tokens = np.stack(rows).astype(np.int64)
-    if tokens.shape[1] > max_tokens:
-        raise InputError(
-            f"Windows of {int(windows['end'].iloc[0] - windows['start'].iloc[0]):,} bases make "
-            f"{tokens.shape[1]:,} tokens with <cls>, but the model takes at most {max_tokens:,}; "
-            "lower `bases` of the annotation."
-        )
-    return tokens
-
-
 def write_attention_counts(
     encoder: Any,
     tokens: NDArray[np.int64],
@@ -87,7 +65,7 @@ def write_attention_counts(
     number, columns = tokens.shape
     config = encoder.config
     shape = (number, 2, len(thresholds), config.layers, config.heads, columns - 1)
-    batch = max(1, MAX_BATCH_TOKENS // columns) if device.type == "cuda" else 1
+    batch = max(1, BATCH_TOKENS // columns) if device.type == "cuda" else 1
     starts = range(0, number, batch)
     with atomic_path(path) as temporary:
         counts = create_array(temporary, np.int16, shape)
@@ -98,23 +76,6 @@ def write_attention_counts(
                 counts[start : start + batch, place] = own[..., 1:].cpu().numpy()
         counts.flush()
     log.info("%s: %s bytes of counts", path, f"{counts.nbytes:,}")
-
-
-def element_masks(
-    windows: pd.DataFrame, tokens: NDArray[np.int64], vocabulary: Vocabulary, elements: Elements
-) -> Iterator[dict[str, NDArray[np.bool_]]]:
-    """Yield for each window the masks bool[T] of its tokens by element, `<cls>` left out."""
-    for row, ids in zip(windows.itertuples(index=False), tokens, strict=True):
-        bases = bases_per_token(ids, vocabulary).astype(np.int64)
-        masks = {}
-        for name, by_contig in elements.items():
-            spans = by_contig.get(row.contig)
-            if spans is None:
-                masks[name] = np.zeros(len(ids) - 1, dtype=bool)
-            else:
-                mask = mask_bases(spans, int(row.start), int(row.end))
-                masks[name] = mask_tokens(mask, bases)[1:]
-        yield masks
 
 
 def compare_heads(
@@ -165,7 +126,7 @@ def _describe(
         "direction": direction,
         "threshold": threshold,
         "layer": layer.ravel() + 1,
-        "head": head.ravel(),
+        "attention_head": head.ravel(),
         "windows": enrichment.sequences,
         "windows_without": (enrichment.sequences - enrichment.scored).ravel(),
         "pairs": enrichment.above.ravel().astype(np.int64),
@@ -183,3 +144,31 @@ def _describe(
         "significant_shift": (p_shift < corrected).ravel(),
     }
     return pd.DataFrame(columns, columns=HEAD_COLUMNS)
+
+
+def count_attention_of(
+    files: Mapping[str, str], settings: Mapping[str, Any], output: str | Path
+) -> None:
+    """Write how often attention exceeds the thresholds in every window; no annotation is read."""
+    annotated = Annotated(files, settings)
+    encoder = annotated.open_encoder()
+    device = encoder.tokens.weight.device
+    write_attention_counts(encoder, annotated.tokens, settings["thresholds"], output, device)
+
+
+def compare_heads_of(
+    files: Mapping[str, str], settings: Mapping[str, Any], output: str | Path
+) -> None:
+    """Write the table of heads on elements; no forward pass is made."""
+    annotated = Annotated(files, settings)
+    config = AttentionConfig(
+        thresholds=settings["thresholds"], shifts=settings["shifts"], seed=settings["seed"]
+    )
+    counts = np.load(files["counts"], mmap_mode="r")
+    if len(counts) != len(annotated.windows) or counts.shape[2] != len(config.thresholds):
+        raise InputError(
+            f"{files['counts']} is of other windows or thresholds; delete it and run again."
+        )
+    table = compare_heads(counts, annotated.masks(), annotated.windows, config)
+    with atomic_path(output) as temporary:
+        table.to_csv(temporary, sep="\t", index=False)

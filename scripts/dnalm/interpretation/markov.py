@@ -22,7 +22,7 @@ class MarkovModel:
     def __init__(self, counts: NDArray[np.integer], order: int) -> None:
         if counts.shape != (4 ** (order + 1),):
             raise ValueError(f"{counts.shape} counts are not those of {order + 1}-mers")
-        self.order = order
+        self.order, self.counts = order, counts
         by_context = counts.reshape(-1, 4).astype(np.float64) + PSEUDOCOUNT
         self.log_probabilities = np.log(by_context / by_context.sum(1, keepdims=True))  # [C, 4]
         self._best: dict[int, NDArray[np.int64]] = {}  # by k, the most probable k-mers [C]

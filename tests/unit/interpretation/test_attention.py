@@ -11,11 +11,10 @@ from dnalm.interpretation.attention import (
     HEAD_COLUMNS,
     AttentionConfig,
     compare_heads,
-    element_masks,
-    tokens_of,
     write_attention_counts,
 )
 from dnalm.interpretation.attention_counts import count_attention
+from dnalm.interpretation.tokens import element_masks, tokens_of
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.initialise import initialise
@@ -111,7 +110,9 @@ def test_a_head_that_looks_at_the_element_is_found_and_the_others_are_not(window
     assert tuple(table.columns) == HEAD_COLUMNS
     assert set(table["element"]) == {"site"}  # what never occurs is not tested
     found = table[table["significant_shift"]]
-    assert found[["direction", "layer", "head"]].to_numpy().tolist() == [["receiver", 2, 0]]
+    assert found[["direction", "layer", "attention_head"]].to_numpy().tolist() == [
+        ["receiver", 2, 0]
+    ]
     row = found.iloc[0]
     assert row["log2_enrichment"] > 1
     assert row["significant_z"]
