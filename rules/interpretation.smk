@@ -4,7 +4,7 @@ Required inputs: annotations.*.{transcripts, bed}; <results>/genomes/{genome}; <
 Outputs: <results>/interpretation/windows/{annotation}.parquet;
     <results>/interpretation/attention/{annotation}/{model}.{counts.npy, tsv};
     <results>/interpretation/reconstruction/{annotation}/{model}.{tsv, parquet};
-    <results>/interpretation/maps/{annotation}/{model}.{tsv, json}
+    <results>/interpretation/maps/{annotation}/{model}.{tsv, json}; <results>/interpretation.html
 """
 
 
@@ -105,3 +105,28 @@ rule map_elements:
         settings=get_map_settings,
     script:
         "../scripts/map_elements.py"
+
+
+rule make_interpretation:
+    """Draw the page on attention, reconstruction and maps."""
+    input:
+        tables=get_interpretation_tables,
+        genomes=get_annotated_manifests,
+        published=workflow.source_path("../resources/published_scores.tsv"),
+    output:
+        page=report(
+            "<results>/interpretation.html",
+            caption="../resources/captions/interpretation.rst",
+            category="Report",
+        ),
+    log:
+        "<logs>/make_interpretation.log",
+    benchmark:
+        "<benchmarks>/make_interpretation.jsonl"
+    conda:
+        "../envs/report.yaml"
+    params:
+        published_as=get_published_models,
+        title=lookup("report/title", within=config),
+    script:
+        "../scripts/make_interpretation.py"

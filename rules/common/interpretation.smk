@@ -50,8 +50,8 @@ def get_annotated_windows(wildcards):
 
 def get_interpretation_settings(wildcards, section):
     entry = get_annotation_entry(wildcards.annotation)
-    named = {"annotation": wildcards.annotation, "elements": entry["elements"]}
-    return {**config[section], **named}
+    named = {"annotation": wildcards.annotation, "model": wildcards.model}
+    return {**config[section], **named, "elements": entry["elements"]}
 
 
 def get_counting_settings(wildcards):
@@ -71,7 +71,7 @@ def get_map_settings(wildcards):
     return get_interpretation_settings(wildcards, "maps")
 
 
-def get_interpretation(wildcards):
+def get_interpretation_tables(wildcards):
     """Return the tables of every annotation of the run, its analyses and models."""
     endings = {"attention": ["tsv"], "reconstruction": ["tsv"], "maps": ["tsv", "json"]}
     made = []
@@ -84,3 +84,22 @@ def get_interpretation(wildcards):
                 ending=endings[analysis],
             )
     return made
+
+
+def get_annotated_manifests(wildcards):
+    genomes = dict.fromkeys(entry["genome"] for entry in ANNOTATIONS.values())
+    return expand("<results>/genomes/{genome}/manifest.json", genome=genomes)
+
+
+def get_published_models(wildcards):
+    """Return the published name of each model of an annotation that has one."""
+    models = [model for entry in ANNOTATIONS.values() for model in entry["models"]]
+    names = {model: config["models"].get(model, {}).get("published_as") for model in models}
+    return {model: name for model, name in names.items() if name}
+
+
+def get_interpretation(wildcards):
+    """Return the page and the tables behind it, nothing where no annotation is asked for."""
+    if not ANNOTATIONS:
+        return []
+    return ["<results>/interpretation.html", *get_interpretation_tables(wildcards)]

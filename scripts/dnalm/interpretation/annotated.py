@@ -48,6 +48,7 @@ def lay_windows(files: Mapping[str, str], settings: Mapping[str, Any], output: s
             level = logging.WARNING if number < settings["each"] else logging.INFO
             log.log(level, "%s: %d of %d windows", name, number, settings["each"])
     write_parquet(windows, output, {"annotation": settings["annotation"]})
+    log.info("%s: %d windows of %d bases", output, len(windows), settings["bases"])
 
 
 def read_annotation(
@@ -99,6 +100,11 @@ class Annotated:
         pieces = list_pieces(self.genome, list(dict.fromkeys(self.windows["contig"])))
         elements = read_annotation(self.files, self.settings, pieces)
         return list(element_masks(self.windows, self.tokens, self.vocabulary, elements))
+
+    def name_rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with the names of annotation and model in its first columns."""
+        names = {key: self.settings[key] for key in ("annotation", "model")}
+        return table.assign(**names)[[*names, *table.columns]]
 
     def batches(self, device: Any) -> Iterator[tuple[slice, Any]]:
         """Yield slices of the windows with their tokens on a device."""

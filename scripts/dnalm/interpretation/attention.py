@@ -170,5 +170,8 @@ def compare_heads_of(
             f"{files['counts']} is of other windows or thresholds; delete it and run again."
         )
     table = compare_heads(counts, annotated.masks(), annotated.windows, config)
+    table = annotated.name_rows(table)
     with atomic_path(output) as temporary:
         table.to_csv(temporary, sep="\t", index=False)
+    found = int(table["significant_shift"].sum())
+    log.info("%s: of %d tests of heads %d are significant by shifts", output, len(table), found)

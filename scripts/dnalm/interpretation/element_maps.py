@@ -4,6 +4,7 @@ Shape letters: W windows, T tokens, D width.
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from dnalm.interpretation.annotated import Annotated
 from dnalm.interpretation.maps import MapConfig, draw_map, match_gc
 from dnalm.interpretation.windows import read_codes
 from dnalm.jobs.progress import progress
+
+log = logging.getLogger(__name__)
 
 
 def map_elements(
@@ -69,14 +72,16 @@ def map_elements(
         facts.append({"layer": layer, **numbers})
     summary = {
         "annotation": settings["annotation"],
+        "model": settings["model"],
         "windows": kept["element"].value_counts().to_dict(),
         "left_out_to_match_gc": left_out,
         "settings": {**vars(config), "match_gc": settings["match_gc"]},
         "layers": facts,
     }
     with atomic_path(outputs["coordinates"]) as temporary:
-        pd.concat(tables).to_csv(temporary, sep="\t", index=False)
+        annotated.name_rows(pd.concat(tables)).to_csv(temporary, sep="\t", index=False)
     write_json(outputs["summary"], json.loads(json.dumps(summary)))
+    log.info("%s: maps of %d layers, %d windows", outputs["summary"], len(layers), len(kept))
 
 
 def choose_layers(layers: Sequence[int | str], total: int) -> list[int]:

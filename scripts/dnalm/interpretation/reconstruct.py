@@ -65,10 +65,12 @@ def reconstruct_windows(
             )
     table = pd.concat(parts, ignore_index=True)
     table = _add_baselines(table, annotated, settings)
-    summary = _summarise(table, annotated)
-    write_parquet(table, outputs["tokens"], {"annotation": settings["annotation"]})
+    summary = annotated.name_rows(_summarise(table, annotated))
+    names = {key: settings[key] for key in ("annotation", "model")}
+    write_parquet(table, outputs["tokens"], names)
     with atomic_path(outputs["summary"]) as temporary:
         summary.to_csv(temporary, sep="\t", index=False)
+    log.info("%s: %d masked tokens were predicted", outputs["summary"], len(table))
 
 
 def _add_baselines(

@@ -16,7 +16,7 @@ from dnalm.report.tables.scores import list_metrics
 
 ROOT = Path(__file__).parents[4]
 CAPTIONS = ROOT / "resources" / "captions"
-PAGES = {"report", "pretrain_summary", "workflow"}
+PAGES = {"report", "pretrain_summary", "interpretation", "workflow"}
 SAMPLES = [("one", "GBR", "EUR", (10, 2, 3, 0))]
 # What is empty in every row of the planted run: nothing was published, given or trained for it.
 EMPTY = {
