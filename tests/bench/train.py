@@ -90,7 +90,9 @@ def compare_precision(
 def make_step(config: EncoderConfig, sequences: int, precision: str) -> OurStep:
     encoder, settings = make_encoder(config), make_settings(sequences, precision)
     batch = make_batch(config, settings, config.max_tokens)
-    return OurStep(encoder, settings, batch, Optimizer(encoder, settings, Group(None), steps=1))
+    return OurStep(
+        encoder, settings, batch, Optimizer(encoder, settings, Group(None), shards=1, steps=1)
+    )
 
 
 def forget(step: OurStep) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, bases_per_token
-from dnalm.model.encoder import Encoder
+from dnalm.model.encoder import Encoder, pick
 
 Pooling = Literal["mean", "cls", "centre"]
 LONGEST = 1 << 31  # bases; no sequence is longer
@@ -108,10 +108,11 @@ class PooledClassifier(nn.Module):
         self.centre_bases = centre_bases
         self.output = nn.Linear(encoder.config.width, classes)
 
-    def forward(self, tokens: Tensor, *, padded: bool = True) -> Tensor:
+    def forward(self, tokens: Tensor, *, padded: bool = True, longest: int | None = None) -> Tensor:
         """Return logits [B, classes] for `tokens` int64[B, T], padded on the right.
 
-        `padded=False` promises that none is a pad, as for `Encoder`.
+        `padded=False` promises that none is a pad, as for `Encoder`; `longest` is read by
+        `BaseClassifier` alone.
         """
         last = self.encoder.config.layers
         states = self.encoder.compute_states(tokens, [last], padded=padded)[last]
@@ -133,22 +134,27 @@ class BaseClassifier(nn.Module):
         self.vocabulary = vocabulary
         self.output = nn.Linear(encoder.config.width, vocabulary.k * classes)
 
-    def forward(self, tokens: Tensor, *, padded: bool = True) -> Tensor:
+    def forward(self, tokens: Tensor, *, padded: bool = True, longest: int | None = None) -> Tensor:
         """Return logits [B, L, classes] for `tokens` int64[B, T], padded on the right.
 
-        L is the number of bases of the longest sequence; behind the end of a shorter one are zeros.
-        `padded=False` promises that no token is a pad.
+        L is the number of bases of the longest sequence, `longest` where the host knows it, which
+        else has to ask the device; behind the end of a shorter one are zeros. `padded=False`
+        promises that no token is a pad.
         """
         last = self.encoder.config.layers
         states = self.encoder.compute_states(tokens, [last], padded=padded)[last]
-        logits = self.output(states).unflatten(-1, (self.vocabulary.k, self.classes))
+        k = self.vocabulary.k
         bases = _bases_of_ids(self.vocabulary, tokens.device)[tokens]
-        places = torch.arange(self.vocabulary.k, device=tokens.device) < bases.unsqueeze(-1)
-        lengths = bases.sum(1)
-        by_base = logits.new_zeros(len(tokens), int(lengths.max()), self.classes)
-        real = torch.arange(by_base.shape[1], device=tokens.device) < lengths.unsqueeze(-1)
-        by_base[real] = logits[places]  # both in the order of rows, then of bases
-        return by_base
+        ends = bases.cumsum(1)
+        longest = int(ends[:, -1].max()) if longest is None else longest
+        base = torch.arange(longest, device=tokens.device).expand(len(tokens), -1).contiguous()
+        # The token of each base, the first that ends behind it, and the base's place in it. Found
+        # by arithmetic: a mask would make the host ask the device how many there are.
+        token = torch.searchsorted(ends, base, right=True).clamp(max=tokens.shape[1] - 1)
+        place = (base - (ends - bases).gather(1, token)).clamp(max=k - 1)
+        logits = self.output(states).unflatten(-1, (k, self.classes)).flatten(1, 2)
+        by_base = pick(logits, token * k + place)
+        return by_base.masked_fill((base >= ends[:, -1:]).unsqueeze(-1), 0.0)
 
 
 def choose_pooling(task: Mapping[str, Any], default: Pooling) -> Pooling:

@@ -1,7 +1,9 @@
 """Linear layer: by oneDNN in float32 on a CPU, elsewhere by torch's own choice.
 
-For float32 on CPUs torch calls MKL, which leaves half of every vector unused on processors that are
-not Intel's. oneDNN, which torch brings along, uses the whole width on all.
+For float32 on CPUs torch calls MKL, which leaves half of every vector unused on some processors.
+oneDNN, which torch brings along, uses the whole width. It is taken everywhere, not where it is
+faster: a choice by measuring would decide the last bits of a training that goes on. What it gains
+and costs, by processor: docs/explanation/performance.md.
 
 Shape letters: M rows, K columns in, N columns out.
 """

@@ -44,6 +44,7 @@ class TokenRows:
         """
         self._rows = [encode(to_codes(sequence), vocabulary) for sequence in sequences]
         self._pad = vocabulary.pad
+        self._bases = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
         self.lengths = np.array([len(row) for row in self._rows], dtype=np.int64)
         longest = int(self.lengths.argmax()) if len(self.lengths) else 0
         if len(self.lengths) and self.lengths[longest] > max_tokens:
@@ -64,6 +65,10 @@ class TokenRows:
         for place, row in enumerate(rows):
             tokens[place, : self.lengths[row]] = self._rows[row]
         return torch.from_numpy(tokens), bool((self.lengths[rows] < width).any())
+
+    def count_bases(self, rows: Sequence[int] | np.ndarray) -> int:
+        """Return the number of bases of the longest of `rows`."""
+        return int(self._bases[rows].max())
 
     def longest_first(self, rows: np.ndarray) -> np.ndarray:
         """Return `rows` sorted by length in tokens, longest first; ties in the order given."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dnalm.corpus.sampling import Stream
 from dnalm.corpus.training_windows import TrainingWindows
+from dnalm.devices import send
 from dnalm.genome.kmers import Vocabulary
 from dnalm.training.masking import Masked, mask
 from dnalm.training.settings import PretrainConfig
@@ -46,10 +47,10 @@ class MicroBatch:
         return [field.name for field in fields(cls) if field.name != "padded"]
 
     def to(self, device: torch.device) -> Self:
-        """Return the same batch on `device`, copied without waiting where memory is pinned."""
+        """Return the same batch on `device`, copied without waiting for what is queued there."""
         if device.type == "cpu":
             return self
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        return self._map(lambda tensor: send(tensor, device))
 
     def pin(self) -> Self:
         """Return the same batch in page-locked memory, from which a GPU copies by itself."""

@@ -16,6 +16,7 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.training.arguments import parse_check
 from dnalm.training.distributed import Group, name_host, time_limit
+from dnalm.training.hardware import settle_group_precision
 from dnalm.training.launch import join
 from dnalm.training.preflight import examine, exchange
 from dnalm.training.settings import Operation, Run
@@ -58,6 +59,9 @@ def main(command: Sequence[str]) -> None:
             gpus=allocation.gpus_per_node,
             keep_last=operation.keep_last,
         )
+        precision = settle_group_precision(run.pretrain.precision, group)
+        if operation.sharding == "hybrid":
+            group.count_on_node()
         seconds = time.monotonic() - began
         found = measure_all_reduce(group)
         hosts = sorted(set(exchange(group, name_host())))
@@ -68,6 +72,7 @@ def main(command: Sequence[str]) -> None:
                 "processes": group.size,
                 "hosts": hosts,
                 "device": describe_device(group.device),
+                "precision": precision,
                 "torch": torch.__version__,
                 "preflight_seconds": round(seconds, 3),
                 "all_reduce": asdict(found),

@@ -168,6 +168,21 @@ class Group:
         """Whether this is the process that writes."""
         return self.rank == 0
 
+    def count_on_node(self) -> int:
+        """Return how many processes each node has; every process has to call it.
+
+        Raises `InputError` where nodes have different numbers, or ranks do not go node by node.
+        """
+        ranks = self.gather(torch.tensor([self.local_rank])).flatten().tolist()
+        count = max(ranks) + 1
+        if ranks != list(range(count)) * (self.size // count):
+            raise InputError(
+                "operation.sharding is 'hybrid', which needs as many processes on each node, but "
+                f"the {self.size} processes count as {ranks} on their nodes; set it to full, or "
+                "start as many everywhere."
+            )
+        return count
+
     def sum(self, tensor: Tensor) -> Tensor:
         """Sum `tensor` over all processes, in place."""
         if self.size > 1:

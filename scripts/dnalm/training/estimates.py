@@ -3,6 +3,7 @@
 import csv
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,22 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.training.batches import Batches
 from dnalm.training.distributed import Group
-from dnalm.training.hardware import PEAK_FLOPS, count_flops, count_memory, find_peak
-from dnalm.training.memory import GB, Layout, Load, choose_layout, estimate_memory
+from dnalm.training.hardware import (
+    PEAK_FLOPS,
+    count_flops,
+    count_memory,
+    find_peak,
+    settle_group_precision,
+)
+from dnalm.training.memory import (
+    GB,
+    Layout,
+    Load,
+    choose_layout,
+    choose_micro_batch,
+    count_sequences,
+    estimate_memory,
+)
 from dnalm.training.settings import Operation, Run
 
 # Model FLOPs utilisation: the share of a GPU's stated peak that good trainers of encoders this size
@@ -23,6 +38,7 @@ from dnalm.training.settings import Operation, Run
 ASSUMED_UTILISATION = 0.4
 # A node like the paper's, and all of its 16, where operation.processes leaves it to the machine.
 DEFAULT_PROCESSES = (8, 128)
+ASSUMED_MEMORY = 80e9  # bytes of a GPU, the paper's A100, where operation.micro_batch is left open
 SECONDS_PER_DAY = 86_400
 
 logger = logging.getLogger(__name__)
@@ -54,7 +70,7 @@ def plan_run(run: Run, operation: Operation, batches: Batches, group: Group) -> 
         precision=run.pretrain.precision,
     )
     room = count_memory(group)
-    layout = choose_layout(config, operation, load, processes=group.size, device_bytes=room)
+    layout = choose_layout(config, operation, load, **_resources(operation, group, room))
     memory = estimate_memory(config, layout, load)
     logger.info(
         "Expected in each of %d processes: %s of %.2f GB, %s.",
@@ -69,6 +85,35 @@ def plan_run(run: Run, operation: Operation, batches: Batches, group: Group) -> 
             "Expected at %g of the peak of %s: %.0f tokens/s.", ASSUMED_UTILISATION, device, speed
         )
     return layout
+
+
+def settle(run: Run, operation: Operation, tokens: int, group: Group) -> tuple[Run, Operation]:
+    """Return the settings with what they leave to the machine: precision and micro-batch.
+
+    `tokens` are those of a window. Every process has to call it. Raises `InputError` where a GPU
+    lacks the precision, or a single sequence does not fit.
+    """
+    precision = settle_group_precision(run.pretrain.precision, group)
+    run = replace(run, pretrain=replace(run.pretrain, precision=precision))
+    load = Load(
+        sequences=1,
+        tokens=tokens,
+        selected=run.pretrain.masking.count_slots(tokens),
+        precision=precision,
+    )
+    on_cpu, most = group.device.type == "cpu", -(-run.pretrain.batch_sequences // group.size)
+    resources = _resources(operation, group, count_memory(group))
+    micro_batch = choose_micro_batch(
+        EncoderConfig(**run.encoder), operation, load, most=most, on_cpu=on_cpu, **resources
+    )
+    logger.info("Computed in %s, at most %d sequences in a pass.", precision, micro_batch)
+    return run, replace(operation, micro_batch=micro_batch)
+
+
+def _resources(operation: Operation, group: Group, device_bytes: int) -> dict[str, int]:
+    """Return what `choose_layout` asks of the processes."""
+    on_node = group.count_on_node() if operation.sharding == "hybrid" else group.size
+    return {"processes": group.size, "on_node": on_node, "device_bytes": device_bytes}
 
 
 def estimate_run(run: Run, operation: Operation, tokens: int) -> Iterator[dict[str, Any]]:
@@ -89,16 +134,23 @@ def _estimate(
     run: Run, operation: Operation, encoder: Encoder, *, tokens: int, processes: int
 ) -> Iterator[dict[str, Any]]:
     config = encoder.config
+    precision = run.pretrain.precision
     load = Load(
-        sequences=min(operation.micro_batch, -(-run.pretrain.batch_sequences // processes)),
+        sequences=1,
         tokens=tokens,
         selected=run.pretrain.masking.count_slots(tokens),
-        precision=run.pretrain.precision,
+        precision="bf16" if precision == "auto" else precision,  # as GPUs with a peak of it have
     )
+    most = -(-run.pretrain.batch_sequences // processes)
     total = run.pretrain.count_steps(tokens) * run.pretrain.batch_sequences * tokens
     for shards in dict.fromkeys((1, processes)):
         for again in (False, True):
-            layout = Layout(shards=shards, activation_checkpointing=again)
+            layout = Layout(shards=shards, reshard=True, activation_checkpointing=again)
+            sequences = operation.micro_batch
+            if sequences == "auto":
+                room = {"most": most, "device_bytes": int(ASSUMED_MEMORY)}
+                sequences = max(1, count_sequences(config, layout, load, **room))
+            load = replace(load, sequences=min(sequences, most))
             memory = estimate_memory(config, layout, load)
             row = {
                 "model": run.model,

@@ -6,6 +6,7 @@ import sys
 
 import torch
 
+from dnalm.devices import settle_precision
 from dnalm.errors import InputError
 from dnalm.model.encoder import Encoder
 from dnalm.training.distributed import Group
@@ -75,6 +76,21 @@ def count_memory(group: Group) -> int:
     else:
         own = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // group.size
     return int(group.gather(torch.tensor([own])).min())
+
+
+def settle_group_precision(name: str, group: Group) -> str:
+    """Return the precision, float32 or bf16, that `pretrain.precision` is on a group's devices.
+
+    Every process has to call it. Raises `InputError` where one of their GPUs cannot.
+    """
+    on_gpu = group.device.type == "cuda"
+    own = torch.cuda.get_device_capability(group.device) if on_gpu else (0, 0)
+    rows = group.gather(torch.tensor([on_gpu, *own], dtype=torch.int64)).tolist()
+    capabilities = {
+        f"the GPU of rank {rank}": tuple(own) if on_gpu else None
+        for rank, (on_gpu, *own) in enumerate(rows)
+    }
+    return settle_precision(name, "pretrain.precision", capabilities, best="bf16")
 
 
 def check_devices(local_ranks: list[int], devices: int) -> None:

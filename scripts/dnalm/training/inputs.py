@@ -1,13 +1,15 @@
 """What a training run reads before its first step: settings and the manifest of its corpus."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from dnalm.errors import InputError
 from dnalm.files import read_json
 from dnalm.model.config import EncoderConfig
 from dnalm.training.arguments import RunFiles
+from dnalm.training.distributed import Group
+from dnalm.training.estimates import settle
 from dnalm.training.settings import Operation, Run, find_weightless
 
 
@@ -29,6 +31,11 @@ class Inputs:
     def steps(self) -> int:
         """Return the number of optimiser steps of the whole run."""
         return self.run.pretrain.count_steps(self.manifest["tokens"])
+
+    def settled(self, group: Group) -> Self:
+        """Return the same with what is left to the machine, see `estimates.settle`."""
+        run, operation = settle(self.run, self.operation, self.manifest["tokens"], group)
+        return replace(self, run=run, operation=operation)
 
 
 def read_inputs(files: RunFiles) -> Inputs:

@@ -215,6 +215,7 @@ def open_history(inputs: Inputs, state: State, stack: ExitStack) -> History:
 
 def assemble(inputs: Inputs, state: State, group: Group, history: History | None) -> Trainer:
     """Return a trainer at the beginning, or where the checkpoint of `state` was left."""
+    inputs = inputs.settled(group)
     run, operation = inputs.run, inputs.operation
     batches = make_batches(inputs, group)
     trainer = Trainer(

@@ -6,7 +6,7 @@ F feed-forward width, H heads, V vocabulary, L layers.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 
@@ -22,17 +22,26 @@ GATHERED_BLOCKS = 2  # the one that computes and the one fetched ahead
 # Of a device's memory; the rest is for libraries, the driver and gaps between blocks.
 USABLE_SHARE = 0.9
 GB = 1e9
+# Sequences of a pass where nobody says how many: on a CPU, whose memory must not decide the bits.
+CPU_MICRO_BATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Memory layout of a model: number of `shards` (1: a whole copy per process), recomputation."""
+    """Memory layout of a model: number of `shards` (1: a whole copy per process), recomputation.
+
+    Fewer shards than processes are copied: each group of so many processes holds all of them. With
+    `reshard` gathered weights are given up after each pass, else kept until the update.
+    """
 
     shards: int
+    reshard: bool
     activation_checkpointing: bool
 
     def __str__(self) -> str:
         weights = "whole copies" if self.shards == 1 else f"{self.shards} shards"
+        if self.shards > 1 and not self.reshard:
+            weights += ", gathered once a step,"
         kept = "with" if self.activation_checkpointing else "without"
         return f"{weights} of the weights, {kept} activation checkpointing"
 
@@ -89,7 +98,8 @@ def estimate_memory(config: EncoderConfig, layout: Layout, load: Load) -> Memory
     if layout.shards == 1:
         copies, whole_gradients = half * computing * parameters, 0
     else:
-        copies = GATHERED_BLOCKS * computing * block + FLOAT32_BYTES * outside
+        gathered = min(GATHERED_BLOCKS, config.layers) if layout.reshard else config.layers
+        copies = gathered * computing * block + FLOAT32_BYTES * outside
         whole_gradients = GATHERED_BLOCKS * (FLOAT32_BYTES + half * computing) * block
     shard = -(-parameters // layout.shards)
     return Memory(
@@ -102,24 +112,78 @@ def estimate_memory(config: EncoderConfig, layout: Layout, load: Load) -> Memory
 
 
 def choose_layout(
-    config: EncoderConfig, operation: Operation, load: Load, *, processes: int, device_bytes: int
+    config: EncoderConfig,
+    operation: Operation,
+    load: Load,
+    *,
+    processes: int,
+    on_node: int,
+    device_bytes: int,
 ) -> Layout:
     """Return the layout that `operation` names; what it leaves open follows from the estimate.
 
-    Shards are made by several processes on whose devices whole copies do not fit, and activations
-    are computed twice where nothing else makes a pass fit.
+    Shards are made by several processes on whose devices whole copies do not fit, or, hybrid, by
+    the `on_node` processes of each node. Gathered weights are given up after a pass where keeping
+    them does not fit, and activations are computed twice where nothing else makes a pass fit.
     """
-    given = operation.activation_checkpointing
-    whole = Layout(shards=1, activation_checkpointing=given is True)
-    fits = estimate_memory(config, whole, load).fits(device_bytes)
-    wanted = operation.sharding == "full" or (operation.sharding == "auto" and not fits)
-    layout = Layout(
-        shards=processes if wanted else 1,
-        activation_checkpointing=whole.activation_checkpointing,
-    )
-    if given == "auto" and not estimate_memory(config, layout, load).fits(device_bytes):
-        return Layout(shards=layout.shards, activation_checkpointing=True)
+
+    def fits(layout: Layout) -> bool:
+        return estimate_memory(config, layout, load).fits(device_bytes)
+
+    given, again = operation.reshard, operation.activation_checkpointing
+    whole = Layout(shards=1, reshard=False, activation_checkpointing=again is True)
+    sharding = operation.sharding
+    if sharding == "auto":
+        sharding = "none" if fits(whole) else "full"
+    shards = {"none": 1, "full": processes, "hybrid": on_node}[sharding]
+    layout = replace(whole, shards=shards, reshard=shards > 1 and given is True)
+    if shards > 1 and given == "auto" and not fits(layout):
+        layout = replace(layout, reshard=True)
+    if again == "auto" and not fits(layout):
+        layout = replace(layout, activation_checkpointing=True)
     return layout
+
+
+def count_sequences(
+    config: EncoderConfig, layout: Layout, load: Load, *, most: int, device_bytes: int
+) -> int:
+    """Return how many sequences of one pass fit with a layout, 0 to `most`; not `load`'s own."""
+    one = estimate_memory(config, layout, replace(load, sequences=1))
+    each = one.activations + one.logits
+    return max(0, min(most, int((USABLE_SHARE * device_bytes - one.total + each) // each)))
+
+
+def choose_micro_batch(
+    config: EncoderConfig,
+    operation: Operation,
+    load: Load,
+    *,
+    most: int,
+    on_cpu: bool,
+    processes: int,
+    on_node: int,
+    device_bytes: int,
+) -> int:
+    """Return the sequences of one pass, 1 to `most`, that `operation` names or the memory holds.
+
+    Where it is left open, the layout is the one in which a single sequence fits, and as many are
+    taken as fit in it; on a CPU `CPU_MICRO_BATCH`. Raises `InputError` where not even one fits.
+    """
+    if operation.micro_batch != "auto":
+        return operation.micro_batch
+    one = replace(load, sequences=1)
+    layout = choose_layout(
+        config, operation, one, processes=processes, on_node=on_node, device_bytes=device_bytes
+    )
+    fitting = count_sequences(config, layout, one, most=most, device_bytes=device_bytes)
+    if not fitting:
+        advice = _advise(operation, layout, processes, passes=True)
+        raise InputError(
+            f"One sequence of {load.tokens:,} tokens takes {estimate_memory(config, layout, one)} "
+            f"with {layout}, but a process has {device_bytes / GB:.2f} GB, of which "
+            f"{USABLE_SHARE:.0%} can be used; {advice}."
+        )
+    return min(CPU_MICRO_BATCH, most) if on_cpu else fitting
 
 
 @contextmanager
@@ -143,11 +207,13 @@ def explain_out_of_memory(
 
 
 def _advise(operation: Operation, layout: Layout, processes: int, *, passes: bool) -> str:
-    if passes and operation.micro_batch > 1:
+    if passes and operation.micro_batch != "auto" and operation.micro_batch > 1:
         return f"set operation.micro_batch to {operation.micro_batch // 2}"
+    if layout.shards > 1 and not layout.reshard:
+        return "set operation.reshard to true"
     if passes and not layout.activation_checkpointing:
         return "set operation.activation_checkpointing to true"
-    if layout.shards == 1 and processes > 1:
+    if layout.shards < processes:
         return "set operation.sharding to full"
     if layout.shards == 1:
         return "give it several devices (operation.processes) with operation.sharding full"

@@ -17,11 +17,12 @@ class Optimizer:
 
     Without shards all gradients are parts of one flat tensor: one all-reduce, one norm and one
     scaling serve all parameters. With shards each process holds its part of every gradient, summed
-    over the processes as the backward pass goes. The learning rate may fall to the last of `steps`.
+    over the processes as the backward pass goes; `shards` is their number. The learning rate may
+    fall to the last of `steps`.
     """
 
     def __init__(
-        self, encoder: Encoder, config: PretrainConfig, group: Group, *, steps: int
+        self, encoder: Encoder, config: PretrainConfig, group: Group, *, shards: int, steps: int
     ) -> None:
         # Kept, because a gathered shard is another tensor under the same name.
         self.parameters = dict(encoder.named_parameters())
@@ -37,6 +38,8 @@ class Optimizer:
         )
         self._group = group
         self._sharded = any(map(is_shard, self.parameters.values()))
+        # Processes that hold the same shard, whose squares a sum over all counts as often.
+        self._copies = group.size // shards
         self._make_moments()
         if not self._sharded:
             self._make_gradients()
@@ -96,4 +99,4 @@ class Optimizer:
         if not self._sharded:
             return torch.linalg.vector_norm(gradients[0])
         squares = torch.stack(torch._foreach_norm(gradients)).square().sum()
-        return self._group.sum(squares).sqrt()
+        return (self._group.sum(squares) / self._copies).sqrt()

@@ -8,6 +8,7 @@ import platform
 import shutil
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -42,6 +43,7 @@ class Facts:
     host: str
     local_rank: int
     devices: int
+    gpu: str
     python: str
     torch: str
     cuda: str
@@ -75,6 +77,7 @@ def examine(
         host=host,
         local_rank=group.local_rank,
         devices=torch.cuda.device_count(),
+        gpu=torch.cuda.get_device_name(group.device) if group.device.type == "cuda" else "none",
         python=platform.python_version(),
         torch=torch.__version__,
         cuda=str(torch.version.cuda),
@@ -127,6 +130,13 @@ def check_together(facts: Sequence[Facts], *, nodes: int, gpus: int) -> None:
                     f"{fact} has {what} {mine}, but {facts[0]} has {firsts}; start all nodes in "
                     "the same environment and the same copy of the workflow."
                 )
+    kinds = Counter(fact.gpu for fact in facts)
+    if len(kinds) > 1:
+        logger.warning(
+            "The processes have unlike GPUs (%s): all take the precision and the memory of the "
+            "least, and every step the time of the slowest.",
+            ", ".join(f"{count} of {kind}" for kind, count in sorted(kinds.items())),
+        )
     check_devices([fact.local_rank for fact in facts], min(fact.devices for fact in facts))
     if gpus and len(facts) != nodes * gpus:
         raise InputError(

@@ -36,7 +36,8 @@ class PretrainConfig:
     `batch_sequences` windows make one step. Training ends after `steps`, or, when that is None,
     after the first step with which `tokens` are reached. `gradient_clip` bounds the norm of the
     gradient of the mean loss; None for no bound. A window with fewer than `min_kmers` k-mers
-    counts for nothing.
+    counts for nothing. `precision` auto is settled by the GPUs that train
+    (`dnalm.devices.find_precision`), for evaluations alike.
     """
 
     masking: MaskingConfig
@@ -46,13 +47,15 @@ class PretrainConfig:
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     gradient_clip: float | None
-    precision: Literal["float32", "bf16"]
+    precision: Literal["auto", "float32", "bf16"]
     seed: int
     min_kmers: int
 
     def __post_init__(self) -> None:
-        if self.precision not in ("float32", "bf16"):
-            raise InputError(f"pretrain.precision is {self.precision!r}; give 'float32' or 'bf16'.")
+        if self.precision not in ("auto", "float32", "bf16"):
+            raise InputError(
+                f"pretrain.precision is {self.precision!r}; give 'auto', 'float32' or 'bf16'."
+            )
         if self.batch_sequences < 1:
             raise InputError(
                 f"pretrain.batch_sequences is {self.batch_sequences}; give 1 or more sequences."
@@ -108,22 +111,26 @@ class Operation:
     processes or another `micro_batch` draws another run.
 
     `processes` is a number or `auto` (one per visible GPU, at least one), `micro_batch` the most
-    sequences of one forward pass, `threads` those of the arithmetic and `workers` those that make
-    batches ahead (0 for none), per process. `sharding` full cuts the weights into one shard per
-    process, none keeps them whole, auto shards where they do not fit; `activation_checkpointing`
-    makes a backward pass compute its block again instead of keeping all of it, auto where nothing
-    else fits. `compile` compiles each block. Cadences count steps, but a checkpoint is also made
-    when the last one is older than `checkpoint_minutes`; the newest `keep_last` checkpoints stay.
-    With a `scratch` folder the genomes are read from a copy there. The trainer saves and stops by
-    itself before `runtime_minutes` are over.
+    sequences of one forward pass (`auto`: as many as the memory of a GPU holds), `threads` those
+    of the arithmetic and `workers` those that make batches ahead (0 for none), per process.
+    `sharding` full cuts the weights into one shard per process, hybrid into one per process of a
+    node, with a copy on each node, none keeps them whole, auto shards in full where they do not
+    fit; `reshard` false keeps gathered weights until the update, true gives them up after each
+    pass, auto keeps them where they fit; `activation_checkpointing` makes a backward pass compute
+    its block again instead of keeping all of it, auto where nothing else fits. `compile` compiles
+    each block. Cadences count steps, but a checkpoint is also made when the last one is older than
+    `checkpoint_minutes`; the newest `keep_last` checkpoints stay. With a `scratch` folder the
+    genomes are read from a copy there. The trainer saves and stops by itself before
+    `runtime_minutes` are over.
     """
 
     processes: int | Literal["auto"]
-    micro_batch: int
+    micro_batch: int | Literal["auto"]
     threads: int
     workers: int
     compile: bool
-    sharding: Literal["auto", "none", "full"]
+    sharding: Literal["auto", "none", "full", "hybrid"]
+    reshard: Literal["auto"] | bool
     activation_checkpointing: Literal["auto"] | bool
     log_every: int
     validate_every: int
@@ -135,21 +142,22 @@ class Operation:
     runtime_minutes: float | None
 
     def __post_init__(self) -> None:
-        counts = ("micro_batch", "threads", "log_every", "validate_every", "checkpoint_every")
-        for key in (*counts, "keep_last"):
+        for key in ("threads", "log_every", "validate_every", "checkpoint_every", "keep_last"):
             if getattr(self, key) < 1:
                 raise InputError(f"operation.{key} is {getattr(self, key)}; give 1 or more.")
-        if self.processes != "auto" and int(self.processes) < 1:
-            raise InputError(f"operation.processes is {self.processes}; give 1 or more or 'auto'.")
-        if self.sharding not in ("auto", "none", "full"):
+        for key in ("processes", "micro_batch"):
+            value = getattr(self, key)
+            if value != "auto" and int(value) < 1:
+                raise InputError(f"operation.{key} is {value}; give 1 or more or 'auto'.")
+        if self.sharding not in ("auto", "none", "full", "hybrid"):
             raise InputError(
-                f"operation.sharding is {self.sharding!r}; give 'auto', 'none' or 'full'."
+                f"operation.sharding is {self.sharding!r}; give 'auto', 'none', 'full' or 'hybrid'."
             )
-        if self.activation_checkpointing not in ("auto", True, False):
-            raise InputError(
-                f"operation.activation_checkpointing is {self.activation_checkpointing!r}; give "
-                "'auto', true or false."
-            )
+        for key in ("reshard", "activation_checkpointing"):
+            if getattr(self, key) not in ("auto", True, False):
+                raise InputError(
+                    f"operation.{key} is {getattr(self, key)!r}; give 'auto', true or false."
+                )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

@@ -27,7 +27,8 @@ def arrange(
     """Return `encoder` on the group's device as `layout` says; names of parameters stay.
 
     Every process brings the same weights. Of several shards this process keeps its own, as
-    parameters that are `DTensor`s; blocks are gathered when they compute. A `compiled` block is
+    parameters that are `DTensor`s; blocks are gathered when they compute. Fewer shards than
+    processes are those of neighbouring ranks, and the next ones hold copies. A `compiled` block is
     compiled as a whole; where that fails, all run as they are, and one warning says so.
     """
     compilation = _Compilation()
@@ -40,7 +41,18 @@ def arrange(
             block.forward = compilation.of(block.forward)
     if layout.shards == 1:
         return encoder.to(group.device)
-    return _shard(encoder, group, precision)
+    return _shard(encoder, layout, group, precision)
+
+
+def prepare_pass(encoder: Encoder, layout: Layout, *, last: bool) -> None:
+    """Tell an arranged encoder whether its next backward pass is the last one before an update.
+
+    Gradients of copies are summed over them in that one alone, and weights that are kept gathered
+    are given up after it, because they change then.
+    """
+    if layout.shards > 1:
+        encoder.set_requires_all_reduce(last)
+        encoder.set_reshard_after_backward(layout.reshard or last)
 
 
 def part_of(tensor: Tensor) -> Tensor:
@@ -106,12 +118,15 @@ def _recomputed(forward: Callable[..., Tensor], *, random: bool) -> Callable[...
     return recompute
 
 
-def _shard(encoder: Encoder, group: Group, precision: str) -> Encoder:
+def _shard(encoder: Encoder, layout: Layout, group: Group, precision: str) -> Encoder:
     # Here, because the import takes longer than many a step of who does not shard.
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-    mesh = init_device_mesh(group.device.type, (group.size,))
+    copies = group.size // layout.shards
+    shape = (layout.shards,) if copies == 1 else (copies, layout.shards)
+    names = ("copies", "shards")[-len(shape) :]
+    mesh = init_device_mesh(group.device.type, shape, mesh_dim_names=names)
     whole = MixedPrecisionPolicy(reduce_dtype=torch.float32, cast_forward_inputs=False)
     # Gathered in what they compute in: half the traffic, and no copies that a backward pass keeps.
     # Inputs are not cast: the residual stream is float32, as it is without shards.
@@ -119,7 +134,8 @@ def _shard(encoder: Encoder, group: Group, precision: str) -> Encoder:
         param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False
     )
     for block in encoder.blocks:
-        fully_shard(block, mesh=mesh, mp_policy=half if precision == "bf16" else whole)
+        policy = half if precision == "bf16" else whole
+        fully_shard(block, mesh=mesh, mp_policy=policy, reshard_after_forward=layout.reshard)
     fully_shard(encoder, mesh=mesh, mp_policy=whole)
     for module in encoder.modules():
         if isinstance(module, FSDPModule):

@@ -29,7 +29,7 @@ from dnalm.training.objective import describe, score, tally
 from dnalm.training.optimizer import Optimizer
 from dnalm.training.progress import TrainingProgress
 from dnalm.training.settings import Operation, PretrainConfig
-from dnalm.training.sharding import arrange
+from dnalm.training.sharding import arrange, prepare_pass
 from dnalm.training.writer import CheckpointWriter
 
 STOPPED_ELSEWHERE = "another process"  # the reason where this process had none itself
@@ -63,7 +63,9 @@ class Trainer:
         with explain_out_of_memory(operation, layout, group.size, passes=False):
             options = {"precision": config.precision, "compiled": operation.compile}
             self.encoder = arrange(encoder, layout, group, **options).train()
-            self.optimizer = Optimizer(self.encoder, config, group, steps=steps)
+            self.optimizer = Optimizer(
+                self.encoder, config, group, shards=layout.shards, steps=steps
+            )
         self.batches = batches
         self.validation, self.test = validation, test
         self.history = history
@@ -159,6 +161,8 @@ class Trainer:
         self.overdue = bool(overdue)
         if weight:
             for index, part in enumerate(batch.parts):
+                last = index == len(batch.parts) - 1
+                prepare_pass(self.encoder, self.layout, last=last)
                 self._accumulate(part.to(self.group.device), batch.step, index)
             self.optimizer.update(weight, batch.step + 1)
             self.finiteness.note_gradient(self.optimizer.gradient_norm, batch.step)
@@ -222,6 +226,7 @@ class Trainer:
                     "peak_memory_bytes": peak_memory(self.group.device),
                     "processes": self.group.size,
                     "device": find_peak(self.group.device, self.config.precision)[0],
+                    "precision": self.config.precision,
                 }
             )
 

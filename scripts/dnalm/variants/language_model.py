@@ -4,15 +4,13 @@
 positions, D width, V vocabulary.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dnalm.benchmark.embedding.embed import round_products
+from dnalm.devices import compute_in
 from dnalm.genome.kmers import Vocabulary
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import pooling_weights
@@ -59,7 +57,7 @@ class EncoderModel:
         """Return the states [B, T, D] and the losses float32 [B], what is not asked for is None."""
         last = self.encoder.config.layers
         layers = {self.layer} if states else set()
-        with self._rounded():
+        with compute_in(self.precision, self.device):
             found = self.encoder.compute_states(
                 tokens, layers | ({last} if losses else set()), padded=False
             )
@@ -68,7 +66,7 @@ class EncoderModel:
 
     def read_masked(self, tokens: Tensor, selected: Tensor) -> Tensor:
         """Return the logits, float32 [B, S, V]: of the last block only what these need."""
-        with self._rounded():
+        with compute_in(self.precision, self.device):
             return self.encoder(tokens, selected, padded=False).logits.float()
 
     def _compute_losses(self, tokens: Tensor, last: Tensor) -> Tensor:
@@ -85,12 +83,3 @@ class EncoderModel:
             for at in range(0, len(flat), size)
         ]
         return (torch.cat(parts).view(tokens.shape) * weights).sum(1)
-
-    @contextmanager
-    def _rounded(self) -> Iterator[None]:
-        bf16 = self.precision == "bf16"
-        with (
-            round_products(self.precision),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=bf16),
-        ):
-            yield

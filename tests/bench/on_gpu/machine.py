@@ -126,7 +126,9 @@ class Machine:
     def _bytes(config: EncoderConfig, sequences: int, selected: int) -> float:
         tokens = config.max_tokens
         load = Load(sequences=sequences, tokens=tokens, selected=selected, precision=PRECISION)
-        ours = estimate_memory(config, Layout(shards=1, activation_checkpointing=False), load)
+        ours = estimate_memory(
+            config, Layout(shards=1, reshard=False, activation_checkpointing=False), load
+        )
         everywhere = LOGITS_BYTES * sequences * tokens * config.vocabulary_size
         return ESTIMATE_FACTOR * ours.total + everywhere
 

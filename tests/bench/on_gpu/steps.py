@@ -222,11 +222,13 @@ def _make_ours(
 ) -> Callable[[], Tensor]:
     encoder = draw_encoder(config, machine.device)
     settings = make_settings(sequences, PRECISION)
-    layout = Layout(shards=1, activation_checkpointing=False)
+    layout = Layout(shards=1, reshard=False, activation_checkpointing=False)
     options = {"precision": PRECISION, "compiled": compiled}
     encoder = arrange(encoder, layout, machine.group, **options)
     batch = make_batch(config, settings, config.max_tokens).to(machine.device)
-    return OurStep(encoder, settings, batch, Optimizer(encoder, settings, machine.group, steps=1))
+    return OurStep(
+        encoder, settings, batch, Optimizer(encoder, settings, machine.group, shards=1, steps=1)
+    )
 
 
 def _make_peer(

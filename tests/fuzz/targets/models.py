@@ -65,6 +65,7 @@ OPERATION = {
     "workers": 0,
     "compile": False,
     "sharding": "auto",
+    "reshard": "auto",
     "activation_checkpointing": "auto",
     "log_every": 1,
     "validate_every": 1,

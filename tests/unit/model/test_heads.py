@@ -166,6 +166,17 @@ def test_no_base_of_a_sequence_depends_on_what_it_shares_a_batch_with(
         torch.testing.assert_close(together[row, : len(sequence)], alone)
 
 
+def test_a_host_that_knows_the_longest_sequence_asks_for_no_number_of_the_device(
+    encoder: Encoder, sequences: list[str], vocabulary: Vocabulary, host_reads
+) -> None:
+    classifier, tokens = BaseClassifier(encoder, 2, vocabulary), tokens_of(sequences, vocabulary)
+    with host_reads() as stacks:
+        logits = classifier(tokens, longest=max(map(len, sequences)))
+        assert not stacks
+        assert torch.equal(logits, classifier(tokens))
+    assert any("forward" in stack for stack in stacks)  # so they are seen where there are some
+
+
 def test_a_centre_of_more_bases_than_a_number_of_the_device_holds_is_the_whole(vocabulary):
     tokens = torch.tensor([[vocabulary.cls, *range(vocabulary.kmer_offset, 10)]])
     every = pooling_weights(tokens, vocabulary, "centre", 10**20)

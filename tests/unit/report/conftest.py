@@ -162,6 +162,7 @@ class Run:
             seconds=1.5,
             not_converged=0,
             fitted={},
+            computed={},
         )
         write_result(result, identity, **paths)
         if losses is not None:

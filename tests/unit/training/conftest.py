@@ -72,6 +72,7 @@ OPERATION = {
     "workers": 1,
     "compile": False,
     "sharding": "auto",
+    "reshard": "auto",
     "activation_checkpointing": "auto",
     "log_every": 1,
     "validate_every": 6,
@@ -250,7 +251,7 @@ def operation_settings() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def start_together():
-    """Return a function that starts so many processes which train one job together.
+    """Return a function that starts so many processes, on nodes of so many, which train one job.
 
     They are forked from a server that has imported torch, as `torchrun` would start them.
     """
@@ -261,13 +262,14 @@ def start_together():
     )
     train = "import os; os.environ.update(joining); import dnalm.training.launch as l; l.main(job)"
 
-    def start(job: Job, size: int) -> list[multiprocessing.Process]:
+    def start(job: Job, size: int, on_node: int | None = None) -> list[multiprocessing.Process]:
         joining = {"MASTER_ADDR": "localhost", "WORLD_SIZE": str(size)}
         with socket.create_server(("localhost", 0)) as server:
             joining["MASTER_PORT"] = str(server.getsockname()[1])
         processes = []
-        for rank in map(str, range(size)):
-            names = {"joining": joining | {"RANK": rank, "LOCAL_RANK": rank}}
+        for rank in range(size):
+            ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank % (on_node or size))}
+            names = {"joining": joining | ranks}
             values = names | {"job": job.command[1:]}
             processes.append(context.Process(target=exec, args=(train, values), daemon=True))
         with pytest.MonkeyPatch.context() as patched:  # the server starts with the first of all
@@ -284,8 +286,8 @@ def start_together():
 def train_together(start_together):
     """Return a function that waits for what `start_together` started to end well."""
 
-    def train(job: Job, size: int) -> Job:
-        processes = start_together(job, size)
+    def train(job: Job, size: int, on_node: int | None = None) -> Job:
+        processes = start_together(job, size, on_node)
         for process in processes:
             process.join(timeout=PATIENCE_SECONDS)
         codes = [process.exitcode for process in processes]

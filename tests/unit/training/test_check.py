@@ -34,11 +34,15 @@ def check(job, tmp_path, *options):
 
 
 def test_two_processes_say_how_fast_they_exchange_and_leave_nothing_behind(make_job, tmp_path):
-    job = make_job(lambda run, operation: operation.update(processes=2))
+    def change(run, operation):
+        run["pretrain"]["precision"] = "auto"
+        operation |= {"processes": 2, "sharding": "hybrid"}
+
+    job = make_job(change)
     code, errors, facts = check(job, tmp_path)
     assert code == 0, errors
     assert (facts["processes"], facts["hosts"]) == (2, [socket.gethostname()])
-    assert facts["device"] == "CPU"
+    assert (facts["device"], facts["precision"]) == ("CPU", "float32")
     measured = facts["all_reduce"]
     # The bus bandwidth of two processes is the bytes a second.
     expected = measured["bytes"] / measured["seconds"] / 1e9

@@ -200,7 +200,7 @@ def test_out_of_memory_is_a_sentence_that_says_what_to_lower(
 ):
     settings = Operation.from_dict(operation_settings | operation)
     again = settings.activation_checkpointing is True
-    layout = Layout(shards=shards, activation_checkpointing=again)
+    layout = Layout(shards=shards, reshard=True, activation_checkpointing=again)
     with (
         pytest.raises(InputError, match=f"out of memory with micro_batch .*{advice}"),
         explain_out_of_memory(settings, layout, processes, passes=True),

@@ -46,6 +46,12 @@ def saved(make, train_together):
     return {sharding: train_together(make(sharding=sharding), 2) for sharding in ("full", "none")}
 
 
+@pytest.fixture(scope="module")
+def hybrid(make, train_together):
+    """The same run on two nodes of two processes: shards within a node, a copy on each."""
+    return train_together(make(sharding="hybrid", micro_batch=1), 4, on_node=2)
+
+
 def values(job, key):
     return [row[key] for row in job.history() if key in row]
 
@@ -99,6 +105,32 @@ def test_two_processes_give_the_curve_of_one(saved, one, sharding):
     assert_same_curve(saved[sharding], one)
     files = {path.name for path in checkpoint_of(saved[sharding], SAVED).rglob("*")}
     assert ({"__0_0.distcp", "__1_0.distcp"} <= files) == (sharding == "full")
+
+
+def test_shards_on_each_of_two_nodes_give_the_curve_of_one_process(hybrid, one):
+    log = (hybrid.folder / "log").read_text()
+    assert "2 shards, gathered once a step, of the weights" in log
+    assert_same_curve(hybrid, one)
+    found, wanted = moments_of(hybrid, 1), moments_of(one, 1)
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("before", "size", "after"),
+    [("hybrid", 1, {"sharding": "none"}), ("none", 4, {"sharding": "hybrid", "reshard": True})],
+)
+def test_hybrid_shards_go_on_unsharded_and_the_reverse(
+    make, train_together, hybrid, one, before, size, after
+):
+    job = make(**after, micro_batch=1, keep_last=2, checkpoint_every=4)
+    start = {"hybrid": hybrid, "none": one}[before]
+    shutil.copytree(start.state.parent, job.folder / "models" / "state")
+    for step in range(SAVED + 1, STEPS + 1):
+        shutil.rmtree(checkpoint_of(job, step))
+    train_together(job, size, on_node=2)
+    assert f"{SAVED} of {STEPS} steps are done" in (job.folder / "log").read_text()
+    assert_same_curve(job, one)
 
 
 @pytest.mark.parametrize("sharding", ["full", "none"])

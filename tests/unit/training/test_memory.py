@@ -10,12 +10,20 @@ import yaml
 
 from dnalm.configuration.cluster import resolve_operation
 from dnalm.configuration.resolve import resolve_corpus, resolve_run
+from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig, count_parameters
 from dnalm.model.encoder import Encoder
 from dnalm.model.initialise import initialise
 from dnalm.training.distributed import Group
 from dnalm.training.estimates import ASSUMED_UTILISATION, expected_speed, write_estimates
-from dnalm.training.memory import Layout, Load, choose_layout, estimate_memory
+from dnalm.training.memory import (
+    CPU_MICRO_BATCH,
+    Layout,
+    Load,
+    choose_layout,
+    choose_micro_batch,
+    estimate_memory,
+)
 from dnalm.training.settings import Operation, Run, write_settings
 from dnalm.training.sharding import arrange
 
@@ -25,8 +33,9 @@ GENERATIONS = {
     "v1": {"positions": "learned", "feed_forward": "gelu", "ffn_bias": True, "token_dropout": 0.12},
     "v2": {},
 }
-WHOLE = Layout(shards=1, activation_checkpointing=False)
-AGAIN = Layout(shards=1, activation_checkpointing=True)
+WHOLE = Layout(shards=1, reshard=False, activation_checkpointing=False)
+SHARDS = Layout(shards=8, reshard=True, activation_checkpointing=False)
+AGAIN = Layout(shards=1, reshard=False, activation_checkpointing=True)
 
 
 @pytest.fixture
@@ -87,7 +96,7 @@ def test_weights_gradients_and_adam_take_sixteen_bytes_a_parameter_or_a_shard_of
         4 * parameters,
         8 * parameters,
     )
-    many = replace(WHOLE, shards=64)
+    many = replace(SHARDS, shards=64)
     sharded, half = (
         estimate_memory(config, many, replace(load, precision=precision))
         for precision in ("float32", "bf16")
@@ -102,12 +111,15 @@ def test_weights_gradients_and_adam_take_sixteen_bytes_a_parameter_or_a_shard_of
     ("settings", "gigabytes", "processes", "expected"),
     [
         ({}, 100, 8, WHOLE),
-        ({}, 0.0075, 8, Layout(shards=8, activation_checkpointing=False)),
-        ({}, 0.004, 8, Layout(shards=8, activation_checkpointing=True)),
+        ({}, 0.0075, 8, replace(SHARDS, reshard=False)),
+        ({"reshard": True}, 0.0075, 8, SHARDS),
+        ({}, 0.004, 8, replace(SHARDS, activation_checkpointing=True)),
         ({}, 0.0075, 1, AGAIN),
         ({"sharding": "none"}, 0.0075, 8, AGAIN),
         ({"sharding": "none", "activation_checkpointing": False}, 0.0075, 8, WHOLE),
-        ({"sharding": "full"}, 100, 8, Layout(shards=8, activation_checkpointing=False)),
+        ({"sharding": "full"}, 100, 8, replace(SHARDS, reshard=False)),
+        ({"sharding": "full", "reshard": True}, 100, 8, SHARDS),
+        ({"sharding": "hybrid"}, 100, 8, replace(SHARDS, shards=4, reshard=False)),
         ({"sharding": "full"}, 100, 1, WHOLE),
         ({"activation_checkpointing": True}, 100, 8, AGAIN),
     ],
@@ -118,8 +130,51 @@ def test_what_is_left_to_the_machine_follows_from_its_memory(
     config = wide("v1")
     load = Load(sequences=1, tokens=100, selected=15, precision="float32")
     operation = Operation.from_dict(operation_settings | settings)
-    options = {"processes": processes, "device_bytes": int(gigabytes * 1e9)}
+    on_node = min(processes, 4)
+    options = {"processes": processes, "on_node": on_node, "device_bytes": int(gigabytes * 1e9)}
     assert choose_layout(config, operation, load, **options) == expected
+
+
+@pytest.mark.parametrize("settings", [{}, {"sharding": "full"}, {"sharding": "hybrid"}])
+def test_as_many_sequences_are_taken_as_fit_and_no_more(wide, operation_settings, settings):
+    config = wide("v1")
+    load = Load(sequences=99, tokens=100, selected=15, precision="float32")
+    operation = Operation.from_dict(operation_settings | settings | {"micro_batch": "auto"})
+    machine = {"processes": 8, "on_node": 4, "device_bytes": 20_000_000}
+    found = choose_micro_batch(config, operation, load, most=1000, on_cpu=False, **machine)
+    layout = choose_layout(config, operation, replace(load, sequences=1), **machine)
+    room = machine["device_bytes"]
+    assert estimate_memory(config, layout, replace(load, sequences=found)).fits(room)
+    assert not estimate_memory(config, layout, replace(load, sequences=found + 1)).fits(room)
+    assert 1 < found < 1000
+    few = choose_micro_batch(config, operation, load, most=3, on_cpu=False, **machine)
+    assert few == 3
+    on_cpu = choose_micro_batch(config, operation, load, most=1000, on_cpu=True, **machine)
+    assert on_cpu == CPU_MICRO_BATCH
+    given = replace(operation, micro_batch=7)
+    assert choose_micro_batch(config, given, load, most=3, on_cpu=False, **machine) == 7
+
+
+@pytest.mark.parametrize(
+    ("settings", "processes", "advice"),
+    [
+        ({"activation_checkpointing": False}, 1, "set operation.activation_checkpointing to true"),
+        ({}, 1, "give it several devices"),
+        ({"sharding": "hybrid"}, 8, "set operation.sharding to full"),
+        ({"sharding": "full", "reshard": False}, 8, "set operation.reshard to true"),
+        ({"sharding": "full"}, 8, "give it more than 8 devices"),
+    ],
+)
+def test_too_little_memory_for_one_sequence_is_a_sentence_with_the_numbers(
+    wide, operation_settings, settings, processes, advice
+):
+    config = wide("v1")
+    load = Load(sequences=1, tokens=100, selected=15, precision="float32")
+    operation = Operation.from_dict(operation_settings | {"micro_batch": "auto"} | settings)
+    machine = {"processes": processes, "on_node": min(processes, 4), "device_bytes": 1_000_000}
+    wanted = rf"^One sequence of 100 tokens takes 0\.0\d GB .*, but a process has .*{advice}"
+    with pytest.raises(InputError, match=wanted):
+        choose_micro_batch(config, operation, load, most=9, on_cpu=False, **machine)
 
 
 def test_speed_is_the_assumed_share_of_the_peak_over_the_work_of_a_token(wide):
@@ -145,7 +200,9 @@ def test_all_models_of_the_paper_are_tabulated_without_a_genome(tmp_path):
     for name in MODELS:
         paths[name] = tmp_path / f"{name}.run.json", tmp_path / f"{name}.operation.json"
         write_settings(paths[name][0], resolve_run(CONFIG, name))
-        write_settings(paths[name][1], resolve_operation(CONFIG, name) | {"scratch": None})
+        write_settings(
+            paths[name][1], resolve_operation(CONFIG, name) | {"scratch": None, "micro_batch": 2}
+        )
     operations = {name: operation for name, (_, operation) in paths.items()}
     corpora = {name: resolve_corpus(CONFIG, name, []) for name in CONFIG["corpora"]}
     runs = [paths[name][0] for name in reversed(MODELS)]  # each says itself whose it is

@@ -42,6 +42,7 @@ def fact(rank=0, **changes):
         "host": f"n{1 + rank // 2}",
         "local_rank": rank % 2,
         "devices": 2,
+        "gpu": "NVIDIA A100",
         "python": "3.11.7",
         "torch": "2.13.0",
         "cuda": "13.0",
@@ -53,6 +54,13 @@ def fact(rank=0, **changes):
 
 def test_processes_that_fit_each_other_and_their_gpus_pass():
     check_together([fact(rank) for rank in range(4)], nodes=2, gpus=2)
+
+
+def test_unlike_gpus_are_counted_in_one_warning(caplog):
+    others = [fact(3, gpu="Tesla V100")]
+    check_together([*map(fact, range(3)), *others], nodes=2, gpus=2)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "(3 of NVIDIA A100, 1 of Tesla V100)" in said
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ Shapes: N sequences, B batch, T tokens, D width, L requested layers.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dnalm.devices import send
+from dnalm.devices import Precision, compute_in, fetch, find_precision, send
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary, reverse_complement, to_codes, to_sequence
@@ -27,7 +26,6 @@ from dnalm.suggestions import check_choice
 
 Layers = Literal["all"] | int | Sequence[int]
 Strands = Literal["forward", "both"]
-Precision = Literal["float32", "tf32", "bf16"]
 StoredType = Literal["float32", "float16"]
 CHOICES = {"pooling": Pooling, "strands": Strands, "precision": Precision, "dtype": StoredType}
 LAYER_PREFIX = "layer."  # what the name of a layer's array begins with; its number follows
@@ -39,9 +37,8 @@ class EmbedConfig:
     """The section `embed` of the config.
 
     `layers` as for `choose_layers`; `strands` is forward or both; `batch_tokens` is an upper limit.
-    `precision` is that of the forward pass (tf32 rounds the factors of products on GPUs that have
-    it and is float32 elsewhere), `dtype` that of the file, which is made in shards of `shard_rows`
-    rows; `centre_bases` is for the pooling centre.
+    `precision` is that of the forward pass (`dnalm.devices.find_precision`), `dtype` that of the
+    file, which is made in shards of `shard_rows` rows; `centre_bases` is for the pooling centre.
     """
 
     layers: Layers
@@ -66,6 +63,13 @@ class EmbedConfig:
     def for_task(cls, embed: Mapping[str, Any], task: Mapping[str, Any]) -> "EmbedConfig":
         """Return the settings of the section `embed`; the task's own pooling goes first."""
         return cls(**{**embed, "pooling": choose_pooling(task, embed["pooling"])})
+
+    def on(self, devices: Sequence[str | torch.device]) -> "EmbedConfig":
+        """Return the same with the precision that these devices compute in together.
+
+        Raises InputError where one of them cannot.
+        """
+        return replace(self, precision=find_precision(self.precision, "embed.precision", devices))
 
 
 def choose_layers(layers: Layers, total: int) -> list[int]:
@@ -122,18 +126,32 @@ def embed(
     if config.strands == "both":
         strands.append([_other_strand(sequence) for sequence in sequences])
     device = encoder.tokens.weight.device
-    most = limit_tokens(config.batch_tokens, device)
+    config, most = config.on([device]), limit_tokens(config.batch_tokens, device)
     pooled = np.zeros((len(layers), len(sequences), encoder.config.width), dtype=np.float32)
     for strand in strands:
         rows = TokenRows(strand, names, vocabulary, encoder.config.max_tokens)
-        for chosen in rows.by_length(np.arange(len(rows)), most):
-            tokens, padded = rows.batch(chosen)
-            tokens = send(tokens, device)
-            with round_products(config.precision):
-                vectors = _pool_batch(encoder, vocabulary, tokens, padded, layers, config)
-            pooled[:, chosen] += vectors.cpu().numpy() / len(strands)
+        batches = _pool_batches(encoder, vocabulary, rows, most, layers, config)
+        for chosen, vectors in fetch(batches):
+            pooled[:, chosen] += vectors / len(strands)
             tick(len(chosen))
     return pooled
+
+
+def _pool_batches(
+    encoder: Encoder,
+    vocabulary: Vocabulary,
+    rows: TokenRows,
+    most: int,
+    layers: Sequence[int],
+    config: EmbedConfig,
+) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Yield the positions of rows and their pooled states, float32 [L, B, D], on the device."""
+    device = encoder.tokens.weight.device
+    for chosen in rows.by_length(np.arange(len(rows)), most):
+        tokens, padded = rows.batch(chosen)
+        with compute_in(config.precision, device):
+            states = _pool_batch(encoder, vocabulary, send(tokens, device), padded, layers, config)
+        yield chosen, states
 
 
 def _pool_batch(
@@ -146,22 +164,9 @@ def _pool_batch(
 ) -> Tensor:
     """Return the pooled states of a batch, float32 [L, B, D]."""
     weights = pooling_weights(tokens, vocabulary, config.pooling, config.centre_bases)
-    bf16 = config.precision == "bf16"
-    with torch.autocast(tokens.device.type, torch.bfloat16, enabled=bf16):
-        # Each layer is pooled before the next one is computed: one layer's states in memory.
-        walked = encoder.compute_states_in_turn(tokens, layers, padded=padded)
-        return torch.stack([weigh(states, weights) for _, states in walked])
-
-
-@contextmanager
-def round_products(precision: Precision) -> Iterator[None]:
-    """Let products of float32 be rounded as `precision` says within the block, whatever is set."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+    # Each layer is pooled before the next one is computed: one layer's states in memory.
+    walked = encoder.compute_states_in_turn(tokens, layers, padded=padded)
+    return torch.stack([weigh(states, weights) for _, states in walked])
 
 
 def _other_strand(sequence: str) -> str:

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,8 @@ def embed_task(
     longer than the model's context, for a layer whose numbers the file's type cannot hold, where
     memory runs out, and when another job works below `partial`.
     """
+    # Settled for all devices before they share the work, and recorded.
+    embedding = replace(embedding, config=embedding.config.on(devices))
     with hold(partial) as lock:
         metadata = embedding.metadata()
         kept = Partial(partial, _facts(embedding, metadata), ARRAY)

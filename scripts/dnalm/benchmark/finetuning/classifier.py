@@ -23,7 +23,7 @@ from torch import Tensor
 
 from dnalm.benchmark.scoring.objectives import Scale, activate
 from dnalm.benchmark.tasks.kinds import find_kind
-from dnalm.devices import send
+from dnalm.devices import fetch, send
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import ADAPTER_NAMES
@@ -180,11 +180,13 @@ def predict(
     classifier.eval()
     device = classifier.output.weight.device
     batches = list(rows.by_length(chosen, limit_tokens(batch_tokens, device)))
-    found = []
-    for batch in batches:
+
+    def compute(batch: np.ndarray) -> Tensor:
         tokens, padded = rows.batch(batch)
-        logits = classifier(send(tokens, device), padded=padded)
-        found.append(activate(logits, kind).cpu().numpy())
+        longest = rows.count_bases(batch)
+        return activate(classifier(send(tokens, device), padded=padded, longest=longest), kind)
+
+    found = [outputs for _, outputs in fetch((None, compute(batch)) for batch in batches)]
     place = np.empty(len(rows), dtype=np.int64)
     place[chosen] = np.arange(len(chosen))
     if find_kind(kind).pooled:

@@ -15,6 +15,7 @@ from dnalm.benchmark.scoring.results import Result, prediction_rows, write_resul
 from dnalm.benchmark.tasks.kinds import cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
+from dnalm.devices import best_device
 from dnalm.files import atomic_path
 from dnalm.model.loading import describe_model
 from dnalm.model.weights import save_tensors
@@ -26,6 +27,7 @@ def make_result(folds: Sequence[Fold], finetuning: Finetuning) -> Result:
     `selected` holds the kept step of every fold; `edge` says that most folds kept their last
     evaluation though they might have kept any, so that more steps may do better.
     """
+    device = best_device().type
     table, kind = read_task(finetuning.table), find_kind(finetuning.kind)
     splits = Splits(table, kind.name)
     test, truth = table.iloc[splits.test], splits.labels[splits.test]
@@ -48,6 +50,7 @@ def make_result(folds: Sequence[Fold], finetuning: Finetuning) -> Result:
         seconds=sum(fold.seconds for fold in folds),
         not_converged=0,
         fitted={},  # adapters and heads have a file of their own
+        computed={"device": device, "precision": finetuning.on(device).config.precision},
     )
 
 

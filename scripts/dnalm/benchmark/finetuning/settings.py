@@ -1,11 +1,12 @@
 """The settings of a fine-tuning and the files it works on."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dnalm.benchmark.finetuning.schedule import SCHEDULES
+from dnalm.devices import find_precision
 from dnalm.files import hash_facts, read_json, sha256_of
 from dnalm.methods import ADAPTER_NAMES, FULL
 from dnalm.model.heads import Pooling, choose_pooling
@@ -17,7 +18,7 @@ CHOICES = (
     ("schedule", tuple(SCHEDULES)),
     ("keep", ("best", "last")),
     ("class_weights", ("none", "balanced")),
-    ("precision", ("float32", "bf16")),
+    ("precision", ("auto", "float32", "bf16")),
     ("save", ("trained", "scores")),
 )
 DIGITS = 16
@@ -33,7 +34,8 @@ class FinetuneConfig:
     score, the headline of the task's kind (ties: the earlier one), else the last; training ends
     after `patience` evaluations without a better one, with None never.
     `class_weights` balanced lets all classes count alike in the loss. With `precision` bf16 steps
-    are computed in bfloat16, evaluations and predictions always in float32. `save` trained keeps
+    are computed in bfloat16 (auto: where the GPU has it, `dnalm.devices.find_precision`),
+    evaluations and predictions always in float32. `save` trained keeps
     what was trained, scores none of it. `optimizer` holds Adam's beta1, beta2 and eps;
     `gradient_clip` may be None.
     """
@@ -136,6 +138,11 @@ class Finetuning:
             centre_bases=embed["centre_bases"],
             batch_tokens=embed["batch_tokens"],
         )
+
+    def on(self, device: str) -> "Finetuning":
+        """Return the same with the precision that `device` computes in; InputError if it cannot."""
+        precision = find_precision(self.config.precision, "precision of fine-tuning", [device])
+        return replace(self, config=replace(self.config, precision=precision))
 
     def head(self) -> dict[str, Any]:
         """Return what it takes to build the classifier again."""

@@ -63,6 +63,7 @@ def finetune(finetuning: Finetuning, *, partial: str | Path, threads: int) -> li
     by what decides the result, and is read from there the next time; what cannot be read, as after
     a power cut, is made again. Raises InputError when another job works on this task.
     """
+    finetuning = finetuning.on(str(best_device()))
     config = finetuning.config
     if finetuning.network is None and (
         sentence := warn_of_rate("learning_rate", config.adapter, config.learning_rate)
@@ -240,7 +241,8 @@ def _loss(
     device = classifier.output.weight.device
     tokens, padded = rows.batch(batch)
     with torch.autocast(device.type, torch.bfloat16, enabled=finetuning.config.precision == "bf16"):
-        logits = classifier(send(tokens, device), padded=padded)
+        longest = rows.count_bases(batch)
+        logits = classifier(send(tokens, device), padded=padded, longest=longest)
     return loss_of(logits.float(), labels[batch], finetuning.kind, weights)
 
 

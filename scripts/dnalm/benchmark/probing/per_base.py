@@ -70,6 +70,7 @@ def score_bases(
         seconds=time.monotonic() - started,
         not_converged=0,
         fitted={},
+        computed={},
     )
 
 

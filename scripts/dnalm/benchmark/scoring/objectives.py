@@ -73,7 +73,9 @@ def _cross_entropy(logits: Tensor, given: Tensor, weights: Tensor | None) -> Ten
     known = given != NO_LABEL
     if weights is None:
         return loss / known.sum().clamp(min=1)
-    return loss / weights[given[known]].sum().clamp(min=torch.finfo(loss.dtype).tiny)
+    # Not `weights[given[known]]`: how many there are, a host would have to ask the device.
+    shares = torch.where(known, weights[given.clamp(min=0)], 0.0)
+    return loss / shares.sum().clamp(min=torch.finfo(loss.dtype).tiny)
 
 
 def _binary_cross_entropy(logits: Tensor, given: Tensor, weights: Tensor | None) -> Tensor:

@@ -38,7 +38,8 @@ class Result:
     and test row (columns `PREDICTION_COLUMNS`; of `ranked` kinds the probabilities too, see
     `prediction_rows`); `seconds` the time of the work;
     `not_converged` the number of fits that met their iteration limit; `fitted` the arrays of each
-    split's chosen model, by fold and name, none where they are kept elsewhere or not at all.
+    split's chosen model, by fold and name, none where they are kept elsewhere or not at all;
+    `computed` the device and precision of the fits, where they follow from the machine.
     """
 
     selected: dict[str, Any]
@@ -49,6 +50,7 @@ class Result:
     seconds: float
     not_converged: int
     fitted: dict[int, dict[str, np.ndarray]]
+    computed: dict[str, str]
 
 
 # What the metadata of embeddings say of how they were made.
@@ -174,6 +176,7 @@ def write_result(
             "grid": [{key: _defined(value) for key, value in row.items()} for row in result.grid],
             "seconds": round(result.seconds, 3),
             "not_converged": result.not_converged,
+            **({"computed": result.computed} if result.computed else {}),
         },
     )
     if partial is not None:

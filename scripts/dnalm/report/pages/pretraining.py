@@ -117,17 +117,25 @@ def training_grid(training: pd.DataFrame) -> Grid:
     known = training["mfu"].notna().any()
     rows = [
         [
-            *[row["model"], row["corpus"], row["device"] or MISSING, count(row["processes"])],
+            *[row["model"], row["corpus"], row["device"] or MISSING],
+            *[row["precision"] or MISSING, count(row["processes"])],
             *[count(row["steps"]), large(row["tokens"]), f"{row['epochs']:.2f}"],
             *[large(row["tokens_per_second"]), _hours(row["device_hours"])],
             *([percent(row["mfu"]), row["mfu_denominator"] or MISSING] if known else []),
             *[_bytes(row["peak_memory_bytes"]), percent(row["data_wait_share"])],
             *[count(row["skipped_steps"]), count(row["thin_windows"])],
         ]
-        for row in training.fillna({"device": "", "mfu_denominator": ""}).to_dict("records")
+        for row in training.fillna({"device": "", "precision": "", "mfu_denominator": ""}).to_dict(
+            "records"
+        )
     ]
-    headings = ["model", "corpus", "device", "processes", "steps", "tokens", "epochs", "tokens/s"]
-    headings += ["device time", *(["MFU", "MFU is of"] if known else []), "memory per process"]
+    headings = ["model", "corpus", "device", "precision", "processes", "steps", "tokens", "epochs"]
+    headings += [
+        "tokens/s",
+        "device time",
+        *(["MFU", "MFU is of"] if known else []),
+        "memory per process",
+    ]
     headings += ["waiting for data", "empty steps", "thin windows"]
     return make_grid(headings, rows, first=3)
 

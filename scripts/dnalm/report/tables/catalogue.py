@@ -146,9 +146,9 @@ PRETRAINING = (
     _table("progress", "model step tokens lr gradient_norm tokens_per_second data_wait_share mfu"),
     _table(
         "training",
-        "model corpus steps tokens epochs device processes tokens_per_second device_hours mfu",
-        "mfu_denominator peak_memory_bytes data_wait_share skipped_steps thin_windows selected",
-        "published_as published_accuracy",
+        "model corpus steps tokens epochs device precision processes tokens_per_second",
+        "device_hours mfu mfu_denominator peak_memory_bytes data_wait_share skipped_steps",
+        "thin_windows selected published_as published_accuracy",
     ),
 )
 TABLES = {table.name: table for table in (*BENCHMARK, *PRETRAINING)}

@@ -65,7 +65,10 @@ MEANINGS = {
     "penalty": ("inverse strength C", "best penalty of the feature set, missing for MLP probes"),
     "validation_score": (SCORE, "mean score on validation rows over splits"),
     "validation_score_sd": (SCORE, "its standard deviation over splits (n − 1)"),
-    "embeddings": (TEXT, "strands, precision and type of the embeddings that were read"),
+    "embeddings": (
+        TEXT,
+        "strands, precision and type of the embeddings that were read, and what MLPs computed in",
+    ),
     # Comparisons.
     "against": (TEXT, "sort of comparison: untrained, k-mers, strongest baseline or another"),
     "reference_method": (TEXT, "method that is compared with"),
@@ -299,6 +302,7 @@ MEANINGS = {
     "epochs": ("epochs", "passes over the training windows"),
     "device": (TEXT, "devices of the last rows of its history"),
     "processes": ("processes", "processes at the end of training"),
+    "precision": (TEXT, "what was multiplied in at the end of training: float32 or bf16"),
     "device_hours": ("hours", "time times processes, measuring and checkpoints not counted"),
     "mfu_denominator": (TEXT, "peak that the utilisation is of"),
     "peak_memory_bytes": ("bytes", "largest memory of a process"),

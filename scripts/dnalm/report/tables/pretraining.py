@@ -140,6 +140,7 @@ def _training(
     processes = [row["processes"] for row in rows if "processes" in row]
     return facts | {
         "device": rows[-1].get("device", ""),
+        "precision": rows[-1].get("precision", ""),
         "processes": processes[-1] if processes else None,
         "tokens_per_second": last["tokens"] / sum(seconds),
         "device_hours": sum(

@@ -135,21 +135,23 @@ def layers_table(results: Sequence[Record]) -> pd.DataFrame:
                     "validation_score": row[mean],
                     "validation_score_sd": row[f"validation_{metric}_sd"],
                     "chosen": row["feature"] == selected,
-                    "embeddings": _embeddings(result.summary.get("embeddings")),
+                    "embeddings": _embeddings(result.summary),
                 }
             )
     return pd.DataFrame(rows, columns=list_columns("layers")).astype({"layer": "Int64"})
 
 
-def _embeddings(made: Mapping[str, str] | None) -> str:
+def _embeddings(summary: Mapping[str, Any]) -> str:
+    made, computed = summary.get("embeddings"), summary.get("computed", {})
     if made is None:
         return ""
     strands = {"forward": "the strand given", "both": "the mean over both strands"}
     if made["strands"] not in strands:
         return "made by another program"
-    return (
+    text = (
         f"{strands[made['strands']]}, computed in {made['precision']} and kept as {made['dtype']}"
     )
+    return text + (f"; the MLP's products in {computed['precision']}" if computed else "")
 
 
 def _layer(feature: str) -> int | None:

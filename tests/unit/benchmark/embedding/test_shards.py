@@ -105,6 +105,15 @@ def test_the_file_holds_every_layer_in_the_order_of_the_table_and_says_what_it_i
     assert not (tmp_path / "partial").exists()
 
 
+def test_what_auto_became_is_in_the_file_as_if_it_had_been_asked_for(embedding, tmp_path):
+    paths = [tmp_path / f"{name}.safetensors" for name in ("auto", "float32")]
+    for path in paths:
+        embed_task(
+            changed(embedding, precision=path.stem), path, tmp_path / "partial", ["cpu", "cpu"]
+        )
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
 def test_two_processes_write_the_same_bytes_as_one(embedding, tmp_path):
     paths = [tmp_path / f"{name}.safetensors" for name in ("one", "two", "whole")]
     embed_task(embedding, paths[0], tmp_path / "partial", ["cpu"])

@@ -265,6 +265,9 @@ def test_a_probe_of_other_settings_than_are_asked_for_is_refused(trained):
     }
     facts = trained.classifier.facts
     check_made(facts, asked, 2)
+    check_made(facts, asked | {"precision": "auto"}, 2)
+    with pytest.raises(InputError, match=r"with precision 'float32', but .* asks for 'bf16'"):
+        check_made(facts, asked | {"precision": "bf16"}, 2)
     with pytest.raises(
         InputError, match=r"with pooling 'mean', but the configuration asks for 'cls"
     ):
@@ -272,6 +275,19 @@ def test_a_probe_of_other_settings_than_are_asked_for_is_refused(trained):
     other = 3 - facts.made["layer"]
     with pytest.raises(InputError, match=rf"with layer .*asks for the layers {other}"):
         check_made(facts, asked | {"layers": [other]}, 2)
+
+
+def test_embeddings_in_bf16_move_the_scores_of_a_probe_by_less_than_the_splits_differ(
+    train,
+):
+    both = _, rough = train(precision="float32"), train(precision="bf16")
+    assert rough.classifier.facts.made["precision"] == "bf16"
+    for metric in ("mcc", "accuracy", "auc"):
+        exact, moved = (one.result.scores[metric] for one in both)
+        assert exact.mean() > 0.5  # there is something to lose
+        assert abs(moved.mean() - exact.mean()) <= 0.03
+    weights = [one.result.fitted[0]["weights"] for one in both]
+    assert (weights[0] != weights[1]).any()
 
 
 def test_a_classifier_of_another_base_is_refused(trained, make_model):

@@ -38,6 +38,7 @@ MLP = MlpConfig(
     prune_after=None,
     metric=None,
     device="cpu",
+    precision="auto",
     seed=1,
 )
 PROBES = {

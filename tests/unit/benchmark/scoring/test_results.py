@@ -54,6 +54,7 @@ def make_result() -> Result:
         seconds=1.5,
         not_converged=0,
         fitted={},
+        computed={"device": "cuda", "precision": "tf32"},
     )
 
 
@@ -91,6 +92,7 @@ def test_the_three_files_hold_the_result_and_what_led_to_it_is_gone(tmp_path):
         False,
         result.grid,
     )
+    assert facts["computed"] == {"device": "cuda", "precision": "tf32"}
     assert (facts["splits"], facts["seconds"], facts["not_converged"]) == (2, 1.5, 0)
     assert facts["method"] == "probe"
     assert facts["model"] == "small"

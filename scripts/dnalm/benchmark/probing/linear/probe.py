@@ -127,6 +127,7 @@ def probe(
         seconds=time.monotonic() - started,
         not_converged=not_converged,
         fitted={fold: one.model.state() for fold, (one,) in zip(splits.folds, final, strict=True)},
+        computed={},
     )
 
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from dnalm.benchmark.probing.choice import (
     score_test_rows,
 )
 from dnalm.benchmark.probing.mlp.fitted import take_models
+from dnalm.benchmark.probing.mlp.networks import Networks
 from dnalm.benchmark.probing.mlp.rows import SplitRows
 from dnalm.benchmark.probing.mlp.search import (
     Trial,
@@ -31,7 +32,7 @@ from dnalm.benchmark.probing.mlp.search_space import Hyperparameters, MlpConfig
 from dnalm.benchmark.probing.mlp.studies import STARTUP_TRIALS, count_trials
 from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.splits import Splits
-from dnalm.devices import find_device
+from dnalm.devices import compute_in, find_device, find_precision
 from dnalm.jobs.partial import Partial
 from dnalm.jobs.progress import Progress, progress
 
@@ -61,23 +62,21 @@ def mlp_probe(
     splits, metric = Splits(table, kind), metric_of(kind, config.metric)
     check_features(features, len(table))
     device = find_device(config.device, "mlp.device")
+    # Never bf16: these networks are trained, and float32 is what their weights are updated in.
+    precision = find_precision(config.precision, "mlp.precision", [device], best="tf32")
+    config = replace(config, precision=precision)
     torch.set_num_threads(threads)
 
     facts = choice_facts(features, splits, kind, asdict(config))
     kept = Partial(partial, {**facts, "startup": STARTUP_TRIALS})
-    grid = _search_all(features, splits, kind, metric, config, device, kept)
-    remedy = "lower mlp.learning_rate, or choose another mlp.metric"
-    best = best_of(grid, metric, "trials", remedy)
-
-    rows = SplitRows(features[best["feature"]], splits, kind, device)
-    trial = Trial(
-        number=best["trial"], hyperparameters=_hyperparameters(best), scores=[], spreads=[]
-    )
-    networks = make_networks([trial], rows, config)
-    epochs = range(1, best["epochs"] + 1)
-    for epoch in progress(epochs, "train the chosen one again", "epochs"):
-        train_epoch(networks, rows, config, epoch)
-    logits = networks.predict(rows.rows(rows.positions([splits.test] * len(splits))))[:, 0]
+    with compute_in(precision, torch.device(device)):
+        grid = _search_all(features, splits, kind, metric, config, device, kept)
+        remedy = "lower mlp.learning_rate, or choose another mlp.metric"
+        best = best_of(grid, metric, "trials", remedy)
+        rows = SplitRows(features[best["feature"]], splits, kind, device)
+        networks = _train_again(best, rows, config)
+        test = rows.positions([splits.test] * len(splits))
+        logits = networks.predict(rows.rows(test))[:, 0].cpu()
     outputs = [rows.outputs(own, number, len(splits.test)) for number, own in enumerate(logits)]
     scores, predictions = score_test_rows(table, splits, kind, outputs)
     chosen = ("feature", "layers", "units", "activation", "learning_rate", "epochs")
@@ -90,7 +89,20 @@ def mlp_probe(
         seconds=time.monotonic() - started,
         not_converged=sum(row["state"] == "diverged" for row in grid),
         fitted=take_models(networks, rows),
+        computed={"device": device, "precision": precision},
     )
+
+
+def _train_again(best: Mapping[str, Any], rows: SplitRows, config: MlpConfig) -> Networks:
+    """Return the networks of the chosen trial, trained from the same start to its best epoch."""
+    trial = Trial(
+        number=best["trial"], hyperparameters=_hyperparameters(best), scores=[], spreads=[]
+    )
+    networks = make_networks([trial], rows, config)
+    epochs = range(1, best["epochs"] + 1)
+    for epoch in progress(epochs, "train the chosen one again", "epochs"):
+        train_epoch(networks, rows, config, epoch)
+    return networks
 
 
 def _search_all(
@@ -114,11 +126,9 @@ def _search_all(
             if number == 0:
                 expected = predict_seconds(rows, config) * len(left) / 60
                 log.info(
-                    "%d feature sets of %d splits on %s: about %.1f minutes if no trial is pruned",
-                    len(left),
-                    len(splits),
-                    device,
-                    expected,
+                    "%d feature sets of %d splits on %s in %s: about %.1f minutes if no trial is "
+                    "pruned",
+                    *(len(left), len(splits), device, config.precision, expected),
                 )
             started = time.monotonic()
             found[name] = [

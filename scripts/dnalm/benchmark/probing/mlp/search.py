@@ -138,7 +138,8 @@ def _train(
     positions = rows.positions(validation)
     for epoch in range(1, config.epochs + 1):
         train_epoch(networks, rows, config, epoch)
-        logits = networks.predict(rows.rows(positions))
+        # Together: the host waits for a GPU once in an epoch.
+        logits = networks.predict(rows.rows(positions)).cpu()
         kept = []
         for position, trial in enumerate(trials):
             own = logits[:, position]

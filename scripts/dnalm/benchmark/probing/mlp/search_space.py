@@ -13,7 +13,7 @@ class MlpConfig:
     """The section `mlp` of the config: search space, sampler and training of a trial.
 
     `layers` and `activations` are choices; `units` and `learning_rate` ranges from their first to
-    their last value.
+    their last value. `precision` is auto, float32 or tf32 (`dnalm.devices.find_precision`).
     """
 
     layers: Sequence[int]
@@ -29,6 +29,7 @@ class MlpConfig:
     prune_after: int | None
     metric: str | None
     device: str
+    precision: str
     seed: int
 
 

@@ -42,6 +42,7 @@ CONFIG = MlpConfig(
     prune_after=None,
     metric=None,
     device="cpu",
+    precision="auto",
     seed=1,
 )
 HYPERPARAMETERS = {
@@ -410,7 +411,7 @@ def test_feature_sets_that_were_finished_before_are_not_searched_again(
 
     caplog.set_level(logging.INFO)
     first = run()
-    assert "2 feature sets of 2 splits on cpu: about" in caplog.text
+    assert "2 feature sets of 2 splits on cpu in float32: about" in caplog.text
     assert run().grid == first.grid
     (folder,) = tmp_path.iterdir()
     (folder / "layer.1.json").unlink()
