@@ -53,15 +53,17 @@ def measure(one: torch.Tensor, other: torch.Tensor) -> dict[str, float]:
     }
 
 
-def place_windows(length: int, position: int, bases: int, refill: int, lefts, k: int) -> list[int]:
-    """Return where windows begin: moved by whole tokens at an end of the contig."""
-    starts = []
+def place_windows(length, position, longest, bases, refill, lefts, k) -> list[int]:
+    """Return where windows begin: moved by whole tokens at an end of the contig, if that does."""
+    starts, last = [], length - bases - refill
     for left in lefts:
         start = position - left
         while start < 0:
             start += k
-        while start + bases + refill > length:
+        while start > last:
             start -= k
+        if not start <= position <= start + bases - longest:
+            start = max(0, min(last, position - left))
         starts.append(start)
     return starts
 
@@ -73,7 +75,8 @@ def score(model, contig, position, ref, alt, *, bases, k, version, layer, lefts,
     edited = contig[:position] + alt + contig[position + len(ref) :]
     refill = max(0, len(ref) - len(alt))
     found: list[dict[str, float]] = []
-    for start in place_windows(len(contig), position, bases, refill, lefts, k):
+    longest = max(len(ref), len(alt))
+    for start in place_windows(len(contig), position, longest, bases, refill, lefts, k):
         pair = contig[start : start + bases], edited[start : start + bases]
         assert len(pair[1]) == bases
         for reverse in {"forward": [False], "reverse": [True], "both": [False, True]}[strands]:

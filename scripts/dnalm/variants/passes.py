@@ -214,8 +214,7 @@ class _Sums:
             if self._features[side] is None:
                 self._features[side] = np.full((self._count, found.shape[1]), np.nan, np.float32)
             for reading, vector in zip(readings, found, strict=True):
-                rows = self._features[side][reading.rows]
-                self._features[side][reading.rows] = np.nan_to_num(rows) + vector
+                _add_to(self._features[side], reading.rows, vector)
 
     def add_masked(self, readings: Sequence[Reading], found: NDArray[np.float64]) -> None:
         """Add log-likelihood ratios and losses; `found` [2, n] is ln p of reference, alternative.
@@ -230,11 +229,19 @@ class _Sums:
     def _add(self, reading: Reading, name: str, value: float) -> None:
         column = self._columns.get(name)
         if column is not None:
-            own = self._scores[reading.rows, column]
-            self._scores[reading.rows, column] = np.nan_to_num(own) + value / self._readings
+            _add_to(self._scores[:, column], reading.rows, value / self._readings)
 
     def finish(self) -> Scored:
         """Return what was added."""
         return Scored(
             scores=self._scores, reference=self._features[0], alternative=self._features[1]
         )
+
+
+def _add_to(sums: np.ndarray, rows: Sequence[int], value: float | np.ndarray) -> None:
+    """Add a value to rows, of which NaN are 0; a row that is named twice gains it twice.
+
+    At the end of a contig two frames of an allele may be one window.
+    """
+    for row in rows:
+        sums[row] = np.nan_to_num(sums[row]) + value

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from dnalm.devices import is_out_of_memory, visible_devices
+from dnalm.devices import find_precision, is_out_of_memory, visible_devices
 from dnalm.errors import InputError
 from dnalm.files import read_facts
 from dnalm.jobs.partial import JSON, Format, Partial, clear, hold
@@ -55,7 +55,8 @@ def score_entry(
     devices = visible_devices()
     if devices == ["cpu"]:
         devices *= threads
-    scoring = make_scoring(files, settings, threads)
+    precision = find_precision(settings["precision"], "variant.precision", devices)
+    scoring = make_scoring(files, {**settings, "precision": precision}, threads)
     source = read_facts(files["run"], ()).get("source") or {}
     names = {
         "set": settings["set"],

@@ -243,6 +243,21 @@ def test_neighbours_share_their_windows_pass_and_masks_where_that_is_asked_for(f
         assert count_passes(windows, plan_of("cosine", "llr")) == passes
 
 
+def test_frames_that_are_one_window_at_the_end_of_a_contig_count_each(
+    make_files, encoder, sequence
+):
+    short = sequence(12, 30)
+    files = make_files({"c": short}, k=K)
+    model = EncoderModel(encoder, Vocabulary(K, "v1"), 2, "float32")
+    found = [
+        score_alleles(
+            model, make_windows(files, frames=frames), {0: snv(short, 15)}, 1, plan_of(), 4096
+        ).scores
+        for frames in (1, K)
+    ]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+
+
 def test_equal_alleles_of_several_records_are_read_once(files, make, contig):
     alleles = [snv(contig, 200)] * 3
     found = make(alleles)
