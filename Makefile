@@ -1,4 +1,4 @@
-# The commands of the README. Everything runs in .venv, made from constraints.txt when it is missing.
+# The commands of the README and of docs/reference/targets.md. Everything runs in .venv, made from constraints.txt when it is missing.
 PYTHON ?= python3
 TORCH_INDEX ?=
 BENCH ?= tokens
@@ -24,7 +24,7 @@ TESTS := $(BIN)/pytest -q --durations=10 \
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo real env env-dev test test-slow test-slurm lint format bench fuzz
+.PHONY: demo real env env-dev test test-slow test-slurm lint format docs bench fuzz
 
 demo: env
 	$(SNAKEMAKE) --configfile tests/config.yaml
@@ -71,12 +71,17 @@ lint: env-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules workflow
+	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
 format: env-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules workflow
+
+# The pages of docs/reference that follow from the code.
+docs: env-dev
+	PYTHONPATH=scripts $(BIN)/python docs/write_reference.py
 
 bench: env-dev
 	$(BIN)/python tests/bench/$(BENCH).py --output results/bench/$(BENCH).json

@@ -30,6 +30,7 @@ include: "rules/common/variants.smk"
 include: "rules/common/interpretation.smk"
 include: "rules/common/tables.smk"
 include: "rules/common/report.smk"
+include: "rules/common/estimates.smk"
 # From genomes to corpora.
 include: "rules/download.smk"
 include: "rules/genomes.smk"
@@ -51,6 +52,7 @@ include: "rules/interpretation.smk"
 # From results to pages.
 include: "rules/tables.smk"
 include: "rules/report.smk"
+include: "rules/estimates.smk"
 include: "rules/targets.smk"
 
 

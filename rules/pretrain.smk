@@ -3,7 +3,7 @@
 Required inputs: <results>/corpora/{corpus}, <results>/genomes/{genome}; where training goes
     on from other weights, these
 Outputs: <results>/models/{model}/{run.json, operation.json, weights.safetensors,
-    history.jsonl, cluster_check.json}, <results>/estimates.tsv; undeclared state/
+    history.jsonl, cluster_check.json}; undeclared state/
 """
 
 
@@ -43,27 +43,6 @@ rule describe_operation:
         operation=get_operation,
     script:
         "../scripts/describe_operation.py"
-
-
-rule estimate_models:
-    """Tabulate the memory per GPU, the speed and the days that the models should take."""
-    input:
-        runs=expand("<results>/models/{model}/run.json", model=PRETRAINED),
-        operations=expand("<results>/models/{model}/operation.json", model=PRETRAINED),
-    output:
-        "<results>/estimates.tsv",
-    log:
-        "<logs>/estimate_models.log",
-    benchmark:
-        "<benchmarks>/estimate_models.jsonl"
-    localrule: True
-    conda:
-        "../envs/torch.yaml"
-    params:
-        operations=get_operations,
-        corpora={corpus: resolve.resolve_corpus(config, corpus, []) for corpus in CORPORA},
-    script:
-        "../scripts/estimate_models.py"
 
 
 rule check_training:

@@ -57,9 +57,10 @@ rule token_shards:
 
 
 rule estimates:
-    """Tabulate what the models' training should take; no genome is needed."""
+    """Tabulate hours, memory and disk of all that the run asks for; nothing else is needed."""
     input:
         "<results>/estimates.tsv",
+        "<results>/estimates/hours.txt",
 
 
 rule check_cluster:

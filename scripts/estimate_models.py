@@ -8,5 +8,6 @@ with job(snakemake.log[0]):
         snakemake.input.runs,
         snakemake.params.operations,
         snakemake.params.corpora,
+        snakemake.params.estimate,
         snakemake.output[0],
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dnalm.benchmark.embedding.embed import read_embeddings
+from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.benchmark.probing.mlp.probe import mlp_probe
 from dnalm.benchmark.probing.mlp.search_space import MlpConfig
 from dnalm.benchmark.probing.saved import save_probe

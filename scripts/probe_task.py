@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dnalm.benchmark.embedding.embed import read_embeddings
+from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.benchmark.probing.linear.probe import ProbeConfig, probe
 from dnalm.benchmark.probing.saved import save_probe
 from dnalm.benchmark.scoring.results import identify, write_result

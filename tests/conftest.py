@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 # Several tests run at a time, one core each. Numpy and torch read it once, when they are loaded.
@@ -26,6 +27,8 @@ PARTS = (
     *("Snakefile", "config.yaml", "config", "workflow", "rules", "scripts", "envs", "resources"),
     *("profiles", "tests"),
 )
+TINY = ("--configfile", "tests/config.yaml", "tests/tiny.yaml")
+RESULTS = "results/tiny"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,35 @@ class Workflow:
         return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class TinyRun:
+    """A finished run of the tiny configuration, and its results as they were when it ended.
+
+    The folder of the workflow is for the one file of tests that changes it and runs on. Others give
+    a copy of their own what it holds of the results, for jobs that theirs has not to do again.
+    """
+
+    workflow: Workflow
+    results: Path
+
+    def give(self, workflow: Workflow, *parts: str) -> None:
+        """Copy folders of the results, with the times of their files, into another workflow."""
+        for part in parts:
+            shutil.copytree(self.results / part, workflow.folder / RESULTS / part)
+
+
+def share_caches(folder: Path) -> None:
+    """Let a copy use the compiled code of the repository, and add to it.
+
+    Both caches, Python's and numba's, are checked by size and time of the source, which a copy
+    keeps: of the loops that numba compiles, half a minute of them, each is compiled once.
+    """
+    for package in {path.parent for path in (folder / "scripts" / "dnalm").rglob("*.py")}:
+        shared = ROOT / package.relative_to(folder) / "__pycache__"
+        shared.mkdir(exist_ok=True)
+        (package / "__pycache__").symlink_to(shared)
+
+
 @pytest.fixture(scope="session")
 def make_workflow(tmp_path_factory) -> Callable[[], Workflow]:
     """Return a function that copies the repository into a new folder."""
@@ -72,9 +104,27 @@ def make_workflow(tmp_path_factory) -> Callable[[], Workflow]:
                 shutil.copytree(source, folder / part, ignore=ignored)
             else:
                 shutil.copy(source, folder / part)
+        share_caches(folder)
         return Workflow(folder=folder)
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def tiny_run(make_workflow, tmp_path_factory) -> TinyRun:
+    """The one run of the tiny configuration to its report, of whichever process comes first."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    # A link: what a run remembers of its inputs holds only in the folder where it was made.
+    link, results = shared / "tiny_run", shared / "tiny_results"
+    with FileLock(shared / "tiny_run.lock"):
+        if not link.exists():
+            made = make_workflow()
+            done = made.run(*TINY)
+            assert done.returncode == 0, done.stdout
+            shutil.copytree(made.folder / RESULTS, results)
+            link.symlink_to(made.folder)
+    return TinyRun(workflow=Workflow(folder=link.resolve()), results=results)
 
 
 @pytest.fixture(scope="session")

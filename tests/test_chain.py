@@ -32,6 +32,7 @@ LAST_LINES = {
     "embed_task": r"\.safetensors: 3 layers of \d+ rows, 64 numbers each",
     "encode_genome": r"simulated: [\d,]+ bases in 4 contigs",
     "estimate_models": r"estimates\.tsv: \d+ layouts of 1 models",
+    "estimate_stages": r"stages\.tsv: \d+ stages, methods and models",
     "export_model": r"tiny is exported for ",
     "finetune_task": r"ia3 tiny on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "initialise_model": r"weights\.safetensors: [\d,]+ weights in \d+ tensors",
@@ -55,12 +56,9 @@ LAST_LINES = {
 
 
 @pytest.fixture(scope="module")
-def finished(make_workflow):
+def finished(tiny_run):
     """A copy of the workflow in which the tiny configuration has run to its report."""
-    workflow = make_workflow()
-    done = workflow.run(*TINY)
-    assert done.returncode == 0, done.stdout
-    return workflow
+    return tiny_run.workflow
 
 
 def overlay(workflow, text):
@@ -295,8 +293,9 @@ def test_editing_the_trainer_exports_the_finished_state_without_a_step(finished)
     assert {p: p.stat().st_mtime_ns for p in (state / "checkpoints").rglob("*")} == before
 
 
-def test_a_trainer_killed_at_a_random_step_ends_with_the_same_weights(finished, make_workflow):
+def test_a_trainer_killed_at_a_random_step_ends_with_the_same_weights(tiny_run, make_workflow):
     killed = make_workflow()
+    tiny_run.give(killed, "simulated", "genomes", "corpora")
     folder = killed.folder / RESULTS / "models" / MODEL
     command = killed.command("models", *TINY)
     log = open(killed.folder / "log", "w")  # noqa: SIM115
@@ -310,7 +309,7 @@ def test_a_trainer_killed_at_a_random_step_ends_with_the_same_weights(finished, 
     assert not (folder / "weights.safetensors").exists()
     done = killed.run("models", *TINY)
     assert done.returncode == 0, done.stdout
-    undisturbed = finished.folder / RESULTS / "models" / MODEL
+    undisturbed = tiny_run.results / "models" / MODEL
     name = "weights.safetensors"
     assert (folder / name).read_bytes() == (undisturbed / name).read_bytes()
     assert losses(folder) == losses(undisturbed)

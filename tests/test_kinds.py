@@ -11,7 +11,7 @@ import pytest
 from dnalm.benchmark.tasks.kinds import find_kind
 
 KINDS = ("--configfile", "tests/config.yaml", "tests/tiny.yaml", "tests/kinds.yaml")
-RESULTS = "results/kinds"
+RESULTS = "results/tiny"
 TASKS = {"strengths": "regression", "marks": "multilabel", "sites": "per_base"}
 ROWS = {"train": 240, "test": 60}
 SPLITS = 3
@@ -42,9 +42,10 @@ def plant(folder):
 
 
 @pytest.fixture(scope="module")
-def planned(make_workflow):
-    """A copy of the workflow with the files of the three tasks."""
+def planned(make_workflow, tiny_run):
+    """A copy of the workflow with the files of the three tasks, and a model of another run."""
     workflow = make_workflow()
+    tiny_run.give(workflow, "simulated", "genomes", "corpora", "models")
     plant(workflow.folder / "planted")
     return workflow
 

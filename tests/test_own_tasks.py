@@ -1,4 +1,4 @@
-"""Tasks of one's own, as the README tells a new user to add them, down to their scores."""
+"""Tasks of one's own, as docs/how-to/own-task.md tells to add them, down to their scores."""
 
 import json
 import random
@@ -14,7 +14,7 @@ HUB, REVISION = "lab/promoters", "refs/convert/parquet"
 ROWS = {"train": 60, "test": 30}
 CONTIGS = dict.fromkeys(("one", "two", "three", "four"), 60_000)
 
-# What the README says: a name, where the rows are, and what cannot be guessed.
+# What the page says: a name, where the rows are, and what cannot be guessed.
 TASKS = """
 tasks:
   mine.csv: {path: "rows/{split}.csv"}

@@ -15,7 +15,7 @@ from loopback_hub import commit_of
 from safetensors.torch import load_file, save_file
 from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
 
-from dnalm.benchmark.embedding.embed import read_embeddings
+from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary
 

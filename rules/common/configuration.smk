@@ -37,7 +37,7 @@ sys.path.insert(0, str(SCRIPTS))
 from dnalm import methods
 from dnalm.benchmark.audit.minimap2 import MISSING, find_minimap2
 from dnalm.configuration import annotations, finetuning, kinds, panels, references, repeated_keys
-from dnalm.configuration import resolve, schema, task_sheet, weights
+from dnalm.configuration import resolve, schema, task_sheet, weights, workload
 from dnalm.download import listings
 from dnalm.download.addresses import address_of
 from dnalm.corpus.splits import assign_splits

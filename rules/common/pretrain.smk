@@ -52,12 +52,6 @@ def get_cores_per_task(wildcards):
     return threads if size.nodes > 1 else threads * size.processes
 
 
-def get_operations(wildcards):
-    """Return {model: its operation.json}, which names no model."""
-    models = get_place("<results>/models")
-    return {model: f"{models}/{model}/operation.json" for model in PRETRAINED}
-
-
 def get_training_threads(wildcards):
     """Return the cores of all processes; with `auto`, on GPUs, the profile sets the number."""
     operation = get_operation(wildcards)

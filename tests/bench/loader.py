@@ -285,6 +285,7 @@ def make_batches(windows: TrainingWindows, batch: int) -> Batches:
         precision="bf16",
         seed=SEED,
         min_kmers=100,
+        max_n_share=None,
     )
     return Batches(windows, config, VOCABULARY, micro_batch=batch, rank=0, size=1)
 

@@ -70,6 +70,7 @@ def make_settings(sequences: int, precision: str) -> PretrainConfig:
         precision=precision,
         seed=0,
         min_kmers=0,
+        max_n_share=None,
     )
 
 

@@ -18,6 +18,7 @@ VOLATILE |= {"device_hours", "mfu", "preflight_seconds", "gradients_seconds"}
 VOLATILE |= {"gigabytes_per_second", "classifier_sha256"}  # of a file that says its seconds, too
 TIMES = re.compile(rb"\nTime \(.*?\n\n", re.DOTALL)  # a section of the summary for people
 IGNORED = {".snakemake_timestamp", "filler"}
+IGNORED |= {"stages.tsv", "hours.txt", "rates.json"}  # estimates: rates that are measured
 
 
 def files_of(folder: Path, path: Path) -> dict[str, Path]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-LIBRARY = Path(__file__).parents[2] / "scripts" / "dnalm"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+LIBRARY = SCRIPTS / "dnalm"
 # Each room may import itself, the ground (modules beside the rooms, and jobs) and what is named.
 BELOW = {
     "ground": {"jobs"},
@@ -42,7 +43,41 @@ EXTRAS = {
     "altair", "jinja2", "optuna", "snakemake", "tensorboard", "vl_convert", "pygments",
     "transformers", "peft", "accelerate",
 }  # fmt: skip
+# Of a folder, no things in it.
+MARKERS = {"__pycache__", "__init__.py", "py.typed"}
 NEED_EXTRAS = ("report/figures", "report/pages", "benchmark/probing/mlp", "huggingface.py")
+
+COMPILER = {"torch._dynamo"}
+NUMBERS = {"torch", "sklearn", "pandas", "scipy"} | COMPILER
+# What every rule's script starts with takes longer than many do: 1.4 s of torch, as much again of
+# its compiler, 0.9 s of scikit-learn with scipy.stats, 0.4 s of pandas, 0.3 s of numba.
+SCRIPTS_WITHOUT = [
+    (
+        NUMBERS | {"numba"},
+        "describe_operation describe_run download_file draw_species fetch_repository"
+        " index_variants mirror_file",
+    ),
+    (
+        {"torch", "sklearn", "scipy.stats"},
+        "build_corpus build_haplotypes describe_panel encode_genome export_embeddings"
+        " import_embeddings locate_task make_report make_tables make_task search_genomes"
+        " simulate_genome summarise_pretraining write_fasta write_model_card write_token_shards",
+    ),
+    ({"torch", "numba"}, "probe_task"),
+    ({"torch"}, "audit_task score_baselines score_bases"),
+    (
+        {"sklearn", "scipy.stats"} | COMPILER,
+        "check_training embed_task estimate_models export_adapters export_model import_weights"
+        " initialise_model predict_sequences pretrain",
+    ),
+    (COMPILER, "finetune_task probe_mlp train_network"),
+    ({"transformers"}, "estimate_stages"),
+    (
+        {"transformers"},
+        "count_attention compare_heads lay_windows make_interpretation map_elements"
+        " reconstruct_windows score_variants index_scores write_variant_table",
+    ),
+]
 
 
 def room_of(module: str) -> str:
@@ -99,7 +134,7 @@ def test_no_module_imports_snakemake():
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}))
 def test_no_room_holds_more_than_twenty_things(folder):
-    things = [path for path in folder.iterdir() if path.name not in ("__pycache__", "__init__.py")]
+    things = [path for path in folder.iterdir() if path.name not in MARKERS]
     assert len(things) <= (30 if folder.name == "training" else 20)
 
 
@@ -141,3 +176,21 @@ def test_the_configuration_is_checked_without_torch_or_pandas():
     code = "\n".join(["import sys", *lines, "print(*sys.modules)"])
     loaded = set(run_python(code).split())
     assert not {"torch", "sklearn", "altair", "scipy.stats"} & loaded
+
+
+def start_of(script: Path) -> list[str]:
+    """Return the imports that a script begins with."""
+    statements = ast.parse(script.read_text()).body
+    return [ast.unparse(one) for one in statements if isinstance(one, ast.Import | ast.ImportFrom)]
+
+
+@pytest.mark.parametrize(("unwanted", "scripts"), SCRIPTS_WITHOUT)
+def test_a_script_loads_only_what_its_job_needs(unwanted, scripts):
+    starts = [line for name in scripts.split() for line in start_of(SCRIPTS / f"{name}.py")]
+    code = "\n".join(["import sys", *starts, "print(*sys.modules)"])
+    assert not unwanted & set(run_python(code).split())
+
+
+def test_of_every_script_it_is_said_what_it_does_without():
+    named = " ".join(scripts for _, scripts in SCRIPTS_WITHOUT).split()
+    assert sorted(named) == sorted(path.stem for path in SCRIPTS.glob("*.py"))

@@ -130,9 +130,12 @@ def test_adapters_of_other_weights_are_refused(folder, tmp_path):
         load_classifier(model, tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/library.md"])
+@pytest.mark.parametrize(
+    ("page", "method"),
+    [("docs/reference/library.md", "ia3"), ("docs/how-to/finetune.md", "lora")],
+)
 def test_the_documented_example_runs_on_what_the_workflow_leaves(
-    folder, tmp_path, monkeypatch, page
+    folder, tmp_path, monkeypatch, page, method
 ):
     text = (Path(__file__).parents[2] / page).read_text()
     example = textwrap.dedent(re.search(r"( *)```python\n(.*?)```", text, re.DOTALL)[2])
@@ -140,7 +143,7 @@ def test_the_documented_example_runs_on_what_the_workflow_leaves(
     model.mkdir(parents=True)
     for name in ("run.json", "weights.safetensors"):
         shutil.copy(folder / name, model)
-    task = tmp_path / "results/finetunes/ia3/my-model/mine.csv"
+    task = tmp_path / f"results/finetunes/{method}/my-model/mine.csv"
     task.parent.mkdir(parents=True)
     tuned(task, sha256_of(folder / "weights.safetensors"))
     monkeypatch.chdir(tmp_path)

@@ -47,6 +47,7 @@ def test_an_installed_library_holds_every_module_and_template(tmp_path):
         if path.suffix in (".py", ".j2")
     }
     assert installed == set((SCRIPTS / "library.txt").read_text().split()) - set(LAUNCHED)
+    assert (tmp_path / "site/dnalm/py.typed").exists()  # its annotations count for others' checkers
     code = "import dnalm, sys; print(dnalm.__version__, dnalm.tokenize(['ACGTAC'])[0].size)"
     environment = {"PYTHONPATH": str(tmp_path / "site")}
     shown = subprocess.run(

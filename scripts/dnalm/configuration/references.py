@@ -42,6 +42,7 @@ def find_reference_errors(
         _mlp,
         find_task_errors,
         _corpora,
+        _estimate,
         find_panel_errors,
         find_model_errors,
         find_method_errors,
@@ -87,6 +88,13 @@ def _mlp(config: Mapping[str, Any]) -> Iterator[str]:
         first, last = config["mlp"][key]
         if first > last:
             yield f"mlp.{key}: {first:g} to {last:g} runs downwards; write the smaller first."
+
+
+def _estimate(config: Mapping[str, Any]) -> Iterator[str]:
+    # `bases` may name sheets that an overlay has replaced.
+    for key, known in (("panels", config["panels"]), ("published", config["models"])):
+        for name in config["estimate"][key]:
+            yield from find_unknown(f"estimate.{key}", name, known)
 
 
 def _published(

@@ -99,14 +99,21 @@ def resolve_k(config: Mapping[str, Any], model: str) -> int:
 def resolve_corpus(config: Mapping[str, Any], name: str, genomes: list[str]) -> dict[str, Any]:
     """Return what decides a corpus: its genomes in order, window numbers, split and vocabulary."""
     corpus = config["corpora"][name]
-    windows = corpus["windows"]
+    # The largest share of N weighs samples and is the run's, as the least number of k-mers is.
+    rule = resolve_windows(config, name)
     return {
         **config["corpus"],
         "genomes": genomes,
-        "windows": config["windows"][windows] if isinstance(windows, str) else windows,
+        "windows": {key: value for key, value in rule.items() if key != "max_n_share"},
         "haplotypes": _resolve_haplotypes(config, corpus.get("haplotypes")),
         **{key: corpus[key] for key in ("split", "k", "vocabulary", "max_tokens")},
     }
+
+
+def resolve_windows(config: Mapping[str, Any], corpus: str) -> Mapping[str, Any]:
+    """Return the windows of a corpus: those of a preset, or its own."""
+    windows = config["corpora"][corpus]["windows"]
+    return config["windows"][windows] if isinstance(windows, str) else windows
 
 
 def _resolve_haplotypes(
@@ -134,6 +141,10 @@ def resolve_run(config: Mapping[str, Any], model: str) -> dict[str, Any]:
     own = {key: settings[key] for key in options if key in settings}
     pretrain = merge(config["pretrain"], settings.get("pretrain", {}))
     pretrain |= {"min_kmers": config["corpus"]["min_kmers"]}
+    if corpus := settings.get("corpus"):
+        # Only where it is asked for: what decided a model that was trained before has no such key.
+        windows = resolve_windows(config, corpus)
+        pretrain |= {key: windows[key] for key in windows if key == "max_n_share"}
     return {
         "model": model,
         "encoder": {

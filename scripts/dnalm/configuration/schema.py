@@ -12,6 +12,7 @@ from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS
 from dnalm.benchmark.tasks.recipes.table import RECIPES
 from dnalm.credentials import hide_passwords
 from dnalm.errors import shorten
+from dnalm.jobs.gpus import GPU_NAMES
 from dnalm.methods import ADAPTER_NAMES, LORA_TARGETS
 from dnalm.suggestions import listing, nearest, refusal
 from dnalm.variants.score_table import SCORE_NAMES
@@ -59,6 +60,8 @@ def _fits(_: Any, pattern: str, value: Any, __: Any) -> Iterator[jsonschema.Vali
         yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
 
 
+# As safe, and ten times as fast, where PyYAML was built with libyaml: every start waits for it.
+FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Validator = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,
     validators={"pattern": _fits},
@@ -72,13 +75,14 @@ def read_schema(file: TextIO) -> dict[str, Any]:
     """Return the schema of the configuration, its lists of names filled from the tables.
 
     `$defs` that stand empty in the file are the kinds of tasks, recipes, adapters, LoRA's targets,
-    metrics and scores of variants.
+    metrics, GPUs and scores of variants.
     """
-    schema = yaml.safe_load(file)
+    schema = yaml.load(file, FAST_LOADER)
     names = {
         "kind": [kind.name for kind in KINDS],
         "recipe": [recipe.name for recipe in RECIPES],
         "adapter": list(ADAPTER_NAMES),
+        "gpu": list(GPU_NAMES),
         "lora_target": list(LORA_TARGETS),
         "metric": [*CLASS_METRICS, None],
         "variant_score": list(SCORE_NAMES),

@@ -186,9 +186,11 @@ def describe_corpus(
 
 
 def _describe_haplotypes(
-    haplotypes: Mapping[str, Any], panel: str | Path, genomes: Sequence[Mapping[str, Any]]
+    haplotypes: Mapping[str, Any], panel: str | Path | None, genomes: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the section of a manifest on haplotypes: their contigs with windows, by digest."""
+    if panel is None:
+        raise InputError("A corpus with haplotypes is built from their stores; give their folder.")
     (genome,) = (entry for entry in genomes if entry["name"] == haplotypes["genome"])
     kept = ("digest", "samples", "haplotypes", "variants", "alleles")
     contigs = {}

@@ -79,6 +79,10 @@ class WindowReader:
         self.windows = self._index.windows
         self._haplotype_contigs: dict[int, HaplotypeContig] = {}
         if haplotypes := manifest.get("haplotypes"):
+            if panel is None:
+                raise InputError(
+                    f"The corpus {manifest['name']} has haplotypes; give their stores' folder."
+                )
             self._haplotype_contigs = {
                 number: HaplotypeContig(
                     Path(panel) / facts["contig"],
@@ -109,16 +113,17 @@ class WindowReader:
         contigs, firsts = self._index.locate(windows)
         firsts = firsts + starts
         short: dict[int, int] = {}
-        for contig in np.unique(contigs) if draws is not None else ():
-            if haplotype_contig := self._haplotype_contigs.get(int(contig)):
-                rows = np.flatnonzero(contigs == contig)
-                codes[rows], lengths = haplotype_contig.read(
-                    firsts[rows], draws[rows], codes.shape[1]
-                )
-                cut = lengths < codes.shape[1]
-                short.update(zip(rows[cut].tolist(), lengths[cut].tolist(), strict=True))
-        places = (contigs, self._store_of[contigs], self._offset_of[contigs] + firsts)
-        places = zip(*(values.tolist() for values in places), strict=True)
+        if draws is not None:
+            for contig in np.unique(contigs):
+                if haplotype_contig := self._haplotype_contigs.get(int(contig)):
+                    rows = np.flatnonzero(contigs == contig)
+                    codes[rows], lengths = haplotype_contig.read(
+                        firsts[rows], draws[rows], codes.shape[1]
+                    )
+                    cut = lengths < codes.shape[1]
+                    short.update(zip(rows[cut].tolist(), lengths[cut].tolist(), strict=True))
+        columns = (contigs, self._store_of[contigs], self._offset_of[contigs] + firsts)
+        places = zip(*(values.tolist() for values in columns), strict=True)
         for row, (contig, store, offset) in enumerate(places):
             if draws is None or contig not in self._haplotype_contigs:
                 self._store(store).read_into(codes[row], offset)

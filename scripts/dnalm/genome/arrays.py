@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 WRITE_BYTES = 1 << 20
 
 
-def create_array(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+def create_array(path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     """Return a new .npy file as a writable memory map, whose room on the disk is taken already.
 
     Of a file with holes the kernel finds out only while it is written that a disk is full, and then

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from dnalm.errors import InputError
 
@@ -23,7 +23,7 @@ def build(kind: type[T], values: Any, where: str, **parts: type) -> T:
     """
     if not isinstance(values, Mapping):
         raise InputError(f"{where} is {_shown(values)}; give a mapping of its keys.")
-    names = [field.name for field in fields(kind)]
+    names = [field.name for field in fields(cast(Any, kind))]
     missing = [f"{where}.{name}" for name in names if name not in values]
     unknown = [f"{where}.{name}" for name in values if name not in names]
     if missing or unknown:
@@ -36,7 +36,9 @@ def build(kind: type[T], values: Any, where: str, **parts: type) -> T:
             )
             + "; correct these keys in the configuration."
         )
-    built = {name: build(part, values[name], f"{where}.{name}") for name, part in parts.items()}
+    built: dict[str, Any] = {
+        name: build(part, values[name], f"{where}.{name}") for name, part in parts.items()
+    }
     made = {**values, **built}
     hints = get_type_hints(kind)
     for name in names:

@@ -207,7 +207,11 @@ def _parse(path: Path) -> dict[str, Any] | None:
         written = path.stat().st_mtime
     except FileNotFoundError:
         return None
-    unknown = {"host": "an unknown machine", "pid": "of unknown number", "started": None}
+    unknown: dict[str, Any] = {
+        "host": "an unknown machine",
+        "pid": "of unknown number",
+        "started": None,
+    }
     unknown |= {"namespace": None, "slurm_job_id": None, "token": None, "heartbeat": written}
     try:
         return {**unknown, **json.loads(text)}

@@ -82,7 +82,9 @@ class Partial:
                 self.form.write(temporary, value)
 
     def path(self, name: str) -> Path:
-        """Return the file of a value."""
+        """Return the file of a value; there has to be a folder."""
+        if self.folder is None:
+            raise ValueError(f"{name} is kept nowhere: there is no folder")
         return self.folder / f"{name}{self.form.suffix}"
 
 
@@ -125,5 +127,5 @@ def remove_empty(folder: Path) -> None:
 def hash_array(array: np.ndarray) -> str:
     """Return the sha256 of an array's type, shape and numbers, hexadecimal."""
     digest = sha256(f"{array.dtype.str} {array.shape} ".encode())
-    digest.update(np.ascontiguousarray(array).ravel())
+    digest.update(np.ascontiguousarray(array).ravel().data)
     return digest.hexdigest()

@@ -1,16 +1,25 @@
 """Configuration of an encoder: sizes, positions, feed-forward, dropout, initialisation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from dnalm.errors import InputError
+from dnalm.files import read_facts
 from dnalm.jobs.fields import build
 from dnalm.suggestions import check_choice
 
 GATED = "swiglu"
 # In `transformers`, of exports with gated feed-forwards (`dnalm.huggingface`).
 GATED_MODEL_TYPE = "dnalm_gated_esm"
+GATED_LAYOUT = (
+    "Gated feed-forward: intermediate.dense.weight is (2F, D), its first F rows make a and the "
+    "others b of output.dense(swish(a) * b), output.dense.weight is (D, F); positions are rotary, "
+    "base 10000, dimension i of a head of width h paired with i + h/2. `import dnalm.huggingface` "
+    "registers this model type; stock ESM has no such gate."
+)
 SIZES = ("layers", "heads", "width", "ffn_width", "max_tokens", "vocabulary_size")
+SHAPE = ("k", "vocabulary", "encoder")  # of a model's run.json
 LARGEST = 1 << 24  # beyond any model: more is a slip, which would fill the memory
 
 
@@ -70,6 +79,17 @@ class EncoderConfig:
                 f"The model's heads are {self.width // self.heads} wide, but rotary positions pair "
                 "the dimensions of a head; choose width and heads so that width / heads is even."
             )
+
+
+def is_gated(config: EncoderConfig) -> bool:
+    """Return whether the encoder's feed-forward is one that stock ESM does not have."""
+    return config.feed_forward == GATED
+
+
+def describe_model(run: str | Path) -> dict[str, Any]:
+    """Return what a run.json says of a model: its name, k, vocabulary and encoder's numbers."""
+    facts = read_facts(run, ())
+    return {key: facts.get(key) for key in ("model", *SHAPE)}
 
 
 def count_parameters(config: EncoderConfig) -> int:

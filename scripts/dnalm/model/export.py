@@ -15,17 +15,17 @@ from torch import Tensor
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, write_json
 from dnalm.genome.kmers import Vocabulary
-from dnalm.model.config import GATED, GATED_MODEL_TYPE, EncoderConfig
+from dnalm.model.config import (
+    GATED,
+    GATED_LAYOUT,
+    GATED_MODEL_TYPE,
+    EncoderConfig,
+    is_gated,
+)
 from dnalm.model.encoder import ROTARY_BASE
 from dnalm.model.weights import load_weights, published_config, save_tensors, to_published
 
 log = logging.getLogger(__name__)
-GATED_LAYOUT = (
-    "Gated feed-forward: intermediate.dense.weight is (2F, D), its first F rows make a and the "
-    "others b of output.dense(swish(a) * b), output.dense.weight is (D, F); positions are rotary, "
-    "base 10000, dimension i of a head of width h paired with i + h/2. `import dnalm.huggingface` "
-    "registers this model type; stock ESM has no such gate."
-)
 
 
 def export_model(
@@ -55,11 +55,6 @@ def export_model(
     write_json(tokenizer, tokenizer_settings(config))
     reader = "transformers and dnalm.huggingface" if is_gated(config) else "transformers"
     log.info("%s is exported for %s", run["model"], reader)
-
-
-def is_gated(config: EncoderConfig) -> bool:
-    """Return whether the encoder's feed-forward is one that stock ESM does not have."""
-    return config.feed_forward == GATED
 
 
 def export_config(config: EncoderConfig) -> dict[str, Any]:

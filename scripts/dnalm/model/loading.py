@@ -1,7 +1,6 @@
 """Loading of a trained encoder and its vocabulary from run.json and the weights."""
 
 from pathlib import Path
-from typing import Any
 
 from dnalm.errors import InputError
 from dnalm.files import read_facts
@@ -10,7 +9,6 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.weights import load_weights
 
-SHAPE = ("k", "vocabulary", "encoder")  # of a model's run.json
 TWICE = "each base has two ids, as a k-mer and as a single base"
 
 
@@ -22,12 +20,6 @@ def load_model(run: str | Path, weights: str | Path) -> tuple[Encoder, Vocabular
     """
     config, vocabulary = read_run(run)
     return load_weights(config, weights).eval(), vocabulary
-
-
-def describe_model(run: str | Path) -> dict[str, Any]:
-    """Return what a model is beside its weights: its name, k, vocabulary and encoder's numbers."""
-    facts = read_facts(run, ())
-    return {key: facts.get(key) for key in ("model", *SHAPE)}
 
 
 def read_run(run: str | Path) -> tuple[EncoderConfig, Vocabulary]:

@@ -129,6 +129,7 @@ class Batches:
             config=self.config.masking,
             vocabulary=self.vocabulary,
             min_kmers=self.config.min_kmers,
+            max_n_share=self.config.max_n_share,
             seed=self.config.seed,
             stream=Stream.MASK,
         )

@@ -54,6 +54,7 @@ class Evaluation:
             config=config.masking,
             vocabulary=vocabulary,
             min_kmers=config.min_kmers,
+            max_n_share=config.max_n_share,
             seed=config.seed,
             stream=MASK_STREAMS[split],
         )

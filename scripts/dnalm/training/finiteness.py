@@ -70,8 +70,9 @@ def refuse_empty_steps(done: Mapping[str, int], min_kmers: int) -> None:
     if done["skipped_steps"] == done["step"]:
         raise InputError(
             f"None of the first {done['step']} steps had a token to learn from: "
-            f"{done['thin_windows']} of their windows hold fewer than {min_kmers} k-mers; lower "
-            "corpus.min_kmers, raise pretrain.masking.selected, or look for N in the genomes."
+            f"{done['thin_windows']} of their windows hold fewer than {min_kmers} k-mers or "
+            "too much N; lower corpus.min_kmers, raise pretrain.masking.selected or max_n_share of "
+            "the windows, or look for N in the genomes."
         )
 
 

@@ -8,20 +8,9 @@ import torch
 
 from dnalm.devices import settle_precision
 from dnalm.errors import InputError
+from dnalm.jobs.gpus import GPUS
 from dnalm.model.encoder import Encoder
 from dnalm.training.distributed import Group
-
-# FLOP/s of dense matrix products as the makers' data sheets state them, without sparsity.
-PEAK_FLOPS = {
-    ("A100", "bf16"): 312e12,
-    ("A100", "float32"): 19.5e12,
-    ("H100", "bf16"): 989e12,
-    ("H100", "float32"): 67e12,
-    ("H200", "bf16"): 989e12,
-    ("H200", "float32"): 67e12,
-    ("L40S", "bf16"): 362e12,
-    ("V100", "float32"): 15.7e12,
-}
 
 
 def count_flops(encoder: Encoder, tokens: int, selected: int) -> float:
@@ -60,10 +49,9 @@ def find_peak(device: torch.device, precision: str) -> tuple[str, float | None]:
     if device.type != "cuda":
         return "CPU", None
     name = torch.cuda.get_device_name(device)
-    for (model, kind), peak in PEAK_FLOPS.items():
-        if model in name and kind == precision:
-            return model, peak
-    return name, None
+    known = next((gpu for gpu in GPUS if gpu.mark in name), None)
+    peak = known and known.find_peak(precision)
+    return (known.mark, peak) if peak else (name, None)
 
 
 def count_memory(group: Group) -> int:

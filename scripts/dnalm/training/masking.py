@@ -55,7 +55,7 @@ class Masked:
     targets: np.ndarray  # int64[B, K]: the tokens that stood there
     weights: np.ndarray  # float32[B, K]: 1 where the slot counts, else 0
     kinds: np.ndarray  # int64[B, K]: a `Kind` each
-    thin: np.ndarray  # bool[B]: sequences of fewer than `min_kmers` k-mers, which weigh 0
+    thin: np.ndarray  # bool[B]: sequences with too few k-mers or too much N, which weigh 0
     padded: np.ndarray  # bool[B]: sequences that end in <pad>
 
 
@@ -68,13 +68,15 @@ def mask(
     min_kmers: int,
     seed: int,
     stream: Stream,
+    max_n_share: float | None = None,
 ) -> Masked:
     """Return masked sequences of `tokens` [B, T], row b as sample number `samples[b]`.
 
     k-mers and single A, T, C, G are maskable; specials and N are never selected, scored or drawn.
     round(selected · maskable) tokens of a sequence are selected, each then independently masked,
     replaced by another maskable token drawn uniformly, or kept. A sequence with fewer than
-    `min_kmers` k-mers is left as it is and weighs 0. A row depends on its tokens and on
+    `min_kmers` k-mers is left as it is and weighs 0, and so does one of whose bases more than
+    `max_n_share` are N. A row depends on its tokens and on
     (seed, stream, sample) alone.
     """
     tokens = tokens.astype(np.int64)
@@ -90,6 +92,10 @@ def mask(
     kmers = (tokens >= vocabulary.kmer_offset) & (tokens < vocabulary.base_offset)
     maskable = (tokens >= vocabulary.kmer_offset) & (tokens < vocabulary.maskable_stop)
     thin = kmers.sum(1) < min_kmers
+    if max_n_share is not None:
+        gaps = (tokens == vocabulary.n_id).sum(1)
+        bases = (vocabulary.k - 1) * kmers.sum(1) + maskable.sum(1) + gaps
+        thin |= gaps > max_n_share * bases
     used = np.where(thin, 0, np.rint(config.selected * maskable.sum(1)).astype(np.int64))
 
     # The maskable tokens with the smallest numbers are a uniform draw without replacement.

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from dnalm.model.adam import Adam
 from dnalm.model.encoder import Encoder
 from dnalm.training.distributed import Group
 from dnalm.training.schedule import learning_rate
@@ -28,9 +29,8 @@ class Optimizer:
         self.parameters = dict(encoder.named_parameters())
         self.config, self.steps = config, steps
         self.gradient_norm = torch.zeros((), device=group.device)
-        self.adam = torch.optim.AdamW(
+        self.adam = Adam(
             self.parameters.values(),
-            lr=0.0,
             betas=(config.optimizer.beta1, config.optimizer.beta2),
             eps=config.optimizer.eps,
             weight_decay=config.optimizer.weight_decay,
@@ -40,18 +40,8 @@ class Optimizer:
         self._sharded = any(map(is_shard, self.parameters.values()))
         # Processes that hold the same shard, whose squares a sum over all counts as often.
         self._copies = group.size // shards
-        self._make_moments()
         if not self._sharded:
             self._make_gradients()
-
-    def _make_moments(self) -> None:
-        """Create Adam's moments before its first step, for checkpoints to be read into."""
-        for parameter in self.parameters.values():
-            self.adam.state[parameter] = {
-                "step": torch.zeros((), device=parameter.device),
-                "exp_avg": torch.zeros_like(parameter, requires_grad=False),
-                "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
-            }
 
     def _make_gradients(self) -> None:
         parameters = list(self.parameters.values())
@@ -85,8 +75,7 @@ class Optimizer:
         if self.config.gradient_clip is not None:
             bound = self.config.gradient_clip / (self.gradient_norm + NORM_EPS)
             torch._foreach_mul_(gradients, bound.clamp(max=1.0))
-        self.adam.param_groups[0]["lr"] = self.rate(step)
-        self.adam.step()
+        self.adam.step(self.rate(step))
         torch._foreach_zero_(gradients)
 
     def _reduce(self) -> list[Tensor]:

@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -36,7 +36,8 @@ class PretrainConfig:
     `batch_sequences` windows make one step. Training ends after `steps`, or, when that is None,
     after the first step with which `tokens` are reached. `gradient_clip` bounds the norm of the
     gradient of the mean loss; None for no bound. A window with fewer than `min_kmers` k-mers
-    counts for nothing. `precision` auto is settled by the GPUs that train
+    counts for nothing, nor does one of whose bases more than `max_n_share` are N (None: no bound).
+    `precision` auto is settled by the GPUs that train
     (`dnalm.devices.find_precision`), for evaluations alike.
     """
 
@@ -50,6 +51,7 @@ class PretrainConfig:
     precision: Literal["auto", "float32", "bf16"]
     seed: int
     min_kmers: int
+    max_n_share: float | None
 
     def __post_init__(self) -> None:
         if self.precision not in ("auto", "float32", "bf16"):
@@ -89,7 +91,7 @@ class Run:
         """Return the run that nested dictionaries describe; `InputError` names a wrong key."""
         pretrain = build(
             PretrainConfig,
-            values.get("pretrain", {}),
+            _with_n_share(values.get("pretrain", {})),
             "pretrain",
             masking=MaskingConfig,
             optimizer=OptimizerConfig,
@@ -177,6 +179,11 @@ def _named(path: str | Path, read: Callable[[dict[str, Any]], T]) -> T:
         return read(facts)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _with_n_share(pretrain: Any) -> Any:
+    """Return settings of pretraining with `max_n_share`, which stands there only if it bounds."""
+    return {"max_n_share": None, **pretrain} if isinstance(pretrain, Mapping) else pretrain
 
 
 def find_weightless(pretrain: PretrainConfig, tokens: int) -> str | None:

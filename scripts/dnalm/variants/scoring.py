@@ -7,7 +7,8 @@ from typing import Any
 from dnalm.errors import InputError
 from dnalm.files import read_facts, sha256_of
 from dnalm.genome.bases import GenomeBases
-from dnalm.model.loading import describe_model, load_model, read_run
+from dnalm.model.config import describe_model
+from dnalm.model.loading import load_model, read_run
 from dnalm.variants.language_model import EncoderModel
 from dnalm.variants.readings import Plan
 from dnalm.variants.scan import Source

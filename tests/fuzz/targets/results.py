@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from dnalm import interface
-from dnalm.benchmark.embedding.embed import read_embeddings
+from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.benchmark.finetuning.classifier import build_classifier, classifier_state
 from dnalm.corpus.build import CorpusConfig, build_corpus
 from dnalm.corpus.training_windows import TrainingWindows

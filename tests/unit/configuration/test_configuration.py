@@ -53,6 +53,13 @@ INDEX, PART = "model.safetensors.index.json", "model-00001-of-00002.safetensors"
 OTHER_K, MISSPELT = {"path": "a", "k": 4}, {"hub": "a/b", "revison": "c"}
 WITHOUT_RATE = {"adapter": "ia3", "seed": 1}
 
+# Chromosomes 1 to 22, X and Y, in bases: the assembly report of GRCh38.p14.
+GRCH38 = (
+    *(248956422, 242193529, 198295559, 190214555, 181538259, 170805979, 159345973, 145138636),
+    *(138394717, 133797422, 135086622, 133275309, 114364328, 107043718, 101991189, 90338345),
+    *(83257441, 80373285, 58617616, 64444167, 46709983, 50818468, 156040895, 57227415),
+)
+
 
 def overlay(*changes: dict) -> dict:
     config = copy.deepcopy(SHIPPED)
@@ -123,6 +130,8 @@ def test_every_schema_error_is_reported_not_only_the_first():
     ("change", "parts"),
     [
         ({"run": {"taks": []}}, ["run:", "'taks'", "did you mean 'tasks'"]),
+        ({"estimate": {"gpus": ["H10"]}}, ["estimate.gpus.0", "'H10'", "H100"]),
+        ({"estimate": {"utilisation": 40}}, ["estimate.utilisation", "40", "1"]),
         ({"probe": {"penalties": ["a"]}}, ["probe.penalties.0", "'a'", "number"]),
         ({"pretrain": {"tokens": "5e10"}}, ["pretrain.tokens", "'5e10'", "50000000000"]),
         ({"pretrain": {"seed": 1.0e4}}, ["pretrain.seed", "whole number (in full: 10000)"]),
@@ -202,6 +211,10 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         ({"run": {"tasks": ["revised.H3K4m3"]}}, ["run.tasks", "revised.H3K4me3"]),
         ({"run": {"methods": ["ia4"]}}, ["run.methods", "ia4", "ia3"]),
         ({"mlp": {"units": [64, 32]}}, ["mlp.units", "64 to 32"]),
+        (
+            {"estimate": {"panels": {"1000h": {"records": 1, "samples": 1}}}},
+            ["estimate.panels", "'1000g'"],
+        ),
         ({"run": {"pretrain_only": ["500m-1000"]}}, ["run.pretrain_only", "'500m-1000g'"]),
         ({"run": {"pretrain_only": ["500m-human-ref"]}}, ["among run.models too"]),
         (
@@ -265,7 +278,7 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
             ["masked 0.9", "random 0.5"],
         ),
         (
-            {"windows": {"paper": {"start_max": 6099}}},
+            {"windows": {"released": {"start_max": 6199}}},
             ["corpora.human-reference.windows", "6-mer"],
         ),
         ({"model": {"presets": {"v2-50m": {"heads": 512}}}}, ["v2-50m", "1 wide", "even"]),
@@ -609,6 +622,33 @@ def test_a_model_overrides_single_keys_of_the_pretraining_section():
     assert run["pretrain"]["masking"] == {"selected": 0.15, "masked": 0.8, "random": 0.0}
     assert run["encoder"]["vocabulary_size"] == 4105
     assert run["encoder"]["token_dropout"] == 0.12
+
+
+def test_the_corpus_of_500m_1000g_is_the_one_of_its_released_hyperparameters():
+    name = "500m-1000g"
+    run = resolve.resolve_run(SHIPPED, name)
+    corpus = resolve.resolve_corpus(SHIPPED, SHIPPED["models"][name]["corpus"], ["grch38"])
+    # cutoff_size, overlap; n_ratio; batch_size 14, acc_batch_size 5, two hosts of 8 GPUs.
+    assert corpus["windows"] == {"length": 6200, "stride": 6000, "start_max": 200}
+    assert run["pretrain"]["max_n_share"] == 0.05
+    assert run["pretrain"]["batch_sequences"] == 14 * 5 * 2 * 8
+    assert run["pretrain"]["masking"]["random"] == 0.0
+    operation = SHIPPED["operation"] | SHIPPED["models"][name]["operation"]
+    assert [operation[key] for key in ("nodes", "gpus_per_node", "micro_batch")] == [2, 8, 14]
+    # Lengths of GRCh38.p14: training_set_proportion is 0.95.
+    lengths = dict(zip(SHIPPED["genomes"]["grch38"]["contigs"].values(), GRCH38, strict=True))
+    held_out = sum(lengths[one] for key in ("validation", "test") for one in corpus["split"][key])
+    assert held_out / sum(lengths.values()) == pytest.approx(0.05, abs=0.001)
+
+
+def test_the_older_windows_are_a_preset_and_ask_for_what_they_asked_for():
+    changed = overlay({"corpora": {"human-reference": {"windows": "paper"}}})
+    corpus = resolve.resolve_corpus(changed, "human-reference", ["grch38"])
+    assert corpus["windows"] == {"length": 6100, "stride": 6050, "start_max": 100}
+    # No key of which an older run.json knows nothing: it would be trained again.
+    assert "max_n_share" not in resolve.resolve_run(changed, "500m-human-ref")["pretrain"]
+    older = resolve.resolve_corpus(SHIPPED, "thousand-genomes-article", ["grch38"])
+    assert (older["windows"], older["split"]) == (corpus["windows"], corpus["split"])
 
 
 def test_the_published_name_of_a_model_is_no_part_of_what_decides_its_weights():

@@ -42,7 +42,7 @@ def overlay(block):
 def test_the_page_has_a_block_for_each_kind_of_source():
     tasks = [task for block in BLOCKS for task in block["tasks"].values()]
     assert len(BLOCKS) >= 6
-    assert {"path", "url", "build"} == {key for task in tasks for key in task} & {
+    assert {"path", "url", "hub", "build"} == {key for task in tasks for key in task} & {
         "path",
         "url",
         "hub",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dnalm.benchmark.embedding.embed import read_embeddings
+from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.benchmark.finetuning.classifier import FoldClassifiers
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary

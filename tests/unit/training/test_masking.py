@@ -19,7 +19,7 @@ def clean_tokens(rows, length, vocabulary, seed=0):
     return tokens.astype(np.uint16)
 
 
-def apply(tokens, vocabulary, config=PAPER, *, samples=None, min_kmers=1, seed=1):
+def apply(tokens, vocabulary, config=PAPER, *, samples=None, min_kmers=1, seed=1, max_n_share=None):
     samples = np.arange(len(tokens)) if samples is None else samples
     return mask(
         tokens,
@@ -29,6 +29,7 @@ def apply(tokens, vocabulary, config=PAPER, *, samples=None, min_kmers=1, seed=1
         min_kmers=min_kmers,
         seed=seed,
         stream=Stream.MASK,
+        max_n_share=max_n_share,
     )
 
 
@@ -124,6 +125,22 @@ def test_a_window_with_too_few_kmers_weighs_nothing_and_is_counted():
     assert masked.weights.sum(1).tolist() == [15, 0, 15]
     assert (masked.inputs[1] == tokens[1]).all()
     assert not apply(tokens, V2, min_kmers=19).thin.any()
+
+
+def test_a_window_of_which_more_bases_are_n_than_asked_for_weighs_nothing():
+    tokens = clean_tokens(4, 101, V2)
+    tokens[1, 1:25] = V2.n_id  # 24 N beside 76 6-mers: 24 of 480 bases, 5 %
+    tokens[2, 1:26] = V2.n_id  # 25 of 475
+    tokens[3, 1:26] = V2.n_id
+    tokens[3, 26:51] = V2.base_offset  # 25 of 350, as 25 tokens hold one base each
+    assert apply(tokens, V2, max_n_share=0.05).thin.tolist() == [False, False, True, True]
+    assert apply(tokens, V2, max_n_share=0.07).thin.tolist() == [False, False, False, True]
+    masked = apply(tokens, V2, max_n_share=0.05)
+    assert masked.weights.sum(1).tolist() == [15, 11, 0, 0]
+    assert not apply(tokens, V2).thin.any()
+    padded = tokens[1:2].copy()
+    padded[0, -1] = V2.pad  # no base: 24 of 474
+    assert apply(padded, V2, max_n_share=0.05).thin.all()
 
 
 def test_a_row_depends_on_its_sample_number_alone():

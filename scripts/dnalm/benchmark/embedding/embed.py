@@ -3,24 +3,19 @@
 Shapes: N sequences, B batch, T tokens, D width, L requested layers.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
 from dnalm.devices import Precision, compute_in, fetch, find_precision, send
 from dnalm.errors import InputError
-from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary, reverse_complement, to_codes, to_sequence
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import Pooling, choose_pooling, pooling_weights, weigh
-from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_arrays
 from dnalm.model.token_batches import TokenRows, limit_tokens
 from dnalm.suggestions import check_choice
 
@@ -28,8 +23,6 @@ Layers = Literal["all"] | int | Sequence[int]
 Strands = Literal["forward", "both"]
 StoredType = Literal["float32", "float16"]
 CHOICES = {"pooling": Pooling, "strands": Strands, "precision": Precision, "dtype": StoredType}
-LAYER_PREFIX = "layer."  # what the name of a layer's array begins with; its number follows
-IDS_KEY = "ids"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,38 +165,3 @@ def _pool_batch(
 def _other_strand(sequence: str) -> str:
     """Return the reverse complement."""
     return to_sequence(reverse_complement(to_codes(sequence)))
-
-
-def read_embeddings(
-    path: str | Path, table: str | Path
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return the embeddings of a file, {"layer.<i>": float32 [N, D]} by layer, and its metadata.
-
-    Raises InputError when the embeddings were made from another table than `table`, by its sha256
-    or by the ids of its rows, or the file is damaged or another one.
-    """
-    try:
-        arrays, metadata = read_arrays(path)
-        ids = json.loads(arrays.pop(IDS_KEY).tobytes())
-        made_from = metadata["task_sha256"]
-        names = sorted(arrays, key=lambda name: int(name.removeprefix(LAYER_PREFIX)))
-        wrong = [name for name in names if arrays[name].shape[:1] != (len(ids),)]
-    except UNREADABLE as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
-        raise InputError(
-            f"{path} is no file of embeddings, or is damaged ({reason}): delete it and run again."
-        ) from error
-    if wrong:
-        raise InputError(
-            f"{path} has {len(ids)} rows, but not in {wrong[0]}: delete it and run again."
-        )
-    if made_from != sha256_of(table) or ids != row_ids(table):
-        raise InputError(
-            f"{path} was made from other rows than {table} holds: delete it and run again."
-        )
-    return {name: arrays[name].astype(np.float32, copy=False) for name in names}, metadata
-
-
-def row_ids(table: str | Path) -> list[str]:
-    """Return the ids of a task table's rows, in their order."""
-    return pd.read_parquet(table, columns=["id"])["id"].tolist()

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dnalm.benchmark.embedding.embed import LAYER_PREFIX, read_embeddings
+from dnalm.benchmark.embedding.stored import LAYER_PREFIX, read_embeddings
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.errors import InputError
 from dnalm.files import atomic_path

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dnalm.benchmark.embedding.embed import IDS_KEY, LAYER_PREFIX, row_ids
+from dnalm.benchmark.embedding.stored import IDS_KEY, LAYER_PREFIX, row_ids
 from dnalm.benchmark.tasks.row_files import refuse_folder
 from dnalm.errors import InputError
 from dnalm.files import sha256_of

@@ -17,14 +17,8 @@ import numpy as np
 import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from dnalm.benchmark.embedding.embed import (
-    IDS_KEY,
-    LAYER_PREFIX,
-    EmbedConfig,
-    choose_layers,
-    embed,
-    row_ids,
-)
+from dnalm.benchmark.embedding.embed import EmbedConfig, choose_layers, embed
+from dnalm.benchmark.embedding.stored import IDS_KEY, LAYER_PREFIX, row_ids
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import is_out_of_memory
 from dnalm.errors import InputError

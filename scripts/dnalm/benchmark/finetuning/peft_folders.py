@@ -21,8 +21,7 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path, json_text
 from dnalm.genome.kmers import Vocabulary, bases_per_token
 from dnalm.methods import ADAPTER_NAMES, find_adapter, find_function
-from dnalm.model.config import EncoderConfig
-from dnalm.model.export import is_gated
+from dnalm.model.config import EncoderConfig, is_gated
 from dnalm.model.licences import licence_keys
 from dnalm.model.tensors import FORMAT, sort_metadata
 from dnalm.model.weights import read_tensors

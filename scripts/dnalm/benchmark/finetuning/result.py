@@ -17,7 +17,7 @@ from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import best_device
 from dnalm.files import atomic_path
-from dnalm.model.loading import describe_model
+from dnalm.model.config import describe_model
 from dnalm.model.weights import save_tensors
 
 

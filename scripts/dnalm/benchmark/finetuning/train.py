@@ -40,6 +40,7 @@ from dnalm.genome.kmers import Vocabulary
 from dnalm.jobs.partial import Format, Partial, hold
 from dnalm.jobs.progress import Progress, Tally
 from dnalm.methods import NETWORKS, find_function, warn_of_rate
+from dnalm.model.adam import Adam
 from dnalm.model.adapters import add_adapter
 from dnalm.model.convolutions import VOCABULARY, Network
 from dnalm.model.encoder import Encoder
@@ -133,9 +134,8 @@ def train_fold(
     classifier = build_classifier(encoder, vocabulary, finetuning.head()).to(best_device())
     before = Fingerprints.of(classifier.encoder)
     learned = [*adapter, *classifier.output.parameters()]
-    optimizer = torch.optim.Adam(
+    optimizer = Adam(
         learned,
-        lr=config.learning_rate,
         betas=(config.optimizer["beta1"], config.optimizer["beta2"]),
         eps=config.optimizer["eps"],
     )
@@ -149,20 +149,19 @@ def train_fold(
     losses: list[torch.Tensor] = []
     batches = rows.shuffled(split.training, config.batch_size, random)
     for step in range(1, config.steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(
-                step,
-                config.steps,
-                peak=config.learning_rate,
-                warmup_steps=config.warmup_steps,
-                schedule=config.schedule,
-            )
+        rate = rate_at(
+            step,
+            config.steps,
+            peak=config.learning_rate,
+            warmup_steps=config.warmup_steps,
+            schedule=config.schedule,
+        )
         loss = _loss(classifier, rows, next(batches), labels, finetuning, weights)
         optimizer.zero_grad()
         loss.backward()
         if config.gradient_clip is not None:
             clip_grad_norm_(learned, config.gradient_clip)
-        optimizer.step()
+        optimizer.step(rate)
         # Read with the others at the next evaluation: the host has no need to wait at every step.
         losses.append(loss.detach())
         tick()

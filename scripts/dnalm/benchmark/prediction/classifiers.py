@@ -20,8 +20,8 @@ from dnalm.benchmark.tasks.kinds import Kind, find_kind
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary
+from dnalm.model.config import SHAPE
 from dnalm.model.encoder import Encoder
-from dnalm.model.loading import SHAPE
 from dnalm.model.token_batches import TokenRows
 
 ADAPTERS, PROBE = "adapters.safetensors", ".safetensors"  # what the files are called

@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dnalm.benchmark.embedding.embed import LAYER_PREFIX
+from dnalm.benchmark.embedding.stored import LAYER_PREFIX
 from dnalm.benchmark.scoring.results import Result
 from dnalm.benchmark.tasks.summary import describe_outputs
 from dnalm.errors import InputError
 from dnalm.methods import find_function, find_probe
-from dnalm.model.loading import describe_model
+from dnalm.model.config import describe_model
 from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_arrays, save_arrays
 
 # What the metadata of embeddings say of how they were made, and predictions have to repeat.

@@ -17,8 +17,6 @@ from dnalm.benchmark.tasks.folds import CrossValidationConfig, assign_folds, hol
 from dnalm.benchmark.tasks.kinds import BASES, BY_NAME, NUMBER, ROWS, Kind, find_kind
 from dnalm.benchmark.tasks.label_cells import infer_kind, read_label
 from dnalm.benchmark.tasks.labels import NO_LABEL
-from dnalm.benchmark.tasks.recipes.windows import cut_windows
-from dnalm.benchmark.tasks.row_cleaning import clean_rows
 from dnalm.benchmark.tasks.row_files import read_labelled
 from dnalm.benchmark.tasks.summary import SPLITS, name_files, summarise
 from dnalm.errors import InputError
@@ -96,6 +94,10 @@ def make_task(
 
     Raises InputError, naming file and row, when the rows are not what the config says.
     """
+    # Compiled loops, which those who only read a table do without.
+    from dnalm.benchmark.tasks.recipes.windows import cut_windows
+    from dnalm.benchmark.tasks.row_cleaning import clean_rows
+
     config = TaskConfig.of(name, task)
     files = {
         key: [paths] if isinstance(paths, str | Path) else list(paths)

@@ -14,8 +14,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.files import atomic_path, read_json
-from dnalm.model.config import EncoderConfig, count_parameters
-from dnalm.model.export import GATED_LAYOUT, is_gated
+from dnalm.model.config import GATED_LAYOUT, EncoderConfig, count_parameters, is_gated
 from dnalm.model.licences import licence_keys
 from dnalm.report.pages.context import context_findings
 from dnalm.report.tables.context import context_table

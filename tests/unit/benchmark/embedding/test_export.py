@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dnalm.benchmark.embedding.embed import read_embeddings
 from dnalm.benchmark.embedding.export import export_embeddings
+from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.model.tensors import read_arrays, save_arrays

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from dnalm.benchmark.embedding.embed import read_embeddings
 from dnalm.benchmark.embedding.export import export_embeddings
 from dnalm.benchmark.embedding.foreign import import_embeddings
+from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.errors import InputError
 
 IDS = ["train.0", "train.1", "test.0", "test.1"]

@@ -17,8 +17,9 @@ import torch
 from safetensors import safe_open
 
 from dnalm.benchmark.embedding import shards as embed_shards
-from dnalm.benchmark.embedding.embed import EmbedConfig, embed, read_embeddings
+from dnalm.benchmark.embedding.embed import EmbedConfig, embed
 from dnalm.benchmark.embedding.shards import Embedding, embed_task
+from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.model.loading import load_model

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from dnalm import load_classifier, load_model
-from dnalm.benchmark.embedding.embed import EmbedConfig, read_embeddings
+from dnalm.benchmark.embedding.embed import EmbedConfig
 from dnalm.benchmark.embedding.shards import Embedding, embed_task
+from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.benchmark.probing.linear.probe import ProbeConfig, probe
 from dnalm.benchmark.probing.saved import save_probe
 from dnalm.benchmark.scoring.results import identify

@@ -1,0 +1,150 @@
+"""The workload of a run: what its configuration asks each stage to do, in numbers and names."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dnalm.configuration.finetuning import resolve_method, resolve_network
+from dnalm.configuration.panels import resolve_panel
+from dnalm.configuration.predictions import resolve_prediction
+from dnalm.configuration.resolve import resolve_corpus, resolve_run, resolve_task
+from dnalm.configuration.weights import UNTRAINED, is_foreign
+
+SPLITS = ("train", "test")
+PACKED, PACKED_FACTOR = (".gz", ".bgz", ".parquet"), 4
+
+
+def resolve_workload(
+    config: Mapping[str, Any], selected: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what the stages of a run are to do.
+
+    `selected` are names: `pretrained`, `probed` and `tuned` models, `tasks` and of these `pooled`
+    ones, `probes`, `finetunes` and `baselines`, `predictions`, `located` tasks and the genomes
+    `searched` for them (by sheet, None for those of the configuration), `panels`. `found` are
+    `tasks`, `genomes` and `predictions` of which files at hand know more: {task: its summary},
+    {genome: bases}, {prediction: bases}.
+    Of what is not known before a download the section `estimate` says what it says; the rest is
+    None.
+    """
+    models = dict.fromkeys(
+        [*selected["pretrained"], *selected["probed"], *selected["tuned"]]
+        + [config["predictions"][name]["model"] for name in selected["predictions"]]
+    )
+    tasks = dict.fromkeys(
+        [*selected["tasks"]]
+        + [config["predictions"][name]["task"] for name in selected["predictions"]]
+    )
+    baselines = selected["baselines"]
+    networks = {
+        name: resolve_network(config, name)
+        for name in baselines
+        if "network" in config["baselines"][name]
+    }
+    return {
+        "models": {model: describe_model(config, model) for model in models},
+        "tasks": {task: count_rows(config, task, found["tasks"].get(task)) for task in tasks},
+        **{key: list(selected[key]) for key in ("pretrained", "probed", "tuned", "pooled")},
+        "tuned_tasks": list(selected["tasks"]),
+        "probes": list(selected["probes"]),
+        "finetunes": {name: resolve_method(config, name) for name in selected["finetunes"]},
+        "networks": networks,
+        "baselines": {
+            name: config["baselines"][name] for name in baselines if name not in networks
+        },
+        "predictions": {
+            name: {
+                **{key: config["predictions"][name][key] for key in ("model", "method", "task")},
+                **resolve_prediction(config, name),
+                "bases": found["predictions"][name],
+            }
+            for name in selected["predictions"]
+        },
+        "located": list(selected["located"]),
+        "searched": count_bases(config, selected["searched"], found["genomes"]),
+        "panels": {
+            name: {**resolve_panel(config, name), **config["estimate"]["panels"].get(name, {})}
+            for name in selected["panels"]
+        },
+        "evaluation_windows": config["corpus"]["evaluation_windows"],
+        "splits": config["cross_validation"]["splits"],
+        **{key: config[key] for key in ("embed", "probe", "mlp", "exposure", "estimate")},
+    }
+
+
+def describe_model(config: Mapping[str, Any], model: str) -> dict[str, Any] | None:
+    """Return a model's run and, where it is pretrained, its corpus and cadence; None if foreign."""
+    name = model.removesuffix(UNTRAINED)
+    if is_foreign(config, name):
+        return None
+    run = resolve_run(config, model)
+    corpus = run["corpus"]
+    operation = {**config["operation"], **config["models"][name].get("operation", {})}
+    return {
+        "run": run,
+        "corpus": resolve_corpus(config, corpus, []) if corpus else None,
+        **{key: operation[key] for key in ("micro_batch", "validate_every", "keep_last")},
+    }
+
+
+def count_rows(
+    config: Mapping[str, Any], name: str, summary: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return kind, classes, bases of a row and rows of both splits of a task; None is not known.
+
+    By the `summary` of its table where there is one, else as its entry states them: the published
+    counts, or of windows that are built the most that is kept.
+    """
+    task = resolve_task(config, name)
+    build = task.get("build") or {}
+    if summary:
+        rows, bases = summary["rows"], summary["lengths"]["median"]
+    else:
+        rows = task["rows"] or build.get("maximum") or {}
+        bases = task["length"] or build.get("length")
+    facts = {"kind": task["kind"], "classes": task["classes"], **(summary or {})}
+    return {
+        "kind": facts["kind"] or "binary",
+        "classes": facts["classes"] or 2,
+        "bases": bases,
+        **{split: rows.get(split) for split in SPLITS},
+    }
+
+
+def count_contig_bases(path: str | Path) -> int:
+    """Return the bases of a genome by the table of its contigs."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return sum(int(row["length"]) for row in csv.DictReader(file, delimiter="\t"))
+
+
+def count_source_bases(entry: Mapping[str, Any], path: str) -> float | None:
+    """Return about how many bases a prediction reads of `path`; None where that is not known yet.
+
+    A byte is a base, a compressed one four; of intervals each line is a window.
+    """
+    try:
+        if "path" in entry:
+            return float(
+                (PACKED_FACTOR if path.endswith(PACKED) else 1) * Path(path).stat().st_size
+            )
+        if not entry.get("window"):
+            return None
+        with open(path, "rb") as file:
+            return float(entry["window"] * sum(1 for _ in file))
+    except OSError:
+        return None
+
+
+def count_bases(
+    config: Mapping[str, Any],
+    genomes: Mapping[str | None, Iterable[str]],
+    found: Mapping[str, int],
+) -> dict[str, int | None]:
+    """Return the bases of genomes, those of a sheet together where its own total is stated."""
+    stated, counted = config["estimate"]["bases"], {}
+    for sheet, names in genomes.items():
+        own = {name: found.get(name, stated.get(name)) for name in names}
+        together = sheet in stated and None in own.values()
+        counted |= {sheet: stated[sheet]} if together else own
+    return counted

@@ -1,0 +1,59 @@
+"""The overlays of resources/reproduce: each plans its figure, and its page says what it costs."""
+
+import re
+
+import documents
+import pytest
+import yaml
+from write_reference import plan
+
+FOLDER = documents.ROOT / "resources/reproduce"
+OVERLAYS = sorted(FOLDER.glob("*.yaml"))
+PAGE = (documents.ROOT / "docs/reproduce.md").read_text()
+SPECIES = 101  # the last 50 test, the 50 before them validate
+REVISED = {"make_task": 18, "audit_task": 18, "score_baselines": 18}
+# What decides whether it is that figure: tasks, models, and what is done with them.
+PLANS = {
+    "benchmark": REVISED | {"import_weights": 1, "probe_task": 36, "finetune_task": 18},
+    "bpnet": REVISED | {"train_network": 36},
+    "control": REVISED | {"import_weights": 1, "finetune_task": 18 * 4},
+    "models": REVISED | {"import_weights": 8, "probe_mlp": 18 * 16, "finetune_task": 18 * 8},
+    "original": REVISED | {"import_weights": 5, "probe_mlp": 18 * 10, "finetune_task": 18 * 5},
+    "pretraining_1000g": {"pretrain": 2, "build_haplotypes": 23, "build_corpus": 1},
+    "pretraining_human_reference": {"pretrain": 1, "encode_genome": 1, "build_corpus": 1},
+    "pretraining_multispecies": {"pretrain": 1, "encode_genome": SPECIES, "build_corpus": 1},
+    "pretraining_multispecies_v2": {"pretrain": 4, "encode_genome": SPECIES, "build_corpus": 1},
+    "rebuilt": REVISED | {"encode_genome": 1, "probe_task": 36, "finetune_task": 18},
+    "tutorials": {"make_task": 2, "import_weights": 1, "finetune_task": 2 * 2},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A working directory with a list of species."""
+    place = tmp_path_factory.mktemp("reproduce")
+    rows = [f"species{i}\thttps://genomes.example.org/{i}.fna.gz\n" for i in range(SPECIES)]
+    (place / "genomes.tsv").write_text("name\turl\n" + "".join(rows))
+    return place
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
+def test_every_overlay_plans_the_models_tasks_and_methods_of_its_figure(overlay, folder):
+    planned, _ = plan(overlay, folder)
+    wanted = PLANS[overlay.stem]
+    assert {rule: planned[rule] for rule in wanted} == wanted
+    assert planned["make_report"] == 1
+    # Pretraining is asked for by name, published weights are never trained.
+    assert ("pretrain" in planned) == overlay.stem.startswith("pretraining_")
+    results = yaml.safe_load(overlay.read_text())["pathvars"]["results"]
+    assert results == f"results/reproduce/{overlay.stem}"  # none shares a folder
+
+
+def test_the_page_has_a_line_with_cost_and_state_for_every_overlay():
+    rows = [line.split("|")[1:-1] for line in PAGE.splitlines() if line.startswith("| ")]
+    lines = {match[1]: row for row in rows if (match := re.match(r" `(\w+)\.yaml` ", row[1]))}
+    assert lines.keys() == {path.stem for path in OVERLAYS}
+    for row in lines.values():
+        _, _, bring, hours, disk, state = (cell.strip() for cell in row)
+        assert all([bring, hours, disk])
+        assert re.match("not run$|run on ", state)
