@@ -28,6 +28,7 @@ include: "rules/common/finetune.smk"
 include: "rules/common/predictions.smk"
 include: "rules/common/variants.smk"
 include: "rules/common/variant_benchmarks.smk"
+include: "rules/common/interpretation.smk"
 include: "rules/common/tables.smk"
 include: "rules/common/report.smk"
 include: "rules/common/estimates.smk"
@@ -48,6 +49,7 @@ include: "rules/probe.smk"
 include: "rules/finetune.smk"
 include: "rules/predictions.smk"
 include: "rules/variants.smk"
+include: "rules/interpretation.smk"
 # From results to pages.
 include: "rules/variant_benchmarks.smk"
 include: "rules/tables.smk"
@@ -62,7 +64,7 @@ localrules:
 
 # Here and not in targets.smk: Snakemake takes no default target from an included file.
 rule all:
-    """Everything that `run:`, `predictions:` and `variants:` ask for, ending in the report."""
+    """Everything that `run:` and the sections that it names ask for, ending in the report."""
     default_target: True
     input:
         get_products,

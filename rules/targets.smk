@@ -21,6 +21,7 @@ localrules:
     adapter_exports,
     predictions,
     variants,
+    interpretation,
     tasks,
     audits,
 
@@ -142,3 +143,9 @@ rule variants:
     input:
         get_scored_variants,
         get_variant_benchmarks,
+
+
+rule interpretation:
+    """Look at what models have learned of the genomes that `annotations:` names."""
+    input:
+        get_interpretation,

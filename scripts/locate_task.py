@@ -1,10 +1,10 @@
 """Say where the rows of one task lie in the genomes of one corpus."""
 
 from dnalm.benchmark.audit.genome_search import locate_task, read_places
+from dnalm.benchmark.parquet import write_parquet
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.files import read_json
 from dnalm.jobs.job import job
-from dnalm.parquet import write_parquet
 
 with job(snakemake.log[0]):
     corpus = read_json(snakemake.input.manifest)

@@ -1,8 +1,8 @@
 """Find the rows of all tasks in a part of the pretraining genomes."""
 
 from dnalm.benchmark.audit.genome_search import SearchConfig, read_sequences, search_genomes
+from dnalm.benchmark.parquet import write_parquet
 from dnalm.jobs.job import job
-from dnalm.parquet import write_parquet
 
 with job(snakemake.log[0]):
     places = search_genomes(

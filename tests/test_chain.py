@@ -20,6 +20,12 @@ MODEL = "tiny"
 # What the last line of each rule's log says.
 LAST_LINES = {
     "audit_task": r"audited simulated\.\w+: of \d+ test rows \d+ identical, .* \d+ pairs",
+    "compare_heads": r"tiny\.tsv: of \d+ tests of heads \d+ are significant by shifts",
+    "count_attention": r"tiny\.counts\.npy: [\d,]+ bytes of counts",
+    "lay_windows": r"genes\.parquet: \d+ windows of 180 bases",
+    "make_interpretation": r"interpretation\.html: [\d,]+ letters",
+    "map_elements": r"tiny\.json: maps of 1 layers, \d+ windows",
+    "reconstruct_windows": r"tiny\.tsv: \d+ masked tokens were predicted",
     "build_corpus": r"corpus simulated of 1 genomes: [\d,]+ train windows",
     "describe_operation": r"operation\.json: \d+ settings are written",
     "describe_run": r"run\.json: \d+ settings are written",
@@ -167,6 +173,40 @@ def test_variants_of_ones_own_are_scored(finished):
     indexed = (logs / "index_scores/mine/tiny.tbi.log").read_text()
     assert re.search(r"tiny\.vcf\.gz is indexed$", indexed)
     assert not finished.plan("variants", *overlay(finished, change))
+
+
+def test_what_a_model_has_learned_of_annotated_elements_is_looked_at(finished):
+    change = """
+annotations:
+  genes:
+    genome: simulated
+    transcripts: "<results>/simulated/simulated/annotation.gtf.gz"
+    bed: {enhancer: "<results>/simulated/simulated/enhancers.bed"}
+    elements: [exon, intron, enhancer]
+    models: [tiny]
+    bases: 180
+    each: 12
+attention: {shifts: 20}
+maps: {layers: [last], perplexity: 5, match_gc: false}
+"""
+    done = finished.run("interpretation", *overlay(finished, change))
+    assert done.returncode == 0, done.stdout
+    folder = finished.folder / RESULTS / "interpretation"
+    heads = pd.read_csv(folder / "attention/genes/tiny.tsv", sep="\t")
+    # Three elements, two ends of a pair, two thresholds, two layers of two heads.
+    assert len(heads) == 3 * 2 * 2 * len(heads.drop_duplicates(["layer", "attention_head"]))
+    tokens = pd.read_csv(folder / "reconstruction/genes/tiny.tsv", sep="\t")
+    assert set(tokens["element"]) == {"all", "exon", "intron", "enhancer"}
+    assert (tokens["perplexity"] > 1).all()
+    assert len(pd.read_csv(folder / "maps/genes/tiny.tsv", sep="\t")) == 36
+    assert "tiny" in (finished.folder / RESULTS / "interpretation.html").read_text()
+    for rule in ("count_attention", "compare_heads", "reconstruct_windows", "map_elements"):
+        log = (finished.folder / RESULTS / f"logs/{rule}/genes/tiny.log").read_text()
+        assert re.search(LAST_LINES[rule], log)
+    # Other elements need windows around them, and so other passes; another test of heads does not.
+    shifts = change.replace("shifts: 20", "shifts: 21")
+    jobs = set(finished.plan("interpretation", *overlay(finished, shifts)))
+    assert jobs - {"total"} == {"compare_heads", "make_interpretation", "interpretation"}
 
 
 def test_results_without_files_of_probes_stay_as_they_are_until_one_is_used(finished):

@@ -23,11 +23,12 @@ def get_pages(wildcards):
 
 
 def get_products(wildcards):
-    """Return what the default target asks for: pages, predictions, variants, embeddings."""
+    """Return what the default target asks for: pages, predictions, variants, and so on."""
     return [
         *get_pages(wildcards),
         *get_predictions(wildcards),
         *get_scored_variants(wildcards),
         *get_variant_benchmarks(wildcards),
+        *get_interpretation(wildcards),
         *get_exported_embeddings(wildcards),
     ]

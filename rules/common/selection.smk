@@ -101,11 +101,14 @@ SCORED_WITH_FEATURES = [
     name for name in config["variants"] if prioritisation.needs_features(config, name)
 ]
 SCORED = [name for name in config["variants"] if name not in SCORED_WITH_FEATURES]
+ANNOTATIONS = annotations.select_annotations(config)
 # What is made where it is asked for: a prediction, or scores of variants, may be of a model or task
 # that the run, and so its report, does not have.
 SCORED_ENTRIES = [*VARIANTS.values(), *prioritisation.select_references(config, VARIANTS)]
 SCORING = [
-    model.removesuffix(resolve.UNTRAINED) for entry in SCORED_ENTRIES for model in entry["models"]
+    model.removesuffix(resolve.UNTRAINED)
+    for entry in [*SCORED_ENTRIES, *ANNOTATIONS.values()]
+    for model in entry["models"]
 ]
 NEEDED_MODELS = list(
     dict.fromkeys(
@@ -136,7 +139,7 @@ try:
         NEEDED_TASKS,
         [
             entry["genome"]
-            for entry in [*PREDICTIONS.values(), *SCORED_ENTRIES]
+            for entry in [*PREDICTIONS.values(), *SCORED_ENTRIES, *ANNOTATIONS.values()]
             if "genome" in entry
         ],
     )
@@ -176,3 +179,4 @@ wildcard_constraints:
     part=r"\d+",
     prediction=NAME,
     set=NAME,
+    annotation=NAME,

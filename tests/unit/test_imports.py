@@ -21,7 +21,17 @@ BELOW = {
     "training": {"model", "corpus", "genome", "download"},
     "benchmark": {"model", "corpus", "genome", "download"},
     "variants": {"benchmark", "model", "corpus", "genome", "download"},
-    "report": {"variants", "benchmark", "training", "model", "corpus", "genome", "download"},
+    "interpretation": {"benchmark", "model", "corpus", "genome", "download"},
+    "report": {
+        "interpretation",
+        "variants",
+        "benchmark",
+        "training",
+        "model",
+        "corpus",
+        "genome",
+        "download",
+    },
     "interface": {"benchmark", "model", "genome"},
     "configuration": {"genome", "download"},
     "huggingface": {"model"},
@@ -68,6 +78,11 @@ SCRIPTS_WITHOUT = [
     ),
     (COMPILER, "finetune_task probe_mlp train_network"),
     ({"transformers"}, "estimate_stages"),
+    (
+        {"transformers"},
+        "count_attention compare_heads lay_windows make_interpretation map_elements"
+        " reconstruct_windows",
+    ),
 ]
 
 

@@ -110,3 +110,14 @@ def test_no_script_or_rule_decides_by_a_name():
 def test_templates_of_the_report_decide_by_no_name():
     for path in LIBRARY.rglob("*.j2"):
         assert not re.search(rf"==\s*[\"']({'|'.join(sorted(NAMES))})[\"']", path.read_text()), path
+
+
+def test_no_two_functions_of_rules_share_a_name():
+    """Snakemake reads all into one module: the later function would stand for the first."""
+    named = [
+        (name, path.name)
+        for path in sorted((ROOT / "rules").rglob("*.smk"))
+        for name in re.findall(r"^def (\w+)\(", path.read_text(), re.MULTILINE)
+    ]
+    files = {name: [file for other, file in named if other == name] for name, _ in named}
+    assert {name: own for name, own in files.items() if len(own) > 1} == {}

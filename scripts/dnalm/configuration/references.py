@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from dnalm.configuration.annotations import find_annotation_errors
 from dnalm.configuration.cross_validation import find_cross_validation_errors
 from dnalm.configuration.finetuning import find_method_errors
 from dnalm.configuration.kinds import find_unscored
@@ -22,7 +23,7 @@ FOLDERS = ("results", "logs", "benchmarks")
 WITHOUT_BENCHMARK = ("downloads", "species_sheet", "corpora", "token_shards", "estimates")
 WITHOUT_BENCHMARK += ("check_cluster", "models", "exports", "pretrain_summary", "tasks", "audits")
 TARGETS = (*WITHOUT_BENCHMARK, "all", "report", "embeddings", "probes", "finetunes")
-TARGETS += ("adapter_exports", "predictions", "variants")
+TARGETS += ("adapter_exports", "predictions", "variants", "interpretation")
 
 
 def find_reference_errors(
@@ -51,6 +52,7 @@ def find_reference_errors(
         find_prediction_errors,
         find_variant_errors,
         find_prioritisation_errors,
+        find_annotation_errors,
     )
     if not targets or set(targets) - set(WITHOUT_BENCHMARK):
         parts += (find_benchmark_errors, find_unscored)

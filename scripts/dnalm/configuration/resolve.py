@@ -20,10 +20,23 @@ OPTIONAL = dict.fromkeys(
 NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "category", "published_as", "pooling")
 NOT_OF_ROWS += ("cross_validation",)
 
+# The sections of entries by their names.
+ENTRIES = ("genomes", "panels", "corpora", "models", "tasks", "predictions", "variants")
+ENTRIES += ("annotations",)
+
 
 def drop_removed(config: dict[str, Any]) -> None:
     """Take away, in place, the inherited keys of an entry that an overlay has set to null."""
-    for section in ("genomes", "panels", "corpora", "models", "tasks", "predictions", "variants"):
+    for section in (
+        "genomes",
+        "panels",
+        "corpora",
+        "models",
+        "tasks",
+        "predictions",
+        "variants",
+        "annotations",
+    ):
         entries = config.get(section)
         for entry in entries.values() if isinstance(entries, dict) else ():
             if isinstance(entry, dict):  # whatever else it is, the schema will say

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dnalm.benchmark.parquet import write_parquet
 from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.benchmark.scoring.metrics import score
 from dnalm.benchmark.scoring.results import Result, prediction_rows, write_result
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.files import write_json
-from dnalm.parquet import write_parquet
 from dnalm.report.tables.assembly import make_tables
 from dnalm.report.tables.draws import Statistics
 from dnalm.report.tables.records import Identities, read_results

@@ -18,9 +18,9 @@ from dnalm.benchmark.audit.contigs import find_contigs, share_contigs
 from dnalm.benchmark.audit.levels import NEAR, RELATIONS
 from dnalm.benchmark.audit.near_duplicates import TEST_SIDE, NearDuplicateConfig
 from dnalm.benchmark.audit.relations import COLUMNS, Relations
+from dnalm.benchmark.parquet import write_parquet
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.files import atomic_path, write_json
-from dnalm.parquet import write_parquet
 
 ROW_COLUMNS = ["id", *COLUMNS]
 PAIR_COLUMNS = ["first", "second", "relation", "overlap", "identity"]

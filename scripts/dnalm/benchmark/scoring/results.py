@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dnalm.benchmark.parquet import write_parquet
 from dnalm.benchmark.tasks.kinds import BASES, find_kind
 from dnalm.benchmark.tasks.labels import pad
 from dnalm.files import atomic_path, sha256_of, write_json
 from dnalm.jobs.partial import discard
-from dnalm.parquet import write_parquet
 
 PREDICTION_COLUMNS = ["id", "fold", "label", "prediction"]
 PROBABILITY = "probability."  # columns of predictions, one per class or label

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.benchmark.parquet import check_names
 from dnalm.benchmark.scoring.results import result_names, score_columns
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
 from dnalm.files import read_json, read_tsv
 from dnalm.methods import BASELINE
-from dnalm.parquet import check_names
 
 
 @dataclass(frozen=True, kw_only=True)

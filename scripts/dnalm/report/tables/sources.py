@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dnalm.benchmark.parquet import check_names
 from dnalm.errors import InputError
 from dnalm.files import read_json
-from dnalm.parquet import check_names
 from dnalm.report.tables.records import Identities
 
 

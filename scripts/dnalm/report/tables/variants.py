@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.benchmark.parquet import read_names
 from dnalm.files import read_json
-from dnalm.parquet import read_names
 from dnalm.report.tables.catalogue import OF_VARIANTS, list_columns
 from dnalm.report.tables.verdicts import published_scores
 

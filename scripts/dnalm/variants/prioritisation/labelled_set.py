@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pysam
 
+from dnalm.benchmark.parquet import write_parquet
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, write_json
-from dnalm.parquet import write_parquet
 from dnalm.variants.prioritisation import labels as labelling
 from dnalm.variants.prioritisation.allele_tables import (
     KEY,

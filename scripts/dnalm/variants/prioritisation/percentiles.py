@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dnalm.benchmark.parquet import read_names, write_parquet
 from dnalm.errors import InputError
-from dnalm.parquet import read_names, write_parquet
 from dnalm.variants.prioritisation.evaluation import ScoreColumn
 
 ANY = "any"  # the class of all common variants together

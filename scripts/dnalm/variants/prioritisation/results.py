@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
 
+from dnalm.benchmark.parquet import read_names, write_parquet
 from dnalm.errors import InputError
 from dnalm.files import write_json
-from dnalm.parquet import read_names, write_parquet
 from dnalm.variants.prioritisation.allele_tables import KEY, find_rows, read_variant_table
 from dnalm.variants.prioritisation.consequences import rank_severity
 from dnalm.variants.prioritisation.evaluation import (

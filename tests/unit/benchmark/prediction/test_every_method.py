@@ -14,6 +14,7 @@ from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.benchmark.finetuning.result import make_result, write_finetuning
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.train import finetune
+from dnalm.benchmark.parquet import read_names
 from dnalm.benchmark.prediction.classifiers import load_classifier
 from dnalm.benchmark.prediction.entry import predict_entry
 from dnalm.benchmark.probing.linear.probe import ProbeConfig, probe
@@ -26,7 +27,6 @@ from dnalm.configuration.predictions import resolve_asked, resolve_prediction
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.methods import BASELINE, BY_NAME, NETWORKS
-from dnalm.parquet import read_names
 
 from .conftest import make_table
 

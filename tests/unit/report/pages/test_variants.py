@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dnalm.parquet import write_parquet
+from dnalm.benchmark.parquet import write_parquet
 from dnalm.report.pages.variants.page import make_page
 from dnalm.report.tables.catalogue import OF_VARIANTS, list_columns
 from dnalm.report.tables.variants import make_tables, read_published

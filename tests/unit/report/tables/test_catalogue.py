@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dnalm.report.tables.catalogue import (
     BENCHMARK,
+    OF_VARIANTS,
     PRETRAINING,
     TABLES,
     describe,
@@ -16,7 +17,7 @@ from dnalm.report.tables.scores import list_metrics
 
 ROOT = Path(__file__).parents[4]
 CAPTIONS = ROOT / "resources" / "captions"
-PAGES = {"report", "pretrain_summary", "workflow"}
+PAGES = {"report", "pretrain_summary", "interpretation", "variants", "workflow"}
 SAMPLES = [("one", "GBR", "EUR", (10, 2, 3, 0))]
 # What is empty in every row of the planted run: nothing was published, given or trained for it.
 EMPTY = {
@@ -69,7 +70,7 @@ def test_every_meaning_is_that_of_a_column_and_every_column_has_one():
         for column in table.columns
     }
     assert used == set(MEANINGS)
-    assert len(TABLES) == len(BENCHMARK) + len(PRETRAINING)
+    assert len(TABLES) == len(BENCHMARK) + len(PRETRAINING) + len(OF_VARIANTS)
 
 
 def test_every_table_has_a_caption_and_every_caption_is_of_a_table_or_a_page():

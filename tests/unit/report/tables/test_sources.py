@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dnalm.benchmark.parquet import read_names, write_parquet
 from dnalm.errors import InputError
 from dnalm.files import read_json
-from dnalm.parquet import read_names, write_parquet
 from dnalm.report.tables.assembly import make_tables
 from dnalm.report.tables.pretraining import pretraining_tables
 from dnalm.report.tables.records import read_results

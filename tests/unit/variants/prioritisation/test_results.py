@@ -8,10 +8,10 @@ import pytest
 from safetensors.numpy import save_file
 from sklearn.metrics import roc_auc_score
 
+from dnalm.benchmark.parquet import write_parquet
 from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.errors import InputError
 from dnalm.files import read_json
-from dnalm.parquet import write_parquet
 from dnalm.variants.prioritisation.evaluation import EvaluationConfig
 from dnalm.variants.prioritisation.labelled_set import write_set
 from dnalm.variants.prioritisation.results import (

@@ -1,0 +1,75 @@
+"""Annotations of the configuration: what an entry resolves to, and what does not fit in it."""
+
+import fnmatch
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dnalm.configuration.models import find_unknown
+from dnalm.configuration.resolve import resolve_k, resolve_preset
+from dnalm.configuration.weights import UNTRAINED, is_foreign
+
+AROUND = "each"  # windows around occurrences of every element
+WILDCARDS = set("*?[")
+
+
+def select_annotations(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the entries of `annotations:` that run.annotations asks for, defaults filled in."""
+    patterns, entries = config["run"]["annotations"], config["annotations"]
+    chosen = (name for name in entries if any(fnmatch.fnmatch(name, p) for p in patterns))
+    return {name: resolve_annotation(config, name) for name in chosen}
+
+
+def resolve_annotation(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return an entry of `annotations:`, defaults filled in."""
+    return {**config["annotation"], **config["annotations"][name]}
+
+
+def find_annotation_errors(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence per value of `annotations:` that does not fit the configuration."""
+    for pattern in config["run"]["annotations"]:
+        if not WILDCARDS & set(pattern):
+            yield from find_unknown("run.annotations", pattern, config["annotations"])
+    for name in config["annotations"]:
+        key, entry = f"annotations.{name}", resolve_annotation(config, name)
+        yield from find_unknown(f"{key}.genome", entry["genome"], config["genomes"])
+        if not entry["transcripts"] and not entry["bed"]:
+            yield (
+                f"{key} names no elements: give `transcripts`, a GTF or GFF3 file, or files in"
+                " `bed`."
+            )
+        if "maps" in entry["analyses"] and entry["windows"] != AROUND:
+            yield (
+                f"{key}.analyses: a map is of windows around elements; write windows: {AROUND}, or"
+                " leave maps out."
+            )
+        for model in entry["models"]:
+            yield from _model(key, model, entry, config)
+
+
+def _model(
+    key: str, model: str, entry: Mapping[str, Any], config: Mapping[str, Any]
+) -> Iterator[str]:
+    trained = model.removesuffix(UNTRAINED)
+    unknown = list(find_unknown(f"{key}.models", trained, config["models"]))
+    yield from unknown
+    if unknown:
+        return
+    if is_foreign(config, trained):
+        yield (
+            f"{key}.models: of '{model}' there are embeddings alone, and no model to read other"
+            " sequences; drop it."
+        )
+        return
+    described = config["models"][trained]
+    corpus = described.get("corpus")
+    if described.get("preset") not in config["model"]["presets"] or (
+        corpus is not None and corpus not in config["corpora"]
+    ):
+        return  # what a model lacks is said of the model
+    k = resolve_k(config, trained)
+    most = k * (resolve_preset(config, trained)["max_tokens"] - 1)
+    if entry["bases"] > most:
+        yield (
+            f"{key}.bases: '{model}' reads {most:,} bases at most, not {entry['bases']:,}; lower"
+            " it."
+        )

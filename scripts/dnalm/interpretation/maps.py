@@ -1,0 +1,141 @@
+"""Maps of elements in embedding space, with numbers that the picture alone would not give.
+
+PCA, then t-SNE for the eye; beside it the accuracy of the nearest neighbours in the space of the
+principal components, contigs held out in turn, and the silhouette. Both are compared with what GC
+content alone would give, since elements differ in it. Shape letters: R rows, D width, P components.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dnalm.errors import InputError
+
+GC_BINS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapConfig:
+    """How a map is drawn: principal components, perplexity of t-SNE, neighbours, and the seed."""
+
+    components: int
+    perplexity: float
+    neighbours: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElementMap:
+    """Coordinates float64[R, 2] of a map, and how well elements lie apart.
+
+    neighbour_accuracy: balanced over elements, of the nearest neighbours on other contigs.
+    gc_accuracy: the same from GC content in the place of the embeddings.
+    chance: 1 / number of elements.
+    silhouette: in the space of the principal components, from −1 to 1.
+    explained: share of the variance that the components hold.
+    """
+
+    coordinates: NDArray[np.float64]
+    neighbour_accuracy: float
+    gc_accuracy: float
+    chance: float
+    silhouette: float
+    explained: float
+
+
+def draw_map(
+    embeddings: NDArray[np.floating],
+    elements: Sequence[str],
+    contigs: Sequence[str],
+    gc: NDArray[np.floating],
+    config: MapConfig,
+) -> ElementMap:
+    """Return the map of embeddings [R, D] whose rows are of `elements` on `contigs`.
+
+    Of one contig its rows are parted into five by their order, as no contig can be held out. Raises
+    InputError for fewer than two elements, or so few rows that t-SNE has no neighbours to keep.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+    from sklearn.metrics import silhouette_score
+
+    labels = np.asarray(elements)
+    if len(set(elements)) < 2:
+        raise InputError("A map needs windows of at least two elements; name more of them.")
+    if len(labels) <= 3 * config.perplexity:
+        raise InputError(
+            f"{len(labels)} windows are too few for a perplexity of {config.perplexity:g}; lower "
+            "maps.perplexity or take more windows of each element."
+        )
+    components = min(config.components, *embeddings.shape)
+    pca = PCA(components, random_state=config.seed)
+    reduced = pca.fit_transform(np.asarray(embeddings, dtype=np.float64))
+    tsne = TSNE(perplexity=config.perplexity, init="pca", random_state=config.seed)
+    groups = _groups(contigs)
+    return ElementMap(
+        coordinates=tsne.fit_transform(reduced).astype(np.float64),
+        neighbour_accuracy=neighbour_accuracy(reduced, labels, groups, config.neighbours),
+        gc_accuracy=neighbour_accuracy(
+            np.asarray(gc, dtype=np.float64)[:, None], labels, groups, config.neighbours
+        ),
+        chance=1 / len(set(elements)),
+        silhouette=float(silhouette_score(reduced, labels)),
+        explained=float(pca.explained_variance_ratio_.sum()),
+    )
+
+
+def _groups(contigs: Sequence[str]) -> NDArray:
+    names = np.asarray(contigs)
+    if len(set(contigs)) > 1:
+        return names
+    return np.arange(len(names)) * 5 // max(len(names), 1)
+
+
+def neighbour_accuracy(
+    features: NDArray[np.float64], labels: NDArray, groups: NDArray, neighbours: int
+) -> float:
+    """Return the balanced accuracy of a vote of the nearest rows of other groups.
+
+    A row's own group, its contig, is held out, so that neighbours on the genome do not help.
+    """
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+    from sklearn.neighbors import KNeighborsClassifier
+
+    smallest = min(int((groups != group).sum()) for group in np.unique(groups))
+    classifier = KNeighborsClassifier(min(neighbours, smallest))
+    predicted = cross_val_predict(
+        classifier, features, labels, groups=groups, cv=LeaveOneGroupOut()
+    )
+    return float(balanced_accuracy_score(labels, predicted))
+
+
+def match_gc(
+    table: pd.DataFrame, gc: NDArray[np.floating], seed: int
+) -> tuple[NDArray[np.int64], dict[str, int]]:
+    """Return the rows, ascending, after which every element has the same histogram of GC content.
+
+    `table` has the column element. In each of ten bins as many rows of each element are drawn as
+    the rarest has there. Also returned is how many rows of each element were left out. Raises
+    InputError when nothing is left.
+    """
+    random = np.random.default_rng(seed)
+    bins = np.minimum((np.asarray(gc) * GC_BINS).astype(int), GC_BINS - 1)
+    names = sorted(set(table["element"]))
+    labels = table["element"].to_numpy()
+    kept: list[NDArray[np.int64]] = []
+    for number in range(GC_BINS):
+        inside = {name: np.flatnonzero((labels == name) & (bins == number)) for name in names}
+        most = min(map(len, inside.values()))
+        kept += [random.choice(rows, most, replace=False) for rows in inside.values()]
+    rows = np.sort(np.concatenate(kept))
+    if not len(rows):
+        raise InputError(
+            f"{', '.join(names)} have no GC content in common, so that it cannot be matched; take "
+            "more windows, or leave maps.match_gc off."
+        )
+    left_out = {name: int((labels == name).sum() - (labels[rows] == name).sum()) for name in names}
+    return rows, left_out

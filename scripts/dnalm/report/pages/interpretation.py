@@ -1,0 +1,177 @@
+"""The page on what models have learned: attention on elements, reconstruction, maps."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dnalm.errors import InputError
+from dnalm.files import read_json, read_tsv
+from dnalm.report.figures.interpretation import heads_figure, map_figure
+from dnalm.report.pages.grids import Grid, count, make_grid, percent, score
+from dnalm.report.pages.template import render
+
+TEMPLATE = "interpretation.html.j2"
+ANALYSES = ("attention", "reconstruction", "maps")
+# How the article names elements of which it counts enriched heads.
+PUBLISHED_ELEMENTS = {"intron": "introns", "exon": "exons", "tf_binding": "TF_binding_sites"}
+ENRICHED_HEADS = "significant heads"
+
+
+def read_interpretation(paths: Sequence[str | Path]) -> dict[str, pd.DataFrame]:
+    """Return the tables of the stage: attention, reconstruction, maps, map_facts.
+
+    Files are told apart by their columns. Raises InputError for one that is none of these.
+    """
+    found: dict[str, list[pd.DataFrame]] = {name: [] for name in (*ANALYSES, "map_facts")}
+    for path in paths:
+        if str(path).endswith(".json"):
+            facts = read_json(path)
+            names = {key: facts[key] for key in ("annotation", "model")}
+            found["map_facts"].append(pd.DataFrame(facts["layers"]).assign(**names))
+            continue
+        table = read_tsv(path, ("annotation", "model"))
+        for column, name in (("z_shift", 0), ("base_accuracy", 1), ("x", 2)):
+            if column in table:
+                found[ANALYSES[name]].append(table)
+                break
+        else:
+            raise InputError(f"{path} is no table of interpretation; delete it and run again.")
+    return {
+        name: pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        for name, tables in found.items()
+    }
+
+
+def make_interpretation_page(
+    tables: Mapping[str, pd.DataFrame],
+    published: pd.DataFrame,
+    published_as: Mapping[str, str],
+    *,
+    title: str,
+    note: str,
+) -> str:
+    """Return the page's HTML from the tables of `read_interpretation`.
+
+    `published_as` names the published model of each model that is one; `note` says that data are
+    simulated, '' that none are.
+    """
+    drawn = {"heads": _draw_heads(tables["attention"], note), "maps": _draw_maps(tables, note)}
+    figures = {
+        name: [{"id": f"{name}-{i}", "specification": chart} for i, chart in enumerate(charts)]
+        for name, charts in drawn.items()
+    }
+    return render(
+        TEMPLATE,
+        title=title,
+        note=note,
+        figures=figures,
+        specifications=[*figures["heads"], *figures["maps"]],
+        heads=heads_grid(tables["attention"], published, published_as),
+        reconstruction=reconstruction_grid(tables["reconstruction"], published, published_as),
+        maps=maps_grid(tables["map_facts"]),
+    )
+
+
+def _draw_heads(heads: pd.DataFrame, note: str) -> list[dict[str, Any]]:
+    if heads.empty:
+        return []
+    keys = ["annotation", "model", "element"]
+    # By the receiver, as the article, and the first threshold that any pair is above.
+    received = heads[(heads["direction"] == "receiver")]
+    drawn = []
+    for (_, model, element), own in received.groupby(keys, sort=False):
+        pairs = own.groupby("threshold", sort=False)["pairs"].sum()
+        if pairs.any():
+            threshold = pairs.index[pairs > 0][0]
+            title = f"{model}: attention above {threshold:g} on {element}"
+            drawn.append(heads_figure(own[own["threshold"] == threshold], title, note))
+    return drawn
+
+
+def _draw_maps(tables: Mapping[str, pd.DataFrame], note: str) -> list[dict[str, Any]]:
+    maps = tables["maps"]
+    if maps.empty:
+        return []
+    names = sorted(maps["element"].unique())
+    return [
+        map_figure(own, names, f"{model}, layer {layer}", note)
+        for (_, model, layer), own in maps.groupby(["annotation", "model", "layer"], sort=False)
+    ]
+
+
+def heads_grid(
+    heads: pd.DataFrame, published: pd.DataFrame, published_as: Mapping[str, str]
+) -> Grid:
+    """Return how many heads are enriched on each element, by both tests, beside the published."""
+    rows = []
+    keys = ["annotation", "model", "element", "direction", "threshold"]
+    for names, own in heads.groupby(keys, sort=False) if len(heads) else ():
+        _, model, element, direction, threshold = names
+        known = published[
+            (published["model"] == published_as.get(model))
+            & (published["metric"] == ENRICHED_HEADS)
+            & (published["task"] == PUBLISHED_ELEMENTS.get(element))
+        ]["value"]
+        best = own.sort_values("z_shift", ascending=False).iloc[0]
+        without = own["pairs"] == 0
+        rows.append(
+            [
+                *[str(names[0]), model, element, direction, f"{threshold:g}"],
+                *[count(own["windows"].iloc[0]), count(len(own)), count(without.sum())],
+                *[count(own["significant_z"].sum()), count(own["significant_shift"].sum())],
+                count(known.iloc[0]) if len(known) else "–",
+                f"layer {best['layer']}, head {best['attention_head']}",
+                *[percent(best["share"]), percent(best["natural_share"])],
+            ]
+        )
+    headings = ["annotation", "model", "element", "end of the pair", "threshold", "windows"]
+    headings += ["heads", "without a pair", "enriched, z-test", "enriched, shifted masks"]
+    headings += ["published", "strongest head", "its share", "share of tokens"]
+    return make_grid(headings, rows, first=4)
+
+
+def reconstruction_grid(
+    table: pd.DataFrame, published: pd.DataFrame, published_as: Mapping[str, str]
+) -> Grid:
+    """Return accuracy and perplexity of masked tokens by element, beside baselines."""
+    medians = published[published["metric"] == "median accuracy"].set_index("model")["value"]
+    rows = []
+    for row in table.to_dict("records"):
+        known = medians.get(published_as.get(row["model"], ""))
+        shown = known is not None and row["element"] == "all" and row["mask"] == "random"
+        rows.append(
+            [
+                *[row["annotation"], row["model"], row["element"], row["mask"]],
+                *[count(row["tokens"]), percent(row["accuracy"]), percent(row["base_accuracy"])],
+                *[_perplexity(row["perplexity"]), percent(row["median_accuracy"])],
+                percent(known) if shown else "–",
+                *[percent(row["markov_accuracy"]), _perplexity(row["markov_perplexity"])],
+                percent(row["frequencies_accuracy"]),
+                _perplexity(row["frequencies_perplexity"]),
+            ]
+        )
+    headings = ["annotation", "model", "element", "masked", "tokens", "accuracy", "of bases"]
+    headings += ["perplexity", "median accuracy", "published median", "Markov accuracy"]
+    headings += ["Markov perplexity", "frequencies' accuracy", "frequencies' perplexity"]
+    return make_grid(headings, rows, first=4)
+
+
+def _perplexity(value: Any) -> str:
+    return "–" if pd.isna(value) else f"{value:,.1f}"
+
+
+def maps_grid(facts: pd.DataFrame) -> Grid:
+    """Return how far elements lie apart in each layer."""
+    rows = [
+        [
+            *[row["annotation"], row["model"], count(row["layer"])],
+            *[percent(row["neighbour_accuracy"]), percent(row["gc_accuracy"])],
+            *[percent(row["chance"]), score(row["silhouette"], sign=True)],
+            percent(row["explained"]),
+        ]
+        for row in facts.to_dict("records")
+    ]
+    headings = ["annotation", "model", "layer", "accuracy of neighbours", "by GC alone", "chance"]
+    return make_grid([*headings, "silhouette", "variance kept"], rows, first=2)

@@ -1,0 +1,148 @@
+"""Reconstruction of masked tokens against transformers and worked numbers; a Markov baseline."""
+
+import numpy as np
+import pytest
+import torch
+
+from dnalm.errors import InputError
+from dnalm.genome.kmers import Vocabulary, encode, to_codes
+from dnalm.interpretation.markov import MarkovModel, contexts_before
+from dnalm.interpretation.reconstruction import (
+    choose_masked,
+    equal_bases,
+    rounds_of_all,
+    score_masked,
+    summarise,
+)
+from dnalm.model.config import EncoderConfig
+from dnalm.model.encoder import Encoder
+from dnalm.model.export import export_config
+from dnalm.model.initialise import initialise
+from dnalm.model.weights import to_published
+
+VOCABULARY = Vocabulary(3, "v1")
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    config = EncoderConfig(
+        layers=2,
+        heads=2,
+        width=16,
+        ffn_width=32,
+        positions="learned",
+        feed_forward="gelu",
+        ffn_bias=True,
+        max_tokens=40,
+        vocabulary_size=VOCABULARY.size,
+        pad_id=VOCABULARY.pad,
+        mask_id=VOCABULARY.mask,
+        token_dropout=0.12,
+        dropout=0.0,
+        layer_norm_eps=1e-5,
+        initialisation="normal",
+    )
+    encoder = Encoder(config)
+    initialise(encoder, seed=3)
+    for block in encoder.blocks:
+        block.feed_forward.output.weight.data *= 20
+    encoder.head.decoder.weight.data *= 30
+    return encoder.eval()
+
+
+def windows(number, bases, seed=0):
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 4, (number, bases)).astype(np.uint8)
+    return torch.from_numpy(np.stack([encode(one, VOCABULARY) for one in codes]).astype(np.int64))
+
+
+def test_losses_and_predictions_are_those_of_transformers(encoder):
+    from transformers import EsmConfig, EsmForMaskedLM
+
+    tokens = windows(3, 60)
+    places = [np.array([2, 9, 17]), np.array([5]), np.array([1, 20])]
+    found = score_masked(encoder, VOCABULARY, tokens, places)
+    reference = EsmForMaskedLM(EsmConfig(**export_config(encoder.config)))
+    reference.load_state_dict(to_published(encoder.state_dict()), strict=False)
+    masked = tokens.clone()
+    for row, own in enumerate(places):
+        masked[row, own] = VOCABULARY.mask
+    with torch.inference_mode():
+        logits = reference.eval()(masked, attention_mask=torch.ones_like(masked)).logits
+    assert found.rows.tolist() == [0, 0, 0, 1, 2, 2]
+    assert found.places.tolist() == [2, 9, 17, 5, 1, 20]
+    own = logits[found.rows, found.places]
+    truth = tokens[found.rows, found.places]
+    expected = torch.nn.functional.cross_entropy(own, truth, reduction="none")
+    np.testing.assert_allclose(found.loss, expected.numpy(), atol=1e-5)
+    np.testing.assert_array_equal(found.predicted, own.argmax(-1).numpy())
+    np.testing.assert_array_equal(found.truth, truth.numpy())
+
+
+def test_whole_kmers_alone_are_masked_and_the_centre_is_the_nearest():
+    tokens = encode(to_codes("ACG" * 4 + "N" * 9 + "ACG" * 2 + "AC"), VOCABULARY)
+    whole = [1, 2, 3, 4, 14, 15]
+    random = np.random.default_rng(0)
+    assert choose_masked(tokens, VOCABULARY, "centre", 0.15, random).tolist() == [4]
+    for share, number in ((0.15, 1), (0.5, 3), (1.0, 6)):
+        found = choose_masked(tokens, VOCABULARY, "random", share, random)
+        assert len(found) == number
+        assert set(found.tolist()) <= set(whole)
+    rounds = rounds_of_all(tokens, VOCABULARY, 0.25)
+    assert sorted(np.concatenate(rounds).tolist()) == whole
+    with pytest.raises(InputError, match="no whole k-mer"):
+        choose_masked(encode(to_codes("NNAC"), VOCABULARY), VOCABULARY, "centre", 0.15, random)
+
+
+def test_worked_accuracies_and_perplexities():
+    six = Vocabulary(6, "v1")
+    ids = [int(encode(to_codes(word), six)[1]) for word in ("ACGTGT", "ACGAGT")]
+    assert equal_bases(np.array([ids[1]]), np.array([ids[0]]), six) == pytest.approx([5 / 6])
+    assert equal_bases(np.array([six.n_id]), np.array([ids[0]]), six) == [0.0]
+    hits = np.arange(12) < 3
+    summary = summarise(np.zeros(12, dtype=int), np.zeros(12), hits, hits * 1.0)
+    assert summary.accuracy == 0.25
+    loss = -np.log([0.5, 0.25, 0.125, 0.5])
+    found = summarise(np.array([0, 0, 1, 1]), loss, np.zeros(4, dtype=bool), np.zeros(4))
+    assert found.perplexity == pytest.approx(3.363586, abs=1e-6)
+    assert np.exp(loss).mean() == pytest.approx(4.0)
+    assert found.median_perplexity == pytest.approx(
+        np.exp(np.median([loss[:2].mean(), loss[2:].mean()]))
+    )
+    nothing = summarise(
+        np.array([], dtype=int), np.array([]), np.array([], dtype=bool), np.array([])
+    )
+    assert nothing.tokens == 0
+    assert np.isnan(nothing.accuracy)
+
+
+def test_a_markov_model_has_the_probabilities_of_its_chain():
+    random = np.random.default_rng(1)
+    transition = random.dirichlet([2.0] * 4, size=16)  # order 2
+    codes = [0, 1]
+    for _ in range(60_000):
+        codes.append(int(random.choice(4, p=transition[codes[-2] * 4 + codes[-1]])))
+    codes = np.array(codes, dtype=np.uint8)
+    model = MarkovModel.train([codes[:30_000], codes[30_000:]], order=2)
+    np.testing.assert_allclose(np.exp(model.log_probabilities), transition, atol=0.04)
+    kmers = model.kmer_log_probabilities(3)
+    np.testing.assert_allclose(np.exp(kmers).sum(1), 1.0, atol=1e-5)
+    index = 1 * 16 + 2 * 4 + 3
+    by_hand = sum(
+        model.log_probabilities[context, base]
+        for context, base in ((0 * 4 + 2, 1), (2 * 4 + 1, 2), (1 * 4 + 2, 3))
+    )
+    assert kmers[0 * 4 + 2, index] == pytest.approx(by_hand, abs=1e-5)
+    assert model.log_probability(np.array([2]), np.array([index]), 3) == pytest.approx([by_hand])
+    assert model.predict(np.array([2]), 3) == kmers[2].argmax()
+
+
+def test_contexts_before_a_place_need_all_their_bases():
+    codes = to_codes("ATCGNATC")
+    assert contexts_before(codes, np.array([0, 2, 4, 6, 8]), 2).tolist() == [
+        -1,
+        int(codes[0]) * 4 + int(codes[1]),
+        int(codes[2]) * 4 + int(codes[3]),
+        -1,
+        int(codes[6]) * 4 + int(codes[7]),
+    ]

@@ -1,0 +1,110 @@
+"""The page on what models have learned, from planted tables."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dnalm.errors import InputError
+from dnalm.interpretation.attention import HEAD_COLUMNS
+from dnalm.report.pages.interpretation import (
+    heads_grid,
+    make_interpretation_page,
+    read_interpretation,
+    reconstruction_grid,
+)
+
+NAMES = {"annotation": "genes", "model": "big"}
+PUBLISHED = pd.DataFrame(
+    [
+        {"task": "introns", "model": "NT-2.5B", "metric": "significant heads", "value": 117.0},
+        {"task": "windows", "model": "NT-2.5B", "metric": "median accuracy", "value": 0.219},
+    ]
+)
+
+
+def heads(significant):
+    layer, head = np.indices((2, 3))
+    values = {
+        "element": "intron",
+        "direction": "receiver",
+        "threshold": 0.3,
+        "layer": layer.ravel() + 1,
+        "attention_head": head.ravel(),
+        "pairs": [0, 5, 5, 5, 5, 5],
+        "share": 0.5,
+        "natural_share": 0.25,
+        "log2_enrichment": [np.nan, 1, 1, 1, 1, 1],
+        "z_shift": [np.nan, 1, 2, 9, 3, 4],
+        "significant_z": True,
+        "significant_shift": [False] * (6 - significant) + [True] * significant,
+    }
+    table = pd.DataFrame({**dict.fromkeys(HEAD_COLUMNS, 0), **values}, index=range(6))
+    return table.assign(**NAMES)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    heads(2).to_csv(tmp_path / "a.tsv", sep="\t", index=False)
+    summary = dict.fromkeys(["tokens", "windows"], 40) | {"accuracy": 0.25, "base_accuracy": 0.5}
+    summary |= {"perplexity": 1234.5, "median_accuracy": 0.2, "median_perplexity": 1000.0}
+    for name in ("markov", "frequencies"):
+        summary |= {
+            f"{name}_accuracy": 0.01,
+            f"{name}_base_accuracy": 0.3,
+            f"{name}_perplexity": 2e3,
+        }
+    rows = [{**NAMES, "element": "all", "mask": mask, **summary} for mask in ("centre", "random")]
+    pd.DataFrame(rows).to_csv(tmp_path / "r.tsv", sep="\t", index=False)
+    dots = {"contig": "c", "start": 5, "end": 9, "element": ["exon", "<b>"], "gc": 0.4}
+    dots = pd.DataFrame({**NAMES, **dots, "layer": 1, "x": [0.0, 1.0], "y": [1.0, 0.0]})
+    dots.to_csv(tmp_path / "m.tsv", sep="\t", index=False)
+    facts = {"layer": 1, "neighbour_accuracy": 0.8, "gc_accuracy": 0.5, "chance": 0.5}
+    facts |= {"silhouette": 0.1, "explained": 0.9}
+    (tmp_path / "m.json").write_text(json.dumps({**NAMES, "layers": [facts]}))
+    return [tmp_path / name for name in ("a.tsv", "r.tsv", "m.tsv", "m.json")]
+
+
+def test_every_table_is_recognised_and_the_page_shows_its_numbers(paths):
+    tables = read_interpretation(paths)
+    assert {name: len(table) for name, table in tables.items()} == {
+        "attention": 6,
+        "reconstruction": 2,
+        "maps": 2,
+        "map_facts": 1,
+    }
+    page = make_interpretation_page(
+        tables, PUBLISHED, {"big": "NT-2.5B"}, title="T", note="Simulated"
+    )
+    for words in ("intron", "1,234.5", "80.00%", "layer 2, head 0", "117", "21.90%", "Simulated"):
+        assert words in page
+    assert "<b>" not in page.replace("<body>", "")
+
+
+def test_heads_are_counted_by_both_tests_beside_the_published_number(paths):
+    tables = read_interpretation(paths)
+    (row,) = heads_grid(tables["attention"], PUBLISHED, {"big": "NT-2.5B"}).rows
+    assert row[6:11] == ["6", "1", "6", "2", "117"]
+    (row,) = heads_grid(tables["attention"], PUBLISHED, {}).rows
+    assert row[10] == "–"
+
+
+def test_the_published_median_stands_beside_all_tokens_under_random_masks_alone(paths):
+    tables = read_interpretation(paths)
+    rows = reconstruction_grid(tables["reconstruction"], PUBLISHED, {"big": "NT-2.5B"}).rows
+    assert [row[9] for row in rows] == ["–", "21.90%"]
+
+
+def test_a_page_of_one_analysis_says_what_is_missing(paths):
+    page = make_interpretation_page(
+        read_interpretation(paths[1:2]), PUBLISHED, {}, title="T", note=""
+    )
+    assert "No attention was counted." in page
+    assert "No map was drawn." in page
+
+
+def test_another_table_is_refused(tmp_path):
+    pd.DataFrame([NAMES]).to_csv(tmp_path / "x.tsv", sep="\t", index=False)
+    with pytest.raises(InputError, match="no table of interpretation"):
+        read_interpretation([tmp_path / "x.tsv"])
