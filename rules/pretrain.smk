@@ -28,14 +28,13 @@ rule describe_run:
 
 
 rule describe_operation:
-    """Write how a model is trained: processes, batches per device, cadences."""
+    """Write how a model is trained: processes, batches per device, cadences; for estimates."""
     output:
         operation="<results>/models/{model}/operation.json",
     log:
         "<logs>/describe_operation/{model}.log",
     benchmark:
         "<benchmarks>/describe_operation/{model}.jsonl"
-    priority: 1  # pretraining waits for it
     localrule: True
     conda:
         "../envs/torch.yaml"
@@ -50,7 +49,6 @@ rule check_training:
     input:
         checker=SCRIPTS / "check_training.py",
         run="<results>/models/{model}/run.json",
-        operation=ancient("<results>/models/{model}/operation.json"),
     output:
         result="<results>/models/{model}/cluster_check.json",
     log:
@@ -74,10 +72,12 @@ rule check_training:
         mpi=get_starter,
         tasks_per_node=get_tasks_per_node,
         cpus_per_task=get_cores_per_task,
+    params:
+        operation=get_operation_text,
     shell:
         "python {input.checker:q}"
         " --run {input.run:q}"
-        " --operation {input.operation:q}"
+        " --operation {params.operation:q}"
         " --result {output.result:q}"
         " --log {log:q}"
         " --nodes {resources.nodes}"
@@ -90,8 +90,6 @@ rule pretrain:
     input:
         trainer=SCRIPTS / "pretrain.py",
         run="<results>/models/{model}/run.json",
-        # How it is run does not decide the result: a new value must not train again.
-        operation=ancient("<results>/models/{model}/operation.json"),
         corpus=get_model_manifest,
         validation=get_validation,
         test=get_test,
@@ -127,12 +125,14 @@ rule pretrain:
         tasks_per_node=get_tasks_per_node,
         cpus_per_task=get_cores_per_task,
     params:
+        # How it is run does not decide the result: a new value must not train again.
+        operation=get_operation_text,
         genomes=get_place("<results>/genomes"),
         panels=get_place("<results>/haplotypes"),
     shell:
         "python {input.trainer:q}"
         " --run {input.run:q}"
-        " --operation {input.operation:q}"
+        " --operation {params.operation:q}"
         " --corpus {input.corpus:q}"
         " --validation {input.validation:q}"
         " --test {input.test:q}"

@@ -114,7 +114,7 @@ def test_a_second_run_has_nothing_to_do(finished):
         ("embed: {layers: [1]}", {"embed_task", "probe_task", "probe_mlp"}),
         ("mlp: {trials: 3}", {"probe_mlp", "make_tables"}),
         ("predictions: {contigs: {strands: both}}", {"predict_sequences"}),
-        ("operation: {workers: 2, validate_every: 3}", {"describe_operation"}),
+        ("operation: {workers: 2, validate_every: 3}", set()),
         ("finetune: {methods: {ia3: {steps: 3}}}", {"finetune_task"}),
         ("baselines: {bpnet: {steps: 3}}", {"train_network", "make_tables"}),
         (
@@ -141,6 +141,20 @@ def test_sequences_of_ones_own_are_predicted(finished):
     genes = pd.read_csv(folder / "genes.tsv", sep="\t")
     assert (genes["end"] - genes["start"] == 200).all()
     assert set(genes["strand"]) == {"+", "-"}
+
+
+def test_another_operation_hides_nothing_that_is_missing(finished):
+    """As an `ancient` input, whose rule has to run, would."""
+    change = overlay(finished, "operation: {workers: 2}")
+    embeddings = finished.folder / RESULTS / "embeddings/tiny/simulated.promoters.safetensors"
+    assert not finished.plan(*change)
+    away = embeddings.rename(embeddings.with_suffix(".away"))
+    try:
+        plan = finished.plan("embeddings", *change)
+    finally:
+        away.rename(embeddings)
+    assert plan["embed_task"] == 1
+    assert not {"pretrain", "describe_operation"} & plan.keys()
 
 
 def test_variants_of_ones_own_are_scored(finished):

@@ -8,7 +8,7 @@ from typing import Any
 
 PATHS = {
     "run": "run.json: all that decides the weights",
-    "operation": "operation.json: how to carry it out",
+    "operation": "how to carry it out: operation.json, or its text",
     "corpus": "manifest.json of the corpus",
     "validation": "validation.npy of the corpus",
     "test": "test.npy of the corpus",
@@ -36,7 +36,7 @@ class RunFiles:
     """The files and folders of one training run: settings, corpus, genomes, results and log."""
 
     run: Path
-    operation: Path
+    operation: str | Path
     corpus: Path
     validation: Path
     test: Path
@@ -53,7 +53,7 @@ class CheckFiles:
     """The files of a check of the cluster: settings of a run, what was found, and log."""
 
     run: Path
-    operation: Path
+    operation: str | Path
     result: Path
     log: Path
 
@@ -88,10 +88,15 @@ def parse_check(arguments: Sequence[str]) -> tuple[CheckFiles, Allocation]:
 def _parse(what: str, paths: Mapping[str, str], arguments: Sequence[str]) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=what)
     for name, text in paths.items():
-        parser.add_argument(_flag(name), type=Path, required=True, metavar="PATH", help=text)
+        kind = _text_or_path if name == "operation" else Path
+        parser.add_argument(_flag(name), type=kind, required=True, metavar="PATH", help=text)
     for name, (default, text) in GRANTS.items():
         parser.add_argument(_flag(name), type=int, default=default, metavar="N", help=text)
     return vars(parser.parse_args(arguments))
+
+
+def _text_or_path(argument: str) -> str | Path:
+    return argument if argument.startswith("{") else Path(argument)
 
 
 def _allocation(values: Mapping[str, Any]) -> Allocation:

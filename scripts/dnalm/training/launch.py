@@ -56,7 +56,7 @@ from dnalm.training.interruption import Interruption
 from dnalm.training.preflight import examine, exchange
 from dnalm.training.requeue import Stop, find_job, find_limit, requeue
 from dnalm.training.scratch import copy_genomes, copy_panel
-from dnalm.training.settings import Run
+from dnalm.training.settings import Operation, Run
 from dnalm.training.trainer import STOPPED_ELSEWHERE, Trainer
 
 CHECKPOINTS, HISTORY, LOCK, BOARD = "checkpoints", "history.jsonl", "lock.json", "tensorboard"
@@ -104,11 +104,11 @@ def main(command: Sequence[str]) -> None:
 
 @contextmanager
 def join(
-    command: Sequence[str], operation: Path, log: Path, allocation: Allocation
+    command: Sequence[str], operation: str | Path, log: Path, allocation: Allocation
 ) -> Iterator[Group]:
     """Yield the process group that the processes of `command` form, with a job's log and errors.
 
-    Started alone where `operation`, an operation.json, or the allocation want several processes,
+    Started alone where `operation`, its file or text, or the allocation want several processes,
     this one becomes their launcher.
     """
     environment = find_environment(os.environ)
@@ -117,7 +117,7 @@ def join(
             become_launcher(
                 command,
                 nodes=allocation.nodes,
-                processes=count_processes(read_json(operation)["processes"]),
+                processes=count_processes(Operation.read(operation).processes),
                 gpus=allocation.gpus_per_node,
             )
     with job(os.devnull):

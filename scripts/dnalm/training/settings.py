@@ -167,9 +167,11 @@ class Operation:
         return build(cls, values, "operation")
 
     @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """Return the operation of an operation.json."""
-        return _named(path, cls.from_dict)
+    def read(cls, source: str | Path) -> Self:
+        """Return the operation of an operation.json, or of its text, which begins with a brace."""
+        if isinstance(source, str) and source.startswith("{"):
+            return cls.from_dict(json.loads(source))
+        return _named(source, cls.from_dict)
 
 
 def _named(path: str | Path, read: Callable[[dict[str, Any]], T]) -> T:

@@ -170,3 +170,11 @@ def test_equal_settings_leave_the_file_as_it_is(tmp_path):
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
     write_settings(path, {"a": [3], "b": 1})
     assert json.loads(path.read_text())["a"] == [3]
+
+
+def test_an_operation_is_read_from_its_file_or_its_text(tmp_path, operation_settings):
+    text = json.dumps(operation_settings)
+    (tmp_path / "operation.json").write_text(text)
+    assert Operation.read(text) == Operation.read(tmp_path / "operation.json")
+    with pytest.raises(InputError, match=r"operation\.threads"):
+        Operation.read(json.dumps(operation_settings | {"threads": "many"}))
