@@ -116,7 +116,7 @@ rule finetunes:
         expand(
             "<results>/finetunes/{method}/{model}/{task}/scores.tsv",
             method=FINETUNES,
-            model=ENCODERS,
+            model=TUNED,
             task=TASKS,
         ),
 

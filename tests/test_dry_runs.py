@@ -170,6 +170,17 @@ def test_methods_and_networks_are_planned_for_every_task_and_odd_rates_told(work
     assert done.stdout.count(sentence) == 1
 
 
+def test_untrained_encoders_are_fine_tuned_where_that_is_asked_for(workflow, tmp_path):
+    overlay = tmp_path / "untrained.yaml"
+    overlay.write_text("run: {finetune_untrained: true}\n")
+    files = ("--configfile", "tests/config.yaml")
+    alone, both = workflow.plan(*files), workflow.plan(*files, str(overlay))
+    assert both["finetune_task"] == 2 * alone["finetune_task"]
+    assert {rule: both[rule] for rule in both.keys() - {"finetune_task", "total"}} == {
+        rule: alone[rule] for rule in alone.keys() - {"finetune_task", "total"}
+    }
+
+
 def test_networks_are_planned_beside_the_probes_or_alone(workflow):
     both = workflow.plan("--config", 'run={"methods": ["probe", "mlp"]}')
     assert both["probe_mlp"] == both["probe_task"] == both["embed_task"] == 36

@@ -48,7 +48,7 @@ def get_workload(wildcards):
     selected = {
         "pretrained": PRETRAINED,
         "probed": PROBED,
-        "tuned": ENCODERS if FINETUNES else [],
+        "tuned": TUNED if FINETUNES else [],
         "tasks": TASKS,
         "pooled": POOLED,
         "probes": [name for name in config["run"]["methods"] if name in methods.PROBE_NAMES],

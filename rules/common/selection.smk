@@ -89,6 +89,7 @@ UNTRAINED = [
     if methods.UNTRAINED.name in config["run"]["baselines"]
 ]
 PROBED = [*MODELS, *UNTRAINED] if PROBES else []
+TUNED = [*ENCODERS, *(UNTRAINED if config["run"]["finetune_untrained"] else [])]
 PREDICTIONS = resolve.select_predictions(config)
 # Of bases with a genome there are tracks along it, too; of all other kinds tables of text.
 PREDICTED_ROWS = [

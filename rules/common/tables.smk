@@ -34,9 +34,7 @@ def list_results(results):
         *expand("{probe}/{model}/{task}", probe=PROBES, model=PROBED, task=POOLED),
         *list_baselines("baselines/{baseline}/{task}"),
     ]
-    nested = expand(
-        "finetunes/{method}/{model}/{task}/", method=FINETUNES, model=ENCODERS, task=TASKS
-    )
+    nested = expand("finetunes/{method}/{model}/{task}/", method=FINETUNES, model=TUNED, task=TASKS)
     endings = {"scores": ".tsv", "summary": ".json", "predictions": ".predictions.parquet"}
     names = {
         "scores": "scores.tsv",
