@@ -33,7 +33,7 @@ demo: env
 	@echo "Predictions for intervals of a genome: results/demo/predictions/genes.tsv"
 
 # DATA is a folder laid out as tests/real.yaml reads it. REAL=quick: a few minutes, no promise about scores;
-# REAL=tasks: every task of the folder, up to an hour.
+# REAL=tasks: every task of the folder, up to an hour. REAL=methods: every method and network on three short tasks, sized for an hour.
 real: env
 	@test -n "$(DATA)" || { echo "make real DATA=<folder>: name the folder of real data."; exit 2; }
 	$(SNAKEMAKE) --configfile tests/real.yaml $(REAL_OVERLAY) \

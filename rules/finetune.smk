@@ -3,7 +3,7 @@
 Required inputs: <results>/models/{model}, <results>/tasks/{task}.{parquet, json}
 Outputs: <results>/finetunes/{method}/{model}/{task}/{scores.tsv, summary.json,
     predictions.parquet, adapters.safetensors, history.tsv, peft/},
-    <results>/baselines/{network}/{task}.{tsv, json, predictions.parquet},
+    <results>/baselines/{network}/{task}.{tsv, json, predictions.parquet, safetensors},
     <results>/baselines/{network}/history/{task}.tsv
 """
 
@@ -49,6 +49,7 @@ rule train_network:
         summary="<results>/baselines/{network}/{task}.json",
         predictions="<results>/baselines/{network}/{task}.predictions.parquet",
         history="<results>/baselines/{network}/history/{task}.tsv",
+        trained="<results>/baselines/{network}/{task}.safetensors",
     log:
         "<logs>/train_network/{network}/{task}.log",
     benchmark:

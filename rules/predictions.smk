@@ -1,7 +1,8 @@
 """From what was trained, and sequences of one's own, to predictions.
 
-Required inputs: <results>/models/{model}; <results>/probes/{model}/{task}.safetensors, or
-    <results>/finetunes/{method}/{model}/{task}/adapters.safetensors; predictions.*.path, or
+Required inputs: <results>/models/{model} with <results>/probes/{model}/{task}.safetensors or
+    <results>/finetunes/{method}/{model}/{task}/adapters.safetensors, or
+    <results>/baselines/{network}/{task}.safetensors; predictions.*.path, or
     predictions.*.bed and <results>/genomes/{genome}
 Outputs: <results>/predictions/{prediction}.{tsv, parquet}; of per-base tasks {prediction}.parquet
     and, of intervals of a genome, {prediction}.tracks/

@@ -123,7 +123,7 @@ rule adapter_exports:
     input:
         expand(
             "<results>/finetunes/{method}/{model}/{task}/peft",
-            method=FINETUNES,
+            method=IN_PEFT,
             model=ENCODERS,
             task=TASKS,
         ),

@@ -21,7 +21,7 @@ rule make_task:
     params:
         name="{task}",
         task=get_task,
-        cross_validation=lookup("cross_validation", within=config),
+        cross_validation=get_cross_validation,
         downloads=get_place("<results>/downloads"),
     script:
         "../scripts/make_task.py"

@@ -23,5 +23,6 @@ with job(snakemake.log[0]):
         model=wildcards.model,
         weights_sha256=sha256_of(source.weights),
     )
-    outputs = describe_outputs(task)
-    write_finetuning(folds, finetuning, identity, outputs, partial=partial, **snakemake.output)
+    files = dict(snakemake.output.items())
+    files["trained"] = files.pop("adapters")
+    write_finetuning(folds, finetuning, identity, describe_outputs(task), partial=partial, **files)

@@ -21,5 +21,5 @@ with job(snakemake.log[0]):
     folds = finetune(finetuning, partial=partial, threads=snakemake.threads)
     names = {"method": BASELINE, "baseline": wildcards.network}
     identity = identify(task=task, table_path=source.table, **names)
-    files = {**snakemake.output, "adapters": None}
-    write_finetuning(folds, finetuning, identity, describe_outputs(task), partial=partial, **files)
+    outputs = describe_outputs(task)
+    write_finetuning(folds, finetuning, identity, outputs, partial=partial, **snakemake.output)

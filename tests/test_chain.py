@@ -159,6 +159,15 @@ def test_a_prediction_trains_what_it_needs_and_reports_stay_as_they_are(workflow
     assert (plan["finetune_task"], plan["audit_task"], plan["probe_task"]) == (1, 1, 3)
 
 
+def test_a_network_predicts_without_a_model(workflow):
+    entry = "{method: cnn, task: simulated.promoters, path: rows.fa}"
+    (workflow.folder / "rows.fa").write_text(">a\nACGT\n")
+    change = f"run: {{models: [], tasks: [], predictions: [mine]}}\npredictions: {{mine: {entry}}}"
+    plan = workflow.plan("predictions", *overlay(workflow, change))
+    assert (plan["train_network"], plan["predict_sequences"], plan["make_task"]) == (1, 1, 1)
+    assert not {"pretrain", "initialise_model", "embed_task"} & plan.keys()
+
+
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [

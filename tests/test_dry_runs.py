@@ -31,6 +31,8 @@ def test_the_real_configuration_plans_on_real_data(workflow, data_folder, profil
     assert workflow.plan(*REAL, *data, profile=profile)["make_task"] == 5
     quick = (*REAL, "tests/real_quick.yaml", *data)
     assert workflow.plan(*quick, profile=profile)["make_task"] == 2
+    methods = workflow.plan(*REAL, "tests/real_methods.yaml", *data, profile=profile)
+    assert (methods["make_task"], methods["finetune_task"], methods["train_network"]) == (3, 12, 9)
 
 
 def test_a_missing_source_file_is_found_before_any_job(workflow):

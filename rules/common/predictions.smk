@@ -4,9 +4,11 @@ from dnalm.configuration.predictions import resolve_asked, resolve_prediction
 
 
 def get_classifier_file(prediction):
-    """Return the file of the probe, or of the adapters, that a prediction is made with."""
+    """Return the file of the probe, adapters or networks that a prediction is made with."""
     entry = config["predictions"][prediction]
-    method, model, task = entry["method"], entry["model"], entry["task"]
+    method, model, task = entry["method"], entry.get("model"), entry["task"]
+    if method in methods.NETWORKS:
+        return f"<results>/baselines/{method}/{task}.safetensors"
     folders = {probe.name: probe.folder for probe in methods.PROBES}
     if method in folders:
         return f"<results>/{folders[method]}/{model}/{task}.safetensors"
@@ -16,12 +18,10 @@ def get_classifier_file(prediction):
 def get_prediction_files(wildcards):
     """Return the files of a prediction, by the names that predict_sequences.py reads."""
     entry = config["predictions"][wildcards.prediction]
-    model = f"<results>/models/{entry['model']}"
-    files = {
-        "run": f"{model}/run.json",
-        "weights": f"{model}/weights.safetensors",
-        "classifier": get_classifier_file(wildcards.prediction),
-    }
+    files = {"classifier": get_classifier_file(wildcards.prediction)}
+    if "model" in entry:
+        model = f"<results>/models/{entry['model']}"
+        files |= {"run": f"{model}/run.json", "weights": f"{model}/weights.safetensors"}
     if "path" in entry:
         return {**files, "sequences": entry["path"]}
     genome = f"<results>/genomes/{entry['genome']}"

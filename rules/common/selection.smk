@@ -74,6 +74,12 @@ TASKS = resolve.select_tasks(config)
 POOLED = [task for task in TASKS if kinds.is_pooled(config["tasks"][task])]
 OF_BASES = [task for task in TASKS if task not in POOLED]
 FINETUNES = [name for name in config["run"]["methods"] if name not in methods.PROBE_NAMES]
+# Those with a form in `peft`; others need none, as a head, or are the whole encoder.
+IN_PEFT = [
+    name
+    for name in FINETUNES
+    if methods.find_adapter(config["finetune"]["methods"][name]["adapter"]).in_peft
+]
 # Folders of the results of the probes that are run.
 PROBES = [probe.folder for probe in methods.PROBES if probe.name in config["run"]["methods"]]
 BASELINES = [name for name in config["run"]["baselines"] if name in methods.SEQUENCE_BASELINES]
@@ -93,7 +99,9 @@ PREDICTED_BASES = [p for p in PREDICTIONS if p not in [*PREDICTED_ROWS, *PREDICT
 # What is made where it is asked for: a prediction may be of a model or task that the run, and so
 # its report, does not have.
 NEEDED_MODELS = list(
-    dict.fromkeys([*PRETRAINED, *IMPORTED, *(p["model"] for p in PREDICTIONS.values())])
+    dict.fromkeys(
+        [*PRETRAINED, *IMPORTED, *(p["model"] for p in PREDICTIONS.values() if "model" in p)]
+    )
 )
 NEEDED_TASKS = list(dict.fromkeys([*TASKS, *(p["task"] for p in PREDICTIONS.values())]))
 # What is fetched of hubs, whose files are known when they have been listed.

@@ -1,6 +1,7 @@
 """What the rules of tasks are given."""
 
 from dnalm.configuration.builds import list_build_files
+from dnalm.configuration.cross_validation import resolve_cross_validation
 
 
 def get_task_entry(task):
@@ -28,8 +29,12 @@ def get_task_files(wildcards):
         return {"listing": f"<results>/hub/tasks/{wildcards.task}.json"}
     return {
         split: [locate(source) for source in resolve.list_sources(task, wildcards.task, split)]
-        for split in ("train", "test")
+        for split in resolve.list_roles(task)
     }
+
+
+def get_cross_validation(wildcards):
+    return resolve_cross_validation(config, wildcards.task)
 
 
 def get_pooling(wildcards):

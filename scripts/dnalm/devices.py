@@ -42,6 +42,11 @@ def find_device(name: str, key: str) -> str:
     return ("cuda" if present else "cpu") if name == "auto" else name
 
 
+def device_of(module: torch.nn.Module) -> torch.device:
+    """Return the device of a module, all of whose parameters are on one."""
+    return next(module.parameters()).device
+
+
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Return a tensor of the main memory on `device`, without waiting for what is queued there."""
     if device.type != "cuda":

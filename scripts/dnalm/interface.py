@@ -113,6 +113,7 @@ def embed(
         strands="forward",
         precision="float32",
         dtype="float32",
+        too_long="refuse",
         batch_tokens=BATCH_TOKENS,
         shard_rows=len(sequences),
     )
@@ -150,18 +151,19 @@ def predict_masked(
     return np.concatenate(found)
 
 
-def load_classifier(model: Model, folder: str | Path) -> "Classifier":
+def load_classifier(model: Model | None, folder: str | Path) -> "Classifier":
     """Return what was fine-tuned or probed on a model: `folds`, `kind` and `classes` of a task.
 
     `folder` is `results/finetunes/<method>/<model>/<task>`, or that of a probe without the file's
     ending, `results/probes/<model>/<task>` and `results/mlp_probes/...`. `model` is the one that it
-    was made from; it shares its weights and stays as it is. Raises InputError where there is no
-    such file, or one that was made from other weights.
+    was made from; it shares its weights and stays as it is. Of a network from scratch,
+    `results/baselines/<network>/<task>`, it is None. Raises InputError where there is no such file,
+    or one that was made from other weights.
     """
     from dnalm.benchmark.prediction.classifiers import find_classifier
     from dnalm.benchmark.prediction.classifiers import load_classifier as load_file
 
-    return load_file(_share_weights(model), find_classifier(folder))
+    return load_file(model and _share_weights(model), find_classifier(folder))
 
 
 def predict(

@@ -48,8 +48,8 @@ class Adapter:
             gradient where they are trained, and returns these. It takes the `options` by name.
         options: what `options:` of a fine-tuning method has to set, and nothing else.
         learning_rates: the lowest and the highest at which it usually learns [choice].
-        in_peft: the function that returns settings and tensors of its `adapter_state` for `peft`;
-            None where there is none.
+        in_peft: the function that returns settings and tensors of its `adapter_state` for `peft`,
+            given the `options` too; None where there is none.
     """
 
     name: str
@@ -137,7 +137,7 @@ ADAPTERS = (
         add="dnalm.model.lora.add_lora",
         options=("rank", "alpha", "dropout", "targets"),
         learning_rates=(5e-5, 5e-3),
-        in_peft=None,
+        in_peft="dnalm.model.lora.lora_in_peft",
     ),
     Adapter(
         name="full",

@@ -43,6 +43,7 @@ CONFIG = EmbedConfig(
     dtype="float32",
     batch_tokens=65536,
     shard_rows=1024,
+    too_long="refuse",
 )
 
 

@@ -26,6 +26,7 @@ BELOW = {
 }
 # What configuration reads of models and the benchmark: tables and sizes that load nothing.
 TABLES = {"dnalm.benchmark.tasks.kinds", "dnalm.benchmark.tasks.recipes", "dnalm.model.config"}
+TABLES |= {"dnalm.benchmark.tasks.schemes"}
 EXTRAS = {
     "altair", "jinja2", "optuna", "snakemake", "tensorboard", "vl_convert", "pygments",
     "transformers", "peft", "accelerate",

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dnalm.configuration.finetuning import resolve_method, resolve_network
 from dnalm.configuration.kinds import is_pooled
 from dnalm.configuration.models import find_unknown
 from dnalm.configuration.resolve import resolve_task
 from dnalm.configuration.weights import is_foreign
-from dnalm.methods import PROBE_NAMES
+from dnalm.methods import NETWORKS, PROBE_NAMES
 from dnalm.suggestions import refusal
 
 # What says where files are, which are inputs: a moved file makes no other predictions.
@@ -25,6 +26,8 @@ def resolve_prediction(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     settings = {"name": name, **config["prediction"], **entry}
     task = resolve_task(config, entry["task"])
     inherited = {key: task[key] for key in OF_TASK if settings[key] is None}
+    if settings["too_long"] is None:
+        inherited["too_long"] = config["embed"]["too_long"]
     settings = {key: value for key, value in (settings | inherited).items() if key not in FILES}
     return settings | {"min_bases": settings["min_bases"] or 1}
 
@@ -38,21 +41,21 @@ def resolve_asked(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def find_prediction_errors(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence per value of `predictions:` that does not fit the configuration."""
-    methods = (*PROBE_NAMES, *config["finetune"]["methods"])
+    methods = (*PROBE_NAMES, *config["finetune"]["methods"], *NETWORKS)
     for pattern in config["run"]["predictions"]:
         if not WILDCARDS & set(pattern):
             yield from find_unknown("run.predictions", pattern, config["predictions"])
     for name, entry in config["predictions"].items():
         key, method, task = f"predictions.{name}", entry["method"], entry["task"]
-        yield from find_unknown(f"{key}.model", entry["model"], config["models"])
-        if is_foreign(config, entry["model"]):
-            yield (
-                f"{key}.model: of '{entry['model']}' there are embeddings alone, and no model to"
-                " read other sequences; name another."
-            )
+        yield from _model(key, entry, config)
         yield from find_unknown(f"{key}.task", task, config["tasks"])
         if method not in methods:
             yield f"{key}.method: '{method}' {refusal(method, methods)}"
+        elif _is_lost(config, method):
+            yield (
+                f"{key}.method: '{method}' keeps scores alone (save: scores), and nothing to"
+                " predict with; write save: trained into its settings, or name another."
+            )
         elif method in PROBE_NAMES and not is_pooled(config["tasks"].get(task, {})):
             yield (
                 f"{key}.method: a probe says nothing of single bases, of which the task '{task}'"
@@ -60,6 +63,32 @@ def find_prediction_errors(config: Mapping[str, Any]) -> Iterator[str]:
             )
         yield from _source(key, entry, config)
         yield from _tiles(key, {**config["prediction"], **entry})
+
+
+def _model(key: str, entry: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    if entry["method"] in NETWORKS:
+        if "model" in entry:
+            yield (
+                f"{key}.model: {entry['method']} reads sequences itself, on top of no model; remove"
+                " the key."
+            )
+    elif "model" not in entry:
+        yield f"{key}: the key 'model' is missing; name the one that '{entry['method']}' is of."
+    else:
+        yield from find_unknown(f"{key}.model", entry["model"], config["models"])
+        if is_foreign(config, entry["model"]):
+            yield (
+                f"{key}.model: of '{entry['model']}' there are embeddings alone, and no model to"
+                " read other sequences; name another."
+            )
+
+
+def _is_lost(config: Mapping[str, Any], method: str) -> bool:
+    """Return whether nothing is kept of what a method trains."""
+    if method in PROBE_NAMES:
+        return False
+    resolve = resolve_network if method in NETWORKS else resolve_method
+    return resolve(config, method)["save"] == "scores"
 
 
 def _source(key: str, entry: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:

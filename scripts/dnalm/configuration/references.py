@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from dnalm.configuration.cross_validation import find_cross_validation_errors
 from dnalm.configuration.finetuning import find_method_errors
 from dnalm.configuration.kinds import find_unscored
 from dnalm.configuration.models import find_benchmark_errors, find_model_errors, find_unknown
@@ -39,6 +40,7 @@ def find_reference_errors(
         _pathvars,
         _mlp,
         find_task_errors,
+        find_cross_validation_errors,
         _corpora,
         find_panel_errors,
         find_model_errors,

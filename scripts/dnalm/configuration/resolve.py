@@ -18,6 +18,7 @@ OPTIONAL = dict.fromkeys(
 # What says where a task's files are, which are inputs: a moved file makes no other table. And what
 # is read later.
 NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "category", "published_as", "pooling")
+NOT_OF_ROWS += ("cross_validation",)
 
 
 def drop_removed(config: dict[str, Any]) -> None:
@@ -181,7 +182,7 @@ def resolve_data_set(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return what is fetched of a hub for a task: repository, revision and {split: patterns}."""
     entry, task = config["tasks"][name], resolve_task(config, name)
     folder, _ = _hub_folder(config["hub"], entry)
-    sources = {split: list_sources(task, name, split) for split in ("train", "test")}
+    sources = {split: list_sources(task, name, split) for split in list_roles(task)}
     return {
         "kind": "dataset",
         "name": entry["hub"],
@@ -198,8 +199,15 @@ def describe_rows(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return what decides a task's table beside its files; its name in reports does not."""
     task = resolve_task(config, name)
     rows = {key: value for key, value in task.items() if key not in NOT_OF_ROWS}
-    labels = {split: list_file_labels(task, split) for split in ("train", "test")}
+    labels = {split: list_file_labels(task, split) for split in list_roles(task)}
     return rows | ({"file_labels": labels} if any(labels.values()) else {})
+
+
+def list_roles(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the files of a resolved task hold: train, test and, where given, validation."""
+    sources = entry.get("path", entry.get("url"))
+    given = isinstance(sources, Mapping) and "validation" in sources
+    return ("train", "validation", "test") if given else ("train", "test")
 
 
 def list_sources(entry: Mapping[str, Any], task: str, split: str) -> list[str]:
@@ -248,7 +256,7 @@ def list_downloads(
         task = resolve_task(config, name)
         downloads += list_build_downloads(task["build"]) if "build" in task else []
         own = "url" in task and not is_of_hub(config, name)
-        for split in ("train", "test") if own else ():
+        for split in list_roles(task) if own else ():
             sha256 = task.get("sha256", {}).get(split)
             for url in list_sources(task, name, split):
                 downloads.append({"urls": [url], "sha256": sha256, "md5": None})

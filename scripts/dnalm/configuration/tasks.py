@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from string import Formatter
 from typing import Any
 
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.configuration.builds import find_build_errors, find_pattern_error, list_labels
 from dnalm.configuration.kinds import find_kind_errors
-from dnalm.configuration.resolve import list_sources, resolve_task
+from dnalm.configuration.resolve import list_roles, list_sources, resolve_task
 
 PLACEHOLDERS = {"name", "split"}
 # What says how to read files of rows, which a task that is cut from a genome has not.
@@ -111,10 +112,11 @@ def _sources(key: str, task: Mapping[str, Any], name: str) -> Iterator[str]:
     yield from wrong
     if wrong or "." not in name:  # without a dot there is nothing to fill in for {name}
         return
-    train, test = (list_sources(task, name, split) for split in ("train", "test"))
-    if same := set(train) & set(test):
-        yield f"{key}: {min(same)} is both train and test; give each split files of its own."
-    for split, sources in (("train", train), ("test", test)):
+    files = {split: list_sources(task, name, split) for split in list_roles(task)}
+    for one, other in combinations(files, 2):
+        if same := set(files[one]) & set(files[other]):
+            yield f"{key}: {min(same)} is both {one} and {other}; give each split files of its own."
+    for split, sources in files.items():
         twice = {source for source in sources if by_class and sources.count(source) > 1}
         if twice:
             yield f"{key}: {min(twice)} is named twice among the {split} files; name it once."

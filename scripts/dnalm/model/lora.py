@@ -5,7 +5,9 @@ torch's global generator and `up` [N, rank] at first 0, so that nothing changes 
 """
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +18,11 @@ from dnalm.methods import LORA_TARGETS
 from dnalm.model.adapters import AdaptedLinear
 from dnalm.model.encoder import Encoder
 from dnalm.model.linear import Linear
+from dnalm.model.weights import BLOCK_NAMES, published_name
 from dnalm.suggestions import check_choice
+
+# Our names of the two matrices, and those of `peft`.
+PEFT_MATRICES = {"down": "lora_A", "up": "lora_B"}
 
 
 class LowRank(AdaptedLinear):
@@ -58,3 +64,38 @@ def add_lora(
             adapted.train(block.training)
             block.set_submodule(path, adapted)
     return [values for values in encoder.parameters() if values.requires_grad]
+
+
+def lora_in_peft(
+    state: Mapping[str, Tensor],
+    *,
+    rank: int,
+    alpha: float,
+    dropout: float,
+    targets: Sequence[str],
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the adapter_config.json and the tensors of `peft` for the matrices of `adapter_state`.
+
+    They are for `EsmModel` and what has its blocks, gated feed-forwards too.
+    """
+    modules = [re.escape(BLOCK_NAMES[LORA_TARGETS[target]]) for target in targets]
+    settings = {
+        "peft_type": "LORA",
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": dropout,
+        # From the block's number on: attention.output.dense ends as output.dense does.
+        "target_modules": rf".*\.layer\.\d+\.({'|'.join(modules)})",
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "init_lora_weights": True,
+        "modules_to_save": None,
+    }
+    tensors = {}
+    for name, matrix in state.items():
+        module, _, own = name.rpartition(".")
+        place = published_name(f"{module}.weight").removesuffix(".weight")
+        # The base is the encoder alone, in which names do not begin with "esm.".
+        place = f"base_model.model.{place.removeprefix('esm.')}"
+        tensors[f"{place}.{PEFT_MATRICES[own]}.weight"] = matrix
+    return settings, tensors

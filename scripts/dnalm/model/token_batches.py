@@ -3,7 +3,8 @@
 Shapes: B batch, T tokens with <cls>.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,70 @@ import torch
 
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
+from dnalm.suggestions import check_choice
 
 # A larger batch's activations fall out of a processor's cache, docs/explanation/performance.md.
 MAX_CPU_BATCH_TOKENS = 2048
+# What happens to a sequence that is longer than the context: an error, or its middle is read.
+REFUSE, CENTRE = "refuse", "centre"
+
+Place = Callable[[int, int], tuple[int, ...]]  # of all bases, and those of a piece
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a model reads: its words, and so many tokens with <cls>."""
+
+    vocabulary: Vocabulary
+    max_tokens: int
+
+    @property
+    def bases(self) -> int:
+        """The most bases that fit where none of them is N."""
+        return self.vocabulary.k * (self.max_tokens - 1)
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a sequence of A, C, G, T and N, <cls> included."""
+        runs = text.split("N")
+        k = self.vocabulary.k
+        return len(runs) + sum(len(run) // k + len(run) % k for run in runs)
+
+    def cut(self, text: str, most: int, place: Place) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        """Return pieces of a sequence that fit, all of one length of at most `most` bases.
+
+        They are as long as fits; with them come the places where they begin, which `place` tells.
+        """
+        size = min(most, len(text))
+        while True:
+            starts = place(len(text), size)
+            texts = tuple(text[start : start + size] for start in starts)
+            # An N is a token of its own. To leave out a base takes away one token at most.
+            excess = max(map(self.count_tokens, texts)) - self.max_tokens
+            if excess <= 0:
+                return texts, starts
+            size -= excess
+
+
+def middle(bases: int, size: int) -> tuple[int, ...]:
+    """Return where a piece of `size` bases in the middle of all of them begins."""
+    return ((bases - size) // 2,)
+
+
+def crop_long(
+    sequences: Sequence[str], limits: Limits, too_long: str
+) -> tuple[list[str], np.ndarray]:
+    """Return sequences, of those that are too long the middle, and which these are, bool [N].
+
+    With `too_long` refuse all stay as they are: `TokenRows` names the first that does not fit.
+    """
+    check_choice("embed.too_long", too_long, (REFUSE, CENTRE))
+    cropped = np.zeros(len(sequences), dtype=bool)
+    kept = list(sequences)
+    for row, text in enumerate(sequences if too_long == CENTRE else ()):
+        if limits.count_tokens(text) > limits.max_tokens:
+            (kept[row],), _ = limits.cut(text, limits.bases, middle)
+            cropped[row] = True
+    return kept, cropped
 
 
 def limit_tokens(batch_tokens: int, device: torch.device) -> int:
@@ -51,8 +113,9 @@ class TokenRows:
             raise InputError(
                 f"row {names[longest]} has {len(sequences[longest]):,} bases, which make "
                 f"{self.lengths[longest]:,} tokens with <cls>, but the model takes at most "
-                f"{max_tokens:,} tokens: cut the task's sequences or choose a model with a longer "
-                "context."
+                f"{max_tokens:,} tokens: cut the task's sequences, choose a model with a longer "
+                "context, or set embed.too_long to centre, which reads their middle where not "
+                "every base has a label."
             )
 
     def __len__(self) -> int:

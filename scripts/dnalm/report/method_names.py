@@ -12,6 +12,16 @@ from dnalm.methods import BASELINE, BY_NAME, LINEAR, SEQUENCE_BASELINES
 
 MODEL_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 OTHER_GREY = "#8c8c8c"
+# Letters that look like the marks, for legends that are text.
+GLYPHS = {
+    "circle": "●",
+    "diamond": "◆",
+    "square": "■",
+    "cross": "✚",
+    "triangle-up": "▲",
+    "triangle-down": "▼",
+    "triangle-right": "▶",
+}
 BASELINE_SHAPE, OTHER_SHAPE = "triangle-up", "diamond"
 LARGEST = 10
 
@@ -24,6 +34,11 @@ class Series:
     colour: str
     fill: str
     shape: str
+
+    @property
+    def glyph(self) -> str:
+        """The mark as a letter."""
+        return GLYPHS[self.shape]
 
 
 def label(method: str, model: str) -> str:

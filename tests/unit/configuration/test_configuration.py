@@ -62,12 +62,21 @@ def overlay(*changes: dict) -> dict:
 
 
 @pytest.mark.parametrize(
-    "name", ["config.yaml", "tiny.yaml", "real.yaml", "real_quick.yaml", "real_tasks.yaml"]
+    "name",
+    [
+        "config.yaml",
+        "tiny.yaml",
+        "real.yaml",
+        "real_quick.yaml",
+        "real_tasks.yaml",
+        "real_methods.yaml",
+    ],
 )
 def test_overlays_are_valid_on_top_of_the_shipped_configuration(name):
     below = {
         "real_quick.yaml": ["real.yaml"],
         "real_tasks.yaml": ["real.yaml"],
+        "real_methods.yaml": ["real.yaml"],
         "tiny.yaml": ["config.yaml"],
     }
     layers = [*below.get(name, []), name]

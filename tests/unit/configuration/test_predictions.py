@@ -38,6 +38,12 @@ def find_errors(config):
     return errors or references.find_reference_errors(config, PUBLISHED)
 
 
+@pytest.mark.parametrize("network", ["bpnet", "cnn"])
+def test_a_network_is_on_top_of_no_model(network):
+    entry = {"method": network, "task": "mine.x"} | FASTA
+    assert find_errors(merged({"predictions": {"p": entry}})) == []
+
+
 @pytest.mark.parametrize("source", [FASTA, BED])
 def test_an_entry_needs_model_method_task_and_a_source(source):
     assert find_errors(merged({"predictions": {"p": ENTRY | source}})) == []
@@ -62,6 +68,12 @@ def test_an_entry_needs_model_method_task_and_a_source(source):
             ENTRY | FASTA | {"method": "mlp", "task": "mine.bases"},
             ["predictions.p.method", "single bases", "mine.bases"],
         ),
+        (ENTRY | FASTA | {"method": "bpnet"}, ["predictions.p.model", "bpnet reads", "remove"]),
+        (
+            {"method": "bpnet_large", "task": "mine.x"} | FASTA,
+            ["predictions.p.method", "scores alone", "save: trained"],
+        ),
+        (ENTRY | FASTA | {"method": "full"}, ["predictions.p.method", "scores alone"]),
         (ENTRY | FASTA | {"window": 300}, ["predictions.p.window", "goes with 'bed'"]),
         (ENTRY | BED | {"format": "csv"}, ["predictions.p.format", "goes with 'path'"]),
         (ENTRY | FASTA | {"too_long": "crop"}, ["predictions.p.too_long", "'crop'", "centre"]),

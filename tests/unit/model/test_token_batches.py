@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dnalm.benchmark.prediction.pieces import Rules, cut_pieces
+from dnalm.benchmark.prediction.sources import Row
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
-from dnalm.model.token_batches import TokenRows, name_rows
+from dnalm.model.token_batches import Limits, TokenRows, crop_long, name_rows
 
 VOCABULARY = Vocabulary(6, "v2")
 
@@ -60,3 +62,29 @@ def test_rows_of_a_task_are_named_by_their_id_and_their_origin():
 def test_every_n_is_a_token_and_counts_against_the_context():
     with pytest.raises(InputError, match=r"row x has 12 bases, which make 13 tokens"):
         TokenRows(["N" * 12], ["x"], VOCABULARY, 12)
+
+
+def test_the_middle_of_what_is_too_long_is_read_as_predictions_read_it():
+    draw = np.random.default_rng(1)
+    limits = Limits(vocabulary=Vocabulary(2, "v2"), max_tokens=40)
+    rules = Rules(
+        other_letters="refuse",
+        too_short="refuse",
+        too_long="centre",
+        min_bases=1,
+        max_bases=None,
+        tile_overlap=0,
+    )
+    shares = [0.23, 0.23, 0.23, 0.23, 0.08]
+    lengths = draw.integers(20, 200, 200)
+    sequences = ["".join(draw.choice(list("ACGTN"), size, p=shares)) for size in lengths]
+    kept, cropped = crop_long(sequences, limits, "centre")
+    for text, middle, changed in zip(sequences, kept, cropped, strict=True):
+        row = Row(id="a", sequence=text, place="here", columns={})
+        assert cut_pieces(row, rules, limits).texts == (middle,)
+        assert changed == (limits.count_tokens(text) > 40) == (text != middle)
+        start = (len(text) - len(middle)) // 2
+        assert text[start : start + len(middle)] == middle
+    assert 20 < cropped.sum() < 200
+    TokenRows(kept, sequences, limits.vocabulary, 40)  # which all fit
+    assert crop_long(sequences, limits, "refuse")[0] == sequences

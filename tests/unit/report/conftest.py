@@ -106,6 +106,7 @@ class Run:
             "uracil_read_as_t": 0,
             "rows_without_label": 0,
             "rows_with_other_letters": 0,
+            "cross_validation": {"scheme": "kfold", "splits": 3, "group": None, "groups": None},
             "published_rows": published,
             "published_rows_match": None,
             "shuffled_labels": shuffled,
@@ -152,7 +153,7 @@ class Run:
             identity["embeddings"] = {"strands": "both", "precision": "bf16", "dtype": "float16"}
         steps = {"steps": [10 * len(losses if losses is not None else ())] * len(outputs)}
         if losses is not None:
-            identity |= {"trained_parameters": 2_000, "all_parameters": 50_000}
+            identity |= {"trained_parameters": 2_000, "all_parameters": 50_000, "cropped_rows": 7}
         result = Result(
             selected={"feature": "layer.2", "penalty": 0.01} if losses is None else steps,
             edge=False,

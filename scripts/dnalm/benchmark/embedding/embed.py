@@ -21,13 +21,15 @@ from dnalm.genome.kmers import Vocabulary, reverse_complement, to_codes, to_sequ
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import Pooling, choose_pooling, pooling_weights, weigh
 from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_arrays
-from dnalm.model.token_batches import TokenRows, limit_tokens
+from dnalm.model.token_batches import Limits, TokenRows, crop_long, limit_tokens
 from dnalm.suggestions import check_choice
 
 Layers = Literal["all"] | int | Sequence[int]
 Strands = Literal["forward", "both"]
 StoredType = Literal["float32", "float16"]
+TooLong = Literal["refuse", "centre"]
 CHOICES = {"pooling": Pooling, "strands": Strands, "precision": Precision, "dtype": StoredType}
+CHOICES["too_long"] = TooLong
 LAYER_PREFIX = "layer."  # what the name of a layer's array begins with; its number follows
 IDS_KEY = "ids"
 
@@ -39,6 +41,8 @@ class EmbedConfig:
     `layers` as for `choose_layers`; `strands` is forward or both; `batch_tokens` is an upper limit.
     `precision` is that of the forward pass (`dnalm.devices.find_precision`), `dtype` that of the
     file, which is made in shards of `shard_rows` rows; `centre_bases` is for the pooling centre.
+    `too_long` says what happens to a sequence beyond the model's context: refuse, or centre, its
+    middle is read.
     """
 
     layers: Layers
@@ -47,6 +51,7 @@ class EmbedConfig:
     strands: Strands
     precision: Precision
     dtype: StoredType
+    too_long: str
     batch_tokens: int
     shard_rows: int
 
@@ -120,11 +125,13 @@ def embed(
     like length share a batch of at most `batch_tokens` tokens, on a CPU of no more than fit its
     cache; the numbers do not depend on it but for rounding. The encoder is to be in evaluation
     mode, on whatever device. `names` name rows in errors; `tick` is called with each batch's number
-    of rows, for every strand. Raises InputError for a sequence longer than the model's context.
+    of rows, for every strand. Raises InputError for a sequence longer than the model's context,
+    unless `too_long` is centre.
     """
-    strands = [sequences]
+    limits = Limits(vocabulary=vocabulary, max_tokens=encoder.config.max_tokens)
+    strands = [crop_long(sequences, limits, config.too_long)[0]]
     if config.strands == "both":
-        strands.append([_other_strand(sequence) for sequence in sequences])
+        strands.append([_other_strand(sequence) for sequence in strands[0]])
     device = encoder.tokens.weight.device
     config, most = config.on([device]), limit_tokens(config.batch_tokens, device)
     pooled = np.zeros((len(layers), len(sequences), encoder.config.width), dtype=np.float32)

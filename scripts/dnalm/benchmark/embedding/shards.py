@@ -34,7 +34,7 @@ from dnalm.jobs.processes import is_orphan
 from dnalm.jobs.progress import Progress, Tally
 from dnalm.model.loading import load_model, read_run
 from dnalm.model.tensors import stream_arrays
-from dnalm.model.token_batches import TokenRows, name_rows
+from dnalm.model.token_batches import Limits, TokenRows, crop_long, name_rows
 
 ARRAY = Format(
     suffix=".npy",
@@ -60,8 +60,11 @@ class Embedding:
     threads: int
 
     def metadata(self) -> dict[str, str]:
-        """Return the metadata of the safetensors file: what it was made from, and how."""
-        config = self.config
+        """Return the metadata of the safetensors file: what it was made from, and how.
+
+        `cropped` counts the rows of which the middle was embedded.
+        """
+        config, (_, cropped) = self.config, self.crop(read_task(self.table)["sequence"].tolist())
         return {
             "weights_sha256": sha256_of(self.weights),
             "task_sha256": sha256_of(self.table),
@@ -71,7 +74,14 @@ class Embedding:
             "strands": config.strands,
             "precision": config.precision,
             "dtype": config.dtype,
+            "cropped": str(cropped.sum()),
         }
+
+    def crop(self, sequences: Sequence[str]) -> tuple[list[str], np.ndarray]:
+        """Return what is read of sequences, and of which it is a part, as `crop_long` does."""
+        encoder, vocabulary = read_run(self.run)
+        limits = Limits(vocabulary=vocabulary, max_tokens=encoder.max_tokens)
+        return crop_long(sequences, limits, self.config.too_long)
 
     def layers(self) -> list[int]:
         """Return the layers to embed, ascending."""
@@ -171,7 +181,8 @@ def _cut(embedding: Embedding) -> list[Shard]:
     """Return shards of rows of similar length, the longest first, so that batches hold few pads."""
     encoder, vocabulary = read_run(embedding.run)
     table = read_task(embedding.table)
-    rows = TokenRows(table["sequence"].tolist(), name_rows(table), vocabulary, encoder.max_tokens)
+    sequences, _ = embedding.crop(table["sequence"].tolist())
+    rows = TokenRows(sequences, name_rows(table), vocabulary, encoder.max_tokens)
     ordered, size = rows.longest_first(np.arange(len(rows))), embedding.config.shard_rows
     return [
         Shard(name=f"{start:08d}", rows=ordered[start : start + size])

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from dnalm.benchmark.scoring.objectives import Scale, activate
 from dnalm.benchmark.tasks.kinds import find_kind
-from dnalm.devices import fetch, send
+from dnalm.devices import device_of, fetch, send
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import ADAPTER_NAMES
@@ -110,10 +110,13 @@ def load_classifier_state(classifier: Classifier, state: Mapping[str, Tensor]) -
 class FoldClassifiers:
     """The classifiers of an adapters file on one encoder, which each `load` changes in place.
 
-    `metadata` is that of the file. Raises InputError for a file that cannot be read.
+    The encoder may be a network, all of which the file then holds. `metadata` is that of the file.
+    Raises InputError for a file that cannot be read.
     """
 
-    def __init__(self, encoder: Encoder, vocabulary: Vocabulary, adapters: str | Path) -> None:
+    def __init__(
+        self, encoder: Encoder | Network, vocabulary: Vocabulary, adapters: str | Path
+    ) -> None:
         self._encoder, self._vocabulary, self._path = encoder, vocabulary, adapters
         with self._explained():
             self.metadata = read_metadata(adapters)
@@ -131,8 +134,7 @@ class FoldClassifiers:
             if self.metadata.get("saved") == NOTHING:
                 raise InputError(
                     f"{self._path} holds scores alone, as its method says (save: scores): to "
-                    "predict with it, write save: trained and make it again with the target "
-                    "finetunes."
+                    "predict with it, write save: trained and make it again."
                 )
             folds = self.metadata.get("folds", "none, it is another file")
             raise InputError(f"{self._path} holds no fold {fold}: choose one of {folds}.")
@@ -145,7 +147,7 @@ class FoldClassifiers:
             facts = json.loads(self.metadata["classifier"])
             classifier = build_classifier(self._encoder, self._vocabulary, facts)
             load_classifier_state(classifier, state)
-        classifier.to(self._encoder.tokens.weight.device)
+        classifier.to(device_of(self._encoder))
         return classifier.eval(), Scale.load(state)
 
     @contextmanager

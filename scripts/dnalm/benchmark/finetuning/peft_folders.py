@@ -5,7 +5,7 @@ of any class of `transformers`: they lie beside it, `head.safetensors` and `head
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,7 @@ def export_adapters(
         raise InputError(f"{adapter.name} is not written for peft; {adapters} stays as it is.")
     if "classifier" not in metadata:
         raise InputError(f"{adapters} is no file of adapters; make it with the target finetunes.")
+    options = json.loads(metadata.get("options", "{}"))
     facts, identity = json.loads(metadata["classifier"]), json.loads(metadata["identity"])
     folds, scores = json.loads(metadata["folds"]), json.loads(metadata["scores"])
     words = Vocabulary(run["k"], run["vocabulary"])
@@ -107,12 +108,14 @@ def export_adapters(
         else OTHER,
         **{key: identity[key] for key in ("method", "task")},
     }
+    convert = find_function(adapter.in_peft)
     with atomic_path(folder) as temporary:
         for fold, own_scores in zip(folds, scores, strict=True):
             place = temporary / f"fold.{fold}"
             place.mkdir(parents=True)
             own = _below(f"fold.{fold}.", tensors)
-            _write_adapter(place, find_function(adapter.in_peft), _below("adapter.", own), base)
+            settings, converted = convert(_below("adapter.", own), **options)
+            _write_adapter(place, settings, converted, base)
             head = {name: t for name, t in own.items() if not name.startswith("adapter.")}
             _save(place / HEAD, {name.removeprefix("head."): t for name, t in head.items()})
             (place / "head.json").write_text(json_text(told))
@@ -121,9 +124,8 @@ def export_adapters(
 
 
 def _write_adapter(
-    place: Path, convert: Callable[..., Any], state: Mapping[str, Tensor], base: str
+    place: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], base: str
 ) -> None:
-    settings, tensors = convert(state)
     common = {"base_model_name_or_path": base, "task_type": "FEATURE_EXTRACTION"}
     settings = {**common, "inference_mode": True, **settings}
     (place / "adapter_config.json").write_text(json_text(settings))

@@ -66,7 +66,7 @@ def write_finetuning(
     identity: Mapping[str, Any],
     outputs: Mapping[str, Any],
     *,
-    adapters: str | Path | None,
+    trained: str | Path,
     history: str | Path,
     partial: str | Path,
     **files: str | Path,
@@ -74,9 +74,9 @@ def write_finetuning(
     """Write the folds of one fine-tuning; `files` are those of `write_result`.
 
     `identity` is what the summary begins with, `outputs` what `describe_outputs` says of the task.
-    Both travel in the metadata of `adapters`, beside the scores and what it takes to build the
-    classifier again; of a network these are not kept. `partial`, where the folds were kept, is
-    removed at the end.
+    Both travel in the metadata of `trained`, the adapters or networks, beside the scores and what
+    it takes to build the classifier again. `partial`, where the folds were kept, is removed at the
+    end.
     """
     result, metric = make_result(folds, finetuning), find_kind(finetuning.kind).headline
     rows = pd.DataFrame(
@@ -85,16 +85,16 @@ def write_finetuning(
     )
     with atomic_path(history) as temporary:
         rows.to_csv(temporary, sep="\t", index=False)
-    if adapters is not None:
-        _write_adapters(folds, finetuning, identity, outputs, result, adapters)
+    _write_trained(folds, finetuning, identity, outputs, result, trained)
     counts = {
         "trained_parameters": folds[0].trained,
         "all_parameters": folds[0].parameters,
+        "cropped_rows": int(finetuning.crop(read_task(finetuning.table)["sequence"])[1].sum()),
     }
     write_result(result, dict(identity) | counts, partial=partial, **files)
 
 
-def _write_adapters(
+def _write_trained(
     folds: Sequence[Fold],
     finetuning: Finetuning,
     identity: Mapping[str, Any],
@@ -103,6 +103,9 @@ def _write_adapters(
     path: str | Path,
 ) -> None:
     scores = result.scores.drop(columns="fold").to_dict("records")
+    below = {"network": json.dumps(finetuning.network)}
+    if finetuning.network is None:
+        below = {"model": json.dumps(describe_model(finetuning.run))}
     save_tensors(
         {
             f"fold.{fold.fold}.{name}": tensor
@@ -117,7 +120,7 @@ def _write_adapters(
             "options": json.dumps(finetuning.config.options),
             "saved": finetuning.config.save,
             "outputs": json.dumps(outputs),
-            "model": json.dumps(describe_model(finetuning.run)),
+            **below,
             "classifier": json.dumps(finetuning.head()),
             "folds": json.dumps([fold.fold for fold in folds]),
             "steps": json.dumps(result.selected["steps"]),

@@ -1,15 +1,20 @@
 """The settings of a fine-tuning and the files it works on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dnalm.benchmark.finetuning.schedule import SCHEDULES
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.devices import find_precision
 from dnalm.files import hash_facts, read_json, sha256_of
 from dnalm.methods import ADAPTER_NAMES, FULL
 from dnalm.model.heads import Pooling, choose_pooling
+from dnalm.model.loading import read_run
+from dnalm.model.token_batches import REFUSE, Limits, crop_long
 from dnalm.suggestions import check_choice
 
 CHOICES = (
@@ -70,7 +75,8 @@ class Finetuning:
     `run` and `weights` are the files of a model, None of a network that is trained from scratch;
     `network` is then its name in `dnalm.methods` with its settings. `table` is the task's;
     `kind` and `classes` describe the task; `batch_tokens` bounds the batches of evaluations, where
-    it changes nothing.
+    it changes nothing. With `too_long` centre the middle is read of sequences beyond the context,
+    but where every base has a label.
     """
 
     run: str | None
@@ -82,6 +88,7 @@ class Finetuning:
     config: FinetuneConfig
     pooling: Pooling
     centre_bases: int
+    too_long: str
     batch_tokens: int
 
     @classmethod
@@ -106,6 +113,7 @@ class Finetuning:
             config=FinetuneConfig(**method),
             pooling=choose_pooling(task, embed["pooling"]),
             centre_bases=embed["centre_bases"],
+            too_long=embed["too_long"] if find_kind(summary["kind"]).pooled else REFUSE,
             batch_tokens=embed["batch_tokens"],
         )
 
@@ -121,11 +129,10 @@ class Finetuning:
         """Put together the training of a baseline that is a network.
 
         `settings` are its section of `baselines`, with `network` among the keys of a fine-tuning
-        method. All of it is trained; sequences are pooled by the mean, and of its weights, which
-        no other program reads, none is kept.
+        method. All of it is trained; sequences are pooled by the mean.
         """
         training = {key: value for key, value in settings.items() if key != "network"}
-        fixed = {"adapter": FULL.name, "options": {}, "save": "scores"}
+        fixed = {"adapter": FULL.name, "options": {}}
         return cls(
             run=None,
             weights=None,
@@ -136,6 +143,7 @@ class Finetuning:
             config=FinetuneConfig(**{**training, **fixed}),
             pooling="mean",
             centre_bases=embed["centre_bases"],
+            too_long=REFUSE,
             batch_tokens=embed["batch_tokens"],
         )
 
@@ -143,6 +151,14 @@ class Finetuning:
         """Return the same with the precision that `device` computes in; InputError if it cannot."""
         precision = find_precision(self.config.precision, "precision of fine-tuning", [device])
         return replace(self, config=replace(self.config, precision=precision))
+
+    def crop(self, sequences: Sequence[str]) -> tuple[list[str], np.ndarray]:
+        """Return what is read of sequences, and of which it is a part, as `crop_long` does."""
+        if self.network is not None:  # which reads any length
+            return list(sequences), np.zeros(len(sequences), dtype=bool)
+        encoder, vocabulary = read_run(self.run)
+        limits = Limits(vocabulary=vocabulary, max_tokens=encoder.max_tokens)
+        return crop_long(sequences, limits, self.too_long)
 
     def head(self) -> dict[str, Any]:
         """Return what it takes to build the classifier again."""
@@ -161,7 +177,8 @@ class Finetuning:
         return source | {
             "table": sha256_of(self.table),
             "config": asdict(self.config),
-            "task": [self.kind, self.classes, self.pooling, self.centre_bases],
+            "task": [self.kind, self.classes, self.pooling, self.centre_bases]
+            + ([] if self.too_long == REFUSE else [self.too_long]),
         }
 
     def identity(self) -> str:

@@ -126,9 +126,8 @@ def train_fold(
     labels = scale.standardise(splits.labels) if scale else splits.labels
     random = seed_fold(config, fold)
     encoder, vocabulary = _start(finetuning)
-    rows = TokenRows(
-        table["sequence"].tolist(), name_rows(table), vocabulary, encoder.config.max_tokens
-    )
+    sequences, _ = finetuning.crop(table["sequence"].tolist())
+    rows = TokenRows(sequences, name_rows(table), vocabulary, encoder.config.max_tokens)
     adapter = add_adapter(encoder, config.adapter, config.options)
     classifier = build_classifier(encoder, vocabulary, finetuning.head()).to(best_device())
     before = Fingerprints.of(classifier.encoder)

@@ -1,4 +1,4 @@
-"""Probes and fine-tuned models as one: an encoder, and the models of a task's folds on top of it.
+"""Probes, fine-tuned models and networks as one: what reads sequences, and a task's folds on it.
 
 Shapes: N sequences, C classes (multilabel: labels, regression: targets), L bases.
 """
@@ -6,7 +6,7 @@ Shapes: N sequences, C classes (multilabel: labels, regression: targets), L base
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,9 +20,12 @@ from dnalm.benchmark.tasks.kinds import Kind, find_kind
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary
+from dnalm.methods import NETWORKS, find_function
+from dnalm.model.convolutions import VOCABULARY, Network
 from dnalm.model.encoder import Encoder
 from dnalm.model.loading import SHAPE
-from dnalm.model.token_batches import TokenRows
+from dnalm.model.tensors import UNREADABLE, read_metadata
+from dnalm.model.token_batches import REFUSE, TokenRows
 
 ADAPTERS, PROBE = "adapters.safetensors", ".safetensors"  # what the files are called
 
@@ -30,7 +33,7 @@ ADAPTERS, PROBE = "adapters.safetensors", ".safetensors"  # what the files are c
 class Base(Protocol):
     """The model below a classifier: an encoder, its vocabulary, and its file of weights."""
 
-    encoder: Encoder
+    encoder: Encoder | Network
     vocabulary: Vocabulary
     weights: Path
 
@@ -41,7 +44,7 @@ class Facts:
 
     `names` are those of the classes, labels or targets, their numbers where the task has no names;
     `lengths` the bases (min, max) of the task's rows, None in older files. `made` are the settings
-    of its features: layer, pooling, centre_bases, strands, precision.
+    of its features: layer, pooling, centre_bases, strands, precision; none of a network.
     """
 
     path: Path
@@ -100,7 +103,7 @@ class Rows:
 
     sequences: Sequence[str]
     names: Sequence[str]
-    encoder: Encoder
+    encoder: Encoder | Network
     vocabulary: Vocabulary
     batch: int
 
@@ -121,6 +124,7 @@ class ProbeFolds:
             batch_tokens=rows.batch,
             dtype=dtype,
             shard_rows=len(rows.sequences),
+            too_long=REFUSE,  # which was seen to before
             **made,
         )
         pooled = embed(rows.encoder, rows.vocabulary, rows.sequences, rows.names, layer, config)[0]
@@ -146,14 +150,26 @@ class TunedFolds:
             yield predict_rows(classifier, tokens, everyone, rows.batch, facts.kind.name, scale)
 
 
-def load_classifier(base: Base, path: str | Path) -> Classifier:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _NetworkBase:
+    encoder: Network
+    vocabulary: Vocabulary
+    weights: Path
+
+
+def load_classifier(base: Base | None, path: str | Path) -> Classifier:
     """Return the probe or fine-tuned model of a file, on the model that it was made from.
 
-    The encoder of `base` is changed in place by adapters. Raises InputError for a file of another
-    sort, and one that was made from other weights or another vocabulary.
+    A network that was trained from scratch has no such model: `base` plays no part. The encoder of
+    `base` is changed in place by adapters. Raises InputError for a file of another sort, one that
+    was made from other weights or another vocabulary, and where there is no base but for networks.
     """
     path = Path(path)
     with _explained(path):
+        if texts := _find_network(path):
+            return _load_network(path, texts)
+        if base is None:
+            raise InputError(f"{path} is no network, and needs the model that it was made from.")
         if path.name == ADAPTERS:
             tuned = FoldClassifiers(base.encoder, base.vocabulary, path)
             metadata = _read_metadata(path, tuned.metadata)
@@ -168,6 +184,25 @@ def load_classifier(base: Base, path: str | Path) -> Classifier:
         facts = _facts(path, metadata, metadata["outputs"], {"layer": probe.layer, **made})
         _check_base(path, metadata, base)
         return Classifier(base, facts, ProbeFolds(probe=probe))
+
+
+def _find_network(path: Path) -> Mapping[str, str]:
+    """Return the metadata of a file of networks; none of any other file, whatever is in it."""
+    try:
+        texts = read_metadata(path)
+    except UNREADABLE:
+        return {}
+    return texts if "network" in texts else {}
+
+
+def _load_network(path: Path, texts: Mapping[str, str]) -> Classifier:
+    settings, metadata = json.loads(texts["network"]), _read_metadata(path, texts)
+    row = NETWORKS[settings.pop("name")]
+    network = find_function(row.network)(**settings).eval()
+    base = _NetworkBase(encoder=network, vocabulary=VOCABULARY, weights=path)
+    facts = _facts(path, metadata, metadata["outputs"], {})
+    tuned = FoldClassifiers(network, VOCABULARY, path)
+    return Classifier(base, replace(facts, method=row.name), TunedFolds(tuned=tuned))
 
 
 @contextmanager
@@ -185,10 +220,11 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def find_classifier(folder: str | Path) -> Path:
-    """Return the file of a classifier, given the folder of a fine-tuning or the name of a probe.
+    """Return the file of a classifier, given the folder of a fine-tuning or the name of another.
 
-    The first is `results/finetunes/<method>/<model>/<task>`, the second, a file without its ending,
-    `results/probes/<model>/<task>`. Raises InputError where there is none.
+    The first is `results/finetunes/<method>/<model>/<task>`; the others, files without their
+    ending, `results/probes/<model>/<task>` and `results/baselines/<network>/<task>`. Raises
+    InputError where there is none.
     """
     folder = Path(folder)
     adapters, probe = folder / ADAPTERS, folder.with_name(folder.name + PROBE)

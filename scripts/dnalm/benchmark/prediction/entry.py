@@ -41,16 +41,18 @@ def predict_entry(
 ) -> None:
     """Write the predictions of an entry of `predictions:`, defaults filled in.
 
-    `files` are run, weights and classifier, and `sequences` or `intervals` with the `genome`'s
-    bases and contigs; `asked` what `check_made` compares; `outputs` the tables and, where bases of
-    a genome are predicted, `tracks`, a folder.
+    `files` are run and weights of a model, which networks have not, classifier, and `sequences` or
+    `intervals` with the `genome`'s bases and contigs; `asked` what `check_made` compares; `outputs`
+    the tables and, where bases of a genome are predicted, `tracks`, a folder.
     """
     torch.set_num_threads(threads)
-    encoder, vocabulary = load_model(files["run"], files["weights"])
-    base = _Base(encoder=encoder, vocabulary=vocabulary, weights=Path(files["weights"]))
+    base = None
+    if "run" in files:
+        encoder, vocabulary = load_model(files["run"], files["weights"])
+        base = _Base(encoder=encoder, vocabulary=vocabulary, weights=Path(files["weights"]))
     classifier = load_classifier(base, files["classifier"])
-    check_made(classifier.facts, asked, encoder.config.layers)
-    encoder.to(best_device())
+    check_made(classifier.facts, asked, classifier.encoder.config.layers)
+    classifier.encoder.to(best_device())
     source = _open_source(files, settings)
     tables = [path for name, path in outputs.items() if name != "tracks"]
     names = {"prediction": settings["name"], **name_classifier(classifier)}

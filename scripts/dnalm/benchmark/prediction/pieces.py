@@ -1,17 +1,17 @@
 """What of a row is given to a model: letters of DNA alone, as many as it reads; crops and tiles."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from dnalm.benchmark.prediction.sources import Row
 from dnalm.errors import InputError
-from dnalm.genome.kmers import Vocabulary
 from dnalm.genome.letters import IUPAC, clean_sequence
+from dnalm.model.token_batches import CENTRE, REFUSE, Limits, middle
 from dnalm.suggestions import check_choice
 
-REFUSE, DROP, MASK, CENTRE, TILES = "refuse", "drop", "mask", "centre", "tiles"
+DROP, MASK, TILES = "drop", "mask", "tiles"
 CHOICES = {
     "other_letters": (REFUSE, DROP, MASK),
     "too_short": (REFUSE, DROP),
@@ -38,25 +38,6 @@ class Rules:
     def __post_init__(self) -> None:
         for key, allowed in CHOICES.items():
             check_choice(f"prediction.{key}", getattr(self, key), allowed)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a model reads: its words, and so many tokens with <cls>."""
-
-    vocabulary: Vocabulary
-    max_tokens: int
-
-    @property
-    def bases(self) -> int:
-        """The most bases that fit where none of them is N."""
-        return self.vocabulary.k * (self.max_tokens - 1)
-
-    def count_tokens(self, text: str) -> int:
-        """Return the number of tokens of a sequence of A, C, G, T and N, <cls> included."""
-        runs = text.split("N")
-        k = self.vocabulary.k
-        return len(runs) + sum(len(run) // k + len(run) % k for run in runs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +89,8 @@ def cut_pieces(row: Row, rules: Rules, limits: Limits) -> Pieces:
         )
         if rules.too_long == DROP:
             return _left_out(row, bases, f"{bases} bases are too many")
-        place = _middle if rules.too_long == CENTRE else _tiles
-        texts, starts = _cut(text, most, place, rules.tile_overlap, limits)
+        place = middle if rules.too_long == CENTRE else partial(_tiles, overlap=rules.tile_overlap)
+        texts, starts = limits.cut(text, most, place)
         notes.append(
             f"the middle {len(texts[0])} of {bases} bases"
             if rules.too_long == CENTRE
@@ -138,29 +119,7 @@ def _left_out(row: Row, bases: int, why: str) -> Pieces:
     return Pieces(row=row, bases=bases, texts=(), starts=(), note=f"left out: {why}", uracil=0)
 
 
-Place = Callable[[int, int, int], tuple[int, ...]]  # of all bases, those of a piece, the overlap
-
-
-def _middle(bases: int, size: int, overlap: int) -> tuple[int, ...]:
-    return ((bases - size) // 2,)
-
-
 def _tiles(bases: int, size: int, overlap: int) -> tuple[int, ...]:
     """Return evenly spaced starts, the first tile at the left end and the last at the right."""
     count = 1 + -(-(bases - size) // max(1, size - overlap))
     return tuple(int(start) for start in np.linspace(0, bases - size, count).round())
-
-
-def _cut(
-    text: str, most: int, place: Place, overlap: int, limits: Limits
-) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return pieces of one length, as long as fits, and where they begin."""
-    size = min(most, len(text))
-    while True:
-        starts = place(len(text), size, overlap)
-        texts = tuple(text[start : start + size] for start in starts)
-        # An N is a token of its own. To leave out a base takes away one token at most.
-        excess = max(map(limits.count_tokens, texts)) - limits.max_tokens
-        if excess <= 0:
-            return texts, starts
-        size -= excess

@@ -8,10 +8,11 @@ from hashlib import blake2b
 
 import numpy as np
 
-from dnalm.benchmark.prediction.pieces import Limits, Pieces, Rules, cut_pieces
+from dnalm.benchmark.prediction.pieces import Pieces, Rules, cut_pieces
 from dnalm.benchmark.prediction.sources import Source
 from dnalm.errors import InputError
 from dnalm.jobs.progress import Progress
+from dnalm.model.token_batches import Limits
 
 HASH_BYTES = 8
 

@@ -68,11 +68,15 @@ def identify(
     """Return what a result belongs to, the first part of its summary.
 
     `task` is the content of the task's JSON, `embeddings` the metadata of those that were read, of
-    which `MADE_WITH` are kept; `names` are `model` or `baseline`, and `weights_sha256` where a
-    model was used (`None` otherwise). The hash of the task table is taken here, from the file
-    that was read.
+    which `MADE_WITH` are kept, and how many rows were cropped; `names` are `model` or `baseline`,
+    and `weights_sha256` where a model was used (`None` otherwise). The hash of the task table is
+    taken here, from the file that was read.
     """
-    made = {"embeddings": {key: embeddings[key] for key in MADE_WITH}} if embeddings else {}
+    made: dict[str, Any] = {}
+    if embeddings:
+        made = {"embeddings": {key: embeddings[key] for key in MADE_WITH}}
+        # Older files, and those of other programs, do not say.
+        made["cropped_rows"] = int(embeddings.get("cropped", 0))
     return {
         "method": method,
         **names,

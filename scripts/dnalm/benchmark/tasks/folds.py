@@ -1,13 +1,15 @@
 """Cross-validation folds of a task's training rows, stratified, and test rows held out."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.benchmark.tasks.schemes import KFOLD, SCHEMES, SHUFFLE
 from dnalm.errors import InputError
 from dnalm.suggestions import check_choice
 
@@ -16,16 +18,28 @@ COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 
 @dataclass(frozen=True, kw_only=True)
 class CrossValidationConfig:
-    """How cross-validation folds are made, stratified by class.
+    """How cross-validation folds are made.
 
-    `kfold`: every row is validation in exactly one split; `validation_share` plays no part.
-    `shuffle`: independent draws, each with `validation_share` of every class as validation.
+    Stratified by class: `kfold`, every row is validation in exactly one split; `shuffle`,
+    independent draws, each with `validation_share` of every class as validation.
+    Of whole groups, by the column `group`: `grouped`, `leave_one_group_out` and `given`, where the
+    groups in `validation` are validation in all `splits`. Other schemes read neither.
     """
 
     scheme: str
     splits: int
     validation_share: float
+    group: str | None
+    validation: tuple[str, ...]
     seed: int
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> "CrossValidationConfig":
+        """Read a section `cross_validation`; keys that its scheme does not read may be missing."""
+        check_choice("cross_validation.scheme", section["scheme"], SCHEMES)
+        unread: dict[str, Any] = {"group": None, "validation": ()}
+        filled = {**unread, **section}
+        return cls(**filled | {"validation": tuple(map(str, filled["validation"]))})
 
 
 class TooFewSequencesError(InputError):
@@ -58,8 +72,8 @@ def assign_folds(
     Raises TooFewSequencesError when a class has too few different ones for the splits asked for,
     InputError for an unknown scheme and numbers that do not go with it.
     """
-    check_choice("cross_validation.scheme", config.scheme, ("kfold", "shuffle"))
-    if config.splits < 2 and config.scheme == "kfold":
+    check_choice("cross_validation.scheme", config.scheme, (KFOLD, SHUFFLE))
+    if config.splits < 2 and config.scheme == KFOLD:
         raise InputError(f"cross_validation.splits is {config.splits}; k-fold needs at least 2.")
     by_class = _groups_by_class(sequences, labels)
     if merge:
@@ -73,7 +87,7 @@ def assign_folds(
                 None,
             )
     folds: list[list[int]] = [[] for _ in sequences]
-    if config.scheme == "kfold":
+    if config.scheme == KFOLD:
         _deal(folds, by_class, config)
     else:
         _draw(folds, by_class, config)
@@ -172,7 +186,8 @@ def hold_out(table: pd.DataFrame, kind: str, share: float, seed: int) -> pd.Data
     Sequences that are equal on either strand stay together. `table` has sequence, label and split.
     Raises InputError when a class has too few different sequences for that.
     """
-    draw = CrossValidationConfig(scheme="shuffle", splits=1, validation_share=share, seed=seed)
+    section = {"scheme": SHUFFLE, "splits": 1, "validation_share": share, "seed": seed}
+    draw = CrossValidationConfig.of(section)
     traits = find_kind(kind)
     dealt, merge = traits.strata(traits.stack(table["label"])).tolist(), not traits.one_class
     try:

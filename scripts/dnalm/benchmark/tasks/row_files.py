@@ -62,6 +62,7 @@ class LabelledRow:
     split: str
     provenance: str
     folder: str = ""
+    group: str = ""  # that rows of one fold share, where folds are made of groups
 
     @property
     def place(self) -> str:
@@ -87,7 +88,7 @@ def read_labelled(
     read.
     """
     refuse_folder(path)
-    kind = columns.format if columns.format != "auto" else _format_of(Path(path))
+    kind = find_format(path, columns.format)
     if kind not in FORMATS.values():
         raise InputError(
             f"The format {kind!r} of {path} is not known; known formats: "
@@ -119,7 +120,7 @@ def read_columns(path: str | Path, form: str) -> list[str]:
     Raises InputError as `read_labelled` does.
     """
     refuse_folder(path)
-    kind = form if form != "auto" else _format_of(Path(path))
+    kind = find_format(path, form)
     if kind == "fasta":
         return []
     try:
@@ -132,6 +133,11 @@ def read_columns(path: str | Path, form: str) -> list[str]:
                 return next(filter(None, lines), [""])
     except (pa.ArrowException, csv.Error):
         return []  # which its rows will tell
+
+
+def find_format(path: str | Path, form: str) -> str:
+    """Return the format of a file: `form`, where that is auto by the ending of its name."""
+    return _format_of(Path(path)) if form == "auto" else form
 
 
 def _format_of(path: Path) -> str:

@@ -14,12 +14,21 @@ import pyarrow.parquet as pq
 
 from dnalm.benchmark.tasks.checks import check_sums, check_table, warn_of_parts
 from dnalm.benchmark.tasks.folds import CrossValidationConfig, assign_folds, hold_out
+from dnalm.benchmark.tasks.grouped_folds import (
+    VALIDATION,
+    Dealt,
+    assign_groups,
+    check_parts,
+    describe_folds,
+    is_grouped,
+    read_groups,
+)
 from dnalm.benchmark.tasks.kinds import BASES, BY_NAME, NUMBER, ROWS, Kind, find_kind
 from dnalm.benchmark.tasks.label_cells import infer_kind, read_label
 from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.benchmark.tasks.recipes.windows import cut_windows
 from dnalm.benchmark.tasks.row_cleaning import clean_rows
-from dnalm.benchmark.tasks.row_files import read_labelled
+from dnalm.benchmark.tasks.row_files import LabelledRow, read_labelled
 from dnalm.benchmark.tasks.summary import SPLITS, name_files, summarise
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json, sha256_of, write_json
@@ -33,6 +42,8 @@ COLUMN_TYPES = {
     "provenance": pa.string(),
     "folds": pa.list_(pa.int64()),
 }
+
+ROLES = ("train", VALIDATION, "test")  # of files of rows
 
 log = logging.getLogger(__name__)
 
@@ -85,18 +96,19 @@ def make_task(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return a task's table and its summary.
 
-    `sources` names the files: `train` and `test` for labelled rows, or `bases`, `contigs` and
+    `sources` names the files: `train`, `test` and, where it is given, `validation` for labelled
+    rows, or `bases`, `contigs` and
     `genome` (its manifest) with `intervals` (BED) or `annotation` (GTF), `motifs` and `types` for
     a task with `build:`, which is cut from a genome.
     `file_labels` of the task are the labels of its files, by split, where each has one of its own.
     The table has the columns id, sequence (upper case, ACGTN), label (0 .. classes - 1, or several
     numbers, see `read_label`), split (train or test), provenance (file name and row, or
     contig:start-end(strand), 0-based half-open) and folds (splits in which a training row is
-    validation).
+    validation). Rows of `validation` files are training rows of the table.
 
     Raises InputError, naming file and row, when the rows are not what the config says.
     """
-    config = TaskConfig.of(name, task)
+    config, folds = TaskConfig.of(name, task), CrossValidationConfig.of(cross_validation)
     files = {
         key: [paths] if isinstance(paths, str | Path) else list(paths)
         for key, paths in sources.items()
@@ -105,6 +117,7 @@ def make_task(
     if task.get("build"):
         check_sums(files, task["build"].get("sha256") or {}, name, "build.sha256")
         rows, built = cut_windows(task["build"], name, files)
+        rows = [replace(row, group=row.provenance.rpartition(":")[0]) for row in rows]
         simulated = bool(read_json(files["genome"][0])["simulated"])
     else:
         check_sums(files, task.get("sha256") or {}, name, "sha256")
@@ -112,11 +125,13 @@ def make_task(
         given = task.get("file_labels") or {}
         rows = [
             row
-            for split in SPLITS
+            for role in ROLES
             for path, label in zip(
-                files[split], given.get(split) or [None] * len(files[split]), strict=True
+                files.get(role, []),
+                given.get(role) or [None] * len(files.get(role, [])),
+                strict=True,
             )
-            for row in read_labelled(path, split, config, label)
+            for row in _read_rows(path, role, config, label, folds)
         ]
     log.info("%s: %d rows are read", name, len(rows))
     cleaned = clean_rows(rows, config, name)
@@ -132,6 +147,7 @@ def make_task(
             ],
             "split": [row.split for row in rows],
             "provenance": [row.provenance for row in rows],
+            "group": [row.group for row in rows],
         }
     )
     if config.test_share is not None and rows:  # without rows the checks say so
@@ -141,23 +157,46 @@ def make_task(
             raise InputError(f"Task {name} ({name_files(files, 'train')}): {error}") from None
     table["id"] = _ids(table["split"])
     check_table(table, name, config, files)
-    folds = CrossValidationConfig(**cross_validation)
     if config.shuffle_labels:
         table["label"] = _shuffled(table, config)
     train = table[table["split"] == "train"]
-    kind = find_kind(config.kind)
-    dealt = kind.strata(kind.stack(train["label"]))
     try:
-        assigned = assign_folds(
-            train["sequence"].tolist(), dealt.tolist(), folds, merge=not kind.one_class
-        )
+        dealt = _deal(train, config, folds)
     except InputError as error:
         raise InputError(f"Task {name} ({name_files(files, 'train')}): {error}") from None
     # Training rows come first, so the test rows' empty lists follow.
-    table["folds"] = assigned + [[] for _ in range(len(table) - len(train))]
-    return table, summarise(
+    table["folds"] = dealt.folds + [[] for _ in range(len(table) - len(train))]
+    summary = summarise(
         table, name, config, files, cleaned=cleaned.counts, simulated=simulated, build=built
     )
+    return table.drop(columns="group"), summary | {"cross_validation": describe_folds(dealt, folds)}
+
+
+def _read_rows(
+    path: str, role: str, config: TaskConfig, label: str | None, folds: CrossValidationConfig
+) -> list[LabelledRow]:
+    """Return the rows of a file, of the split train or test, with their groups."""
+    split = "test" if role == "test" else "train"
+    rows = list(read_labelled(path, split, config, label))
+    if role == VALIDATION:
+        return [replace(row, group=VALIDATION) for row in rows]
+    if role == "test" or folds.group is None:
+        return rows
+    groups = read_groups(path, config.format, folds.group)
+    return [replace(row, group=group) for row, group in zip(rows, groups, strict=True)]
+
+
+def _deal(train: pd.DataFrame, config: TaskConfig, folds: CrossValidationConfig) -> Dealt:
+    """Return the folds of a table's training rows."""
+    kind = find_kind(config.kind)
+    labels = kind.stack(train["label"])
+    if is_grouped(folds):
+        dealt = assign_groups(train["group"].tolist(), train["provenance"].tolist(), folds)
+        check_parts(labels, dealt, kind, config.classes)
+        return dealt
+    strata = kind.strata(labels).tolist()
+    sequences = train["sequence"].tolist()
+    return Dealt(folds=assign_folds(sequences, strata, folds, merge=not kind.one_class), groups={})
 
 
 def _ids(splits: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dnalm.files import atomic_path
 from dnalm.methods import ADAPTERS, ANOTHER, KMERS, PROBES, STRONGEST, UNTRAINED
+from dnalm.report.figures import finetuning
 from dnalm.report.figures import scores as figures
 from dnalm.report.method_names import Series, add_labels, plan
 from dnalm.report.metric_names import describe, shared_name
@@ -19,6 +20,12 @@ from dnalm.report.pages.context import context_grid
 from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
 from dnalm.report.pages.facts import facts_grids, licence_notes, simulated_note, token_sizes
 from dnalm.report.pages.findings import findings, kmers_win
+from dnalm.report.pages.finetuning import (
+    crop_note,
+    pair_methods,
+    probing_grid,
+    probing_sentence,
+)
 from dnalm.report.pages.grids import (
     costs_grid,
     curve_grid,
@@ -94,7 +101,7 @@ def make_page(
     """
     check_choice("report.statistic", config.statistic, STATISTICS)
     tables = dict(tables)
-    for name in ("summary", "layers", "comparisons", "lift"):
+    for name in ("summary", "layers", "comparisons", "lift", "finetuning_curves"):
         tables[name] = add_labels(tables[name])
     for name in ("summary", "comparisons"):
         tables[name] = add_marks(tables[name], tables["summary"])
@@ -106,7 +113,8 @@ def make_page(
     }
     series = plan(tables["summary"], untrained)
     note = simulated_note(tables)
-    drawn = _figures(tables, series, note, config)
+    pairs = pair_methods(tables["summary"], tables["comparisons"], config.bootstrap["level"])
+    drawn = _figures(tables, series, note, config) | _tuning_figures(tables, pairs, series, note)
     cards = corpus_cards(tables)
     shown = with_choices(tables["comparisons"], tables["choices"])
     controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
@@ -135,6 +143,10 @@ def make_page(
         matrix=score_matrix(tables["summary"], series, controls),
         scores=scores_grids(tables["summary"]),
         costs=costs_grid(tables["summary"]),
+        cropped=crop_note(tables["summary"]),
+        probing=probing_grid(pairs),
+        probed=probing_sentence(pairs),
+        tuning_legend=_legend(series, tables["finetuning_curves"]),
         metric=shared_name(tables["summary"]["metric"]),
         layer_metric=shared_name(tables["layers"]["metric"]),
         metrics=describe(tables["summary"]["metric"]),
@@ -145,7 +157,7 @@ def make_page(
         against_kmers=comparison_grid(tables["comparisons"], KMERS.against),
         embeddings="; or of ".join(filter(None, tables["layers"]["embeddings"].unique())),
         layers=layers_grid(tables["layers"]),
-        layer_legend=_of_layers(series, tables["layers"]),
+        layer_legend=_legend(series, tables["layers"].dropna(subset="layer")),
         curves=curve_grid(models),
         context=context_grid(models),
         among_methods=comparison_grid(shown, ANOTHER),
@@ -200,16 +212,42 @@ def _figures(
     drawn["layers"] = _layer_figures(tables["layers"], series, note)
     for model in tables["curves"]["model"].unique():
         drawn["curves"].append(figures.curves_figure(tables["curves"], model, note))
+    return _named(drawn)
+
+
+def _named(drawn: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
     return {
         name: [{"id": f"{name}-{i}", "specification": chart} for i, chart in enumerate(charts)]
         for name, charts in drawn.items()
     }
 
 
-def _of_layers(series: list[Series], layers: pd.DataFrame) -> list[Series]:
-    """Return the series of the layer panels, whose legend stands once above all of them."""
-    names = set(layers.loc[layers["layer"].notna(), "series"])
-    return [one for one in series if one.label in names]
+def _tuning_figures(
+    tables: Mapping[str, pd.DataFrame], pairs: pd.DataFrame, series: list[Series], note: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the specifications on fine-tuning; of a single evaluation there is no curve."""
+    names = {one.label for one in series}
+    curves = tables["finetuning_curves"]
+    curves = curves[curves["series"].isin(names)]
+    shown = pairs[pairs["series"].isin(names)]
+    return _named(
+        {
+            "probing": [
+                finetuning.probing_figure(own, series, note)
+                for _, own in shown.groupby("metric", sort=False)
+            ],
+            "tuning": [
+                finetuning.tuning_figure(own, series, task, note)
+                for task, own in curves.groupby("task", sort=True)
+                if own["step"].nunique() > 1
+            ],
+        }
+    )
+
+
+def _legend(series: list[Series], drawn: pd.DataFrame) -> list[Series]:
+    """Return the series of a group of panels, whose legend stands once above all of them."""
+    return [one for one in series if one.label in set(drawn["series"])]
 
 
 def _layer_figures(layers: pd.DataFrame, series: list[Series], note: str) -> list[dict[str, Any]]:

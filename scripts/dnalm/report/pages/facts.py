@@ -112,12 +112,12 @@ def _tasks(tasks: pd.DataFrame) -> Grid:
             POOLINGS.get(row["pooling"], row["pooling"] or MISSING)
             if find_kind(row["kind"]).pooled
             else MISSING,
-            *[row["sources"], row["sha256"][:12]],
+            *[row["cross_validation"] or MISSING, row["sources"], row["sha256"][:12]],
         ]
         for row in tasks.to_dict("records")
     ]
     headings = ["task", "kind", "train rows", "test rows", "train rows per class"]
-    headings += ["test rows per class", "bases", "pooling", "made from", "sha256 begins"]
+    headings += ["test rows per class", "bases", "pooling", "splits", "made from", "sha256 begins"]
     return make_grid(headings, rows, first=2, last=7)
 
 

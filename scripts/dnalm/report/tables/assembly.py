@@ -13,7 +13,12 @@ from dnalm.report.tables.draws import Statistics, draw_results
 from dnalm.report.tables.panels import haplotypes_table, panels_table
 from dnalm.report.tables.records import Identities, Record
 from dnalm.report.tables.runs import curves_table, models_table, tasks_table
-from dnalm.report.tables.scores import layers_table, scores_table, summary_table
+from dnalm.report.tables.scores import (
+    finetuning_curves_table,
+    layers_table,
+    scores_table,
+    summary_table,
+)
 from dnalm.report.tables.sources import Sources
 from dnalm.report.tables.verdicts.choices import choices_table
 from dnalm.report.tables.verdicts.headline import headline_table
@@ -51,6 +56,7 @@ def make_tables(
         ),
         "lift": lift_table(results, identities, sources.locations, corpora, bootstrap),
         "audits": audits_table(sources.audits, sources.locations),
+        "finetuning_curves": finetuning_curves_table(results),
         "curves": curves,
         "genomes": genomes_table(sources.genomes, sources.corpora, identities),
         "corpora": corpora_table(sources.corpora),

@@ -44,7 +44,7 @@ BENCHMARK = (
         "method model task kind n metric score_mean score_sd <metric>_mean <metric>_sd low high",
         "rows leaking_share clean_rows clean_score clean_low clean_high chosen edge not_converged",
         "constant_splits first_train_loss last_train_loss loss_falls seconds trained_parameters",
-        "all_parameters published",
+        "all_parameters cropped_rows published",
         "published_sd published_model published_method published_data_set",
         "comparable reason",
     ),
@@ -88,6 +88,10 @@ BENCHMARK = (
         "contigs_from train_placed test_placed shared_contigs test_rows_shared",
     ),
     _table("exposure", "task corpus models rows on_used on_held_out on_neither nowhere"),
+    _table(
+        "finetuning_curves",
+        "method model task step splits train_loss metric validation_score validation_score_sd",
+    ),
     _table("curves", "model step tokens split positions loss accuracy"),
     _table(
         "genomes",
@@ -126,7 +130,7 @@ BENCHMARK = (
         "median_length longest duplicates_within_train duplicates_within_test duplicates_across",
         "train_rows_located test_rows_located test_rows_overlapping train_rows_overlapping_fold",
         "iupac_replaced letters_masked uracil_read_as_t rows_without_label rows_with_other_letters",
-        "pooling published_as published_train_rows published_test_rows",
+        "cross_validation pooling published_as published_train_rows published_test_rows",
         "shuffled_labels simulated sources sources_sha256 sha256",
     ),
 )

@@ -131,6 +131,7 @@ def tasks_table(
                 **{f"duplicates_{where}": n for where, n in task["duplicates"].items()},
                 **overlaps.get(name, {}),
                 **{key: task.get(key) for key in CLEANED},  # tasks of old count the first alone
+                "cross_validation": _splits(task.get("cross_validation")),
                 "pooling": identities.pooling(name),
                 "published_as": identities.published_task(name),
                 **{f"published_{split}_rows": n for split, n in published.items()},
@@ -144,6 +145,14 @@ def tasks_table(
     table = pd.DataFrame(rows, columns=list_columns("tasks"))
     counts = ["published_train_rows", "published_test_rows", *OVERLAPS, *CLEANED]
     return table.astype(dict.fromkeys(counts, "Int64")).sort_values("task")
+
+
+def _splits(made: Mapping[str, Any] | None) -> str:
+    """Return in words how a task's splits were made; "" for tasks of old, which do not say."""
+    if not made:
+        return ""
+    by = f" by {made['group']}" if made["group"] else ""
+    return f"{made['scheme'].replace('_', ' ')}{by}, {made['splits']} splits"
 
 
 def _overlaps(locations: pd.DataFrame) -> dict[str, int]:

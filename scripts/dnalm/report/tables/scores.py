@@ -7,6 +7,7 @@ import pandas as pd
 
 from dnalm.benchmark.probing.choice import rank
 from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS, find_kind
+from dnalm.files import read_tsv
 from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.constant_predictions import describe_constant
 from dnalm.report.tables.draws import Draws
@@ -63,6 +64,7 @@ def summary_table(
         row["seconds"] = result.summary.get("seconds")
         row["trained_parameters"] = result.summary.get("trained_parameters")
         row["all_parameters"] = result.summary.get("all_parameters")
+        row["cropped_rows"] = result.summary.get("cropped_rows")
         beside = published_beside(
             published,
             # Published values are MCCs.
@@ -76,6 +78,35 @@ def summary_table(
         )
         rows.append(row | beside)
     return pd.DataFrame(rows, columns=columns)
+
+
+def finetuning_curves_table(results: Sequence[Record]) -> pd.DataFrame:
+    """Return training loss and validation score of every evaluation.
+
+    They are means over the splits trained so far, with the SD (n − 1) of the score. A split that
+    ended early has no later rows.
+    """
+    rows = []
+    for result in results:
+        if result.history is None:
+            continue
+        score = f"validation_{result.metric}"
+        history = read_tsv(result.history, ["fold", "step", "train_loss", score])
+        for step, own in history.groupby("step", sort=True):
+            rows.append(
+                {
+                    "method": result.method,
+                    "model": result.model,
+                    "task": result.task,
+                    "step": step,
+                    "splits": len(own),
+                    "train_loss": own["train_loss"].mean(),
+                    "metric": result.metric,
+                    "validation_score": own[score].mean(),
+                    "validation_score_sd": own[score].std(ddof=1),
+                }
+            )
+    return pd.DataFrame(rows, columns=list_columns("finetuning_curves"))
 
 
 def _chosen(selected: dict[str, Any]) -> str:

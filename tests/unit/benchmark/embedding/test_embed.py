@@ -40,6 +40,7 @@ def config() -> EmbedConfig:
         dtype="float32",
         batch_tokens=256,
         shard_rows=8,
+        too_long="refuse",
     )
 
 

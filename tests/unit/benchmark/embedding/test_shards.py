@@ -53,6 +53,7 @@ def embedding(tmp_path, draw_model) -> Embedding:
         dtype="float32",
         batch_tokens=256,
         shard_rows=8,
+        too_long="refuse",
     )
     return Embedding(**model, table=table, config=settings, threads=1)
 
@@ -99,6 +100,7 @@ def test_the_file_holds_every_layer_in_the_order_of_the_table_and_says_what_it_i
         "strands": "forward",
         "precision": "float32",
         "dtype": "float32",
+        "cropped": "0",
     }
     with safe_open(path, framework="pt") as file:
         assert json.loads(bytes(file.get_tensor("ids").tolist())) == table["id"].tolist()
@@ -303,3 +305,27 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     with safe_open(path, framework="numpy") as file:
         assert len(list(file.keys())) == 24
         assert (file.get_tensor("23") == 23).all()
+
+
+@pytest.mark.parametrize("strands", ["forward", "both"])
+def test_of_rows_beyond_the_context_the_middle_is_embedded_and_counted(
+    embedding, tmp_path, strands
+) -> None:
+    table = pd.read_parquet(embedding.table)
+    long = ["A" * 100 + sequence + "C" * 101 for sequence in table["sequence"][:5]]
+    whole = [*long, *table["sequence"][5:]]
+    table.assign(sequence=whole).to_parquet(tmp_path / "long")
+    chosen = changed(embedding, strands=strands)
+    chosen = replace(chosen, table=str(tmp_path / "long"))
+    with pytest.raises(InputError, match=r"set embed\.too_long to centre"):
+        embed_task(chosen, tmp_path / "none", tmp_path / "partial", ["cpu"])
+    embed_task(changed(chosen, too_long="centre"), tmp_path / "x", tmp_path / "partial", ["cpu"])
+    found, metadata = read_embeddings(tmp_path / "x", chosen.table)
+    assert metadata["cropped"] == "5"
+    # 63 words of three bases fit beside <cls>.
+    starts = [(len(sequence) - 189) // 2 for sequence in long]
+    middles = [text[start : start + 189] for text, start in zip(long, starts, strict=True)]
+    model = load_model(embedding.run, embedding.weights)
+    expected = embed(*model, middles, middles, [1, 2, 3], chosen.config)
+    for layer in (1, 2, 3):
+        np.testing.assert_allclose(found[f"layer.{layer}"][:5], expected[layer - 1], atol=1e-5)

@@ -40,7 +40,13 @@ METHOD = {
     "save": "trained",
     "seed": 42,
 }
-EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+EMBED = {
+    "layers": "all",
+    "pooling": "mean",
+    "centre_bases": 6,
+    "too_long": "refuse",
+    "batch_tokens": 512,
+}
 CLASSES = {"multilabel": 3, "regression": 2, "per_base": 2}
 TRAIN, TEST = 90, 50
 
@@ -166,7 +172,7 @@ def test_results_of_every_kind_are_scored_and_their_adapters_predict_again(finet
         method="ia3", task=task, table_path=finetuning.table, model="small", weights_sha256="ab"
     )
     folds = finetune(finetuning, partial=tmp_path / "p", threads=1)
-    roles = ("adapters", "history", "scores", "summary", "predictions")
+    roles = ("trained", "history", "scores", "summary", "predictions")
     paths = {role: tmp_path / f"{role}.safetensors" for role in roles}
     write_finetuning(
         folds, finetuning, identity, describe_outputs(task), partial=tmp_path / "p", **paths
@@ -185,7 +191,7 @@ def test_results_of_every_kind_are_scored_and_their_adapters_predict_again(finet
     assert written.columns.tolist() == columns
     for fold in folds:
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        classifier, scale = FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold.fold)
+        classifier, scale = FoldClassifiers(encoder, vocabulary, paths["trained"]).load(fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
         again = predict(classifier, rows, test, EMBED["batch_tokens"], kind, scale)
         np.testing.assert_allclose(again, fold.outputs, rtol=1e-5, atol=1e-6)

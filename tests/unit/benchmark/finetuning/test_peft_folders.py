@@ -22,7 +22,8 @@ from dnalm.benchmark.finetuning.classifier import (
 from dnalm.benchmark.finetuning.peft_folders import export_adapters
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
-from dnalm.model.adapters import add_adapter
+from dnalm.methods import LORA_TARGETS
+from dnalm.model.adapters import add_adapter, merge_adapter
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.export import export_model
@@ -43,10 +44,21 @@ GENERATIONS = {
 }
 
 
-@pytest.fixture(params=["v1", "v2"])
+OPTIONS = {
+    "ia3": {},
+    "lora": {"rank": 2, "alpha": 3, "dropout": 0.1, "targets": list(LORA_TARGETS)},
+}
+COMBINATIONS = [(generation, adapter) for generation in GENERATIONS for adapter in OPTIONS]
+
+
+@pytest.fixture(params=COMBINATIONS, ids="-".join)
 def tuned(request, tmp_path: Path) -> dict:
-    """An exported model, two folds of IA3 with other vectors and heads, and their folders."""
-    words = Vocabulary(3, request.param)
+    """An exported model, two folds of an adapter with other numbers and heads, and their folders.
+
+    LoRA is added to all that it can be added to.
+    """
+    generation, adapter = request.param
+    words = Vocabulary(3, generation)
     config = EncoderConfig(
         layers=2,
         heads=2,
@@ -59,12 +71,12 @@ def tuned(request, tmp_path: Path) -> dict:
         dropout=0.0,
         layer_norm_eps=1e-5,
         initialisation="haiku",
-        **GENERATIONS[request.param],
+        **GENERATIONS[generation],
     )
     encoder = Encoder(config)
     initialise(encoder, 3)
     files = {"run": tmp_path / "run.json", "weights": tmp_path / "weights.safetensors"}
-    run = {"model": "small", "encoder": asdict(config), "k": 3, "vocabulary": request.param}
+    run = {"model": "small", "encoder": asdict(config), "k": 3, "vocabulary": generation}
     files["run"].write_text(json.dumps(run))
     save_weights(encoder, files["weights"], {})
     export = tmp_path / "export"
@@ -72,18 +84,21 @@ def tuned(request, tmp_path: Path) -> dict:
     names |= {"vocabulary": "vocab.txt", "tokenizer": "tokenizer_config.json"}
     export_model(run, files["weights"], **{key: export / name for key, name in names.items()})
 
-    add_adapter(encoder, "ia3", {})
+    add_adapter(encoder, adapter, OPTIONS[adapter])
     facts = {"kind": "multiclass", "classes": 3, "pooling": "mean", "centre_bases": 24}
     classifier, tensors = build_classifier(encoder, words, facts), {}
     generator = torch.Generator().manual_seed(4)
     for fold in range(2):
         for name, tensor in classifier_state(classifier).items():
             drawn = torch.randn(tensor.shape, generator=generator)
-            tensors[f"fold.{fold}.{name}"] = 1 + 0.5 * drawn if "scale" in name else drawn
+            if name.startswith("adapter."):  # so that no rounding grows through softmaxes
+                drawn = 1 + 0.5 * drawn if "scale" in name else 0.3 * drawn
+            tensors[f"fold.{fold}.{name}"] = drawn
     metadata = {
-        "adapter": "ia3",
+        "adapter": adapter,
+        "options": json.dumps(OPTIONS[adapter]),
         "classifier": json.dumps(facts),
-        "identity": json.dumps({"method": "ia3", "task": "mine.x", "model": "small"}),
+        "identity": json.dumps({"method": adapter, "task": "mine.x", "model": "small"}),
         "folds": "[0, 1]",
         "scores": json.dumps([{"mcc": 0.5}, {"mcc": 0.25}]),
     }
@@ -110,6 +125,9 @@ def test_peft_predicts_what_we_predict_with_every_fold(tuned) -> None:
         with torch.no_grad():
             states = encoder(**tokens).last_hidden_state
         # As the card of the folder says.
+        with torch.no_grad():
+            merged = encoder.merge_and_unload()(**tokens).last_hidden_state
+        torch.testing.assert_close(merged, states, atol=1e-5, rtol=0)
         real = ~torch.isin(tokens["input_ids"], torch.tensor(facts["not_pooled"]))
         weights = real / real.sum(1, keepdim=True)
         theirs = torch.einsum("bt,btd->bd", weights, states) @ head["weight"].T + head["bias"]
@@ -121,6 +139,11 @@ def test_peft_predicts_what_we_predict_with_every_fold(tuned) -> None:
             with torch.no_grad():
                 ours = classifier(ids[None])[0]
             torch.testing.assert_close(ours, row, atol=1e-5, rtol=0)
+        merge_adapter(classifier.encoder)
+        for sequence, row in zip(SEQUENCES, theirs, strict=True):
+            ids = torch.from_numpy(encode(to_codes(sequence), words).astype(np.int64))
+            with torch.no_grad():
+                torch.testing.assert_close(classifier(ids[None])[0], row, atol=1e-5, rtol=0)
         outputs.append(theirs)
     assert (outputs[0] - outputs[1]).abs().max() > 0.1
     assert outputs[0].shape == (len(SEQUENCES), 3)
@@ -136,6 +159,13 @@ def test_the_code_on_the_card_runs(tuned) -> None:
     scope: dict = {}
     exec(code, scope)
     assert scope["outputs"].shape == (1, 3)
+
+
+def test_an_adapter_without_a_form_in_peft_is_refused(tuned, tmp_path: Path) -> None:
+    metadata = {"adapter": "head", "classifier": "{}"}
+    save_tensors({"x": torch.zeros(2)}, tmp_path / "x.safetensors", metadata)
+    with pytest.raises(InputError, match="head is not written for peft"):
+        export_adapters(tmp_path / "x.safetensors", {}, RIGHTS, tmp_path / "new", base="b")
 
 
 def test_what_is_no_file_of_adapters_leaves_nothing(tuned, tmp_path: Path) -> None:

@@ -45,7 +45,13 @@ METHOD = {
     "save": "trained",
     "seed": 42,
 }
-EMBED = {"layers": "all", "pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+EMBED = {
+    "layers": "all",
+    "pooling": "mean",
+    "centre_bases": 6,
+    "too_long": "refuse",
+    "batch_tokens": 512,
+}
 OUTPUTS = {"kind": "binary", "classes": 2, "names": None, "lengths": None}
 SUMMARY = {"name": "mine.x", "kind": "binary", "classes": 2, "rows": {"train": 60, "test": 40}}
 
@@ -126,14 +132,14 @@ def test_saved_adapter_and_head_predict_as_before_after_a_reload(finetuning, tmp
     test = np.flatnonzero(table["split"] == "test")
     for fold in folds:
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        classifier, scale = FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold.fold)
+        classifier, scale = FoldClassifiers(encoder, vocabulary, paths["trained"]).load(fold.fold)
         rows = TokenRows(table["sequence"].tolist(), table["id"].tolist(), vocabulary, 64)
         again = predict(classifier, rows, test, EMBED["batch_tokens"], "binary", scale)
         np.testing.assert_allclose(again, fold.outputs, atol=1e-6)
         stored = pd.read_parquet(paths["predictions"]).query("fold == @fold.fold")
         assert stored["prediction"].tolist() == again.argmax(axis=1).tolist()
     with pytest.raises(InputError, match="holds no fold 7"):
-        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(7)
+        FoldClassifiers(encoder, vocabulary, paths["trained"]).load(7)
 
 
 def test_the_step_with_the_best_validation_score_is_kept(finetuning):
@@ -172,7 +178,7 @@ def identify_small(finetuning: Finetuning) -> dict:
 
 def write_all(folds: list[Fold], finetuning: Finetuning, folder: Path) -> dict[str, Path]:
     """Write the files of a fine-tuning into a folder; return them by their roles."""
-    roles = ("adapters", "history", "scores", "summary", "predictions")
+    roles = ("trained", "history", "scores", "summary", "predictions")
     paths = {role: folder / role for role in roles}
     identity = identify_small(finetuning)
     write_finetuning(folds, finetuning, identity, OUTPUTS, partial=folder / "none", **paths)
@@ -198,7 +204,7 @@ def test_the_result_is_that_of_every_fold_alone(finetuning, tmp_path):
         assert result.scores["mcc"][fold] == pytest.approx(matthews_corrcoef(truth, predictions))
         assert result.selected["steps"][fold] == alone.step
         encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
-        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(fold)
+        FoldClassifiers(encoder, vocabulary, paths["trained"]).load(fold)
     history = pd.read_csv(paths["history"], sep="\t")
     assert history.columns.tolist() == ["fold", "step", "train_loss", "validation_mcc"]
     assert history["fold"].tolist() == [0, 0, 1, 1, 2, 2]
@@ -400,3 +406,48 @@ def test_a_sequence_longer_than_the_context_is_named(finetuning):
 def test_settings_that_do_not_exist_are_refused(key, value):
     with pytest.raises(InputError, match=f"{key}: '{value}' is not allowed"):
         FinetuneConfig(**METHOD | {key: value})
+
+
+def test_given_validation_rows_are_trained_for_with_another_seed_in_every_split(
+    finetuning: Finetuning,
+) -> None:
+    table = make_table(60, 40, 3)
+    table["folds"] = [[0, 1] if 30 <= row < 60 else [] for row in range(100)]
+    table.to_parquet(finetuning.table)
+    first, second = (train_fold(finetuning, fold) for fold in (0, 1))
+    assert (first.outputs != second.outputs).any()
+    assert first.history != second.history
+
+
+def test_the_middle_of_a_sequence_beyond_the_context_is_learned_from_and_counted(
+    small_model: dict[str, str], tmp_path: Path
+) -> None:
+    table = make_table(60, 40, 3)
+    long = table["sequence"].index[::7]
+    extended = table["sequence"].copy()
+    extended[long] = ["A" * 100 + text[:50].ljust(50, "C") + "G" * 100 for text in extended[long]]
+    path = str(tmp_path / "long.parquet")
+    table.assign(sequence=extended).to_parquet(path)
+    files = small_model | {"table": path}
+    with pytest.raises(InputError, match=r"row row.0 .* set embed.too_long to centre"):
+        train_fold(Finetuning.of(files, SUMMARY, {}, METHOD, EMBED), 0)
+    cropping = Finetuning.of(files, SUMMARY, {}, METHOD, EMBED | {"too_long": "centre"})
+    fold = train_fold(cropping, 0)
+
+    # 63 words of two bases fit beside <cls>: the 126 bases around the middle of 250.
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    middles = extended.where(~extended.index.isin(long), extended.str[62:188])
+    table.assign(sequence=middles).to_parquet(cut / "task.parquet")
+    whole = small_model | {"table": str(cut / "task.parquet")}
+    again = train_fold(Finetuning.of(whole, SUMMARY, {}, METHOD, EMBED), 0)
+    assert fold.outputs.tolist() == again.outputs.tolist()
+    assert fold.history == again.history
+
+    copied = [{name: values.clone() for name, values in fold.tensors.items()} for _ in range(3)]
+    folds = [replace(fold, fold=number, tensors=own) for number, own in enumerate(copied)]
+    paths = write_all(folds, cropping, tmp_path)
+    assert json.loads(paths["summary"].read_text())["cropped_rows"] == len(long)
+    bases = Finetuning.of(files, SUMMARY | {"kind": "per_base"}, {}, METHOD, EMBED)
+    assert bases.too_long == "refuse"
+    assert cropping.identity() != replace(cropping, too_long="refuse").identity()

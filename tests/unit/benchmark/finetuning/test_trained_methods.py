@@ -28,7 +28,7 @@ from dnalm.methods import ADAPTERS, NETWORKS
 from dnalm.model.loading import load_model
 
 CONFIG = yaml.safe_load((Path(__file__).parents[4] / "config.yaml").read_text())
-EMBED = {"pooling": "mean", "centre_bases": 6, "batch_tokens": 512}
+EMBED = {"pooling": "mean", "centre_bases": 6, "too_long": "refuse", "batch_tokens": 512}
 SHORT = {"steps": 12, "evaluate_every": 6, "batch_size": 8, "save": "trained"}
 # Rates at which a model of a few thousand weights learns in so few steps.
 RATES = {"ia3": 1e-2, "lora": 1e-3, "full": 3e-3, "head": 1e-2}
@@ -91,7 +91,7 @@ def write(finetuning: Finetuning, folder: Path, method: str) -> dict[str, Path]:
     """Train all folds and write their files into `folder`; return the files by role."""
     folds = finetune(finetuning, partial=folder / "partial", threads=1)
     paths = {role: folder / role for role in ("history", "scores", "summary", "predictions")}
-    paths["adapters"] = folder / "adapters.safetensors"
+    paths["trained"] = folder / "adapters.safetensors"
     identity = identify(
         method=method,
         task={"name": "mine.x", "kind": finetuning.kind, "rows": {"train": TRAIN, "test": TEST}},
@@ -157,14 +157,14 @@ def test_scores_alone_hold_no_tensor_and_say_so(make, tmp_path, small_model):
     folder = tmp_path / "task"
     folder.mkdir()
     paths = write(finetuning, folder, "full")
-    assert paths["adapters"].stat().st_size < 10_000
+    assert paths["trained"].stat().st_size < 10_000
     model = dnalm.load_model(Path(small_model["run"]).parent)
     classifier = dnalm.load_classifier(model, folder)
     with pytest.raises(InputError, match=r"holds scores alone, .* write save: trained"):
         dnalm.predict(classifier, ["ACGTACGTAC"])
     encoder, vocabulary = load_model(finetuning.run, finetuning.weights)
     with pytest.raises(InputError, match="holds scores alone"):
-        FoldClassifiers(encoder, vocabulary, paths["adapters"]).load(0)
+        FoldClassifiers(encoder, vocabulary, paths["trained"]).load(0)
     scores = pd.read_csv(paths["scores"], sep="\t")
     kept = write(make("full"), tmp_path, "full")
     assert scores.equals(pd.read_csv(kept["scores"], sep="\t"))
@@ -178,7 +178,11 @@ def test_networks_learn_and_are_ranked_by_their_validation_scores(name, tmp_path
     assert result.scores["mcc"].mean() > 0.7
     values = [max(row["validation_mcc"] for row in fold.history) for fold in folds]
     assert result.grid[0]["validation_mcc_mean"] == pytest.approx(np.mean(values))
-    assert all(fold.tensors == {} and fold.trained == fold.parameters for fold in folds)
+    assert all(fold.trained == fold.parameters for fold in folds)
+    kept = sum(tensor.numel() for tensor in folds[0].tensors.values())
+    assert kept == folds[0].parameters
+    scores = make_network(name, tmp_path / "t.parquet", steps=6, save="scores")
+    assert train_fold(scores, 0).tensors == {}
     again = train_fold(finetuning, 1)
     assert again.outputs.tolist() == folds[1].outputs.tolist()
 

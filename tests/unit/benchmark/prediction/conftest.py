@@ -68,6 +68,7 @@ def train_probe(small_model: dict[str, str], tmp_path: Path, **settings) -> Trai
         "dtype": "float32",
         "batch_tokens": 512,
         "shard_rows": 16,
+        "too_long": "refuse",
     }
     embedding = Embedding(
         **small_model, table=task, config=EmbedConfig(**(config | settings)), threads=1

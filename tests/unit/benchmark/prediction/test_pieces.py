@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from dnalm import predict, predict_file
-from dnalm.benchmark.prediction.pieces import Limits, Rules, cut_pieces
+from dnalm.benchmark.prediction.pieces import Rules, cut_pieces
 from dnalm.benchmark.prediction.sources import Row
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
+from dnalm.model.token_batches import Limits
 
 LIMITS = Limits(vocabulary=Vocabulary(2, "v2"), max_tokens=64)
 RULES = {

@@ -99,7 +99,9 @@ def test_an_unknown_baseline_is_named():
 def test_on_real_h3_a_strong_penalty_beats_the_default_of_one():
     folder = Path(os.environ["DNALM_DATA"]) / "tasks" / "H3"
     train, test = (pd.read_csv(folder / f"{name}.csv.gz") for name in ("dev", "test"))
-    folds = CrossValidationConfig(scheme="kfold", splits=3, validation_share=0.1, seed=42)
+    folds = CrossValidationConfig.of(
+        {"scheme": "kfold", "splits": 3, "validation_share": 0.1, "seed": 42}
+    )
     table = pd.concat([train.assign(split="train"), test.assign(split="test")], ignore_index=True)
     table["id"] = table.index.astype(str)
     table["folds"] = [

@@ -9,7 +9,8 @@ from dnalm.errors import InputError
 
 
 def config(scheme="kfold", splits=5, share=0.1, seed=42):
-    return CrossValidationConfig(scheme=scheme, splits=splits, validation_share=share, seed=seed)
+    section = {"scheme": scheme, "splits": splits, "validation_share": share, "seed": seed}
+    return CrossValidationConfig.of(section)
 
 
 def random_sequences(number, length=40, seed=0):
@@ -77,7 +78,7 @@ def test_too_few_sequences_of_a_class_is_one_sentence():
 
 def test_unknown_scheme_is_one_sentence():
     with pytest.raises(
-        InputError, match="'leave-one-out' is not allowed; choose one of kfold, shuffle"
+        InputError, match="'leave-one-out' is not allowed; choose one of leave_one_group_out, kfold"
     ):
         assign_folds(["A"], [0], config("leave-one-out"))
 

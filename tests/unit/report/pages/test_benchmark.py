@@ -199,7 +199,8 @@ def test_the_panels_of_the_layers_share_one_legend(source, page):
     assert len(panels) == 3
     for panel in panels:
         assert panel["layer"][0]["encoding"]["color"]["legend"] is None
-    legend = re.findall(r'<ul class="legend".*?</ul>', source, re.DOTALL)
+    section = source[source.index('<section id="layers">') :]
+    legend = re.findall(r'<ul class="legend".*?</ul>', section, re.DOTALL)
     assert len(legend) == 1
     assert legend[0].count("<li>") == 2
 

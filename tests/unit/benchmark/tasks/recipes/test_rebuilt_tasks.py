@@ -446,6 +446,21 @@ def test_a_rebuilt_task_says_its_kind_by_itself(genome):
     assert table["sequence"].str.len().eq(20).all()
 
 
+def test_a_chromosome_is_left_out_in_each_split_of_a_rebuilt_task(tmp_path):
+    genome = Genome(
+        tmp_path, {"a": text_of(3000, 2), "b:1": text_of(3000, 3), "c": text_of(3000, 4)}
+    )
+    lines = [(c, 50 + 60 * i, 58 + 60 * i) for c in ("a", "b:1", "c") for i in range(20)]
+    build = resolve_build(SHIPPED, PEAKS | {"labels_by_name": {".*": 1}, "test_contigs": ["c"]})
+    files = genome.paths | {"intervals": [genome.file("x.bed", *((*line, "x") for line in lines))]}
+    folds = FOLDS | {"scheme": "leave_one_group_out", "group": "contig"}
+    table, summary = make_task(files, SHIPPED["task"] | {"build": build}, "mine.x", folds)
+    assert summary["cross_validation"]["groups"] == [["a"], ["b:1"]]
+    train = table[table["split"] == "train"]
+    contigs = train["provenance"].str.rpartition(":")[0]
+    assert train["folds"].map(lambda folds: ["a", "b:1"][folds[0]]).tolist() == contigs.tolist()
+
+
 REAL = {
     "human_grch38_chr21_25-26Mb": ("21_24985581-26000306.fa.gz", "21", 24985580),
     "human_grch37_chr20_1-2Mb": ("20_1000001-2000000.fa.gz", "20", 1000000),

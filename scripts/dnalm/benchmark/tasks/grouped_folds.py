@@ -1,0 +1,174 @@
+"""Folds of whole groups of rows: leave-one-group-out, group k-fold, a given validation set."""
+
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from dnalm.benchmark.tasks.folds import CrossValidationConfig
+from dnalm.benchmark.tasks.kinds import BASES, CLASS, Kind
+from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.benchmark.tasks.row_files import SEPARATORS, find_format
+from dnalm.benchmark.tasks.schemes import GIVEN, GROUPED, LEAVE_ONE_GROUP_OUT
+from dnalm.errors import InputError
+from dnalm.genome.annotation import open_text
+from dnalm.suggestions import listing, nearest_first
+
+VALIDATION = "validation"  # the group of rows of a task's validation files
+MAX_NAMED = 100  # groups that a task's summary lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dealt:
+    """For each row the sorted splits in which it is validation, and what each split holds out.
+
+    `groups` are the names of the groups by split, none where a validation set was given.
+    """
+
+    folds: list[list[int]]
+    groups: dict[int, list[str]]
+
+
+def read_groups(path: str, form: str, column: str) -> list[str]:
+    """Return a column of a file of labelled rows as texts, in their order; "" is missing.
+
+    Raises InputError where there is no such column, as in FASTA.
+    """
+    kind = find_format(path, form)
+    if kind == "fasta":
+        raise InputError(
+            f"{path} is FASTA, which has no column {column!r}: give a table, or another "
+            "cross_validation.scheme."
+        )
+    if kind == "parquet":
+        _check_column(path, column, pq.read_schema(path).names)
+        stored = pq.read_table(path, columns=[column], use_pandas_metadata=False)
+        values = stored.to_pandas(ignore_metadata=True, integer_object_nulls=True)[column]
+        return ["" if pd.isna(value) else str(value) for value in values]
+    csv.field_size_limit(sys.maxsize)
+    with open_text(path) as file:
+        lines = filter(None, csv.reader(file, delimiter=SEPARATORS[kind], strict=True))
+        header = next(lines)
+        _check_column(path, column, header)
+        place = header.index(column)
+        return [cells[place].strip() for cells in lines]
+
+
+def _check_column(path: str, column: str, header: Sequence[str]) -> None:
+    if header.count(column) != 1:
+        raise InputError(
+            f"{path} has {header.count(column) or 'no'} column{'s' * (column in header)} "
+            f"{column!r}, its columns are {listing(map(repr, nearest_first(column, header)))}: set "
+            "cross_validation.group to one of them."
+        )
+
+
+def assign_groups(
+    groups: Sequence[str], places: Sequence[str], config: CrossValidationConfig
+) -> Dealt:
+    """Return the folds of training rows whose groups are given; no group is in two of them.
+
+    grouped: group k-fold, the largest group first to the split that holds fewest rows, as
+    scikit-learn's GroupKFold. leave_one_group_out: a split for each group, by their names. given:
+    rows of the groups `config.validation` are validation in every split, which differ in their
+    seeds alone. `places` name the rows in errors.
+
+    Raises InputError for a row without a group, and where a split would have no row to train on or
+    to validate with.
+    """
+    if config.scheme == GIVEN:
+        return _repeat(groups, config)
+    missing = [place for group, place in zip(groups, places, strict=True) if not group]
+    if missing:
+        raise InputError(
+            f"{missing[0]} has no value in the column {config.group!r}, by which "
+            "cross_validation.group deals rows to splits: fill it in or leave the row out."
+        )
+    members: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    alone = config.scheme == LEAVE_ONE_GROUP_OUT
+    splits = len(members) if alone else config.splits
+    if len(members) < max(2, splits):
+        wanted = "2, one to leave out and one to train on" if alone else f"the {splits} splits"
+        remedy = "give rows of more groups" if alone else "lower cross_validation.splits"
+        raise InputError(
+            f"the training rows are of {len(members)} groups ({listing(sorted(members))}) by the "
+            f"column {config.group!r}, fewer than {wanted} of cross_validation: {remedy}, or take "
+            "another column."
+        )
+    dealt: dict[int, list[str]] = {fold: [] for fold in range(splits)}
+    sizes = [0] * splits
+    largest_first = sorted(members, key=lambda name: (-len(members[name]), name))
+    for place, name in enumerate(sorted(members) if alone else largest_first):
+        fold = place if alone else int(np.argmin(sizes))
+        dealt[fold].append(name)
+        sizes[fold] += len(members[name])
+    of_group = {name: fold for fold, names in dealt.items() for name in names}
+    return Dealt(folds=[[of_group[group]] for group in groups], groups=dealt)
+
+
+def _repeat(groups: Sequence[str], config: CrossValidationConfig) -> Dealt:
+    held = [group in config.validation for group in groups]
+    if not any(held) or all(held):
+        found = listing(sorted(map(repr, set(groups))))
+        raise InputError(
+            f"{'all' if any(held) else 'none'} of the {len(groups)} training rows are of the given "
+            f"validation set (their groups: {found}): correct "
+            f"cross_validation.validation, which is {listing(map(repr, config.validation))}, or "
+            "name `validation` files of the task."
+        )
+    every = list(range(config.splits))
+    return Dealt(folds=[every if own else [] for own in held], groups={})
+
+
+def check_parts(labels: np.ndarray, dealt: Dealt, kind: Kind, classes: int) -> None:
+    """Raise InputError where the training or validation part of a split lacks a class.
+
+    Of other kinds at least one label or target has to differ in every part. `labels` are those of
+    the training rows.
+    """
+    for fold in sorted({fold for own in dealt.folds for fold in own}):
+        held = np.array([fold in own for own in dealt.folds])
+        of = f" (which holds out {listing(dealt.groups[fold])})" if dealt.groups else ""
+        for part, rows in (("training", ~held), ("validation", held)):
+            lacking = _find_lacking(labels[rows], kind, classes)
+            if lacking:
+                raise InputError(
+                    f"the {part} part of split {fold}{of} has {rows.sum()} rows, {lacking}: take "
+                    "other groups or fewer splits, or another cross_validation.scheme."
+                )
+
+
+def _find_lacking(labels: np.ndarray, kind: Kind, classes: int) -> str:
+    """Return in words what a part lacks, "" where it lacks nothing."""
+    if kind.value == CLASS:
+        missing = set(range(classes)) - set(np.unique(labels[labels != NO_LABEL]).tolist())
+        unit = "base" if kind.shape == BASES else "row"
+        return f"and no {unit} of class {min(missing)}" if missing else ""
+    return "" if kind.varying(labels).any() else f"in which no {kind.unit} differs"
+
+
+def describe_folds(dealt: Dealt, config: CrossValidationConfig) -> dict[str, Any]:
+    """Return what a task's summary says of its splits.
+
+    `groups` are the names of the groups that each split holds out, where there are not too many.
+    """
+    named = list(dealt.groups.values())
+    few = sum(map(len, named)) <= MAX_NAMED
+    return {
+        "scheme": config.scheme,
+        "splits": len({fold for own in dealt.folds for fold in own}),
+        "group": config.group,
+        "groups": named if named and few else None,
+    }
+
+
+def is_grouped(config: CrossValidationConfig) -> bool:
+    """Return whether the scheme deals whole groups of rows."""
+    return config.scheme in GROUPED
