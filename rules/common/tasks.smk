@@ -27,10 +27,12 @@ def get_task_files(wildcards):
         return {**files, **{key: list(map(locate, sources)) for key, sources in own.items()}}
     if resolve.is_of_hub(config, wildcards.task):
         return {"listing": f"<results>/hub/tasks/{wildcards.task}.json"}
-    return {
-        split: [locate(source) for source in resolve.list_sources(task, wildcards.task, split)]
-        for split in resolve.list_roles(task)
-    }
+    files = {}
+    for split in resolve.list_roles(task):
+        files[split] = resolve.list_sources(task, wildcards.task, split)
+        if labels := resolve.list_label_files(task, wildcards.task, split):
+            files[f"{split}_labels"] = labels
+    return {role: list(map(locate, sources)) for role, sources in files.items()}
 
 
 def get_cross_validation(wildcards):

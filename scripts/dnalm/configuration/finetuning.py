@@ -33,10 +33,17 @@ def find_method_errors(config: Mapping[str, Any]) -> Iterator[str]:
         for option in adapter.options:
             if option not in settings["options"]:
                 yield f"{key}: the adapter {adapter.name} needs the key '{option}'; add it."
-    weighted = [key for key, settings in _list_run(config) if _is_weighted(settings)]
-    for task in select_tasks(config) if weighted else ():
+    run = list(_list_run(config))
+    weighted = [key for key, settings in run if _is_weighted(settings)]
+    binned = [key for key, settings in run if settings["head"] == "bins"]
+    for task in select_tasks(config) if weighted or binned else ():
         kind = config["tasks"][task].get("kind")
-        if kind is not None and find_kind(kind).value == NUMBER:
+        if binned and kind is not None and find_kind(kind).value != NUMBER:
+            yield (
+                f"{binned[0]}.head: bins is for regressions, but the task '{task}' is {kind}; write"
+                " linear, or drop the task."
+            )
+        if weighted and kind is not None and find_kind(kind).value == NUMBER:
             yield (
                 f"{weighted[0]}.class_weights: balanced needs classes, but the task '{task}' is a"
                 f" {kind}; write none, or drop the task."

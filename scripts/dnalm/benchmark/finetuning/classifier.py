@@ -85,10 +85,18 @@ class Fold:
 def build_classifier(
     encoder: Encoder | Network, vocabulary: Vocabulary, facts: Mapping[str, Any]
 ) -> Classifier:
-    """Return a new classifier; `facts` are kind, classes, pooling and centre_bases."""
+    """Return a new classifier; `facts` are kind, classes, pooling and centre_bases.
+
+    `bins` is there where each of the targets of a regression is an expectation over so many.
+    """
     if find_kind(facts["kind"]).pooled:
         return PooledClassifier(
-            encoder, facts["classes"], facts["pooling"], vocabulary, facts["centre_bases"]
+            encoder,
+            facts["classes"],
+            facts["pooling"],
+            vocabulary,
+            facts["centre_bases"],
+            facts.get("bins"),
         )
     return BaseClassifier(encoder, facts["classes"], vocabulary)
 

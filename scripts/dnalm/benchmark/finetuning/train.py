@@ -43,6 +43,7 @@ from dnalm.methods import NETWORKS, find_function, warn_of_rate
 from dnalm.model.adapters import add_adapter
 from dnalm.model.convolutions import VOCABULARY, Network
 from dnalm.model.encoder import Encoder
+from dnalm.model.heads import BinExpectation, bin_values
 from dnalm.model.loading import load_model
 from dnalm.model.token_batches import TokenRows, name_rows
 
@@ -130,6 +131,10 @@ def train_fold(
     rows = TokenRows(sequences, name_rows(table), vocabulary, encoder.config.max_tokens)
     adapter = add_adapter(encoder, config.adapter, config.options)
     classifier = build_classifier(encoder, vocabulary, finetuning.head()).to(best_device())
+    if isinstance(classifier.output, BinExpectation):
+        seen = labels[split.training]
+        ends = (seen.min(axis=0), seen.max(axis=0))
+        classifier.output.set_values(bin_values(*ends, **config.bins))
     before = Fingerprints.of(classifier.encoder)
     learned = [*adapter, *classifier.output.parameters()]
     optimizer = torch.optim.Adam(

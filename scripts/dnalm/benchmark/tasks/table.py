@@ -25,6 +25,7 @@ from dnalm.benchmark.tasks.grouped_folds import (
 )
 from dnalm.benchmark.tasks.kinds import BASES, BY_NAME, NUMBER, ROWS, Kind, find_kind
 from dnalm.benchmark.tasks.label_cells import infer_kind, read_label
+from dnalm.benchmark.tasks.label_files import LABELS_OF, join_labels
 from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.benchmark.tasks.recipes.windows import cut_windows
 from dnalm.benchmark.tasks.row_cleaning import clean_rows
@@ -43,7 +44,7 @@ COLUMN_TYPES = {
     "folds": pa.list_(pa.int64()),
 }
 
-ROLES = ("train", VALIDATION, "test")  # of files of rows
+ROLES = tuple(LABELS_OF)  # of files of rows
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +98,9 @@ def make_task(
     """Return a task's table and its summary.
 
     `sources` names the files: `train`, `test` and, where it is given, `validation` for labelled
-    rows, or `bases`, `contigs` and
-    `genome` (its manifest) with `intervals` (BED) or `annotation` (GTF), `motifs` and `types` for
-    a task with `build:`, which is cut from a genome.
+    rows (whose labels may stand in files of their own, `train_labels` and so on), or `bases`,
+    `contigs` and `genome` (its manifest) with `intervals` (BED) or `annotation` (GTF), `motifs` and
+    `types` for a task with `build:`, which is cut from a genome.
     `file_labels` of the task are the labels of its files, by split, where each has one of its own.
     The table has the columns id, sequence (upper case, ACGTN), label (0 .. classes - 1, or several
     numbers, see `read_label`), split (train or test), provenance (file name and row, or
@@ -126,12 +127,13 @@ def make_task(
         rows = [
             row
             for role in ROLES
-            for path, label in zip(
+            for path, label, labels in zip(
                 files.get(role, []),
                 given.get(role) or [None] * len(files.get(role, [])),
+                files.get(LABELS_OF[role]) or [None] * len(files.get(role, [])),
                 strict=True,
             )
-            for row in _read_rows(path, role, config, label, folds)
+            for row in _read_rows(path, role, config, label, labels, folds)
         ]
     log.info("%s: %d rows are read", name, len(rows))
     cleaned = clean_rows(rows, config, name)
@@ -173,11 +175,22 @@ def make_task(
 
 
 def _read_rows(
-    path: str, role: str, config: TaskConfig, label: str | None, folds: CrossValidationConfig
+    path: str,
+    role: str,
+    config: TaskConfig,
+    label: str | None,
+    labels: str | None,
+    folds: CrossValidationConfig,
 ) -> list[LabelledRow]:
-    """Return the rows of a file, of the split train or test, with their groups."""
+    """Return the rows of a file, of the split train or test, with their groups.
+
+    `label` is that of all its rows, `labels` a file of theirs; of both None they have their own.
+    """
     split = "test" if role == "test" else "train"
-    rows = list(read_labelled(path, split, config, label))
+    if labels is None:
+        rows = list(read_labelled(path, split, config, label))
+    else:
+        rows = join_labels(path, labels, split, config)
     if role == VALIDATION:
         return [replace(row, group=VALIDATION) for row in rows]
     if role == "test" or folds.group is None:
