@@ -3,6 +3,10 @@
 from dnalm.configuration.builds import list_build_files
 from dnalm.configuration.cross_validation import resolve_cross_validation
 
+# Of the table that `format: deepsea` reads the outputs' names and DeepSEA's own scores from.
+DEEPSEA_PROFILES = workflow.source_path("../../resources/deepsea_profiles.tsv")
+PROFILES = 919
+
 
 def get_task_entry(task):
     return resolve.resolve_task(config, task)
@@ -32,6 +36,10 @@ def get_task_files(wildcards):
         files[split] = resolve.list_sources(task, wildcards.task, split)
         if labels := resolve.list_label_files(task, wildcards.task, split):
             files[f"{split}_labels"] = labels
+    if "outputs_file" in task:
+        files["outputs"] = [task["outputs_file"]]
+    elif task["format"] == "deepsea" and task["classes"] == PROFILES:
+        files["outputs"] = [DEEPSEA_PROFILES]
     return {role: list(map(locate, sources)) for role, sources in files.items()}
 
 

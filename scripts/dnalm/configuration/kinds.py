@@ -83,6 +83,8 @@ def find_unscored(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_fasta(entry: Mapping[str, Any], name: str, task: Mapping[str, Any]) -> bool:
+    if "labels_file" in entry:  # which holds the labels instead
+        return False
     if task["format"] != "auto" or "build" in entry or "." not in name:
         return task["format"] == "fasta"
     try:

@@ -18,7 +18,7 @@ OPTIONAL = dict.fromkeys(
 # What says where a task's files are, which are inputs: a moved file makes no other table. And what
 # is read later.
 NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "category", "published_as", "pooling")
-NOT_OF_ROWS += ("cross_validation", "labels_file")
+NOT_OF_ROWS += ("cross_validation", "labels_file", "outputs_file")
 
 
 def drop_removed(config: dict[str, Any]) -> None:

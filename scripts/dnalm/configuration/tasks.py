@@ -20,6 +20,9 @@ PLACEHOLDERS = {"name", "split"}
 # What says how to read files of rows, which a task that is cut from a genome has not.
 OF_FILES = ("sha256", "format", "sequence_column", "label_column", "label_separator")
 OF_FILES += ("label_pattern", "missing_labels", "other_letters", "test_share", "labels_file")
+# And of tables, which DeepSEA's files are not.
+OF_TABLES = ("sequence_column", "label_column", "label_separator", "label_pattern", "labels")
+OF_TABLES += ("missing_labels", "other_letters", "min_bases", "test_share", "labels_file")
 
 
 def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
@@ -46,7 +49,18 @@ def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
         if "hub" not in entry:
             for unused in (unused for unused in ("files", "revision") if unused in entry):
                 yield f"{key}.{unused}: it is read with `hub:` alone; remove it."
+        yield from _deepsea(key, entry, task)
         yield from _classes(key, entry, task)
+
+
+def _deepsea(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a task of DeepSEA's files cannot have, whose rows are clean and hold flags."""
+    if task["format"] != "deepsea" or "build" in entry:
+        return
+    if task["kind"] != "multilabel":
+        yield f"{key}.kind: the files of format deepsea hold several labels; write multilabel."
+    for unused in (unused for unused in OF_TABLES if unused in entry):
+        yield f"{key}.{unused}: it is not read with format deepsea; remove the key."
 
 
 def _has_labelled_pattern(files: Any) -> bool:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dnalm.benchmark.tasks.checks import check_sums, check_table, warn_of_parts
+from dnalm.benchmark.tasks.deepsea_files import profile_table
 from dnalm.benchmark.tasks.folds import CrossValidationConfig, assign_folds, hold_out
 from dnalm.benchmark.tasks.grouped_folds import (
     VALIDATION,
@@ -23,12 +24,13 @@ from dnalm.benchmark.tasks.grouped_folds import (
     is_grouped,
     read_groups,
 )
-from dnalm.benchmark.tasks.kinds import BASES, BY_NAME, NUMBER, ROWS, Kind, find_kind
+from dnalm.benchmark.tasks.kinds import BASES, BY_NAME, FLAG, NUMBER, ROWS, Kind, find_kind
 from dnalm.benchmark.tasks.label_cells import infer_kind, read_label
 from dnalm.benchmark.tasks.label_files import LABELS_OF, join_labels
 from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.benchmark.tasks.output_names import OUTPUTS, describe_columns
 from dnalm.benchmark.tasks.recipes.windows import cut_windows
-from dnalm.benchmark.tasks.row_cleaning import clean_rows
+from dnalm.benchmark.tasks.row_cleaning import Cleaned, clean_rows
 from dnalm.benchmark.tasks.row_files import LabelledRow, read_labelled
 from dnalm.benchmark.tasks.summary import SPLITS, name_files, summarise
 from dnalm.errors import InputError
@@ -44,6 +46,8 @@ COLUMN_TYPES = {
     "folds": pa.list_(pa.int64()),
 }
 
+DEEPSEA = "deepsea"  # the format of its three files
+BLOCK_ROWS = 1 << 17  # that are written at once
 ROLES = tuple(LABELS_OF)  # of files of rows
 
 log = logging.getLogger(__name__)
@@ -115,11 +119,15 @@ def make_task(
         for key, paths in sources.items()
     }
     simulated, built = False, None
+    ready = None
     if task.get("build"):
         check_sums(files, task["build"].get("sha256") or {}, name, "build.sha256")
         rows, built = cut_windows(task["build"], name, files)
         rows = [replace(row, group=row.provenance.rpartition(":")[0]) for row in rows]
         simulated = bool(read_json(files["genome"][0])["simulated"])
+    elif config.format == DEEPSEA:
+        check_sums(files, task.get("sha256") or {}, name, "sha256")
+        ready, rows = profile_table(files, ROLES, VALIDATION, config.classes, name), []
     else:
         check_sums(files, task.get("sha256") or {}, name, "sha256")
         warn_of_parts(files, name)
@@ -135,23 +143,11 @@ def make_task(
             )
             for row in _read_rows(path, role, config, label, labels, folds)
         ]
-    log.info("%s: %d rows are read", name, len(rows))
+    log.info("%s: %d rows are read", name, len(rows) if ready is None else len(ready))
     cleaned = clean_rows(rows, config, name)
-    rows, sequences = cleaned.rows, cleaned.sequences
-    config = replace(config, **infer_kind(rows, config, name))
-    table = pd.DataFrame(
-        {
-            "id": "",
-            "sequence": sequences,
-            "label": [
-                read_label(row, sequence, config)
-                for row, sequence in zip(rows, sequences, strict=True)
-            ],
-            "split": [row.split for row in rows],
-            "provenance": [row.provenance for row in rows],
-            "group": [row.group for row in rows],
-        }
-    )
+    if ready is None:
+        config = replace(config, **infer_kind(cleaned.rows, config, name))
+    table = _tabulate(cleaned, config) if ready is None else ready
     if config.test_share is not None and rows:  # without rows the checks say so
         try:
             table = hold_out(table, config.kind, config.test_share, config.seed)
@@ -171,7 +167,25 @@ def make_task(
     summary = summarise(
         table, name, config, files, cleaned=cleaned.counts, simulated=simulated, build=built
     )
+    if OUTPUTS in files:
+        summary |= describe_columns(files[OUTPUTS][0], config.classes, name)
     return table.drop(columns="group"), summary | {"cross_validation": describe_folds(dealt, folds)}
+
+
+def _tabulate(cleaned: Cleaned, config: TaskConfig) -> pd.DataFrame:
+    rows, sequences = cleaned.rows, cleaned.sequences
+    return pd.DataFrame(
+        {
+            "sequence": sequences,
+            "label": [
+                read_label(row, sequence, config)
+                for row, sequence in zip(rows, sequences, strict=True)
+            ],
+            "split": [row.split for row in rows],
+            "provenance": [row.provenance for row in rows],
+            "group": [row.group for row in rows],
+        }
+    )
 
 
 def _read_rows(
@@ -249,7 +263,10 @@ def write_task(
     with atomic_path(table_path) as temporary:
         label = _label_type(find_kind(summary["kind"]))
         schema = pa.schema(COLUMN_TYPES | {"label": label})
-        pq.write_table(pa.Table.from_pandas(table, schema, preserve_index=False), temporary)
+        with pq.ParquetWriter(temporary, schema) as writer:
+            for start in range(0, max(len(table), 1), BLOCK_ROWS):
+                rows = table.iloc[start : start + BLOCK_ROWS]
+                writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
     write_json(summary_path, {**summary, "sha256": sha256_of(table_path)})
     rows = ", ".join(f"{count} {split} rows" for split, count in summary["rows"].items())
     log.info("%s, %s: %s", summary["name"], summary["kind"], rows)
@@ -257,6 +274,8 @@ def write_task(
 
 def _label_type(kind: Kind) -> pa.DataType:
     number = pa.float64() if kind.value == NUMBER else pa.int64()
+    if kind.value == FLAG:
+        number = pa.int8()
     return number if kind.shape == ROWS else pa.list_(number)
 
 

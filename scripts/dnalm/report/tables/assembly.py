@@ -10,6 +10,7 @@ from dnalm.report.tables.comparisons import comparisons_table, lift_table
 from dnalm.report.tables.context import context_table
 from dnalm.report.tables.corpora import corpora_table, genomes_table, groups_table, kmers_table
 from dnalm.report.tables.draws import Statistics, draw_results
+from dnalm.report.tables.outputs import output_groups_table, outputs_table
 from dnalm.report.tables.panels import haplotypes_table, panels_table
 from dnalm.report.tables.records import Identities, Record
 from dnalm.report.tables.runs import curves_table, models_table, tasks_table
@@ -41,6 +42,7 @@ def make_tables(
     context = context_table(sources.histories, bootstrap)
     summary = summary_table(results, tasks, published, identities, draws, bootstrap.level)
     headline = headline_table(results, identities, tasks, draws, bootstrap.level)
+    outputs = outputs_table(results, tasks)
     judged = {
         "summary": summary,
         "comparisons": comparisons_table(results, identities, draws, statistics),
@@ -49,6 +51,8 @@ def make_tables(
     tables = judged | {
         "scores": scores_table(results),
         "layers": layers_table(results),
+        "outputs": outputs,
+        "output_groups": output_groups_table(outputs),
         "choices": choices_table(results, identities, judged),
         "headline": headline,
         "reproduction": reproduction_table(

@@ -87,5 +87,5 @@ def test_a_saved_head_of_bins_predicts_as_it_did(finetuning, tmp_path):
 
 
 def test_bins_of_classes_are_refused(finetuning):
-    with pytest.raises(InputError, match="The head is bins.*but the task is multilabel"):
+    with pytest.raises(InputError, match=r"The head is bins.*but the task is multilabel"):
         replace(finetuning, kind="multilabel").head()

@@ -121,12 +121,10 @@ def test_the_first_and_the_last_pair_are_logged(files, caplog):
 
 
 def test_a_missing_column_and_labels_in_fasta_are_refused(files):
-    with pytest.raises(InputError, match="has no column 'Dev'.*set `label_column`"):
+    with pytest.raises(InputError, match=r"has no column 'Dev'.*set `label_column`"):
         make_task(files, {**TASK, "label_column": ["Dev", "Hk"]}, "deepstarr.activity", GIVEN)
-    with pytest.raises(InputError, match="is FASTA, and labels_file of the task names tables"):
-        make_task(
-            {**files, "test_labels": files["test"]}, TASK, "deepstarr.activity", GIVEN
-        )
+    with pytest.raises(InputError, match=r"is FASTA, and labels_file of the task names tables"):
+        make_task({**files, "test_labels": files["test"]}, TASK, "deepstarr.activity", GIVEN)
 
 
 def test_correlations_of_two_targets_are_those_of_the_worked_example():
