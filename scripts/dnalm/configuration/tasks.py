@@ -6,7 +6,7 @@ from itertools import combinations
 from string import Formatter
 from typing import Any
 
-from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.benchmark.tasks.kinds import COLUMNS, FLAG, KINDS, find_kind
 from dnalm.configuration.builds import find_build_errors, find_pattern_error, list_labels
 from dnalm.configuration.kinds import find_kind_errors
 from dnalm.configuration.resolve import (
@@ -57,8 +57,9 @@ def _deepsea(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Ite
     """Yield what a task of DeepSEA's files cannot have, whose rows are clean and hold flags."""
     if task["format"] != "deepsea" or "build" in entry:
         return
-    if task["kind"] != "multilabel":
-        yield f"{key}.kind: the files of format deepsea hold several labels; write multilabel."
+    fitting = [kind.name for kind in KINDS if kind.shape == COLUMNS and kind.value == FLAG]
+    if task["kind"] not in fitting:
+        yield f"{key}.kind: files of format deepsea hold several labels; write {fitting[0]}."
     for unused in (unused for unused in OF_TABLES if unused in entry):
         yield f"{key}.{unused}: it is not read with format deepsea; remove the key."
 

@@ -29,6 +29,7 @@ from dnalm.benchmark.tasks.label_cells import infer_kind, read_label
 from dnalm.benchmark.tasks.label_files import LABELS_OF, join_labels
 from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.benchmark.tasks.output_names import OUTPUTS, describe_columns
+from dnalm.benchmark.tasks.recipes.table import find_recipe
 from dnalm.benchmark.tasks.recipes.windows import cut_windows
 from dnalm.benchmark.tasks.row_cleaning import Cleaned, clean_rows
 from dnalm.benchmark.tasks.row_files import LabelledRow, read_labelled
@@ -47,7 +48,7 @@ COLUMN_TYPES = {
 }
 
 DEEPSEA = "deepsea"  # the format of its three files
-BLOCK_ROWS = 1 << 17  # that are written at once
+BLOCK_LABELS = 1 << 24  # that are written at once, and read: a number takes 8 bytes meanwhile
 ROLES = tuple(LABELS_OF)  # of files of rows
 
 log = logging.getLogger(__name__)
@@ -122,8 +123,13 @@ def make_task(
     ready = None
     if task.get("build"):
         check_sums(files, task["build"].get("sha256") or {}, name, "build.sha256")
-        rows, built = cut_windows(task["build"], name, files)
-        rows = [replace(row, group=row.provenance.rpartition(":")[0]) for row in rows]
+        recipe = find_recipe(task["build"]["recipe"])
+        if recipe.cut is not None:
+            ready, built = recipe.cut(task["build"], name, files)
+            rows = []
+        else:
+            rows, built = cut_windows(task["build"], name, files)
+            rows = [replace(row, group=row.provenance.rpartition(":")[0]) for row in rows]
         simulated = bool(read_json(files["genome"][0])["simulated"])
     elif config.format == DEEPSEA:
         check_sums(files, task.get("sha256") or {}, name, "sha256")
@@ -261,21 +267,22 @@ def write_task(
 ) -> None:
     """Write the table as Parquet and the summary, with the table's sha256, as JSON."""
     with atomic_path(table_path) as temporary:
-        label = _label_type(find_kind(summary["kind"]))
+        label = _label_type(find_kind(summary["kind"]), summary["classes"])
         schema = pa.schema(COLUMN_TYPES | {"label": label})
         with pq.ParquetWriter(temporary, schema) as writer:
-            for start in range(0, max(len(table), 1), BLOCK_ROWS):
-                rows = table.iloc[start : start + BLOCK_ROWS]
+            block = BLOCK_LABELS // max(1, max(map(np.size, table["label"]), default=1))
+            for start in range(0, max(len(table), 1), max(1, block)):
+                rows = table.iloc[start : start + max(1, block)]
                 writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
     write_json(summary_path, {**summary, "sha256": sha256_of(table_path)})
     rows = ", ".join(f"{count} {split} rows" for split, count in summary["rows"].items())
     log.info("%s, %s: %s", summary["name"], summary["kind"], rows)
 
 
-def _label_type(kind: Kind) -> pa.DataType:
+def _label_type(kind: Kind, classes: int) -> pa.DataType:
     number = pa.float64() if kind.value == NUMBER else pa.int64()
-    if kind.value == FLAG:
-        number = pa.int8()
+    if kind.value == FLAG or (kind.shape == BASES and classes <= np.iinfo(np.int8).max):
+        number = pa.int8()  # of which there are millions in a row's list, or in all lists
     return number if kind.shape == ROWS else pa.list_(number)
 
 

@@ -136,9 +136,7 @@ def test_halves_that_do_not_mirror_each_other_are_refused_with_the_rows(tmp_path
     else:
         bases = one_hot([*sequences, *sequences])
         savemat(path, {"validxdata": bases, "validdata": np.ones((40, 2), np.uint8)})
-    with pytest.raises(
-        InputError, match=r"row 21 is not the reverse complement of row 1, as in"
-    ):
+    with pytest.raises(InputError, match=r"row 21 is not the reverse complement of row 1, as in"):
         read_profiles(path)
 
 
