@@ -172,7 +172,7 @@ def write_result(
     rows = result.predictions[[*PREDICTION_COLUMNS, *kept]]
     write_parquet(rows, predictions, result_names(identity))
     outputs = {}
-    if kind.shape == COLUMNS:
+    if kind.shape in (COLUMNS, BASES):
         splits = (own for _, own in result.predictions.groupby("fold", sort=True))
         arrays = (prediction_arrays(own, kind.name) for own in splits)
         outputs = {"outputs": output_scores(arrays, kind.name)}

@@ -173,6 +173,8 @@ def make_task(
     summary = summarise(
         table, name, config, files, cleaned=cleaned.counts, simulated=simulated, build=built
     )
+    if built and "names" in built:
+        summary["names"] = built["names"]
     if OUTPUTS in files:
         summary |= describe_columns(files[OUTPUTS][0], config.classes, name)
     return table.drop(columns="group"), summary | {"cross_validation": describe_folds(dealt, folds)}

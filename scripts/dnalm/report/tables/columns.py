@@ -74,7 +74,7 @@ MEANINGS = {
         "strands, precision and type of the embeddings that were read, and what MLPs computed in",
     ),
     # Outputs.
-    "output": ("index", "number of the label or target"),
+    "output": ("index", "number of the label, target or class of bases"),
     "name": (TEXT, "its name, or its number"),
     "outputs.group": (TEXT, "group of labels or targets, empty where there are none"),
     "output_groups.group": (TEXT, "group of labels or targets; all: every one of the task"),

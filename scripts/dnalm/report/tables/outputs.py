@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.benchmark.tasks.kinds import BASES, find_kind
 from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Record
 
@@ -26,7 +27,8 @@ def _rows(result: Record, task: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     positives = scores.pop("positives", None)
     for metric, found in scores.items():
         number = len(found["mean"])
-        names = task.get("names") or [str(output) for output in range(number)]
+        first = 1 if find_kind(result.kind).shape == BASES else 0  # no score is of their class 0
+        names = task.get("names") or [str(output) for output in range(first + number)]
         groups = task.get("groups") or [""] * number
         published = (task.get("published_outputs") or {}).get(metric) or [None] * number
         for output in range(number):
@@ -34,8 +36,8 @@ def _rows(result: Record, task: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "method": result.method,
                 "model": result.model,
                 "task": result.task,
-                "output": output,
-                "name": names[output],
+                "output": first + output,
+                "name": names[first + output],
                 "group": groups[output],
                 "metric": metric,
                 "score_mean": found["mean"][output],

@@ -67,7 +67,13 @@ def cut_genes(
     facts |= {key: int(number) for key, number in sorted(seen.items())}
     for key, number in facts.items():
         log.info("%s: %s: %s", name, key, f"{number:,}")
-    return table, {"genome": build["genome"], "recipe": build["recipe"], **facts}
+    names = ["none", *sorted(build["labels_by_kind"], key=build["labels_by_kind"].get)]
+    return table, {
+        "genome": build["genome"],
+        "recipe": build["recipe"],
+        "names": names,
+        **facts,
+    }
 
 
 def _flank(build: Mapping[str, Any], name: str) -> int:
