@@ -43,6 +43,11 @@ def get_task_files(wildcards):
     return {role: list(map(locate, sources)) for role, sources in files.items()}
 
 
+def get_task_memory(wildcards):
+    """Return megabytes: DeepSEA's rows were measured at 6.8 kB each, its test.mat is 1.8 GB."""
+    return 24000 if get_task_entry(wildcards.task)["format"] == "deepsea" else 8000
+
+
 def get_cross_validation(wildcards):
     return resolve_cross_validation(config, wildcards.task)
 

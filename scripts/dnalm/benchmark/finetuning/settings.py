@@ -24,7 +24,6 @@ CHOICES = (
     ("head", (LINEAR, BINS)),
     ("schedule", tuple(SCHEDULES)),
     ("keep", ("best", "last")),
-    ("class_weights", ("none", "balanced")),
     ("precision", ("auto", "float32", "bf16")),
     ("save", ("trained", "scores")),
 )
@@ -43,7 +42,8 @@ class FinetuneConfig:
     after `patience` evaluations without a better one, with None never.
     With the `head` bins each target of a regression is the expectation over `bins["number"]` values
     between the least and the largest of the training rows (`bins["edges"]`: centres or points).
-    `class_weights` balanced lets all classes count alike in the loss. With `precision` bf16 steps
+    `class_weights` balanced lets all classes count alike in the loss; with a number a 1 of a label
+    counts so many times a 0. With `precision` bf16 steps
     are computed in bfloat16 (auto: where the GPU has it, `dnalm.devices.find_precision`),
     evaluations and predictions always in float32. `save` trained keeps
     what was trained, scores none of it. `optimizer` holds Adam's beta1, beta2 and eps;
@@ -62,7 +62,7 @@ class FinetuneConfig:
     patience: int | None
     head: str
     bins: Mapping[str, Any]
-    class_weights: str
+    class_weights: str | float
     precision: str
     optimizer: Mapping[str, float]
     gradient_clip: float | None
@@ -70,6 +70,9 @@ class FinetuneConfig:
     seed: int
 
     def __post_init__(self) -> None:
+        weights = self.class_weights
+        if isinstance(weights, str | bool) or weights <= 0:
+            check_choice("finetune: class_weights", weights, ("none", "balanced"))
         for key, allowed in CHOICES:
             check_choice(f"finetune: {key}", getattr(self, key), allowed)
         check_choice("finetune: bins.edges", self.bins["edges"], EDGES)

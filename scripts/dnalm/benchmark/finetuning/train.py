@@ -30,7 +30,7 @@ from dnalm.benchmark.finetuning.fingerprints import Fingerprints
 from dnalm.benchmark.finetuning.schedule import rate_at
 from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.benchmark.scoring.metrics import headline, single_score
-from dnalm.benchmark.scoring.objectives import Scale, balanced_weights, loss_of
+from dnalm.benchmark.scoring.objectives import Scale, loss_of, weigh_classes
 from dnalm.benchmark.tasks.kinds import NUMBER, cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Split, Splits
 from dnalm.benchmark.tasks.table import read_task
@@ -143,11 +143,10 @@ def train_fold(
         betas=(config.optimizer["beta1"], config.optimizer["beta2"]),
         eps=config.optimizer["eps"],
     )
-    weights = None
-    if config.class_weights == "balanced":
-        weights = balanced_weights(
-            splits.labels[split.training], finetuning.kind, finetuning.classes
-        ).to(best_device())
+    weights = weigh_classes(
+        config.class_weights, splits.labels[split.training], finetuning.kind, finetuning.classes
+    )
+    weights = None if weights is None else weights.to(best_device())
 
     evaluations = Evaluations(config, headline(finetuning.kind))
     losses: list[torch.Tensor] = []
