@@ -1,4 +1,4 @@
-"""The blocks of `docs/how-to/larger-benchmarks.md` pass the check; what does not fit has sentences."""
+"""The blocks of `docs/how-to/larger-benchmarks.md` pass the check; others have sentences."""
 
 import copy
 import csv
