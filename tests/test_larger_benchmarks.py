@@ -10,6 +10,7 @@ from scipy.io import savemat
 
 from dnalm.files import read_json
 
+pytestmark = pytest.mark.slow  # 27 jobs
 BENCHMARKS = ("--configfile", "tests/config.yaml", "tests/tiny.yaml", "tests/benchmarks.yaml")
 RESULTS = "results/benchmarks"
 ROWS = {"Train": 60, "Val": 20, "Test": 30}
