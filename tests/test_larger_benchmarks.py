@@ -66,8 +66,10 @@ def plant_genes(folder, draw):
         for number in range(6):
             start, strand = 100 + 200 * number, "+-"[number % 2]
             intron = start + 60, start + 60 + INTRON  # 0-based, half-open
-            ends = ("GT", "AG") if strand == "+" else ("CT", "AC")
-            letters[intron[0] : intron[0] + 2], letters[intron[1] - 2 : intron[1]] = ends
+            sites = ("CAGGTAAG", "TTTTCAGG") if strand == "+" else ("CCTGAAAA", "CTTACCTG")
+            befores = (3, 7) if strand == "+" else (1, 5)  # bases of a site in front of the border
+            for place, site, before in zip(intron, sites, befores, strict=True):
+                letters[place - before : place - before + len(site)] = site
             paralog = int(contig == "chr3" and number == 0)
             place = f"{contig}\t{strand}\t{start + 1}\t{start + 150}"
             lines.append(f"{contig}.{number}\t{paralog}\t{place}\t{intron[0]},\t{intron[1] + 1},")
@@ -121,7 +123,7 @@ def test_targets_profiles_and_sites_have_scores_of_their_own(finished):
 
 
 def test_matrices_of_position_weights_find_the_planted_sites(finished):
-    """Beside GT and AG there is nothing to learn: guessing finds 5 of 750 bases."""
+    """Guessing finds 5 of 750 bases."""
     summary = pd.read_csv(finished / "tables/summary.tsv", sep="\t")
     sites = summary[summary["task"] == "planted.splicing"].set_index("model")["score_mean"]
-    assert sites["position_weights"] > 0.1
+    assert sites["position_weights"] > 0.5
