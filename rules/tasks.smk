@@ -18,6 +18,8 @@ rule make_task:
         "<benchmarks>/make_task/{task}.jsonl"
     conda:
         "../envs/genomics.yaml"
+    resources:
+        mem_mb=get_task_memory,
     params:
         name="{task}",
         task=get_task,

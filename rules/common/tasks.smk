@@ -3,6 +3,10 @@
 from dnalm.configuration.builds import list_build_files
 from dnalm.configuration.cross_validation import resolve_cross_validation
 
+# Of the table that `format: deepsea` reads the outputs' names and DeepSEA's own scores from.
+DEEPSEA_PROFILES = workflow.source_path("../../resources/deepsea_profiles.tsv")
+PROFILES = 919
+
 
 def get_task_entry(task):
     return resolve.resolve_task(config, task)
@@ -27,10 +31,21 @@ def get_task_files(wildcards):
         return {**files, **{key: list(map(locate, sources)) for key, sources in own.items()}}
     if resolve.is_of_hub(config, wildcards.task):
         return {"listing": f"<results>/hub/tasks/{wildcards.task}.json"}
-    return {
-        split: [locate(source) for source in resolve.list_sources(task, wildcards.task, split)]
-        for split in resolve.list_roles(task)
-    }
+    files = {}
+    for split in resolve.list_roles(task):
+        files[split] = resolve.list_sources(task, wildcards.task, split)
+        if labels := resolve.list_label_files(task, wildcards.task, split):
+            files[f"{split}_labels"] = labels
+    if "outputs_file" in task:
+        files["outputs"] = [task["outputs_file"]]
+    elif task["format"] == "deepsea" and task["classes"] == PROFILES:
+        files["outputs"] = [DEEPSEA_PROFILES]
+    return {role: list(map(locate, sources)) for role, sources in files.items()}
+
+
+def get_task_memory(wildcards):
+    """Return megabytes: DeepSEA's rows were measured at 6.8 kB each, its test.mat is 1.8 GB."""
+    return 24000 if get_task_entry(wildcards.task)["format"] == "deepsea" else 8000
 
 
 def get_cross_validation(wildcards):

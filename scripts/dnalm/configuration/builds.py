@@ -15,6 +15,9 @@ FILE_KEYS = tuple(
 OWN_KEYS = tuple(dict.fromkeys(key for recipe in RECIPES for key in recipe.keys))
 # What is read with one value of another key of `build:` alone.
 TSS_KEYS = ("tss_offset", "upstream", "downstream")
+# And what is read where windows are drawn, beside negatives, alone.
+OF_WINDOWS = ("maximum", "balance", "negatives", "decoys", "avoid", "unlabelled", "gaps")
+OF_WINDOWS += ("types_column", "types_pattern", "types_label", "seed")
 NEGATIVE_KEYS = ("negatives", "avoid", "unlabelled")
 
 
@@ -132,7 +135,10 @@ def _unread(key: str, build: Mapping[str, Any], given: Mapping[str, Any]) -> Ite
             f"{key}.summit_column: it is read with `placement: summit` alone; add that or remove"
             " it."
         )
-    if build["decoys"] == "none":
+    if recipe.of_bases:
+        for name in (name for name in OF_WINDOWS if name in given):
+            yield f"{key}.{name}: the recipe {recipe.name} draws no windows; remove it."
+    elif build["decoys"] == "none":
         for name in (name for name in NEGATIVE_KEYS if name in given):
             yield f"{key}.{name}: with `decoys: none` there are no negatives; remove it."
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dnalm.benchmark.tasks.kinds import NUMBER, find_kind
+from dnalm.benchmark.tasks.kinds import FLAG, NUMBER, find_kind
 from dnalm.configuration.resolve import merge, select_tasks
 from dnalm.methods import NETWORKS, find_adapter, warn_of_rate
 from dnalm.suggestions import listing
@@ -33,10 +33,23 @@ def find_method_errors(config: Mapping[str, Any]) -> Iterator[str]:
         for option in adapter.options:
             if option not in settings["options"]:
                 yield f"{key}: the adapter {adapter.name} needs the key '{option}'; add it."
-    weighted = [key for key, settings in _list_run(config) if _is_weighted(settings)]
-    for task in select_tasks(config) if weighted else ():
+    run = list(_list_run(config))
+    weighted = [key for key, settings in run if _is_weighted(settings)]
+    of_flags = [key for key, own in run if not isinstance(own["class_weights"], str)]
+    binned = [key for key, settings in run if settings["head"] == "bins"]
+    for task in select_tasks(config) if weighted or binned else ():
         kind = config["tasks"][task].get("kind")
-        if kind is not None and find_kind(kind).value == NUMBER:
+        if binned and kind is not None and find_kind(kind).value != NUMBER:
+            yield (
+                f"{binned[0]}.head: bins is for regressions, but the task '{task}' is {kind}; write"
+                " linear, or drop the task."
+            )
+        if of_flags and kind is not None and find_kind(kind).value != FLAG:
+            yield (
+                f"{of_flags[0]}.class_weights: a number is what a label's 1 counts beside a 0, but"
+                f" the task '{task}' is {kind}; write none or balanced, or drop the task."
+            )
+        elif weighted and kind is not None and find_kind(kind).value == NUMBER:
             yield (
                 f"{weighted[0]}.class_weights: balanced needs classes, but the task '{task}' is a"
                 f" {kind}; write none, or drop the task."

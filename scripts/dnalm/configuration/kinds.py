@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dnalm.benchmark.tasks.kinds import (
+    BASES,
     COLUMNS,
     KINDS,
     NUMBER,
@@ -12,6 +13,7 @@ from dnalm.benchmark.tasks.kinds import (
     find_kind,
     kind_of_classes,
 )
+from dnalm.benchmark.tasks.recipes.table import find_recipe
 from dnalm.configuration.resolve import list_sources, select_tasks
 from dnalm.methods import PROBE_NAMES
 
@@ -35,7 +37,14 @@ def find_kind_errors(
     if classes is not None and not kind.allows(classes):
         allowed = ", ".join(map(_describe_classes, KINDS))
         yield f"{key}: kind is {kind.name} and classes {classes}; {allowed}."
-    if "build" in entry and not kind.one_class:
+    of_bases = "build" in entry and find_recipe(entry["build"]["recipe"]).of_bases
+    if of_bases and kind.shape != BASES:
+        fitting = " or ".join(kind.name for kind in KINDS if kind.shape == BASES)
+        yield (
+            f"{key}: kind is {kind.name}, but the recipe of its `build` labels bases; write"
+            f" {fitting}."
+        )
+    elif "build" in entry and not of_bases and not kind.one_class:
         fitting = " or ".join(kind.name for kind in KINDS if kind.one_class)
         yield (f"{key}: kind is {kind.name}, but `build` makes rows of one class; write {fitting}.")
     if kind.value == NUMBER and task["labels"] is not None:
@@ -83,6 +92,8 @@ def find_unscored(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_fasta(entry: Mapping[str, Any], name: str, task: Mapping[str, Any]) -> bool:
+    if "labels_file" in entry:  # which holds the labels instead
+        return False
     if task["format"] != "auto" or "build" in entry or "." not in name:
         return task["format"] == "fasta"
     try:

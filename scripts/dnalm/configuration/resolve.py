@@ -18,7 +18,7 @@ OPTIONAL = dict.fromkeys(
 # What says where a task's files are, which are inputs: a moved file makes no other table. And what
 # is read later.
 NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "category", "published_as", "pooling")
-NOT_OF_ROWS += ("cross_validation",)
+NOT_OF_ROWS += ("cross_validation", "labels_file", "outputs_file")
 
 # The sections of entries by their names.
 ENTRIES = ("genomes", "panels", "corpora", "models", "tasks", "predictions", "variants")
@@ -252,6 +252,16 @@ def list_sources(entry: Mapping[str, Any], task: str, split: str) -> list[str]:
     return [source.format(name=task.split(".", 1)[1], split=split) for source in sources]
 
 
+def list_label_files(entry: Mapping[str, Any], task: str, split: str) -> list[str]:
+    """Return the paths or addresses of the files of labels of a split's sources, in their order."""
+    given = entry.get("labels_file")
+    if given is None or (entry.get("test_share") is not None and split == "test"):
+        return []
+    given = given.get(split, []) if isinstance(given, Mapping) else given
+    given = [given] if isinstance(given, str) else given
+    return [source.format(name=task.split(".", 1)[1], split=split) for source in given]
+
+
 def list_file_labels(entry: Mapping[str, Any], split: str) -> list[str] | None:
     """Return the label of each of a split's sources; None where the rows have their own."""
     if "build" in entry or (entry.get("test_share") is not None and split == "test"):
@@ -291,6 +301,11 @@ def list_downloads(
             sha256 = task.get("sha256", {}).get(split)
             for url in list_sources(task, name, split):
                 downloads.append({"urls": [url], "sha256": sha256, "md5": None})
+        for split in list_roles(task) if "labels_file" in task else ():
+            sha256 = task.get("sha256", {}).get(f"{split}_labels")
+            for url in list_label_files(task, name, split):
+                if "://" in url:
+                    downloads.append({"urls": [url], "sha256": sha256, "md5": None})
     return downloads
 
 

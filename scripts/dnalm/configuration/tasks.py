@@ -6,15 +6,23 @@ from itertools import combinations
 from string import Formatter
 from typing import Any
 
-from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.benchmark.tasks.kinds import COLUMNS, FLAG, KINDS, find_kind
 from dnalm.configuration.builds import find_build_errors, find_pattern_error, list_labels
 from dnalm.configuration.kinds import find_kind_errors
-from dnalm.configuration.resolve import list_roles, list_sources, resolve_task
+from dnalm.configuration.resolve import (
+    list_label_files,
+    list_roles,
+    list_sources,
+    resolve_task,
+)
 
 PLACEHOLDERS = {"name", "split"}
 # What says how to read files of rows, which a task that is cut from a genome has not.
 OF_FILES = ("sha256", "format", "sequence_column", "label_column", "label_separator")
-OF_FILES += ("label_pattern", "missing_labels", "other_letters", "test_share")
+OF_FILES += ("label_pattern", "missing_labels", "other_letters", "test_share", "labels_file")
+# And of tables, which DeepSEA's files are not.
+OF_TABLES = ("sequence_column", "label_column", "label_separator", "label_pattern", "labels")
+OF_TABLES += ("missing_labels", "other_letters", "min_bases", "test_share", "labels_file")
 
 
 def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
@@ -32,6 +40,7 @@ def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _label_pattern(f"{key}.label_pattern", task["label_pattern"])
             yield from _label_keys(f"{key}.labels", task["labels"])
             yield from _sources(key, task, name)
+            yield from _label_files(key, task, name)
         if "hub" in entry and _has_labelled_pattern(entry.get("files")):
             yield (
                 f"{key}.files: a * stands for any number of files, which have no label each; name"
@@ -40,7 +49,19 @@ def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
         if "hub" not in entry:
             for unused in (unused for unused in ("files", "revision") if unused in entry):
                 yield f"{key}.{unused}: it is read with `hub:` alone; remove it."
+        yield from _deepsea(key, entry, task)
         yield from _classes(key, entry, task)
+
+
+def _deepsea(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a task of DeepSEA's files cannot have, whose rows are clean and hold flags."""
+    if task["format"] != "deepsea" or "build" in entry:
+        return
+    fitting = [kind.name for kind in KINDS if kind.shape == COLUMNS and kind.value == FLAG]
+    if task["kind"] not in fitting:
+        yield f"{key}.kind: files of format deepsea hold several labels; write {fitting[0]}."
+    for unused in (unused for unused in OF_TABLES if unused in entry):
+        yield f"{key}.{unused}: it is not read with format deepsea; remove the key."
 
 
 def _has_labelled_pattern(files: Any) -> bool:
@@ -120,6 +141,33 @@ def _sources(key: str, task: Mapping[str, Any], name: str) -> Iterator[str]:
         twice = {source for source in sources if by_class and sources.count(source) > 1}
         if twice:
             yield f"{key}: {min(twice)} is named twice among the {split} files; name it once."
+
+
+def _label_files(key: str, task: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Yield a sentence where the files of labels are not one for each file of sequences."""
+    if "labels_file" not in task:
+        for role in ("train", "validation", "test"):
+            if f"{role}_labels" in task.get("sha256", {}):
+                yield f"{key}.sha256.{role}_labels: there is no `labels_file`; remove the key."
+        return
+    if "hub" in task:
+        yield f"{key}.labels_file: it is read with `path` or `url` alone; give addresses as url."
+        return
+    texts = _texts(task["labels_file"])
+    wrong = [sentence for text in texts for sentence in _placeholders(f"{key}.labels_file", text)]
+    yield from wrong
+    sources = task["path"] if "path" in task else task["url"]
+    if isinstance(sources, Mapping) and any(isinstance(of, Mapping) for of in sources.values()):
+        yield f"{key}.labels_file: its files have one label each already; remove the key."
+    elif not wrong and "." in name:
+        for split in list_roles(task):
+            files = len(list_sources(task, name, split))
+            labels = len(list_label_files(task, name, split))
+            if files != labels:
+                yield (
+                    f"{key}.labels_file: there are {labels} files of labels for {files} of {split}"
+                    " sequences; give one for each, in the same order."
+                )
 
 
 def _texts(sources: Any) -> list[str]:

@@ -87,10 +87,42 @@ def _overlaps_centre(bases: Tensor, centre_bases: int) -> Tensor:
     return (ends - bases < first + centre_bases) & (ends > first)
 
 
+def bin_values(least: np.ndarray, largest: np.ndarray, number: int, edges: str) -> np.ndarray:
+    """Return the values of equal bins between the least and the largest target, float64[C, number].
+
+    They are the bins' centres, or (points) evenly spaced from end to end; `least` and `largest` are
+    those of each of C targets.
+    """
+    span = (largest - least)[:, None]
+    steps = np.arange(number) + 0.5 if edges == "centres" else np.arange(number)
+    return least[:, None] + span * steps / (number if edges == "centres" else number - 1)
+
+
+class BinExpectation(nn.Linear):
+    """Expectation over bins: a softmax over the values that each of several targets may have.
+
+    Targets beyond those that it was given, the range of training rows, it cannot predict.
+    """
+
+    def __init__(self, width: int, targets: int, number: int) -> None:
+        super().__init__(width, targets * number)
+        self.register_buffer("values", torch.zeros(targets, number))
+
+    def set_values(self, values: np.ndarray) -> None:
+        """Take the values [targets, number] of `bin_values`."""
+        self.values.copy_(torch.from_numpy(values))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the expected value of each target [B, targets] of states [B, D]."""
+        logits = super().forward(states).unflatten(-1, self.values.shape)
+        return (logits.float().softmax(-1) * self.values).sum(-1)
+
+
 class PooledClassifier(nn.Module):
     """Sequence classifier: a linear layer on the pooled last hidden states of an encoder.
 
-    The layer's first weights come from torch's global generator: seed it before.
+    With `bins` it gives the expectation over so many of them for each class, which is a target. The
+    layer's first weights come from torch's global generator: seed it before.
     """
 
     def __init__(
@@ -100,13 +132,15 @@ class PooledClassifier(nn.Module):
         pooling: Pooling,
         vocabulary: Vocabulary,
         centre_bases: int | None = None,
+        bins: int | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.pooling = pooling
         self.vocabulary = vocabulary
         self.centre_bases = centre_bases
-        self.output = nn.Linear(encoder.config.width, classes)
+        width = encoder.config.width
+        self.output = BinExpectation(width, classes, bins) if bins else nn.Linear(width, classes)
 
     def forward(self, tokens: Tensor, *, padded: bool = True, longest: int | None = None) -> Tensor:
         """Return logits [B, classes] for `tokens` int64[B, T], padded on the right.

@@ -85,10 +85,18 @@ class Fold:
 def build_classifier(
     encoder: Encoder | Network, vocabulary: Vocabulary, facts: Mapping[str, Any]
 ) -> Classifier:
-    """Return a new classifier; `facts` are kind, classes, pooling and centre_bases."""
+    """Return a new classifier; `facts` are kind, classes, pooling and centre_bases.
+
+    `bins` is there where each of the targets of a regression is an expectation over so many.
+    """
     if find_kind(facts["kind"]).pooled:
         return PooledClassifier(
-            encoder, facts["classes"], facts["pooling"], vocabulary, facts["centre_bases"]
+            encoder,
+            facts["classes"],
+            facts["pooling"],
+            vocabulary,
+            facts["centre_bases"],
+            facts.get("bins"),
         )
     return BaseClassifier(encoder, facts["classes"], vocabulary)
 
@@ -102,9 +110,11 @@ def trained_state(classifier: Classifier) -> dict[str, nn.Parameter]:
 
 
 def classifier_state(classifier: Classifier) -> dict[str, Tensor]:
-    """Return copies on the CPU of `trained_state`."""
-    trained = trained_state(classifier)
-    return {name: values.detach().cpu().clone() for name, values in trained.items()}
+    """Return copies on the CPU of `trained_state`, and of what else the head holds."""
+    kept = trained_state(classifier) | {
+        f"head.{name}": values for name, values in classifier.output.named_buffers()
+    }
+    return {name: values.detach().cpu().clone() for name, values in kept.items()}
 
 
 def load_classifier_state(classifier: Classifier, state: Mapping[str, Tensor]) -> None:

@@ -34,6 +34,7 @@ from dnalm.model.adam import Adam
 from dnalm.model.adapters import add_adapter
 from dnalm.model.convolutions import VOCABULARY, Network
 from dnalm.model.encoder import Encoder
+from dnalm.model.heads import BinExpectation
 from dnalm.model.loading import load_model
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # torch's names of Adam's
@@ -111,6 +112,8 @@ class SingleLearner:
         self.classifier: Classifier = build_classifier(
             encoder, self.vocabulary, self.finetuning.head()
         ).to(self.device)
+        if isinstance(self.classifier.output, BinExpectation):
+            self.classifier.output.set_values(self.fold.bins)
         self.before = Fingerprints.of(encoder)
         seed_dropout(self.classifier, self.noise)
         self.half = HalfWeights(encoder, self.config.precision)
@@ -183,9 +186,10 @@ def describe_test(
     outputs: np.ndarray, classifier: Classifier, tensors: Mapping[str, Tensor]
 ) -> Tested:
     """Return the outputs of a fold beside the sizes of its classifier."""
+    fixed = {f"head.{name}" for name, _ in classifier.output.named_buffers()}
     return Tested(
         outputs=outputs,
-        trained=sum(values.numel() for values in tensors.values()),
+        trained=sum(values.numel() for name, values in tensors.items() if name not in fixed),
         parameters=sum(values.numel() for values in classifier.parameters()),
     )
 

@@ -62,6 +62,11 @@ OTHER = """# Here the pooling `cls`. `centre` is the mean over tokens that overl
 # classes of its first base come first.
 outputs = states[:, 0] @ head["weight"].T + head["bias"]"""
 
+BINNED = """
+# Here these are {number} logits of each target, and the target is the expectation of their values.
+outputs = outputs.unflatten(-1, head["values"].shape).softmax(-1)
+outputs = (outputs * head["values"]).sum(-1)"""
+
 
 def export_adapters(
     adapters: str | Path,
@@ -107,6 +112,8 @@ def export_adapters(
         else OTHER,
         **{key: identity[key] for key in ("method", "task")},
     }
+    if "bins" in facts:
+        shared["pooling"] += BINNED.format(number=facts["bins"])
     convert = find_function(adapter.in_peft)
     with atomic_path(folder) as temporary:
         for fold, own_scores in zip(folds, scores, strict=True):

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from dnalm.benchmark.finetuning.schedule import SCHEDULES
-from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.benchmark.tasks.kinds import NUMBER, find_kind
 from dnalm.devices import find_precision
+from dnalm.errors import InputError
 from dnalm.files import hash_facts, read_json, sha256_of
 from dnalm.methods import ADAPTER_NAMES, FULL
 from dnalm.model.heads import Pooling, choose_pooling
@@ -17,16 +18,17 @@ from dnalm.model.loading import read_run
 from dnalm.model.token_batches import REFUSE, Limits, crop_long
 from dnalm.suggestions import check_choice
 
+LINEAR, BINS = "linear", "bins"  # heads
 CHOICES = (
     ("adapter", ADAPTER_NAMES),
-    ("head", ("linear",)),
+    ("head", (LINEAR, BINS)),
     ("schedule", tuple(SCHEDULES)),
     ("keep", ("best", "last")),
-    ("class_weights", ("none", "balanced")),
     ("precision", ("auto", "float32", "bf16")),
     ("save", ("trained", "scores")),
 )
 DIGITS = 16
+EDGES = ("centres", "points")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +40,13 @@ class FinetuneConfig:
     (`dnalm.benchmark.finetuning.schedule`). `keep` best is the evaluation with the best validation
     score, the headline of the task's kind (ties: the earlier one), else the last; training ends
     after `patience` evaluations without a better one, with None never.
-    `class_weights` balanced lets all classes count alike in the loss. With `precision` bf16 steps
-    and evaluations are computed in bfloat16 (auto: where the GPU has it,
-    `dnalm.devices.find_precision`), test scores and predictions always in float32. `save` trained
-    keeps what was trained, scores none of it. `optimizer` holds Adam's beta1, beta2 and eps;
-    `gradient_clip` may be None.
+    With the `head` bins each target of a regression is the expectation over `bins["number"]` values
+    between the least and the largest of the training rows (`bins["edges"]`: centres or points).
+    `class_weights` balanced lets all classes count alike in the loss; with a number a 1 of a label
+    counts so many times a 0. With `precision` bf16 steps and evaluations are computed in bfloat16
+    (auto: where the GPU has it, `dnalm.devices.find_precision`), test scores and predictions always
+    in float32. `save` trained keeps what was trained, scores none of it. `optimizer` holds Adam's
+    beta1, beta2 and eps; `gradient_clip` may be None.
     """
 
     adapter: str
@@ -56,7 +60,8 @@ class FinetuneConfig:
     keep: str
     patience: int | None
     head: str
-    class_weights: str
+    bins: Mapping[str, Any]
+    class_weights: str | float
     precision: str
     optimizer: Mapping[str, float]
     gradient_clip: float | None
@@ -64,8 +69,12 @@ class FinetuneConfig:
     seed: int
 
     def __post_init__(self) -> None:
+        weights = self.class_weights
+        if isinstance(weights, str | bool) or weights <= 0:
+            check_choice("finetune: class_weights", weights, ("none", "balanced"))
         for key, allowed in CHOICES:
             check_choice(f"finetune: {key}", getattr(self, key), allowed)
+        check_choice("finetune: bins.edges", self.bins["edges"], EDGES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,13 +186,21 @@ class Finetuning:
         return replace(self, config=replace(self.config, precision=precision))
 
     def head(self) -> dict[str, Any]:
-        """Return what it takes to build the classifier again."""
-        return {
+        """Return what it takes to build the classifier again; InputError for bins of no numbers."""
+        facts = {
             "kind": self.kind,
             "classes": self.classes,
             "pooling": self.pooling,
             "centre_bases": self.centre_bases,
         }
+        if self.config.head == LINEAR:
+            return facts
+        if find_kind(self.kind).value != NUMBER:
+            raise InputError(
+                f"The head is bins, whose expectation is a number, but the task is {self.kind}: "
+                "set it to linear for this task."
+            )
+        return facts | {"bins": self.config.bins["number"]}
 
     def facts(self) -> dict[str, Any]:
         """Return everything that decides the result of a fold."""

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from dnalm.benchmark.finetuning.settings import Finetuning
-from dnalm.benchmark.scoring.objectives import Scale, balanced_weights
+from dnalm.benchmark.finetuning.settings import BINS, Finetuning
+from dnalm.benchmark.scoring.objectives import Scale, weigh_classes
 from dnalm.benchmark.tasks.kinds import NUMBER, Kind, find_kind
 from dnalm.benchmark.tasks.splits import Split, Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.genome.kmers import Vocabulary
+from dnalm.model.heads import bin_values
 from dnalm.model.token_batches import TokenRows, name_rows
 
 
@@ -18,13 +19,15 @@ from dnalm.model.token_batches import TokenRows, name_rows
 class FoldData:
     """Rows of one fold, and the labels of all rows: those of a regression are standardised.
 
-    `scale` is that of a regression, `weights` are those of classes, else None.
+    `scale` is that of a regression, `weights` are those of classes, `bins` the values over which
+    a head takes its expectations, [C, number]; else None.
     """
 
     split: Split
     labels: np.ndarray
     scale: Scale | None
     weights: Tensor | None
+    bins: np.ndarray | None
 
 
 class TaskData:
@@ -45,14 +48,13 @@ class TaskData:
         """Return what training one fold takes."""
         split, labels = self.splits[fold], self.splits.labels
         scale = Scale.of(labels[split.training]) if self.kind.value == NUMBER else None
-        weights = None
-        if self.finetuning.config.class_weights == "balanced":
-            weights = balanced_weights(
-                labels[split.training], self.kind.name, self.finetuning.classes
-            )
-        return FoldData(
-            split=split,
-            labels=scale.standardise(labels) if scale else labels,
-            scale=scale,
-            weights=weights,
+        config = self.finetuning.config
+        weights = weigh_classes(
+            config.class_weights, labels[split.training], self.kind.name, self.finetuning.classes
         )
+        given = scale.standardise(labels) if scale else labels
+        bins = None
+        if config.head == BINS:
+            seen = given[split.training]
+            bins = bin_values(seen.min(axis=0), seen.max(axis=0), **config.bins)
+        return FoldData(split=split, labels=given, scale=scale, weights=weights, bins=bins)

@@ -18,7 +18,7 @@ from dnalm.benchmark.finetuning.classifier import Fold
 from dnalm.benchmark.finetuning.fold_run import Checkpoint
 from dnalm.benchmark.finetuning.forecast import describe, measure_speed, predict_seconds
 from dnalm.benchmark.finetuning.learner import Learner, SingleLearner
-from dnalm.benchmark.finetuning.settings import Finetuning, Operation
+from dnalm.benchmark.finetuning.settings import BINS, Finetuning, Operation
 from dnalm.benchmark.finetuning.stack import StackedLearner
 from dnalm.benchmark.finetuning.training import Training
 from dnalm.benchmark.scoring.metrics import headline
@@ -148,7 +148,8 @@ class _Job:
     def _are_together(self) -> bool:
         """Whether folds share an encoder: as the operation says, where it stays as it is."""
         wanted = self.operation.folds_together
-        if self.finetuning.network is not None:
+        # The heads of folds side by side are one linear layer each.
+        if self.finetuning.network is not None or self.finetuning.config.head == BINS:
             return False
         frozen = find_adapter(self.finetuning.config.adapter).frozen
         return frozen and (best_device().type == "cuda" if wanted == "auto" else wanted)

@@ -3,7 +3,8 @@
 Shapes: R rows, C classes (multilabel: labels, regression: targets), L bases.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
@@ -17,6 +18,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
+from dnalm.benchmark.scoring.ranking import Ranking, confusion, matthews_of, rank, read_blocks
 from dnalm.benchmark.tasks.kinds import (
     BASES,
     BINARY_CROSS_ENTROPY,
@@ -26,7 +28,6 @@ from dnalm.benchmark.tasks.kinds import (
     Kind,
     find_kind,
 )
-from dnalm.benchmark.tasks.labels import NO_LABEL
 from dnalm.suggestions import check_choice
 
 MIN_PROBABILITY = 1e-15  # that a loss counts
@@ -82,8 +83,7 @@ def single_score(
     if traits.shape == COLUMNS:
         return _over_columns(metric, labels, predictions, probabilities, traits)
     if traits.shape == BASES:
-        known = labels != NO_LABEL
-        labels, predictions, probabilities = labels[known], predictions[known], probabilities[known]
+        return _of_bases(metric, labels, predictions, probabilities)
     return float(_of_classes(metric, labels, predictions, probabilities, traits))
 
 
@@ -103,6 +103,26 @@ def loss(labels: np.ndarray, outputs: np.ndarray, kind: str) -> float:
     return float(-np.log(np.maximum(true, MIN_PROBABILITY)).mean())
 
 
+def _of_bases(
+    metric: str, labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray
+) -> float:
+    classes = probabilities.shape[-1]
+    if metric in ("mcc", "accuracy"):
+        counts = confusion(labels, predictions, classes)
+        return matthews_of(counts) if metric == "mcc" else float(np.trace(counts) / counts.sum())
+    ranked = rank_classes(labels, probabilities, range(1, classes))
+    if metric == "top_k_accuracy":
+        return _mean([one.top_k[1] for one in ranked if one])
+    return _mean([one.average_precision for one in ranked if one])
+
+
+def rank_classes(
+    labels: np.ndarray, probabilities: np.ndarray, classes: Iterable[int]
+) -> list[Ranking | None]:
+    """Return top-k accuracies and average precision of classes of bases, None of absent ones."""
+    return [rank(partial(read_blocks, labels, probabilities, c)) for c in classes]
+
+
 def _of_classes(
     metric: str, labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray, kind: Kind
 ) -> float:
@@ -115,10 +135,7 @@ def _of_classes(
         if kind.average == OF_CLASS_1:
             return f1_score(labels, predictions, pos_label=1, zero_division=0)
         return f1_score(labels, predictions, labels=classes, average=kind.average, zero_division=0)
-    if metric == "auc":
-        return _auc(labels, probabilities, kind, classes)
-    found = top_k if metric == "top_k_accuracy" else average_precision_score
-    return _mean([found(labels == c, probabilities[:, c]) for c in classes[1:] if c in labels])
+    return _auc(labels, probabilities, kind, classes)
 
 
 def _auc(labels: np.ndarray, probabilities: np.ndarray, kind: Kind, classes: np.ndarray) -> float:
@@ -129,19 +146,6 @@ def _auc(labels: np.ndarray, probabilities: np.ndarray, kind: Kind, classes: np.
     return roc_auc_score(
         labels, probabilities, multi_class="ovr", average=kind.average, labels=classes
     )
-
-
-def top_k(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the share of the k most probable that are true, k the number of all that are true.
-
-    Of equally probable ones, of which not all are among the k, their own share of true ones counts:
-    what is expected of any order. So a constant has the score of guessing, wherever its rows stand.
-    """
-    k = int(truth.sum())
-    least = np.partition(probabilities, -k)[-k]  # probability of the last of the k
-    above, equal = probabilities > least, probabilities == least
-    found = truth[above].sum() + (k - above.sum()) * truth[equal].mean()
-    return float(found / k)
 
 
 def _over_columns(

@@ -15,6 +15,7 @@ from dnalm.benchmark.tasks.kinds import (
     BINARY_CROSS_ENTROPY,
     CLASS,
     CROSS_ENTROPY,
+    FLAG,
     IDENTITY,
     NUMBER,
     SIGMOID,
@@ -60,6 +61,26 @@ def weigh(given: Tensor, kind: str, weights: Tensor | None) -> Tensor:
         return known.sum(1).clamp(min=1).float()
     smallest = torch.finfo(torch.float32).tiny
     return (_weights_of(given, weights) * known).sum(1).clamp(min=smallest)
+
+
+def weigh_classes(
+    weights: str | float, labels: np.ndarray, kind: str, classes: int
+) -> Tensor | None:
+    """Return the weights of a loss: None for none, those of `balanced_weights`, or of a 0 and a 1.
+
+    A number is what a 1 of a label counts beside a 0, multilabel [2, C]. Raises InputError for a
+    number where labels are no 0 and 1 each, and balanced where there are no classes.
+    """
+    if weights == "none":
+        return None
+    if weights == "balanced":
+        return balanced_weights(labels, kind, classes)
+    if find_kind(kind).value != FLAG:
+        raise InputError(
+            f"class_weights is {weights}, what a label's 1 counts beside a 0, but a {kind} task has"
+            " no such labels: set it to none or balanced for this task."
+        )
+    return torch.tensor([[1.0], [float(weights)]]).expand(2, classes).contiguous()
 
 
 def balanced_weights(labels: np.ndarray, kind: str, classes: int) -> Tensor:

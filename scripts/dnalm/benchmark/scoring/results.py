@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.parquet import write_parquet
-from dnalm.benchmark.tasks.kinds import BASES, find_kind
+from dnalm.benchmark.tasks.kinds import BASES, COLUMNS, find_kind
 from dnalm.benchmark.tasks.labels import pad
 from dnalm.files import atomic_path, sha256_of, write_json
 from dnalm.jobs.partial import discard
@@ -157,7 +157,8 @@ def write_result(
 ) -> None:
     """Write a result: scores as TSV, predictions as Parquet, and, last, the summary as JSON.
 
-    The metadata of the predictions hold `result_names`. Then the folder `partial`, whose finished
+    Of several labels or targets the summary has the scores of each. The metadata of the predictions
+    hold `result_names`. Then the folder `partial`, whose finished
     parts nobody needs any more, is removed, and the one that it shares with those of other tasks if
     nothing else is in it.
     """
@@ -165,10 +166,17 @@ def write_result(
         result.scores[score_columns(identity["kind"])].to_csv(
             temporary, sep="\t", index=False, na_rep="nan"
         )
-    ranked = find_kind(identity["kind"]).ranked
-    kept = [c for c in result.predictions if ranked and c.startswith(PROBABILITY)]
+    kind = find_kind(identity["kind"])
+    kept = [c for c in result.predictions if kind.ranked and c.startswith(PROBABILITY)]
     rows = result.predictions[[*PREDICTION_COLUMNS, *kept]]
     write_parquet(rows, predictions, result_names(identity))
+    outputs = {}
+    if kind.shape in (COLUMNS, BASES):
+        splits = (own for _, own in result.predictions.groupby("fold", sort=True))
+        arrays = (prediction_arrays(own, kind.name) for own in splits)
+        from dnalm.benchmark.scoring.output_scores import output_scores  # scikit-learn
+
+        outputs = {"outputs": output_scores(arrays, kind.name)}
     write_json(
         summary,
         identity
@@ -181,11 +189,12 @@ def write_result(
             "seconds": round(result.seconds, 3),
             "not_converged": result.not_converged,
             **({"computed": result.computed} if result.computed else {}),
+            **outputs,
         },
     )
     if partial is not None:
         discard(partial)
-    metric = find_kind(identity["kind"]).headline
+    metric = kind.headline
     name = identity.get("model") or identity.get("baseline")
     log.info(
         "%s %s on %s: test %s %.4f, the mean of %d splits; selected %s",

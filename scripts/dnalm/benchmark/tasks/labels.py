@@ -18,8 +18,8 @@ def stack_classes(cells: Iterable) -> np.ndarray:
 
 
 def stack_flags(cells: Iterable) -> np.ndarray:
-    """Return the labels of rows, int64 [N, C] of 0 and 1."""
-    return np.array([np.atleast_1d(cell) for cell in cells], dtype=np.int64)
+    """Return the labels of rows, int8 [N, C] of 0 and 1: hundreds of millions of them are kept."""
+    return np.array([np.atleast_1d(cell) for cell in cells], dtype=np.int8)
 
 
 def stack_numbers(cells: Iterable) -> np.ndarray:
@@ -52,8 +52,8 @@ def most_probable(outputs: np.ndarray) -> np.ndarray:
 
 
 def above_half(outputs: np.ndarray) -> np.ndarray:
-    """Return int64 of 0 and 1: which probabilities are above 0.5."""
-    return (outputs > MIN_PROBABILITY).astype(np.int64)
+    """Return int8 of 0 and 1: which probabilities are above 0.5."""
+    return (outputs > MIN_PROBABILITY).astype(np.int8)
 
 
 def unchanged(outputs: np.ndarray) -> np.ndarray:
@@ -68,9 +68,9 @@ def strata_of_classes(labels: np.ndarray) -> np.ndarray:
 
 def strata_of_flags(labels: np.ndarray) -> np.ndarray:
     """Return the stratum of each row [N]: the rarest label that it has, C for a row without one."""
-    counts = labels.sum(axis=0)
-    rarity = np.where(labels == 1, counts, len(labels) + 1)
-    return np.where(labels.any(axis=1), rarity.argmin(axis=1), labels.shape[1])
+    order = np.argsort(labels.sum(axis=0), kind="stable")  # of equally rare ones the first
+    rarest = order[labels[:, order].argmax(axis=1)]  # the argmax of 0 and 1 is the first 1
+    return np.where(labels.any(axis=1), rarest, labels.shape[1])
 
 
 def strata_of_numbers(labels: np.ndarray) -> np.ndarray:

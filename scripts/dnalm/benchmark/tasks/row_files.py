@@ -40,10 +40,10 @@ SNIFFED_CHARACTERS = 512  # in which a web page shows
 
 
 class Columns(Protocol):
-    """Where a file keeps its sequences and labels."""
+    """Where a file keeps its sequences and labels; `sequence_column` None: it has labels alone."""
 
     format: str
-    sequence_column: str
+    sequence_column: str | None
     label_column: str | Sequence[str]
     label_pattern: str | None
 
@@ -178,7 +178,7 @@ def _read_parquet(
     with pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
         sequence, places = _find_columns(path, names, columns, labelled)
-        wanted = [names[place] for place in (sequence, *places)]
+        wanted = [names[place] for place in (sequence, *places) if place is not None]
         for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_pandas_metadata=False):
             stored = pa.Table.from_batches([batch]).replace_schema_metadata(None)
             yield from _parquet_rows(stored, columns, labelled)
@@ -189,7 +189,10 @@ def _parquet_rows(
 ) -> Iterator[tuple[str, str | Sequence[Any] | None]]:
     # A missing whole number stays one: as a float it would make 1.0 of every 1.
     table = stored.to_pandas(ignore_metadata=True, integer_object_nulls=True)
-    sequences = ["" if pd.isna(text) else _text(text) for text in table[columns.sequence_column]]
+    sequences = [""] * len(table)
+    if columns.sequence_column is not None:
+        stored = table[columns.sequence_column]
+        sequences = ["" if pd.isna(text) else _text(text) for text in stored]
     labels: Iterable[Any] = [None] * len(table)
     if labelled and isinstance(columns.label_column, str):
         labels = map(_parquet_cell, table[columns.label_column])
@@ -227,7 +230,8 @@ def _read_text(
                         f"{len(header)}: correct the line."
                     )
                 found = [cells[label] for label in labels]
-                yield cells[sequence], found[0] if single and found else found or None
+                own = "" if sequence is None else cells[sequence]
+                yield own, found[0] if single and found else found or None
         except csv.Error as error:
             raise InputError(
                 f"{path}, line {lines.line_num}: the line cannot be read ({error}): correct it."
@@ -236,8 +240,8 @@ def _read_text(
 
 def _find_columns(
     path: str | Path, header: list[str], columns: Columns, labelled: bool, separator: str = ""
-) -> tuple[int, list[int]]:
-    """Return the numbers of the sequence and the label columns, none of a file without labels."""
+) -> tuple[int | None, list[int]]:
+    """Return the numbers of the sequence and the label columns, none of what the file has not."""
     other = next((mark for mark in OTHER_SEPARATORS if mark in "".join(header[:1])), None)
     if separator and len(header) == 1 and other:
         kinds = [kind for kind, mark in SEPARATORS.items() if mark == other]
@@ -247,8 +251,9 @@ def _find_columns(
         )
     labels = columns.label_column
     labels = [] if not labelled else [labels] if isinstance(labels, str) else list(labels)
+    sequences = [] if columns.sequence_column is None else [columns.sequence_column]
     for column, key in (
-        (columns.sequence_column, "sequence_column"),
+        *((sequence, "sequence_column") for sequence in sequences),
         *((label, "label_column") for label in labels),
     ):
         if column not in header:
@@ -261,7 +266,8 @@ def _find_columns(
                 f"{path} has {header.count(column)} columns {column!r}, and one is to be read: "
                 "rename the others."
             )
-    return header.index(columns.sequence_column), [header.index(label) for label in labels]
+    sequence = header.index(sequences[0]) if sequences else None
+    return sequence, [header.index(label) for label in labels]
 
 
 def _read_fasta(

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dnalm.benchmark.tasks.checks import check_sums, check_table, warn_of_parts
+from dnalm.benchmark.tasks.deepsea_files import profile_table
 from dnalm.benchmark.tasks.folds import CrossValidationConfig, assign_folds, hold_out
 from dnalm.benchmark.tasks.grouped_folds import (
     VALIDATION,
@@ -23,9 +24,11 @@ from dnalm.benchmark.tasks.grouped_folds import (
     is_grouped,
     read_groups,
 )
-from dnalm.benchmark.tasks.kinds import BASES, BY_NAME, NUMBER, ROWS, Kind, find_kind
+from dnalm.benchmark.tasks.kinds import BASES, BY_NAME, FLAG, NUMBER, ROWS, Kind, find_kind
 from dnalm.benchmark.tasks.label_cells import infer_kind, read_label
+from dnalm.benchmark.tasks.label_files import LABELS_OF, join_labels
 from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.benchmark.tasks.output_names import OUTPUTS, describe_columns
 from dnalm.benchmark.tasks.row_files import LabelledRow, read_labelled
 from dnalm.benchmark.tasks.summary import SPLITS, name_files, summarise
 from dnalm.errors import InputError
@@ -41,7 +44,12 @@ COLUMN_TYPES = {
     "folds": pa.list_(pa.int64()),
 }
 
-ROLES = ("train", VALIDATION, "test")  # of files of rows
+DEEPSEA = "deepsea"  # the format of its three files
+BLOCK_LABELS = 1 << 24  # that are written at once, and read: a number takes 8 bytes meanwhile
+if TYPE_CHECKING:  # compiled loops
+    from dnalm.benchmark.tasks.row_cleaning import Cleaned
+
+ROLES = tuple(LABELS_OF)  # of files of rows
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +103,9 @@ def make_task(
     """Return a task's table and its summary.
 
     `sources` names the files: `train`, `test` and, where it is given, `validation` for labelled
-    rows, or `bases`, `contigs` and
-    `genome` (its manifest) with `intervals` (BED) or `annotation` (GTF), `motifs` and `types` for
-    a task with `build:`, which is cut from a genome.
+    rows (whose labels may stand in files of their own, `train_labels` and so on), or `bases`,
+    `contigs` and `genome` (its manifest) with `intervals` (BED) or `annotation` (GTF), `motifs` and
+    `types` for a task with `build:`, which is cut from a genome.
     `file_labels` of the task are the labels of its files, by split, where each has one of its own.
     The table has the columns id, sequence (upper case, ACGTN), label (0 .. classes - 1, or several
     numbers, see `read_label`), split (train or test), provenance (file name and row, or
@@ -107,6 +115,7 @@ def make_task(
     Raises InputError, naming file and row, when the rows are not what the config says.
     """
     # Compiled loops, which those who only read a table do without.
+    from dnalm.benchmark.tasks.recipes.table import find_recipe
     from dnalm.benchmark.tasks.recipes.windows import cut_windows
     from dnalm.benchmark.tasks.row_cleaning import clean_rows
 
@@ -116,11 +125,20 @@ def make_task(
         for key, paths in sources.items()
     }
     simulated, built = False, None
+    ready = None
     if task.get("build"):
         check_sums(files, task["build"].get("sha256") or {}, name, "build.sha256")
-        rows, built = cut_windows(task["build"], name, files)
-        rows = [replace(row, group=row.provenance.rpartition(":")[0]) for row in rows]
+        recipe = find_recipe(task["build"]["recipe"])
+        if recipe.cut is not None:
+            ready, built = recipe.cut(task["build"], name, files)
+            rows = []
+        else:
+            rows, built = cut_windows(task["build"], name, files)
+            rows = [replace(row, group=row.provenance.rpartition(":")[0]) for row in rows]
         simulated = bool(read_json(files["genome"][0])["simulated"])
+    elif config.format == DEEPSEA:
+        check_sums(files, task.get("sha256") or {}, name, "sha256")
+        ready, rows = profile_table(files, ROLES, VALIDATION, config.classes, name), []
     else:
         check_sums(files, task.get("sha256") or {}, name, "sha256")
         warn_of_parts(files, name)
@@ -128,36 +146,25 @@ def make_task(
         rows = [
             row
             for role in ROLES
-            for path, label in zip(
+            for path, label, labels in zip(
                 files.get(role, []),
                 given.get(role) or [None] * len(files.get(role, [])),
+                files.get(LABELS_OF[role]) or [None] * len(files.get(role, [])),
                 strict=True,
             )
-            for row in _read_rows(path, role, config, label, folds)
+            for row in _read_rows(path, role, config, label, labels, folds)
         ]
-    log.info("%s: %d rows are read", name, len(rows))
+    log.info("%s: %d rows are read", name, len(rows) if ready is None else len(ready))
     cleaned = clean_rows(rows, config, name)
-    rows, sequences = cleaned.rows, cleaned.sequences
-    config = replace(config, **infer_kind(rows, config, name))
-    table = pd.DataFrame(
-        {
-            "id": "",
-            "sequence": sequences,
-            "label": [
-                read_label(row, sequence, config)
-                for row, sequence in zip(rows, sequences, strict=True)
-            ],
-            "split": [row.split for row in rows],
-            "provenance": [row.provenance for row in rows],
-            "group": [row.group for row in rows],
-        }
-    )
+    if ready is None:
+        config = replace(config, **infer_kind(cleaned.rows, config, name))
+    table = _tabulate(cleaned, config) if ready is None else ready
     if config.test_share is not None and rows:  # without rows the checks say so
         try:
             table = hold_out(table, config.kind, config.test_share, config.seed)
         except InputError as error:
             raise InputError(f"Task {name} ({name_files(files, 'train')}): {error}") from None
-    table["id"] = _ids(table["split"])
+    table.insert(0, "id", _ids(table["split"]))
     check_table(table, name, config, files)
     if config.shuffle_labels:
         table["label"] = _shuffled(table, config)
@@ -171,15 +178,46 @@ def make_task(
     summary = summarise(
         table, name, config, files, cleaned=cleaned.counts, simulated=simulated, build=built
     )
+    if built and "names" in built:
+        summary["names"] = built["names"]
+    if OUTPUTS in files:
+        summary |= describe_columns(files[OUTPUTS][0], config.classes, name)
     return table.drop(columns="group"), summary | {"cross_validation": describe_folds(dealt, folds)}
 
 
+def _tabulate(cleaned: "Cleaned", config: TaskConfig) -> pd.DataFrame:
+    rows, sequences = cleaned.rows, cleaned.sequences
+    return pd.DataFrame(
+        {
+            "sequence": sequences,
+            "label": [
+                read_label(row, sequence, config)
+                for row, sequence in zip(rows, sequences, strict=True)
+            ],
+            "split": [row.split for row in rows],
+            "provenance": [row.provenance for row in rows],
+            "group": [row.group for row in rows],
+        }
+    )
+
+
 def _read_rows(
-    path: str, role: str, config: TaskConfig, label: str | None, folds: CrossValidationConfig
+    path: str,
+    role: str,
+    config: TaskConfig,
+    label: str | None,
+    labels: str | None,
+    folds: CrossValidationConfig,
 ) -> list[LabelledRow]:
-    """Return the rows of a file, of the split train or test, with their groups."""
+    """Return the rows of a file, of the split train or test, with their groups.
+
+    `label` is that of all its rows, `labels` a file of theirs; of both None they have their own.
+    """
     split = "test" if role == "test" else "train"
-    rows = list(read_labelled(path, split, config, label))
+    if labels is None:
+        rows = list(read_labelled(path, split, config, label))
+    else:
+        rows = join_labels(path, labels, split, config)
     if role == VALIDATION:
         return [replace(row, group=VALIDATION) for row in rows]
     if role == "test" or folds.group is None:
@@ -236,16 +274,22 @@ def write_task(
 ) -> None:
     """Write the table as Parquet and the summary, with the table's sha256, as JSON."""
     with atomic_path(table_path) as temporary:
-        label = _label_type(find_kind(summary["kind"]))
+        label = _label_type(find_kind(summary["kind"]), summary["classes"])
         schema = pa.schema(COLUMN_TYPES | {"label": label})
-        pq.write_table(pa.Table.from_pandas(table, schema, preserve_index=False), temporary)
+        with pq.ParquetWriter(temporary, schema) as writer:
+            block = BLOCK_LABELS // max(1, max(map(np.size, table["label"]), default=1))
+            for start in range(0, max(len(table), 1), max(1, block)):
+                rows = table.iloc[start : start + max(1, block)]
+                writer.write_table(pa.Table.from_pandas(rows, schema, preserve_index=False))
     write_json(summary_path, {**summary, "sha256": sha256_of(table_path)})
     rows = ", ".join(f"{count} {split} rows" for split, count in summary["rows"].items())
     log.info("%s, %s: %s", summary["name"], summary["kind"], rows)
 
 
-def _label_type(kind: Kind) -> pa.DataType:
+def _label_type(kind: Kind, classes: int) -> pa.DataType:
     number = pa.float64() if kind.value == NUMBER else pa.int64()
+    if kind.value == FLAG or (kind.shape == BASES and classes <= np.iinfo(np.int8).max):
+        number = pa.int8()  # of which there are millions in a row's list, or in all lists
     return number if kind.shape == ROWS else pa.list_(number)
 
 

@@ -22,6 +22,7 @@ from dnalm.report.tables.scores import (
 from dnalm.report.tables.sources import Sources
 from dnalm.report.tables.verdicts.choices import choices_table
 from dnalm.report.tables.verdicts.headline import headline_table
+from dnalm.report.tables.verdicts.outputs import output_groups_table, outputs_table
 from dnalm.report.tables.verdicts.reproduction import reproduction_table
 
 
@@ -41,6 +42,7 @@ def make_tables(
     context = context_table(sources.histories, bootstrap)
     summary = summary_table(results, tasks, published, identities, draws, bootstrap.level)
     headline = headline_table(results, identities, tasks, draws, bootstrap.level)
+    outputs = outputs_table(results, tasks)
     judged = {
         "summary": summary,
         "comparisons": comparisons_table(results, identities, draws, statistics),
@@ -49,6 +51,8 @@ def make_tables(
     tables = judged | {
         "scores": scores_table(results),
         "layers": layers_table(results),
+        "outputs": outputs,
+        "output_groups": output_groups_table(outputs),
         "choices": choices_table(results, identities, judged),
         "headline": headline,
         "reproduction": reproduction_table(

@@ -54,6 +54,15 @@ BENCHMARK = (
         "chosen embeddings",
     ),
     _table(
+        "outputs",
+        "method model task output name group metric score_mean score_sd positives published",
+    ),
+    _table(
+        "output_groups",
+        "method model task group metric outputs defined undefined score_mean score_median",
+        "published_mean published_median",
+    ),
+    _table(
         "comparisons",
         "method model task against reference_method reference metric score reference_score",
         "difference low high p_value p_adjusted rows verdict",

@@ -33,6 +33,7 @@ METHOD = {
     "keep": "best",
     "patience": None,
     "head": "linear",
+    "bins": {"number": 50, "edges": "centres"},
     "class_weights": "none",
     "precision": "float32",
     "optimizer": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},

@@ -135,7 +135,7 @@ def test_lists_of_a_parquet_file_are_read_and_written(tmp_path, task, values):
     table, summary = make_task(files, {**TASK, **task}, "mine.x", FOLDS)
     assert labels_of(table, task["kind"]) == [values(row) for row in range(ROWS)]
     write_task(table, summary, tmp_path / "t.parquet", tmp_path / "t.json")
-    number = pa.float64() if task is REGRESSION else pa.int64()
+    number = pa.float64() if task is REGRESSION else pa.int8()
     assert pq.read_schema(tmp_path / "t.parquet").field("label").type == pa.list_(number)
     back = read_task(tmp_path / "t.parquet")
     assert labels_of(back, task["kind"]) == labels_of(table, task["kind"])

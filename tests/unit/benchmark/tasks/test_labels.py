@@ -13,7 +13,7 @@ from dnalm.benchmark.tasks.labels import extremes
     [
         ("binary", [0, 1, 1], [0, 1, 1], np.int64),
         ("multiclass", [0, 2, 1], [0, 2, 1], np.int64),
-        ("multilabel", [[0, 1], [1, 1]], [[0, 1], [1, 1]], np.int64),
+        ("multilabel", [[0, 1], [1, 1]], [[0, 1], [1, 1]], np.int8),
         ("regression", [[0.5, 2.0], [1.0, -3.0]], [[0.5, 2.0], [1.0, -3.0]], np.float64),
         ("regression", [0.5, 1.0], [[0.5], [1.0]], np.float64),
         ("per_base", [[0, 1, 2], [1], []], [[0, 1, 2], [1, -1, -1], [-1, -1, -1]], np.int8),

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from dnalm.report.tables.catalogue import (
     BENCHMARK,
     OF_VARIANTS,
@@ -40,10 +42,24 @@ def test_every_column_described_holds_something_in_the_run(run):
     """A column that no function fills would be written, and described, for nothing."""
     run.add_panel("people", SAMPLES)
     plant_published(run)
+    plant_outputs(run)
     for name, table in run.tables().items():
         assert len(table)
         empty = {column for column in table if (table[column].isna() | (table[column] == "")).all()}
         assert empty == EMPTY.get(name, set()), name
+
+
+def plant_outputs(run):
+    """Add a multilabel task whose labels have names, groups, published scores and one undefined."""
+    flags = np.random.default_rng(5).integers(0, 2, (60, 3))
+    flags[:, 2] = 0
+    rows = {"train": 100, "test": 60}
+    counts = {split: [n // 2] * 3 for split, n in rows.items()}
+    task = {"rows_per_class": counts, "names": ["a", "b", "c"], "groups": ["x", "x", "y"]}
+    task["published_outputs"] = {"auc": [0.9, 0.8, None]}
+    run.add_task("simulated.marks", rows, kind="multilabel", classes=3, counts=task)
+    outputs = [np.random.default_rng(fold).random((60, 3)) for fold in range(3)]
+    run.add_outputs("ia3", "published", "simulated.marks", flags, outputs)
 
 
 def plant_published(run):

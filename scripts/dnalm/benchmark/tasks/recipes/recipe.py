@@ -8,6 +8,7 @@ import pandas as pd
 
 Files = Mapping[str, Sequence[str]]  # paths by key of `build:`
 Read = Callable[[Mapping[str, Any], str, Files], pd.DataFrame]
+Cut = Callable[[Mapping[str, Any], str, Files], tuple[pd.DataFrame, dict[str, Any]]]
 
 GENOME_DECOYS = ("genome", "none")
 # Keys of `build:` for windows that are placed on intervals, and how they may be placed.
@@ -43,6 +44,8 @@ class Recipe:
             element's second, on the other strand), summit where placements hold `summit`, where
             strands may be missing unstranded (bool: `strand` is not the element's own) and, where
             the elements say it themselves, window (where it starts).
+        cut: instead of `read`, a function of the same that returns the rows of a task whose bases
+            have labels (sequence, label, split, provenance, group), and facts about them.
     """
 
     name: str
@@ -53,4 +56,10 @@ class Recipe:
     labels_by: str
     placements: tuple[str, ...]
     decoys: tuple[str, ...]
-    read: Read
+    read: Read | None = None
+    cut: Cut | None = None
+
+    @property
+    def of_bases(self) -> bool:
+        """Whether the rows have a label for every base."""
+        return self.cut is not None

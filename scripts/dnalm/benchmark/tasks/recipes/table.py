@@ -9,9 +9,10 @@ from dnalm.benchmark.tasks.recipes.promoters import PROMOTERS
 from dnalm.benchmark.tasks.recipes.recipe import Recipe
 from dnalm.benchmark.tasks.recipes.regions import REGIONS
 from dnalm.benchmark.tasks.recipes.splice_sites import SPLICE_SITES
+from dnalm.benchmark.tasks.recipes.splice_table import SPLICE_TABLE
 from dnalm.suggestions import check_choice
 
-RECIPES = (PROMOTERS, SPLICE_SITES, ENHANCERS, PEAKS, REGIONS)
+RECIPES = (PROMOTERS, SPLICE_SITES, ENHANCERS, PEAKS, REGIONS, SPLICE_TABLE)
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.tasks.recipes.checks import check_records, check_split, list_contigs
+from dnalm.benchmark.tasks.recipes.checks import check_records, check_split
+from dnalm.benchmark.tasks.recipes.contigs import list_contigs
 from dnalm.benchmark.tasks.recipes.elements import find_elements
 from dnalm.benchmark.tasks.recipes.recipe import Files
 from dnalm.benchmark.tasks.recipes.window_sampler import Window, WindowSampler
