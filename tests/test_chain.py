@@ -7,9 +7,12 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import random_transformers
+import toy_embedder
 
 TINY = ("--configfile", "tests/config.yaml", "tests/tiny.yaml")
 RESULTS = "results/tiny"
@@ -198,6 +201,32 @@ def test_embeddings_of_another_program_are_probed_beside_our_own(finished):
     scores = pd.read_csv(folder / "tables/scores.tsv", sep="\t")
     assert set(scores["model"].dropna()) >= {MODEL, "theirs"}
     assert "theirs" in (folder / "report.html").read_text()
+
+
+def test_models_that_are_not_ours_stand_beside_our_own_in_one_report(finished, monkeypatch):
+    random_transformers.save_model("modernbert", finished.folder / "foreign/modernbert")
+    monkeypatch.setenv("PYTHONPATH", str(Path(toy_embedder.__file__).parent))
+    change = (
+        "run: {models: [tiny, toy, bert], tasks: [simulated.promoters], methods: [probe],\n"
+        "  predictions: []}\n"
+        "models:\n"
+        "  toy: {embedder: {call: 'toy_embedder:open_one_hot', options: {token_bases: 3}},\n"
+        "    licence: mit}\n"
+        "  bert: {embedder: {transformers: foreign/modernbert}, licence: unknown}\n"
+    )
+    arguments = overlay(finished, change)
+    done = finished.run("check_embedder", "report", *arguments)
+    assert done.returncode == 0, done.stdout
+    folder = finished.folder / RESULTS
+    facts = json.loads((folder / "models/bert/embedder.json").read_text())
+    assert (facts["layers"], facts["width"], facts["licence"]) == (3, 32, "unknown")
+    assert facts["check"]["difference"] < facts["check"]["tolerance"]
+    scores = pd.read_csv(folder / "tables/scores.tsv", sep="\t")
+    probed = scores[scores["method"] == "probe"]
+    assert set(probed["model"]) == {MODEL, f"{MODEL}.untrained", "toy", "bert"}
+    page = (folder / "report.html").read_text()
+    assert all(name in page for name in ("toy", "bert"))
+    assert sum(finished.plan(*arguments).values()) == 0
 
 
 def test_a_change_of_the_objective_trains_again(finished):

@@ -6,7 +6,7 @@ from typing import Any
 from dnalm.configuration.kinds import is_pooled
 from dnalm.configuration.models import find_unknown
 from dnalm.configuration.resolve import resolve_task
-from dnalm.configuration.weights import is_foreign
+from dnalm.configuration.weights import has_embedder, is_foreign
 from dnalm.methods import PROBE_NAMES
 from dnalm.suggestions import refusal
 
@@ -45,7 +45,12 @@ def find_prediction_errors(config: Mapping[str, Any]) -> Iterator[str]:
     for name, entry in config["predictions"].items():
         key, method, task = f"predictions.{name}", entry["method"], entry["task"]
         yield from find_unknown(f"{key}.model", entry["model"], config["models"])
-        if is_foreign(config, entry["model"]):
+        if has_embedder(config, entry["model"]):
+            yield (
+                f"{key}.model: '{entry['model']}' is opened by an embedder, of which there are no"
+                " predictions; name another."
+            )
+        elif is_foreign(config, entry["model"]):
             yield (
                 f"{key}.model: of '{entry['model']}' there are embeddings alone, and no model to"
                 " read other sequences; name another."

@@ -117,7 +117,7 @@ def embed(
     """
     strands = [sequences]
     if config.strands == "both":
-        strands.append([_other_strand(sequence) for sequence in sequences])
+        strands.append([other_strand(sequence) for sequence in sequences])
     device = encoder.tokens.weight.device
     config, most = config.on([device]), limit_tokens(config.batch_tokens, device)
     pooled = np.zeros((len(layers), len(sequences), encoder.config.width), dtype=np.float32)
@@ -162,6 +162,6 @@ def _pool_batch(
     return torch.stack([weigh(states, weights) for _, states in walked])
 
 
-def _other_strand(sequence: str) -> str:
+def other_strand(sequence: str) -> str:
     """Return the reverse complement."""
     return to_sequence(reverse_complement(to_codes(sequence)))
