@@ -2,7 +2,7 @@
 
 Required inputs: <results>/models/{model}, <results>/tasks/{task}.parquet
 Outputs: <results>/embeddings/{model}/{task}.safetensors; partial/ while it runs; by option
-    {task}.{parquet, h5ad}
+    {task}.{parquet, h5ad}; <results>/models/{model}/embedder.json of models that are not ours
 """
 
 
@@ -18,6 +18,8 @@ rule embed_task:
         "<logs>/embed_task/{model}/{task}.log",
     benchmark:
         "<benchmarks>/embed_task/{model}/{task}.jsonl"
+    wildcard_constraints:
+        model=match_others(FOREIGN),
     conda:
         "../envs/torch.yaml"
     threads: 1
@@ -49,7 +51,55 @@ rule export_embeddings:
         "../scripts/export_embeddings.py"
 
 
-ruleorder: import_embeddings > embed_task
+rule describe_embedder:
+    """Open a model that is not ours, check its states and spans, and write down what it is."""
+    input:
+        unpack(get_embedder_files),
+    output:
+        described="<results>/models/{model}/embedder.json",
+    log:
+        "<logs>/describe_embedder/{model}.log",
+    benchmark:
+        "<benchmarks>/describe_embedder/{model}.jsonl"
+    wildcard_constraints:
+        model=match_models(EMBEDDERS),
+    conda:
+        get_embedder_environment
+    params:
+        embedder=get_embedder,
+        rights=get_embedder_rights,
+        downloads=get_place("<results>/downloads"),
+    script:
+        "../scripts/describe_embedder.py"
+
+
+rule embed_with_embedder:
+    """Pool every requested layer of a model that is not ours; finished shards are kept."""
+    input:
+        unpack(get_embedder_files),
+        described="<results>/models/{model}/embedder.json",
+        table="<results>/tasks/{task}.parquet",
+    output:
+        embeddings="<results>/embeddings/{model}/{task}.safetensors",
+    log:
+        "<logs>/embed_with_embedder/{model}/{task}.log",
+    benchmark:
+        "<benchmarks>/embed_with_embedder/{model}/{task}.jsonl"
+    wildcard_constraints:
+        model=match_models(EMBEDDERS),
+    conda:
+        get_embedder_environment
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        embedder=get_embedder,
+        rights=get_embedder_rights,
+        embed=get_embed,
+        task=get_pooling,
+        downloads=get_place("<results>/downloads"),
+    script:
+        "../scripts/embed_with_embedder.py"
 
 
 rule import_embeddings:
@@ -64,7 +114,7 @@ rule import_embeddings:
     benchmark:
         "<benchmarks>/import_embeddings/{model}/{task}.jsonl"
     wildcard_constraints:
-        model="|".join(map(re.escape, FOREIGN)) or NOTHING,
+        model=match_models([model for model in FOREIGN if model not in EMBEDDERS]),
     conda:
         "../envs/torch.yaml"
     script:

@@ -27,8 +27,7 @@ rule make_report:
     params:
         report=lookup("report", within=config),
         benchmarks=get_place("<benchmarks>"),
-        configuration=config,
-        workflow=get_workflow_facts,
+        snakemake=get_snakemake_version,
     script:
         "../scripts/make_report.py"
 

@@ -13,6 +13,7 @@ localrules:
     estimates,
     check_cluster,
     models,
+    check_embedder,
     pretrain_summary,
     exports,
     embeddings,
@@ -67,6 +68,12 @@ rule check_cluster:
     """Start every training for two minutes: pre-flight and the speed of an all-reduce, no step."""
     input:
         expand("<results>/models/{model}/cluster_check.json", model=PRETRAINED),
+
+
+rule check_embedder:
+    """Open every model that is not ours and check its states and spans; nothing is embedded."""
+    input:
+        expand("<results>/models/{model}/embedder.json", model=EMBEDDERS),
 
 
 rule models:

@@ -14,7 +14,7 @@ with job(snakemake.log[0]):
     tables = read_tables(dict(snakemake.input.items()))
     stages = stages_table(params.benchmarks, tables)
     config = ReportConfig(**params.report)
-    made = describe_provenance(tables, params.configuration, params.workflow)
+    made = describe_provenance(tables, snakemake.config, params.snakemake)
     write_text(make_page(tables, stages, config, made), snakemake.output.page)
     write_text(plain_summary(tables, stages), snakemake.output.summary)
     write_text(json_report(tables, made, config.title), snakemake.output.data)

@@ -7,9 +7,12 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import random_transformers
+import toy_embedder
 
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import to_sequence
@@ -20,12 +23,6 @@ MODEL = "tiny"
 # What the last line of each rule's log says.
 LAST_LINES = {
     "audit_task": r"audited simulated\.\w+: of \d+ test rows \d+ identical, .* \d+ pairs",
-    "compare_heads": r"tiny\.tsv: of \d+ tests of heads \d+ are significant by shifts",
-    "count_attention": r"tiny\.counts\.npy: [\d,]+ bytes of counts",
-    "lay_windows": r"genes\.parquet: \d+ windows of 180 bases",
-    "make_interpretation": r"interpretation\.html: [\d,]+ letters",
-    "map_elements": r"tiny\.json: maps of 1 layers, \d+ windows",
-    "reconstruct_windows": r"tiny\.tsv: \d+ masked tokens were predicted",
     "build_corpus": r"corpus simulated of 1 genomes: [\d,]+ train windows",
     "describe_operation": r"operation\.json: \d+ settings are written",
     "describe_run": r"run\.json: \d+ settings are written",
@@ -52,6 +49,16 @@ LAST_LINES = {
     "train_network": r"baseline bpnet on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "write_fasta": r"write FASTA: [\d,]+ bases in ",
     "write_token_shards": r"write shards: [\d,]+ windows in ",
+}
+
+# Of interpretation, which the run does not ask for.
+OF_INTERPRETATION = {
+    "compare_heads": r"tiny\.tsv: of \d+ tests of heads \d+ are significant by shifts",
+    "count_attention": r"tiny\.counts\.npy: [\d,]+ bytes of counts",
+    "lay_windows": r"genes\.parquet: \d+ windows of 180 bases",
+    "make_interpretation": r"interpretation\.html: [\d,]+ letters",
+    "map_elements": r"tiny\.json: maps of 1 layers, \d+ windows",
+    "reconstruct_windows": r"tiny\.tsv: \d+ masked tokens were predicted",
 }
 
 
@@ -216,7 +223,7 @@ maps: {layers: [last], perplexity: 5, match_gc: false}
     assert "tiny" in (finished.folder / RESULTS / "interpretation.html").read_text()
     for rule in ("count_attention", "compare_heads", "reconstruct_windows", "map_elements"):
         log = (finished.folder / RESULTS / f"logs/{rule}/genes/tiny.log").read_text()
-        assert re.search(LAST_LINES[rule], log)
+        assert re.search(OF_INTERPRETATION[rule], log)
     # Other elements need windows around them, and so other passes; another test of heads does not.
     shifts = change.replace("shifts: 20", "shifts: 21")
     jobs = set(finished.plan("interpretation", *overlay(finished, shifts)))
@@ -296,6 +303,32 @@ def test_embeddings_of_another_program_are_probed_beside_our_own(finished):
     scores = pd.read_csv(folder / "tables/scores.tsv", sep="\t")
     assert set(scores["model"].dropna()) >= {MODEL, "theirs"}
     assert "theirs" in (folder / "report.html").read_text()
+
+
+def test_models_that_are_not_ours_stand_beside_our_own_in_one_report(finished, monkeypatch):
+    random_transformers.save_model("modernbert", finished.folder / "foreign/modernbert")
+    monkeypatch.setenv("PYTHONPATH", str(Path(toy_embedder.__file__).parent))
+    change = (
+        "run: {models: [tiny, toy, bert], tasks: [simulated.promoters], methods: [probe],\n"
+        "  predictions: []}\n"
+        "models:\n"
+        "  toy: {embedder: {call: 'toy_embedder:open_one_hot', options: {token_bases: 3}},\n"
+        "    licence: mit}\n"
+        "  bert: {embedder: {transformers: foreign/modernbert}, licence: unknown}\n"
+    )
+    arguments = overlay(finished, change)
+    done = finished.run("check_embedder", "report", *arguments)
+    assert done.returncode == 0, done.stdout
+    folder = finished.folder / RESULTS
+    facts = json.loads((folder / "models/bert/embedder.json").read_text())
+    assert (facts["layers"], facts["width"], facts["licence"]) == (3, 32, "unknown")
+    assert facts["check"]["difference"] < facts["check"]["tolerance"]
+    scores = pd.read_csv(folder / "tables/scores.tsv", sep="\t")
+    probed = scores[scores["method"] == "probe"]
+    assert set(probed["model"]) == {MODEL, f"{MODEL}.untrained", "toy", "bert"}
+    page = (folder / "report.html").read_text()
+    assert all(name in page for name in ("toy", "bert"))
+    assert sum(finished.plan(*arguments).values()) == 0
 
 
 def test_a_change_of_the_objective_trains_again(finished):

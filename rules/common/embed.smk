@@ -10,6 +10,49 @@ def get_embed(wildcards):
     return {key: value for key, value in config["embed"].items() if key != "export"}
 
 
+def get_embedder(wildcards):
+    """Return how a model's embedder is opened."""
+    return weights.resolve_embedder(config, wildcards.model)
+
+
+def get_embedder_files(wildcards):
+    """Return the files of an embedder that `transformers` opens, none of one that is called."""
+    model = wildcards.model
+    if not weights.is_of_transformers(config, model):
+        return {}
+    if weights.is_of_hub(config, model):
+        return {"listing": f"<results>/hub/models/{model}.json"}
+    found = weights.resolve_weights(config, model)
+    return weights.list_embedder_files(found, get_place(found.folder))
+
+
+def get_embedder_rights(wildcards, output):
+    """Return {source, licence, citation}; as with `get_weight_source` no job is rerun."""
+    return get_rights(wildcards)
+
+
+def get_embedder_environment(wildcards):
+    """Return the conda environment of an embedder: a file, a folder or a name; else that of ours.
+
+    A user's relative paths are from the working directory, Snakemake's from the rules.
+    """
+    given = config["models"][wildcards.model].get("environment")
+    if given is None:
+        return "../envs/embedders.yaml"
+    is_path = "/" in given or given.endswith((".yaml", ".yml"))
+    return str(Path(given).absolute()) if is_path else given
+
+
+def match_models(names):
+    """Return the pattern of the names of some models."""
+    return "|".join(map(re.escape, names)) or NOTHING
+
+
+def match_others(names):
+    """Return the pattern of the names of all models but some, in a path below their folder."""
+    return rf"(?!(?:{match_models(names)})/){NAME}" if names else NAME
+
+
 def get_foreign_embeddings(wildcards):
     """Return the file of embeddings that another program made, {task} and {name} filled in."""
     path = config["models"][wildcards.model]["embeddings"]

@@ -8,10 +8,9 @@ def get_tables(wildcards):
     return dict(rules.make_tables.output.items())
 
 
-def get_workflow_facts(wildcards):
-    """Return what a job cannot see of the workflow that started it."""
-    files = [str(file) for file in workflow.overwrite_configfiles]
-    return {"snakemake": version("snakemake"), "configfiles": files}
+def get_snakemake_version(wildcards):
+    """Return what a job in an environment of its own cannot see."""
+    return version("snakemake")
 
 
 def get_pages(wildcards):

@@ -43,6 +43,11 @@ def check_folders():
         if "weights" in config["models"][model] and not weights.is_of_hub(config, model):
             found = weights.resolve_weights(config, model)
             weights.list_folder_files(found, get_place(found.folder))
+    for model in EMBEDDERS:
+        of_folder = weights.is_of_transformers(config, model)
+        if of_folder and not weights.is_of_hub(config, model):
+            found = weights.resolve_weights(config, model)
+            weights.list_embedder_files(found, get_place(found.folder))
 
 
 def list_fetched():
@@ -66,6 +71,7 @@ PRETRAINED = [
     if "corpus" in config["models"][model]
 ]
 FOREIGN = [model for model in MODELS if weights.is_foreign(config, model)]
+EMBEDDERS = [model for model in FOREIGN if weights.has_embedder(config, model)]
 ENCODERS = [model for model in MODELS if model not in FOREIGN]
 IMPORTED = [model for model in ENCODERS if model not in PRETRAINED]
 LOADED = weights.list_loaded(config)  # of all models, those that rule import_weights makes
@@ -123,7 +129,7 @@ NEEDED_MODELS = list(
 )
 NEEDED_TASKS = list(dict.fromkeys([*TASKS, *(p["task"] for p in PREDICTIONS.values())]))
 # What is fetched of hubs, whose files are known when they have been listed.
-HUB_MODELS = [m for m in NEEDED_MODELS if weights.is_of_hub(config, m)]
+HUB_MODELS = [m for m in [*NEEDED_MODELS, *EMBEDDERS] if weights.is_of_hub(config, m)]
 HUB_TASKS = [task for task in NEEDED_TASKS if resolve.is_of_hub(config, task)]
 LISTINGS = [f"<results>/hub/models/{model}.json" for model in HUB_MODELS]
 LISTINGS += [f"<results>/hub/tasks/{task}.json" for task in HUB_TASKS]

@@ -60,7 +60,11 @@ def list_script_jobs() -> list[tuple[str, str, str]]:
         parts = [re.search(rf'"\.\./{folder}/([^"]+)"', rule) for folder in ("envs", "scripts")]
         if all(parts):
             jobs.append((rule.split(":")[0], parts[0][1], parts[1][1]))
-    return [*jobs, ("pretrain", "torch.yaml", "pretrain.py")]
+    own = [
+        (rule, "embedders.yaml", f"{rule}.py")
+        for rule in ("describe_embedder", "embed_with_embedder")
+    ]
+    return [*jobs, *own, ("pretrain", "torch.yaml", "pretrain.py")]
 
 
 list_distributions = cache(packages_distributions)

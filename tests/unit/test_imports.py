@@ -47,6 +47,7 @@ EXTRAS = {
 # Of a folder, no things in it.
 MARKERS = {"__pycache__", "__init__.py", "py.typed"}
 NEED_EXTRAS = ("report/figures", "report/pages", "benchmark/probing/mlp", "huggingface.py")
+NEED_EXTRAS += ("model/embedders/stock.py",)
 
 COMPILER = {"torch._dynamo"}
 NUMBERS = {"torch", "sklearn", "pandas", "scipy"} | COMPILER
@@ -73,8 +74,9 @@ SCRIPTS_WITHOUT = [
     ),
     (
         {"sklearn", "scipy.stats"} | COMPILER,
-        "check_training embed_task estimate_models export_adapters export_model import_weights"
-        " initialise_model predict_sequences pretrain score_variants write_variant_table",
+        "check_training describe_embedder embed_task embed_with_embedder estimate_models"
+        " export_adapters export_model import_weights initialise_model predict_sequences pretrain"
+        " score_variants write_variant_table",
     ),
     (COMPILER, "finetune_task probe_mlp train_network"),
     ({"transformers"}, "estimate_stages"),
@@ -127,9 +129,15 @@ def test_every_room_imports_only_what_lies_below_it():
     assert not upward
 
 
-def test_one_module_alone_imports_transformers_and_no_other_imports_that():
+STOCK = "dnalm.model.embedders.stock"
+
+
+def test_two_modules_import_transformers_and_one_imports_one_of_them_when_it_is_asked_to():
     users = {name for name, path in MODULES.items() if "transformers" in list_imports(path)}
-    assert users == {"dnalm.huggingface"}
+    assert users == {"dnalm.huggingface", STOCK}
+    openers = {name for name, path in MODULES.items() if STOCK in list_imports(path)}
+    assert openers == {"dnalm.model.embedders.opening"}
+    run_python(f"import sys, {openers.pop()}; assert 'transformers' not in sys.modules")
     assert not [n for n, path in MODULES.items() if "dnalm.huggingface" in list_imports(path)]
     assert not [n for n, path in MODULES.items() if "peft" in list_imports(path)]
 

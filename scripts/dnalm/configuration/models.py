@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dnalm.configuration.resolve import UNTRAINED, merge, resolve_k, resolve_preset, select_tasks
-from dnalm.configuration.weights import find_weight_errors, is_foreign
+from dnalm.configuration.weights import find_weight_errors, has_embedder, is_foreign, is_of_hub
 from dnalm.suggestions import nearest
 
-OF_FOREIGN = {"embeddings", "licence", "citation", "published_as"}
+OF_FOREIGN = {"licence", "citation", "published_as"}
+OF_TRANSFORMERS, OF_CALL = {"imports", "revision"}, {"options"}
 
 
 def find_model_errors(config: Mapping[str, Any]) -> Iterator[str]:
@@ -28,6 +29,9 @@ def _models(config: Mapping[str, Any]) -> Iterator[str]:
         key, corpus = f"models.{name}", model.get("corpus")
         if name.endswith(UNTRAINED):
             yield f"{key}: names ending in {UNTRAINED} are reserved; rename it."
+        if has_embedder(config, name):
+            yield from _embedder(config, name)
+            continue
         if is_foreign(config, name):
             yield from _foreign(key, model)
             continue
@@ -49,7 +53,7 @@ def _models(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _foreign(key: str, model: Mapping[str, Any]) -> Iterator[str]:
-    for unused in sorted(model.keys() - OF_FOREIGN):
+    for unused in sorted(model.keys() - OF_FOREIGN - {"embeddings"}):
         yield f"{key}.{unused}: of this model there are embeddings alone; remove the key."
     try:
         model["embeddings"].format(task="", name="")
@@ -58,6 +62,20 @@ def _foreign(key: str, model: Mapping[str, Any]) -> Iterator[str]:
             f"{key}.embeddings: '{model['embeddings']}' has braces of another meaning than"
             " {task} or {name}; correct it."
         )
+
+
+def _embedder(config: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Yield what does not fit in a model that an embedder opens."""
+    key, model = f"models.{name}", config["models"][name]
+    entry = model["embedder"]
+    for unused in sorted(model.keys() - OF_FOREIGN - {"embedder", "environment"}):
+        yield f"{key}.{unused}: this model is opened by its embedder; remove the key."
+    own, others = (OF_CALL, OF_TRANSFORMERS) if "call" in entry else (OF_TRANSFORMERS, OF_CALL)
+    for unused in sorted(entry.keys() & others - own):
+        door = "call" if "call" in entry else "transformers"
+        yield f"{key}.embedder.{unused}: it says nothing beside `{door}`; remove it."
+    if "transformers" in entry and "revision" in entry and not is_of_hub(config, name):
+        yield f"{key}.embedder.revision: a folder has no revision; remove it."
 
 
 def _misfits(config: Mapping[str, Any], name: str) -> Iterator[str]:

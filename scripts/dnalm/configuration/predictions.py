@@ -7,7 +7,7 @@ from dnalm.configuration.finetuning import resolve_method, resolve_network
 from dnalm.configuration.kinds import is_pooled
 from dnalm.configuration.models import find_unknown
 from dnalm.configuration.resolve import resolve_task
-from dnalm.configuration.weights import is_foreign
+from dnalm.configuration.weights import has_embedder, is_foreign
 from dnalm.methods import NETWORKS, PROBE_NAMES
 from dnalm.suggestions import refusal
 
@@ -76,7 +76,12 @@ def _model(key: str, entry: Mapping[str, Any], config: Mapping[str, Any]) -> Ite
         yield f"{key}: the key 'model' is missing; name the one that '{entry['method']}' is of."
     else:
         yield from find_unknown(f"{key}.model", entry["model"], config["models"])
-        if is_foreign(config, entry["model"]):
+        if has_embedder(config, entry["model"]):
+            yield (
+                f"{key}.model: '{entry['model']}' is opened by an embedder, of which there are no"
+                " predictions; name another."
+            )
+        elif is_foreign(config, entry["model"]):
             yield (
                 f"{key}.model: of '{entry['model']}' there are embeddings alone, and no model to"
                 " read other sequences; name another."

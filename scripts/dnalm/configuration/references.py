@@ -21,7 +21,8 @@ from dnalm.suggestions import nearest, refusal
 
 FOLDERS = ("results", "logs", "benchmarks")
 WITHOUT_BENCHMARK = ("downloads", "species_sheet", "corpora", "token_shards", "estimates")
-WITHOUT_BENCHMARK += ("check_cluster", "models", "exports", "pretrain_summary", "tasks", "audits")
+WITHOUT_BENCHMARK += ("check_cluster", "check_embedder", "models", "exports", "pretrain_summary")
+WITHOUT_BENCHMARK += ("tasks", "audits")
 TARGETS = (*WITHOUT_BENCHMARK, "all", "report", "embeddings", "probes", "finetunes")
 TARGETS += ("adapter_exports", "predictions", "variants", "interpretation")
 

@@ -20,6 +20,7 @@ from dnalm.download.weight_files import (
     WEIGHTS,
     MissingFileError,
     choose_weight_files,
+    list_tokenizer_files,
 )
 from dnalm.errors import InputError
 from dnalm.suggestions import nearest
@@ -53,7 +54,7 @@ class Weights:
 def resolve_weights(config: Mapping[str, Any], model: str) -> Weights:
     """Return where the weights of a model of `config` are, defaults filled in."""
     entry, defaults = config["models"][model], config["weights"]
-    given = _as_mapping(entry["weights"])
+    given = _given_weights(entry)
     corpus = config["corpora"].get(entry.get("corpus"))
     k = given.get("k", corpus["k"] if corpus else defaults["k"])
     files, server = given.get("files", defaults["files"]), defaults["server"]
@@ -68,6 +69,14 @@ def resolve_weights(config: Mapping[str, Any], model: str) -> Weights:
         parent, _, file = folder.rpartition("/")
         folder, files = parent or ".", [file]
     return Weights(folder=folder, repository=None, revision=None, files=files, **common)
+
+
+def _given_weights(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the value of `weights`, of an embedder that of `transformers`, as a mapping."""
+    if "weights" in entry:
+        return _as_mapping(entry["weights"])
+    own = {key: entry["embedder"][key] for key in ("revision",) if key in entry["embedder"]}
+    return {**_as_mapping(entry["embedder"]["transformers"].rstrip("/")), **own}
 
 
 def _as_mapping(given: str | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -100,8 +109,24 @@ def list_described(config: Mapping[str, Any]) -> list[str]:
 
 
 def is_foreign(config: Mapping[str, Any], model: str) -> bool:
-    """Return whether of a model there are embeddings alone, which another program made."""
-    return "embeddings" in config["models"].get(model, {})
+    """Return whether a model is not one of ours: it has an embedder, or embeddings alone."""
+    return has_embedder(config, model) or "embeddings" in config["models"].get(model, {})
+
+
+def has_embedder(config: Mapping[str, Any], model: str) -> bool:
+    """Return whether a model is opened by an embedder, see `dnalm.model.embedders`."""
+    return "embedder" in config["models"].get(model, {})
+
+
+def is_of_transformers(config: Mapping[str, Any], model: str) -> bool:
+    """Return whether a model has an embedder that stock `transformers` opens."""
+    return "transformers" in config["models"].get(model, {}).get("embedder", {})
+
+
+def resolve_embedder(config: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Return how the embedder of a model is opened, without where its files come from."""
+    entry = config["models"][model]["embedder"]
+    return {key: value for key, value in entry.items() if key != "revision"}
 
 
 def _with_untrained(config: Mapping[str, Any]) -> Iterator[str]:
@@ -113,14 +138,16 @@ def _with_untrained(config: Mapping[str, Any]) -> Iterator[str]:
 def is_of_hub(config: Mapping[str, Any], model: str) -> bool:
     """Return whether the weights of a model, or those it is trained on from, are of a hub."""
     name = model.removesuffix(UNTRAINED)
-    return "weights" in config["models"][name] and bool(resolve_weights(config, name).repository)
+    has_files = "weights" in config["models"][name] or is_of_transformers(config, name)
+    return has_files and bool(resolve_weights(config, name).repository)
 
 
 def resolve_repository(config: Mapping[str, Any], model: str) -> dict[str, Any]:
     """Return what is fetched of a hub for a model: repository, revision and files."""
     weights = resolve_weights(config, model)
     own = {"kind": "model", "name": weights.repository, "revision": weights.revision}
-    return {**own, "server": weights.server, "files": weights.files}
+    any_tokenizer = {"any_tokenizer": True} if has_embedder(config, model) else {}
+    return {**own, "server": weights.server, "files": weights.files, **any_tokenizer}
 
 
 def resolve_source(config: Mapping[str, Any], model: str) -> dict[str, Any]:
@@ -145,13 +172,20 @@ def describe_rights(config: Mapping[str, Any], model: str) -> dict[str, str | No
         source = resolve_source(config, model)
         return {"source": source["name"], **{key: source[key] for key in ("licence", "citation")}}
     own = {} if model.endswith(UNTRAINED) else entry
-    return {"source": None, "licence": own.get("licence"), "citation": own.get("citation")}
+    if is_of_transformers(config, model):
+        rights = {key: _find(config, model, key) for key in ("licence", "citation")}
+        return {"source": resolve_weights(config, model).name, **rights}
+    source = entry.get("embedder", {}).get("call")
+    return {"source": source, "licence": own.get("licence"), "citation": own.get("citation")}
 
 
 def _find(config: Mapping[str, Any], name: str, key: str) -> str | None:
     """Return the licence or citation of a model, that of the repository's owner if not given."""
+    entry = config["models"][name]
+    if entry.get("embedder", {}).get("call"):
+        return entry.get(key)
     owner = (resolve_weights(config, name).repository or "").split("/")[0]
-    return config["models"][name].get(key) or config["weights"]["owners"].get(owner, {}).get(key)
+    return entry.get(key) or config["weights"]["owners"].get(owner, {}).get(key)
 
 
 def list_folder_files(weights: Weights, folder: str | Path) -> dict[str, Any]:
@@ -178,6 +212,16 @@ def list_folder_files(weights: Weights, folder: str | Path) -> dict[str, Any]:
     }
 
 
+def list_embedder_files(weights: Weights, folder: str | Path) -> dict[str, Any]:
+    """Return {weights, settings, vocabulary: paths} of a local folder for `transformers`.
+
+    As `list_folder_files`, with the files of whatever tokenizer there is.
+    """
+    names = [path.name for path in Path(folder).iterdir()] if Path(folder).is_dir() else []
+    own = [f"{weights.folder}/{name}" for name in list_tokenizer_files(names)]
+    return {**list_folder_files(weights, folder), "vocabulary": own}
+
+
 def _choose(folder: Path) -> list[str]:
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     try:
@@ -194,20 +238,26 @@ def find_weight_errors(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence per value about loaded weights that does not fit the configuration."""
     for name, entry in config["models"].items():
         key = f"models.{name}"
+        if has_embedder(config, name) and not _find(config, name, "licence"):
+            yield _ask_for_licence(key)
         if is_foreign(config, name):
             continue
         if "weights" in entry:
             yield from _given(f"{key}.weights", config, name)
             if not _find(config, name, "licence"):
-                yield (
-                    f"{key}.licence: the licence of the weights is not given; write what their"
-                    " publisher says, or `unknown`."
-                )
+                yield _ask_for_licence(key)
         elif "corpus" not in entry:
             yield f"{key}: it has neither corpus nor weights; add one, to train it or to load it."
         if "corpus" not in entry:
             for unused in (unused for unused in ("pretrain", "operation") if unused in entry):
                 yield f"{key}.{unused}: a model without corpus is not trained; remove the key."
+
+
+def _ask_for_licence(key: str) -> str:
+    return (
+        f"{key}.licence: the licence of the weights is not given; write what their publisher says,"
+        " or `unknown`."
+    )
 
 
 def _given(key: str, config: Mapping[str, Any], name: str) -> Iterator[str]:

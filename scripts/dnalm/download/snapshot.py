@@ -34,6 +34,7 @@ from dnalm.download.weight_files import (
     VOCABULARY,
     MissingFileError,
     choose_weight_files,
+    list_tokenizer_files,
 )
 from dnalm.errors import InputError, NoSpaceError
 from dnalm.files import read_json, write_json
@@ -191,16 +192,21 @@ class Snapshot:
         return f"; set `revision` to one that has: {told}"
 
 
-def fetch_weights(snapshot: Snapshot, files: Sequence[str] | None) -> dict[str, list[str]]:
+def fetch_weights(
+    snapshot: Snapshot, files: Sequence[str] | None, any_tokenizer: bool = False
+) -> dict[str, list[str]]:
     """Fetch the files of a model; return {weights, settings, vocabulary: names}.
 
-    `files` are those of weights, None for what is there: see `choose_weight_files`.
+    `files` are those of weights, None for what is there: see `choose_weight_files`. `vocabulary` is
+    that of our own tokens, or the files of whatever tokenizer there is.
     """
     names = snapshot.names
-    if missing := [name for name in (SETTINGS, VOCABULARY, *(files or ())) if name not in names]:
+    vocabulary = list_tokenizer_files(names) if any_tokenizer else [VOCABULARY]
+    small = [SETTINGS, *vocabulary]
+    if missing := [name for name in (*small, *(files or ())) if name not in names]:
         raise snapshot.missing(missing, f"it has no {missing[0]}")
-    roles = {"settings": [SETTINGS], "vocabulary": [VOCABULARY]}
-    for name in (SETTINGS, VOCABULARY):  # the small ones first: whoever may not have them waits not
+    roles = {"settings": [SETTINGS], "vocabulary": vocabulary}
+    for name in small:  # the small ones first: whoever may not have them waits not
         snapshot.get(name)
     try:
         weights = list(files) if files else choose_weight_files(names, snapshot.get)
@@ -244,9 +250,9 @@ def fetch(
 ) -> None:
     """Fetch what a model or a task needs of a repository; write down which files these are.
 
-    `request` has the fields of a `Repository`, and `files` of a model's weights or `patterns` of a
-    data set's splits. `listing` gets repository, revision, commit and {role: addresses}, which are
-    paths below `folder`.
+    `request` has the fields of a `Repository`, and `files` of a model's weights (`any_tokenizer`
+    where it has tokens of its own) or `patterns` of a data set's splits. `listing` gets repository,
+    revision, commit and {role: addresses}, which are paths below `folder`.
 
     Raises InputError when something is missing, refused, or another file than was expected.
     """
@@ -257,7 +263,8 @@ def fetch(
     if "patterns" in request:
         roles = fetch_splits(snapshot, request["patterns"])
     else:
-        roles = fetch_weights(snapshot, request["files"])
+        any_tokenizer = request.get("any_tokenizer", False)
+        roles = fetch_weights(snapshot, request["files"], any_tokenizer)
     snapshot.keep_listing()
     addresses = {role: [repository.address(n) for n in names] for role, names in roles.items()}
     facts = {key: getattr(repository, key) for key in fields}

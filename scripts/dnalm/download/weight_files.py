@@ -12,6 +12,10 @@ from dnalm.files import read_json
 SUFFIX, INDEX_SUFFIX = ".safetensors", ".safetensors.index.json"
 WEIGHTS, INDEX = f"model{SUFFIX}", f"model{INDEX_SUFFIX}"
 SETTINGS, VOCABULARY = "config.json", "vocab.txt"
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *(VOCABULARY, "vocab.json", "merges.txt", "tokenizer.model", "spiece.model"),
+)
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 NO_PICKLE = "is a pickle, which can run code when it is opened, and is never read"
 
@@ -64,3 +68,8 @@ def list_parts(index: str | Path) -> list[str]:
             f"{index} has no weight_map that names a safetensors file for each tensor; get it again"
         )
     return names
+
+
+def list_tokenizer_files(names: Iterable[str]) -> list[str]:
+    """Return the files among `names` that describe a tokenizer of `transformers`, in order."""
+    return sorted(name for name in names if name in TOKENIZER_FILES)

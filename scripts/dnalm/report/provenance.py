@@ -52,18 +52,17 @@ class Provenance:
 def describe_provenance(
     tables: Mapping[str, pd.DataFrame],
     configuration: Mapping[str, Any],
-    workflow: Mapping[str, Any],
+    snakemake: str,
 ) -> Provenance:
     """Return how a report of these tables is made, now and on this machine.
 
-    `workflow` holds the version of Snakemake, the configuration files and what was asked for.
+    `configuration` is the merged one, `snakemake` the version that runs the workflow.
     """
     commit = find_commit(Path(dnalm.__file__).parent)
     facts = [
         ("written", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
         ("dnalm", f"{dnalm.__version__}, commit {commit}"),
-        ("Snakemake", str(workflow["snakemake"])),
-        ("configuration files", ", ".join(workflow["configfiles"]) or "config.yaml alone"),
+        ("Snakemake", snakemake),
         ("Python", platform.python_version()),
         *((name, _version(name)) for name in PACKAGES),
         ("machine of this page", _machine()),

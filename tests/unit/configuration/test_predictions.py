@@ -138,6 +138,42 @@ def test_a_wrong_model_of_embeddings_is_one_sentence(entry, sentence):
     assert sentence in error
 
 
+def test_models_that_embedders_open_are_valid_and_predict_nothing():
+    models = {
+        "stock": {"embedder": {"transformers": "/weights/x", "imports": ["a.b"]}, "licence": "mit"},
+        "hub": {"embedder": {"transformers": "lab/x", "revision": "v1"}, "licence": "unknown"},
+        "own": {"embedder": {"call": "a.b:c", "options": {"n": 1}}, "licence": "mit"},
+    }
+    models["own"]["environment"] = "envs/mine.yaml"
+    config = merged({"models": models}, {"run": {"models": [MODEL, *models]}})
+    assert find_errors(config) == []
+    (error,) = find_errors(merged(config, {"predictions": {"p": ENTRY | FASTA | {"model": "own"}}}))
+    assert "'own' is opened by an embedder, of which there are no predictions" in error
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ({"licence": None}, "models.x.licence: the licence of the weights is not given"),
+        ({"preset": "v1-500m"}, "models.x.preset: this model is opened by its embedder; remove"),
+        ({"weights": "/w"}, "models.x.weights: this model is opened by its embedder; remove"),
+        ({"embedder": {"call": "a:b", "revision": "x"}}, "revision: it says nothing beside `call`"),
+        ({"embedder": {"transformers": "/x", "options": {}}}, "says nothing beside `transformers`"),
+        ({"embedder": {"transformers": "/x", "revision": "v"}}, "a folder has no revision"),
+        ({"embedder": {"call": "a.b"}}, "models.x.embedder.call"),
+        ({"embedder": {"call": "os; x:y"}}, "models.x.embedder.call"),
+        ({"embedder": {"call": "a:b", "transformers": "/x"}}, "models.x.embedder"),
+        ({"embedder": {}}, "models.x.embedder"),
+        ({"embedder": {"transformers": "/x", "imports": ["a b"]}}, "models.x.embedder.imports"),
+    ],
+)
+def test_a_wrong_embedder_is_one_sentence(entry, sentence):
+    model = {"embedder": {"call": "a:b"}, "licence": "mit"} | entry
+    model = {key: value for key, value in model.items() if value is not None}
+    (error,) = find_errors(merged({"models": {"x": model}}))
+    assert sentence in error
+
+
 def test_predictions_are_chosen_by_patterns():
     entries = {"a.x": ENTRY | FASTA, "a.y": ENTRY | BED, "b": ENTRY | FASTA}
     config = merged({"predictions": entries, "run": {"predictions": ["a.*"]}})

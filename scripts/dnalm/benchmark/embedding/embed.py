@@ -124,7 +124,7 @@ def embed(
     limits = Limits(vocabulary=vocabulary, max_tokens=encoder.config.max_tokens)
     strands = [crop_long(sequences, limits, config.too_long)[0]]
     if config.strands == "both":
-        strands.append([_other_strand(sequence) for sequence in strands[0]])
+        strands.append([other_strand(sequence) for sequence in strands[0]])
     device = encoder.tokens.weight.device
     config, most = config.on([device]), limit_tokens(config.batch_tokens, device)
     pooled = np.zeros((len(layers), len(sequences), encoder.config.width), dtype=np.float32)
@@ -169,6 +169,6 @@ def _pool_batch(
     return torch.stack([weigh(states, weights) for _, states in walked])
 
 
-def _other_strand(sequence: str) -> str:
+def other_strand(sequence: str) -> str:
     """Return the reverse complement."""
     return to_sequence(reverse_complement(to_codes(sequence)))

@@ -6,11 +6,11 @@ Shapes: N rows of the task table, S rows of a shard, D width, L layers.
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import joblib
 import numpy as np
@@ -36,7 +36,35 @@ ARRAY = Format(
     read=lambda path: np.load(path, mmap_mode="r"),
     torn=(OSError, EOFError, ValueError),
 )
+Pool = Callable[[Sequence[str], Sequence[str], Callable[[int], object]], np.ndarray]
 log = logging.getLogger(__name__)
+
+
+class Model(Protocol):
+    """What an embedding job asks of a model and its settings; it is sent to every process."""
+
+    weights: str
+    table: str
+    config: EmbedConfig
+    threads: int
+
+    def metadata(self) -> dict[str, str]:
+        """Return the metadata of the safetensors file: what it was made from, and how."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what decides the numbers beside settings and metadata."""
+
+    def layers(self) -> list[int]:
+        """Return the layers to embed, ascending."""
+
+    def width(self) -> int:
+        """Return the width D of the model's states."""
+
+    def longest_first(self) -> np.ndarray:
+        """Return the positions of all rows, longest first; InputError for one that is too long."""
+
+    def open(self, device: str) -> Pool:
+        """Return what embeds sequences, by their rows' names, float32 [L, S, D], on a device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +105,11 @@ class Embedding:
         limits = Limits(vocabulary=vocabulary, max_tokens=encoder.max_tokens)
         return crop_long(sequences, limits, self.config.too_long)
 
+    def facts(self) -> dict[str, Any]:
+        """Return the shape of the model."""
+        run = read_json(self.run)
+        return {"model": {key: run[key] for key in ("encoder", "k", "vocabulary")}}
+
     def layers(self) -> list[int]:
         """Return the layers to embed, ascending."""
         return choose_layers(self.config.layers, read_run(self.run)[0].layers)
@@ -84,6 +117,24 @@ class Embedding:
     def width(self) -> int:
         """Return the width D of the model's states."""
         return read_run(self.run)[0].width
+
+    def longest_first(self) -> np.ndarray:
+        """Return the positions of all rows by their tokens, so that batches hold few pads."""
+        encoder, vocabulary = read_run(self.run)
+        table = read_task(self.table)
+        sequences, _ = self.crop(table["sequence"].tolist())
+        rows = TokenRows(sequences, name_rows(table), vocabulary, encoder.max_tokens)
+        return rows.longest_first(np.arange(len(rows)))
+
+    def open(self, device: str) -> Pool:
+        """Load the encoder; return what embeds by it."""
+        encoder, vocabulary = load_model(self.run, self.weights)
+        encoder = encoder.to(device)
+
+        def pool(sequences: Sequence[str], names: Sequence[str], tick: Callable) -> np.ndarray:
+            return embed(encoder, vocabulary, sequences, names, self.layers(), self.config, tick)
+
+        return pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +146,12 @@ class Shard:
 
 
 def embed_task(
-    embedding: Embedding, path: str | Path, partial: str | Path, devices: Sequence[str]
+    embedding: Model, path: str | Path, partial: str | Path, devices: Sequence[str]
 ) -> None:
     """Write a task's embeddings as a safetensors file, with one process per entry of `devices`.
 
     It holds `layer.<i>` [N, D] for every requested layer, the table's rows in their order, `ids`,
-    uint8, the JSON list of the rows' ids in UTF-8, and the metadata of `Embedding.metadata`.
+    uint8, the JSON list of the rows' ids in UTF-8, and the metadata of `Model.metadata`.
     Finished shards lie in a folder below `partial`, named by all that decides their numbers, from
     which the next call on the same goes on; `partial` is removed in the end. Equal calls on a CPU
     give equal bytes, however many processes share the work. Raises InputError for a sequence
@@ -111,7 +162,8 @@ def embed_task(
     embedding = replace(embedding, config=embedding.config.on(devices))
     with hold(partial) as lock:
         metadata = embedding.metadata()
-        kept = Partial(partial, _facts(embedding, metadata), ARRAY)
+        facts = {**embedding.facts(), "config": asdict(embedding.config), **metadata}
+        kept = Partial(partial, facts, ARRAY)
         shards = _cut(embedding)
         with _explain_shortage(embedding, devices):
             _make_missing(embedding, shards, kept, devices)
@@ -121,7 +173,7 @@ def embed_task(
 
 
 def _make_missing(
-    embedding: Embedding, shards: Sequence[Shard], kept: Partial, devices: Sequence[str]
+    embedding: Model, shards: Sequence[Shard], kept: Partial, devices: Sequence[str]
 ) -> None:
     layers, width, kind = len(embedding.layers()), embedding.width(), embedding.config.dtype
     missing = [
@@ -148,7 +200,7 @@ def _is_array(found: np.ndarray | None, shape: tuple[int, ...], kind: str) -> bo
 
 
 @contextmanager
-def _explain_shortage(embedding: Embedding, devices: Sequence[str]) -> Iterator[None]:
+def _explain_shortage(embedding: Model, devices: Sequence[str]) -> Iterator[None]:
     """Raise InputError that says what to change where this block runs out of memory."""
     try:
         yield
@@ -164,20 +216,9 @@ def _explain_shortage(embedding: Embedding, devices: Sequence[str]) -> Iterator[
         ) from error
 
 
-def _facts(embedding: Embedding, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return the facts that decide the numbers, by which finished shards are found again."""
-    run = read_json(embedding.run)
-    model = {key: run[key] for key in ("encoder", "k", "vocabulary")}
-    return {"model": model, "config": asdict(embedding.config), **metadata}
-
-
-def _cut(embedding: Embedding) -> list[Shard]:
+def _cut(embedding: Model) -> list[Shard]:
     """Return shards of rows of similar length, the longest first, so that batches hold few pads."""
-    encoder, vocabulary = read_run(embedding.run)
-    table = read_task(embedding.table)
-    sequences, _ = embedding.crop(table["sequence"].tolist())
-    rows = TokenRows(sequences, name_rows(table), vocabulary, encoder.max_tokens)
-    ordered, size = rows.longest_first(np.arange(len(rows))), embedding.config.shard_rows
+    ordered, size = embedding.longest_first(), embedding.config.shard_rows
     return [
         Shard(name=f"{start:08d}", rows=ordered[start : start + size])
         for start in range(0, len(ordered), size)
@@ -185,7 +226,7 @@ def _cut(embedding: Embedding) -> list[Shard]:
 
 
 def _make(
-    embedding: Embedding,
+    embedding: Model,
     shards: Sequence[Shard],
     kept: Partial,
     device: str,
@@ -194,17 +235,15 @@ def _make(
 ) -> None:
     """Make some shards as long as the process `job`, which started this one, runs."""
     torch.set_num_threads(embedding.threads)
-    encoder, vocabulary = load_model(embedding.run, embedding.weights)
-    encoder = encoder.to(device)
+    pool = embedding.open(device)
     table = read_task(embedding.table)
     sequences, names = table["sequence"].to_numpy(), np.array(name_rows(table), dtype=object)
-    config, layers = embedding.config, embedding.layers()
+    kind, layers = embedding.config.dtype, embedding.layers()
     for shard in shards:
         if is_orphan(job):  # the next job makes the rest, and needs the device
             return
-        chosen = sequences[shard.rows], names[shard.rows]
-        pooled = embed(encoder, vocabulary, *chosen, layers, config, tally.add)
-        kept.write(shard.name, _narrow(pooled, config.dtype, layers, embedding.weights))
+        pooled = pool(sequences[shard.rows], names[shard.rows], tally.add)
+        kept.write(shard.name, _narrow(pooled, kind, layers, embedding.weights))
 
 
 def _narrow(pooled: np.ndarray, kind: str, layers: Sequence[int], weights: str) -> np.ndarray:
@@ -223,7 +262,7 @@ def _narrow(pooled: np.ndarray, kind: str, layers: Sequence[int], weights: str) 
 
 
 def _assemble(
-    embedding: Embedding,
+    embedding: Model,
     shards: Sequence[Shard],
     kept: Partial,
     path: str | Path,

@@ -12,7 +12,7 @@ from dnalm.benchmark.embedding.embed import EmbedConfig
 from dnalm.benchmark.embedding.shards import Embedding, embed_task
 from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.benchmark.finetuning.result import make_result, write_finetuning
-from dnalm.benchmark.finetuning.settings import Finetuning
+from dnalm.benchmark.finetuning.settings import Finetuning, Operation
 from dnalm.benchmark.finetuning.train import finetune
 from dnalm.benchmark.parquet import read_names
 from dnalm.benchmark.prediction.classifiers import load_classifier
@@ -32,6 +32,7 @@ from .conftest import make_table
 
 CONFIG = yaml.safe_load((Path(__file__).parents[4] / "config.yaml").read_text())
 EMBED = {key: value for key, value in CONFIG["embed"].items() if key != "export"}
+OPERATION = Operation(**CONFIG["finetune"]["operation"])
 SHORT = {"steps": 8, "evaluate_every": 4, "batch_size": 8, "warmup_steps": 0, "save": "trained"}
 SHAPES = {"cnn": {"filters": 6, "widths": [5, 3]}}
 SEARCH = {"units": [4, 8], "trials": 2, "together": 2, "epochs": 2, "prune_after": None}
@@ -95,7 +96,7 @@ def train_network(name, table, folder):
 
 def train(finetuning, names, folder, path):
     partial = folder / "partial"
-    folds = finetune(finetuning, partial=partial, threads=1)
+    folds = finetune(finetuning, operation=OPERATION, partial=partial, threads=1)
     identity = identify(task=TASK, table_path=finetuning.table, **names)
     roles = ("history", "scores", "summary", "predictions")
     files = {role: folder / role for role in roles}

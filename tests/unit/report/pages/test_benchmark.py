@@ -86,7 +86,7 @@ def page(source):
 
 
 def test_the_page_asks_nothing_of_the_network(source, page):
-    beside = ("pretrain_summary.html",)
+    beside = ("pretrain_summary.html", "variants.html")
     assert all(address.startswith(("#", "data:", *beside)) for address in page.addresses)
     styles = [part for part in page.inline if "{" in part and "const" not in part]
     assert not any("@import" in style or re.search(r"url\((?!data:)", style) for style in styles)
