@@ -35,7 +35,10 @@ console.error = (...words) => { seen.errors.push(words.join(" ")); said(...words
 // Read where it is made: a blob is read by another process, for which virtual time does not wait.
 seen.exported = "";
 window.Blob = class extends Blob {
-  constructor(parts, options) { super(parts, options); seen.exported += parts.filter((part) => typeof part === "string").join(""); }
+  constructor(parts, options) {
+    super(parts, options);
+    seen.exported += parts.filter((part) => typeof part === "string").join("");
+  }
 };
 window.addEventListener("load", () => setTimeout(async () => {
   const table = ACT;
