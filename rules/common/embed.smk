@@ -32,15 +32,8 @@ def get_embedder_rights(wildcards, output):
 
 
 def get_embedder_environment(wildcards):
-    """Return the conda environment of an embedder: a file, a folder or a name; else that of ours.
-
-    A user's relative paths are from the working directory, Snakemake's from the rules.
-    """
-    given = config["models"][wildcards.model].get("environment")
-    if given is None:
-        return "../envs/embedders.yaml"
-    is_path = "/" in given or given.endswith((".yaml", ".yml"))
-    return str(Path(given).absolute()) if is_path else given
+    """Return the conda environment of an embedder, else that of ours."""
+    return weights.find_environment(config, wildcards.model) or "../envs/embedders.yaml"
 
 
 def match_models(names):

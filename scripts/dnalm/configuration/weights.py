@@ -123,6 +123,18 @@ def is_of_transformers(config: Mapping[str, Any], model: str) -> bool:
     return "transformers" in config["models"].get(model, {}).get("embedder", {})
 
 
+def find_environment(config: Mapping[str, Any], model: str) -> str | None:
+    """Return the conda environment that an embedder names: a file, a folder, a name; else None.
+
+    A user's relative paths are from the working directory, Snakemake's would be from the rules.
+    """
+    given = config["models"][model].get("environment")
+    if given is None:
+        return None
+    is_path = "/" in given or given.endswith((".yaml", ".yml"))
+    return str(Path(given).absolute()) if is_path else given
+
+
 def resolve_embedder(config: Mapping[str, Any], model: str) -> dict[str, Any]:
     """Return how the embedder of a model is opened, without where its files come from."""
     entry = config["models"][model]["embedder"]
