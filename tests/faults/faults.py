@@ -96,7 +96,9 @@ class Run:
         self.environment = os.environ | {
             "no_proxy": "127.0.0.1",
             "DNALM_FAULTS": str(self.notes),
-            "PYTHONPATH": str(folder / "tests/faults/injected"),
+            "PYTHONPATH": os.pathsep.join(
+                str(folder / path) for path in ("tests/faults/injected", "tests")
+            ),
         }
 
     def command(self, mirror: str | None, targets: tuple[str, ...], *options: str) -> list[str]:
