@@ -34,7 +34,7 @@ LAST_LINES = {
     "finetune_task": r"ia3 tiny on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "initialise_model": r"weights\.safetensors: [\d,]+ weights in \d+ tensors",
     "locate_task": r"\d+ of \d+ rows were found in 1 genomes",
-    "make_report": r"summary\.txt: [\d,]+ letters",
+    "make_report": r"report\.json: [\d,]+ letters",
     "make_tables": r"\.tsv: \d+ rows",
     "make_task": r"simulated\.\w+, binary: \d+ train rows, \d+ test rows",
     "predict_sequences": r"predict: \d+ rows in ",
