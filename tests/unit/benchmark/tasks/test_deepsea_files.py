@@ -113,14 +113,10 @@ def test_the_frequency_of_cg_tells_the_orders_apart_on_real_dna(chr20, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def chr20():
-    name = "human_grch37_chr20_1-2Mb/20_1000001-2000000.fa.gz"
-    path = Path(__file__).parents[5] / "shared/data" / name
-    if not path.exists():
-        pytest.skip("needs ../shared/data")
+def chr20(data_folder):
     from dnalm.genome.annotation import open_text
 
-    with open_text(path) as file:
+    with open_text(data_folder / "human_grch37_chr20_1-2Mb/20_1000001-2000000.fa.gz") as file:
         return "".join(line.strip() for line in file if not line.startswith(">")).upper()
 
 

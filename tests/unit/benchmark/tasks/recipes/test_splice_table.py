@@ -16,7 +16,6 @@ from dnalm.genome.bases import write_bases
 
 ROOT = Path(__file__).parents[5]
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
-DATA = ROOT.parent / "shared/data"
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 BUILD = {"genome": "g", "recipe": "splice_table", "table": "t", "test_contigs": ["chr3"]}
 
@@ -44,11 +43,9 @@ def sites(rows, block=5000):
 
 
 @pytest.fixture(scope="module")
-def chr20(tmp_path_factory):
-    fasta = DATA / "human_grch37_chr20_1-2Mb/20_1000001-2000000.fa.gz"
-    table = DATA / "spliceai/canonical_dataset.chr1_0-1Mb.chr20_1-2Mb.txt"
-    if not fasta.exists() or not table.exists():
-        pytest.skip("needs ../shared/data")
+def chr20(tmp_path_factory, data_folder):
+    fasta = data_folder / "human_grch37_chr20_1-2Mb/20_1000001-2000000.fa.gz"
+    table = data_folder / "spliceai/canonical_dataset.chr1_0-1Mb.chr20_1-2Mb.txt"
     folder = tmp_path_factory.mktemp("chr20")
     text = "".join(line for line in table.open() if "\tchr20\t" in line)
     (folder / "genes.txt").write_text(text.replace("\tchr20\t", "\t20\t"))
