@@ -6,7 +6,7 @@ from typing import Any
 
 from dnalm.configuration.models import find_unknown
 from dnalm.configuration.resolve import resolve_k, resolve_preset
-from dnalm.configuration.weights import UNTRAINED, is_foreign
+from dnalm.configuration.weights import UNTRAINED, has_embedder, is_foreign
 
 AROUND = "each"  # windows around occurrences of every element
 WILDCARDS = set("*?[")
@@ -53,6 +53,9 @@ def _model(
     unknown = list(find_unknown(f"{key}.models", trained, config["models"]))
     yield from unknown
     if unknown:
+        return
+    if has_embedder(config, trained):
+        yield f"{key}.models: '{model}' is opened by an embedder and not looked into; drop it."
         return
     if is_foreign(config, trained):
         yield (

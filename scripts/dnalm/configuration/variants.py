@@ -6,7 +6,7 @@ from typing import Any
 from dnalm.configuration.models import find_unknown
 from dnalm.configuration.prioritisation import needs_features
 from dnalm.configuration.resolve import resolve_k, resolve_preset
-from dnalm.configuration.weights import UNTRAINED, is_foreign
+from dnalm.configuration.weights import UNTRAINED, has_embedder, is_foreign
 
 # What scores, or the files of them, depend on.
 OF_SCORES = ("window", "layer", "pooling", "scores", "frames", "strands", "shared_bases", "max_n")
@@ -34,7 +34,12 @@ def find_variant_errors(config: Mapping[str, Any]) -> Iterator[str]:
         for model in entry["models"]:
             trained = model.removesuffix(UNTRAINED)
             yield from find_unknown(f"{key}.models", trained, config["models"])
-            if is_foreign(config, trained):
+            if has_embedder(config, trained):
+                yield (
+                    f"{key}.models: '{model}' is opened by an embedder, which scores no variants;"
+                    " drop it."
+                )
+            elif is_foreign(config, trained):
                 yield (
                     f"{key}.models: of '{model}' there are embeddings alone, and no model to read"
                     " other sequences; drop it."

@@ -80,3 +80,10 @@ def test_the_page_names_every_score_and_reason():
     named = [*REASONS, *(name for name in SCORE_NAMES if BY_NAME[name].place is None)]
     named += ["cosine_token", "cosine_flat"]
     assert [name for name in named if f"`{name}`" not in page] == []
+
+
+def test_a_model_of_an_embedder_scores_no_variants_and_is_told_apart():
+    foreign = {"embedder": {"call": "mine:open", "options": {}}, "licence": "mit"}
+    change = {"models": {"theirs": foreign}, "variants": {"mine": {**ENTRY, "models": ["theirs"]}}}
+    (error,) = find_errors(change)
+    assert error.startswith("variants.mine.models: 'theirs' is opened by an embedder")
