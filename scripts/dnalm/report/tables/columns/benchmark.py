@@ -72,7 +72,7 @@ BENCHMARK = {
     "role": (TEXT, "chosen, as in choices.tsv, or strongest baseline"),
     "label": (TEXT, "class, label or target, by its name or number; all: the mean of their curves"),
     "predicted": (TEXT, "class that was predicted"),
-    "predictions": ("rows or bases", "predictions of this class for those of the label, all splits"),
+    "predictions": ("rows or bases", "predictions of the class for rows of the label, all splits"),
     "label_rows": ("rows or bases", "test rows, or bases, of the label"),
     "test_curves.x": ("share", "false positive rate of roc, recall of pr"),
     "test_curves.y": ("share", "true positive rate of roc, precision of pr, mean over splits"),
