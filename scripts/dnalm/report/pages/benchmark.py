@@ -13,6 +13,8 @@ from dnalm.files import atomic_path
 from dnalm.methods import ADAPTERS, ANOTHER, KMERS, PROBES, STRONGEST, UNTRAINED
 from dnalm.report.figures import finetuning
 from dnalm.report.figures import scores as figures
+from dnalm.report.figures.rule_graph import rule_graph_figure
+from dnalm.report.job_records import RuleGraph
 from dnalm.report.method_names import Series, add_labels, plan
 from dnalm.report.metric_names import describe, shared_name
 from dnalm.report.pages.comparison_grids import comparison_grid, with_choices
@@ -125,6 +127,7 @@ def make_page(
     shown = with_choices(tables["comparisons"], tables["choices"])
     controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
     drawn = _figures(tables, series, note, config) | _tuning_figures(tables, pairs, series, note)
+    drawn |= _named({"rules": _rule_figures(made.rules, stages, note)})
     drawn |= _named({"errors": curve_figures(tables["test_curves"], controls, note)})
     return render(
         TEMPLATE,
@@ -255,6 +258,12 @@ def _tuning_figures(
             ],
         }
     )
+
+
+def _rule_figures(rules: RuleGraph, stages: pd.DataFrame, note: str) -> list[dict[str, Any]]:
+    """Return the picture of the rules, none where there are no records of any job."""
+    seconds = dict(zip(stages["stage"], stages["seconds"], strict=True))
+    return [rule_graph_figure(rules, seconds, note)] if len(rules.jobs) > 1 else []
 
 
 def _legend(series: list[Series], drawn: pd.DataFrame) -> list[Series]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from dnalm.errors import InputError
+from dnalm.report.job_records import RuleGraph
 from dnalm.report.method_names import LARGEST, plan
 from dnalm.report.pages import comparison_grids
 from dnalm.report.pages.benchmark import ReportConfig, make_page
@@ -16,7 +17,10 @@ from dnalm.report.provenance import Provenance
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.stages import stages_table
 
-MADE = Provenance(facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C")
+NO_RECORDS = RuleGraph(reads={}, jobs={})
+MADE = Provenance(
+    facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C", rules=NO_RECORDS
+)
 
 CONFIG = ReportConfig(
     title="A <benchmark>",

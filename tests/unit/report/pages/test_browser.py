@@ -7,12 +7,20 @@ import subprocess
 
 import pytest
 
+from dnalm.report.job_records import RuleGraph
 from dnalm.report.pages.benchmark import ReportConfig, make_page
 from dnalm.report.provenance import Provenance
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.stages import stages_table
 
-MADE = Provenance(facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C")
+RULES = {"make_report": {"make_tables"}, "make_tables": {"pretrain", "probe_task"}}
+RULES |= {"probe_task": {"pretrain"}, "pretrain": set()}
+GRAPH = RuleGraph(
+    reads={rule: frozenset(read) for rule, read in RULES.items()}, jobs=dict.fromkeys(RULES, 2)
+)
+MADE = Provenance(
+    facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C", rules=GRAPH
+)
 
 CONFIG = ReportConfig(
     title="A page",
