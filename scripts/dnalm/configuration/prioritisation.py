@@ -6,12 +6,15 @@ An entry that another one names for its percentiles is the reference of that one
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dnalm.configuration.finetuning import resolve_method
 from dnalm.configuration.models import find_unknown
 
 LABEL_FILES = ("path", "positives", "negatives")
 COMPARE_FILES = ("vcf", "table", "bigwig")
 LABEL_NAMES = ("info", "column", "positive", "negative")
 COMPARE_NAMES = ("info", "column", "by_position", "rises")
+OF_PAIRS = ("window", "frames", "strands", "shared_bases", "max_n", "contig_names", "pooling")
+OF_PAIRS += ("batch_tokens",)
 EVALUATED = ("bootstrap", "correction", "min_class", "chromosome_draws")
 
 
@@ -97,6 +100,17 @@ def resolve_supervised(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {**config["variant_benchmark"]["supervised"], **(own if isinstance(own, dict) else {})}
 
 
+def resolve_finetuning(config: Mapping[str, Any], name: str, method: str) -> dict[str, Any]:
+    """Return how an encoder is fine-tuned on a set: windows, groups, and a method's settings."""
+    settings = {**config["variant"], **config["variants"][name]}
+    return {
+        "set": name,
+        **{key: settings[key] for key in OF_PAIRS},
+        "groups": resolve_supervised(config, name)["groups"],
+        "method": resolve_method(config, method),
+    }
+
+
 def find_prioritisation_errors(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence per value that does not fit the rest of its entry or other entries."""
     for name, entry in config["variants"].items():
@@ -113,6 +127,29 @@ def find_prioritisation_errors(config: Mapping[str, Any]) -> Iterator[str]:
         yield from _percentiles(key, name, entry, config)
         if entry.get("supervised") and "label" not in entry:
             yield f"{key}.supervised: there are no labels to learn; add 'label'."
+        yield from _finetuned(key, entry, config)
+
+
+def _finetuned(key: str, entry: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    methods = config["finetune"]["methods"]
+    if "finetune" in entry and "label" not in entry:
+        yield f"{key}.finetune: there are no labels to learn; add 'label'."
+    for name in entry.get("finetune", ()):
+        if name not in methods:
+            yield from find_unknown(f"{key}.finetune", name, methods)
+            continue
+        settings, own = resolve_method(config, name), f"finetune.methods.{name}"
+        if settings["precision"] != "float32":
+            yield (
+                f"{key}.finetune: {own}.precision is {settings['precision']}, which would round "
+                "away what tells two windows of one variant apart; write float32, or add a method "
+                "with it."
+            )
+        if settings["head"] != "linear" or not isinstance(settings["class_weights"], str):
+            yield (
+                f"{key}.finetune: {own} is not for labels of two classes; write head: linear and "
+                "class_weights: none or balanced, or add a method with them."
+            )
 
 
 def _labels(key: str, entry: Mapping[str, Any]) -> Iterator[str]:
