@@ -10,6 +10,7 @@ from dnalm.configuration.finetuning import resolve_method
 from dnalm.configuration.models import find_unknown
 
 LABEL_FILES = ("path", "positives", "negatives")
+MATCH_FILES = ("common", "tss")
 COMPARE_FILES = ("vcf", "table", "bigwig")
 LABEL_NAMES = ("info", "column", "positive", "negative")
 COMPARE_NAMES = ("info", "column", "by_position", "rises")
@@ -53,7 +54,7 @@ def resolve_set(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         "set": name,
         "label": label and _pick({**defaults["label"], **label}, LABEL_NAMES),
         "match": match
-        and {k: v for k, v in {**defaults["match"], **match}.items() if k != "common"},
+        and {k: v for k, v in {**defaults["match"], **match}.items() if k not in MATCH_FILES},
         "consequence": consequence
         and {
             **_pick({**defaults["consequence"], **consequence}, ("info", "column", "pattern")),
@@ -76,7 +77,7 @@ def list_set_files(config: Mapping[str, Any], name: str) -> dict[str, str]:
     entry = config["variants"][name]
     files = {"vcf": entry["vcf"]} if "vcf" in entry else {}
     files |= {f"label_{k}": v for k, v in entry.get("label", {}).items() if k in LABEL_FILES}
-    files |= {"common": entry["match"]["common"]} if "match" in entry else {}
+    files |= {k: v for k, v in entry.get("match", {}).items() if k in MATCH_FILES}
     for own, settings in entry.get("compare", {}).items():
         files |= {f"compare_{k}_{own}": v for k, v in settings.items() if k in COMPARE_FILES}
     return files
@@ -124,6 +125,11 @@ def find_prioritisation_errors(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}.match: 'common' is missing; name a VCF file of common variants."
         if entry.get("match", {}).get("same_consequence") and "consequence" not in entry:
             yield f"{key}.match.same_consequence: the entry has no 'consequence'; add it."
+        by_site = entry.get("match", {}).get("choose") == "tss_distance"
+        if by_site and "tss" not in entry["match"]:
+            yield f"{key}.match.tss: the file is missing; name a GTF, GFF3 or BED file of genes."
+        if "tss" in entry.get("match", {}) and not by_site:
+            yield f"{key}.match.tss: nothing reads it; write choose: tss_distance, or drop it."
         yield from _percentiles(key, name, entry, config)
         if entry.get("supervised") and "label" not in entry:
             yield f"{key}.supervised: there are no labels to learn; add 'label'."

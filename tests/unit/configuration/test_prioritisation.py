@@ -45,6 +45,7 @@ def find_errors(entry, **others):
         VCF | TABLE | {"supervised": True},
         VCF | TABLE | {"finetune": ["ia3", "full"]},
         {"label": {"positives": "a.tsv"}, "match": {"common": "c.vcf.gz", "ratio": 9}},
+        TABLE | {"match": {"common": "c", "choose": "tss_distance", "tss": "g.gtf.gz"}},
         VCF | {"consequence": {"info": "MC"}, "compare": {"cadd": {"info": "CADD"}}},
         TABLE | {"percentile": {"files": {MODEL: "d.parquet"}}, "published_as": "ClinVar"},
     ],
@@ -62,6 +63,11 @@ def test_entries_that_fit_are_taken(entry):
         (VCF | {"label": {**INFO["label"], "path": "x"}}, "here is info and path"),
         ({"label": {"positives": "a"}}, "v.label.negatives: the file is missing"),
         (TABLE | {"match": {"ratio": 2}}, "v.match: 'common' is missing"),
+        (
+            TABLE | {"match": {"common": "c", "choose": "tss_distance"}},
+            "v.match.tss: the file is missing; name a GTF, GFF3 or BED file",
+        ),
+        (TABLE | {"match": {"common": "c", "tss": "g.gtf"}}, "v.match.tss: nothing reads it"),
         (VCF | {"match": {"common": "c"}}, "nothing says which variants are positive"),
         (
             TABLE | {"match": {"common": "c", "same_consequence": True}},
