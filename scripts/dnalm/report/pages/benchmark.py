@@ -1,7 +1,7 @@
 """The page: one HTML file with text, figures and tables that opens without a network."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,9 +17,10 @@ from dnalm.report.figures.rule_graph import rule_graph_figure
 from dnalm.report.job_records import RuleGraph
 from dnalm.report.method_names import Series, add_labels, plan
 from dnalm.report.metric_names import describe, shared_name
+from dnalm.report.pages.cards.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
+from dnalm.report.pages.companions import Companion
 from dnalm.report.pages.comparison_grids import comparison_grid, with_choices
 from dnalm.report.pages.context import context_grid
-from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
 from dnalm.report.pages.facts import facts_grids, licence_notes, simulated_note, token_sizes
 from dnalm.report.pages.findings import findings, kmers_win
 from dnalm.report.pages.finetuning import (
@@ -102,11 +103,13 @@ def make_page(
     stages: pd.DataFrame,
     config: ReportConfig,
     made: Provenance,
+    beside: Sequence[Companion],
 ) -> str:
     """Return the page's HTML.
 
     `tables` are those of make_tables by name, `stages` the time per stage, `made` says how they
-    came about. Raises InputError when `config.statistic` is not known.
+    came about, `beside` are the other pages of the run. Raises InputError when `config.statistic`
+    is not known.
     """
     check_choice("report.statistic", config.statistic, STATISTICS)
     tables = dict(tables)
@@ -133,6 +136,7 @@ def make_page(
         TEMPLATE,
         title=config.title,
         note=note,
+        beside=beside,
         level=f"{config.bootstrap['level']:.0%}".replace("%", " %"),
         draws=f"{config.bootstrap['draws']:,}",
         headlines=[

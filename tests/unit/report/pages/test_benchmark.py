@@ -76,7 +76,7 @@ def show(tables, folder):
     paths = {name: str(folder / f"{name}.tsv") for name in tables}
     write_tables(tables, paths)
     read = read_tables(paths)
-    return make_page(read, stages_table(folder / "none", read), CONFIG, MADE)
+    return make_page(read, stages_table(folder / "none", read), CONFIG, MADE, [])
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,7 @@ def test_a_run_of_baselines_alone_has_a_page(new_run, tmp_path):
 def test_an_unknown_statistic_is_refused(shared_tables):
     config = replace(CONFIG, statistic="median")
     with pytest.raises(InputError, match=r"report\.statistic: 'median' is not allowed"):
-        make_page(shared_tables, None, config, MADE)
+        make_page(shared_tables, None, config, MADE, [])
 
 
 def test_methods_stand_beside_each_other_with_what_they_cost():

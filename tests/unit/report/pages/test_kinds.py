@@ -91,7 +91,7 @@ def show(tables, folder):
     write_tables(tables, paths)
     read = read_tables(paths)
     stages = stages_table(folder / "none", read)
-    return make_page(read, stages, CONFIG, MADE), plain_summary(read, stages)
+    return make_page(read, stages, CONFIG, MADE, []), plain_summary(read, stages)
 
 
 def test_every_task_is_summarised_by_the_first_metric_of_its_kind(mixed_run):

@@ -151,7 +151,7 @@ def page_and_text(run, folder):
         equal=0.02,
         leak="overlap",
     )
-    return make_page(tables, stages, config, MADE), plain_summary(tables, stages)
+    return make_page(tables, stages, config, MADE, []), plain_summary(tables, stages)
 
 
 def test_what_the_search_could_not_see_is_said_on_the_page(run, tmp_path):
