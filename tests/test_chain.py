@@ -53,12 +53,14 @@ LAST_LINES = {
 
 # Of interpretation, which the run does not ask for.
 OF_INTERPRETATION = {
+    "choose_snps": r"people\.parquet: \d+ haplotypes at \d+ SNPs",
     "compare_heads": r"tiny\.tsv: of \d+ tests of heads \d+ are significant by shifts",
     "count_attention": r"tiny\.counts\.npy: [\d,]+ bytes of counts",
     "lay_windows": r"genes\.parquet: \d+ windows of 180 bases",
     "make_interpretation": r"interpretation\.html: [\d,]+ letters",
     "map_elements": r"tiny\.json: maps of 1 layers, \d+ windows",
     "reconstruct_windows": r"tiny\.tsv: \d+ masked tokens were predicted",
+    "score_snps": r"tiny\.tsv: \d+ masked SNPs were predicted",
 }
 
 

@@ -109,12 +109,13 @@ SCORED_WITH_FEATURES = [
 ]
 SCORED = [name for name in config["variants"] if name not in SCORED_WITH_FEATURES]
 ANNOTATIONS = annotations.select_annotations(config)
+SNPS = likelihoods.select_entries(config, "snps")
 # What is made where it is asked for: a prediction, or scores of variants, may be of a model or task
 # that the run, and so its report, does not have.
 SCORED_ENTRIES = [*VARIANTS.values(), *prioritisation.select_references(config, VARIANTS)]
 SCORING = [
     model.removesuffix(resolve.UNTRAINED)
-    for entry in [*SCORED_ENTRIES, *ANNOTATIONS.values()]
+    for entry in [*SCORED_ENTRIES, *ANNOTATIONS.values(), *SNPS.values()]
     for model in entry["models"]
 ]
 NEEDED_MODELS = list(
@@ -148,12 +149,21 @@ try:
             entry["genome"]
             for entry in [*PREDICTIONS.values(), *SCORED_ENTRIES, *ANNOTATIONS.values()]
             if "genome" in entry
-        ],
+        ]
+        + [config["panels"][entry["panel"]]["genome"] for entry in SNPS.values()],
     )
     PANELS = panels.select_panels(config, CORPORA)
     DOWNLOADS = resolve.merge_downloads(
         resolve.list_downloads(config, NEEDED_GENOMES, NEEDED_TASKS)
-        + panels.list_panel_downloads(config, panels.select_panels(config, NEEDED_CORPORA))
+        + panels.list_panel_downloads(
+            config,
+            dict.fromkeys(
+                [
+                    *panels.select_panels(config, NEEDED_CORPORA),
+                    *(entry["panel"] for entry in SNPS.values()),
+                ]
+            ),
+        )
     )
     FETCHED = list_fetched()
     # Kept apart: the target `downloads` has no use for what only draw_species reads.
@@ -187,3 +197,4 @@ wildcard_constraints:
     prediction=NAME,
     set=NAME,
     annotation=NAME,
+    snps=NAME,

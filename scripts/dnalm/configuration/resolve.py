@@ -22,7 +22,7 @@ NOT_OF_ROWS += ("cross_validation", "labels_file", "outputs_file")
 
 # The sections of entries by their names.
 ENTRIES = ("genomes", "panels", "corpora", "models", "tasks", "predictions", "variants")
-ENTRIES += ("annotations",)
+ENTRIES += ("annotations", "snps")
 
 
 def drop_removed(config: dict[str, Any]) -> None:
@@ -36,6 +36,7 @@ def drop_removed(config: dict[str, Any]) -> None:
         "predictions",
         "variants",
         "annotations",
+        "snps",
     ):
         entries = config.get(section)
         for entry in entries.values() if isinstance(entries, dict) else ():
