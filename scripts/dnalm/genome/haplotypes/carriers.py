@@ -30,9 +30,7 @@ def find_carriers(store: HaplotypeStore, variants: NDArray[np.int64]) -> list[ND
     return found
 
 
-def list_variants(
-    store: HaplotypeStore, haplotype: int, start: int, end: int
-) -> NDArray[np.int64]:
+def list_variants(store: HaplotypeStore, haplotype: int, start: int, end: int) -> NDArray[np.int64]:
     """Return the variants of a haplotype that begin in `start` … `end`, the latter included.
 
     They are in the order in which they follow each other along the haplotype.

@@ -47,7 +47,8 @@ class HaplotypeStore:
         except OSError as error:
             raise InputError(f"{folder}: {error.strerror}; make the haplotypes again.") from None
         # Plain views of the mapped memory: numba compiles one version for them.
-        self.arrays: tuple[NDArray, ...] = tuple(np.frombuffer(a, a.dtype).reshape(a.shape) for a in arrays)
+        views = (np.frombuffer(array, array.dtype).reshape(array.shape) for array in arrays)
+        self.arrays: tuple[NDArray, ...] = tuple(views)
         table = read_tsv(folder / SAMPLES, ["sample"], dtype={"sample": str}, keep_default_na=False)
         counts = table["sample"].value_counts(sort=False)
         self.samples = counts.index.tolist()

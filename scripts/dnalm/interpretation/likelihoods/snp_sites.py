@@ -68,8 +68,8 @@ def choose_snps(
     chosen = _draw(pd.concat(found, ignore_index=True), settings)
     if chosen.empty:
         raise InputError(
-            f"snps.{settings['snps']}: of {sum(map(len, found)):,} SNPs none has a frequency within "
-            f"{settings['tolerance']:.0%} of {_name(settings['frequencies'])}; give other "
+            f"snps.{settings['snps']}: of {sum(map(len, found)):,} SNPs none has a frequency "
+            f"within {settings['tolerance']:.0%} of {_name(settings['frequencies'])}; give other "
             "`frequencies`, or a larger `tolerance`."
         )
     rows = []

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from dnalm.report.tables.columns import MEANINGS, TEXT
+from dnalm.report.tables.columns import MEANINGS
+from dnalm.report.tables.columns.units import TEXT
 
 PLACEHOLDER = re.compile(r"<(\w+)>")
 
