@@ -1,6 +1,6 @@
 """What the rules of interpretation are given, and which files they make."""
 
-from dnalm.configuration.annotations import AROUND, resolve_annotation
+from dnalm.configuration.interpretation.annotations import AROUND, resolve_annotation
 
 
 def get_annotation_entry(name):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dnalm.configuration import references, resolve, schema
-from dnalm.configuration.likelihoods import find_training_panel, select_entries
+from dnalm.configuration.interpretation.likelihoods import find_training_panel, select_entries
 
 ROOT = Path(__file__).parents[3]
 with open(ROOT / "resources/schemas/config.schema.yaml") as file:
