@@ -23,9 +23,7 @@ class Companion:
     sentences: Sequence[str]
 
 
-def read_companions(
-    variants: Sequence[str], interpretation: Sequence[str]
-) -> list[Companion]:
+def read_companions(variants: Sequence[str], interpretation: Sequence[str]) -> list[Companion]:
     """Return the pages on variants and on interpretation, whose tables are given, with findings."""
     pages = []
     if variants:
