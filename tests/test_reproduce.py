@@ -12,10 +12,16 @@ OVERLAYS = sorted(FOLDER.glob("*.yaml"))
 PAGE = (documents.ROOT / "docs/reproduce.md").read_text()
 SPECIES = 101  # the last 50 test, the 50 before them validate
 REVISED = {"make_task": 18, "audit_task": 18, "score_baselines": 18}
+ELEMENTS = ("enhancer", "promoter", "ctcf", "open_chromatin", "tf_binding", "repeats")
+BROUGHT = ("genes.gtf.gz", *(f"{name}.bed" for name in ELEMENTS))
 # What decides whether it is that figure: tasks, models, and what is done with them.
 PLANS = {
     "benchmark": REVISED | {"import_weights": 1, "probe_task": 36, "finetune_task": 18},
     "bpnet": REVISED | {"train_network": 36},
+    "interpretation": {
+        **{"import_weights": 4, "lay_windows": 2, "count_attention": 1, "compare_heads": 1},
+        **{"map_elements": 1, "reconstruct_windows": 4, "make_interpretation": 1},
+    },
     "control": REVISED | {"import_weights": 1, "finetune_task": 18 * 4},
     "models": REVISED | {"import_weights": 8, "probe_mlp": 18 * 16, "finetune_task": 18 * 8},
     "original": REVISED | {"import_weights": 5, "probe_mlp": 18 * 10, "finetune_task": 18 * 5},
@@ -30,9 +36,11 @@ PLANS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A working directory with a list of species."""
+    """A working directory with a list of species, and what else is brought."""
     place = tmp_path_factory.mktemp("reproduce")
     rows = [f"species{i}\thttps://genomes.example.org/{i}.fna.gz\n" for i in range(SPECIES)]
+    for name in BROUGHT:
+        (place / name).touch()
     (place / "genomes.tsv").write_text("name\turl\n" + "".join(rows))
     return place
 

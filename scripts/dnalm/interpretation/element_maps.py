@@ -53,6 +53,7 @@ def map_elements(
         components=settings["components"],
         perplexity=settings["perplexity"],
         neighbours=settings["neighbours"],
+        penalties=settings["penalties"],
         seed=settings["seed"],
     )
     tables, facts = [], []
