@@ -19,8 +19,8 @@ PLANS = {
     "benchmark": REVISED | {"import_weights": 1, "probe_task": 36, "finetune_task": 18},
     "bpnet": REVISED | {"train_network": 36},
     "interpretation": {
-        **{"import_weights": 4, "lay_windows": 2, "count_attention": 1, "compare_heads": 1},
-        **{"map_elements": 1, "reconstruct_windows": 4, "make_interpretation": 1},
+        "import_weights": 4, "lay_windows": 2, "count_attention": 1, "compare_heads": 1,
+        "map_elements": 1, "reconstruct_windows": 4, "make_interpretation": 1,
     },
     "control": REVISED | {"import_weights": 1, "finetune_task": 18 * 4},
     "models": REVISED | {"import_weights": 8, "probe_mlp": 18 * 16, "finetune_task": 18 * 8},

@@ -126,7 +126,7 @@ def lies_between(found: AttentionCounts, matrices: list[Tensor]) -> bool:
     )
     within = all(bool(((low <= own) & (own <= high)).all()) for low, own, high in pairs)
     certain, possible = int(least.received.sum()), int(most.received.sum())
-    return within and 0 < certain and possible - certain <= UNDECIDED * possible
+    return within and certain > 0 and possible - certain <= UNDECIDED * possible
 
 
 def main() -> int:
