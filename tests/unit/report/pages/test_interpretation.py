@@ -68,10 +68,7 @@ def paths(tmp_path):
     dots = pd.DataFrame({**NAMES, **dots, "layer": 1, "x": [0.0, 1.0], "y": [1.0, 0.0]})
     dots.to_csv(tmp_path / "m.tsv", sep="\t", index=False)
     facts = {"layer": 1, "neighbour_accuracy": 0.8, "gc_accuracy": 0.5, "chance": 0.5}
-<<<<<<< HEAD
     facts |= {"probe_accuracy": 0.83, "silhouette": 0.1, "explained": 0.9}
-=======
-    facts |= {"silhouette": 0.1, "explained": 0.9}
     snps = {"snps": "people", "model": "big", "group": "all", "snps_scored": 7, "haplotypes": 9}
     snps |= {"carriers_missing": 5, "accuracy": 0.125, "base_accuracy": 0.6, "perplexity": 87.65}
     snps |= {"base_perplexity": 2.34, "median_perplexity": 70.0, "people": 8}
@@ -80,7 +77,6 @@ def paths(tmp_path):
         for allele, trained in (("ref", 3), ("alt", None))
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "s.tsv", sep="\t", index=False)
->>>>>>> main
     (tmp_path / "m.json").write_text(json.dumps({**NAMES, "layers": [facts]}))
     return [tmp_path / name for name in ("a.tsv", "r.tsv", "m.tsv", "m.json", "s.tsv")]
 
@@ -97,21 +93,8 @@ def test_every_table_is_recognised_and_the_page_shows_its_numbers(paths):
     page = make_interpretation_page(
         tables, PUBLISHED, {"big": "NT-2.5B"}, title="T", note="Simulated"
     )
-<<<<<<< HEAD
-    for words in (
-        "intron",
-        "1,234.5",
-        "80.00%",
-        "83.00%",
-        "layer 2, head 0",
-        "117",
-        "21.90%",
-        "Simulated",
-    ):
-=======
-    shown = ("intron", "1,234.5", "80.00%", "layer 2, head 0", "117", "21.90%", "87.7")
+    shown = ("intron", "1,234.5", "80.00%", "83.00%", "layer 2, head 0", "117", "21.90%", "87.7")
     for words in (*shown, "Simulated"):
->>>>>>> main
         assert words in page
     assert "<b>" not in page.replace("<body>", "")
 
