@@ -6,6 +6,7 @@ the silhouette. Neighbours are compared with those of GC content alone, since el
 Shape letters: R rows, D width, P components.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,13 +74,7 @@ def draw_map(
     from sklearn.metrics import silhouette_score
 
     labels = np.asarray(elements)
-    if len(set(elements)) < 2:
-        raise InputError("A map needs windows of at least two elements; name more of them.")
-    if len(labels) <= 3 * config.perplexity:
-        raise InputError(
-            f"{len(labels)} windows are too few for a perplexity of {config.perplexity:g}; lower "
-            "maps.perplexity or take more windows of each element."
-        )
+    check_rows(elements, config.perplexity)
     components = min(config.components, *embeddings.shape)
     pca = PCA(components, random_state=config.seed)
     reduced = pca.fit_transform(np.asarray(embeddings, dtype=np.float64))
@@ -96,6 +91,19 @@ def draw_map(
         silhouette=float(silhouette_score(reduced, labels)),
         explained=float(pca.explained_variance_ratio_.sum()),
     )
+
+
+def check_rows(elements: Sequence[str], perplexity: float) -> None:
+    """Raise InputError for fewer than two elements, or too few rows for a perplexity."""
+    if len(set(elements)) < 2:
+        raise InputError("A map needs windows of at least two elements; name more of them.")
+    if len(elements) <= 3 * perplexity:
+        counts = ", ".join(f"{own:,} of {name}" for name, own in sorted(Counter(elements).items()))
+        raise InputError(
+            f"{len(elements)} windows ({counts}) are too few for a perplexity of {perplexity:g}; "
+            "take more windows, leave the rarest element out of `elements`, or lower "
+            "maps.perplexity."
+        )
 
 
 def _groups(contigs: Sequence[str]) -> NDArray:
