@@ -4,8 +4,10 @@ import random
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, processors, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import (
+    BertConfig,
+    BertForMaskedLM,
     BigBirdConfig,
     BigBirdForMaskedLM,
     LlamaConfig,
@@ -27,6 +29,18 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     trainer = trainers.BpeTrainer(vocab_size=80, special_tokens=SPECIAL, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
+    return _wrap(tokenizer)
+
+
+def base_tokenizer() -> PreTrainedTokenizerFast:
+    """Return a tokenizer of which every base is a token."""
+    ids = {name: number for number, name in enumerate([*SPECIAL, *"ACGTN"])}
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    return _wrap(tokenizer)
+
+
+def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
@@ -43,6 +57,8 @@ def make_model(name: str, vocabulary: int):
     if name == "modernbert":
         config = ModernBertConfig(num_hidden_layers=3, local_attention=16, cls_token_id=2, **common)
         return ModernBertForMaskedLM(config)
+    if name == "bert":
+        return BertForMaskedLM(BertConfig(num_hidden_layers=2, **common))
     if name == "big_bird":
         config = BigBirdConfig(num_hidden_layers=2, block_size=4, num_random_blocks=1, **common)
         return BigBirdForMaskedLM(config)
@@ -50,7 +66,7 @@ def make_model(name: str, vocabulary: int):
 
 
 def save_model(name: str, folder: Path) -> None:
-    """Save a random model of an architecture, with the tokenizer, in a folder."""
-    tokenizer = train_tokenizer()
+    """Save a random model of an architecture in a folder, with a tokenizer: of bert's of bases."""
+    tokenizer = base_tokenizer() if name == "bert" else train_tokenizer()
     make_model(name, len(tokenizer)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
