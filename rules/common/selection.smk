@@ -71,7 +71,6 @@ PRETRAINED = [
     if "corpus" in config["models"][model]
 ]
 FOREIGN = [model for model in MODELS if weights.is_foreign(config, model)]
-EMBEDDERS = [model for model in FOREIGN if weights.has_embedder(config, model)]
 ENCODERS = [model for model in MODELS if model not in FOREIGN]
 IMPORTED = [model for model in ENCODERS if model not in PRETRAINED]
 LOADED = weights.list_loaded(config)  # of all models, those that rule import_weights makes
@@ -95,6 +94,7 @@ UNTRAINED = [
     if methods.UNTRAINED.name in config["run"]["baselines"]
 ]
 PROBED = [*MODELS, *UNTRAINED] if PROBES else []
+TUNED_FOREIGN = [model for model in FOREIGN if weights.is_tunable(config, model)]
 TUNED = [*ENCODERS, *(UNTRAINED if config["run"]["finetune_untrained"] else [])]
 PREDICTIONS = resolve.select_predictions(config)
 # Of bases with a genome there are tracks along it, too; of all other kinds tables of text.
@@ -117,6 +117,11 @@ SCORING = [
     for entry in [*SCORED_ENTRIES, *ANNOTATIONS.values()]
     for model in entry["models"]
 ]
+EMBEDDERS = [
+    model
+    for model in dict.fromkeys([*FOREIGN, *SCORING])
+    if weights.has_embedder(config, model)
+]
 NEEDED_MODELS = list(
     dict.fromkeys(
         [
@@ -129,7 +134,7 @@ NEEDED_MODELS = list(
 )
 NEEDED_TASKS = list(dict.fromkeys([*TASKS, *(p["task"] for p in PREDICTIONS.values())]))
 # What is fetched of hubs, whose files are known when they have been listed.
-HUB_MODELS = [m for m in [*NEEDED_MODELS, *EMBEDDERS] if weights.is_of_hub(config, m)]
+HUB_MODELS = [m for m in dict.fromkeys([*NEEDED_MODELS, *EMBEDDERS]) if weights.is_of_hub(config, m)]
 HUB_TASKS = [task for task in NEEDED_TASKS if resolve.is_of_hub(config, task)]
 LISTINGS = [f"<results>/hub/models/{model}.json" for model in HUB_MODELS]
 LISTINGS += [f"<results>/hub/tasks/{task}.json" for task in HUB_TASKS]
