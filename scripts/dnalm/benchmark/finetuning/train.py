@@ -151,6 +151,8 @@ class _Job:
         # The heads of folds side by side are one linear layer each.
         if self.finetuning.network is not None or self.finetuning.config.head == BINS:
             return False
+        if self.finetuning.embedder is not None:  # whose layers may see rows in any shape
+            return False
         frozen = find_adapter(self.finetuning.config.adapter).frozen
         return frozen and (best_device().type == "cuda" if wanted == "auto" else wanted)
 
