@@ -12,6 +12,7 @@ report: "resources/captions/workflow.rst"
 # The configuration, merged and checked, and what a run consists of.
 include: "rules/common/configuration.smk"
 include: "rules/common/selection.smk"
+include: "rules/common/requirements.smk"
 # What the rules of each stage are given: functions of their wildcards.
 include: "rules/common/download.smk"
 include: "rules/common/genomes.smk"

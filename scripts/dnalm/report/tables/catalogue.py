@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from dnalm.report.tables.columns import MEANINGS, TEXT
+from dnalm.report.tables.columns import MEANINGS
+from dnalm.report.tables.columns.units import TEXT
 
 PLACEHOLDER = re.compile(r"<(\w+)>")
 
@@ -72,6 +73,14 @@ BENCHMARK = (
         "task metric method model chosen pooling file validation_score candidates unranked",
         "score_mean low high rows reference margin margin_low margin_high verdict resolution",
         "cautions",
+    ),
+    _table(
+        "confusion",
+        "method model task role label predicted splits predictions label_rows",
+    ),
+    _table(
+        "test_curves",
+        "method model task role label curve x y y_sd positives test_rows splits",
     ),
     _table(
         "headline",

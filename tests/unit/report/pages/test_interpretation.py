@@ -108,3 +108,8 @@ def test_another_table_is_refused(tmp_path):
     pd.DataFrame([NAMES]).to_csv(tmp_path / "x.tsv", sep="\t", index=False)
     with pytest.raises(InputError, match="no table of interpretation"):
         read_interpretation([tmp_path / "x.tsv"])
+
+
+def test_axe_finds_nothing_on_the_page(paths, inspect):
+    tables = read_interpretation(paths)
+    assert inspect(make_interpretation_page(tables, PUBLISHED, {}, title="T", note="")) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dnalm.report.tables import columns
 from dnalm.report.tables.catalogue import (
     BENCHMARK,
     OF_VARIANTS,
@@ -128,3 +129,8 @@ def test_reading_the_list_loads_nothing_heavy():
         check=True,
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_a_column_is_described_in_one_place():
+    parts = (columns.BENCHMARK, columns.DATA, columns.TRAINING, columns.PRIORITISATION)
+    assert sorted(MEANINGS) == sorted(name for part in parts for name in part)
