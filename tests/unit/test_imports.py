@@ -78,7 +78,7 @@ SCRIPTS_WITHOUT = [
         " export_adapters export_model import_weights initialise_model predict_sequences pretrain"
         " score_variants write_variant_table",
     ),
-    (COMPILER, "finetune_task probe_mlp train_network"),
+    (COMPILER, "finetune_task finetune_variants probe_mlp train_network"),
     ({"transformers"}, "estimate_stages"),
     (
         {"transformers"},

@@ -85,19 +85,14 @@ def make_scoring(files: Mapping[str, Any], settings: Mapping[str, Any], threads:
     `described` of an embedder, whose `settings` have the entry `embedder`. Raises InputError for a
     layer that the model does not have, and a window that it does not read.
     """
+    vocabulary = None
     if "described" in files:
-        model, vocabulary, k, layers, bases, limit, scores = _read_embedded(files, settings)
+        model, windows, layers, scores = _read_embedded(files, settings)
     else:
         encoder, vocabulary = read_run(files["run"])
-        model, k, layers = Encoded(run=files["run"], weights=files["weights"]), vocabulary.k, 0
-        layers, limit, scores = encoder.layers, encoder.max_tokens, tuple(settings["scores"])
-        bases = choose_bases(settings["window"], k, limit)
-        tokens = 1 + bases // k + bases % k
-        if tokens > limit:
-            raise InputError(
-                f"variant.window is {bases} bases, which make {tokens} tokens with <cls>, but the"
-                f" model reads {limit}: lower it, or set it to auto."
-            )
+        model, layers = Encoded(run=files["run"], weights=files["weights"]), encoder.layers
+        windows = make_windows(settings, vocabulary.k, encoder.max_tokens)
+        scores = tuple(settings["scores"])
     layer, first = settings["layer"], 0 if vocabulary else 1
     layer = layers if layer == "last" else layer
     if not first <= layer <= layers:
@@ -117,15 +112,7 @@ def make_scoring(files: Mapping[str, Any], settings: Mapping[str, Any], threads:
             part_records=settings["part_records"],
             genome=settings["genome"],
         ),
-        windows=WindowConfig(
-            bases=bases,
-            k=k,
-            frames=1 if settings["frames"] == 1 else k,
-            strands=settings["strands"],
-            shared_bases=settings["shared_bases"],
-            max_n=settings["max_n"],
-            max_tokens=limit,
-        ),
+        windows=windows,
         plan=Plan(
             scores=scores,
             pooling=settings["pooling"],
@@ -140,11 +127,11 @@ def make_scoring(files: Mapping[str, Any], settings: Mapping[str, Any], threads:
 
 def _read_embedded(
     files: Mapping[str, Any], settings: Mapping[str, Any]
-) -> tuple[Embedded, None, int, int, int, int, tuple[str, ...]]:
-    """Return what `make_scoring` needs of an embedder, for which a token is one base.
+) -> tuple[Embedded, WindowConfig, int, tuple[str, ...]]:
+    """Return an embedder, its windows, its number of layers, and the scores that it has.
 
-    That is the model, no vocabulary, k, layers, bases of a window, the most tokens, and the scores
-    that it has. Raises InputError where none is left.
+    A token of its windows is one base. Raises InputError for a window that is over its longest
+    input, and where no score is left.
     """
     model = Embedded(entry=settings["embedder"], described=files["described"])
     facts = model.read_facts()
@@ -167,8 +154,35 @@ def _read_embedded(
             f"{name} offers no logits, and so has none of the scores {', '.join(lost)}: name"
             " distances as `scores` of the variants, or drop the model."
         )
-    limit = facts["max_tokens"] or LONGEST
-    return model, None, 1, facts["layers"], bases, limit, scores
+    windows = _lay(settings, bases, 1, facts["max_tokens"] or LONGEST)
+    return model, windows, facts["layers"], scores
+
+
+def make_windows(settings: Mapping[str, Any], k: int, max_tokens: int) -> WindowConfig:
+    """Return the windows of an entry of `variants:`, for tokens of k bases and so many of them.
+
+    Raises InputError for a window that the model does not read.
+    """
+    bases = choose_bases(settings["window"], k, max_tokens)
+    tokens = 1 + bases // k + bases % k
+    if tokens > max_tokens:
+        raise InputError(
+            f"variant.window is {bases} bases, which make {tokens} tokens with <cls>, but the model"
+            f" reads {max_tokens}: lower it, or set it to auto."
+        )
+    return _lay(settings, bases, k, max_tokens)
+
+
+def _lay(settings: Mapping[str, Any], bases: int, k: int, max_tokens: int) -> WindowConfig:
+    return WindowConfig(
+        bases=bases,
+        k=k,
+        frames=1 if settings["frames"] == 1 else k,
+        strands=settings["strands"],
+        shared_bases=settings["shared_bases"],
+        max_n=settings["max_n"],
+        max_tokens=max_tokens,
+    )
 
 
 def describe(

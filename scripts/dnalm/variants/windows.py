@@ -110,7 +110,7 @@ class Windows:
             return "n_in_window"
         # Each N is a token, and what it cuts ends in single bases.
         may_exceed = most_n > 0 if self.vocabulary else self._count is not None
-        if may_exceed and self._count_tokens(allele) > self.config.max_tokens:
+        if may_exceed and self.count_tokens(allele) > self.config.max_tokens:
             return "too_many_tokens"
         return None
 
@@ -118,7 +118,11 @@ class Windows:
         """Return the tokens of a window."""
         return codes if self.vocabulary is None else encode(codes, self.vocabulary)
 
-    def _count_tokens(self, allele: Allele) -> int:
+    def count_tokens(self, allele: Allele) -> int:
+        """Return the number of tokens, with <cls>, of the longest window of a readable allele."""
+        if self.config.max_n == 0 and self._count is None:
+            k = self.config.k
+            return max(1 + bases // k + bases % k for _, bases, _ in self._spans(allele))
         return max(
             self._count(to_sequence(codes)) if self._count else len(self.encode(codes))
             for pair in self.make(allele)
