@@ -64,7 +64,7 @@ SCRIPTS_WITHOUT = [
         "build_corpus build_haplotypes describe_panel encode_genome export_embeddings"
         " import_embeddings index_scores locate_task make_report make_tables make_task"
         " search_genomes simulate_genome summarise_pretraining write_fasta write_model_card"
-        " write_token_shards label_variants report_variants",
+        " write_token_shards label_variants report_variants choose_snps",
     ),
     ({"torch", "numba"}, "probe_task"),
     (
@@ -83,7 +83,7 @@ SCRIPTS_WITHOUT = [
     (
         {"transformers"},
         "count_attention compare_heads lay_windows make_interpretation map_elements"
-        " reconstruct_windows",
+        " reconstruct_windows score_snps",
     ),
 ]
 
