@@ -56,7 +56,9 @@ SCORING = [
 ]
 EMBEDDERS = [
     model
-    for model in dict.fromkeys([*FOREIGN, *SCORING])
+    for model in dict.fromkeys(
+        [*FOREIGN, *SCORING, *(p["model"] for p in PREDICTIONS.values() if "model" in p)]
+    )
     if weights.has_embedder(config, model)
 ]
 NEEDED_MODELS = list(

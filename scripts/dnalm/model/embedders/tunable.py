@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from dnalm.errors import InputError
 from dnalm.methods import LORA_TARGETS
-from dnalm.model.embedders.contract import check_lengths
+from dnalm.model.embedders.contract import check_lengths, count_tokens
 from dnalm.model.embedders.linear_layers import is_linear
 from dnalm.model.embedders.logits import tokenize_checked
 from dnalm.model.embedders.opening import name_embedder, open_embedder
 from dnalm.model.embedders.spans import weigh_spans
-from dnalm.model.heads import PooledClassifier, Pooling, weigh
-from dnalm.model.token_batches import TokenRows
+from dnalm.model.heads import LONGEST, PooledClassifier, Pooling, weigh
+from dnalm.model.token_batches import Limits, TokenRows
 from dnalm.suggestions import listing
 
 PAD, UNPOOLED = -1, 1 << 32
@@ -132,6 +132,30 @@ class ForeignTokens:
             weights = weigh_spans(spans, sequence, pooling, centre_bases)
             coded.append(np.where(weights > 0, ids, ids + UNPOOLED))
         return ForeignRows(coded, [len(sequence) for sequence in sequences])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignLimits(Limits):
+    """What a model that is not ours reads, by its own tokens; a limit that it has not is `LONGEST`.
+
+    `vocabulary` is its `ForeignTokens`.
+    """
+
+    @classmethod
+    def of(cls, tokens: ForeignTokens) -> "ForeignLimits":
+        """Return the limits of an embedder."""
+        return cls(
+            vocabulary=tokens, max_tokens=getattr(tokens.embedder, "max_tokens", None) or LONGEST
+        )
+
+    @property
+    def bases(self) -> int:
+        """The most bases of a sequence, where that is limited; else `LONGEST`."""
+        return self.vocabulary.embedder.max_bases or LONGEST
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a sequence, special ones included."""
+        return int(count_tokens(self.vocabulary.embedder, [text])[0])
 
 
 class ForeignRows(TokenRows):

@@ -17,14 +17,17 @@ from dnalm.benchmark.finetuning.classifier import FoldClassifiers, predict
 from dnalm.benchmark.finetuning.result import write_finetuning
 from dnalm.benchmark.finetuning.settings import Finetuning, Operation
 from dnalm.benchmark.finetuning.train import finetune, train_fold
+from dnalm.benchmark.prediction.entry import predict_entry
 from dnalm.benchmark.scoring.results import identify
 from dnalm.configuration.finetuning import resolve_method
+from dnalm.configuration.predictions import resolve_asked, resolve_prediction
 from dnalm.errors import InputError
 from dnalm.methods import ADAPTERS
 from dnalm.model.embedders.tunable import open_tunable
 
 from .test_trained_methods import CONFIG, EMBED, RATES, SHORT, write_task
 
+OUTPUTS = {"kind": "binary", "classes": 2, "names": None, "lengths": None}
 NAMES = ["modernbert", "big_bird", "bert"]
 OPERATION = Operation(
     folds_together="auto", micro_batch=None, checkpoint_minutes=0, cpu_hours_limit=None
@@ -82,7 +85,7 @@ def test_every_method_trains_what_it_says_and_predicts_again_what_it_wrote(
     )
     files = {key: tmp_path / key for key in ("scores", "summary", "predictions", "history")}
     write_finetuning(
-        folds, finetuning, identity, {}, trained=tmp_path / "adapters.safetensors",
+        folds, finetuning, identity, OUTPUTS, trained=tmp_path / "adapters.safetensors",
         partial=tmp_path / "partial", **files,
     )  # fmt: skip
     table = pd.read_parquet(finetuning.table)
@@ -98,8 +101,24 @@ def test_every_method_trains_what_it_says_and_predicts_again_what_it_wrote(
     np.testing.assert_allclose(scores["mcc"], expected, atol=1e-9)
     facts = json.loads((tmp_path / "summary").read_text())
     assert facts["all_parameters"] >= whole
+    check_predictions(finetuning, folds, test, tmp_path)
     names = [key.split(".", 2)[2] for key in load_file(tmp_path / "adapters.safetensors")]
     assert all(key.startswith(("adapter.module.", "head.")) for key in names)
+
+
+def check_predictions(finetuning, folds, test, folder):
+    """An entry of `predictions:` gives the mean over folds of what the test rows were given."""
+    test[["id", "sequence"]].to_csv(folder / "rows.csv", index=False)
+    entry = {"model": "m", "method": "ia3", "task": "mine.x", "path": "rows.csv"}
+    config = {**CONFIG, "predictions": {"p": entry}, "tasks": {"mine.x": {"path": "x.csv"}}}
+    config["embed"] = {**CONFIG["embed"], **EMBED}
+    files = {"classifier": str(folder / "adapters.safetensors"), "sequences": folder / "rows.csv"}
+    files["described"] = finetuning.embedder["described"]
+    settings = resolve_prediction(config, "p") | {"embedder": finetuning.embedder["entry"]}
+    predict_entry(files, settings, resolve_asked(config, "p"), {"tsv": str(folder / "out.tsv")}, 1)
+    found = pd.read_csv(folder / "out.tsv", sep="\t")
+    expected = np.mean([fold.outputs[:, 1] for fold in folds], axis=0)
+    np.testing.assert_allclose(found["probability.1"], expected, atol=1e-5)
 
 
 def test_a_killed_fold_goes_on_to_the_same_bits(make, tmp_path, monkeypatch):
