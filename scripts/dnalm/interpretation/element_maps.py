@@ -17,7 +17,7 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_facts, write_json
 from dnalm.interpretation.annotated import Annotated, AnnotatedWindows
 from dnalm.interpretation.embedded_elements import embed_elements
-from dnalm.interpretation.maps import MapConfig, draw_map, match_gc
+from dnalm.interpretation.maps import MapConfig, check_rows, draw_map, match_gc
 from dnalm.interpretation.windows import read_codes
 from dnalm.jobs.progress import progress
 
@@ -50,6 +50,7 @@ def map_elements(
     rows, left_out = np.arange(len(names)), dict.fromkeys(sorted(set(names)), 0)
     if settings["match_gc"]:
         rows, left_out = match_gc(annotated.windows, gc, settings["seed"])
+    check_rows(names[rows].tolist(), settings["perplexity"])  # before the model is run
     if is_foreign:
         total = read_facts(files["described"], ("layers",))["layers"]
         layers = choose_layers(settings["layers"], total, least=1)
@@ -61,6 +62,7 @@ def map_elements(
         components=settings["components"],
         perplexity=settings["perplexity"],
         neighbours=settings["neighbours"],
+        penalties=settings["penalties"],
         seed=settings["seed"],
     )
     tables, facts = [], []

@@ -70,7 +70,14 @@ def files(tmp_path, store, sequence):
 def draw(files, own, folder, name, **settings):
     outputs = {key: folder / f"{name}.{key}" for key in ("coordinates", "summary")}
     given = {"annotation": "a", "model": "m", "elements": None, "layers": [1, "last"]}
-    given |= {"match_gc": False, "seed": 1, "components": 5, "perplexity": 4.0, "neighbours": 3}
+    given |= {
+        "match_gc": False,
+        "seed": 1,
+        "penalties": [0.1],
+        "components": 5,
+        "perplexity": 4.0,
+        "neighbours": 3,
+    }
     map_elements({**files, **own}, given | settings, outputs)
     return pd.read_csv(outputs["coordinates"], sep="\t"), json.loads(outputs["summary"].read_text())
 
