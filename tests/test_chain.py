@@ -249,7 +249,7 @@ snps:
 assays:
   exon: {table: exon.csv, genome: simulated, models: [tiny], scores: [llr], bootstrap: {draws: 20}}
 tracks:
-  some: {genome: simulated, contigs: [three], models: [tiny], frames: [1]}
+  some: {genome: simulated, contigs: [three], models: [tiny], frames: [1], share: 0.5}
 """
     write_people(finished.folder)
     write_exon(finished.folder)

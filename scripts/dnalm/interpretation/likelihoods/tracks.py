@@ -120,7 +120,7 @@ def mask_window(
     device = encoder.tokens.weight.device
     kmer = np.empty(len(tokens) - 1 - first, dtype=np.float32)
     base = np.empty((len(kmer), vocabulary.k), dtype=np.float32)
-    size = max(1, BATCH_TOKENS // len(tokens)) if device.type == "cuda" else 1
+    size = max(1, BATCH_TOKENS // len(tokens))
     for at in range(0, len(rounds), size):
         own = rounds[at : at + size]
         most = max(map(len, own))

@@ -58,7 +58,7 @@ def files(store, sequence, esm):
 
 
 def values_of(path, contig):
-    return np.array(pybigtools.open(str(path)).values(contig))
+    return np.array(pybigtools.open(str(path)).values(contig, fillna=None))
 
 
 @pytest.mark.parametrize("frame", [0, 2])
