@@ -95,9 +95,7 @@ def get_annotated_manifests(wildcards):
 
 def get_published_models(wildcards):
     """Return the published name of each model of an annotation that has one."""
-    models = [
-        model for entry in [*ANNOTATIONS.values(), *MASKED] for model in entry["models"]
-    ]
+    models = [model for entry in [*ANNOTATIONS.values(), *MASKED] for model in entry["models"]]
     names = {model: config["models"].get(model, {}).get("published_as") for model in models}
     return {model: name for model, name in names.items() if name}
 
