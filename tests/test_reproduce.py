@@ -17,6 +17,8 @@ PLANS = {
     "benchmark": REVISED | {"import_weights": 1, "probe_task": 36, "finetune_task": 18},
     "bpnet": REVISED | {"train_network": 36},
     "control": REVISED | {"import_weights": 1, "finetune_task": 18 * 4},
+    "deepsea": {"make_task": 1, "import_weights": 1, "finetune_task": 1},
+    "deepstarr": {"make_task": 1, "import_weights": 1, "finetune_task": 2, "score_baselines": 1},
     "models": REVISED | {"import_weights": 8, "probe_mlp": 18 * 16, "finetune_task": 18 * 8},
     "original": REVISED | {"import_weights": 5, "probe_mlp": 18 * 10, "finetune_task": 18 * 5},
     "pretraining_1000g": {"pretrain": 2, "build_haplotypes": 23, "build_corpus": 1},
@@ -24,15 +26,31 @@ PLANS = {
     "pretraining_multispecies": {"pretrain": 1, "encode_genome": SPECIES, "build_corpus": 1},
     "pretraining_multispecies_v2": {"pretrain": 4, "encode_genome": SPECIES, "build_corpus": 1},
     "rebuilt": REVISED | {"encode_genome": 1, "probe_task": 36, "finetune_task": 18},
+    "splicing": {
+        **{"make_task": 1, "encode_genome": 1, "import_weights": 1, "finetune_task": 1},
+        **{"score_bases": 1, "train_network": 3},
+    },
     "tutorials": {"make_task": 2, "import_weights": 1, "finetune_task": 2 * 2},
 }
 
 
+# The authors' files of the three larger benchmarks.
+PARTS = [(kind, part) for part in ("Train", "Val", "Test") for kind in ("", "activity_")]
+BROUGHT = [
+    *(f"deepsea_train/{part}.mat" for part in ("train", "valid", "test")),
+    *(f"Sequences_{kind}{part}.{'txt' if kind else 'fa'}" for kind, part in PARTS),
+    *("canonical_dataset.txt", "GRCh37.primary_assembly.genome.fa.gz"),
+]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A working directory with a list of species."""
+    """A working directory with a list of species, and the files that are to be brought."""
     place = tmp_path_factory.mktemp("reproduce")
     rows = [f"species{i}\thttps://genomes.example.org/{i}.fna.gz\n" for i in range(SPECIES)]
+    for name in BROUGHT:
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).touch()
     (place / "genomes.tsv").write_text("name\turl\n" + "".join(rows))
     return place
 
