@@ -1,4 +1,4 @@
-"""The scores of single labels beside published ones: a figure for each result, undefined by name."""
+"""Scores of single labels beside published ones: a figure of each result, undefined by name."""
 
 import pandas as pd
 
