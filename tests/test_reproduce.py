@@ -36,8 +36,12 @@ PLANS = {
     "pretraining_multispecies_v2": {"pretrain": 4, "encode_genome": SPECIES, "build_corpus": 1},
     "rebuilt": REVISED | {"encode_genome": 1, "probe_task": 36, "finetune_task": 18},
     "splicing": {
-        "make_task": 1, "encode_genome": 1, "import_weights": 1, "finetune_task": 1,
-        "score_bases": 1, "train_network": 3,
+        "make_task": 1,
+        "encode_genome": 1,
+        "import_weights": 1,
+        "finetune_task": 1,
+        "score_bases": 1,
+        "train_network": 3,
     },
     "traitgym": {
         "import_weights": 2,
