@@ -6,6 +6,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+from planning import count_jobs
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 
@@ -62,9 +63,11 @@ def test_all_eight_models_and_every_method_on_36_tasks_stay_below_4300_jobs(work
         "  methods: [probe, mlp, ia3]\n  tasks: ['revised.*', 'original.*']\n"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    plan = workflow.plan("--quiet", "rules", "--configfile", str(overlay))
+    done = workflow.run("--dry-run", "--quiet", "rules", "--configfile", str(overlay))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert done.returncode == 0, done.stdout
+    plan = count_jobs(done.stdout)
     print(f"{plan['total']:,} jobs are planned in {seconds:.1f} processor seconds")
     assert plan["encode_genome"] == 851
     assert plan["pretrain"] == 8
@@ -124,7 +127,7 @@ def test_rebuilt_tasks_are_planned_from_their_primary_sources(workflow):
     ],
 )
 def test_a_wrong_configuration_stops_before_any_job_with_a_sentence(workflow, config, sentence):
-    done = workflow.run("--dry-run", "--config", config)
+    done = workflow.dry_run("--config", config)
     assert done.returncode != 0
     assert sentence in done.stdout
     assert "Traceback" not in done.stdout
@@ -132,7 +135,7 @@ def test_a_wrong_configuration_stops_before_any_job_with_a_sentence(workflow, co
 
 def read_job(workflow, rule, *arguments):
     """Return a job of a rule in a dry run for Slurm, as the Slurm plugin reads it."""
-    done = workflow.run("--dry-run", *arguments, profile="profiles/slurm")
+    done = workflow.dry_run(*arguments, profile="profiles/slurm")
     assert done.returncode == 0, done.stdout
     block = done.stdout.split(f"rule {rule}:")[1]
     found = re.search(r"resources: (.+)", block).group(1)
@@ -162,7 +165,7 @@ def test_methods_and_networks_are_planned_for_every_task_and_odd_rates_told(work
         "run: {methods: [ia3, lora, full, head], baselines: [bpnet, cnn]}\n"
         "finetune: {methods: {full: {learning_rate: 5.0e-4}}}\n"
     )
-    done = workflow.run("--dry-run", "--configfile", str(overlay))
+    done = workflow.dry_run("--configfile", str(overlay))
     assert done.returncode == 0, done.stdout
     assert re.search(r"finetune_task +72\n", done.stdout)
     assert re.search(r"train_network +36\n", done.stdout)

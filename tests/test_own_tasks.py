@@ -194,8 +194,7 @@ def test_files_of_a_hub_are_kept_under_the_path_of_their_address(own):
 )
 def test_a_mistake_stops_before_any_job_with_a_sentence(own, overlay, sentence):
     workflow, _ = own
-    arguments = ("--dry-run", "--configfile", DEMO, "mine.yaml", "--config", overlay)
-    done = workflow.run(*arguments)
+    done = workflow.dry_run("--configfile", DEMO, "mine.yaml", "--config", overlay)
     assert done.returncode != 0
     assert sentence in done.stdout
     assert "Traceback" not in done.stdout

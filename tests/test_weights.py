@@ -364,9 +364,8 @@ def test_weights_that_cannot_be_used_are_refused_before_any_job(
     folder = make_repository(tmp_path / "given")
     if spoil:
         spoil(folder)
-    done = refusing.workflow.run(
-        "--dry-run", *refusing.arguments(weights={"path": str(folder)}, **changes)
-    )
+    arguments = refusing.arguments(weights={"path": str(folder)}, **changes)
+    done = refusing.workflow.dry_run(*arguments)
     assert done.returncode != 0
     assert said in done.stdout
     assert "Traceback" not in done.stdout
