@@ -3,7 +3,8 @@
 Required inputs: variants.*.vcf or the files of variants.*.label; of scores
     <results>/variants/{set}/{model}.parquet, .features.safetensors
 Outputs: <results>/variant_benchmarks/{set}/{labels.parquet, labels.json, labelled.vcf.gz,
-    evaluation.json} and supervised/, distributions/, percentiles/, aligned/ of {model}.parquet
+    evaluation.json} and supervised/, finetuned/{method}/, distributions/, percentiles/, aligned/
+    of {model}.parquet; finetuned/{method}/partial/ while it runs
 """
 
 
@@ -59,6 +60,30 @@ rule supervise_variants:
         supervised=get_supervised,
     script:
         "../scripts/supervise_variants.py"
+
+
+rule finetune_variants:
+    """Score variants by encoders that were fine-tuned on both alleles of other chromosomes."""
+    input:
+        unpack(get_bases_of_set),
+        labels="<results>/variant_benchmarks/{set}/labels.parquet",
+        run="<results>/models/{model}/run.json",
+        weights="<results>/models/{model}/weights.safetensors",
+    output:
+        scores="<results>/variant_benchmarks/{set}/finetuned/{method}/{model}.parquet",
+    log:
+        "<logs>/finetune_variants/{set}/{method}/{model}.log",
+    benchmark:
+        "<benchmarks>/finetune_variants/{set}/{method}/{model}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        settings=get_finetuning,
+    script:
+        "../scripts/finetune_variants.py"
 
 
 rule evaluate_variants:

@@ -13,7 +13,7 @@ with job(snakemake.log[0]):
     evaluate_set(
         snakemake.input.labels,
         snakemake.input.scores,
-        snakemake.input.get("supervised", []),
+        [*snakemake.input.get("supervised", []), *snakemake.input.finetuned],
         evaluation["settings"],
         EvaluationConfig(bootstrap=bootstrap, **statistics),
         snakemake.output.evaluation,

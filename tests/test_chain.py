@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pysam
 import pytest
 import random_transformers
 import toy_embedder
@@ -53,12 +54,14 @@ LAST_LINES = {
 
 # Of interpretation, which the run does not ask for.
 OF_INTERPRETATION = {
+    "choose_snps": r"people\.parquet: \d+ haplotypes at \d+ SNPs",
     "compare_heads": r"tiny\.tsv: of \d+ tests of heads \d+ are significant by shifts",
     "count_attention": r"tiny\.counts\.npy: [\d,]+ bytes of counts",
     "lay_windows": r"genes\.parquet: \d+ windows of 180 bases",
     "make_interpretation": r"interpretation\.html: [\d,]+ letters",
     "map_elements": r"tiny\.json: maps of 1 layers, \d+ windows",
     "reconstruct_windows": r"tiny\.tsv: \d+ masked tokens were predicted",
+    "score_snps": r"tiny\.tsv: \d+ masked SNPs were predicted",
 }
 
 
@@ -196,6 +199,21 @@ def test_variants_of_ones_own_are_scored(finished):
     assert not finished.plan("variants", *overlay(finished, change))
 
 
+def write_people(folder):
+    """Write a SNP every 100 bases, of which one of two people carries ALT on both haplotypes."""
+    genome = GenomeBases.of(folder / RESULTS / "genomes/simulated")
+    lines = ["##fileformat=VCFv4.2", "##contig=<ID=two>"]
+    lines += ['##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">']
+    lines += ["#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT a b".replace(" ", "\t")]
+    for position in range(2000, 12_000, 100):
+        (letter,) = to_sequence(genome.read("two", position, position + 1))
+        if letter != "N":
+            cells = ("two", position + 1, ".", letter, "CGTA"["ACGT".index(letter)], *"...")
+            lines.append("\t".join(map(str, (*cells, "GT", "0|0", "1|1"))))
+    (folder / "people.vcf").write_text("\n".join(lines) + "\n")
+    pysam.tabix_index(str(folder / "people.vcf"), preset="vcf", force=True)
+
+
 def test_what_a_model_has_learned_of_annotated_elements_is_looked_at(finished):
     change = """
 annotations:
@@ -209,7 +227,12 @@ annotations:
     each: 12
 attention: {shifts: 20}
 maps: {layers: [last], perplexity: 5, match_gc: false}
+panels:
+  people: {genome: simulated, path: people.vcf.gz, contigs: [two]}
+snps:
+  people: {panel: people, models: [tiny], frequencies: [0.5], each: 12, bases: 120}
 """
+    write_people(finished.folder)
     done = finished.run("interpretation", *overlay(finished, change))
     assert done.returncode == 0, done.stdout
     folder = finished.folder / RESULTS / "interpretation"
@@ -221,6 +244,13 @@ maps: {layers: [last], perplexity: 5, match_gc: false}
     assert (tokens["perplexity"] > 1).all()
     assert len(pd.read_csv(folder / "maps/genes/tiny.tsv", sep="\t")) == 36
     assert "tiny" in (finished.folder / RESULTS / "interpretation.html").read_text()
+    snps = pd.read_csv(folder / "snps/people/tiny.tsv", sep="\t")
+    assert snps["haplotypes"].tolist() == [12, 12]
+    assert (snps["people_trained_on"] == 0).all()
+    chosen = finished.folder / RESULTS / "logs/choose_snps/people.log"
+    assert re.search(OF_INTERPRETATION["choose_snps"], chosen.read_text())
+    snps_log = (finished.folder / RESULTS / "logs/score_snps/people/tiny.log").read_text()
+    assert re.search(OF_INTERPRETATION["score_snps"], snps_log)
     for rule in ("count_attention", "compare_heads", "reconstruct_windows", "map_elements"):
         log = (finished.folder / RESULTS / f"logs/{rule}/genes/tiny.log").read_text()
         assert re.search(OF_INTERPRETATION[rule], log)

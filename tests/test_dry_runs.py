@@ -251,6 +251,7 @@ def test_labelled_variants_are_planned_down_to_their_page(workflow, tmp_path):
         "variants:\n"
         f"  found: {{vcf: {files}/v.vcf, genome: simulated, models: [tiny, tiny.untrained],\n"
         "    label: {info: L, positive: ['1'], negative: ['0']}, supervised: true,\n"
+        "    finetune: [ia3, head],\n"
         "    percentile: {among: common}}\n"
         f"  rows: {{genome: simulated, models: [tiny], label: {{path: {files}/labels.parquet}}}}\n"
         f"  matched: {{genome: simulated, models: [tiny], label: {{positives: {files}/v.vcf}},\n"
@@ -262,6 +263,7 @@ def test_labelled_variants_are_planned_down_to_their_page(workflow, tmp_path):
     plan = workflow.plan("variants", *DEMO, str(overlay))
     wanted = {"label_variants": 2, "gather_variants": 2, "score_variants_with_features": 2}
     wanted |= {"score_variants": 4, "supervise_variants": 2, "evaluate_variants": 3}
+    wanted |= {"finetune_variants": 4}
     wanted |= {"collect_distribution": 2, "place_variants": 2, "align_scores": 1}
     wanted |= {"report_variants": 1, "pretrain": 1}
     assert {rule: plan.get(rule) for rule in wanted} == wanted

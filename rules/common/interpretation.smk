@@ -1,6 +1,6 @@
 """What the rules of interpretation are given, and which files they make."""
 
-from dnalm.configuration.annotations import AROUND, resolve_annotation
+from dnalm.configuration.interpretation.annotations import AROUND, resolve_annotation
 
 
 def get_annotation_entry(name):
@@ -83,23 +83,26 @@ def get_interpretation_tables(wildcards):
                 model=entry["models"],
                 ending=endings[analysis],
             )
-    return made
+    return made + list_likelihood_tables()
 
 
 def get_annotated_manifests(wildcards):
-    genomes = dict.fromkeys(entry["genome"] for entry in ANNOTATIONS.values())
+    genomes = dict.fromkeys(
+        [entry["genome"] for entry in ANNOTATIONS.values()] + list_likelihood_genomes()
+    )
     return expand("<results>/genomes/{genome}/manifest.json", genome=genomes)
 
 
 def get_published_models(wildcards):
     """Return the published name of each model of an annotation that has one."""
-    models = [model for entry in ANNOTATIONS.values() for model in entry["models"]]
+    models = [
+        model for entry in [*ANNOTATIONS.values(), *SNPS.values()] for model in entry["models"]
+    ]
     names = {model: config["models"].get(model, {}).get("published_as") for model in models}
     return {model: name for model, name in names.items() if name}
 
 
 def get_interpretation(wildcards):
-    """Return the page and the tables behind it, nothing where no annotation is asked for."""
-    if not ANNOTATIONS:
-        return []
-    return ["<results>/interpretation.html", *get_interpretation_tables(wildcards)]
+    """Return the page and the tables behind it, nothing where the run asks for none."""
+    tables = get_interpretation_tables(wildcards)
+    return ["<results>/interpretation.html", *tables] if tables else []

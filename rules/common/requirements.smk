@@ -84,12 +84,19 @@ try:
             entry["genome"]
             for entry in [*PREDICTIONS.values(), *SCORED_ENTRIES, *ANNOTATIONS.values()]
             if "genome" in entry
-        ],
+        ]
+        + [config["panels"][entry["panel"]]["genome"] for entry in SNPS.values()],
     )
     PANELS = panels.select_panels(config, CORPORA)
+    NEEDED_PANELS = dict.fromkeys(
+        [
+            *panels.select_panels(config, NEEDED_CORPORA),
+            *(entry["panel"] for entry in SNPS.values()),
+        ]
+    )
     DOWNLOADS = resolve.merge_downloads(
         resolve.list_downloads(config, NEEDED_GENOMES, NEEDED_TASKS)
-        + panels.list_panel_downloads(config, panels.select_panels(config, NEEDED_CORPORA))
+        + panels.list_panel_downloads(config, NEEDED_PANELS)
     )
     FETCHED = list_fetched()
     # Kept apart: the target `downloads` has no use for what only draw_species reads.

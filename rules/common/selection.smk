@@ -45,12 +45,13 @@ SCORED_WITH_FEATURES = [
 ]
 SCORED = [name for name in config["variants"] if name not in SCORED_WITH_FEATURES]
 ANNOTATIONS = annotations.select_annotations(config)
+SNPS = likelihoods.select_entries(config, "snps")
 # What is made where it is asked for: a prediction, or scores of variants, may be of a model or task
 # that the run, and so its report, does not have.
 SCORED_ENTRIES = [*VARIANTS.values(), *prioritisation.select_references(config, VARIANTS)]
 SCORING = [
     model.removesuffix(resolve.UNTRAINED)
-    for entry in [*SCORED_ENTRIES, *ANNOTATIONS.values()]
+    for entry in [*SCORED_ENTRIES, *ANNOTATIONS.values(), *SNPS.values()]
     for model in entry["models"]
 ]
 NEEDED_MODELS = list(
@@ -78,3 +79,4 @@ wildcard_constraints:
     prediction=NAME,
     set=NAME,
     annotation=NAME,
+    snps=NAME,

@@ -27,16 +27,36 @@ def get_supervised(wildcards):
     return prioritisation.resolve_supervised(config, wildcards.set)
 
 
+def get_finetuning(wildcards):
+    return prioritisation.resolve_finetuning(config, wildcards.set, wildcards.method)
+
+
+def get_bases_of_set(wildcards):
+    """Return the files of the genome of a set."""
+    genome = f"<results>/genomes/{config['variants'][wildcards.set]['genome']}"
+    return {
+        "bases": f"{genome}/bases.npy",
+        "contigs": f"{genome}/contigs.tsv",
+        "manifest": f"{genome}/manifest.json",
+    }
+
+
 def get_set_scores(wildcards):
-    """Return the scores of a set by all its models, and by probes where they are asked for."""
+    """Return the scores of a set by all its models, and by what was trained if asked for."""
     entry, name = config["variants"][wildcards.set], wildcards.set
     folders = {"scores": f"<results>/variants/{name}"}
     if entry.get("supervised"):
         folders["supervised"] = f"<results>/variant_benchmarks/{name}/supervised"
-    return {
+    files = {
         role: expand("{folder}/{model}.parquet", folder=folder, model=entry["models"])
         for role, folder in folders.items()
     }
+    files["finetuned"] = expand(
+        f"<results>/variant_benchmarks/{name}/finetuned/{{method}}/{{model}}.parquet",
+        method=entry.get("finetune", []),
+        model=entry["models"],
+    )
+    return files
 
 
 def get_distribution(wildcards):

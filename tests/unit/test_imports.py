@@ -64,7 +64,7 @@ SCRIPTS_WITHOUT = [
         "build_corpus build_haplotypes describe_panel encode_genome export_embeddings"
         " import_embeddings index_scores locate_task make_report make_tables make_task"
         " search_genomes simulate_genome summarise_pretraining write_fasta write_model_card"
-        " write_token_shards label_variants report_variants",
+        " write_token_shards label_variants report_variants choose_snps",
     ),
     ({"torch", "numba"}, "probe_task"),
     (
@@ -78,12 +78,12 @@ SCRIPTS_WITHOUT = [
         " export_adapters export_model import_weights initialise_model predict_sequences pretrain"
         " score_variants write_variant_table",
     ),
-    (COMPILER, "finetune_task probe_mlp train_network"),
+    (COMPILER, "finetune_task finetune_variants probe_mlp train_network"),
     ({"transformers"}, "estimate_stages"),
     (
         {"transformers"},
         "count_attention compare_heads lay_windows make_interpretation map_elements"
-        " reconstruct_windows",
+        " reconstruct_windows score_snps",
     ),
 ]
 

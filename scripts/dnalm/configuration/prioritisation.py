@@ -6,12 +6,16 @@ An entry that another one names for its percentiles is the reference of that one
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dnalm.configuration.finetuning import resolve_method
 from dnalm.configuration.models import find_unknown
 
 LABEL_FILES = ("path", "positives", "negatives")
+MATCH_FILES = ("common", "tss")
 COMPARE_FILES = ("vcf", "table", "bigwig")
 LABEL_NAMES = ("info", "column", "positive", "negative")
 COMPARE_NAMES = ("info", "column", "by_position", "rises")
+OF_PAIRS = ("window", "frames", "strands", "shared_bases", "max_n", "contig_names", "pooling")
+OF_PAIRS += ("batch_tokens",)
 EVALUATED = ("bootstrap", "correction", "min_class", "chromosome_draws")
 
 
@@ -50,7 +54,7 @@ def resolve_set(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         "set": name,
         "label": label and _pick({**defaults["label"], **label}, LABEL_NAMES),
         "match": match
-        and {k: v for k, v in {**defaults["match"], **match}.items() if k != "common"},
+        and {k: v for k, v in {**defaults["match"], **match}.items() if k not in MATCH_FILES},
         "consequence": consequence
         and {
             **_pick({**defaults["consequence"], **consequence}, ("info", "column", "pattern")),
@@ -73,7 +77,7 @@ def list_set_files(config: Mapping[str, Any], name: str) -> dict[str, str]:
     entry = config["variants"][name]
     files = {"vcf": entry["vcf"]} if "vcf" in entry else {}
     files |= {f"label_{k}": v for k, v in entry.get("label", {}).items() if k in LABEL_FILES}
-    files |= {"common": entry["match"]["common"]} if "match" in entry else {}
+    files |= {k: v for k, v in entry.get("match", {}).items() if k in MATCH_FILES}
     for own, settings in entry.get("compare", {}).items():
         files |= {f"compare_{k}_{own}": v for k, v in settings.items() if k in COMPARE_FILES}
     return files
@@ -97,6 +101,17 @@ def resolve_supervised(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {**config["variant_benchmark"]["supervised"], **(own if isinstance(own, dict) else {})}
 
 
+def resolve_finetuning(config: Mapping[str, Any], name: str, method: str) -> dict[str, Any]:
+    """Return how an encoder is fine-tuned on a set: windows, groups, and a method's settings."""
+    settings = {**config["variant"], **config["variants"][name]}
+    return {
+        "set": name,
+        **{key: settings[key] for key in OF_PAIRS},
+        "groups": resolve_supervised(config, name)["groups"],
+        "method": resolve_method(config, method),
+    }
+
+
 def find_prioritisation_errors(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence per value that does not fit the rest of its entry or other entries."""
     for name, entry in config["variants"].items():
@@ -110,9 +125,37 @@ def find_prioritisation_errors(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}.match: 'common' is missing; name a VCF file of common variants."
         if entry.get("match", {}).get("same_consequence") and "consequence" not in entry:
             yield f"{key}.match.same_consequence: the entry has no 'consequence'; add it."
+        by_site = entry.get("match", {}).get("choose") == "tss_distance"
+        if by_site and "tss" not in entry["match"]:
+            yield f"{key}.match.tss: the file is missing; name a GTF, GFF3 or BED file of genes."
+        if "tss" in entry.get("match", {}) and not by_site:
+            yield f"{key}.match.tss: nothing reads it; write choose: tss_distance, or drop it."
         yield from _percentiles(key, name, entry, config)
         if entry.get("supervised") and "label" not in entry:
             yield f"{key}.supervised: there are no labels to learn; add 'label'."
+        yield from _finetuned(key, entry, config)
+
+
+def _finetuned(key: str, entry: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    methods = config["finetune"]["methods"]
+    if "finetune" in entry and "label" not in entry:
+        yield f"{key}.finetune: there are no labels to learn; add 'label'."
+    for name in entry.get("finetune", ()):
+        if name not in methods:
+            yield from find_unknown(f"{key}.finetune", name, methods)
+            continue
+        settings, own = resolve_method(config, name), f"finetune.methods.{name}"
+        if settings["precision"] != "float32":
+            yield (
+                f"{key}.finetune: {own}.precision is {settings['precision']}, which would round "
+                "away what tells two windows of one variant apart; write float32, or add a method "
+                "with it."
+            )
+        if settings["head"] != "linear" or not isinstance(settings["class_weights"], str):
+            yield (
+                f"{key}.finetune: {own} is not for labels of two classes; write head: linear and "
+                "class_weights: none or balanced, or add a method with them."
+            )
 
 
 def _labels(key: str, entry: Mapping[str, Any]) -> Iterator[str]:

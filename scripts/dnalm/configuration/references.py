@@ -4,9 +4,10 @@ import fnmatch
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from dnalm.configuration.annotations import find_annotation_errors
 from dnalm.configuration.cross_validation import find_cross_validation_errors
 from dnalm.configuration.finetuning import find_method_errors
+from dnalm.configuration.interpretation.annotations import find_annotation_errors
+from dnalm.configuration.interpretation.likelihoods import find_likelihood_errors
 from dnalm.configuration.kinds import find_unscored
 from dnalm.configuration.models import find_benchmark_errors, find_model_errors, find_unknown
 from dnalm.configuration.panels import find_panel_errors
@@ -59,6 +60,7 @@ def find_reference_errors(
         find_variant_errors,
         find_prioritisation_errors,
         find_annotation_errors,
+        find_likelihood_errors,
     )
     if not targets or set(targets) - set(WITHOUT_BENCHMARK):
         parts += (find_benchmark_errors, find_unscored)

@@ -154,6 +154,58 @@ class PooledClassifier(nn.Module):
         return self.output(pooled)
 
 
+class StandardisedLinear(nn.Linear):
+    """Linear layer on features [B, D] less a mean, over a deviation, which are set once.
+
+    With initial ones, 0 and 1, it is a plain one.
+    """
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__(features, classes)
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+
+    def standardise(self, features: Tensor) -> None:
+        """Take mean and standard deviation of features [N, D]; a constant one keeps its units."""
+        deviation = features.std(0, correction=0)
+        self.mean.copy_(features.mean(0))
+        self.deviation.copy_(torch.where(deviation > 0, deviation, 1.0))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward((features - self.mean) / self.deviation)
+
+
+class PairClassifier(nn.Module):
+    """Classifier of pairs of sequences: a linear layer on what `compare` returns of them.
+
+    A difference of two nearly equal sequences is small beside the vectors themselves: the layer
+    standardises them all. First weights as in `PooledClassifier`.
+    """
+
+    def __init__(
+        self, encoder: Encoder, classes: int, pooling: Pooling, vocabulary: Vocabulary
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.pooling = pooling
+        self.vocabulary = vocabulary
+        self.output = StandardisedLinear(3 * encoder.config.width, classes)
+
+    def compare(self, tokens: Tensor, *, padded: bool = True) -> Tensor:
+        """Return [first, second, second - first], float32 [B, 3 D], of pooled last hidden states.
+
+        `tokens` int64 [2 B, T] are those of all first sequences, then of all second ones.
+        """
+        last = self.encoder.config.layers
+        states = self.encoder.compute_states(tokens, [last], padded=padded)[last]
+        first, second = pool(states, tokens, self.vocabulary, self.pooling).chunk(2)
+        return torch.cat([first, second, second - first], dim=1)
+
+    def forward(self, tokens: Tensor, *, padded: bool = True, longest: int | None = None) -> Tensor:
+        """Return logits [B, classes]; arguments are those of `compare`, `longest` is not read."""
+        return self.output(self.compare(tokens, padded=padded))
+
+
 class BaseClassifier(nn.Module):
     """Per-base classifier: a linear layer on the last hidden state of every token.
 

@@ -123,11 +123,15 @@ class TokenRows:
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> tuple[torch.Tensor, bool]:
         """Return the tokens of rows, int64[B, T] padded on the right, and whether any is a pad."""
-        width = int(self.lengths[rows].max())
+        width = self.count_tokens(rows)
         tokens = np.full((len(rows), width), self._pad, dtype=np.int64)
         for place, row in enumerate(rows):
             tokens[place, : self.lengths[row]] = self._rows[row]
         return torch.from_numpy(tokens), bool((self.lengths[rows] < width).any())
+
+    def count_tokens(self, rows: Sequence[int] | np.ndarray) -> int:
+        """Return the number of tokens of the longest of `rows`, the width of their batch."""
+        return int(self.lengths[rows].max())
 
     def count_bases(self, rows: Sequence[int] | np.ndarray) -> int:
         """Return the number of bases of the longest of `rows`."""

@@ -79,13 +79,6 @@ def make_scoring(files: Mapping[str, str], settings: Mapping[str, Any], threads:
             f"variant.layer is {layer}, but the model has layers 0 to {encoder.layers}: name one of"
             " these, or last."
         )
-    bases = choose_bases(settings["window"], vocabulary.k, encoder.max_tokens)
-    tokens = 1 + bases // vocabulary.k + bases % vocabulary.k
-    if tokens > encoder.max_tokens:
-        raise InputError(
-            f"variant.window is {bases} bases, which make {tokens} tokens with <cls>, but the model"
-            f" reads {encoder.max_tokens}: lower it, or set it to auto."
-        )
     return Scoring(
         **{key: files[key] for key in ("run", "weights", "bases", "contigs", "manifest")},
         source=Source(
@@ -96,15 +89,7 @@ def make_scoring(files: Mapping[str, str], settings: Mapping[str, Any], threads:
             part_records=settings["part_records"],
             genome=settings["genome"],
         ),
-        windows=WindowConfig(
-            bases=bases,
-            k=vocabulary.k,
-            frames=1 if settings["frames"] == 1 else vocabulary.k,
-            strands=settings["strands"],
-            shared_bases=settings["shared_bases"],
-            max_n=settings["max_n"],
-            max_tokens=encoder.max_tokens,
-        ),
+        windows=make_windows(settings, vocabulary.k, encoder.max_tokens),
         plan=Plan(
             scores=tuple(settings["scores"]),
             pooling=settings["pooling"],
@@ -114,6 +99,29 @@ def make_scoring(files: Mapping[str, str], settings: Mapping[str, Any], threads:
         precision=settings["precision"],
         batch_tokens=settings["batch_tokens"],
         threads=threads,
+    )
+
+
+def make_windows(settings: Mapping[str, Any], k: int, max_tokens: int) -> WindowConfig:
+    """Return the windows of an entry of `variants:`, for tokens of k bases and so many of them.
+
+    Raises InputError for a window that the model does not read.
+    """
+    bases = choose_bases(settings["window"], k, max_tokens)
+    tokens = 1 + bases // k + bases % k
+    if tokens > max_tokens:
+        raise InputError(
+            f"variant.window is {bases} bases, which make {tokens} tokens with <cls>, but the model"
+            f" reads {max_tokens}: lower it, or set it to auto."
+        )
+    return WindowConfig(
+        bases=bases,
+        k=k,
+        frames=1 if settings["frames"] == 1 else k,
+        strands=settings["strands"],
+        shared_bases=settings["shared_bases"],
+        max_n=settings["max_n"],
+        max_tokens=max_tokens,
     )
 
 

@@ -98,11 +98,15 @@ class Windows:
         if most_n > self.config.max_n:
             return "n_in_window"
         # Each N is a token, and what it cuts ends in single bases.
-        if most_n and self._count_tokens(allele) > self.config.max_tokens:
+        if most_n and self.count_tokens(allele) > self.config.max_tokens:
             return "too_many_tokens"
         return None
 
-    def _count_tokens(self, allele: Allele) -> int:
+    def count_tokens(self, allele: Allele) -> int:
+        """Return the number of tokens, with <cls>, of the longest window of a readable allele."""
+        if self.config.max_n == 0:
+            k = self.config.k
+            return max(1 + bases // k + bases % k for _, bases, _ in self._spans(allele))
         return max(
             len(encode(codes, self.vocabulary))
             for pair in self.make(allele)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dnalm.configuration import references, resolve, schema
-from dnalm.configuration.annotations import select_annotations
+from dnalm.configuration.interpretation.annotations import select_annotations
 
 ROOT = Path(__file__).parents[3]
 with open(ROOT / "resources/schemas/config.schema.yaml") as file:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dnalm.configuration import prioritisation, references, resolve, schema
+from dnalm.configuration import finetuning, prioritisation, references, resolve, schema
 from dnalm.configuration.variants import resolve_variants
 
 ROOT = Path(__file__).parents[3]
@@ -43,7 +43,9 @@ def find_errors(entry, **others):
         VCF | INFO,
         TABLE,
         VCF | TABLE | {"supervised": True},
+        VCF | TABLE | {"finetune": ["ia3", "full"]},
         {"label": {"positives": "a.tsv"}, "match": {"common": "c.vcf.gz", "ratio": 9}},
+        TABLE | {"match": {"common": "c", "choose": "tss_distance", "tss": "g.gtf.gz"}},
         VCF | {"consequence": {"info": "MC"}, "compare": {"cadd": {"info": "CADD"}}},
         TABLE | {"percentile": {"files": {MODEL: "d.parquet"}}, "published_as": "ClinVar"},
     ],
@@ -61,6 +63,11 @@ def test_entries_that_fit_are_taken(entry):
         (VCF | {"label": {**INFO["label"], "path": "x"}}, "here is info and path"),
         ({"label": {"positives": "a"}}, "v.label.negatives: the file is missing"),
         (TABLE | {"match": {"ratio": 2}}, "v.match: 'common' is missing"),
+        (
+            TABLE | {"match": {"common": "c", "choose": "tss_distance"}},
+            "v.match.tss: the file is missing; name a GTF, GFF3 or BED file",
+        ),
+        (TABLE | {"match": {"common": "c", "tss": "g.gtf"}}, "v.match.tss: nothing reads it"),
         (VCF | {"match": {"common": "c"}}, "nothing says which variants are positive"),
         (
             TABLE | {"match": {"common": "c", "same_consequence": True}},
@@ -74,6 +81,8 @@ def test_entries_that_fit_are_taken(entry):
         (VCF | {"percentile": {"among": "v"}}, "an entry is no reference for itself"),
         (VCF | {"percentile": {"files": {"x": "d"}}}, f"there is none of '{MODEL}'"),
         (VCF | {"supervised": True}, "v.supervised: there are no labels to learn"),
+        (VCF | {"finetune": ["ia3"]}, "v.finetune: there are no labels to learn"),
+        (VCF | TABLE | {"finetune": ["ia33"]}, "v.finetune: 'ia33' is unknown; did you mean 'ia3'"),
         (VCF | {"published_as": "clinvar"}, "choose one of ClinVar"),
         (VCF | {"label": {"infos": "A"}}, "did you mean 'info'"),
     ],
@@ -138,3 +147,27 @@ def test_the_papers_four_sets_are_documented():
         entries |= yaml.safe_load(block)["variants"]
     published = {entry.get("published_as") for entry in entries.values()}
     assert {"eQTL", "meQTL", "ClinVar", "HGMD"} <= published
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"precision": "bf16"}, "methods.ia3.precision is bf16, which would round away"),
+        ({"precision": "auto"}, "methods.ia3.precision is auto, which would round away"),
+        ({"head": "bins"}, "methods.ia3 is not for labels of two classes"),
+        ({"class_weights": 2.0}, "methods.ia3 is not for labels of two classes"),
+    ],
+)
+def test_methods_that_cannot_learn_from_pairs_are_named(changed, said):
+    config = merged(VCF | TABLE | {"finetune": ["ia3"]})
+    config["run"]["methods"] = []
+    config["finetune"]["methods"]["ia3"] |= changed
+    errors = "\n".join(references.find_reference_errors(config, PUBLISHED))
+    assert f"variants.v.finetune: finetune.{said}" in errors
+
+
+def test_a_finetuning_has_the_entrys_windows_groups_and_the_methods_settings():
+    config = merged(VCF | TABLE | {"window": 600, "supervised": {"groups": 3}})
+    found = prioritisation.resolve_finetuning(config, "v", "lora")
+    assert (found["window"], found["groups"]) == (600, 3)
+    assert found["method"] == finetuning.resolve_method(config, "lora")

@@ -30,11 +30,11 @@ from dnalm.methods import ADAPTER_NAMES
 from dnalm.model.adapters import add_adapter, load_adapter, trained_parameters
 from dnalm.model.convolutions import Network
 from dnalm.model.encoder import Encoder
-from dnalm.model.heads import BaseClassifier, PooledClassifier
+from dnalm.model.heads import BaseClassifier, PairClassifier, PooledClassifier
 from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_metadata
 from dnalm.model.token_batches import TokenRows, limit_tokens
 
-Classifier = PooledClassifier | BaseClassifier
+Classifier = PooledClassifier | PairClassifier | BaseClassifier
 NOTHING = "scores"  # as `save` of a method, and in files: no tensors
 FACTS = ("step", "seconds", "history", "trained", "parameters")  # of a fold, in its file
 OUTPUTS = "probabilities"  # in files; what a regression puts there are values
@@ -87,8 +87,11 @@ def build_classifier(
 ) -> Classifier:
     """Return a new classifier; `facts` are kind, classes, pooling and centre_bases.
 
-    `bins` is there where each of the targets of a regression is an expectation over so many.
+    `bins` is there where each of the targets of a regression is an expectation over so many,
+    `pairs` where a row is a pair of sequences.
     """
+    if facts.get("pairs"):
+        return PairClassifier(encoder, facts["classes"], facts["pooling"], vocabulary)
     if find_kind(facts["kind"]).pooled:
         return PooledClassifier(
             encoder,

@@ -43,7 +43,8 @@ class FoldRun:
         self._labels, self.validation = own.labels, own.split.validation
         random = seed_fold(self.config, fold)
         self._batches = data.rows.shuffled(own.split.training, self.config.batch_size, random)
-        self.evaluations = Evaluations(self.config, self._kind.headline)
+        self._metric = data.finetuning.metric
+        self.evaluations = Evaluations(self.config, self._metric)
         self.step, self.seconds = 0, 0.0
         self._read: list[float] = []  # losses since the last evaluation
         self._unread: list[Tensor] = []
@@ -94,7 +95,7 @@ class FoldRun:
         losses = self._take_losses()
         truth = cut_to(outputs, self._labels[self.validation], self._kind)
         decided = self._kind.decide(outputs)
-        score = single_score(self._kind.headline, truth, decided, outputs, self._kind.name)
+        score = single_score(self._metric, truth, decided, outputs, self._kind.name)
         self.evaluations.add(self.step, float(np.mean(losses)), score, state)
         self._read = []
 

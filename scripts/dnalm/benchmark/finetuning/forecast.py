@@ -59,11 +59,11 @@ def predict_seconds(
     Validation and test are counted by their tokens. `processes` train one fold each at a time.
     """
     data, config = learner.data, learner.data.finetuning.config
-    lengths = data.rows.lengths
-    test, total = int(lengths[data.splits.test].sum()), 0.0
+    lengths, total = data.rows.lengths, 0.0
     for fold, made in done.items():
         evaluations = -(-config.steps // config.evaluate_every) - made // config.evaluate_every
-        tokens = evaluations * int(lengths[data.fold(fold).split.validation].sum()) + test
+        tokens = evaluations * int(lengths[data.fold(fold).split.validation].sum())
+        tokens += int(lengths[data.test_rows(fold)].sum())
         total += (config.steps - made) * speed.step / speed.folds + tokens * speed.token
     rounds = -(-len(done) // processes)
     return total * rounds / max(1, len(done))

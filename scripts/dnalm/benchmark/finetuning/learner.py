@@ -26,7 +26,7 @@ from dnalm.benchmark.finetuning.fingerprints import Fingerprints
 from dnalm.benchmark.finetuning.half_weights import HalfWeights
 from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.benchmark.finetuning.task_data import FoldData, TaskData
-from dnalm.benchmark.scoring.objectives import loss_of
+from dnalm.benchmark.scoring.objectives import sum_losses, weigh
 from dnalm.devices import best_device, send
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import NETWORKS, find_function
@@ -34,7 +34,6 @@ from dnalm.model.adam import Adam
 from dnalm.model.adapters import add_adapter
 from dnalm.model.convolutions import VOCABULARY, Network
 from dnalm.model.encoder import Encoder
-from dnalm.model.heads import BinExpectation
 from dnalm.model.loading import load_model
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # torch's names of Adam's
@@ -94,10 +93,20 @@ class Learner(Protocol):
 
 
 class SingleLearner:
-    """One fold by itself, whatever its method trains."""
+    """One fold by itself, whatever its method trains.
 
-    def __init__(self, finetuning: Finetuning) -> None:
+    At most `micro_batch` rows are computed at a time, None: all of a batch; gradients add up.
+    `data` is what reads the rows.
+    """
+
+    def __init__(
+        self,
+        finetuning: Finetuning,
+        data: type[TaskData] = TaskData,
+        micro_batch: int | None = None,
+    ) -> None:
         self.finetuning, self.config = finetuning, finetuning.config
+        self._open_data, self.micro_batch = data, micro_batch
         self.device = best_device()
         self.folds: list[int] = []
 
@@ -105,15 +114,16 @@ class SingleLearner:
         """Load the model anew and take up the one fold of `folds`."""
         (fold,) = self.folds = list(folds)
         encoder, self.vocabulary = start(self.finetuning, fold)
-        self.data = TaskData(self.finetuning, self.vocabulary, encoder.config.max_tokens)
+        self.data = self._open_data(self.finetuning, self.vocabulary, encoder.config.max_tokens)
         self.fold: FoldData = self.data.fold(fold)
-        self.noise = Noise(self.config.seed, self.folds)
+        # The windows of one row meet the same noise: what tells them apart is all that counts.
+        self.noise = Noise(self.config.seed, self.folds * self.data.windows)
         add_adapter(encoder, self.config.adapter, self.config.options)
         self.classifier: Classifier = build_classifier(
             encoder, self.vocabulary, self.finetuning.head()
         ).to(self.device)
-        if isinstance(self.classifier.output, BinExpectation):
-            self.classifier.output.set_values(self.fold.bins)
+        if fold not in states:
+            self.data.prepare(self.classifier, self.fold)
         self.before = Fingerprints.of(encoder)
         seed_dropout(self.classifier, self.noise)
         self.half = HalfWeights(encoder, self.config.precision)
@@ -129,19 +139,28 @@ class SingleLearner:
     def update(self, batches: Sequence[np.ndarray], step: int, rate: float) -> Tensor:
         (batch,) = batches
         self.classifier.train()
-        tokens, padded = self.data.rows.batch(batch)
-        self.noise.begin(step, [tuple(tokens.shape)], slice(None))
-        with rounded(self.config, self.device):
-            longest = self.data.rows.count_bases(batch)
-            logits = self.classifier(send(tokens, self.device), padded=padded, longest=longest)
-        labels = self.fold.labels[batch]
-        loss = loss_of(logits.float(), labels, self.finetuning.kind, self.weights)
         self.optimizer.zero_grad()
-        loss.backward()
+        labels = send(torch.from_numpy(self.fold.labels[batch]), self.device)[None]
+        weights = None if self.weights is None else self.weights[None]
+        below = weigh(labels, self.finetuning.kind, weights)
+        shape = len(batch), self.data.rows.count_tokens(batch)
+        total = torch.zeros(1, device=self.device)
+        width = self.micro_batch or len(batch)
+        for first in range(0, len(batch), width):
+            part = slice(first, first + width)
+            tokens, padded = self.data.rows.batch(batch[part])
+            self.noise.begin(step, [shape] * self.data.windows, part)
+            with rounded(self.config, self.device):
+                longest = self.data.rows.count_bases(batch[part])
+                logits = self.classifier(send(tokens, self.device), padded=padded, longest=longest)
+            own = labels[:, part]
+            loss = sum_losses(logits.float()[None], own, self.finetuning.kind, weights) / below
+            loss.sum().backward()
+            total += loss.detach()
         if self.config.gradient_clip is not None:
             clip_grad_norm_(list(self.learned.values()), self.config.gradient_clip)
         self.optimizer.step(rate)
-        return loss.detach()[None]
+        return total
 
     def validate(self, chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
         with rounded(self.config, self.device):
@@ -168,7 +187,7 @@ class SingleLearner:
         self.half.restore()
         load_classifier_state(self.classifier, tensors)
         self.before.check(self.classifier.encoder, f"fold {fold}")
-        outputs = self._predict(self.data.splits.test, scaled=True)
+        outputs = self._predict(self.data.test_rows(fold), scaled=True)
         return describe_test(outputs, self.classifier, tensors)
 
     def _predict(self, rows: np.ndarray, *, scaled: bool) -> np.ndarray:

@@ -82,9 +82,10 @@ class Operation:
     """What decides how long a fine-tuning takes, and nothing of its result beyond rounding.
 
     `folds_together`: whether the folds of a task share an encoder, which adapters and heads allow;
-    auto: on a GPU. They are computed `micro_batch` rows of each at a time, None: as many as memory
-    has room for. Their state is kept every `checkpoint_minutes`, None: only where folds end apart.
-    A job without a GPU that is predicted to take more than `cpu_hours_limit` ends, None: none does.
+    auto: on a GPU. `micro_batch` rows of each fold are computed at a time; None: of folds together
+    as many as memory has room for, of one by itself all of a batch. Their state is kept every
+    `checkpoint_minutes`, None: only where folds end apart. A job without a GPU that is predicted to
+    take more than `cpu_hours_limit` ends, None: none does.
     """
 
     folds_together: bool | str
@@ -171,6 +172,16 @@ class Finetuning:
             too_long=REFUSE,
             batch_tokens=embed["batch_tokens"],
         )
+
+    @property
+    def metric(self) -> str:
+        """The validation score by which the step is chosen."""
+        return find_kind(self.kind).headline
+
+    @property
+    def joinable(self) -> bool:
+        """Whether the heads of folds can be one: each is a linear layer on what is pooled."""
+        return self.network is None and self.config.head == LINEAR
 
     def crop(self, sequences: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """Return what is read of sequences, and of which it is a part, as `crop_long` does."""

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from dnalm.benchmark.finetuning.classifier import Classifier
 from dnalm.benchmark.finetuning.settings import BINS, Finetuning
 from dnalm.benchmark.scoring.objectives import Scale, weigh_classes
 from dnalm.benchmark.tasks.kinds import NUMBER, Kind, find_kind
 from dnalm.benchmark.tasks.splits import Split, Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.genome.kmers import Vocabulary
-from dnalm.model.heads import bin_values
+from dnalm.model.heads import BinExpectation, bin_values
 from dnalm.model.token_batches import TokenRows, name_rows
 
 
@@ -33,8 +34,11 @@ class FoldData:
 class TaskData:
     """All rows of a task in the tokens of a model.
 
-    Raises InputError for a sequence longer than the context.
+    `windows` is how many rows of tokens each of them has in a batch: all the first ones, then all
+    the second ones. Raises InputError for a sequence longer than the context.
     """
+
+    windows = 1
 
     def __init__(self, finetuning: Finetuning, vocabulary: Vocabulary, max_tokens: int) -> None:
         table = read_task(finetuning.table)
@@ -43,6 +47,20 @@ class TaskData:
         self.splits = Splits(table, finetuning.kind)
         sequences, _ = finetuning.crop(table["sequence"].tolist())
         self.rows = TokenRows(sequences, name_rows(table), vocabulary, max_tokens)
+
+    @staticmethod
+    def list_folds(finetuning: Finetuning) -> list[int]:
+        """Return the numbers of the folds, ascending."""
+        return Splits(read_task(finetuning.table), finetuning.kind).folds
+
+    def test_rows(self, fold: int) -> np.ndarray:
+        """Return the rows by which a fold is tested: of a task the same of all."""
+        return self.splits.test
+
+    def prepare(self, classifier: Classifier, fold: FoldData) -> None:
+        """Give a new classifier what its head takes from the rows of a fold."""
+        if isinstance(classifier.output, BinExpectation):
+            classifier.output.set_values(fold.bins)
 
     def fold(self, fold: int) -> FoldData:
         """Return what training one fold takes."""

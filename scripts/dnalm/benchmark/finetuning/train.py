@@ -18,12 +18,10 @@ from dnalm.benchmark.finetuning.classifier import Fold
 from dnalm.benchmark.finetuning.fold_run import Checkpoint
 from dnalm.benchmark.finetuning.forecast import describe, measure_speed, predict_seconds
 from dnalm.benchmark.finetuning.learner import Learner, SingleLearner
-from dnalm.benchmark.finetuning.settings import BINS, Finetuning, Operation
+from dnalm.benchmark.finetuning.settings import Finetuning, Operation
 from dnalm.benchmark.finetuning.stack import StackedLearner
+from dnalm.benchmark.finetuning.task_data import TaskData
 from dnalm.benchmark.finetuning.training import Training
-from dnalm.benchmark.scoring.metrics import headline
-from dnalm.benchmark.tasks.splits import Splits
-from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import best_device
 from dnalm.errors import InputError
 from dnalm.jobs.partial import Format, Partial, hold
@@ -42,9 +40,14 @@ log = logging.getLogger(__name__)
 
 
 def finetune(
-    finetuning: Finetuning, *, operation: Operation, partial: str | Path, threads: int
+    finetuning: Finetuning,
+    *,
+    operation: Operation,
+    partial: str | Path,
+    threads: int,
+    data: type[TaskData] = TaskData,
 ) -> list[Fold]:
-    """Train every fold of a task and return them, ascending.
+    """Train every fold of a task, or of what `data` reads, and return them, ascending.
 
     Folds are trained together on one encoder, or each by itself; on a CPU `threads` of these at a
     time, each by one process with one thread. A finished fold, and how far the others are, lie in a
@@ -63,12 +66,12 @@ def finetune(
     with hold(partial) as lock:
         facts = finetuning.facts()
         kept, running = Partial(partial, facts, FOLD), Running(partial, facts)
-        folds = Splits(read_task(finetuning.table), finetuning.kind).folds
+        folds = data.list_folds(finetuning)
         found = {fold: one for fold in folds if (one := kept.find(_name(fold)))}
         if found:
             log.info("%d of %d folds were finished before", len(found), len(folds))
         missing = [fold for fold in folds if fold not in found]
-        job = _Job(finetuning, operation, kept, running)
+        job = _Job(finetuning, operation, kept, running, data)
         if missing:
             job.train(missing, threads)
         lock.check()
@@ -107,6 +110,7 @@ class _Job:
     operation: Operation
     kept: Partial
     running: Running
+    data: type[TaskData]
 
     def train(self, folds: Sequence[int], threads: int) -> None:
         """Train folds, from their checkpoints, and keep each that has ended."""
@@ -128,7 +132,7 @@ class _Job:
             return
         processes = threads if best_device().type == "cpu" else 1
         with _threads(1):
-            self._forecast(SingleLearner(self.finetuning), folds[:1], done, processes)
+            self._forecast(self._alone(), folds[:1], done, processes)
         self.running.regroup([[fold] for fold in folds])
         with self._progress(what, total, done) as tally:
             # loky starts fresh interpreters that never import the calling script again.
@@ -148,8 +152,7 @@ class _Job:
     def _are_together(self) -> bool:
         """Whether folds share an encoder: as the operation says, where it stays as it is."""
         wanted = self.operation.folds_together
-        # The heads of folds side by side are one linear layer each.
-        if self.finetuning.network is not None or self.finetuning.config.head == BINS:
+        if not self.finetuning.joinable:
             return False
         frozen = find_adapter(self.finetuning.config.adapter).frozen
         return frozen and (best_device().type == "cuda" if wanted == "auto" else wanted)
@@ -176,14 +179,17 @@ class _Job:
                 f" {smaller}, or raise the limit."
             )
 
+    def _alone(self) -> SingleLearner:
+        return SingleLearner(self.finetuning, self.data, self.operation.micro_batch)
+
     def _train_alone(self, fold: int, tally: Tally) -> tuple[int, float, float]:
         with _threads(1):
-            (trained,) = self._train_group(SingleLearner(self.finetuning), [fold], tally)
+            (trained,) = self._train_group(self._alone(), [fold], tally)
         return self._sum_up(trained)
 
     def _sum_up(self, trained: Fold) -> tuple[int, float, float]:
         """Return fold, validation score and seconds: processes need not send what was trained."""
-        score = trained.validation_score(headline(self.finetuning.kind))
+        score = trained.validation_score(self.finetuning.metric)
         return trained.fold, score, trained.seconds
 
     def _train_group(self, learner: Learner, group: Sequence[int], tally: Tally) -> Iterator[Fold]:
@@ -207,7 +213,7 @@ class _Job:
         self.running.remove(name)
 
     def _report(self, finished: Iterable[tuple[int, float, float]]) -> None:
-        metric = headline(self.finetuning.kind)
+        metric = self.finetuning.metric
         for fold, score, seconds in finished:
             log.info("fold %d: validation %s %.4f after %.1f s", fold, metric, score, seconds)
 

@@ -116,5 +116,7 @@ def score_test_rows(
     for fold, own in zip(splits.folds, outputs, strict=True):
         decided = traits.decide(own)
         scores.append({"fold": fold} | score(truth, decided, own, kind))
-        predictions.append(prediction_rows(test, fold, decided, own if traits.ranked else None))
+        predictions.append(
+            prediction_rows(test, fold, decided, own if traits.probabilistic else None)
+        )
     return pd.DataFrame(scores), pd.concat(predictions, ignore_index=True)

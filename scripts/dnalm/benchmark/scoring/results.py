@@ -35,7 +35,7 @@ class Result:
     `selected` is the choice made on validation rows; `edge` is true when it lies on the border of
     what was searched, so that a wider search may do better; `grid` holds one row per candidate;
     `scores` one row per split, on the test rows (`score_columns`); `predictions` one row per split
-    and test row (columns `PREDICTION_COLUMNS`; of `ranked` kinds the probabilities too, see
+    and test row (columns `PREDICTION_COLUMNS`; of `probabilistic` kinds the probabilities too, see
     `prediction_rows`); `seconds` the time of the work;
     `not_converged` the number of fits that met their iteration limit; `fitted` the arrays of each
     split's chosen model, by fold and name, none where they are kept elsewhere or not at all;
@@ -133,7 +133,7 @@ def prediction_arrays(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return labels, predictions and probabilities of rows made by `prediction_rows`.
 
-    As `metrics.score` takes them; no probabilities where there are no columns.
+    As `metrics.score` takes them; no probabilities where there are no columns, as in older results.
     """
     traits = find_kind(kind)
     columns = [name for name in rows if name.startswith(PROBABILITY)]
@@ -143,6 +143,8 @@ def prediction_arrays(
         probabilities = np.stack(arrays, axis=-1)
     elif columns:
         probabilities = rows[columns].to_numpy(np.float32)
+        if traits.two_classes and len(columns) == 1:  # class 0 is not kept
+            probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
     return traits.stack(rows["label"]), traits.stack(rows["prediction"]), probabilities
 
 
@@ -157,17 +159,19 @@ def write_result(
 ) -> None:
     """Write a result: scores as TSV, predictions as Parquet, and, last, the summary as JSON.
 
-    Of several labels or targets the summary has the scores of each. The metadata of the predictions
-    hold `result_names`. Then the folder `partial`, whose finished
-    parts nobody needs any more, is removed, and the one that it shares with those of other tasks if
-    nothing else is in it.
+    Of several labels or targets the summary has the scores of each. Probabilities are kept for
+    curves, but for that of class 0 of two, which follows from the other. The metadata of the
+    predictions hold `result_names`. Then the folder `partial`, whose finished parts nobody needs
+    any more, is removed, and the one that it shares with those of other tasks if nothing else is in
+    it.
     """
     with atomic_path(scores) as temporary:
         result.scores[score_columns(identity["kind"])].to_csv(
             temporary, sep="\t", index=False, na_rep="nan"
         )
     kind = find_kind(identity["kind"])
-    kept = [c for c in result.predictions if kind.ranked and c.startswith(PROBABILITY)]
+    left_out = [f"{PROBABILITY}0"] if kind.two_classes else []
+    kept = [c for c in result.predictions if c.startswith(PROBABILITY) and c not in left_out]
     rows = result.predictions[[*PREDICTION_COLUMNS, *kept]]
     write_parquet(rows, predictions, result_names(identity))
     outputs = {}

@@ -77,6 +77,11 @@ class Kind:
         return self.shape == ROWS and self.value == CLASS
 
     @property
+    def two_classes(self) -> bool:
+        """Whether a row has one of two classes, so that the probability of one gives the other."""
+        return self.one_class and self.max_classes == 2
+
+    @property
     def pooled(self) -> bool:
         """Whether one vector for each sequence suffices; without, a task is fine-tuned alone."""
         return self.shape != BASES

@@ -31,7 +31,8 @@ class HaplotypeStore:
     """The haplotypes of one contig; its arrays are memory-mapped, so that processes share them.
 
     `manifest` is the content of the store's manifest.json, `samples` are the names in their order,
-    `ploidies` int64[samples] the numbers of haplotypes of each: 1 or 2.
+    `ploidies` int64[samples] the numbers of haplotypes of each: 1 or 2. `arrays` are those of
+    `store`, from variants to carried.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -46,7 +47,8 @@ class HaplotypeStore:
         except OSError as error:
             raise InputError(f"{folder}: {error.strerror}; make the haplotypes again.") from None
         # Plain views of the mapped memory: numba compiles one version for them.
-        self._arrays = tuple(np.frombuffer(a, a.dtype).reshape(a.shape) for a in arrays)
+        views = (np.frombuffer(array, array.dtype).reshape(array.shape) for array in arrays)
+        self.arrays: tuple[NDArray, ...] = tuple(views)
         table = read_tsv(folder / SAMPLES, ["sample"], dtype={"sample": str}, keep_default_na=False)
         counts = table["sample"].value_counts(sort=False)
         self.samples = counts.index.tolist()
@@ -72,6 +74,18 @@ class HaplotypeStore:
         """Return drawn haplotypes, with a sample's first where it is haploid at the start."""
         return first_where_haploid(haplotypes, starts, self._haploid)
 
+    def count_haplotypes(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many haplotypes there are at each position, int64[n]."""
+        begun = np.searchsorted(np.sort(self._haploid[:, 1]), positions, side="right")
+        ended = np.searchsorted(np.sort(self._haploid[:, 2]), positions, side="right")
+        return self.ploidies.sum() - begun + ended
+
+    def list_haplotypes(self, position: int) -> NDArray[np.int64]:
+        """Return the haplotypes that there are at a position, ascending."""
+        every = np.arange(2 * len(self.samples), dtype=np.int64)
+        real = every[every % 2 < self.ploidies[every // 2]]
+        return real[self.settle(real, np.full(len(real), position)) == real]
+
     def read(
         self,
         reference: NDArray[np.uint8],
@@ -89,7 +103,7 @@ class HaplotypeStore:
         """
         codes = np.empty((len(starts), length), dtype=np.uint8)
         lengths = np.empty(len(starts), dtype=np.int64)
-        _fill(codes, lengths, reference, first, haplotypes, starts, *self._arrays)
+        _fill(codes, lengths, reference, first, haplotypes, starts, *self.arrays)
         return codes, lengths
 
 

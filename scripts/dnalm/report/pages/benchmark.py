@@ -47,6 +47,13 @@ from dnalm.report.pages.leakage import (
     search_notes,
 )
 from dnalm.report.pages.template import render
+from dnalm.report.pages.test_rows import (
+    confusion_grid,
+    curve_figures,
+    output_groups_grid,
+    outputs_grid,
+    without_curves,
+)
 from dnalm.report.pages.verdicts import (
     choices_grid,
     headline_grid,
@@ -114,10 +121,11 @@ def make_page(
     series = plan(tables["summary"], untrained)
     note = simulated_note(tables)
     pairs = pair_methods(tables["summary"], tables["comparisons"], config.bootstrap["level"])
-    drawn = _figures(tables, series, note, config) | _tuning_figures(tables, pairs, series, note)
     cards = corpus_cards(tables)
     shown = with_choices(tables["comparisons"], tables["choices"])
     controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
+    drawn = _figures(tables, series, note, config) | _tuning_figures(tables, pairs, series, note)
+    drawn |= _named({"errors": curve_figures(tables["test_curves"], controls, note)})
     return render(
         TEMPLATE,
         title=config.title,
@@ -142,6 +150,10 @@ def make_page(
         all_series=tables["summary"]["series"].nunique(),
         matrix=score_matrix(tables["summary"], series, controls),
         scores=scores_grids(tables["summary"]),
+        confusion=confusion_grid(tables["confusion"], controls),
+        missing=without_curves(tables["confusion"], tables["test_curves"]),
+        outputs=outputs_grid(tables["outputs"]),
+        groups=output_groups_grid(tables["output_groups"]),
         costs=costs_grid(tables["summary"]),
         cropped=crop_note(tables["summary"]),
         probing=probing_grid(pairs),

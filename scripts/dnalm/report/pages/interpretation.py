@@ -10,34 +10,35 @@ from dnalm.errors import InputError
 from dnalm.files import read_json, read_tsv
 from dnalm.report.figures.interpretation import heads_figure, map_figure
 from dnalm.report.pages.grids import Grid, count, make_grid, percent, score
+from dnalm.report.pages.likelihoods import draw_snps, perplexity, published_snps_grid, snps_grid
 from dnalm.report.pages.template import render
 
 TEMPLATE = "interpretation.html.j2"
-ANALYSES = ("attention", "reconstruction", "maps")
+# A column by which the tables of each analysis are known.
+MARKS = {"z_shift": "attention", "markov_accuracy": "reconstruction", "x": "maps"}
+MARKS |= {"carriers_missing": "snps"}
 # How the article names elements of which it counts enriched heads.
 PUBLISHED_ELEMENTS = {"intron": "introns", "exon": "exons", "tf_binding": "TF_binding_sites"}
 ENRICHED_HEADS = "significant heads"
 
 
 def read_interpretation(paths: Sequence[str | Path]) -> dict[str, pd.DataFrame]:
-    """Return the tables of the stage: attention, reconstruction, maps, map_facts.
+    """Return the tables of the stage: attention, reconstruction, maps, map_facts, snps.
 
     Files are told apart by their columns. Raises InputError for one that is none of these.
     """
-    found: dict[str, list[pd.DataFrame]] = {name: [] for name in (*ANALYSES, "map_facts")}
+    found: dict[str, list[pd.DataFrame]] = {name: [] for name in (*MARKS.values(), "map_facts")}
     for path in paths:
         if str(path).endswith(".json"):
             facts = read_json(path)
             names = {key: facts[key] for key in ("annotation", "model")}
             found["map_facts"].append(pd.DataFrame(facts["layers"]).assign(**names))
             continue
-        table = read_tsv(path, ("annotation", "model"))
-        for column, name in (("z_shift", 0), ("base_accuracy", 1), ("x", 2)):
-            if column in table:
-                found[ANALYSES[name]].append(table)
-                break
-        else:
+        table = read_tsv(path, ("model",))
+        analysis = next((MARKS[column] for column in MARKS if column in table), None)
+        if analysis is None:
             raise InputError(f"{path} is no table of interpretation; delete it and run again.")
+        found[analysis].append(table)
     return {
         name: pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
         for name, tables in found.items()
@@ -57,7 +58,11 @@ def make_interpretation_page(
     `published_as` names the published model of each model that is one; `note` says that data are
     simulated, '' that none are.
     """
-    drawn = {"heads": _draw_heads(tables["attention"], note), "maps": _draw_maps(tables, note)}
+    drawn = {
+        "heads": _draw_heads(tables["attention"], note),
+        "maps": _draw_maps(tables, note),
+        "snps": draw_snps(tables["snps"], note),
+    }
     figures = {
         name: [{"id": f"{name}-{i}", "specification": chart} for i, chart in enumerate(charts)]
         for name, charts in drawn.items()
@@ -67,10 +72,12 @@ def make_interpretation_page(
         title=title,
         note=note,
         figures=figures,
-        specifications=[*figures["heads"], *figures["maps"]],
+        specifications=[one for own in figures.values() for one in own],
         heads=heads_grid(tables["attention"], published, published_as),
         reconstruction=reconstruction_grid(tables["reconstruction"], published, published_as),
         maps=maps_grid(tables["map_facts"]),
+        snps=snps_grid(tables["snps"]),
+        published_snps=published_snps_grid(published),
     )
 
 
@@ -145,21 +152,17 @@ def reconstruction_grid(
             [
                 *[row["annotation"], row["model"], row["element"], row["mask"]],
                 *[count(row["tokens"]), percent(row["accuracy"]), percent(row["base_accuracy"])],
-                *[_perplexity(row["perplexity"]), percent(row["median_accuracy"])],
+                *[perplexity(row["perplexity"]), percent(row["median_accuracy"])],
                 percent(known) if shown else "–",
-                *[percent(row["markov_accuracy"]), _perplexity(row["markov_perplexity"])],
+                *[percent(row["markov_accuracy"]), perplexity(row["markov_perplexity"])],
                 percent(row["frequencies_accuracy"]),
-                _perplexity(row["frequencies_perplexity"]),
+                perplexity(row["frequencies_perplexity"]),
             ]
         )
     headings = ["annotation", "model", "element", "masked", "tokens", "accuracy", "of bases"]
     headings += ["perplexity", "median accuracy", "published median", "Markov accuracy"]
     headings += ["Markov perplexity", "frequencies' accuracy", "frequencies' perplexity"]
     return make_grid(headings, rows, first=4)
-
-
-def _perplexity(value: Any) -> str:
-    return "–" if pd.isna(value) else f"{value:,.1f}"
 
 
 def maps_grid(facts: pd.DataFrame) -> Grid:

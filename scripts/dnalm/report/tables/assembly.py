@@ -20,6 +20,8 @@ from dnalm.report.tables.scores import (
     summary_table,
 )
 from dnalm.report.tables.sources import Sources
+from dnalm.report.tables.test_rows.entries import list_entries
+from dnalm.report.tables.test_rows.errors import errors_tables
 from dnalm.report.tables.verdicts.choices import choices_table
 from dnalm.report.tables.verdicts.headline import headline_table
 from dnalm.report.tables.verdicts.outputs import output_groups_table, outputs_table
@@ -48,12 +50,15 @@ def make_tables(
         "comparisons": comparisons_table(results, identities, draws, statistics),
         "exposure": exposure_table(identities, sources.locations, corpora),
     }
+    choices = choices_table(results, identities, judged)
+    errors = errors_tables(list(list_entries(results, choices)), tasks)
     tables = judged | {
+        **errors,
         "scores": scores_table(results),
         "layers": layers_table(results),
         "outputs": outputs,
         "output_groups": output_groups_table(outputs),
-        "choices": choices_table(results, identities, judged),
+        "choices": choices,
         "headline": headline,
         "reproduction": reproduction_table(
             summary, headline, published, tasks, identities, statistics.equal

@@ -75,6 +75,14 @@ BENCHMARK = (
         "cautions",
     ),
     _table(
+        "confusion",
+        "method model task role label predicted splits predictions label_rows",
+    ),
+    _table(
+        "test_curves",
+        "method model task role label curve x y y_sd positives test_rows splits",
+    ),
+    _table(
         "headline",
         "set category metric method model tasks tasks_scored score low high rank best_share",
     ),

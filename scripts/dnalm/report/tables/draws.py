@@ -16,8 +16,8 @@ from dnalm.benchmark.scoring.bootstrap import (
     read_predictions,
 )
 from dnalm.jobs.progress import progress
-from dnalm.report.tables.constant_predictions import constant_folds
 from dnalm.report.tables.records import Record
+from dnalm.report.tables.test_rows.constant_predictions import constant_folds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from dnalm.benchmark.probing.choice import rank
 from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS, find_kind
 from dnalm.files import read_tsv
 from dnalm.report.tables.catalogue import list_columns
-from dnalm.report.tables.constant_predictions import describe_constant
 from dnalm.report.tables.draws import Draws
 from dnalm.report.tables.records import Identities, Record
+from dnalm.report.tables.test_rows.constant_predictions import describe_constant
 from dnalm.report.tables.verdicts.published_scores import other_rows, published_beside
 
 

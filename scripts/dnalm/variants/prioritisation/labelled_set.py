@@ -27,7 +27,17 @@ from dnalm.variants.prioritisation.allele_tables import (
 from dnalm.variants.prioritisation.consequences import ConsequenceConfig, read_consequences
 from dnalm.variants.prioritisation.external_scores import ExternalConfig, read_external
 from dnalm.variants.prioritisation.labels import LabelConfig
-from dnalm.variants.prioritisation.matching import MatchConfig, match_negatives, select_common
+from dnalm.variants.prioritisation.matching import (
+    DISTANCE,
+    MatchConfig,
+    match_negatives,
+    select_common,
+)
+from dnalm.variants.prioritisation.start_sites import (
+    check_contigs,
+    measure_distances,
+    read_start_sites,
+)
 
 TABLES = (".tsv", ".tsv.gz", ".txt", ".txt.gz", ".parquet")
 EXTERNAL_PREFIX = "external."
@@ -65,7 +75,7 @@ def make_config(settings: Mapping[str, Any], files: Mapping[str, str | None]) ->
         name=settings["set"],
         vcf=files.get("vcf"),
         label=LabelConfig(**{**label, **own}) if label else None,
-        match=MatchConfig(**match, common=files["common"]) if match else None,
+        match=MatchConfig(**match, common=files["common"], tss=files.get("tss")) if match else None,
         consequence=ConsequenceConfig(**consequence) if consequence else None,
         compare={
             name: ExternalConfig(
@@ -188,6 +198,11 @@ def _add_negatives(table: pd.DataFrame, config: SetConfig) -> tuple[pd.DataFrame
     common = common[select_common(common, match)].reset_index(drop=True)
     common = _complete(common, config.consequence)
     common = common[~key_of(common).duplicated()].reset_index(drop=True)
+    if match.tss:
+        sites = read_start_sites(match.tss)
+        check_contigs(positives, sites, match.tss)
+        positives[DISTANCE] = measure_distances(positives, sites)
+        common[DISTANCE] = measure_distances(common, sites)
     rows, groups, counts = match_negatives(positives, common, match)
     negatives = common.iloc[rows].assign(
         label=pd.array([False] * len(rows), dtype="boolean"),
@@ -202,7 +217,7 @@ def write_set(
 ) -> None:
     """Write labelled variants as Parquet, counts as JSON `summary`, and the `vcf` if asked."""
     columns = [*KEY, "id", "label", "consequence", "match_group"]
-    columns += [column for column in table if column.startswith(EXTERNAL_PREFIX)]
+    columns += [c for c in table if c.startswith(EXTERNAL_PREFIX) or c == DISTANCE]
     names = {"set": name, "counts": json.dumps(counts)}
     if "vcf" in paths:
         write_vcf(table, paths["vcf"])

@@ -12,7 +12,9 @@ import pandas as pd
 from dnalm.errors import InputError
 from dnalm.variants.prioritisation.allele_tables import key_of, plain_contig, to_numbers
 
-RANDOM, NEAREST = "random", "nearest"
+RANDOM, NEAREST, TSS_DISTANCE = "random", "nearest", "tss_distance"
+
+DISTANCE = "tss_distance"  # column, in bases
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +25,13 @@ class MatchConfig:
 
     `frequency` is its INFO field of allele frequencies; the rarer allele has at least
     `min_frequency`. Each positive gets up to `ratio` negatives that lie at most `within` bases
-    away, of its own consequence class where `same_consequence` says so: by `choose` random ones or
-    the nearest.
+    away, of its own consequence class where `same_consequence` says so: by `choose` random ones,
+    the nearest, or (tss_distance) those that are about as far from the nearest start site of the
+    file `tss` as the positive is.
     """
 
     common: str
+    tss: str | None
     frequency: str
     min_frequency: float
     within: int
@@ -63,7 +67,8 @@ def match_negatives(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
     """Return rows of `candidates`, for each the row of its positive, and counts.
 
-    Both have chrom, pos, ref and alt, and where it is to be the same, consequence. A candidate is
+    Both have chrom, pos, ref and alt, and where they are asked for, consequence and tss_distance:
+    a positive or a candidate that is on no contig with start sites has no match. A candidate is
     drawn once; one that is itself positive is none. The positives with fewest candidates choose
     first, in random order among equals, so that as few as possible go short. The same `seed` gives
     the same negatives.
@@ -88,6 +93,12 @@ def match_negatives(
         "matched_negatives": int(taken.sum()),
         "common_variants": len(candidates),
     }
+    empty = np.empty(0, dtype=np.int64)
+    rows, of = np.concatenate([empty, *chosen]), np.concatenate([empty, *groups])
+    if config.choose == TSS_DISTANCE and len(rows):
+        far = candidates[DISTANCE].to_numpy()[rows] - positives[DISTANCE].to_numpy()[of]
+        counts["tss_distance_median_difference"] = float(np.median(np.abs(far)))
+        counts["tss_distance_largest_difference"] = float(np.abs(far).max())
     if short:
         log.warning(
             "%d of %d positives have fewer than %d matched negatives",
@@ -101,8 +112,7 @@ def match_negatives(
             f"positive{' and has its consequence' if config.same_consequence else ''}; widen "
             "match.within or name the file of the same genome."
         )
-    empty = np.empty(0, dtype=np.int64)
-    return np.concatenate([empty, *chosen]), np.concatenate([empty, *groups]), counts
+    return rows, of, counts
 
 
 def _find_near(
@@ -123,6 +133,9 @@ def _find_near(
         first = np.searchsorted(sites, positive.pos - config.within, side="left")
         last = np.searchsorted(sites, positive.pos + config.within, side="right")
         found = rows[first:last]
+        if config.choose == TSS_DISTANCE:
+            far = candidates[DISTANCE].to_numpy()[found]
+            found = found[np.isfinite(far) & np.isfinite(positive.tss_distance)]
         if classes is not None:
             found = found[classes[found] == positive.consequence]
         near.append(found)
@@ -140,6 +153,7 @@ def _pick(
         return free
     if config.choose == RANDOM:
         return random.choice(free, config.ratio, replace=False)
-    distances = np.abs(candidates["pos"].to_numpy()[free] - positive["pos"])
+    measured = "pos" if config.choose == NEAREST else DISTANCE
+    distances = np.abs(candidates[measured].to_numpy()[free] - positive[measured])
     ties = random.random(len(free))
     return free[np.lexsort([ties, distances])[: config.ratio]]

@@ -18,7 +18,12 @@ from safetensors.numpy import load_file
 from dnalm.benchmark.parquet import read_names, write_parquet
 from dnalm.errors import InputError
 from dnalm.files import write_json
-from dnalm.variants.prioritisation.allele_tables import KEY, find_rows, read_variant_table
+from dnalm.variants.prioritisation.allele_tables import (
+    KEY,
+    find_rows,
+    plain_contig,
+    read_variant_table,
+)
 from dnalm.variants.prioritisation.consequences import rank_severity
 from dnalm.variants.prioritisation.evaluation import (
     EXTERNAL,
@@ -136,19 +141,35 @@ def supervise(
     values[usable], chosen = score_supervised(
         join_vectors(reference[usable], alternative[usable]),
         variants["label"].to_numpy(dtype=bool, na_value=False)[usable],
-        variants["chrom"].to_numpy(dtype=str)[usable],
+        variants["chrom"].map(plain_contig).to_numpy(dtype=str)[usable],
         config,
     )
-    names = {"model": own.model, "choices": json.dumps(chosen)}
-    write_parquet(variants[KEY].assign(**{SUPERVISED: values}), output, names)
-    log.info("%s: %d of %d variants", output, usable.sum(), len(variants))
+    write_supervised(variants, values, SUPERVISED, own.model, chosen, output)
+
+
+def write_supervised(
+    variants: pd.DataFrame,
+    values: np.ndarray,
+    name: str,
+    model: str,
+    chosen: Sequence[Mapping[str, Any]],
+    output: str,
+) -> None:
+    """Write log-odds [V] of V variants, NaN for none, as Parquet under the score's `name`.
+
+    `chosen` says for each group of chromosomes what it is and what was chosen for it.
+    """
+    names = {"model": model, "score": name, "choices": json.dumps(list(chosen))}
+    write_parquet(variants[KEY].assign(**{name: values}), output, names)
+    log.info("%s: %d of %d variants", output, np.isfinite(values).sum(), len(variants))
 
 
 def read_supervised(path: str, variants: pd.DataFrame) -> ScoreColumn:
-    """Return the scores of a file of `supervise` for V variants."""
-    table = pd.read_parquet(path)
-    values = table[SUPERVISED].to_numpy(dtype=np.float64)[find_rows(table, variants)]
-    return ScoreColumn(model=read_names(path)["model"], name=SUPERVISED, sign=1, values=values)
+    """Return the scores of a file of `supervise`, or of fine-tuning, for V variants."""
+    table, names = pd.read_parquet(path), read_names(path)
+    name = names["score"]
+    values = table[name].to_numpy(dtype=np.float64)[find_rows(table, variants)]
+    return ScoreColumn(model=names["model"], name=name, sign=1, values=values)
 
 
 def evaluate_set(
@@ -178,7 +199,7 @@ def evaluate_set(
             truth,
             [_select(column, known) for column in columns],
             [kinds[known], variants["consequence"].to_numpy(dtype=str)[known]],
-            variants["chrom"].to_numpy(dtype=str)[known],
+            variants["chrom"].map(plain_contig).to_numpy(dtype=str)[known],
             config,
         )
     ranks = rank_severity(variants["consequence"], settings["severity"])
@@ -200,10 +221,11 @@ def evaluate_set(
         )
         if len(np.unique(ranks[np.isfinite(ranks)])) > 1
         else [],
-        "choices": {
-            read_names(path)["model"]: json.loads(read_names(path)["choices"])
-            for path in supervised
-        },
+        "choices": [
+            {"model": names["model"], "score": names["score"], **row}
+            for names in map(read_names, supervised)
+            for row in json.loads(names["choices"])
+        ],
         **found,
     }
     write_json(output, _without_nan(result))

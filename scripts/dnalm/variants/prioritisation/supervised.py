@@ -47,6 +47,23 @@ def group_chromosomes(counts: Mapping[str, int], groups: int) -> dict[str, int]:
     return found
 
 
+def deal_to_groups(contigs: np.ndarray, groups: int) -> np.ndarray:
+    """Return the group of each variant, int [V], by the chromosomes `contigs`, text [V]."""
+    names, counts = np.unique(contigs, return_counts=True)
+    group_of = group_chromosomes(dict(zip(names.tolist(), counts.tolist(), strict=True)), groups)
+    return np.array([group_of[contig] for contig in contigs.tolist()])
+
+
+def check_held_out(labels: np.ndarray, contigs: np.ndarray, held_out: np.ndarray) -> None:
+    """Raise InputError where the variants beside those that are `held_out` have one label."""
+    if len(np.unique(labels[~held_out])) < 2:
+        raise InputError(
+            "supervised: outside of the chromosomes "
+            f"{', '.join(sorted(set(contigs[held_out])))} all variants have one label; lower "
+            "supervised.groups."
+        )
+
+
 def join_vectors(reference: np.ndarray, alternative: np.ndarray) -> np.ndarray:
     """Return [V, 3 D]: the vectors of the reference, of the alternative, and their difference."""
     reference, alternative = reference.astype(np.float64), alternative.astype(np.float64)
@@ -70,20 +87,11 @@ def score_supervised(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    names, counts = np.unique(contigs, return_counts=True)
-    group_of = group_chromosomes(
-        dict(zip(names.tolist(), counts.tolist(), strict=True)), config.groups
-    )
-    groups = np.array([group_of[contig] for contig in contigs.tolist()])
+    groups = deal_to_groups(contigs, config.groups)
     scored, chosen = np.full(len(labels), np.nan), []
     for group in progress(range(config.groups), "train", "groups of chromosomes"):
         held_out = groups == group
-        if len(np.unique(labels[~held_out])) < 2:
-            raise InputError(
-                "supervised: outside of the chromosomes "
-                f"{', '.join(sorted(set(contigs[held_out])))} all variants have one label; lower "
-                "supervised.groups."
-            )
+        check_held_out(labels, contigs, held_out)
         inner = min(config.inner_groups, len(np.unique(contigs[~held_out])))
         model = make_pipeline(
             StandardScaler(),

@@ -360,7 +360,7 @@ def test_far_neighbours_and_many_blocks_are_read_back(tmp_path):
             writer.add(2 * number, 1, to_codes("G"), np.flatnonzero(carried))
     store = object.__new__(HaplotypeStore)
     names = ("variants", "alternatives", "blocks", "runs", "carried")
-    store._arrays = tuple(np.load(tmp_path / f"{name}.npy") for name in names)
+    store.arrays = tuple(np.load(tmp_path / f"{name}.npy") for name in names)
     reference = np.zeros(2 * variants, dtype=np.uint8)
     everyone = np.arange(haplotypes)
     codes, _ = store.read(reference, 0, everyone, np.zeros_like(everyone), len(reference))

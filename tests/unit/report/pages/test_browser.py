@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -23,7 +22,6 @@ CONFIG = ReportConfig(
     equal=0.02,
     leak="overlap",
 )
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Appended to the page: uses it as a reader does and leaves what it saw for --dump-dom.
 USE = """
 <script>
@@ -67,15 +65,6 @@ window.addEventListener("load", () => setTimeout(async () => {
 }, 500));
 </script>
 """
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Return the program of a browser without a window; one apart for each test process."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("no chromium is installed here, so no page is opened in a browser")
-    return program
 
 
 @pytest.fixture
@@ -122,3 +111,19 @@ def test_a_page_works_without_a_network_and_its_tables_sort_filter_and_export(
     heading, *rows = filter(None, csv.reader(seen["exported"].splitlines()))
     assert heading[:4] == ["task", "method", "splits", "MCC"]
     assert [row[0] for row in rows] == ["simulated.enhancers"] * 5
+
+
+def test_axe_finds_nothing_on_the_page_and_paper_holds_every_column(source, inspect):
+    assert inspect(source) == []
+
+
+BROKEN = """<html lang="en"><head><title>T</title></head><body><main><h1>T</h1>
+<img src="data:,"><p style="color: #777; background: #999">pale</p>
+<table style="width: 3000px"><tr><td>wide</td></tr></table></main>
+<script>document.documentElement.dataset.sortable = "ready"; null.x;</script></body></html>"""
+
+
+def test_what_is_wrong_with_a_page_is_found(inspect):
+    wrong = "\n".join(inspect(BROKEN))
+    for fault in ("image-alt", "color-contrast", "cut off on paper", "wider", "null"):
+        assert fault in wrong

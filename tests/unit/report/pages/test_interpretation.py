@@ -14,12 +14,19 @@ from dnalm.report.pages.interpretation import (
     read_interpretation,
     reconstruction_grid,
 )
+from dnalm.report.pages.likelihoods import published_snps_grid, snps_grid
 
 NAMES = {"annotation": "genes", "model": "big"}
 PUBLISHED = pd.DataFrame(
     [
         {"task": "introns", "model": "NT-2.5B", "metric": "significant heads", "value": 117.0},
         {"task": "windows", "model": "NT-2.5B", "metric": "median accuracy", "value": 0.219},
+        {
+            "task": "panel",
+            "model": "NT 2.5B models",
+            "metric": "median perplexity (low end of range)",
+            "value": 48.4,
+        },
     ]
 )
 
@@ -62,8 +69,16 @@ def paths(tmp_path):
     dots.to_csv(tmp_path / "m.tsv", sep="\t", index=False)
     facts = {"layer": 1, "neighbour_accuracy": 0.8, "gc_accuracy": 0.5, "chance": 0.5}
     facts |= {"silhouette": 0.1, "explained": 0.9}
+    snps = {"snps": "people", "model": "big", "group": "all", "snps_scored": 7, "haplotypes": 9}
+    snps |= {"carriers_missing": 5, "accuracy": 0.125, "base_accuracy": 0.6, "perplexity": 87.65}
+    snps |= {"base_perplexity": 2.34, "median_perplexity": 70.0, "people": 8}
+    rows = [
+        {**snps, "bin": 0.05, "allele": allele, "people_trained_on": trained}
+        for allele, trained in (("ref", 3), ("alt", None))
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "s.tsv", sep="\t", index=False)
     (tmp_path / "m.json").write_text(json.dumps({**NAMES, "layers": [facts]}))
-    return [tmp_path / name for name in ("a.tsv", "r.tsv", "m.tsv", "m.json")]
+    return [tmp_path / name for name in ("a.tsv", "r.tsv", "m.tsv", "m.json", "s.tsv")]
 
 
 def test_every_table_is_recognised_and_the_page_shows_its_numbers(paths):
@@ -73,11 +88,13 @@ def test_every_table_is_recognised_and_the_page_shows_its_numbers(paths):
         "reconstruction": 2,
         "maps": 2,
         "map_facts": 1,
+        "snps": 2,
     }
     page = make_interpretation_page(
         tables, PUBLISHED, {"big": "NT-2.5B"}, title="T", note="Simulated"
     )
-    for words in ("intron", "1,234.5", "80.00%", "layer 2, head 0", "117", "21.90%", "Simulated"):
+    shown = ("intron", "1,234.5", "80.00%", "layer 2, head 0", "117", "21.90%", "87.7")
+    for words in (*shown, "Simulated"):
         assert words in page
     assert "<b>" not in page.replace("<body>", "")
 
@@ -96,6 +113,16 @@ def test_the_published_median_stands_beside_all_tokens_under_random_masks_alone(
     assert [row[9] for row in rows] == ["–", "21.90%"]
 
 
+def test_masked_snps_are_shown_by_allele_beside_who_was_trained_on(paths):
+    tables = read_interpretation(paths)
+    ref, alt = snps_grid(tables["snps"]).rows
+    assert ref[2:8] == ["5.0%", "all", "REF", "7", "9", "5"]
+    assert ref[8:] == ["12.50%", "87.7", "70.0", "60.00%", "2.34", "3 of 8"]
+    assert alt[-1] == "not known"
+    (row,) = published_snps_grid(PUBLISHED).rows
+    assert row == ["NT 2.5B models", "median perplexity (low end of range)", "48.4"]
+
+
 def test_a_page_of_one_analysis_says_what_is_missing(paths):
     page = make_interpretation_page(
         read_interpretation(paths[1:2]), PUBLISHED, {}, title="T", note=""
@@ -108,3 +135,8 @@ def test_another_table_is_refused(tmp_path):
     pd.DataFrame([NAMES]).to_csv(tmp_path / "x.tsv", sep="\t", index=False)
     with pytest.raises(InputError, match="no table of interpretation"):
         read_interpretation([tmp_path / "x.tsv"])
+
+
+def test_axe_finds_nothing_on_the_page(paths, inspect):
+    tables = read_interpretation(paths)
+    assert inspect(make_interpretation_page(tables, PUBLISHED, {}, title="T", note="")) == []

@@ -104,3 +104,7 @@ def test_a_page_without_labels_says_so(tables):
     assert "No variant of the set has a label." in page
     assert "No set of variants has labels of both classes." in page
     assert pd.isna(empty["variant_sets"]["matched_negatives"].iloc[0])
+
+
+def test_axe_finds_nothing_on_the_page(tables, inspect):
+    assert inspect(make_page(tables, "Title", 0.95)) == []

@@ -208,8 +208,8 @@ def test_matched_negatives_are_near_of_the_same_class_drawn_once_and_seeded(choo
     positives = planted_positives(random, 60, 100_000)
     candidates = planted_positives(random, 800, 100_000)
     config = MatchConfig(
-        common="c.vcf", frequency="AF", min_frequency=0.05, within=3_000, same_consequence=True,
-        choose=choose, ratio=3, seed=7,
+        common="c.vcf", tss=None, frequency="AF", min_frequency=0.05, within=3_000,
+        same_consequence=True, choose=choose, ratio=3, seed=7,
     )  # fmt: skip
     rows, groups, counts = match_negatives(positives, candidates, config)
     assert len(set(rows)) == len(rows) == counts["matched_negatives"]
@@ -228,8 +228,8 @@ def test_positives_with_few_candidates_choose_first_and_shortage_is_counted():
     # The one at 150 is near both; the first has no other.
     candidates = pd.DataFrame({"chrom": "chr1", "pos": [150, 290, 295], "ref": "C", "alt": "G"})
     config = MatchConfig(
-        common="c.vcf", frequency="AF", min_frequency=0.05, within=100, same_consequence=False,
-        choose="random", ratio=1, seed=0,
+        common="c.vcf", tss=None, frequency="AF", min_frequency=0.05, within=100,
+        same_consequence=False, choose="random", ratio=1, seed=0,
     )  # fmt: skip
     for seed in range(20):
         rows, groups, counts = match_negatives(
@@ -247,8 +247,8 @@ def test_classes_of_positives_in_a_table_and_of_common_variants_in_a_file_are_ma
     lines = [record(1_100, info="AF=0.3;MC=SO:1|intron_variant")]
     lines += [record(1_900, info="AF=0.3;MC=SO:1|missense_variant")]
     match = MatchConfig(
-        common=write_records(tmp_path / "c.vcf", *lines), frequency="AF", min_frequency=0.05,
-        within=1_000, same_consequence=True, choose="nearest", ratio=1, seed=0,
+        common=write_records(tmp_path / "c.vcf", *lines), tss=None, frequency="AF",
+        min_frequency=0.05, within=1_000, same_consequence=True, choose="nearest", ratio=1, seed=0,
     )  # fmt: skip
     classes = ConsequenceConfig(
         **{**vars(CONSEQUENCE), "column": "class", "pattern": r"(\w+_variant)"}
@@ -273,8 +273,8 @@ def test_negatives_of_a_set_are_the_common_ones_of_a_file(tmp_path):
     ]
     common = write_records(tmp_path / "c.vcf", *lines)
     match = MatchConfig(
-        common=common, frequency="AF", min_frequency=0.05, within=100_000, same_consequence=False,
-        choose="random", ratio=1, seed=0,
+        common=common, tss=None, frequency="AF", min_frequency=0.05, within=100_000,
+        same_consequence=False, choose="random", ratio=1, seed=0,
     )  # fmt: skip
     table, counts = label_set(make_set(label={"positives": positives}, match=match))
     assert table.loc[~table["label"], "pos"].tolist() == [1_700]

@@ -5,7 +5,7 @@ import pytest
 
 from dnalm.benchmark.scoring.bootstrap import Predictions
 from dnalm.report.pages.findings import findings
-from dnalm.report.tables.constant_predictions import constant_folds, still_falls
+from dnalm.report.tables.test_rows.constant_predictions import constant_folds, still_falls
 
 LABELS = np.array([0, 1, 0, 1])
 FALLING = np.linspace(0.69, 0.60, 20)

@@ -1,0 +1,70 @@
+"""What the rules of probabilities of masked tokens are given, and which files they make."""
+
+
+def get_snp_entry(name):
+    """Return an entry of `snps:`, defaults filled in."""
+    return likelihoods.resolve_entry(config, "snps", name)
+
+
+def get_snp_panel(wildcards):
+    """Return the stores of the panel of an entry, on its contigs, and the genome that they are of."""
+    entry = get_snp_entry(wildcards.snps)
+    panel = config["panels"][entry["panel"]]
+    genome = f"<results>/genomes/{panel['genome']}"
+    contigs = entry["contigs"] or panel["contigs"]
+    return {
+        "stores": [f"<results>/haplotypes/{entry['panel']}/contigs/{name}" for name in contigs],
+        "bases": f"{genome}/bases.npy",
+        "contigs": f"{genome}/contigs.tsv",
+    }
+
+
+def get_snp_samples(wildcards):
+    return f"<results>/haplotypes/{get_snp_entry(wildcards.snps)['panel']}/samples.tsv"
+
+
+def get_snp_settings(wildcards):
+    entry = get_snp_entry(wildcards.snps)
+    keys = ("frequencies", "tolerance", "each", "carriers", "by", "bases", "seed")
+    return {"snps": wildcards.snps, **{key: entry[key] for key in keys}}
+
+
+def get_masked_model(wildcards):
+    model = f"<results>/models/{wildcards.model}"
+    return {"run": f"{model}/run.json", "weights": f"{model}/weights.safetensors"}
+
+
+def get_trained_people(wildcards):
+    """Return the samples of the panel that a model was trained on, nothing without one."""
+    _, panel = likelihoods.find_training_panel(config, wildcards.model)
+    return {"trained": f"<results>/haplotypes/{panel}/samples.tsv"} if panel else {}
+
+
+def get_masked_snps(wildcards):
+    return get_snp_panel(wildcards) | get_masked_model(wildcards) | get_trained_people(wildcards)
+
+
+def get_masking_settings(wildcards):
+    entry = get_snp_entry(wildcards.snps)
+    known, _ = likelihoods.find_training_panel(config, wildcards.model)
+    names = {"snps": wildcards.snps, "model": wildcards.model}
+    return {
+        **names,
+        "bases": entry["bases"],
+        "carriers": entry["carriers"],
+        "corpus_known": known,
+    }
+
+
+def list_likelihood_tables():
+    """Return the tables of every entry of the run that the page shows, of all its models."""
+    return [
+        f"<results>/interpretation/snps/{name}/{model}.tsv"
+        for name, entry in SNPS.items()
+        for model in entry["models"]
+    ]
+
+
+def list_likelihood_genomes():
+    """Return the genomes of these entries, for whether they are simulated."""
+    return [config["panels"][entry["panel"]]["genome"] for entry in SNPS.values()]

@@ -1,0 +1,47 @@
+"""From models to the probabilities that they give masked tokens: of SNPs on personal haplotypes.
+
+Required inputs: <results>/models/{model}; <results>/haplotypes/{panel}; <results>/genomes/{genome}
+Outputs: <results>/interpretation/snps/{snps}.parquet;
+    <results>/interpretation/snps/{snps}/{model}.{tsv, parquet}
+"""
+
+
+rule choose_snps:
+    """Choose SNPs of a panel by frequency, and haplotypes that carry either allele."""
+    input:
+        unpack(get_snp_panel),
+        samples=get_snp_samples,
+    output:
+        chosen="<results>/interpretation/snps/{snps}.parquet",
+    log:
+        "<logs>/choose_snps/{snps}.log",
+    benchmark:
+        "<benchmarks>/choose_snps/{snps}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    params:
+        settings=get_snp_settings,
+    script:
+        "../scripts/choose_snps.py"
+
+
+rule score_snps:
+    """Predict masked SNPs on the haplotypes of people who carry REF and of such who carry ALT."""
+    input:
+        unpack(get_masked_snps),
+        chosen="<results>/interpretation/snps/{snps}.parquet",
+    output:
+        summary="<results>/interpretation/snps/{snps}/{model}.tsv",
+        tokens="<results>/interpretation/snps/{snps}/{model}.parquet",
+    log:
+        "<logs>/score_snps/{snps}/{model}.log",
+    benchmark:
+        "<benchmarks>/score_snps/{snps}/{model}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=get_masking_settings,
+    script:
+        "../scripts/score_snps.py"

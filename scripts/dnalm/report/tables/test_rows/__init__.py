@@ -1,0 +1,1 @@
+"""What was predicted on the test rows: constant predictions, confusion, curves."""

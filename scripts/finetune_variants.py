@@ -1,0 +1,20 @@
+"""Fine-tune a model on both alleles of labelled variants, and score those of other chromosomes."""
+
+from pathlib import Path
+
+from dnalm.benchmark.finetuning.settings import Operation
+from dnalm.jobs.job import job
+from dnalm.variants.prioritisation.finetuned import finetune_variants
+
+with job(snakemake.log[0]):
+    output = Path(snakemake.output.scores)
+    finetune_variants(
+        dict(snakemake.input.items()),
+        snakemake.params.settings | {"model": snakemake.wildcards.model},
+        # No parameter of the rule: it decides nothing but the time.
+        Operation(**snakemake.config["finetune"]["operation"]),
+        output.parent / "partial" / output.stem,
+        snakemake.threads,
+        output,
+        snakemake.wildcards.method,
+    )
