@@ -306,7 +306,7 @@ def test_a_network_predicts_without_a_model(workflow):
 )
 def test_a_wrong_prediction_stops_before_any_job(workflow, entry, sentence):
     arguments = overlay(workflow, f"predictions: {{contigs: {entry}}}")
-    done = workflow.dry_run("predictions", *arguments)
+    done = workflow.run("--dry-run", "predictions", *arguments)
     assert done.returncode != 0
     assert sentence in done.stdout
 

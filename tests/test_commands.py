@@ -57,5 +57,5 @@ def test_every_documented_command_runs_on_the_demo(finished, command):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", list_commands(overlay=False), ids=shlex.join)
 def test_every_documented_command_on_the_shipped_configuration_plans(workflow, command):
-    done = workflow.dry_run(*place_mirror(command, workflow.folder))
+    done = workflow.run("--dry-run", *place_mirror(command, workflow.folder))
     assert done.returncode == 0, done.stdout[-3000:]

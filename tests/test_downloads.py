@@ -76,7 +76,7 @@ def test_a_download_is_kept_whatever_becomes_known_about_it_later(make_workflow,
     assert run.plan(sha256=SHA256, url=[run.url, other]) == {}
 
     # Neither a wrong sum nor a changed script costs the file that is there.
-    done = workflow.dry_run(*run.arguments(sha256="0" * 64))
+    done = workflow.run("--dry-run", *run.arguments(sha256="0" * 64))
     assert done.returncode != 0
     assert f"{run.address}: its sha256 is {SHA256}, expected 000" in done.stdout
     assert "correct the checksum in the configuration, or remove the file" in done.stdout

@@ -6,7 +6,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
-from planning import count_jobs
+from forks import count_jobs
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 
@@ -63,7 +63,7 @@ def test_all_eight_models_and_every_method_on_36_tasks_stay_below_4300_jobs(work
         "  methods: [probe, mlp, ia3]\n  tasks: ['revised.*', 'original.*']\n"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = workflow.run("--dry-run", "--quiet", "rules", "--configfile", str(overlay))
+    done = workflow.run_afresh("--dry-run", "--quiet", "rules", "--configfile", str(overlay))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert done.returncode == 0, done.stdout
@@ -101,7 +101,7 @@ def test_genomes_are_searched_once_for_all_tasks_and_not_at_all_without_minimap2
         (tmp_path / program).symlink_to(shutil.which(program))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    done = workflow.run("--dry-run", *files)
+    done = workflow.run_afresh("--dry-run", *files)
     assert done.returncode == 0, done.stdout
     assert "rule search_genomes" not in done.stdout
     assert "rule locate_task" not in done.stdout
@@ -127,7 +127,7 @@ def test_rebuilt_tasks_are_planned_from_their_primary_sources(workflow):
     ],
 )
 def test_a_wrong_configuration_stops_before_any_job_with_a_sentence(workflow, config, sentence):
-    done = workflow.dry_run("--config", config)
+    done = workflow.run("--dry-run", "--config", config)
     assert done.returncode != 0
     assert sentence in done.stdout
     assert "Traceback" not in done.stdout
@@ -135,7 +135,7 @@ def test_a_wrong_configuration_stops_before_any_job_with_a_sentence(workflow, co
 
 def read_job(workflow, rule, *arguments):
     """Return a job of a rule in a dry run for Slurm, as the Slurm plugin reads it."""
-    done = workflow.dry_run(*arguments, profile="profiles/slurm")
+    done = workflow.run("--dry-run", *arguments, profile="profiles/slurm")
     assert done.returncode == 0, done.stdout
     block = done.stdout.split(f"rule {rule}:")[1]
     found = re.search(r"resources: (.+)", block).group(1)
@@ -165,7 +165,7 @@ def test_methods_and_networks_are_planned_for_every_task_and_odd_rates_told(work
         "run: {methods: [ia3, lora, full, head], baselines: [bpnet, cnn]}\n"
         "finetune: {methods: {full: {learning_rate: 5.0e-4}}}\n"
     )
-    done = workflow.dry_run("--configfile", str(overlay))
+    done = workflow.run("--dry-run", "--configfile", str(overlay))
     assert done.returncode == 0, done.stdout
     assert re.search(r"finetune_task +72\n", done.stdout)
     assert re.search(r"train_network +36\n", done.stdout)

@@ -70,7 +70,7 @@ def test_tasks_of_bases_are_fine_tuned_beside_baselines_of_bases_and_not_probed(
 def test_a_run_that_scores_no_base_stops_before_any_job(planned):
     change = planned.folder / "probe.yaml"
     change.write_text("run: {methods: [probe]}")
-    done = planned.dry_run(*KINDS, str(change))
+    done = planned.run("--dry-run", *KINDS, str(change))
     assert done.returncode != 0
     assert "probe cannot score the per-base task 'planted.sites'" in done.stdout
 

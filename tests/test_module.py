@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from planning import count_jobs
+from forks import count_jobs
 
 ROOT = Path(__file__).parents[1]
 OWNER = "somebody/dnalm"
@@ -53,7 +53,7 @@ def plan_outer(workflow, folder: Path, *arguments: str):
     """Do a dry run of the outer workflow."""
     profile = str(workflow.folder / "profiles/local")
     command = workflow.command("--dry-run", *arguments, profile=profile)
-    return workflow.planner.run(command[1:], cwd=folder, environment=os.environ)
+    return workflow.forks.run(command[1:], cwd=folder, environment=os.environ)
 
 
 @pytest.fixture(scope="module")

@@ -194,7 +194,8 @@ def test_files_of_a_hub_are_kept_under_the_path_of_their_address(own):
 )
 def test_a_mistake_stops_before_any_job_with_a_sentence(own, overlay, sentence):
     workflow, _ = own
-    done = workflow.dry_run("--configfile", DEMO, "mine.yaml", "--config", overlay)
+    arguments = ("--dry-run", "--configfile", DEMO, "mine.yaml", "--config", overlay)
+    done = workflow.run(*arguments)
     assert done.returncode != 0
     assert sentence in done.stdout
     assert "Traceback" not in done.stdout

@@ -364,8 +364,9 @@ def test_weights_that_cannot_be_used_are_refused_before_any_job(
     folder = make_repository(tmp_path / "given")
     if spoil:
         spoil(folder)
-    arguments = refusing.arguments(weights={"path": str(folder)}, **changes)
-    done = refusing.workflow.dry_run(*arguments)
+    done = refusing.workflow.run(
+        "--dry-run", *refusing.arguments(weights={"path": str(folder)}, **changes)
+    )
     assert done.returncode != 0
     assert said in done.stdout
     assert "Traceback" not in done.stdout

@@ -1,7 +1,7 @@
-"""Dry runs of `snakemake` by forks of one process that has imported it, half the time of a plan.
+"""Runs of `snakemake` by forks of one process that has imported it, which is half a plan's time.
 
-A fork begins where a new process stands after its imports: the same command line, folder and
-environment. Nothing of ours is imported before it.
+A fork goes on where a new process stands after these imports, with the command line, folder and
+environment that it is given. Nothing of ours is imported before, and jobs are processes as ever.
 """
 
 import json
@@ -15,11 +15,11 @@ from pathlib import Path
 PACKAGES = ("isal.igzip", "jsonschema", "numba", "requests", "yte")
 
 
-class Planner:
-    """The process that forks, started when it is first asked, and ended by its closed input."""
+class Forks:
+    """The process that is forked, started when it is first asked, and ended by its closed input."""
 
     def __init__(self, folder: Path) -> None:
-        self.output = folder / "plan.txt"
+        self.output = folder / "output.txt"
         self.process: subprocess.Popen | None = None
 
     def run(
@@ -63,9 +63,12 @@ def become(request: Mapping) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv[:] = request["arguments"]
+    # In the place of this file's folder, what the program `snakemake` has.
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:1] = [str(Path(sys.executable).parent), *filter(None, given)]
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (1, 2):
-        os.dup2(output, stream)
+    for stream, file in enumerate((os.open(os.devnull, os.O_RDONLY), output, output)):
+        os.dup2(file, stream)
 
 
 def serve() -> None:
