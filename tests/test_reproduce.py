@@ -24,16 +24,45 @@ PLANS = {
     "pretraining_multispecies": {"pretrain": 1, "encode_genome": SPECIES, "build_corpus": 1},
     "pretraining_multispecies_v2": {"pretrain": 4, "encode_genome": SPECIES, "build_corpus": 1},
     "rebuilt": REVISED | {"encode_genome": 1, "probe_task": 36, "finetune_task": 18},
+    "traitgym": {
+        "import_weights": 2,
+        "encode_genome": 1,
+        "score_variants_with_features": 4,
+        "supervise_variants": 4,
+        "align_scores": 4,
+        "evaluate_variants": 2,
+        "report_variants": 1,
+    },
+    "variants": {
+        "import_weights": 4,
+        "encode_genome": 1,
+        "gather_variants": 4,
+        "score_variants_with_features": 16,
+        "supervise_variants": 16,
+        "finetune_variants": 16,
+        "evaluate_variants": 4,
+        "report_variants": 1,
+    },
     "tutorials": {"make_task": 2, "import_weights": 1, "finetune_task": 2 * 2},
 }
 
 
+BROUGHT = (
+    "grasp_eqtl.tsv", "grasp_meqtl.tsv", "clinvar.vcf.gz", "hgmd.vcf.gz", "1000g_sites.vcf.gz",
+    "traitgym/mendelian_traits_matched_9/test.parquet",
+    "traitgym/complex_traits_matched_9/test.parquet",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A working directory with a list of species."""
+    """A working directory with a list of species, and names of files that are brought."""
     place = tmp_path_factory.mktemp("reproduce")
     rows = [f"species{i}\thttps://genomes.example.org/{i}.fna.gz\n" for i in range(SPECIES)]
     (place / "genomes.tsv").write_text("name\turl\n" + "".join(rows))
+    for name in BROUGHT:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
     return place
 
 
@@ -57,3 +86,14 @@ def test_the_page_has_a_line_with_cost_and_state_for_every_overlay():
         _, _, bring, hours, disk, state = (cell.strip() for cell in row)
         assert all([bring, hours, disk])
         assert re.match("not run$|run on ", state)
+
+
+def test_recipes_of_the_papers_variants_draw_negatives_as_configured_and_are_documented():
+    page = (documents.ROOT / "docs/how-to/prioritisation.md").read_text()
+    recipe = yaml.safe_load((FOLDER / "variants.yaml").read_text())["variants"]
+    published = {entry["published_as"] for entry in recipe.values()}
+    assert published == {"eQTL", "meQTL", "ClinVar", "HGMD"}
+    for entry in recipe.values():
+        assert set(entry["match"]) == {"common"}  # all else as the configuration has it
+    for name in ("variants.yaml", "traitgym.yaml"):
+        assert f"resources/reproduce/{name}" in page

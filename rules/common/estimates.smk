@@ -55,6 +55,7 @@ def get_workload(wildcards):
         "finetunes": FINETUNES,
         "baselines": BASELINES,
         "predictions": list(PREDICTIONS),
+        "variants": list(VARIANTS),
         "located": LOCATED,
         "searched": get_searched(),
         "panels": PANELS,

@@ -179,6 +179,7 @@ LORA_TARGETS = {
     "ffn_input": "feed_forward.input",
     "ffn_output": "feed_forward.output",
 }
+SPLICEAI = {"80": "#9edae5", "400": "#5fb7c4", "2k": "#17899b", "10k": "#0b525e"}  # by context
 # In the order in which figures draw them.
 BASELINES = (
     Baseline(
@@ -261,6 +262,19 @@ BASELINES = (
         published="BPNet-28M",
         against=None,
     ),
+    *(
+        Baseline(
+            name=f"spliceai_{bases}",
+            words=f"network of SpliceAI-{bases}, trained from scratch",
+            colour=colour,
+            features=None,
+            bases=None,
+            network="dnalm.model.convolutions.residual_network",
+            published=None,
+            against=None,
+        )
+        for bases, colour in SPLICEAI.items()
+    ),
     Baseline(
         name="kmers",
         words="k-mer counts",
@@ -282,8 +296,8 @@ BASELINES = (
         against="untrained",
     ),
 )
-LINEAR, UNTRAINED = PROBES[0], BASELINES[-1]  # features of baselines are probed by the first
-KMERS = BASELINES[-2]
+LINEAR = PROBES[0]  # by which features of baselines are probed
+KMERS, UNTRAINED = BASELINES[-2:]
 # What the table of comparisons calls two that are no row here: the baseline of sequences with the
 # best validation score on a task, and another trained model or method.
 STRONGEST, ANOTHER = "strongest baseline", "another"

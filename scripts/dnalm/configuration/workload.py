@@ -8,7 +8,9 @@ from typing import Any
 from dnalm.configuration.finetuning import resolve_method, resolve_network
 from dnalm.configuration.panels import resolve_panel
 from dnalm.configuration.predictions import resolve_prediction
+from dnalm.configuration.prioritisation import resolve_supervised
 from dnalm.configuration.resolve import resolve_corpus, resolve_run, resolve_task
+from dnalm.configuration.variants import resolve_variants
 from dnalm.configuration.weights import UNTRAINED, is_foreign
 
 SPLITS = ("train", "test")
@@ -22,7 +24,8 @@ def resolve_workload(
 
     `selected` are names: `pretrained`, `probed` and `tuned` models, `tasks` and of these `pooled`
     ones, `probes`, `finetunes` and `baselines`, `predictions`, `located` tasks and the genomes
-    `searched` for them (by sheet, None for those of the configuration), `panels`. `found` are
+    `searched` for them (by sheet, None for those of the configuration), `panels`, sets of
+    `variants`. `found` are
     `tasks`, `genomes` and `predictions` of which files at hand know more: {task: its summary},
     {genome: bases}, {prediction: bases}.
     Of what is not known before a download the section `estimate` says what it says; the rest is
@@ -31,6 +34,7 @@ def resolve_workload(
     models = dict.fromkeys(
         [*selected["pretrained"], *selected["probed"], *selected["tuned"]]
         + [config["predictions"][name]["model"] for name in selected["predictions"]]
+        + [model for name in selected["variants"] for model in config["variants"][name]["models"]]
     )
     tasks = dict.fromkeys(
         [*selected["tasks"]]
@@ -61,6 +65,12 @@ def resolve_workload(
             }
             for name in selected["predictions"]
         },
+        "variants": {name: describe_variants(config, name) for name in selected["variants"]},
+        "variant_methods": {
+            method: resolve_method(config, method)
+            for name in selected["variants"]
+            for method in config["variants"][name].get("finetune", [])
+        },
         "located": list(selected["located"]),
         "searched": count_bases(config, selected["searched"], found["genomes"]),
         "panels": {
@@ -85,6 +95,18 @@ def describe_model(config: Mapping[str, Any], model: str) -> dict[str, Any] | No
         "run": run,
         "corpus": resolve_corpus(config, corpus, []) if corpus else None,
         **{key: operation[key] for key in ("micro_batch", "validate_every", "keep_last")},
+    }
+
+
+def describe_variants(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a set's settings, models and methods, and its alleles as they are stated, or None."""
+    entry = config["variants"][name]
+    return {
+        **resolve_variants(config, name),
+        "models": entry["models"],
+        "finetune": entry.get("finetune", []),
+        "groups": resolve_supervised(config, name)["groups"],
+        "alleles": config["estimate"]["variants"].get(name),
     }
 
 

@@ -163,7 +163,7 @@ def read_gtf(path: str | Path) -> list[Transcript]:
         if fields[2] not in FEATURES:
             continue
         place = span(path, number, fields[3], fields[4], 1)
-        names = _transcript_ids(fields[8])
+        names = transcript_ids(fields[8])
         if not names or fields[6] not in ("+", "-"):
             left_out[LEFT_OUT[0] if names else LEFT_OUT[1]].append(number)
             continue
@@ -226,7 +226,7 @@ def _warn(
         )
 
 
-def _transcript_ids(attributes: str) -> list[str]:
+def transcript_ids(attributes: str) -> list[str]:
     """Return the transcript ids of a line's attributes, none that is empty."""
     if found := TRANSCRIPT_ID.search(attributes):
         names = [found[1] or found[2] or ""]

@@ -41,7 +41,7 @@ def sentences(task, changes=None):
 
 @pytest.mark.parametrize("task", BLOCKS)
 def test_every_block_of_the_page_passes_the_check(task):
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
     assert sentences(task) == []
 
 
@@ -116,3 +116,13 @@ def test_keys_of_drawn_windows_are_refused_for_a_recipe_of_bases():
     build = {**BLOCKS["splice.canonical"]["tasks"]["splice.canonical"]["build"], "gaps": "keep"}
     found = sentences("splice.canonical", {"build": build})
     assert any("build.gaps: the recipe splice_table draws no windows" in s for s in found)
+
+
+def test_an_annotation_names_no_paralogs_and_a_table_no_transcripts():
+    for task, key, value in (
+        ("splice.zebrafish", "test_paralogs", "drop"),
+        ("splice.canonical", "canonical", "tag"),
+    ):
+        build = {**BLOCKS[task]["tasks"][task]["build"], key: value}
+        (sentence,) = sentences(task, {"build": build})
+        assert f"build.{key}: the recipe {build['recipe']} does not read it; remove it." in sentence

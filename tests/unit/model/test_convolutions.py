@@ -6,7 +6,14 @@ import torch
 
 from dnalm.genome.kmers import encode, to_codes
 from dnalm.methods import NETWORKS, find_function
-from dnalm.model.convolutions import VOCABULARY, dilated_network, one_hot, plain_network
+from dnalm.model.convolutions import (
+    VOCABULARY,
+    BaseNorm,
+    dilated_network,
+    one_hot,
+    plain_network,
+    residual_network,
+)
 from dnalm.model.heads import BaseClassifier, PooledClassifier
 from dnalm.model.token_batches import TokenRows
 
@@ -36,6 +43,24 @@ def test_bpnet_has_as_many_weights_as_counted_by_hand(filters, first, dilated, w
     assert dilations == [2, 4, 8, 16, 32, 64, 128, 256, 512][:dilated]
 
 
+@pytest.mark.parametrize(
+    ("context", "weights"), [(80, 93_152), (400, 185_088), (2000, 358_944), (10_000, 696_640)]
+)
+def test_the_networks_of_spliceai_have_as_many_weights_as_counted_by_hand(context, weights):
+    """By hand: w · 32² + 32 of a convolution, 64 of a normalisation, 99 of the head."""
+    with torch.device("meta"):
+        network = residual_network(filters=32, context=context)
+        head = BaseClassifier(network, 3, VOCABULARY)
+    assert count(network) == weights
+    assert count(head) == weights + 99
+    seen = sum(
+        (layer.kernel_size[0] - 1) * layer.dilation[0]
+        for layer in network.modules()
+        if isinstance(layer, torch.nn.Conv1d)
+    )
+    assert seen == context
+
+
 def tokens_of(*sequences: str) -> torch.Tensor:
     rows = TokenRows(sequences, sequences, VOCABULARY, 10_000)
     return rows.batch(np.arange(len(sequences)))[0]
@@ -49,9 +74,16 @@ def test_tokens_are_single_bases_and_one_hot_columns_in_the_order_a_t_c_g():
     assert not found[1, 2:].any()
 
 
-@pytest.fixture(params=["bpnet", "cnn"])
+@pytest.fixture(params=["bpnet", "cnn", "spliceai"])
 def network(request):
     torch.manual_seed(4)
+    if request.param == "spliceai":
+        network = residual_network(filters=6, context=80)
+        for norm in network.modules():
+            if isinstance(norm, BaseNorm):  # as after training
+                norm.running_mean.normal_()
+                norm.running_var.uniform_(0.5, 2)
+        return network.eval()
     if request.param == "bpnet":
         return dilated_network(filters=6, first=5, dilated=4).eval()
     return plain_network(filters=6, widths=[5, 3]).eval()
@@ -96,10 +128,41 @@ def test_a_state_sees_2069_bases_and_no_more():
     assert (int(seen.min()), int(seen.max())) == (centre - 1034, centre + 1034)
 
 
+def test_a_state_of_spliceais_sees_half_of_the_context_on_either_side_and_no_more():
+    """Of the smallest network: a base changes the 40 states on either side, and no further one."""
+    torch.manual_seed(4)
+    network = residual_network(filters=8, context=80).eval()
+    left, right = "ACGT" * 30, "GGCA" * 30
+    states = [
+        network.compute_states(tokens_of(left + base + right), [1])[1][0, 1:] for base in "AC"
+    ]
+    changed = (states[0] != states[1]).any(1).nonzero().flatten()
+    assert (int(changed.min()), int(changed.max())) == (len(left) - 40, len(left) + 40)
+
+
+def test_batches_are_normalised_over_their_bases_alone_as_torch_does():
+    torch.manual_seed(4)
+    norm, x = BaseNorm(3), torch.randn(2, 3, 5)
+    real = torch.tensor([[0, 1, 1, 1, 1], [0, 1, 1, 0, 0]], dtype=torch.bool).unsqueeze(1)
+    bases = torch.cat([x[0, :, 1:].T, x[1, :, 1:3].T])
+    found = norm.train()(x, real)
+    expected = torch.nn.functional.batch_norm(bases, None, None, training=True)
+    torch.testing.assert_close(torch.cat([found[0, :, 1:].T, found[1, :, 1:3].T]), expected)
+    assert not found[:, :, 0].any()
+    assert not found[1, :, 3:].any()
+    torch.testing.assert_close(norm.running_mean, 0.1 * bases.mean(0))
+    pads = torch.cat([x, torch.full((2, 3, 7), 9.0)], 2)
+    longer = torch.cat([real, torch.zeros(2, 1, 7, dtype=torch.bool)], 2)
+    torch.testing.assert_close(norm(pads, longer)[:, :, :5], found)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_of_the_table_learn_a_motif_that_base_counts_do_not_show(name):
     settings = {"filters": 8}
-    settings |= {"widths": [7, 3]} if "cnn" in name else {"first": 7, "dilated": 2}
+    if "spliceai" in name:
+        settings |= {"context": 80}
+    else:
+        settings |= {"widths": [7, 3]} if "cnn" in name else {"first": 7, "dilated": 2}
     torch.manual_seed(2)
     head = PooledClassifier(
         find_function(NETWORKS[name].network)(**settings), 2, "mean", VOCABULARY

@@ -2,7 +2,8 @@
 
 A fold's tensors are `adapter.<parameter>` of what was trained of the encoder and
 `head.{weight,bias}`, of a regression, whose head gives standardised values,
-`targets.{mean,deviation}` too; in a file of several folds the names begin with `fold.<f>.`.
+`targets.{mean,deviation}` too, of batch normalisation `batches.<layer>.running_{mean,var}`; in a
+file of several folds the names begin with `fold.<f>.`.
 
 Shapes: R rows, C classes (multilabel: labels, regression: targets),
 L bases of the longest row.
@@ -112,11 +113,25 @@ def trained_state(classifier: Classifier) -> dict[str, nn.Parameter]:
     }
 
 
-def classifier_state(classifier: Classifier) -> dict[str, Tensor]:
-    """Return copies on the CPU of `trained_state`, and of what else the head holds."""
-    kept = trained_state(classifier) | {
-        f"head.{name}": values for name, values in classifier.output.named_buffers()
+def kept_state(classifier: Classifier) -> dict[str, Tensor]:
+    """Return what a trained classifier holds beside `trained_state`, by name: bins, statistics."""
+    bins = {f"head.{name}": values for name, values in classifier.output.named_buffers()}
+    return bins | batch_statistics(classifier.encoder)
+
+
+def batch_statistics(encoder: nn.Module) -> dict[str, Tensor]:
+    """Return the running means and variances of an encoder's batch normalisation, by name."""
+    return {
+        f"batches.{name}.{own}": getattr(module, own)
+        for name, module in encoder.named_modules()
+        if isinstance(module, nn.BatchNorm1d)
+        for own in ("running_mean", "running_var")
     }
+
+
+def classifier_state(classifier: Classifier) -> dict[str, Tensor]:
+    """Return copies on the CPU of `trained_state` and `kept_state`."""
+    kept = trained_state(classifier) | kept_state(classifier)
     return {name: values.detach().cpu().clone() for name, values in kept.items()}
 
 
@@ -124,6 +139,8 @@ def load_classifier_state(classifier: Classifier, state: Mapping[str, Tensor]) -
     """Give a classifier whose encoder has its adapter the state of `classifier_state`."""
     load_adapter(classifier.encoder, _below("adapter.", state))
     classifier.output.load_state_dict(_below("head.", state))
+    for name, values in batch_statistics(classifier.encoder).items():
+        values.copy_(state[name])
 
 
 class FoldClassifiers:

@@ -17,6 +17,7 @@ from dnalm.benchmark.finetuning.classifier import (
     Classifier,
     build_classifier,
     classifier_state,
+    kept_state,
     load_classifier_state,
     predict,
     trained_state,
@@ -205,7 +206,7 @@ def describe_test(
     outputs: np.ndarray, classifier: Classifier, tensors: Mapping[str, Tensor]
 ) -> Tested:
     """Return the outputs of a fold beside the sizes of its classifier."""
-    fixed = {f"head.{name}" for name, _ in classifier.output.named_buffers()}
+    fixed = kept_state(classifier)
     return Tested(
         outputs=outputs,
         trained=sum(values.numel() for name, values in tensors.items() if name not in fixed),

@@ -21,6 +21,7 @@ from dnalm.report.estimates.task_work import (
     list_predictions,
     list_probing,
 )
+from dnalm.report.estimates.variant_work import list_variant_finetuning, list_variants
 from dnalm.report.estimates.work import FLOP, Model, Work, Workload
 
 STAGES: tuple[Callable[[Workload, Mapping[str, Model]], Iterator[Work]], ...] = (
@@ -33,6 +34,8 @@ STAGES: tuple[Callable[[Workload, Mapping[str, Model]], Iterator[Work]], ...] = 
     list_networks,
     list_finetuning,
     list_predictions,
+    list_variants,
+    list_variant_finetuning,
 )
 SECONDS_PER_HOUR = 3600
 MOST_OF_A_UNIT = 90  # seconds, or minutes, before the next unit is easier to read

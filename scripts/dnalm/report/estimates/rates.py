@@ -121,7 +121,7 @@ def _measure_encoder(
         )
         return measure_embedding(config, vocabulary, tokens, options, seconds)
     if what == "finetuning":
-        method = load["finetunes"][keys[0][3]]
+        method = {**load["variant_methods"], **load["finetunes"]}[keys[0][3]]
         return measure_finetuning(config, vocabulary, tokens, method, seconds)
     pretrain = Run.from_dict(run).pretrain
     return measure_pretraining(config, tokens, pretrain.masking, pretrain.precision, seconds)

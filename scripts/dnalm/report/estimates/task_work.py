@@ -70,12 +70,12 @@ def list_embedding(load: Workload, models: Mapping[str, Model]) -> Iterator[Work
                 unit=FLOP,
                 rate=("embedding", name, tokens),
                 precision=embed["precision"],
-                memory=_inference_bytes(model.config, embed["batch_tokens"]),
+                memory=inference_bytes(model.config, embed["batch_tokens"]),
                 disk=float(rows * len(layers) * width * stored),
             )
 
 
-def _inference_bytes(config: EncoderConfig, tokens: int) -> float:
+def inference_bytes(config: EncoderConfig, tokens: int) -> float:
     """Return the bytes of weights and of one block's activations in float32."""
     states = tokens * (6 * config.width + 3 * config.ffn_width)
     return FLOAT32_BYTES * (count_parameters(config) + states)
@@ -231,7 +231,7 @@ def list_finetuning(load: Workload, models: Mapping[str, Model]) -> Iterator[Wor
                 rows = _count_row_passes(load, method, task, passes)
                 numbers = trained + task["classes"] * (model.config.width + 1)
                 kept = 0 if method["save"] == NOTHING else numbers * load["splits"]
-                memory = _training_memory(
+                memory = training_memory(
                     model.config, method["batch_size"], tokens, method["precision"]
                 )
                 # Gradients and moments of what is trained; the language model's head is not run.
@@ -250,7 +250,7 @@ def list_finetuning(load: Workload, models: Mapping[str, Model]) -> Iterator[Wor
 
 
 @cache
-def _training_memory(config: EncoderConfig, rows: int, tokens: int, precision: str) -> Memory:
+def training_memory(config: EncoderConfig, rows: int, tokens: int, precision: str) -> Memory:
     load = Load(sequences=rows, tokens=tokens, selected=tokens, precision=precision)
     return estimate_memory(
         config, Layout(shards=1, reshard=True, activation_checkpointing=False), load
@@ -281,6 +281,6 @@ def list_predictions(load: Workload, models: Mapping[str, Model]) -> Iterator[Wo
             unit=FLOP,
             rate=("embedding", entry["model"], tokens),
             precision="float32",
-            memory=_inference_bytes(model.config, entry["batch_tokens"]),
+            memory=inference_bytes(model.config, entry["batch_tokens"]),
             disk=0.0,
         )

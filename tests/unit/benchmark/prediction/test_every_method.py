@@ -34,7 +34,9 @@ CONFIG = yaml.safe_load((Path(__file__).parents[4] / "config.yaml").read_text())
 EMBED = {key: value for key, value in CONFIG["embed"].items() if key != "export"}
 OPERATION = Operation(**CONFIG["finetune"]["operation"])
 SHORT = {"steps": 8, "evaluate_every": 4, "batch_size": 8, "warmup_steps": 0, "save": "trained"}
-SHAPES = {"cnn": {"filters": 6, "widths": [5, 3]}}
+SHAPES = {"cnn": {"filters": 6, "widths": [5, 3]}} | {
+    name: {"filters": 6, "context": 80} for name in NETWORKS if name.startswith("spliceai")
+}
 SEARCH = {"units": [4, 8], "trials": 2, "together": 2, "epochs": 2, "prune_after": None}
 TASK = {
     "name": "mine.x",

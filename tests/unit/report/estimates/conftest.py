@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[4]
 NOTHING = {
     "pretrained": [], "probed": [], "tuned": [], "tasks": [], "pooled": [], "probes": [],
     "finetunes": [], "baselines": [], "predictions": [], "located": [], "searched": {},
-    "panels": [],
+    "panels": [], "variants": [],
 }  # fmt: skip
 NOTHING_KNOWN = {"tasks": {}, "genomes": {}, "predictions": {}}
 

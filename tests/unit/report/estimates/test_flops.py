@@ -74,9 +74,9 @@ def test_a_training_step_is_counted_as_torch_counts_it(generation, adapter):
     assert count_trained(config, method) == sum(parameter.numel() for parameter in trained)
 
 
-@pytest.mark.parametrize("name", ["bpnet", "bpnet_large", "cnn"])
+@pytest.mark.parametrize("name", ["bpnet", "bpnet_large", "cnn", "spliceai_80", "spliceai_10k"])
 def test_a_convolutional_network_is_counted_as_torch_counts_it(configuration, name):
-    network = make_network(name, configuration["baselines"][name]["network"])
+    network = make_network(name, configuration["baselines"][name]["network"]).eval()
     with torch.device("meta"):
         counted = count_by_torch(network, 1, backward=False)
     assert convolution_flops(network, TOKENS - 1) == counted

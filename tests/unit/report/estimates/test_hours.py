@@ -166,3 +166,31 @@ def test_table_summary_and_rates_are_written(resolve, tmp_path):
     assert facts["job_start_seconds"] > 0.3
     text = names["summary"].read_text()
     assert "arithmetic at 0.4 of its dense peak" in text
+
+
+PUBLISHED = "published.500m-human-ref"
+
+
+def test_variants_are_their_passes_and_heads_and_pairs_are_trained_on(resolve):
+    entry = {"genome": "grch38", "models": [PUBLISHED], "label": {"path": "l.tsv"}}
+    entry |= {"scores": ["l2", "llr"], "finetune": ["ia3"]}
+    others = {"variants": {"mine": entry}, "estimate": {"variants": {"mine": 1_000}}}
+    works = list_work(resolve({"variants": ["mine"]}, **others))
+    # Reference, alternative and the masked window of 5,994 bases.
+    assert sum_amounts(works, "variants") == 1_000 * 3 * forward("5994")
+    # Five groups of 10,000 steps of eight pairs, 20 evaluations of one group each and its scores.
+    pairs = 5 * 2 * 10_000 * 8 + 21 * 1_000
+    assert sum_amounts(works, "fine-tuning on variants") == 2 * pairs * forward("5994")
+    entry |= {"scores": ["loss_difference"], "strands": "both", "frames": "all"}
+    works = list_work(resolve({"variants": ["mine"]}, **others))
+    head = 2 * 1_000 * 1280 * (1280 + 4_105)
+    expected = 1_000 * 6 * 2 * 2 * (forward("5994") + head)
+    assert sum_amounts(works, "variants") == pytest.approx(expected)
+
+
+def test_a_set_of_which_nobody_said_how_many_variants_it_has_is_in_no_sum(resolve):
+    entry = {"vcf": "v.vcf", "genome": "grch38", "models": [PUBLISHED]}
+    load = resolve({"variants": ["mine"]}, variants={"mine": entry})
+    (work,) = list_work(load)
+    assert work.amount is None
+    assert "say how many there are in estimate.variants" in work.unknown

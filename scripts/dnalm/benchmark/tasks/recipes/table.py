@@ -8,11 +8,15 @@ from dnalm.benchmark.tasks.recipes.peaks import PEAKS
 from dnalm.benchmark.tasks.recipes.promoters import PROMOTERS
 from dnalm.benchmark.tasks.recipes.recipe import Recipe
 from dnalm.benchmark.tasks.recipes.regions import REGIONS
+from dnalm.benchmark.tasks.recipes.splice_annotation import SPLICE_ANNOTATION
 from dnalm.benchmark.tasks.recipes.splice_sites import SPLICE_SITES
 from dnalm.benchmark.tasks.recipes.splice_table import SPLICE_TABLE
 from dnalm.suggestions import check_choice
 
-RECIPES = (PROMOTERS, SPLICE_SITES, ENHANCERS, PEAKS, REGIONS, SPLICE_TABLE)
+RECIPES = (
+    *(PROMOTERS, SPLICE_SITES, ENHANCERS, PEAKS, REGIONS),
+    *(SPLICE_TABLE, SPLICE_ANNOTATION),
+)
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 
 

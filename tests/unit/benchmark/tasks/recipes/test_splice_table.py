@@ -8,7 +8,7 @@ import yaml
 from pyfaidx import Fasta
 
 from dnalm.benchmark.tasks.recipes.gene_table import read_genes
-from dnalm.benchmark.tasks.recipes.splice_table import cut_genes
+from dnalm.benchmark.tasks.recipes.splice_table import cut_table
 from dnalm.benchmark.tasks.table import make_task, read_task, write_task
 from dnalm.configuration.builds import resolve_build
 from dnalm.errors import InputError
@@ -32,7 +32,7 @@ def store(folder, source, contigs=None):
 
 
 def cut(files, **changes):
-    return cut_genes(resolve_build(SHIPPED, {**BUILD, **changes}), "mine.splice", files)
+    return cut_table(resolve_build(SHIPPED, {**BUILD, **changes}), "mine.splice", files)
 
 
 def sites(rows, block=5000):
