@@ -1,6 +1,7 @@
 """From tables to pages.
 
-Required inputs: <results>/tables/*.tsv; <benchmarks>; of pretraining
+Required inputs: <results>/tables/*.tsv, of variants and interpretation too where the run
+    has these; <benchmarks>; of pretraining
     <results>/models/{model}/history.jsonl; of variants
     <results>/variant_benchmarks/{set}/evaluation.json
 Outputs: <results>/report.html, <results>/report.json, <results>/summary.txt,
@@ -12,6 +13,8 @@ rule make_report:
     """Draw the figures and write the page."""
     input:
         unpack(get_tables),
+        variants=get_variant_tables,
+        interpretation=get_interpretation_tables,
     output:
         summary="<results>/summary.txt",
         data="<results>/report.json",

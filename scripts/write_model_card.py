@@ -2,7 +2,7 @@
 
 from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
 from dnalm.jobs.job import job
-from dnalm.report.pages.model_card import write_card
+from dnalm.report.pages.cards.model_card import write_card
 
 with job(snakemake.log[0]):
     write_card(

@@ -8,6 +8,12 @@ def get_tables(wildcards):
     return dict(rules.make_tables.output.items())
 
 
+def get_variant_tables(wildcards):
+    """Return what the page says of variants, where something is held against labels or classes."""
+    found = rules.report_variants.output
+    return [found.variant_scores, found.variant_sets] if EVALUATED else []
+
+
 def get_snakemake_version(wildcards):
     """Return what a job in an environment of its own cannot see."""
     return version("snakemake")

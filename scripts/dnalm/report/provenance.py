@@ -15,6 +15,7 @@ import yaml
 import dnalm
 from dnalm.credentials import hide_passwords
 from dnalm.methods import ADAPTERS, BASELINE, PROBES
+from dnalm.report.job_records import RuleGraph
 from dnalm.report.pages.grids import large
 
 PACKAGES = ("torch", "numpy", "pandas", "scikit-learn", "pyarrow", "pysam", "safetensors")
@@ -41,18 +42,21 @@ class Provenance:
     configuration: the merged configuration as YAML, without passwords and tokens.
     methods: a paragraph on what was run, with its numbers.
     citations: BibTeX entries.
+    rules: those behind the tables, from the records of their jobs.
     """
 
     facts: Sequence[tuple[str, str]]
     configuration: str
     methods: str
     citations: str
+    rules: RuleGraph
 
 
 def describe_provenance(
     tables: Mapping[str, pd.DataFrame],
     configuration: Mapping[str, Any],
     snakemake: str,
+    rules: RuleGraph,
 ) -> Provenance:
     """Return how a report of these tables is made, now and on this machine.
 
@@ -75,6 +79,7 @@ def describe_provenance(
         ),
         methods=describe_methods(tables, configuration, commit),
         citations=f"{_software(commit)}\n\n{PAPER}",
+        rules=rules,
     )
 
 

@@ -7,10 +7,12 @@ import pytest
 import yaml
 
 import dnalm
+from dnalm.report.job_records import RuleGraph
 from dnalm.report.json_report import TABLES, json_report
 from dnalm.report.provenance import NOT_KNOWN, describe_provenance, find_commit
 
 BOOTSTRAP = {"draws": 2000, "seed": 42, "level": 0.95}
+RULES = RuleGraph(reads={}, jobs={})
 WORKFLOW = "9.27.1"
 CONFIGURATION = {
     "report": {"bootstrap": BOOTSTRAP},
@@ -20,7 +22,7 @@ CONFIGURATION = {
 
 
 def test_versions_and_configuration_are_named_without_passwords(shared_tables):
-    made = describe_provenance(shared_tables, CONFIGURATION, WORKFLOW)
+    made = describe_provenance(shared_tables, CONFIGURATION, WORKFLOW, RULES)
     facts = dict(made.facts)
     assert facts["Snakemake"] == "9.27.1"
     assert dnalm.__version__ in facts["dnalm"]
@@ -31,7 +33,7 @@ def test_versions_and_configuration_are_named_without_passwords(shared_tables):
 
 
 def test_the_methods_paragraph_has_the_numbers_of_the_run(shared_tables):
-    text = describe_provenance(shared_tables, CONFIGURATION, WORKFLOW).methods
+    text = describe_provenance(shared_tables, CONFIGURATION, WORKFLOW, RULES).methods
     for words in ("3 tasks", "900 training", "400 test", "2,000 bootstrap", "3 splits", "small"):
         assert words in text
     assert "IA3 fine-tuning" in text
@@ -52,7 +54,7 @@ def test_the_commit_is_that_of_the_working_tree_and_says_of_changes(tmp_path):
 
 
 def test_the_json_holds_every_score_and_null_where_there_is_none(shared_tables):
-    made = describe_provenance(shared_tables, CONFIGURATION, WORKFLOW)
+    made = describe_provenance(shared_tables, CONFIGURATION, WORKFLOW, RULES)
     read = json.loads(json_report(shared_tables, made, "A title"))
     assert read["title"] == "A title"
     for name in TABLES:

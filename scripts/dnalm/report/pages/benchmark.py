@@ -1,7 +1,7 @@
 """The page: one HTML file with text, figures and tables that opens without a network."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,11 +13,14 @@ from dnalm.files import atomic_path
 from dnalm.methods import ADAPTERS, ANOTHER, KMERS, PROBES, STRONGEST, UNTRAINED
 from dnalm.report.figures import finetuning
 from dnalm.report.figures import scores as figures
+from dnalm.report.figures.rule_graph import rule_graph_figure
+from dnalm.report.job_records import RuleGraph
 from dnalm.report.method_names import Series, add_labels, plan
 from dnalm.report.metric_names import describe, shared_name
+from dnalm.report.pages.cards.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
+from dnalm.report.pages.companions import Companion
 from dnalm.report.pages.comparison_grids import comparison_grid, with_choices
 from dnalm.report.pages.context import context_grid
-from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
 from dnalm.report.pages.facts import facts_grids, licence_notes, simulated_note, token_sizes
 from dnalm.report.pages.findings import findings, kmers_win
 from dnalm.report.pages.finetuning import (
@@ -100,11 +103,13 @@ def make_page(
     stages: pd.DataFrame,
     config: ReportConfig,
     made: Provenance,
+    beside: Sequence[Companion],
 ) -> str:
     """Return the page's HTML.
 
     `tables` are those of make_tables by name, `stages` the time per stage, `made` says how they
-    came about. Raises InputError when `config.statistic` is not known.
+    came about, `beside` are the other pages of the run. Raises InputError when `config.statistic`
+    is not known.
     """
     check_choice("report.statistic", config.statistic, STATISTICS)
     tables = dict(tables)
@@ -125,11 +130,13 @@ def make_page(
     shown = with_choices(tables["comparisons"], tables["choices"])
     controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
     drawn = _figures(tables, series, note, config) | _tuning_figures(tables, pairs, series, note)
+    drawn |= _named({"rules": _rule_figures(made.rules, stages, note)})
     drawn |= _named({"errors": curve_figures(tables["test_curves"], controls, note)})
     return render(
         TEMPLATE,
         title=config.title,
         note=note,
+        beside=beside,
         level=f"{config.bootstrap['level']:.0%}".replace("%", " %"),
         draws=f"{config.bootstrap['draws']:,}",
         headlines=[
@@ -255,6 +262,12 @@ def _tuning_figures(
             ],
         }
     )
+
+
+def _rule_figures(rules: RuleGraph, stages: pd.DataFrame, note: str) -> list[dict[str, Any]]:
+    """Return the picture of the rules, none where there are no records of any job."""
+    seconds = dict(zip(stages["stage"], stages["seconds"], strict=True))
+    return [rule_graph_figure(rules, seconds, note)] if len(rules.jobs) > 1 else []
 
 
 def _legend(series: list[Series], drawn: pd.DataFrame) -> list[Series]:

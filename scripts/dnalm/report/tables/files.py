@@ -7,7 +7,7 @@ import pandas as pd
 
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_tsv
-from dnalm.report.tables.catalogue import TABLES
+from dnalm.report.tables.catalogue import BENCHMARK, TABLES
 from dnalm.suggestions import nearest
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,11 @@ def write_tables(tables: Mapping[str, pd.DataFrame], paths: Mapping[str, str]) -
         with atomic_path(path) as temporary:
             tables[name].to_csv(temporary, sep="\t", index=False)
         log.info("%s: %d rows", path, len(tables[name]))
+
+
+def read_benchmark(paths: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+    """Return the tables of the benchmark from among the files of a job, by name."""
+    return read_tables({table.name: paths[table.name] for table in BENCHMARK})
 
 
 def read_tables(paths: Mapping[str, str]) -> dict[str, pd.DataFrame]:

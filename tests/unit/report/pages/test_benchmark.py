@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from dnalm.errors import InputError
+from dnalm.report.job_records import RuleGraph
 from dnalm.report.method_names import LARGEST, plan
 from dnalm.report.pages import comparison_grids
 from dnalm.report.pages.benchmark import ReportConfig, make_page
@@ -16,7 +17,10 @@ from dnalm.report.provenance import Provenance
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.stages import stages_table
 
-MADE = Provenance(facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C")
+NO_RECORDS = RuleGraph(reads={}, jobs={})
+MADE = Provenance(
+    facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C", rules=NO_RECORDS
+)
 
 CONFIG = ReportConfig(
     title="A <benchmark>",
@@ -72,7 +76,7 @@ def show(tables, folder):
     paths = {name: str(folder / f"{name}.tsv") for name in tables}
     write_tables(tables, paths)
     read = read_tables(paths)
-    return make_page(read, stages_table(folder / "none", read), CONFIG, MADE)
+    return make_page(read, stages_table(folder / "none", read), CONFIG, MADE, [])
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +251,7 @@ def test_a_run_of_baselines_alone_has_a_page(new_run, tmp_path):
 def test_an_unknown_statistic_is_refused(shared_tables):
     config = replace(CONFIG, statistic="median")
     with pytest.raises(InputError, match=r"report\.statistic: 'median' is not allowed"):
-        make_page(shared_tables, None, config, MADE)
+        make_page(shared_tables, None, config, MADE, [])
 
 
 def test_methods_stand_beside_each_other_with_what_they_cost():

@@ -7,12 +7,22 @@ import subprocess
 
 import pytest
 
+from dnalm.report.job_records import RuleGraph
 from dnalm.report.pages.benchmark import ReportConfig, make_page
+from dnalm.report.pages.companions import Companion
 from dnalm.report.provenance import Provenance
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.stages import stages_table
 
-MADE = Provenance(facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C")
+RULES = {"make_report": {"make_tables"}, "make_tables": {"pretrain", "probe_task"}}
+RULES |= {"probe_task": {"pretrain"}, "pretrain": set()}
+GRAPH = RuleGraph(
+    reads={rule: frozenset(read) for rule, read in RULES.items()}, jobs=dict.fromkeys(RULES, 2)
+)
+MADE = Provenance(
+    facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C", rules=GRAPH
+)
+BESIDE = [Companion(file="variants.html", name="Variants", sentences=["clinvar: 1 of 2 scores."])]
 
 CONFIG = ReportConfig(
     title="A page",
@@ -72,7 +82,7 @@ def source(shared_tables, tmp_path):
     paths = {name: str(tmp_path / f"{name}.tsv") for name in shared_tables}
     write_tables(shared_tables, paths)
     tables = read_tables(paths)
-    return make_page(tables, stages_table(tmp_path / "none", tables), CONFIG, MADE)
+    return make_page(tables, stages_table(tmp_path / "none", tables), CONFIG, MADE, BESIDE)
 
 
 def open_page(browser, page, folder):

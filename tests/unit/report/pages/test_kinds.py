@@ -17,13 +17,17 @@ from dnalm.benchmark.scoring.bootstrap import (
 )
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
+from dnalm.report.job_records import RuleGraph
 from dnalm.report.pages.benchmark import ReportConfig, make_page
 from dnalm.report.pages.plain_summary import plain_summary
 from dnalm.report.provenance import Provenance
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.stages import stages_table
 
-MADE = Provenance(facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C")
+NO_RECORDS = RuleGraph(reads={}, jobs={})
+MADE = Provenance(
+    facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C", rules=NO_RECORDS
+)
 
 CONFIG = ReportConfig(
     title="Kinds",
@@ -87,7 +91,7 @@ def show(tables, folder):
     write_tables(tables, paths)
     read = read_tables(paths)
     stages = stages_table(folder / "none", read)
-    return make_page(read, stages, CONFIG, MADE), plain_summary(read, stages)
+    return make_page(read, stages, CONFIG, MADE, []), plain_summary(read, stages)
 
 
 def test_every_task_is_summarised_by_the_first_metric_of_its_kind(mixed_run):

@@ -4,6 +4,7 @@ import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
+from dnalm.report.job_records import RuleGraph
 from dnalm.report.method_names import add_labels
 from dnalm.report.pages.benchmark import ReportConfig, make_page
 from dnalm.report.pages.leakage import add_marks, clean_grid, mark, search_notes
@@ -13,7 +14,10 @@ from dnalm.report.tables.draws import Statistics
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.stages import stages_table
 
-MADE = Provenance(facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C")
+NO_RECORDS = RuleGraph(reads={}, jobs={})
+MADE = Provenance(
+    facts=[("dnalm", "0.0")], configuration="a: 1", methods="M", citations="C", rules=NO_RECORDS
+)
 
 TASK = "simulated.promoters"
 BOOTSTRAP = BootstrapConfig(draws=200, seed=1, level=0.95)
@@ -147,7 +151,7 @@ def page_and_text(run, folder):
         equal=0.02,
         leak="overlap",
     )
-    return make_page(tables, stages, config, MADE), plain_summary(tables, stages)
+    return make_page(tables, stages, config, MADE, []), plain_summary(tables, stages)
 
 
 def test_what_the_search_could_not_see_is_said_on_the_page(run, tmp_path):

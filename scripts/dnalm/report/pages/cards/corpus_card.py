@@ -9,9 +9,9 @@ import pandas as pd
 
 from dnalm.genome.kmers import Vocabulary
 from dnalm.report.figures.corpora import groups_figure, spectrum_figure
+from dnalm.report.pages.cards.panel_card import PanelPart, panel_part
 from dnalm.report.pages.facts import note_of
 from dnalm.report.pages.grids import MISSING, Grid, count, large, length, make_grid, percent
-from dnalm.report.pages.panel_card import PanelPart, panel_part
 from dnalm.report.tables.kmer_spectrum import Spectrum, most_frequent, spectrum_of
 
 MAX_LISTED_GENOMES = 25  # a longer list of genomes stands in the table of genomes only

@@ -8,8 +8,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
+from dnalm.report.pages.cards.model_card import write_card
 from dnalm.report.pages.context import LEARNED
-from dnalm.report.pages.model_card import write_card
 
 BOOTSTRAP = BootstrapConfig(draws=200, seed=1, level=0.95)
 NOTHING = dict.fromkeys(("source", "licence", "citation"))

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from dnalm.report.pages.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
+from dnalm.report.pages.cards.corpus_card import MAX_LISTED_GENOMES, card_figures, corpus_cards
 from dnalm.report.pages.grids import large, length
 from dnalm.report.tables.files import read_tables, write_tables
 

@@ -1,0 +1,1 @@
+"""What models and corpora are, each on a card of its own."""
