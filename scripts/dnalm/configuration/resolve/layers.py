@@ -6,7 +6,7 @@ from typing import Any
 # The sections of entries by their names.
 ENTRIES = (
     *("genomes", "panels", "corpora", "models", "tasks", "predictions", "variants"),
-    *("annotations", "snps"),
+    *("annotations", "snps", "assays", "tracks"),
 )
 
 
