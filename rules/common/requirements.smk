@@ -65,7 +65,11 @@ def list_fetched():
 
 
 # What is fetched of hubs, whose files are known when they have been listed.
-HUB_MODELS = [m for m in [*NEEDED_MODELS, *EMBEDDERS] if weights.is_of_hub(config, m)]
+HUB_MODELS = [
+    model
+    for model in dict.fromkeys([*NEEDED_MODELS, *EMBEDDERS])
+    if weights.is_of_hub(config, model)
+]
 HUB_TASKS = [task for task in NEEDED_TASKS if resolve.is_of_hub(config, task)]
 LISTINGS = [f"<results>/hub/models/{model}.json" for model in HUB_MODELS]
 LISTINGS += [f"<results>/hub/tasks/{task}.json" for task in HUB_TASKS]
@@ -82,7 +86,7 @@ try:
         NEEDED_TASKS,
         [
             entry["genome"]
-            for entry in [*PREDICTIONS.values(), *SCORED_ENTRIES, *ANNOTATIONS.values()]
+            for entry in [*PREDICTIONS.values(), *SCORED_ENTRIES, *ANNOTATIONS.values(), *MASKED]
             if "genome" in entry
         ]
         + [config["panels"][entry["panel"]]["genome"] for entry in SNPS.values()],

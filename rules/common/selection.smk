@@ -7,7 +7,6 @@ PRETRAINED = [
     if "corpus" in config["models"][model]
 ]
 FOREIGN = [model for model in MODELS if weights.is_foreign(config, model)]
-EMBEDDERS = [model for model in FOREIGN if weights.has_embedder(config, model)]
 ENCODERS = [model for model in MODELS if model not in FOREIGN]
 IMPORTED = [model for model in ENCODERS if model not in PRETRAINED]
 LOADED = weights.list_loaded(config)  # of all models, those that rule import_weights makes
@@ -31,6 +30,7 @@ UNTRAINED = [
     if methods.UNTRAINED.name in config["run"]["baselines"]
 ]
 PROBED = [*MODELS, *UNTRAINED] if PROBES else []
+TUNED_FOREIGN = [model for model in FOREIGN if weights.is_tunable(config, model)]
 TUNED = [*ENCODERS, *(UNTRAINED if config["run"]["finetune_untrained"] else [])]
 PREDICTIONS = resolve.select_predictions(config)
 # Of bases with a genome there are tracks along it, too; of all other kinds tables of text.
@@ -45,14 +45,24 @@ SCORED_WITH_FEATURES = [
 ]
 SCORED = [name for name in config["variants"] if name not in SCORED_WITH_FEATURES]
 ANNOTATIONS = annotations.select_annotations(config)
-SNPS = likelihoods.select_entries(config, "snps")
+SNPS, ASSAYS, TRACKS = (
+    likelihoods.select_entries(config, section) for section in likelihoods.DEFAULTS
+)
+MASKED = [*SNPS.values(), *ASSAYS.values(), *TRACKS.values()]
 # What is made where it is asked for: a prediction, or scores of variants, may be of a model or task
 # that the run, and so its report, does not have.
 SCORED_ENTRIES = [*VARIANTS.values(), *prioritisation.select_references(config, VARIANTS)]
 SCORING = [
     model.removesuffix(resolve.UNTRAINED)
-    for entry in [*SCORED_ENTRIES, *ANNOTATIONS.values(), *SNPS.values()]
+    for entry in [*SCORED_ENTRIES, *ANNOTATIONS.values(), *MASKED]
     for model in entry["models"]
+]
+EMBEDDERS = [
+    model
+    for model in dict.fromkeys(
+        [*FOREIGN, *SCORING, *(p["model"] for p in PREDICTIONS.values() if "model" in p)]
+    )
+    if weights.has_embedder(config, model)
 ]
 NEEDED_MODELS = list(
     dict.fromkeys(
@@ -80,3 +90,6 @@ wildcard_constraints:
     set=NAME,
     annotation=NAME,
     snps=NAME,
+    assay=NAME,
+    track=NAME,
+    frame=r"\d+",

@@ -21,7 +21,7 @@ BELOW = {
     "training": {"model", "corpus", "genome", "download"},
     "benchmark": {"model", "corpus", "genome", "download"},
     "variants": {"benchmark", "model", "corpus", "genome", "download"},
-    "interpretation": {"benchmark", "model", "corpus", "genome", "download"},
+    "interpretation": {"variants", "benchmark", "model", "corpus", "genome", "download"},
     "report": {
         "interpretation",
         "variants",
@@ -61,7 +61,7 @@ SCRIPTS_WITHOUT = [
     ),
     (
         {"torch", "sklearn", "scipy.stats"},
-        "build_corpus build_haplotypes describe_panel encode_genome export_embeddings"
+        "audit_task build_corpus build_haplotypes describe_panel encode_genome export_embeddings"
         " import_embeddings index_scores locate_task make_report make_tables make_task"
         " search_genomes simulate_genome summarise_pretraining write_fasta write_model_card"
         " write_token_shards label_variants report_variants choose_snps",
@@ -69,7 +69,7 @@ SCRIPTS_WITHOUT = [
     ({"torch", "numba"}, "probe_task"),
     (
         {"torch"},
-        "audit_task score_baselines score_bases align_scores collect_distribution"
+        "score_baselines score_bases align_scores collect_distribution"
         " evaluate_variants place_variants supervise_variants",
     ),
     (
@@ -83,7 +83,7 @@ SCRIPTS_WITHOUT = [
     (
         {"transformers"},
         "count_attention compare_heads lay_windows make_interpretation map_elements"
-        " reconstruct_windows score_snps",
+        " reconstruct_windows score_assay score_snps write_tracks",
     ),
 ]
 

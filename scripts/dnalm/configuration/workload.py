@@ -164,9 +164,12 @@ def count_bases(
     found: Mapping[str, int],
 ) -> dict[str, int | None]:
     """Return the bases of genomes, those of a sheet together where its own total is stated."""
-    stated, counted = config["estimate"]["bases"], {}
+    stated: Mapping[str, int] = config["estimate"]["bases"]
+    counted: dict[str, int | None] = {}
     for sheet, names in genomes.items():
         own = {name: found.get(name, stated.get(name)) for name in names}
-        together = sheet in stated and None in own.values()
-        counted |= {sheet: stated[sheet]} if together else own
+        if sheet is not None and sheet in stated and None in own.values():
+            counted[sheet] = stated[sheet]
+        else:
+            counted |= own
     return counted
