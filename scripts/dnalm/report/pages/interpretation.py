@@ -119,9 +119,7 @@ def _draw_maps(tables: Mapping[str, pd.DataFrame], note: str) -> list[dict[str, 
     names, keys = sorted(maps["element"].unique()), ["annotation", "model", "layer"]
     return [
         map_figure(own, names, f"{annotation}: {model}, layer {layer}", note)
-        for (annotation, model, layer), own in maps.groupby(
-            ["annotation", "model", "layer"], sort=False
-        )
+        for (annotation, model, layer), own in maps.groupby(keys, sort=False)
     ]
 
 
