@@ -16,6 +16,15 @@ REVISED = {"make_task": 18, "audit_task": 18, "score_baselines": 18}
 PLANS = {
     "benchmark": REVISED | {"import_weights": 1, "probe_task": 36, "finetune_task": 18},
     "bpnet": REVISED | {"train_network": 36},
+    "interpretation": {
+        "import_weights": 4,
+        "lay_windows": 2,
+        "count_attention": 1,
+        "compare_heads": 1,
+        "map_elements": 1,
+        "reconstruct_windows": 4,
+        "make_interpretation": 1,
+    },
     "control": REVISED | {"import_weights": 1, "finetune_task": 18 * 4},
     "models": REVISED | {"import_weights": 8, "probe_mlp": 18 * 16, "finetune_task": 18 * 8},
     "original": REVISED | {"import_weights": 5, "probe_mlp": 18 * 10, "finetune_task": 18 * 5},
@@ -47,7 +56,9 @@ PLANS = {
 }
 
 
+ELEMENTS = ("enhancer", "promoter", "ctcf", "open_chromatin", "tf_binding", "repeats")
 BROUGHT = (
+    "genes.gtf.gz", *(f"{name}.bed" for name in ELEMENTS),
     "grasp_eqtl.tsv", "grasp_meqtl.tsv", "clinvar.vcf.gz", "hgmd.vcf.gz", "1000g_sites.vcf.gz",
     "traitgym/mendelian_traits_matched_9/test.parquet",
     "traitgym/complex_traits_matched_9/test.parquet",

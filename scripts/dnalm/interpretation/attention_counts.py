@@ -2,7 +2,7 @@
 
 The fused kernels give no weights, so that they are computed once more from queries and keys, a
 block of queries at a time: at 1,000 tokens and 640 heads whole matrices would take 2.6 GB for one
-sequence, a block of 128 queries of one layer 10 MB. What is kept of a sequence is how often each
+sequence, a block of 64 queries of one layer 5 MB. What is kept of a sequence is how often each
 token received and sent attention above each threshold: enough for any annotation.
 
 Shape letters: B batch, T tokens, L layers, H heads, D width, M thresholds, Q queries of a block.
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from dnalm.errors import InputError
 from dnalm.model.encoder import PAD_BIAS, Encoder, rotary_table, rotate
 
-QUERY_BLOCK = 128
+QUERY_BLOCK = 64
 MAX_TOKENS = torch.iinfo(torch.int16).max  # of a sequence, so that a count fits
 
 
@@ -66,8 +66,6 @@ def count_attention(
         sent=torch.zeros(shape, dtype=torch.int16, device=tokens.device),
     )
     real = tokens != config.pad_id
-    counted = real.clone()
-    counted[:, 0] = False  # <cls>
     bias = torch.where(real, 0.0, PAD_BIAS)[:, None, None, :] if padded else None
     rotary = None
     if config.positions == "rotary":
@@ -88,8 +86,11 @@ def count_attention(
             if bias is not None:
                 logits = logits + bias.to(logits.dtype)
             weights = logits.float().softmax(-1)
-            weights.masked_fill_(~counted[:, None, None, :], 0.0)
-            weights.masked_fill_(~counted[:, None, block, None], 0.0)
+            weights[..., 0] = 0.0  # <cls> as a key; as a query it is the first
+            if start == 0:
+                weights[..., 0, :] = 0.0
+            if bias is not None:  # as a key a pad has no weight
+                weights.masked_fill_(~real[:, None, block, None], 0.0)
             for place, threshold in enumerate(thresholds):
                 above = weights > threshold
                 received[:, place] += above.sum(2, dtype=torch.int16)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, write_json
 from dnalm.interpretation.annotated import Annotated
-from dnalm.interpretation.maps import MapConfig, draw_map, match_gc
+from dnalm.interpretation.maps import MapConfig, check_rows, draw_map, match_gc
 from dnalm.interpretation.windows import read_codes
 from dnalm.jobs.progress import progress
 
@@ -47,12 +47,14 @@ def map_elements(
     rows, left_out = np.arange(len(names)), dict.fromkeys(sorted(set(names)), 0)
     if settings["match_gc"]:
         rows, left_out = match_gc(annotated.windows, gc, settings["seed"])
+    check_rows(names[rows].tolist(), settings["perplexity"])  # before the model is run
     layers = choose_layers(settings["layers"], annotated.config.layers)
     vectors = _element_vectors(annotated, layers)
     config = MapConfig(
         components=settings["components"],
         perplexity=settings["perplexity"],
         neighbours=settings["neighbours"],
+        penalties=settings["penalties"],
         seed=settings["seed"],
     )
     tables, facts = [], []

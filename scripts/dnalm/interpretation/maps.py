@@ -1,10 +1,12 @@
 """Maps of elements in embedding space, with numbers that the picture alone would not give.
 
-PCA, then t-SNE for the eye; beside it the accuracy of the nearest neighbours in the space of the
-principal components, contigs held out in turn, and the silhouette. Both are compared with what GC
-content alone would give, since elements differ in it. Shape letters: R rows, D width, P components.
+PCA, then t-SNE for the eye; beside it, contigs held out in turn, the accuracy of the nearest
+neighbours in the space of the principal components and of a logistic probe of the embeddings, and
+the silhouette. Neighbours are compared with those of GC content alone, since elements differ in it.
+Shape letters: R rows, D width, P components.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,17 +15,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dnalm.errors import InputError
+from dnalm.jobs.progress import progress
 
 GC_BINS = 10
+FOLDS, INNER_FOLDS = 5, 3  # of whole contigs: that score the probe, that choose its penalty
+MAX_ITERATIONS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapConfig:
-    """How a map is drawn: principal components, perplexity of t-SNE, neighbours, and the seed."""
+    """How a map is drawn: principal components, perplexity of t-SNE, neighbours, and the seed.
+
+    penalties: inverse strengths C of the probe, among which contigs that train it choose.
+    """
 
     components: int
     perplexity: float
     neighbours: int
+    penalties: Sequence[float]
     seed: int
 
 
@@ -33,6 +42,7 @@ class ElementMap:
 
     neighbour_accuracy: balanced over elements, of the nearest neighbours on other contigs.
     gc_accuracy: the same from GC content in the place of the embeddings.
+    probe_accuracy: the same of a logistic probe of the embeddings themselves.
     chance: 1 / number of elements.
     silhouette: in the space of the principal components, from −1 to 1.
     explained: share of the variance that the components hold.
@@ -41,6 +51,7 @@ class ElementMap:
     coordinates: NDArray[np.float64]
     neighbour_accuracy: float
     gc_accuracy: float
+    probe_accuracy: float
     chance: float
     silhouette: float
     explained: float
@@ -63,13 +74,7 @@ def draw_map(
     from sklearn.metrics import silhouette_score
 
     labels = np.asarray(elements)
-    if len(set(elements)) < 2:
-        raise InputError("A map needs windows of at least two elements; name more of them.")
-    if len(labels) <= 3 * config.perplexity:
-        raise InputError(
-            f"{len(labels)} windows are too few for a perplexity of {config.perplexity:g}; lower "
-            "maps.perplexity or take more windows of each element."
-        )
+    check_rows(elements, config.perplexity)
     components = min(config.components, *embeddings.shape)
     pca = PCA(components, random_state=config.seed)
     reduced = pca.fit_transform(np.asarray(embeddings, dtype=np.float64))
@@ -81,10 +86,24 @@ def draw_map(
         gc_accuracy=neighbour_accuracy(
             np.asarray(gc, dtype=np.float64)[:, None], labels, groups, config.neighbours
         ),
+        probe_accuracy=probe_accuracy(embeddings, labels, groups, config.penalties),
         chance=1 / len(set(elements)),
         silhouette=float(silhouette_score(reduced, labels)),
         explained=float(pca.explained_variance_ratio_.sum()),
     )
+
+
+def check_rows(elements: Sequence[str], perplexity: float) -> None:
+    """Raise InputError for fewer than two elements, or too few rows for a perplexity."""
+    if len(set(elements)) < 2:
+        raise InputError("A map needs windows of at least two elements; name more of them.")
+    if len(elements) <= 3 * perplexity:
+        counts = ", ".join(f"{own:,} of {name}" for name, own in sorted(Counter(elements).items()))
+        raise InputError(
+            f"{len(elements)} windows ({counts}) are too few for a perplexity of {perplexity:g}; "
+            "take more windows, leave the rarest element out of `elements`, or lower "
+            "maps.perplexity."
+        )
 
 
 def _groups(contigs: Sequence[str]) -> NDArray:
@@ -110,6 +129,43 @@ def neighbour_accuracy(
     predicted = cross_val_predict(
         classifier, features, labels, groups=groups, cv=LeaveOneGroupOut()
     )
+    return float(balanced_accuracy_score(labels, predicted))
+
+
+def probe_accuracy(
+    embeddings: NDArray[np.floating], labels: NDArray, groups: NDArray, penalties: Sequence[float]
+) -> float:
+    """Return the balanced accuracy of logistic regression on rows of groups held out in turn.
+
+    Five folds of whole groups, as many as there are if fewer; C is chosen by folds of whole groups
+    within the training rows, and is the middle one where these have too few groups or elements.
+    Features are standardised by training rows, elements weigh the same.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=MAX_ITERATIONS)
+    )
+    name, ordered = "logisticregression__C", sorted(penalties)
+    folds = min(FOLDS, len(np.unique(groups)))
+    predicted = np.empty_like(labels)
+    splits = GroupKFold(folds).split(embeddings, labels, groups)
+    for train, test in progress(splits, "probe elements", "folds", folds):
+        features, truth = embeddings[train], labels[train]
+        inner = min(INNER_FOLDS, len(np.unique(groups[train])))
+        parts = list(GroupKFold(inner).split(features, truth, groups[train])) if inner > 1 else []
+        if len(np.unique(truth)) == 1:  # nothing to learn from
+            predicted[test] = truth[0]
+        elif parts and all(len(np.unique(truth[own])) > 1 for own, _ in parts):
+            search = GridSearchCV(probe, {name: ordered}, scoring="balanced_accuracy", cv=parts)
+            predicted[test] = search.fit(features, truth).predict(embeddings[test])
+        else:
+            fitted = probe.set_params(**{name: ordered[len(ordered) // 2]}).fit(features, truth)
+            predicted[test] = fitted.predict(embeddings[test])
     return float(balanced_accuracy_score(labels, predicted))
 
 

@@ -135,7 +135,7 @@ class Encoder(nn.Module):
         count = real.sum(1)
         kept = (count - masked.sum(1)).clamp(min=1)  # a sequence of only masks or pads stays 0
         scale = (1.0 - self.config.token_dropout) * count / kept
-        return (x.masked_fill(masked.unsqueeze(-1), 0.0) * scale[:, None, None]).type_as(x)
+        return (x * (scale[:, None] * ~masked).unsqueeze(-1)).type_as(x)  # one pass over x
 
 
 class Block(nn.Module):
@@ -212,7 +212,7 @@ class FeedForward(nn.Module):
         if self.gated:
             gate, value = self.input(x).chunk(2, dim=-1)
             return self.output(functional.silu(gate) * value)
-        return self.output(functional.gelu(self.input(x)))
+        return self.output(self.input.gelu(x))
 
 
 class LayerNorm(nn.LayerNorm):
@@ -234,7 +234,7 @@ class MaskedLanguageHead(nn.Module):
         self.decoder = Linear(config.width, config.vocabulary_size)
 
     def forward(self, states: Tensor) -> Tensor:
-        return self.decoder(self.norm(functional.gelu(self.dense(states))))
+        return self.decoder(self.norm(self.dense.gelu(states)))
 
 
 def empty_table(rows: int, width: int) -> nn.Embedding:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 # Below so many multiply-adds the overhead of a oneDNN call costs more than it saves.
 MIN_PRODUCTS = 1 << 20
@@ -27,6 +28,16 @@ class Linear(nn.Linear):
         if torch.is_grad_enabled():
             return _Product.apply(x, self.weight, self.bias)
         return _multiply(x, self.weight, self.bias)
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """Return GELU of what the layer returns: the same numbers, on a CPU without a second pass.
+
+        A layer that something was added to has a pass of its own.
+        """
+        plain = type(self) is Linear and not self._forward_hooks
+        if not plain or torch.is_grad_enabled() or not _onednn_serves(x, self.weight):
+            return functional.gelu(self(x))
+        return _multiply(x, self.weight, self.bias, "gelu")
 
 
 class _Product(torch.autograd.Function):
@@ -73,7 +84,8 @@ def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
     )
 
 
-def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:
     # What torch.compile calls for a linear layer on a CPU; x has to be contiguous, the
     # weight may be a transposed one.
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    # The last argument is that of torch's gelu: no approximation.
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], "none")

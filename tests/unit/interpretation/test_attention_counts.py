@@ -68,7 +68,7 @@ def count_whole(matrices, tokens, threshold):
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])
-@pytest.mark.parametrize("block", [16, 128])
+@pytest.mark.parametrize("block", [16, 64])
 def test_counts_are_those_of_the_whole_matrices_of_transformers(generation, block, monkeypatch):
     monkeypatch.setattr(attention_counts, "QUERY_BLOCK", block)
     encoder, tokens = make(generation), draw_tokens()

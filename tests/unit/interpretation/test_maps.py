@@ -5,9 +5,16 @@ import pandas as pd
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.interpretation.maps import MapConfig, draw_map, match_gc, neighbour_accuracy
+from dnalm.interpretation.maps import (
+    MapConfig,
+    draw_map,
+    match_gc,
+    neighbour_accuracy,
+    probe_accuracy,
+)
 
-CONFIG = MapConfig(components=10, perplexity=15.0, neighbours=5, seed=42)
+PENALTIES = (0.01, 0.1)
+CONFIG = MapConfig(components=10, perplexity=15.0, neighbours=5, penalties=PENALTIES, seed=42)
 ROWS, NAMES = 150, ("exon", "intron", "intergenic")
 
 
@@ -25,6 +32,7 @@ def test_planted_clusters_lie_apart_on_held_out_contigs():
     found = draw_map(embeddings, labels, contigs, gc, CONFIG)
     assert found.coordinates.shape == (ROWS, 2)
     assert found.neighbour_accuracy > 0.95
+    assert found.probe_accuracy > 0.95
     assert found.gc_accuracy < 0.5
     assert found.chance == pytest.approx(1 / 3)
     assert found.silhouette > 0.3
@@ -48,6 +56,39 @@ def test_neighbours_on_the_same_contig_do_not_vote():
     labels = np.repeat(["exon", "intron", "exon", "intron"], 10)
     features = np.repeat([[0.0], [1.0], [100.0], [101.0]], 10, axis=0)
     assert neighbour_accuracy(features, labels, groups, 5) == 0.0
+
+
+def test_a_probe_finds_what_neighbours_do_not_and_nothing_where_nothing_is():
+    """One direction of forty tells elements; the others are noise that distances drown in."""
+    random = np.random.default_rng(3)
+    labels = np.array(["exon", "intron"] * 200)
+    embeddings = random.normal(size=(400, 40))
+    groups = np.repeat(["a", "b", "c", "d"], 100)
+    nothing = probe_accuracy(embeddings, labels, groups, PENALTIES)
+    assert abs(nothing - 0.5) < 0.1
+    embeddings[:, 7] += np.where(labels == "exon", 1.0, -1.0)
+    found = probe_accuracy(embeddings, labels, groups, PENALTIES)
+    assert found > neighbour_accuracy(embeddings, labels, groups, 5) + 0.03
+    assert found > 0.78  # the best possible is 0.84
+
+
+def test_a_probe_has_not_seen_the_contig_that_it_is_scored_on():
+    """An element looks different on every contig, so that another contig tells nothing of it."""
+    looks = np.arange(160) // 20  # contigs a to d, of each twenty exons and twenty introns
+    features = np.eye(8)[looks]
+    labels = np.array(["exon", "intron"])[looks % 2]
+    groups = np.array(list("abcd"))[looks // 2]
+    assert probe_accuracy(features, labels, groups, PENALTIES) <= 0.5
+    assert probe_accuracy(features, labels, np.arange(160) % 4, PENALTIES) == 1.0
+
+
+@pytest.mark.filterwarnings("error")
+def test_contigs_of_one_element_are_no_obstacle():
+    labels = np.repeat(["exon", "intron"], 40)
+    features = np.random.default_rng(1).normal(size=(80, 4))
+    assert probe_accuracy(features, labels, labels, PENALTIES) == 0.0
+    four = np.repeat(["a", "b", "c", "d"], 20)
+    assert 0 <= probe_accuracy(features, labels, four, PENALTIES) <= 1
 
 
 def test_elements_of_equal_gc_have_equal_histograms():

@@ -10,6 +10,7 @@ from torch import nn
 
 from dnalm.model.encoder import Encoder, EncoderConfig
 from dnalm.model.linear import MIN_PRODUCTS, Linear
+from dnalm.model.lora import LowRank
 
 LARGE = (4, 33, 128, 384)  # B, T, columns in, columns out
 SMALL = (1, 3, 16, 8)
@@ -136,3 +137,28 @@ def test_a_frozen_layer_keeps_none_of_its_input_for_the_gradient() -> None:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             layer(x).sum().backward()
         assert (x.untyped_storage().data_ptr() in kept) == (not frozen)
+
+
+@pytest.mark.parametrize("shape", [LARGE, SMALL])
+def test_gelu_without_gradients_is_gelu_of_the_product_bit_for_bit(shape: tuple[int, ...]) -> None:
+    layer, x, exact, x_exact = make(shape, bias=True)
+    with torch.inference_mode():
+        torch.testing.assert_close(layer.gelu(x), nn.functional.gelu(layer(x)), atol=0, rtol=0)
+    wanted = nn.functional.gelu(exact(x_exact))
+    assert (layer.gelu(x) - wanted).norm() <= 1e-6 * wanted.norm()
+    layer.gelu(x).sum().backward()
+    wanted.sum().backward()
+    assert (layer.weight.grad - exact.weight.grad).norm() <= 1e-6 * exact.weight.grad.norm()
+
+
+def test_gelu_of_a_layer_that_something_was_added_to_holds_what_was_added() -> None:
+    layer, x, *_ = make(LARGE, bias=True)
+    added = LowRank(layer, rank=2, alpha=4.0, dropout=0.0)
+    nn.init.normal_(added.up)
+    seen = []
+    layer.register_forward_hook(lambda _, __, output: seen.append(output))
+    with torch.inference_mode():
+        expected = nn.functional.gelu(added(x))
+        assert torch.equal(added.gelu(x), expected)
+        assert not torch.equal(layer.gelu(x), expected)
+    assert len(seen) == 1

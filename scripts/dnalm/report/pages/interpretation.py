@@ -171,10 +171,12 @@ def maps_grid(facts: pd.DataFrame) -> Grid:
         [
             *[row["annotation"], row["model"], count(row["layer"])],
             *[percent(row["neighbour_accuracy"]), percent(row["gc_accuracy"])],
+            percent(row["probe_accuracy"]),
             *[percent(row["chance"]), score(row["silhouette"], sign=True)],
             percent(row["explained"]),
         ]
         for row in facts.to_dict("records")
     ]
-    headings = ["annotation", "model", "layer", "accuracy of neighbours", "by GC alone", "chance"]
-    return make_grid([*headings, "silhouette", "variance kept"], rows, first=2)
+    headings = ["annotation", "model", "layer", "accuracy of neighbours", "by GC alone"]
+    headings += ["accuracy of a probe", "chance", "silhouette", "variance kept"]
+    return make_grid(headings, rows, first=2)

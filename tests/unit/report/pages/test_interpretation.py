@@ -68,7 +68,7 @@ def paths(tmp_path):
     dots = pd.DataFrame({**NAMES, **dots, "layer": 1, "x": [0.0, 1.0], "y": [1.0, 0.0]})
     dots.to_csv(tmp_path / "m.tsv", sep="\t", index=False)
     facts = {"layer": 1, "neighbour_accuracy": 0.8, "gc_accuracy": 0.5, "chance": 0.5}
-    facts |= {"silhouette": 0.1, "explained": 0.9}
+    facts |= {"probe_accuracy": 0.83, "silhouette": 0.1, "explained": 0.9}
     snps = {"snps": "people", "model": "big", "group": "all", "snps_scored": 7, "haplotypes": 9}
     snps |= {"carriers_missing": 5, "accuracy": 0.125, "base_accuracy": 0.6, "perplexity": 87.65}
     snps |= {"base_perplexity": 2.34, "median_perplexity": 70.0, "people": 8}
@@ -93,7 +93,7 @@ def test_every_table_is_recognised_and_the_page_shows_its_numbers(paths):
     page = make_interpretation_page(
         tables, PUBLISHED, {"big": "NT-2.5B"}, title="T", note="Simulated"
     )
-    shown = ("intron", "1,234.5", "80.00%", "layer 2, head 0", "117", "21.90%", "87.7")
+    shown = ("intron", "1,234.5", "80.00%", "83.00%", "layer 2, head 0", "117", "21.90%", "87.7")
     for words in (*shown, "Simulated"):
         assert words in page
     assert "<b>" not in page.replace("<body>", "")
