@@ -34,8 +34,11 @@ demo: env
 
 # DATA is a folder laid out as tests/real.yaml reads it. REAL=quick: a few minutes, no promise about scores;
 # REAL=tasks: every task of the folder, up to an hour. REAL=methods: every method and network on three short tasks, sized for an hour.
+# REAL=embedders: two models that are not ours, with random weights, beside ours.
 real: env
 	@test -n "$(DATA)" || { echo "make real DATA=<folder>: name the folder of real data."; exit 2; }
+	$(if $(filter embedders,$(REAL)),$(BIN)/python tests/random_transformers.py \
+		results/real-embedders/weights $(DATA)/human_grch37_chr20_1-2Mb/20_1000001-2000000.fa.gz)
 	$(SNAKEMAKE) --configfile tests/real.yaml $(REAL_OVERLAY) \
 		--config 'pathvars={"data": "$(DATA)"}'
 	@cat results/$(REAL_RESULTS)/summary.txt

@@ -11,8 +11,7 @@ Outputs: <results>/finetunes/{method}/{model}/{task}/{scores.tsv, summary.json,
 rule finetune_task:
     """Fine-tune one model on every fold of one task; folds, and their checkpoints, are in partial/."""
     input:
-        run="<results>/models/{model}/run.json",
-        weights="<results>/models/{model}/weights.safetensors",
+        unpack(get_model_files),
         table="<results>/tasks/{task}.parquet",
         summary="<results>/tasks/{task}.json",
     output:
@@ -27,11 +26,13 @@ rule finetune_task:
         "<benchmarks>/finetune_task/{method}/{model}/{task}.jsonl"
     priority: 1  # the longest jobs at the end: started last, they would leave cores idle
     conda:
-        "../envs/torch.yaml"
+        get_model_environment
     threads: 1
     resources:
         gpu=1,
     params:
+        embedder=get_tuned_embedder,
+        downloads=get_place("<results>/downloads"),
         finetune=get_method,
         embed=get_embed,
         task=get_pooling,

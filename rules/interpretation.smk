@@ -98,11 +98,12 @@ rule map_elements:
     benchmark:
         "<benchmarks>/map_elements/{annotation}/{model}.jsonl"
     conda:
-        "../envs/torch.yaml"
+        get_model_environment
     resources:
         gpu=1,
     params:
         settings=get_map_settings,
+        downloads=get_place("<results>/downloads"),
     script:
         "../scripts/map_elements.py"
 

@@ -23,12 +23,13 @@ rule predict_sequences:
     wildcard_constraints:
         prediction="|".join(map(re.escape, PREDICTED_ROWS)) or NOTHING,
     conda:
-        "../envs/torch.yaml"
+        get_prediction_environment
     threads: 1
     resources:
         gpu=1,
     params:
         prediction=get_prediction,
+        downloads=get_place("<results>/downloads"),
         asked=get_asked,
     script:
         "../scripts/predict_sequences.py"
@@ -47,12 +48,13 @@ rule predict_bases:
     wildcard_constraints:
         prediction="|".join(map(re.escape, PREDICTED_BASES)) or NOTHING,
     conda:
-        "../envs/torch.yaml"
+        get_prediction_environment
     threads: 1
     resources:
         gpu=1,
     params:
         prediction=get_prediction,
+        downloads=get_place("<results>/downloads"),
         asked=get_asked,
     script:
         "../scripts/predict_sequences.py"
@@ -72,12 +74,13 @@ rule predict_tracks:
     wildcard_constraints:
         prediction="|".join(map(re.escape, PREDICTED_TRACKS)) or NOTHING,
     conda:
-        "../envs/torch.yaml"
+        get_prediction_environment
     threads: 1
     resources:
         gpu=1,
     params:
         prediction=get_prediction,
+        downloads=get_place("<results>/downloads"),
         asked=get_asked,
     script:
         "../scripts/predict_sequences.py"

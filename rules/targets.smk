@@ -120,12 +120,7 @@ rule probes:
 rule finetunes:
     """Fine-tune every model on every task."""
     input:
-        expand(
-            "<results>/finetunes/{method}/{model}/{task}/scores.tsv",
-            method=FINETUNES,
-            model=TUNED,
-            task=TASKS,
-        ),
+        list_finetunes("<results>/finetunes/{method}/{model}/{task}/scores.tsv"),
 
 
 rule adapter_exports:

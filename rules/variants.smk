@@ -1,6 +1,7 @@
 """From a VCF file and a model to the same file with scores.
 
-Required inputs: variants.*.vcf; <results>/genomes/{genome}; <results>/models/{model}
+Required inputs: variants.*.vcf; <results>/genomes/{genome}; <results>/models/{model}, of an
+    embedder its files
 Outputs: <results>/variants/{set}/{model}.{vcf.gz, vcf.gz.tbi, parquet}; partial/ while it runs; by
     option {model}.features.safetensors, .vcf.gz.csi; when asked for {model}.tsv.gz
 """
@@ -20,12 +21,13 @@ rule score_variants:
     wildcard_constraints:
         set="|".join(map(re.escape, SCORED)) or NOTHING,
     conda:
-        "../envs/torch.yaml"
+        get_model_environment
     threads: 1  # without a GPU a process for each
     resources:
         gpu=1,  # at least: one process per visible GPU shares the parts
     params:
         settings=get_variant_settings,
+        downloads=get_place("<results>/downloads"),
     script:
         "../scripts/score_variants.py"
 

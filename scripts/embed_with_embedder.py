@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from dnalm.benchmark.embedding.embed import EmbedConfig
-from dnalm.benchmark.embedding.embedders import EmbedderEmbedding, locate_embedder
+from dnalm.benchmark.embedding.embedders import EmbedderEmbedding
 from dnalm.benchmark.embedding.shards import embed_task
 from dnalm.devices import visible_devices
 from dnalm.download.listings import locate_inputs
 from dnalm.jobs.job import job
+from dnalm.model.embedders.opening import locate_embedder
 
 with job(snakemake.log[0]):
     source, params, output = snakemake.input, snakemake.params, snakemake.output.embeddings

@@ -7,23 +7,27 @@ from dnalm.benchmark.finetuning.settings import Finetuning, Operation
 from dnalm.benchmark.finetuning.train import finetune
 from dnalm.benchmark.scoring.results import identify
 from dnalm.benchmark.tasks.summary import describe_outputs
-from dnalm.files import read_json, sha256_of
+from dnalm.download.listings import locate_inputs
+from dnalm.files import read_json
 from dnalm.jobs.job import job
+from dnalm.model.embedders.opening import locate_embedder
 
 with job(snakemake.log[0]):
     # No parameter of the rule: what decides nothing but the time makes no result out of date.
     operation = Operation(**snakemake.config["finetune"]["operation"])
-    source, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
-    task = read_json(source.summary)
-    finetuning = Finetuning.of(source, task, params.task, params.finetune, params.embed)
+    params, wildcards = snakemake.params, snakemake.wildcards
+    source = locate_inputs(snakemake.input, params.downloads)
+    entry = params.embedder and locate_embedder(params.embedder, source)
+    task = read_json(source["summary"])
+    finetuning = Finetuning.of(source, task, params.task, params.finetune, params.embed, entry)
     partial = Path(snakemake.output.scores).parent / "partial"
     folds = finetune(finetuning, operation=operation, partial=partial, threads=snakemake.threads)
     identity = identify(
         method=wildcards.method,
         task=task,
-        table_path=source.table,
+        table_path=source["table"],
         model=wildcards.model,
-        weights_sha256=sha256_of(source.weights),
+        weights_sha256=finetuning.weights_sha256(),
     )
     files = dict(snakemake.output.items())
     files["trained"] = files.pop("adapters")

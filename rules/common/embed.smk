@@ -36,6 +36,21 @@ def get_embedder_environment(wildcards):
     return weights.find_environment(config, wildcards.model) or "../envs/embedders.yaml"
 
 
+def get_model_files(wildcards):
+    """Return the files of a model, of ours or of one that an embedder opens."""
+    model = f"<results>/models/{wildcards.model}"
+    if wildcards.model in EMBEDDERS:
+        return {"described": f"{model}/embedder.json", **get_embedder_files(wildcards)}
+    return {"run": f"{model}/run.json", "weights": f"{model}/weights.safetensors"}
+
+
+def get_model_environment(wildcards):
+    """Return the conda environment in which a model is opened."""
+    if wildcards.model in EMBEDDERS:
+        return get_embedder_environment(wildcards)
+    return "../envs/torch.yaml"
+
+
 def match_models(names):
     """Return the pattern of the names of some models."""
     return "|".join(map(re.escape, names)) or NOTHING

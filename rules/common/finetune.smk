@@ -9,5 +9,18 @@ def get_method(wildcards):
     return finetuning.resolve_method(config, wildcards.method)
 
 
+def get_tuned_embedder(wildcards):
+    """Return how the embedder of a model is opened, None of a model of ours."""
+    return get_embedder(wildcards) if wildcards.model in EMBEDDERS else None
+
+
+def list_finetunes(path):
+    """Return the files that `path` names of every model and task; tokens of others are no bases."""
+    return [
+        *expand(path, method=FINETUNES, model=TUNED, task=TASKS),
+        *expand(path, method=FINETUNES, model=TUNED_FOREIGN, task=POOLED),
+    ]
+
+
 def get_network(wildcards):
     return finetuning.resolve_network(config, wildcards.network)

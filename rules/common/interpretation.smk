@@ -1,6 +1,6 @@
 """What the rules of interpretation are given, and which files they make."""
 
-from dnalm.configuration.interpretation.annotations import AROUND, resolve_annotation
+from dnalm.configuration.interpretation.annotations import AROUND, MAPS, resolve_annotation
 
 
 def get_annotation_entry(name):
@@ -36,11 +36,11 @@ def get_window_settings(wildcards):
 
 def get_read_windows(wildcards):
     """Return the windows, their genome and a model: what a forward pass takes."""
-    model = f"<results>/models/{wildcards.model}"
-    return get_annotated_genome(wildcards) | {
-        "windows": f"<results>/interpretation/windows/{wildcards.annotation}.parquet",
-        "run": f"{model}/run.json",
-        "weights": f"{model}/weights.safetensors",
+    windows = f"<results>/interpretation/windows/{wildcards.annotation}.parquet"
+    return {
+        **get_annotated_genome(wildcards),
+        **get_model_files(wildcards),
+        "windows": windows,
     }
 
 
@@ -68,7 +68,9 @@ def get_reconstruction_settings(wildcards):
 
 
 def get_map_settings(wildcards):
-    return get_interpretation_settings(wildcards, "maps")
+    settings = get_interpretation_settings(wildcards, "maps")
+    own = {"embedder": get_embedder(wildcards)} if wildcards.model in EMBEDDERS else {}
+    return settings | own
 
 
 def get_interpretation_tables(wildcards):
@@ -80,7 +82,7 @@ def get_interpretation_tables(wildcards):
         for analysis in entry["analyses"]:
             made += expand(
                 f"<results>/interpretation/{analysis}/{name}/{{model}}.{{ending}}",
-                model=entry["models"],
+                model=[m for m in entry["models"] if analysis == MAPS or m not in EMBEDDERS],
                 ending=endings[analysis],
             )
     return made + list_likelihood_tables()

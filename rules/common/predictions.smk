@@ -1,5 +1,7 @@
 """What the rules of predictions are given, and which files they make."""
 
+from types import SimpleNamespace
+
 from dnalm.configuration.predictions import resolve_asked, resolve_prediction
 
 
@@ -20,8 +22,7 @@ def get_prediction_files(wildcards):
     entry = config["predictions"][wildcards.prediction]
     files = {"classifier": get_classifier_file(wildcards.prediction)}
     if "model" in entry:
-        model = f"<results>/models/{entry['model']}"
-        files |= {"run": f"{model}/run.json", "weights": f"{model}/weights.safetensors"}
+        files |= get_model_files(get_predicting(wildcards))
     if "path" in entry:
         return {**files, "sequences": entry["path"]}
     genome = f"<results>/genomes/{entry['genome']}"
@@ -29,8 +30,21 @@ def get_prediction_files(wildcards):
     return {**files, **cut, "intervals": entry["bed"]}
 
 
+def get_predicting(wildcards):
+    """Return the model of a prediction as rules of a model have it among their wildcards."""
+    return SimpleNamespace(model=config["predictions"][wildcards.prediction].get("model"))
+
+
+def get_prediction_environment(wildcards):
+    """Return the conda environment in which the model of a prediction is opened."""
+    return get_model_environment(get_predicting(wildcards))
+
+
 def get_prediction(wildcards):
-    return resolve_prediction(config, wildcards.prediction)
+    """Return the settings of a prediction, with how the embedder of its model is opened, if any."""
+    settings, model = resolve_prediction(config, wildcards.prediction), get_predicting(wildcards)
+    own = {"embedder": get_embedder(model)} if model.model in EMBEDDERS else {}
+    return settings | own
 
 
 def get_asked(wildcards):

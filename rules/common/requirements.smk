@@ -65,7 +65,11 @@ def list_fetched():
 
 
 # What is fetched of hubs, whose files are known when they have been listed.
-HUB_MODELS = [m for m in [*NEEDED_MODELS, *EMBEDDERS] if weights.is_of_hub(config, m)]
+HUB_MODELS = [
+    model
+    for model in dict.fromkeys([*NEEDED_MODELS, *EMBEDDERS])
+    if weights.is_of_hub(config, model)
+]
 HUB_TASKS = [task for task in NEEDED_TASKS if resolve.is_of_hub(config, task)]
 LISTINGS = [f"<results>/hub/models/{model}.json" for model in HUB_MODELS]
 LISTINGS += [f"<results>/hub/tasks/{task}.json" for task in HUB_TASKS]

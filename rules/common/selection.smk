@@ -7,7 +7,6 @@ PRETRAINED = [
     if "corpus" in config["models"][model]
 ]
 FOREIGN = [model for model in MODELS if weights.is_foreign(config, model)]
-EMBEDDERS = [model for model in FOREIGN if weights.has_embedder(config, model)]
 ENCODERS = [model for model in MODELS if model not in FOREIGN]
 IMPORTED = [model for model in ENCODERS if model not in PRETRAINED]
 LOADED = weights.list_loaded(config)  # of all models, those that rule import_weights makes
@@ -31,6 +30,7 @@ UNTRAINED = [
     if methods.UNTRAINED.name in config["run"]["baselines"]
 ]
 PROBED = [*MODELS, *UNTRAINED] if PROBES else []
+TUNED_FOREIGN = [model for model in FOREIGN if weights.is_tunable(config, model)]
 TUNED = [*ENCODERS, *(UNTRAINED if config["run"]["finetune_untrained"] else [])]
 PREDICTIONS = resolve.select_predictions(config)
 # Of bases with a genome there are tracks along it, too; of all other kinds tables of text.
@@ -53,6 +53,13 @@ SCORING = [
     model.removesuffix(resolve.UNTRAINED)
     for entry in [*SCORED_ENTRIES, *ANNOTATIONS.values(), *SNPS.values()]
     for model in entry["models"]
+]
+EMBEDDERS = [
+    model
+    for model in dict.fromkeys(
+        [*FOREIGN, *SCORING, *(p["model"] for p in PREDICTIONS.values() if "model" in p)]
+    )
+    if weights.has_embedder(config, model)
 ]
 NEEDED_MODELS = list(
     dict.fromkeys(

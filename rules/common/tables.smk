@@ -34,7 +34,7 @@ def list_results(results):
         *expand("{probe}/{model}/{task}", probe=PROBES, model=PROBED, task=POOLED),
         *list_baselines("baselines/{baseline}/{task}"),
     ]
-    nested = expand("finetunes/{method}/{model}/{task}/", method=FINETUNES, model=TUNED, task=TASKS)
+    nested = list_finetunes("finetunes/{method}/{model}/{task}/")
     endings = {"scores": ".tsv", "summary": ".json", "predictions": ".predictions.parquet"}
     names = {
         "scores": "scores.tsv",

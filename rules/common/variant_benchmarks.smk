@@ -54,7 +54,7 @@ def get_set_scores(wildcards):
     files["finetuned"] = expand(
         f"<results>/variant_benchmarks/{name}/finetuned/{{method}}/{{model}}.parquet",
         method=entry.get("finetune", []),
-        model=entry["models"],
+        model=[model for model in entry["models"] if model not in EMBEDDERS],
     )
     return files
 

@@ -6,12 +6,10 @@ from dnalm.configuration.variants import resolve_variants
 def get_variant_files(wildcards):
     """Return the files of a set of variants and of a model, by the names of score_variants.py."""
     entry = config["variants"][wildcards.set]
-    model = f"<results>/models/{wildcards.model}"
     genome = f"<results>/genomes/{entry['genome']}"
     return {
         "variants": get_scored_file(wildcards.set),
-        "run": f"{model}/run.json",
-        "weights": f"{model}/weights.safetensors",
+        **get_model_files(wildcards),
         "bases": f"{genome}/bases.npy",
         "contigs": f"{genome}/contigs.tsv",
         "manifest": f"{genome}/manifest.json",
@@ -19,7 +17,9 @@ def get_variant_files(wildcards):
 
 
 def get_variant_settings(wildcards):
-    return resolve_variants(config, wildcards.set) | {"model": wildcards.model}
+    settings = resolve_variants(config, wildcards.set) | {"model": wildcards.model}
+    own = {"embedder": get_embedder(wildcards)} if wildcards.model in EMBEDDERS else {}
+    return settings | own
 
 
 def get_scored_variants(wildcards):

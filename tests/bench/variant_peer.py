@@ -105,7 +105,9 @@ def _score_pair(model, reference, alternative, same_length, layer) -> dict[str, 
     masked[0, changed] = MASK
     likelihoods = model(masked).logits[0, changed].log_softmax(-1)
     own = [likelihoods.gather(1, ids[0, changed][:, None]) for ids in (reference, alternative)]
+    ratio = float((own[1] - own[0]).sum())
     return scores | {
-        "llr": float((own[1] - own[0]).sum()),
+        "llr": ratio,
+        "llr_own_tokens": ratio,
         "masked_loss_alt": float(-own[1].mean()),
     }

@@ -1,5 +1,6 @@
 """What the schema cannot see in the models: names, sizes, and what would stop them late."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ from dnalm.configuration.weights import find_weight_errors, has_embedder, is_for
 from dnalm.suggestions import nearest
 
 OF_FOREIGN = {"licence", "citation", "published_as"}
-OF_TRANSFORMERS, OF_CALL = {"imports", "revision"}, {"options"}
+OF_TRANSFORMERS, OF_CALL = {"imports", "revision", "linear"}, {"options"}
 
 
 def find_model_errors(config: Mapping[str, Any]) -> Iterator[str]:
@@ -74,6 +75,14 @@ def _embedder(config: Mapping[str, Any], name: str) -> Iterator[str]:
     for unused in sorted(entry.keys() & others - own):
         door = "call" if "call" in entry else "transformers"
         yield f"{key}.embedder.{unused}: it says nothing beside `{door}`; remove it."
+    for target, text in entry.get("linear", {}).items():
+        try:
+            re.compile(text)
+        except re.error as error:
+            yield (
+                f"{key}.embedder.linear.{target}: '{text}' is no regular expression ({error});"
+                " correct it."
+            )
     if "transformers" in entry and "revision" in entry and not is_of_hub(config, name):
         yield f"{key}.embedder.revision: a folder has no revision; remove it."
 

@@ -7,7 +7,7 @@ from dnalm.configuration.finetuning import resolve_method, resolve_network
 from dnalm.configuration.kinds import is_pooled
 from dnalm.configuration.models import find_unknown
 from dnalm.configuration.resolve import resolve_task
-from dnalm.configuration.weights import has_embedder, is_foreign
+from dnalm.configuration.weights import has_embedder, is_foreign, is_tunable
 from dnalm.methods import NETWORKS, PROBE_NAMES
 from dnalm.suggestions import refusal
 
@@ -77,10 +77,12 @@ def _model(key: str, entry: Mapping[str, Any], config: Mapping[str, Any]) -> Ite
     else:
         yield from find_unknown(f"{key}.model", entry["model"], config["models"])
         if has_embedder(config, entry["model"]):
-            yield (
-                f"{key}.model: '{entry['model']}' is opened by an embedder, of which there are no"
-                " predictions; name another."
-            )
+            if entry["method"] in PROBE_NAMES or not is_tunable(config, entry["model"]):
+                yield (
+                    f"{key}.model: '{entry['model']}' is opened by an embedder, of which there are"
+                    " no predictions but by methods that fine-tune it; name another, or such a"
+                    " method."
+                )
         elif is_foreign(config, entry["model"]):
             yield (
                 f"{key}.model: of '{entry['model']}' there are embeddings alone, and no model to"

@@ -35,10 +35,7 @@ def find_variant_errors(config: Mapping[str, Any]) -> Iterator[str]:
             trained = model.removesuffix(UNTRAINED)
             yield from find_unknown(f"{key}.models", trained, config["models"])
             if has_embedder(config, trained):
-                yield (
-                    f"{key}.models: '{model}' is opened by an embedder, which scores no variants;"
-                    " drop it."
-                )
+                yield from _embedded(key, model, resolve_variants(config, name))
             elif is_foreign(config, trained):
                 yield (
                     f"{key}.models: of '{model}' there are embeddings alone, and no model to read"
@@ -46,6 +43,25 @@ def find_variant_errors(config: Mapping[str, Any]) -> Iterator[str]:
                 )
             elif _has_shape(config, trained):
                 yield from _shape(key, trained, resolve_variants(config, name), config)
+
+
+def _embedded(key: str, model: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what does not fit between an entry and a model that an embedder opens."""
+    if model.endswith(UNTRAINED):
+        yield (
+            f"{key}.models: '{model}' would be the untrained twin of a model that an embedder"
+            " opens, which there is not; drop it."
+        )
+    if settings["layer"] == 0:
+        yield (
+            f"{key}.layer: 0 is the token table, which '{model}' does not give; name a layer from 1"
+            " on, or last."
+        )
+    if settings["frames"] == "all":
+        yield (
+            f"{key}.frames: the places of a base in a token of '{model}', which an embedder opens,"
+            " are not known; set it to 1."
+        )
 
 
 def _has_shape(config: Mapping[str, Any], model: str) -> bool:

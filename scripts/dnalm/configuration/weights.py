@@ -138,7 +138,13 @@ def find_environment(config: Mapping[str, Any], model: str) -> str | None:
 def resolve_embedder(config: Mapping[str, Any], model: str) -> dict[str, Any]:
     """Return how the embedder of a model is opened, without where its files come from."""
     entry = config["models"][model]["embedder"]
-    return {key: value for key, value in entry.items() if key != "revision"}
+    return {key: value for key, value in entry.items() if key not in ("revision", "finetune")}
+
+
+def is_tunable(config: Mapping[str, Any], model: str) -> bool:
+    """Return whether a model of an embedder is fine-tuned: of `transformers`, unless it says no."""
+    own = config["models"][model].get("embedder", {})
+    return own.get("finetune", is_of_transformers(config, model))
 
 
 def _with_untrained(config: Mapping[str, Any]) -> Iterator[str]:

@@ -74,16 +74,33 @@ def read_annotation(
     return {name: elements[name] for name in wanted}
 
 
-class Annotated:
-    """A model, the windows of an annotation in its tokens, and the elements in them."""
+class AnnotatedWindows:
+    """The windows of an annotation on their genome, and the elements in them."""
 
-    def __init__(self, files: Mapping[str, str], settings: Mapping[str, Any]) -> None:
-        """Read all but the weights, which `open_encoder` loads."""
-        from dnalm.model.loading import read_run
-
+    def __init__(self, files: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         self.files, self.settings = files, settings
         self.genome = GenomeBases(files["bases"], files["contigs"])
         self.windows = pd.read_parquet(files["windows"])
+
+    def elements(self) -> Elements:
+        """Return the elements on the contigs of the windows."""
+        pieces = list_pieces(self.genome, list(dict.fromkeys(self.windows["contig"])))
+        return read_annotation(self.files, self.settings, pieces)
+
+    def name_rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with the names of annotation and model in its first columns."""
+        names = {key: self.settings[key] for key in ("annotation", "model")}
+        return table.assign(**names)[[*names, *table.columns]]
+
+
+class Annotated(AnnotatedWindows):
+    """A model of ours, the windows of an annotation in its tokens, and the elements in them."""
+
+    def __init__(self, files: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        """Read all but the weights, which `open_encoder` loads."""
+        from dnalm.model.loading import read_run
+
+        super().__init__(files, settings)
         self.config, self.vocabulary = read_run(files["run"])
         self.tokens = tokens_of(self.windows, self.genome, self.vocabulary, self.config.max_tokens)
 
@@ -97,14 +114,7 @@ class Annotated:
 
     def masks(self) -> list[dict[str, NDArray[np.bool_]]]:
         """Return for each window the masks of its tokens, without `<cls>`, by element."""
-        pieces = list_pieces(self.genome, list(dict.fromkeys(self.windows["contig"])))
-        elements = read_annotation(self.files, self.settings, pieces)
-        return list(element_masks(self.windows, self.tokens, self.vocabulary, elements))
-
-    def name_rows(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return a table with the names of annotation and model in its first columns."""
-        names = {key: self.settings[key] for key in ("annotation", "model")}
-        return table.assign(**names)[[*names, *table.columns]]
+        return list(element_masks(self.windows, self.tokens, self.vocabulary, self.elements()))
 
     def batches(self, device: Any) -> Iterator[tuple[slice, Any]]:
         """Yield slices of the windows with their tokens on a device."""

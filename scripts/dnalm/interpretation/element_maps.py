@@ -14,8 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dnalm.errors import InputError
-from dnalm.files import atomic_path, write_json
-from dnalm.interpretation.annotated import Annotated
+from dnalm.files import atomic_path, read_facts, write_json
+from dnalm.interpretation.annotated import Annotated, AnnotatedWindows
+from dnalm.interpretation.embedded_elements import embed_elements
 from dnalm.interpretation.maps import MapConfig, check_rows, draw_map, match_gc
 from dnalm.interpretation.windows import read_codes
 from dnalm.jobs.progress import progress
@@ -24,14 +25,16 @@ log = logging.getLogger(__name__)
 
 
 def map_elements(
-    files: Mapping[str, str], settings: Mapping[str, Any], outputs: Mapping[str, str | Path]
+    files: Mapping[str, Any], settings: Mapping[str, Any], outputs: Mapping[str, str | Path]
 ) -> None:
     """Write the map of every layer asked for: coordinates by window, and numbers beside them.
 
     The vector of a window is the mean of the states of its element's tokens, in the context of the
-    window. Raises InputError for windows that are not laid around elements.
+    window. `settings` of a model that is not ours say how its `embedder` is opened. Raises
+    InputError for windows that are not laid around elements.
     """
-    annotated = Annotated(files, settings)
+    is_foreign = "described" in files
+    annotated = (AnnotatedWindows if is_foreign else Annotated)(files, settings)
     names = annotated.windows["element"].to_numpy()
     if (names == "").any():
         raise InputError(
@@ -48,8 +51,13 @@ def map_elements(
     if settings["match_gc"]:
         rows, left_out = match_gc(annotated.windows, gc, settings["seed"])
     check_rows(names[rows].tolist(), settings["perplexity"])  # before the model is run
-    layers = choose_layers(settings["layers"], annotated.config.layers)
-    vectors = _element_vectors(annotated, layers)
+    if is_foreign:
+        total = read_facts(files["described"], ("layers",))["layers"]
+        layers = choose_layers(settings["layers"], total, least=1)
+        vectors = embed_elements(annotated, settings["embedder"], layers)
+    else:
+        layers = choose_layers(settings["layers"], annotated.config.layers)
+        vectors = _element_vectors(annotated, layers)
     config = MapConfig(
         components=settings["components"],
         perplexity=settings["perplexity"],
@@ -86,15 +94,18 @@ def map_elements(
     log.info("%s: maps of %d layers, %d windows", outputs["summary"], len(layers), len(kept))
 
 
-def choose_layers(layers: Sequence[int | str], total: int) -> list[int]:
-    """Return the numbers of layers named first, middle, last, or by number; raises InputError."""
+def choose_layers(layers: Sequence[int | str], total: int, least: int = 0) -> list[int]:
+    """Return the numbers of layers named first, middle, last, or by number from `least` on.
+
+    Raises InputError for others.
+    """
     named = {"first": 1, "middle": (total + 1) // 2, "last": total}
     chosen = [named.get(layer, layer) for layer in layers]
-    wrong = [layer for layer in chosen if not isinstance(layer, int) or not 0 <= layer <= total]
+    wrong = [layer for layer in chosen if not isinstance(layer, int) or not least <= layer <= total]
     if wrong:
         raise InputError(
             f"maps.layers: {wrong[0]} is no layer of a model of {total}; give first, middle, last "
-            f"or 0 to {total}."
+            f"or {least} to {total}."
         )
     return list(dict.fromkeys(chosen))
 

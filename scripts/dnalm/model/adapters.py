@@ -1,12 +1,13 @@
 """What fine-tuning trains of an encoder, whichever adapter of `dnalm.methods` it is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from dnalm.errors import InputError
-from dnalm.methods import find_adapter, find_function
+from dnalm.methods import LORA_TARGETS, find_adapter, find_function
+from dnalm.model.embedders.tunable import ForeignEncoder
 from dnalm.model.encoder import Encoder
 from dnalm.model.linear import Linear
 from dnalm.suggestions import listing
@@ -53,6 +54,17 @@ def add_adapter(encoder: nn.Module, name: str, options: Mapping[str, Any]) -> li
     remove_adapter(encoder)
     encoder.requires_grad_(False)
     return find_function(adapter.add)(encoder, **options)
+
+
+def list_layers(encoder: nn.Module, targets: Sequence[str]) -> list[str]:
+    """Return the paths of the linear layers of some of `LORA_TARGETS`, block after block.
+
+    Raises InputError for one that the layers of a model that is not ours have no name for.
+    """
+    if isinstance(encoder, ForeignEncoder):
+        return encoder.list_layers(targets)
+    own = [LORA_TARGETS[target] for target in targets]
+    return [f"blocks.{number}.{path}" for number in range(len(encoder.blocks)) for path in own]
 
 
 def train_all(encoder: nn.Module) -> list[nn.Parameter]:

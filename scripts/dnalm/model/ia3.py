@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dnalm.model.adapters import AdaptedLinear, of_rows
-from dnalm.model.encoder import Encoder
+from dnalm.model.adapters import AdaptedLinear, list_layers, of_rows
 from dnalm.model.linear import Linear
 from dnalm.model.weights import published_name
 
@@ -56,16 +55,17 @@ class ScaledInput(Scaled):
         return self.weight * self.scale, self.bias
 
 
-def add_ia3(encoder: Encoder) -> list[nn.Parameter]:
+def add_ia3(encoder: nn.Module) -> list[nn.Parameter]:
     """Add the vectors to a frozen encoder in place and return them: l_k, l_v, l_ff of each block.
 
-    They are layers · (2·width + ffn_width) numbers, all 1, so the outputs do not change yet. The
+    They are layers · (2·width + ffn_width) numbers, all 1, so the outputs do not change yet; of a
+    fused projection of a model that is not ours all outputs are scaled, those of queries too. The
     frozen parameters keep their names.
     """
-    for block in encoder.blocks:
-        block.attention.key = ScaledOutput(block.attention.key)
-        block.attention.value = ScaledOutput(block.attention.value)
-        block.feed_forward.output = ScaledInput(block.feed_forward.output)
+    for path in list_layers(encoder, ("key", "value")):
+        encoder.set_submodule(path, ScaledOutput(encoder.get_submodule(path)))
+    for path in list_layers(encoder, ("ffn_output",)):
+        encoder.set_submodule(path, ScaledInput(encoder.get_submodule(path)))
     return [values for values in encoder.parameters() if values.requires_grad]
 
 

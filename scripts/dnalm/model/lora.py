@@ -15,8 +15,7 @@ from torch.nn import functional
 
 from dnalm.errors import InputError
 from dnalm.methods import LORA_TARGETS
-from dnalm.model.adapters import AdaptedLinear
-from dnalm.model.encoder import Encoder
+from dnalm.model.adapters import AdaptedLinear, list_layers
 from dnalm.model.linear import Linear
 from dnalm.model.weights import BLOCK_NAMES, published_name
 from dnalm.suggestions import check_choice
@@ -52,7 +51,7 @@ class LowRank(AdaptedLinear):
 
 
 def add_lora(
-    encoder: Encoder, *, rank: int, alpha: float, dropout: float, targets: Sequence[str]
+    encoder: nn.Module, *, rank: int, alpha: float, dropout: float, targets: Sequence[str]
 ) -> list[nn.Parameter]:
     """Add low-rank updates to a frozen encoder in place and return them: down and up of each.
 
@@ -63,12 +62,10 @@ def add_lora(
         raise InputError(f"lora: targets are empty; name some of {', '.join(LORA_TARGETS)}.")
     for target in targets:
         check_choice("lora: targets", target, LORA_TARGETS)
-    for block in encoder.blocks:
-        for target in targets:
-            path = LORA_TARGETS[target]
-            adapted = LowRank(block.get_submodule(path), rank, alpha, dropout)
-            adapted.train(block.training)
-            block.set_submodule(path, adapted)
+    for path in list_layers(encoder, targets):
+        layer = encoder.get_submodule(path)
+        adapted = LowRank(layer, rank, alpha, dropout).train(layer.training)
+        encoder.set_submodule(path, adapted)
     return [values for values in encoder.parameters() if values.requires_grad]
 
 

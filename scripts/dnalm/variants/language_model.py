@@ -4,16 +4,20 @@
 positions, D width, V vocabulary.
 """
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from dnalm.devices import compute_in
+from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary
+from dnalm.model.config import describe_model
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import pooling_weights
+from dnalm.model.loading import load_model
 
 MAX_LOGITS = 1 << 25  # numbers at once, 128 MiB
 
@@ -36,6 +40,23 @@ class TokenModel(Protocol):
     def read_masked(self, tokens: Tensor, selected: Tensor) -> Tensor:
         """Return the logits, float32 [B, S, V], at the positions `selected`, int64 [B, S]."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """An encoder of ours by its files: run.json and the weights."""
+
+    run: str
+    weights: str
+
+    def facts(self) -> dict[str, Any]:
+        """Return what decides the model's numbers."""
+        return {"model": describe_model(self.run), "weights_sha256": sha256_of(self.weights)}
+
+    def open(self, device: str, layer: int, precision: str) -> "EncoderModel":
+        """Return the encoder on a device."""
+        encoder, vocabulary = load_model(self.run, self.weights)
+        return EncoderModel(encoder.to(device), vocabulary, layer, precision)
 
 
 class EncoderModel:

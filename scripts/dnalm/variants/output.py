@@ -18,6 +18,7 @@ from dnalm.jobs.progress import Progress
 from dnalm.model.tensors import stream_arrays
 from dnalm.variants.records import open_variants, read_lines
 from dnalm.variants.scan import SKIP, Scan, name_part
+from dnalm.variants.score_table import OTHER_TOKENS
 from dnalm.variants.scoring import Scoring
 from dnalm.variants.tables import KEY, make_schema, make_table
 from dnalm.variants.vcf_output import add_fields, make_header, name_field, open_output
@@ -55,6 +56,7 @@ def write_scores(
             for number in range(found.parts):
                 part = records.load(name_part(number))
                 own = kept.load(name_part(number))[SCORES]
+                part = _add_reasons(part, own)
                 table.write_table(make_table(part, own, schema))
                 for values, reasons in _by_record(part, own):
                     line = next(rest)
@@ -62,6 +64,17 @@ def write_scores(
                     progress.advance()
         if "features" in outputs:
             _write_features(found, kept, outputs["features"], described)
+
+
+def _add_reasons(part: pa.Table, scores: np.ndarray) -> pa.Table:
+    """Return a part in which alleles that lack a score, and have no reason yet, have one."""
+    reasons = part[SKIP].to_pylist()
+    found = [
+        reason or (OTHER_TOKENS if lacks else None)
+        for reason, lacks in zip(reasons, np.isnan(scores).any(axis=1), strict=True)
+    ]
+    place = part.schema.get_field_index(SKIP)
+    return part.set_column(place, SKIP, pa.array(found, type=pa.string()))
 
 
 def _by_record(

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dnalm.genome.kmers import encode
 from dnalm.model.heads import Pooling
 from dnalm.variants.alleles import INDEL, Allele
 from dnalm.variants.score_table import BY_NAME, MASKED, POOLED, UNMASKED
 from dnalm.variants.windows import Windows
 
-Tokens = NDArray[np.uint16]
+Tokens = NDArray[np.uint16] | NDArray[np.uint8]  # ids; of an embedder codes of bases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +98,13 @@ def collect_windows(windows: Windows, alleles: Mapping[int, Allele], plan: Plan)
             continue
         for pair in windows.make(allele):
             if pair.place not in found:
-                found[pair.place] = Window(tokens=encode(pair.reference, windows.vocabulary))
+                found[pair.place] = Window(tokens=windows.encode(pair.reference))
             window = found[pair.place]
             key = (allele.start, allele.reference, allele.alternative)
             if key in window.readings:
                 window.readings[key].rows.append(row)
                 continue
-            tokens = encode(pair.alternative, windows.vocabulary)
+            tokens = windows.encode(pair.alternative)
             changed = np.empty(0, dtype=np.int64)
             if allele.kind != INDEL:
                 changed = np.flatnonzero(tokens != window.tokens)

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def score_entry(
-    files: Mapping[str, str],
+    files: Mapping[str, Any],
     settings: Mapping[str, Any],
     outputs: Mapping[str, str],
     partial: str | Path,
@@ -50,14 +50,16 @@ def score_entry(
     """Write the scores of an entry of `variants:` by one model, on all GPUs, else on all `threads`.
 
     `files` are those of `make_scoring`, `settings` the entry's with all defaults, and the name of
-    its model.
+    its model; of an embedder also how it is opened.
     """
     devices = visible_devices()
     if devices == ["cpu"]:
         devices *= threads
     precision = find_precision(settings["precision"], "variant.precision", devices)
     scoring = make_scoring(files, {**settings, "precision": precision}, threads)
-    source = read_facts(files["run"], ()).get("source") or {}
+    source = read_facts(files["run"], ()).get("source") or {} if "run" in files else {}
+    if "described" in files:
+        source = read_facts(files["described"], ("licence",))
     names = {
         "set": settings["set"],
         "model": settings["model"],

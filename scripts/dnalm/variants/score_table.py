@@ -8,6 +8,7 @@ from dataclasses import dataclass
 POOLED, TOKEN, FLAT = "pooled", "token", "flat"
 UNMASKED, MASKED = "unmasked", "masked"  # passes of a window
 SKIP = "skip"  # the column of reasons
+OTHER_TOKENS = "other_tokens"  # the reason that is known when a model has read both alleles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,15 @@ SCORES = (
         logits=True,
     ),
     Score(
+        name="llr_own_tokens",
+        words="ln p of the alternative's tokens less that of the reference's, each in its own "
+        "window, where those that the other window lacks are masked",
+        place=None,
+        pass_=MASKED,
+        sign=-1,
+        logits=True,
+    ),
+    Score(
         name="masked_loss_alt",
         words="-ln p(alternative), mean over the changed tokens, which are masked",
         place=None,
@@ -104,5 +114,7 @@ REASONS = {
     "too_long": "REF or ALT does not fit into the window",
     "n_in_window": "the window holds more N than `max_n`",
     "too_many_tokens": "the window makes more tokens than the model reads, by its N",
+    OTHER_TOKENS: "the model's tokens of both alleles do not cover the same bases, or are the"
+    " same: scores that compare token with token are not defined",
     "indel": "scores of single tokens are not defined for an indel; pooled ones are there if asked",
 }

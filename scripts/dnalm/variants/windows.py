@@ -4,14 +4,14 @@ The windows of both alleles begin at one base of the genome and are of one lengt
 the right end is refilled, or cut. Positions are 0-based. Shapes: n bases.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnalm.genome.bases import COLUMNS, GenomeBases
-from dnalm.genome.kmers import N, Vocabulary, encode, reverse_complement, to_codes
+from dnalm.genome.kmers import N, Vocabulary, encode, reverse_complement, to_codes, to_sequence
 from dnalm.variants.alleles import Allele
 
 FORWARD, REVERSE, BOTH = "forward", "reverse", "both"
@@ -63,10 +63,21 @@ class Pair:
 
 
 class Windows:
-    """Makes the windows of alleles on one genome. May be sent to other processes."""
+    """Makes the windows of alleles on one genome.
 
-    def __init__(self, genome: GenomeBases, vocabulary: Vocabulary, config: WindowConfig) -> None:
+    Without a `vocabulary` the tokens of a window are its bases; `count` then tells how many tokens
+    the model makes of a text, where that may be more than it reads.
+    """
+
+    def __init__(
+        self,
+        genome: GenomeBases,
+        vocabulary: Vocabulary | None,
+        config: WindowConfig,
+        count: Callable[[str], int] | None = None,
+    ) -> None:
         self.genome, self.vocabulary, self.config = genome, vocabulary, config
+        self._count = count
         self._lefts = config.lefts()
         self._pieces: dict[str, list[tuple[int, int, int]]] = {}
         columns = (genome.contigs[column].tolist() for column in COLUMNS)
@@ -98,17 +109,22 @@ class Windows:
         if most_n > self.config.max_n:
             return "n_in_window"
         # Each N is a token, and what it cuts ends in single bases.
-        if most_n and self.count_tokens(allele) > self.config.max_tokens:
+        may_exceed = most_n > 0 if self.vocabulary else self._count is not None
+        if may_exceed and self.count_tokens(allele) > self.config.max_tokens:
             return "too_many_tokens"
         return None
 
+    def encode(self, codes: NDArray[np.uint8]) -> NDArray[np.uint16] | NDArray[np.uint8]:
+        """Return the tokens of a window."""
+        return codes if self.vocabulary is None else encode(codes, self.vocabulary)
+
     def count_tokens(self, allele: Allele) -> int:
         """Return the number of tokens, with <cls>, of the longest window of a readable allele."""
-        if self.config.max_n == 0:
+        if self.config.max_n == 0 and self._count is None:
             k = self.config.k
             return max(1 + bases // k + bases % k for _, bases, _ in self._spans(allele))
         return max(
-            len(encode(codes, self.vocabulary))
+            self._count(to_sequence(codes)) if self._count else len(self.encode(codes))
             for pair in self.make(allele)
             for codes in (pair.reference, pair.alternative)
         )

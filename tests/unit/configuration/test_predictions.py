@@ -138,7 +138,7 @@ def test_a_wrong_model_of_embeddings_is_one_sentence(entry, sentence):
     assert sentence in error
 
 
-def test_models_that_embedders_open_are_valid_and_predict_nothing():
+def test_models_that_embedders_open_are_valid_and_predict_if_tuned():
     models = {
         "stock": {"embedder": {"transformers": "/weights/x", "imports": ["a.b"]}, "licence": "mit"},
         "hub": {"embedder": {"transformers": "lab/x", "revision": "v1"}, "licence": "unknown"},
@@ -149,6 +149,10 @@ def test_models_that_embedders_open_are_valid_and_predict_nothing():
     assert find_errors(config) == []
     (error,) = find_errors(merged(config, {"predictions": {"p": ENTRY | FASTA | {"model": "own"}}}))
     assert "'own' is opened by an embedder, of which there are no predictions" in error
+    tuned = ENTRY | FASTA | {"model": "stock", "method": "ia3"}
+    assert find_errors(merged(config, {"predictions": {"p": tuned}})) == []
+    (error,) = find_errors(merged(config, {"predictions": {"p": tuned | {"method": "probe"}}}))
+    assert "no predictions but by methods that fine-tune it" in error
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,20 @@ def test_the_page_names_every_score_and_reason():
     assert [name for name in named if f"`{name}`" not in page] == []
 
 
-def test_a_model_of_an_embedder_scores_no_variants_and_is_told_apart():
-    foreign = {"embedder": {"call": "mine:open", "options": {}}, "licence": "mit"}
-    change = {"models": {"theirs": foreign}, "variants": {"mine": {**ENTRY, "models": ["theirs"]}}}
-    (error,) = find_errors(change)
-    assert error.startswith("variants.mine.models: 'theirs' is opened by an embedder")
+FOREIGN = {"embedder": {"call": "mine:open", "options": {}}, "licence": "mit"}
+
+
+@pytest.mark.parametrize(
+    ("change", "start"),
+    [
+        ({"layer": 0}, "variants.mine.layer: 0 is the token table, which 'theirs' does not give"),
+        ({"frames": "all"}, "variants.mine.frames: the places of a base in a token of 'theirs'"),
+        ({"models": ["theirs.untrained"]}, "variants.mine.models: 'theirs.untrained' would be"),
+    ],
+)
+def test_what_a_model_of_an_embedder_cannot_give_is_told(change, start):
+    entry = {**ENTRY, "models": ["theirs"]}
+    models = {"models": {"theirs": FOREIGN}}
+    assert find_errors(models | {"variants": {"mine": entry}}) == []
+    (error,) = find_errors(models | {"variants": {"mine": entry | change}})
+    assert error.startswith(start)

@@ -19,13 +19,15 @@ from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import compute_in, fetch
 from dnalm.errors import InputError
 from dnalm.files import read_facts, sha256_of, write_json
-from dnalm.model.embedders.agreement import TOLERANCES, check_agreement
+from dnalm.model.embedders.agreement import TOLERANCES, check_agreement, check_logits
 from dnalm.model.embedders.contract import (
+    MAX_SPECIAL,
     Embedder,
     check_lengths,
     count_tokens,
     embed_checked,
 )
+from dnalm.model.embedders.logits import has_logits
 from dnalm.model.embedders.opening import hash_weights, name_embedder, open_embedder
 from dnalm.model.embedders.spans import pool_spans
 from dnalm.model.token_batches import limit_tokens, name_rows
@@ -33,7 +35,6 @@ from dnalm.model.token_batches import limit_tokens, name_rows
 # Of different lengths, so that a batch of them has pads; the N are where no model may stumble.
 CHECKED_BASES = (24, 61, 150, 300)
 CHECKED_ROWS = 3  # of a task: the longest, the middle one and the shortest
-MAX_SPECIAL = 4  # tokens beside those of single bases, which many a tokenizer adds
 # Before, at and behind the N of the last one.
 PARTS = (slice(7), slice(7, 8), slice(8, None))
 RIGHTS = ("licence", "citation")
@@ -195,7 +196,10 @@ def describe_embedder(
     check_lengths(embedder, name, sequences, names, count_tokens(embedder, sequences))
     with torch.inference_mode(), compute_in("float32", torch.device(device)):
         difference = check_agreement(embedder, name, sequences, names, "float32")
-        tokens = [len(spans) for _, spans in embed_checked(embedder, name, sequences, names)]
+        answers = embed_checked(embedder, name, sequences, names)
+        offers = has_logits(embedder)
+        if offers:
+            check_logits(embedder, name, sequences, [spans for _, spans in answers])
     write_json(
         path,
         {
@@ -205,10 +209,11 @@ def describe_embedder(
             "width": embedder.width,
             "max_bases": embedder.max_bases,
             "max_tokens": getattr(embedder, "max_tokens", None),
+            "logits": offers,
             "weights_sha256": hash_weights(embedder, entry),
             "check": {
                 "bases": [len(sequence) for sequence in sequences],
-                "tokens": tokens,
+                "tokens": [len(spans) for _, spans in answers],
                 "difference": difference,
                 "tolerance": TOLERANCES["float32"],
             },
@@ -222,10 +227,3 @@ def draw_sequences(lengths: Sequence[int]) -> list[str]:
     drawn = ["".join(generator.choices("ACGT", k=length)) for length in lengths]
     before, base, after = (drawn[-1][part] for part in PARTS)
     return [*drawn[:-1], before + "N" * len(base) + after]
-
-
-def locate_embedder(entry: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entry with the folder in which the `files` of its model are, if it has any."""
-    if "settings" not in files:
-        return dict(entry)
-    return {**entry, "transformers": str(Path(files["settings"]).parent)}

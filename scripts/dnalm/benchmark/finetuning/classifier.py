@@ -30,6 +30,7 @@ from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import ADAPTER_NAMES
 from dnalm.model.adapters import add_adapter, load_adapter, trained_parameters
 from dnalm.model.convolutions import Network
+from dnalm.model.embedders.tunable import ForeignClassifier, ForeignEncoder, ForeignTokens
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PairClassifier, PooledClassifier
 from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_metadata
@@ -84,23 +85,32 @@ class Fold:
 
 
 def build_classifier(
-    encoder: Encoder | Network, vocabulary: Vocabulary, facts: Mapping[str, Any]
+    encoder: Encoder | Network | ForeignEncoder,
+    vocabulary: Vocabulary | ForeignTokens,
+    facts: Mapping[str, Any],
 ) -> Classifier:
     """Return a new classifier; `facts` are kind, classes, pooling and centre_bases.
 
     `bins` is there where each of the targets of a regression is an expectation over so many,
-    `pairs` where a row is a pair of sequences.
+    `pairs` where a row is a pair of sequences. Raises InputError for a task of bases and a model
+    that is not ours.
     """
     if facts.get("pairs"):
         return PairClassifier(encoder, facts["classes"], facts["pooling"], vocabulary)
     if find_kind(facts["kind"]).pooled:
-        return PooledClassifier(
+        of_kind = ForeignClassifier if isinstance(encoder, ForeignEncoder) else PooledClassifier
+        return of_kind(
             encoder,
             facts["classes"],
             facts["pooling"],
             vocabulary,
             facts["centre_bases"],
             facts.get("bins"),
+        )
+    if isinstance(encoder, ForeignEncoder):
+        raise InputError(
+            f"{encoder.name} cannot be fine-tuned on a task of single bases, of which its tokens"
+            " hold several: leave it to tasks of whole sequences."
         )
     return BaseClassifier(encoder, facts["classes"], vocabulary)
 
@@ -151,7 +161,10 @@ class FoldClassifiers:
     """
 
     def __init__(
-        self, encoder: Encoder | Network, vocabulary: Vocabulary, adapters: str | Path
+        self,
+        encoder: Encoder | Network | ForeignEncoder,
+        vocabulary: Vocabulary | ForeignTokens,
+        adapters: str | Path,
     ) -> None:
         self._encoder, self._vocabulary, self._path = encoder, vocabulary, adapters
         with self._explained():

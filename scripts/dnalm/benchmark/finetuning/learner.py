@@ -34,6 +34,7 @@ from dnalm.methods import NETWORKS, find_function
 from dnalm.model.adam import Adam
 from dnalm.model.adapters import add_adapter
 from dnalm.model.convolutions import VOCABULARY, Network
+from dnalm.model.embedders.tunable import ForeignEncoder, ForeignTokens, open_tunable
 from dnalm.model.encoder import Encoder
 from dnalm.model.loading import load_model
 
@@ -214,12 +215,16 @@ def describe_test(
     )
 
 
-def start(finetuning: Finetuning, fold: int) -> tuple[Encoder | Network, Vocabulary]:
+def start(
+    finetuning: Finetuning, fold: int
+) -> tuple[Encoder | Network | ForeignEncoder, Vocabulary | ForeignTokens]:
     """Return what is trained, in evaluation mode, and the vocabulary that it reads.
 
     Torch is seeded for the fold: a network is drawn now, an adapter and a head after it.
     """
     seed_fold(finetuning.config, fold)
+    if finetuning.embedder is not None:
+        return open_tunable(finetuning.embedder["entry"])
     if finetuning.network is None:
         return load_model(finetuning.run, finetuning.weights)
     settings = dict(finetuning.network)

@@ -104,7 +104,9 @@ def _write_trained(
 ) -> None:
     scores = result.scores.drop(columns="fold").to_dict("records")
     below = {"network": json.dumps(finetuning.network)}
-    if finetuning.network is None:
+    if finetuning.embedder is not None:
+        below = {"embedder": json.dumps(dict(finetuning.embedder["entry"]))}
+    elif finetuning.network is None:
         below = {"model": json.dumps(describe_model(finetuning.run))}
     save_tensors(
         {

@@ -11,7 +11,7 @@ from dnalm.benchmark.finetuning.schedule import SCHEDULES
 from dnalm.benchmark.tasks.kinds import NUMBER, find_kind
 from dnalm.devices import find_precision
 from dnalm.errors import InputError
-from dnalm.files import hash_facts, read_json, sha256_of
+from dnalm.files import hash_facts, read_facts, read_json, sha256_of
 from dnalm.methods import ADAPTER_NAMES, FULL
 from dnalm.model.heads import Pooling, choose_pooling
 from dnalm.model.loading import read_run
@@ -99,15 +99,17 @@ class Finetuning:
     """All that a process needs to train any fold: files by path, the rest by value.
 
     `run` and `weights` are the files of a model, None of a network that is trained from scratch;
-    `network` is then its name in `dnalm.methods` with its settings. `table` is the task's;
-    `kind` and `classes` describe the task; `batch_tokens` bounds the batches of evaluations, where
-    it changes nothing. With `too_long` centre the middle is read of sequences beyond the context,
-    but where every base has a label.
+    `network` is then its name in `dnalm.methods` with its settings. Of a model that is not ours
+    `embedder` is {entry, described}, how it is opened and the file of what it is. `table` is the
+    task's; `kind` and `classes` describe the task; `batch_tokens` bounds the batches of
+    evaluations, where it changes nothing. With `too_long` centre the middle is read of sequences
+    beyond the context, but where every base has a label.
     """
 
     run: str | None
     weights: str | None
     network: Mapping[str, Any] | None
+    embedder: Mapping[str, Any] | None = None
     table: str
     kind: str
     classes: int
@@ -120,20 +122,25 @@ class Finetuning:
     @classmethod
     def of(
         cls,
-        files: Mapping[str, str],
+        files: Mapping[str, Any],
         summary: Mapping[str, Any],
         task: Mapping[str, Any],
         method: Mapping[str, Any],
         embed: Mapping[str, Any],
+        entry: Mapping[str, Any] | None = None,
     ) -> "Finetuning":
         """Put together files (run, weights, table), a task's JSON and config, and two sections.
 
         `method` is an entry of `finetune.methods`, `embed` gives the pooling that the task's own
-        config leaves open.
+        config leaves open. Of an embedder, with its `entry`, the files are described and table.
         """
+        own = {} if entry else {name: str(files[name]) for name in ("run", "weights")}
+        embedder = {"entry": entry, "described": str(files["described"])} if entry else None
         return cls(
-            **{name: str(files[name]) for name in ("run", "weights", "table")},
+            **{"run": None, "weights": None, **own},
             network=None,
+            embedder=embedder,
+            table=str(files["table"]),
             kind=summary["kind"],
             classes=summary["classes"],
             config=FinetuneConfig(**method),
@@ -185,7 +192,7 @@ class Finetuning:
 
     def crop(self, sequences: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """Return what is read of sequences, and of which it is a part, as `crop_long` does."""
-        if self.network is not None:  # which reads any length
+        if self.network or self.embedder:  # which reads any length, or refuses what it does not
             return list(sequences), np.zeros(len(sequences), dtype=bool)
         encoder, vocabulary = read_run(self.run)
         limits = Limits(vocabulary=vocabulary, max_tokens=encoder.max_tokens)
@@ -216,7 +223,9 @@ class Finetuning:
     def facts(self) -> dict[str, Any]:
         """Return everything that decides the result of a fold."""
         source = {"network": self.network}
-        if self.network is None:
+        if self.embedder is not None:
+            source = {"embedder": self.embedder["entry"], "weights": self.weights_sha256()}
+        elif self.network is None:
             source = {"run": read_json(self.run), "weights": sha256_of(self.weights)}
         return source | {
             "table": sha256_of(self.table),
@@ -224,6 +233,12 @@ class Finetuning:
             "task": [self.kind, self.classes, self.pooling, self.centre_bases]
             + ([] if self.too_long == REFUSE else [self.too_long]),
         }
+
+    def weights_sha256(self) -> str:
+        """Return the hash of the weights of the model; a network has none."""
+        if self.embedder is not None:
+            return read_facts(self.embedder["described"], ("weights_sha256",))["weights_sha256"]
+        return sha256_of(self.weights)
 
     def identity(self) -> str:
         """Return a hash of `facts`."""

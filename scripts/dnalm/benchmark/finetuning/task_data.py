@@ -12,6 +12,7 @@ from dnalm.benchmark.tasks.kinds import NUMBER, Kind, find_kind
 from dnalm.benchmark.tasks.splits import Split, Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.genome.kmers import Vocabulary
+from dnalm.model.embedders.tunable import ForeignTokens
 from dnalm.model.heads import BinExpectation, bin_values
 from dnalm.model.token_batches import TokenRows, name_rows
 
@@ -40,13 +41,24 @@ class TaskData:
 
     windows = 1
 
-    def __init__(self, finetuning: Finetuning, vocabulary: Vocabulary, max_tokens: int) -> None:
+    def __init__(
+        self,
+        finetuning: Finetuning,
+        vocabulary: Vocabulary | ForeignTokens,
+        max_tokens: int | None,
+    ) -> None:
         table = read_task(finetuning.table)
         self.finetuning = finetuning
         self.kind: Kind = find_kind(finetuning.kind)
         self.splits = Splits(table, finetuning.kind)
         sequences, _ = finetuning.crop(table["sequence"].tolist())
-        self.rows = TokenRows(sequences, name_rows(table), vocabulary, max_tokens)
+        names = name_rows(table)
+        self.rows: TokenRows
+        if isinstance(vocabulary, ForeignTokens):
+            how = finetuning.pooling, finetuning.centre_bases
+            self.rows = vocabulary.make_rows(sequences, names, *how)
+        else:
+            self.rows = TokenRows(sequences, names, vocabulary, max_tokens)
 
     @staticmethod
     def list_folds(finetuning: Finetuning) -> list[int]:

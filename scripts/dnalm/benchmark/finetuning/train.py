@@ -154,6 +154,8 @@ class _Job:
         wanted = self.operation.folds_together
         if not self.finetuning.joinable:
             return False
+        if self.finetuning.embedder is not None:  # whose layers may see rows in any shape
+            return False
         frozen = find_adapter(self.finetuning.config.adapter).frozen
         return frozen and (best_device().type == "cuda" if wanted == "auto" else wanted)
 

@@ -23,18 +23,23 @@ from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import NETWORKS, find_function
 from dnalm.model.config import SHAPE
 from dnalm.model.convolutions import VOCABULARY, Network
+from dnalm.model.embedders.tunable import ForeignEncoder, ForeignLimits, ForeignTokens
 from dnalm.model.encoder import Encoder
 from dnalm.model.tensors import UNREADABLE, read_metadata
-from dnalm.model.token_batches import REFUSE, TokenRows
+from dnalm.model.token_batches import REFUSE, Limits, TokenRows
 
 ADAPTERS, PROBE = "adapters.safetensors", ".safetensors"  # what the files are called
 
 
 class Base(Protocol):
-    """The model below a classifier: an encoder, its vocabulary, and its file of weights."""
+    """The model below a classifier: an encoder, its vocabulary, and its file of weights.
 
-    encoder: Encoder | Network
-    vocabulary: Vocabulary
+    Of a model that is not ours `weights` are what it is called, and `sha256` beside them their
+    hash.
+    """
+
+    encoder: Encoder | Network | ForeignEncoder
+    vocabulary: Vocabulary | ForeignTokens
     weights: Path
 
 
@@ -77,6 +82,12 @@ class Classifier:
         """Whether its outputs are the same for both strands of a sequence."""
         return self.facts.made.get("strands") == "both"
 
+    def limits(self) -> Limits:
+        """Return what its model reads."""
+        if isinstance(self.vocabulary, ForeignTokens):
+            return ForeignLimits.of(self.vocabulary)
+        return Limits(vocabulary=self.vocabulary, max_tokens=self.encoder.config.max_tokens)
+
     def outputs(
         self, sequences: Sequence[str], names: Sequence[str], folds: Sequence[int], batch: int
     ) -> Iterator[np.ndarray]:
@@ -103,8 +114,8 @@ class Rows:
 
     sequences: Sequence[str]
     names: Sequence[str]
-    encoder: Encoder | Network
-    vocabulary: Vocabulary
+    encoder: Encoder | Network | ForeignEncoder
+    vocabulary: Vocabulary | ForeignTokens
     batch: int
 
 
@@ -142,8 +153,13 @@ class TunedFolds:
 
     def outputs(self, rows: Rows, facts: Facts, folds: Sequence[int]) -> Iterator[np.ndarray]:
         """Yield the outputs of each of `folds`, as of `Classifier`."""
-        max_tokens = rows.encoder.config.max_tokens
-        tokens = TokenRows(rows.sequences, rows.names, rows.vocabulary, max_tokens)
+        tokens: TokenRows
+        if isinstance(rows.vocabulary, ForeignTokens):
+            made = facts.made["pooling"], facts.made["centre_bases"]
+            tokens = rows.vocabulary.make_rows(rows.sequences, rows.names, *made)
+        else:
+            max_tokens = rows.encoder.config.max_tokens
+            tokens = TokenRows(rows.sequences, rows.names, rows.vocabulary, max_tokens)
         everyone = np.arange(len(tokens))
         for fold in folds:
             classifier, scale = self.tuned.load(fold)
@@ -178,6 +194,11 @@ def load_classifier(base: Base | None, path: str | Path) -> Classifier:
             facts = _facts(path, metadata, outputs, made)
             _check_base(path, metadata, base)
             return Classifier(base, facts, TunedFolds(tuned=tuned))
+        if isinstance(base.encoder, ForeignEncoder):
+            raise InputError(
+                f"{path} is a probe of {base.weights}, a model that is not ours: name a method that"
+                " fine-tunes it."
+            )
         probe = read_probe(path)
         metadata = probe.metadata
         made = {key: value for key, value in metadata["features"].items() if key != "dtype"}
@@ -295,17 +316,19 @@ def _facts(
 
 def _check_base(path: Path, metadata: Mapping[str, Any], base: Base) -> None:
     identity, model = metadata["identity"], metadata.get("model")
-    if identity["weights_sha256"] != sha256_of(base.weights):
+    if identity["weights_sha256"] != (getattr(base, "sha256", None) or sha256_of(base.weights)):
         raise InputError(
             f"{path} was made from other weights than {base.weights}, those of the model "
             f"{identity.get('model')}: load that one."
         )
+    if not model:
+        return
     own = {
         "k": base.vocabulary.k,
         "vocabulary": base.vocabulary.version,
         "encoder": vars(base.encoder.config),
     }
-    for key in SHAPE if model else ():
+    for key in SHAPE:
         if model[key] != own[key]:
             raise InputError(
                 f"{path} was made with {key} {str(model[key])[:200]}, but the model of "

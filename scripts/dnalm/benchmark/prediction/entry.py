@@ -15,9 +15,10 @@ from dnalm.benchmark.prediction.sources import GenomeIntervals, SequenceFile, So
 from dnalm.benchmark.prediction.tracks import open_tracks
 from dnalm.benchmark.scoring.results import result_names
 from dnalm.devices import best_device
-from dnalm.files import sha256_of
+from dnalm.files import read_facts, sha256_of
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import Vocabulary
+from dnalm.model.embedders.tunable import ForeignEncoder, ForeignTokens, open_tunable
 from dnalm.model.encoder import Encoder
 from dnalm.model.loading import load_model
 
@@ -27,13 +28,14 @@ FIELDS = ("format", "sequence_column", "id_column")  # of files of sequences
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Base:
-    encoder: Encoder
-    vocabulary: Vocabulary
+    encoder: Encoder | ForeignEncoder
+    vocabulary: Vocabulary | ForeignTokens
     weights: Path
+    sha256: str | None = None
 
 
 def predict_entry(
-    files: Mapping[str, str],
+    files: Mapping[str, Any],
     settings: Mapping[str, Any],
     asked: Mapping[str, Any],
     outputs: Mapping[str, str],
@@ -41,13 +43,19 @@ def predict_entry(
 ) -> None:
     """Write the predictions of an entry of `predictions:`, defaults filled in.
 
-    `files` are run and weights of a model, which networks have not, classifier, and `sequences` or
+    `files` are run and weights of a model, which networks have not, or `described` of one that is
+    not ours, with how it is opened, the `embedder` of `settings`; classifier, and `sequences` or
     `intervals` with the `genome`'s bases and contigs; `asked` what `check_made` compares; `outputs`
     the tables and, where bases of a genome are predicted, `tracks`, a folder.
     """
     torch.set_num_threads(threads)
     base = None
-    if "run" in files:
+    if "described" in files:
+        encoder, tokens = open_tunable(settings["embedder"])
+        sha256 = read_facts(files["described"], ("weights_sha256",))["weights_sha256"]
+        name = Path(tokens.name)
+        base = _Base(encoder=encoder, vocabulary=tokens, weights=name, sha256=sha256)
+    elif "run" in files:
         encoder, vocabulary = load_model(files["run"], files["weights"])
         base = _Base(encoder=encoder, vocabulary=vocabulary, weights=Path(files["weights"]))
     classifier = load_classifier(base, files["classifier"])

@@ -70,9 +70,7 @@ def predict_source(
     for what `scan` and `open_tables` refuse, and a fold that the classifier does not have.
     """
     facts, folds = classifier.facts, choose_folds(classifier, config.folds)
-    limits = Limits(
-        vocabulary=classifier.vocabulary, max_tokens=classifier.encoder.config.max_tokens
-    )
+    limits = classifier.limits()
     found = scan(source, config.rules, limits)
     _report(found, source, classifier)
     both = config.strands == BOTH and not classifier.both_strands

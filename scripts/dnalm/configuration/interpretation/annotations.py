@@ -8,6 +8,7 @@ from dnalm.configuration.models import find_unknown
 from dnalm.configuration.resolve import resolve_k, resolve_preset
 from dnalm.configuration.weights import UNTRAINED, has_embedder, is_foreign
 
+MAPS = "maps"  # the analysis that needs states alone
 AROUND = "each"  # windows around occurrences of every element
 WILDCARDS = set("*?[")
 
@@ -37,13 +38,27 @@ def find_annotation_errors(config: Mapping[str, Any]) -> Iterator[str]:
                 f"{key} names no elements: give `transcripts`, a GTF or GFF3 file, or files in"
                 " `bed`."
             )
-        if "maps" in entry["analyses"] and entry["windows"] != AROUND:
+        if MAPS in entry["analyses"] and entry["windows"] != AROUND:
             yield (
                 f"{key}.analyses: a map is of windows around elements; write windows: {AROUND}, or"
                 " leave maps out."
             )
         for model in entry["models"]:
             yield from _model(key, model, entry, config)
+
+
+def _embedded(key: str, model: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what does not fit between an entry and a model that an embedder opens."""
+    if model.endswith(UNTRAINED):
+        yield (
+            f"{key}.models: '{model}' would be the untrained twin of a model that an embedder"
+            " opens, which there is not; drop it."
+        )
+    elif MAPS not in entry["analyses"]:
+        yield (
+            f"{key}.models: of '{model}', which an embedder opens, there are maps alone; add maps"
+            " to the analyses, or drop it."
+        )
 
 
 def _model(
@@ -55,7 +70,7 @@ def _model(
     if unknown:
         return
     if has_embedder(config, trained):
-        yield f"{key}.models: '{model}' is opened by an embedder and not looked into; drop it."
+        yield from _embedded(key, model, entry)
         return
     if is_foreign(config, trained):
         yield (

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dnalm.errors import InputError
 from dnalm.model.embedders.contract import embed_checked
+from dnalm.model.embedders.logits import compute_likelihoods, tokenize_checked
 
 # Of the largest state of a layer: products of other shapes round otherwise, a pad that is attended
 # to or counted changes states by much more.
@@ -50,6 +51,38 @@ def check_agreement(
                 )
     log.info("%s: states alone and in batches differ by at most %.2g", name, worst)
     return worst
+
+
+def check_logits(
+    embedder: Any, name: str, sequences: Sequence[str], spans: Sequence[np.ndarray]
+) -> None:
+    """Raise InputError where an embedder's tokens, or its logits alone and in a batch, differ.
+
+    `spans` are those of the states. The first token of bases of each sequence is masked.
+    """
+    tokens = tokenize_checked(embedder, name, sequences)
+    for sequence, (_, own), other in zip(sequences, tokens, spans, strict=True):
+        if not np.array_equal(own, other):
+            raise InputError(
+                f"{name} has other spans of a sequence of {len(sequence)} bases from tokenize than"
+                " from embed: correct one of them."
+            )
+    masked = [[int(np.flatnonzero(own[:, 0] == 0)[0])] for _, own in tokens]
+    together = compute_likelihoods(embedder, name, sequences, masked)
+    for sequence, places, (ids, _), found in zip(sequences, masked, tokens, together, strict=True):
+        alone = compute_likelihoods(embedder, name, [sequence], [places])[0]
+        if len(alone) != len(ids) or alone.shape != found.shape:
+            raise InputError(
+                f"{name} has logits of {len(alone)} tokens of a sequence that makes {len(ids)}:"
+                " give [tokens, vocabulary], without pads."
+            )
+        difference, _ = _compare(alone[None], found[None])
+        if difference > TOLERANCES["float32"]:
+            raise InputError(
+                f"{name} gives a sequence of {len(sequence)} bases other logits in a batch of"
+                f" {len(sequences)} than alone: they differ by {difference:.3g} of the largest."
+                " Mask the pads."
+            )
 
 
 def _compare(alone: Tensor, other: Tensor) -> tuple[float, int]:

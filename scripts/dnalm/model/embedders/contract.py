@@ -14,6 +14,7 @@ from dnalm.errors import InputError
 
 NO_BASE = -1  # both ends of the span of a token that covers no base
 SIZES = ("layers", "width")
+MAX_SPECIAL = 4  # tokens beside those of single bases, which many a tokenizer adds
 
 
 class Embedder(Protocol):
@@ -21,7 +22,8 @@ class Embedder(Protocol):
 
     `max_bases` is the length of the longest sequence, None for any. `weights` are paths of the
     files that decide the numbers, which are hashed. Where `max_tokens` is there, so is
-    `count_tokens(sequences)`, how many tokens each makes: neither is needed.
+    `count_tokens(sequences)`, how many tokens each makes: neither is needed. A masked-language head
+    is offered by `tokenize` and `logits`, see `dnalm.model.embedders.logits`.
     """
 
     layers: int
@@ -102,7 +104,7 @@ def embed_checked(
                 f"row {row}: {name} has states of the shape {list(states.shape)}, not [layers,"
                 f" tokens, width], which are {list(shape)} by what it says: correct its embed."
             )
-        _check_spans(spans, len(sequence), f"row {row}: {name}")
+        check_spans(f"row {row}: {name}", spans, len(sequence))
         if not torch.isfinite(states).all():
             lost = (~torch.isfinite(states)).sum(dim=(1, 2))
             layer = int(lost.nonzero()[0])
@@ -115,7 +117,8 @@ def embed_checked(
     return checked
 
 
-def _check_spans(spans: np.ndarray, bases: int, what: str) -> None:
+def check_spans(what: str, spans: np.ndarray, bases: int) -> None:
+    """Raise InputError, which begins with `what`, where spans do not cover so many bases."""
     if spans.ndim != 2 or spans.shape[1:] != (2,) or spans.dtype.kind not in "iu":
         raise InputError(
             f"{what} has spans of the shape {list(spans.shape)} and type {spans.dtype}: give"

@@ -3,6 +3,7 @@
 import importlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dnalm.errors import InputError
@@ -28,11 +29,18 @@ def open_embedder(entry: Mapping[str, Any], device: str) -> Embedder:
                 f" ({error}): install it (`pip install dnalm[huggingface]`), or name an"
                 " `environment` that has it."
             ) from error
-        embedder = StockEmbedder(entry["transformers"], device)
+        embedder = StockEmbedder(entry["transformers"], device, entry.get("linear"))
     else:
         embedder = _call(entry["call"], device, entry.get("options", {}))
     check_embedder(embedder, name_embedder(entry))
     return embedder
+
+
+def locate_embedder(entry: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry with the folder in which the `files` of its model are, if it has any."""
+    if "settings" not in files:
+        return dict(entry)
+    return {**entry, "transformers": str(Path(files["settings"]).parent)}
 
 
 def name_embedder(entry: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ Shapes: B batch, T tokens, L layers, D width.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 from dnalm.download.weight_files import (
     NO_PICKLE,
@@ -23,9 +23,11 @@ from dnalm.download.weight_files import (
 )
 from dnalm.errors import InputError
 from dnalm.model.embedders.contract import NO_BASE
+from dnalm.model.embedders.linear_layers import find_linear
 
 # Heads of sentences, which checkpoints of masked language models lack and no state goes through.
 UNUSED = ("pooler.", "pooler_")
+MASKED_HEAD = "ForMaskedLM"  # in names of classes with a masked-language head
 UNBOUNDED = 10**9  # what tokenizers without a limit say is larger
 log = logging.getLogger(__name__)
 
@@ -35,11 +37,16 @@ class StockEmbedder:
 
     A layer's states are the `hidden_states` of `transformers` without the first, the token table.
     Spans are the offsets that a fast tokenizer gives; of a slow one, whose tokens have to be pieces
-    of the sequence, they are found by going through these.
+    of the sequence, they are found by going through these. `logits` is None of a model without a
+    masked-language head, or of a tokenizer without a mask token. `module` is what fine-tuning
+    trains, `linear` names its linear layers.
     """
 
-    def __init__(self, folder: str, device: str) -> None:
-        """Open a folder; raise InputError for what stock `transformers` does not open."""
+    def __init__(self, folder: str, device: str, linear: Mapping[str, str] | None = None) -> None:
+        """Open a folder; raise InputError for what stock `transformers` does not open.
+
+        `linear` are names of linear layers that are not those of `STYLES`.
+        """
         transformers.utils.logging.disable_progress_bar()
         self.folder, self.device = folder, torch.device(device)
         self.weights = _list_files(Path(folder))
@@ -47,14 +54,7 @@ class StockEmbedder:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             options = _choose_options(config, folder)
             self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model, report = AutoModel.from_pretrained(
-                folder,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-                **options,
-            )
+            model, self.head = _load(config, folder, options)
         except (ValueError, OSError, ImportError, KeyError) as error:
             if isinstance(error, InputError):
                 raise
@@ -64,8 +64,13 @@ class StockEmbedder:
                 f" its own ({reason}): name modules that register its classes as `imports`, or wire"
                 " it by `call`, docs/how-to/foreign-models.md."
             ) from error
-        _refuse_missing(report, folder)
-        self.model = model.eval().to(self.device)
+        if getattr(model, "pooler", None) is not None:
+            model.pooler = None  # whose weights no state goes through
+        self.module = self.model = model.eval().to(self.device)
+        self.linear = find_linear(model, linear or {})
+        has_mask = self.head is not None and self.tokenizer.mask_token_id is not None
+        self.head = self.head.eval().to(self.device) if has_mask else None
+        self.logits = self._compute_logits if has_mask else None
         self.max_bases, self.max_tokens = None, self._find_limit()
         states = self._compute([self._tokenize(["ACGT"])[0]])
         self.layers, self.width = len(states), states[0].shape[-1]
@@ -87,8 +92,33 @@ class StockEmbedder:
         layers = torch.stack(self._compute(rows), dim=1)
         return [(layers[place, :, : len(ids)], spans) for place, (ids, spans) in enumerate(rows)]
 
+    def tokenize(self, sequences: Sequence[str]) -> list[tuple[list[int], np.ndarray]]:
+        """Return the ids and spans [T, 2] of each sequence, special tokens included."""
+        return self._tokenize(sequences)
+
+    @torch.inference_mode()
+    def _compute_logits(
+        self, sequences: Sequence[str], masked: Sequence[Sequence[int]]
+    ) -> list[Tensor]:
+        """Return the logits [T, vocabulary] of each sequence, the tokens at `masked` masked."""
+        rows = self._tokenize(sequences)
+        for (ids, _), places in zip(rows, masked, strict=True):
+            for place in places:
+                ids[place] = self.tokenizer.mask_token_id
+        logits = self.head(**self._pad(rows)).logits
+        return [logits[place, : len(ids)] for place, (ids, _) in enumerate(rows)]
+
     def _compute(self, rows: Sequence[tuple[list[int], np.ndarray]]) -> Sequence[Tensor]:
         """Return the states of every layer, [B, T, D] each, padded on the right."""
+        with torch.inference_mode():
+            return self.model(**self._pad(rows), output_hidden_states=True).hidden_states[1:]
+
+    def compute_states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return the last layer's states [B, T, D] of ids [B, T], with gradients."""
+        return self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+
+    def _pad(self, rows: Sequence[tuple[list[int], np.ndarray]]) -> dict[str, Tensor]:
+        """Return what a model reads of ids: these, padded on the right, and which are no pads."""
         pad = self.tokenizer.pad_token_id or 0  # masked, so any would do
         longest = max(len(ids) for ids, _ in rows)
         tokens = torch.full((len(rows), longest), pad, dtype=torch.int64)
@@ -96,13 +126,7 @@ class StockEmbedder:
         for place, (ids, _) in enumerate(rows):
             tokens[place, : len(ids)] = torch.tensor(ids)
             mask[place, : len(ids)] = 1
-        with torch.inference_mode():
-            output = self.model(
-                input_ids=tokens.to(self.device),
-                attention_mask=mask.to(self.device),
-                output_hidden_states=True,
-            )
-        return output.hidden_states[1:]
+        return {"input_ids": tokens.to(self.device), "attention_mask": mask.to(self.device)}
 
     def _tokenize(self, sequences: Sequence[str]) -> list[tuple[list[int], np.ndarray]]:
         """Return ids and spans [T, 2] of each sequence, special tokens included."""
@@ -185,6 +209,24 @@ def _list_files(folder: Path) -> list[str]:
         more = f"; {pickles[0]} {NO_PICKLE}: convert it where it comes from" if pickles else ""
         raise InputError(f"{folder}: {error}{more}.") from None
     return [str(folder / name) for name in [*weights, SETTINGS, *list_tokenizer_files(names)]]
+
+
+def _load(config: Any, folder: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the encoder and what holds it with its masked-language head, None without one."""
+    common = {
+        "trust_remote_code": False,
+        "use_safetensors": True,
+        "dtype": torch.float32,
+        "output_loading_info": True,
+        **options,
+    }
+    if any(MASKED_HEAD in name for name in config.architectures or ()):
+        whole, report = AutoModelForMaskedLM.from_pretrained(folder, **common)
+        if not report["missing_keys"] and not report["mismatched_keys"]:
+            return whole.base_model, whole
+    model, report = AutoModel.from_pretrained(folder, **common)
+    _refuse_missing(report, folder)
+    return model, None
 
 
 def _refuse_missing(report: Any, folder: str) -> None:

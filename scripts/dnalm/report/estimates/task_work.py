@@ -264,6 +264,9 @@ def list_predictions(load: Workload, models: Mapping[str, Model]) -> Iterator[Wo
             why = NO_FILE if entry["bases"] is None else NO_TABLE
             yield make_unknown("predictions", why, FLOP, task=name)
             continue
+        if model.config is None:
+            yield make_unknown("predictions", FOREIGN, FLOP, task=name)
+            continue
         tokens = count_tokens(task["bases"], model.k)
         rows = entry["bases"] / task["bases"]
         folds = load["splits"] if entry["folds"] == "all" else len(entry["folds"])

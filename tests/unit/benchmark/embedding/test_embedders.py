@@ -8,14 +8,11 @@ import pytest
 import toy_embedder
 
 from dnalm.benchmark.embedding.embed import EmbedConfig
-from dnalm.benchmark.embedding.embedders import (
-    EmbedderEmbedding,
-    describe_embedder,
-    locate_embedder,
-)
+from dnalm.benchmark.embedding.embedders import EmbedderEmbedding, describe_embedder
 from dnalm.benchmark.embedding.shards import embed_task
 from dnalm.benchmark.embedding.stored import read_embeddings
 from dnalm.errors import InputError
+from dnalm.model.embedders.opening import locate_embedder
 
 SEQUENCES = ["ACGTACG", "NNACGTT", "TTTTTTTTTTTTTTT", "GATTACA", "C"]
 TOY = {"call": "toy_embedder:open_one_hot", "options": {}}

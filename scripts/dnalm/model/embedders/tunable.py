@@ -1,0 +1,173 @@
+"""Fine-tuning of models that are not ours: their torch module, linear layers, rows of tokens.
+
+Token ids travel coded, so that one tensor says which tokens are pooled, too: pads are -1, and those
+that pooling leaves out are raised by `UNPOOLED`. Shapes: B batch, T tokens, D width, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dnalm.errors import InputError
+from dnalm.methods import LORA_TARGETS
+from dnalm.model.embedders.contract import check_lengths, count_tokens
+from dnalm.model.embedders.linear_layers import is_linear
+from dnalm.model.embedders.logits import tokenize_checked
+from dnalm.model.embedders.opening import name_embedder, open_embedder
+from dnalm.model.embedders.spans import weigh_spans
+from dnalm.model.heads import LONGEST, PooledClassifier, Pooling, weigh
+from dnalm.model.token_batches import Limits, TokenRows
+from dnalm.suggestions import listing
+
+PAD, UNPOOLED = -1, 1 << 32
+NEEDED = ("module", "tokenize", "compute_states")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignConfig:
+    """The sizes of a foreign encoder that a classifier asks for."""
+
+    layers: int
+    width: int
+    max_tokens: int | None
+
+
+class ForeignEncoder(nn.Module):
+    """The module of an embedder, as fine-tuning asks for an encoder.
+
+    `linear` are the names of its linear layers by those of `LORA_TARGETS`. Its own dropout is off:
+    it would draw from torch's one stream, so that a fold that goes on would end elsewhere.
+    """
+
+    def __init__(self, embedder: Any, name: str) -> None:
+        """Raise InputError where an embedder offers no module, or other layers than it names."""
+        super().__init__()
+        missing = [key for key in NEEDED if getattr(embedder, key, None) is None]
+        if missing:
+            raise InputError(
+                f"{name} cannot be fine-tuned, it has no {', '.join(missing)}: add what"
+                " docs/how-to/foreign-models.md asks for, or leave it to probes."
+            )
+        self.name, self.module = name, embedder.module
+        self._compute = embedder.compute_states
+        limit = getattr(embedder, "max_tokens", None)
+        self.config = ForeignConfig(layers=embedder.layers, width=embedder.width, max_tokens=limit)
+        for layer in self.module.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
+        self.linear = {key: list(names) for key, names in embedder.linear.items()}
+        layers = {key for key, module in self.module.named_modules() if is_linear(module)}
+        for key, names in self.linear.items():
+            if wrong := [one for one in names if one not in layers]:
+                raise InputError(
+                    f"{name} names {wrong[0]!r} as {key}, which is no linear layer of its module:"
+                    " correct its `linear`."
+                )
+
+    def train(self, mode: bool = True) -> "ForeignEncoder":
+        """Set training or evaluation; what is not an adapter stays in evaluation."""
+        super().train(mode)
+        self.module.eval()
+        for layer in self.module.modules():
+            if hasattr(layer, "merged"):  # an adapted linear layer
+                layer.train(mode)
+        return self
+
+    def list_layers(self, targets: Sequence[str]) -> list[str]:
+        """Return the paths of the linear layers of some targets, each once, in their order.
+
+        Raises InputError for a target of which none is known.
+        """
+        for target in targets:
+            if not self.linear.get(target):
+                known = [key for key in LORA_TARGETS if self.linear.get(key)]
+                raise InputError(
+                    f"{self.name}: which linear layers are `{target}` is not known (known are"
+                    f" {listing(known) if known else 'none'}); name them in `linear` of the"
+                    " embedder."
+                )
+        wanted = {path for target in targets for path in self.linear[target]}
+        paths = [path for path, _ in self.module.named_modules() if path in wanted]
+        return [f"module.{path}" for path in paths]
+
+    def compute_states(
+        self, tokens: Tensor, layers: Sequence[int], *, padded: bool = True
+    ) -> dict[int, Tensor]:
+        """Return {last layer: states [B, T, D]} of coded tokens int64 [B, T]."""
+        mask = tokens != PAD
+        ids = torch.where(mask, tokens % UNPOOLED, 0)
+        return {self.config.layers: self._compute(ids, mask)}
+
+
+class ForeignClassifier(PooledClassifier):
+    """A linear layer on the pooled last states of a foreign encoder, by its coded tokens."""
+
+    def forward(self, tokens: Tensor, *, padded: bool = True, longest: int | None = None) -> Tensor:
+        """Return logits [B, C] for coded tokens int64 [B, T]."""
+        (states,) = self.encoder.compute_states(tokens, ()).values()
+        pooled = ((tokens != PAD) & (tokens < UNPOOLED)).float()
+        return self.output(weigh(states, pooled / pooled.sum(1, keepdim=True).clamp(min=1)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ForeignTokens:
+    """What stands in the place of a vocabulary: the embedder that cuts sequences into tokens."""
+
+    embedder: Any
+    name: str
+
+    def make_rows(
+        self, sequences: Sequence[str], names: Sequence[str], pooling: Pooling, centre_bases: int
+    ) -> "ForeignRows":
+        """Return the rows of sequences, pooled as said; InputError for one over the limits."""
+        found = tokenize_checked(self.embedder, self.name, sequences)
+        counts = np.array([len(ids) for ids, _ in found], dtype=np.int64)
+        check_lengths(self.embedder, self.name, sequences, names, counts)
+        coded = []
+        for sequence, (ids, spans) in zip(sequences, found, strict=True):
+            weights = weigh_spans(spans, sequence, pooling, centre_bases)
+            coded.append(np.where(weights > 0, ids, ids + UNPOOLED))
+        return ForeignRows(coded, [len(sequence) for sequence in sequences])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignLimits(Limits):
+    """What a model that is not ours reads, by its own tokens; a limit that it has not is `LONGEST`.
+
+    `vocabulary` is its `ForeignTokens`.
+    """
+
+    @classmethod
+    def of(cls, tokens: ForeignTokens) -> "ForeignLimits":
+        """Return the limits of an embedder."""
+        return cls(
+            vocabulary=tokens, max_tokens=getattr(tokens.embedder, "max_tokens", None) or LONGEST
+        )
+
+    @property
+    def bases(self) -> int:
+        """The most bases of a sequence, where that is limited; else `LONGEST`."""
+        return self.vocabulary.embedder.max_bases or LONGEST
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a sequence, special ones included."""
+        return int(count_tokens(self.vocabulary.embedder, [text])[0])
+
+
+class ForeignRows(TokenRows):
+    """Coded token ids of many sequences of different lengths, dealt in batches."""
+
+    def __init__(self, rows: Sequence[np.ndarray], bases: Sequence[int]) -> None:
+        self._rows, self._pad = list(rows), PAD
+        self._bases = np.array(bases, dtype=np.int64)
+        self.lengths = np.array([len(row) for row in rows], dtype=np.int64)
+
+
+def open_tunable(entry: Mapping[str, Any]) -> tuple[ForeignEncoder, ForeignTokens]:
+    """Return the encoder of an embedder, on the CPU, and what cuts sequences for it."""
+    embedder, name = open_embedder(entry, "cpu"), name_embedder(entry)
+    return ForeignEncoder(embedder, name).eval(), ForeignTokens(embedder=embedder, name=name)

@@ -1,0 +1,150 @@
+"""Models that are not ours in the loop of all fine-tuning: trained, kept, gone on with, scored."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import random_transformers
+import torch
+from safetensors.torch import load_file
+from sklearn.metrics import matthews_corrcoef
+
+from dnalm.benchmark.embedding.embedders import describe_embedder
+from dnalm.benchmark.finetuning import learner
+from dnalm.benchmark.finetuning.classifier import FoldClassifiers, predict
+from dnalm.benchmark.finetuning.result import write_finetuning
+from dnalm.benchmark.finetuning.settings import Finetuning, Operation
+from dnalm.benchmark.finetuning.train import finetune, train_fold
+from dnalm.benchmark.prediction.entry import predict_entry
+from dnalm.benchmark.scoring.results import identify
+from dnalm.configuration.finetuning import resolve_method
+from dnalm.configuration.predictions import resolve_asked, resolve_prediction
+from dnalm.errors import InputError
+from dnalm.methods import ADAPTERS
+from dnalm.model.embedders.tunable import open_tunable
+
+from .test_trained_methods import CONFIG, EMBED, RATES, SHORT, write_task
+
+OUTPUTS = {"kind": "binary", "classes": 2, "names": None, "lengths": None}
+NAMES = ["modernbert", "big_bird", "bert"]
+OPERATION = Operation(
+    folds_together="auto", micro_batch=None, checkpoint_minutes=0, cpu_hours_limit=None
+)
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    """Random models, {name: (entry, the file of what it is)}."""
+    made = {}
+    for name in NAMES:
+        folder = tmp_path_factory.mktemp(name)
+        random_transformers.save_model(name, folder / "weights")
+        entry = {"transformers": str(folder / "weights")}
+        rights = {"model": name, "source": None, "licence": "mit", "citation": None}
+        describe_embedder(entry, rights, "cpu", folder / "embedder.json")
+        made[name] = entry, str(folder / "embedder.json")
+    return made
+
+
+@pytest.fixture
+def make(described, tmp_path):
+    """Return a function: the fine-tuning of a model by a shipped method, shortened."""
+
+    def settings(name, method, kind="binary", **changes):
+        entry, path = described[name]
+        summary = write_task(tmp_path / f"{kind}.parquet", kind)
+        own = resolve_method(CONFIG, method) | SHORT | {"learning_rate": RATES[method]} | changes
+        files = {"described": path, "table": str(tmp_path / f"{kind}.parquet")}
+        return Finetuning.of(files, summary, {}, own, EMBED, entry)
+
+    return settings
+
+
+@pytest.mark.parametrize("method", [adapter.name for adapter in ADAPTERS])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_method_trains_what_it_says_and_predicts_again_what_it_wrote(
+    make, tmp_path, name, method
+):
+    finetuning = make(name, method)
+    folds = finetune(finetuning, operation=OPERATION, partial=tmp_path / "partial", threads=1)
+    encoder, tokens = open_tunable(finetuning.embedder["entry"])
+    whole = sum(values.numel() for values in encoder.parameters())
+    head = 2 * encoder.config.width + 2
+    assert all(fold.trained > head or method == "head" for fold in folds)
+    assert (folds[0].trained == whole + head) == (method == "full")
+    losses = [row["train_loss"] for row in folds[0].history]
+    assert losses[-1] < losses[0]
+    identity = identify(
+        method=method,
+        task={"name": "mine.x", "kind": "binary", "classes": 2, "rows": {"train": 1, "test": 1}},
+        table_path=finetuning.table,
+        model=name,
+        weights_sha256=finetuning.weights_sha256(),
+    )
+    files = {key: tmp_path / key for key in ("scores", "summary", "predictions", "history")}
+    write_finetuning(
+        folds, finetuning, identity, OUTPUTS, trained=tmp_path / "adapters.safetensors",
+        partial=tmp_path / "partial", **files,
+    )  # fmt: skip
+    table = pd.read_parquet(finetuning.table)
+    test = table[table["split"] == "test"]
+    classifiers = FoldClassifiers(encoder, tokens, tmp_path / "adapters.safetensors")
+    rows = tokens.make_rows(test["sequence"].tolist(), test["id"].tolist(), "mean", 6)
+    for fold in folds:
+        classifier, scale = classifiers.load(fold.fold)
+        outputs = predict(classifier, rows, np.arange(len(test)), 512, "binary", scale)
+        np.testing.assert_allclose(outputs, fold.outputs, atol=1e-6)
+    scores = pd.read_csv(tmp_path / "scores", sep="\t")
+    expected = [matthews_corrcoef(test["label"], fold.outputs.argmax(1)) for fold in folds]
+    np.testing.assert_allclose(scores["mcc"], expected, atol=1e-9)
+    facts = json.loads((tmp_path / "summary").read_text())
+    assert facts["all_parameters"] >= whole
+    check_predictions(finetuning, folds, test, tmp_path)
+    names = [key.split(".", 2)[2] for key in load_file(tmp_path / "adapters.safetensors")]
+    assert all(key.startswith(("adapter.module.", "head.")) for key in names)
+
+
+def check_predictions(finetuning, folds, test, folder):
+    """An entry of `predictions:` gives the mean over folds of what the test rows were given."""
+    test[["id", "sequence"]].to_csv(folder / "rows.csv", index=False)
+    entry = {"model": "m", "method": "ia3", "task": "mine.x", "path": "rows.csv"}
+    config = {**CONFIG, "predictions": {"p": entry}, "tasks": {"mine.x": {"path": "x.csv"}}}
+    config["embed"] = {**CONFIG["embed"], **EMBED}
+    files = {"classifier": str(folder / "adapters.safetensors"), "sequences": folder / "rows.csv"}
+    files["described"] = finetuning.embedder["described"]
+    settings = resolve_prediction(config, "p") | {"embedder": finetuning.embedder["entry"]}
+    predict_entry(files, settings, resolve_asked(config, "p"), {"tsv": str(folder / "out.tsv")}, 1)
+    found = pd.read_csv(folder / "out.tsv", sep="\t")
+    expected = np.mean([fold.outputs[:, 1] for fold in folds], axis=0)
+    np.testing.assert_allclose(found["probability.1"], expected, atol=1e-5)
+
+
+def test_a_killed_fold_goes_on_to_the_same_bits(make, tmp_path, monkeypatch):
+    finetuning = make("bert", "lora")
+    whole = train_fold(finetuning, 0)
+    update, made = learner.SingleLearner.update, []
+
+    def stop(self, *arguments):
+        made.append(1)
+        if len(made) == 22:  # those of the forecast among them
+            raise KeyboardInterrupt
+        return update(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learner.SingleLearner, "update", stop)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(finetuning, operation=OPERATION, partial=tmp_path / "partial", threads=1)
+    assert list((tmp_path / "partial").rglob("*.running"))
+    first, _ = finetune(finetuning, operation=OPERATION, partial=tmp_path / "partial", threads=1)
+    assert first.history == whole.history
+    assert all(torch.equal(first.tensors[key], own) for key, own in whole.tensors.items())
+
+
+def test_what_cannot_be_is_told(make):
+    with pytest.raises(InputError, match="cannot be fine-tuned on a task of single bases"):
+        train_fold(make("bert", "ia3", "per_base"), 0)
+    one, other = make("bert", "ia3"), make("big_bird", "ia3")
+    assert one.identity() != other.identity()
+    assert one.identity() != replace(one, pooling="cls").identity()

@@ -1,0 +1,168 @@
+"""Adapters on models that are not ours: equal to those of peft, by the layers that are named."""
+
+import numpy as np
+import pytest
+import torch
+from peft import IA3Config, LoraConfig, get_peft_model
+from torch import nn
+from transformers import AutoModel
+
+from dnalm.errors import InputError
+from dnalm.model.adapters import adapter_state, add_adapter, remove_adapter, trained_parameters
+from dnalm.model.embedders.linear_layers import find_linear
+from dnalm.model.embedders.opening import open_embedder
+from dnalm.model.embedders.spans import pool_spans
+from dnalm.model.embedders.tunable import PAD, ForeignClassifier, ForeignEncoder, open_tunable
+
+SEQUENCES = ["ACGTAAAAAAACGT" * 3, "GATTACA", "ACGNNNTAAAAAAC", "ACGT"]
+ROWS = [str(row) for row in range(len(SEQUENCES))]
+LORA = {"rank": 2, "alpha": 8.0, "dropout": 0.0, "targets": ["query", "value"]}
+# What peft is told, written down a second time.
+PEFT = {
+    "bert": {
+        "ia3": r".*attention\.self\.(key|value)|.*layer\.\d+\.output\.dense",
+        "feed_forward": r".*layer\.\d+\.output\.dense",
+        "lora": r".*attention\.self\.(query|value)",
+    },
+    "modernbert": {
+        "ia3": r".*attn\.Wqkv|.*mlp\.Wo",
+        "feed_forward": r".*mlp\.Wo",
+        "lora": r".*attn\.Wqkv",
+    },
+    "llama": {
+        "ia3": r".*self_attn\.(k_proj|v_proj)|.*mlp\.down_proj",
+        "feed_forward": r".*mlp\.down_proj",
+        "lora": r".*self_attn\.(q_proj|v_proj)",
+    },
+}
+PEFT["big_bird"] = PEFT["bert"]
+
+
+def make_rows(tokens, pooling="mean"):
+    return tokens.make_rows(SEQUENCES, ROWS, pooling, 4).batch(np.arange(len(SEQUENCES)))[0]
+
+
+def wrap(folder, name, method):
+    """Return what peft makes of the stock model."""
+    options = {"attention_type": "original_full"} if name == "big_bird" else {}
+    model = AutoModel.from_pretrained(folder, **options)
+    own = PEFT[name]
+    if method == "ia3":
+        config = IA3Config(target_modules=own["ia3"], feedforward_modules=own["feed_forward"])
+    else:
+        config = LoraConfig(r=2, lora_alpha=8, lora_dropout=0.0, target_modules=own["lora"])
+    return get_peft_model(model, config).eval()
+
+
+def find_theirs(wrapped, name: str) -> nn.Parameter:
+    """Return peft's parameter for one of ours, module.<path>.{scale,down,up}."""
+    path, _, own = name.removeprefix("module.").rpartition(".")
+    layer = wrapped.get_submodule(f"base_model.model.{path}")
+    if own == "scale":
+        return layer.ia3_l["default"]
+    return {"down": layer.lora_A, "up": layer.lora_B}[own]["default"].weight
+
+
+@pytest.mark.parametrize("method", ["ia3", "lora"])
+@pytest.mark.parametrize("name", sorted(PEFT))
+def test_states_gradients_and_counts_equal_those_of_peft(save, name, method):
+    encoder, tokens = open_tunable({"transformers": save(name)})
+    wrapped = wrap(save(name), name, method)
+    learned = add_adapter(encoder, method, LORA if method == "lora" else {})
+    theirs = [values for values in wrapped.parameters() if values.requires_grad]
+    assert sum(v.numel() for v in learned) == sum(v.numel() for v in theirs) > 0
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for key, values in trained_parameters(encoder).items():
+            values.copy_(torch.randn_like(values) * 0.3 + (method == "ia3"))
+            other = find_theirs(wrapped, key)
+            other.copy_(values.view_as(other))
+    coded = make_rows(tokens)
+    (states,) = encoder.train().compute_states(coded, ()).values()
+    mask = coded != PAD
+    ids = torch.where(mask, coded % (1 << 32), 0)
+    expected = wrapped(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+    torch.testing.assert_close(states[mask], expected[mask], atol=2e-6, rtol=1e-6)
+    states[mask].square().mean().backward()
+    expected[mask].square().mean().backward()
+    for key, values in trained_parameters(encoder).items():
+        own, other = values.grad, find_theirs(wrapped, key).grad
+        torch.testing.assert_close(own, other.view_as(own), atol=1e-6, rtol=1e-5)
+        assert own.abs().max() > 0
+    before = states.detach()
+    remove_adapter(encoder)
+    (plain,) = encoder.eval().compute_states(coded, ()).values()
+    assert (plain - before).abs().max() > 1e-3
+    assert adapter_state(encoder) == {}
+
+
+@pytest.mark.parametrize("pooling", ["mean", "centre", "cls"])
+@pytest.mark.parametrize("name", sorted(PEFT))
+def test_a_head_sees_the_pooled_states_that_embeddings_hold(save, name, pooling):
+    if name == "llama" and pooling == "cls":
+        pooling = "mean"
+    encoder, tokens = open_tunable({"transformers": save(name)})
+    classifier = ForeignClassifier(encoder, 3, pooling, tokens, 4).eval()
+    with torch.no_grad():
+        found = classifier(make_rows(tokens, pooling))
+    embedder = open_embedder({"transformers": save(name)}, "cpu")
+    with torch.inference_mode():
+        answers = embedder.embed(SEQUENCES)
+        for row, sequence, (states, spans) in zip(found, SEQUENCES, answers, strict=True):
+            pooled = pool_spans(states[-1:], spans, sequence, pooling, 4)[0]
+            torch.testing.assert_close(row, classifier.output(pooled), atol=1e-5, rtol=1e-5)
+
+
+def test_all_that_is_trained_of_a_whole_model_has_a_gradient(save):
+    for name in sorted(PEFT):
+        encoder, tokens = open_tunable({"transformers": save(name)})
+        learned = add_adapter(encoder, "full", {})
+        classifier = ForeignClassifier(encoder, 2, "mean", tokens, 4).train()
+        classifier(make_rows(tokens)).square().sum().backward()
+        assert [own for own in learned if own.grad is None] == []
+        assert len(learned) == len(list(encoder.parameters()))
+
+
+def test_names_of_layers_are_taken_and_wrong_ones_told(save):
+    model = AutoModel.from_pretrained(save("bert"))
+    found = find_linear(model, {"query": r"encoder\.layer\.1\.attention\.self\.query"})
+    assert found["query"] == ["encoder.layer.1.attention.self.query"]
+    assert len(found["value"]) == 2
+    with pytest.raises(InputError, match=r"embedder.linear.key: 'keys' is the name of no linear"):
+        find_linear(model, {"key": "keys"})
+    assert find_linear(nn.Sequential(nn.Linear(2, 2)), {"value": "0"}) == {"value": ["0"]}
+
+
+class Mixed:
+    """What a factory may return: a module, its tokens, and what its layers are called."""
+
+    layers, width, max_bases, weights = 1, 3, None, ()
+
+    def __init__(self, linear):
+        self.module = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 3))
+        self.linear = linear
+
+    def tokenize(self, sequences):
+        spans = [np.stack([np.arange(len(s)), np.arange(len(s)) + 1], 1) for s in sequences]
+        return [
+            (["ACGTN".index(base) for base in s], own)
+            for s, own in zip(sequences, spans, strict=True)
+        ]
+
+    def compute_states(self, ids, mask):
+        return self.module(ids) * mask.unsqueeze(-1)
+
+
+def test_a_called_model_is_tuned_by_the_layers_that_it_names():
+    encoder = ForeignEncoder(Mixed({"query": ["1"]}), "mixed")
+    assert len(add_adapter(encoder, "lora", LORA | {"targets": ["query"]})) == 2
+    with pytest.raises(
+        InputError, match=r"mixed: which linear layers are `key` is not known .*query"
+    ):
+        add_adapter(encoder, "ia3", {})
+    with pytest.raises(InputError, match=r"mixed names '0' as query, which is no linear layer"):
+        ForeignEncoder(Mixed({"query": ["0"]}), "mixed")
+    lacking = Mixed({})
+    lacking.module = None
+    with pytest.raises(InputError, match="mixed cannot be fine-tuned, it has no module"):
+        ForeignEncoder(lacking, "mixed")
