@@ -1,8 +1,11 @@
-"""From models to the probabilities that they give masked tokens: of SNPs on personal haplotypes.
+"""From models to the probabilities that they give masked tokens: of SNPs, in assays, along genomes.
 
-Required inputs: <results>/models/{model}; <results>/haplotypes/{panel}; <results>/genomes/{genome}
+Required inputs: <results>/models/{model}; <results>/haplotypes/{panel}; <results>/genomes/{genome};
+    assays.*.table
 Outputs: <results>/interpretation/snps/{snps}.parquet;
-    <results>/interpretation/snps/{snps}/{model}.{tsv, parquet}
+    <results>/interpretation/snps/{snps}/{model}.{tsv, parquet};
+    <results>/interpretation/assays/{assay}/{model}.{tsv, parquet};
+    <results>/interpretation/tracks/{track}/{model}.frame{frame}/
 """
 
 
@@ -45,3 +48,44 @@ rule score_snps:
         settings=get_masking_settings,
     script:
         "../scripts/score_snps.py"
+
+
+rule score_assay:
+    """Hold scores of variants against the effects that an assay has measured."""
+    input:
+        unpack(get_assay_files),
+    output:
+        summary="<results>/interpretation/assays/{assay}/{model}.tsv",
+        variants="<results>/interpretation/assays/{assay}/{model}.parquet",
+    log:
+        "<logs>/score_assay/{assay}/{model}.log",
+    benchmark:
+        "<benchmarks>/score_assay/{assay}/{model}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=get_assay_settings,
+    script:
+        "../scripts/score_assay.py"
+
+
+rule write_tracks:
+    """Write the probabilities of a genome's own k-mers and bases, each masked, as tracks."""
+    input:
+        unpack(get_tracked_genome),
+    output:
+        tracks=directory("<results>/interpretation/tracks/{track}/{model}.frame{frame}"),
+    log:
+        "<logs>/write_tracks/{track}/{model}.frame{frame}.log",
+    benchmark:
+        "<benchmarks>/write_tracks/{track}/{model}.frame{frame}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=get_track_settings,
+    script:
+        "../scripts/write_tracks.py"

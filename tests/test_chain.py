@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pybigtools
 import pysam
 import pytest
 import random_transformers
@@ -61,6 +62,8 @@ OF_INTERPRETATION = {
     "make_interpretation": r"interpretation\.html: [\d,]+ letters",
     "map_elements": r"tiny\.json: maps of 1 layers, \d+ windows",
     "reconstruct_windows": r"tiny\.tsv: \d+ masked tokens were predicted",
+    "score_assay": r"tiny\.tsv: \d+ of \d+ variants are scored",
+    "write_tracks": r"tiny\.frame1: probabilities of [\d,]+ bases on 1 contigs",
     "score_snps": r"tiny\.tsv: \d+ masked SNPs were predicted",
 }
 
@@ -214,6 +217,18 @@ def write_people(folder):
     pysam.tabix_index(str(folder / "people.vcf"), preset="vcf", force=True)
 
 
+def write_exon(folder):
+    """Write all changes of ten bases, with effects."""
+    genome = GenomeBases.of(folder / RESULTS / "genomes/simulated")
+    letters = to_sequence(genome.read("two", 5000, 5010))
+    rows = [
+        f"two,{5001 + place},{letter},{alt},{place + number}"
+        for place, letter in enumerate(letters)
+        for number, alt in enumerate(one for one in "ACGT" if one != letter)
+    ]
+    (folder / "exon.csv").write_text("\n".join(["contig,position,ref,alt,effect", *rows]) + "\n")
+
+
 def test_what_a_model_has_learned_of_annotated_elements_is_looked_at(finished):
     change = """
 annotations:
@@ -231,8 +246,13 @@ panels:
   people: {genome: simulated, path: people.vcf.gz, contigs: [two]}
 snps:
   people: {panel: people, models: [tiny], frequencies: [0.5], each: 12, bases: 120}
+assays:
+  exon: {table: exon.csv, genome: simulated, models: [tiny], scores: [llr], bootstrap: {draws: 20}}
+tracks:
+  some: {genome: simulated, contigs: [three], models: [tiny], frames: [1], share: 0.5}
 """
     write_people(finished.folder)
+    write_exon(finished.folder)
     done = finished.run("interpretation", *overlay(finished, change))
     assert done.returncode == 0, done.stdout
     folder = finished.folder / RESULTS / "interpretation"
@@ -249,6 +269,13 @@ snps:
     assert (snps["people_trained_on"] == 0).all()
     chosen = finished.folder / RESULTS / "logs/choose_snps/people.log"
     assert re.search(OF_INTERPRETATION["choose_snps"], chosen.read_text())
+    exon = pd.read_csv(folder / "assays/exon/tiny.tsv", sep="\t")
+    assert exon["points"].tolist() == [30, 30, 10, 10]
+    track = pybigtools.open(str(folder / "tracks/some/tiny.frame1/base.bw"))
+    assert track.chroms() == {"three": 400_000}
+    for rule, name in (("score_assay", "exon/tiny"), ("write_tracks", "some/tiny.frame1")):
+        log = (finished.folder / RESULTS / f"logs/{rule}/{name}.log").read_text()
+        assert re.search(OF_INTERPRETATION[rule], log)
     snps_log = (finished.folder / RESULTS / "logs/score_snps/people/tiny.log").read_text()
     assert re.search(OF_INTERPRETATION["score_snps"], snps_log)
     for rule in ("count_attention", "compare_heads", "reconstruct_windows", "map_elements"):

@@ -97,9 +97,7 @@ def get_annotated_manifests(wildcards):
 
 def get_published_models(wildcards):
     """Return the published name of each model of an annotation that has one."""
-    models = [
-        model for entry in [*ANNOTATIONS.values(), *SNPS.values()] for model in entry["models"]
-    ]
+    models = [model for entry in [*ANNOTATIONS.values(), *MASKED] for model in entry["models"]]
     names = {model: config["models"].get(model, {}).get("published_as") for model in models}
     return {model: name for model, name in names.items() if name}
 
@@ -107,4 +105,5 @@ def get_published_models(wildcards):
 def get_interpretation(wildcards):
     """Return the page and the tables behind it, nothing where the run asks for none."""
     tables = get_interpretation_tables(wildcards)
-    return ["<results>/interpretation.html", *tables] if tables else []
+    pages = ["<results>/interpretation.html"] if tables else []
+    return [*pages, *tables, *list_tracks()]

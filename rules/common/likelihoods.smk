@@ -56,15 +56,61 @@ def get_masking_settings(wildcards):
     }
 
 
+def get_assay_files(wildcards):
+    """Return the table of an assay, its genome and a model."""
+    entry = config["assays"][wildcards.assay]
+    genome = f"<results>/genomes/{entry['genome']}"
+    return get_masked_model(wildcards) | {
+        "table": entry["table"],
+        "bases": f"{genome}/bases.npy",
+        "contigs": f"{genome}/contigs.tsv",
+        "manifest": f"{genome}/manifest.json",
+    }
+
+
+def get_assay_settings(wildcards):
+    return likelihoods.resolve_assay(config, wildcards.assay) | {"model": wildcards.model}
+
+
+def get_tracked_genome(wildcards):
+    genome = f"<results>/genomes/{config['tracks'][wildcards.track]['genome']}"
+    files = {"bases": f"{genome}/bases.npy", "contigs": f"{genome}/contigs.tsv"}
+    return get_masked_model(wildcards) | files
+
+
+def get_track_settings(wildcards):
+    entry = likelihoods.resolve_entry(config, "tracks", wildcards.track)
+    names = {"track": wildcards.track, "model": wildcards.model, "frame": int(wildcards.frame)}
+    return names | {key: entry[key] for key in ("contigs", "share", "bases", "format")}
+
+
 def list_likelihood_tables():
     """Return the tables of every entry of the run that the page shows, of all its models."""
-    return [
+    snps = [
         f"<results>/interpretation/snps/{name}/{model}.tsv"
         for name, entry in SNPS.items()
         for model in entry["models"]
     ]
+    assays = [
+        f"<results>/interpretation/assays/{name}/{model}.{ending}"
+        for name, entry in ASSAYS.items()
+        for model in entry["models"]
+        for ending in ("tsv", "parquet")
+    ]
+    return snps + assays
+
+
+def list_tracks():
+    """Return the folders of tracks of every entry of the run, its models and frames."""
+    return [
+        f"<results>/interpretation/tracks/{name}/{model}.frame{frame}"
+        for name, entry in TRACKS.items()
+        for model in entry["models"]
+        for frame in entry["frames"]
+    ]
 
 
 def list_likelihood_genomes():
-    """Return the genomes of these entries, for whether they are simulated."""
-    return [config["panels"][entry["panel"]]["genome"] for entry in SNPS.values()]
+    """Return the genomes of what the page shows, for whether they are simulated."""
+    panels_of_snps = (config["panels"][entry["panel"]] for entry in SNPS.values())
+    return [entry["genome"] for entry in [*panels_of_snps, *ASSAYS.values()]]

@@ -86,7 +86,7 @@ try:
         NEEDED_TASKS,
         [
             entry["genome"]
-            for entry in [*PREDICTIONS.values(), *SCORED_ENTRIES, *ANNOTATIONS.values()]
+            for entry in [*PREDICTIONS.values(), *SCORED_ENTRIES, *ANNOTATIONS.values(), *MASKED]
             if "genome" in entry
         ]
         + [config["panels"][entry["panel"]]["genome"] for entry in SNPS.values()],

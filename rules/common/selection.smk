@@ -45,13 +45,16 @@ SCORED_WITH_FEATURES = [
 ]
 SCORED = [name for name in config["variants"] if name not in SCORED_WITH_FEATURES]
 ANNOTATIONS = annotations.select_annotations(config)
-SNPS = likelihoods.select_entries(config, "snps")
+SNPS, ASSAYS, TRACKS = (
+    likelihoods.select_entries(config, section) for section in likelihoods.DEFAULTS
+)
+MASKED = [*SNPS.values(), *ASSAYS.values(), *TRACKS.values()]
 # What is made where it is asked for: a prediction, or scores of variants, may be of a model or task
 # that the run, and so its report, does not have.
 SCORED_ENTRIES = [*VARIANTS.values(), *prioritisation.select_references(config, VARIANTS)]
 SCORING = [
     model.removesuffix(resolve.UNTRAINED)
-    for entry in [*SCORED_ENTRIES, *ANNOTATIONS.values(), *SNPS.values()]
+    for entry in [*SCORED_ENTRIES, *ANNOTATIONS.values(), *MASKED]
     for model in entry["models"]
 ]
 EMBEDDERS = [
@@ -87,3 +90,6 @@ wildcard_constraints:
     set=NAME,
     annotation=NAME,
     snps=NAME,
+    assay=NAME,
+    track=NAME,
+    frame=r"\d+",

@@ -55,6 +55,7 @@ def plant(folder: Path) -> None:
     write_weights(folder / "weights")
     write_labels(folder, draw)
     write_labelled_variants(folder, contigs, draw)
+    write_assay(folder / "assay.tsv", contigs["three"], draw)
     write_assemblies(folder / "fungi.txt")
     places = "".join(f"three\t{start}\t{start + 60}\tp\t0\t+\n" for start in range(100, 3000, 100))
     (folder / "places.bed").write_text(places)
@@ -132,6 +133,18 @@ def write_labelled_variants(folder: Path, contigs: dict[str, str], draw: random.
     (folder / "labelled.vcf").write_text("\n".join(lines) + "\n")
     table = pd.DataFrame(rows, columns=["chrom", "pos", "ref", "alt", "label"])
     table.to_parquet(folder / "labels.parquet")
+
+
+def write_assay(path: Path, sequence: str, draw: random.Random) -> None:
+    """Write every change of ten bases of the contig `three`, with an effect of each."""
+    rows = [
+        ("three", position + 1, sequence[position], alt, round(draw.random(), 3))
+        for position in range(3_000, 3_010)
+        for alt in "ACGT"
+        if alt != sequence[position]
+    ]
+    lines = ["contig\tposition\tref\talt\teffect", *("\t".join(map(str, row)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
 
 
 def write_assemblies(path: Path) -> None:

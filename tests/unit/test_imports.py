@@ -21,7 +21,7 @@ BELOW = {
     "training": {"model", "corpus", "genome", "download"},
     "benchmark": {"model", "corpus", "genome", "download"},
     "variants": {"benchmark", "model", "corpus", "genome", "download"},
-    "interpretation": {"benchmark", "model", "corpus", "genome", "download"},
+    "interpretation": {"variants", "benchmark", "model", "corpus", "genome", "download"},
     "report": {
         "interpretation",
         "variants",
@@ -83,7 +83,7 @@ SCRIPTS_WITHOUT = [
     (
         {"transformers"},
         "count_attention compare_heads lay_windows make_interpretation map_elements"
-        " reconstruct_windows score_snps",
+        " reconstruct_windows score_assay score_snps write_tracks",
     ),
 ]
 

@@ -8,7 +8,11 @@ import pytest
 import yaml
 
 from dnalm.configuration import references, resolve, schema
-from dnalm.configuration.interpretation.likelihoods import find_training_panel, select_entries
+from dnalm.configuration.interpretation.likelihoods import (
+    find_training_panel,
+    resolve_assay,
+    select_entries,
+)
 
 ROOT = Path(__file__).parents[3]
 with open(ROOT / "resources/schemas/config.schema.yaml") as file:
@@ -17,8 +21,13 @@ with open(ROOT / "resources/published_scores.tsv", newline="") as file:
     PUBLISHED = list(csv.DictReader(file, delimiter="\t"))
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
 FOREIGN = {"embedder": {"call": "mine:open", "options": {}}, "licence": "mit"}
+BACKWARDS = {"contig": "chr1", "start": 20, "end": 10, "strand": "-"}
 PANEL = {"genome": "grch38", "path": "x.bcf", "contigs": ["chr1"]}
-ENTRIES = {"snps": {"panel": "1000g", "models": ["500m-1000g"]}}
+ENTRIES = {
+    "snps": {"panel": "1000g", "models": ["500m-1000g"]},
+    "assays": {"table": "exon.tsv", "genome": "grch38", "models": ["500m-1000g"]},
+    "tracks": {"genome": "grch38", "models": ["500m-1000g"]},
+}
 
 
 def configure(section, change, **others):
@@ -51,11 +60,27 @@ def test_a_right_entry_has_no_error_and_its_defaults():
         ("snps", {"bases": 6000}, "reads 5,994 bases at most, not 6,000"),
         ("snps", {"panel": "small", "by": "population"}, "names no table of `populations`"),
         ("snps", {"frequencies": [1.5]}, "snps.mine.frequencies"),
+        ("assays", {"genome": "grch39"}, "assays.mine.genome: 'grch39' is unknown"),
+        ("assays", {"window": 12000}, "assays.mine.window: '500m-1000g' reads 5,994 bases at most"),
+        ("assays", {"interval": BACKWARDS}, "assays.mine.interval: its end, 10, lies before"),
+        ("tracks", {"frames": [0, 6]}, "6 is no place in a 6-mer of '500m-1000g'"),
+        ("tracks", {"bases": 6000}, "tracks.mine.bases: '500m-1000g' reads 5,994"),
+        ("tracks", {"models": ["theirs"]}, "gives no probabilities of tokens; drop it"),
     ],
 )
 def test_a_wrong_entry_is_one_sentence(section, change, said):
     (error,) = find_errors(configure(section, change))
     assert said in error
+
+
+def test_an_assay_has_the_settings_of_variants_and_its_own_columns():
+    change = {"columns": {"effect": "dPSI"}, "frames": "all", "bootstrap": {"draws": 50}}
+    settings = resolve_assay(configure("assays", change), "mine")
+    assert settings["columns"]["effect"] == "dPSI"
+    assert settings["columns"]["position"] == "position"
+    assert (settings["frames"], settings["window"]) == ("all", "auto")
+    assert settings["bootstrap"]["level"] == 0.95
+    assert find_errors(configure("assays", change)) == []
 
 
 def test_a_name_that_no_entry_has_is_named():

@@ -27,11 +27,14 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 class Tracks:
     """Sums of what is added to each base of a genome, in files of their own below `folder`.
 
-    They take no room for parts of the genome to which nothing is added, and no memory.
+    They take no room for parts of the genome to which nothing is added, and no memory. Means are
+    rounded to `digits` behind the point, None: not at all.
     """
 
-    def __init__(self, folder: Path, genome: GenomeBases, classes: int) -> None:
-        self._folder, self._classes = folder, classes
+    def __init__(
+        self, folder: Path, genome: GenomeBases, classes: int, digits: int | None = DIGITS
+    ) -> None:
+        self._folder, self._classes, self._digits = folder, classes, digits
         rows = genome.contigs
         ends = (rows["start"] + rows["length"]).groupby(rows["contig"], sort=False).max()
         self.lengths = {str(contig): int(end) for contig, end in ends.items()}
@@ -70,7 +73,8 @@ class Tracks:
                 values = np.full(len(count), np.nan)
                 total = sums[at : at + CHUNK_BASES, number].astype(np.float64)
                 np.divide(total, count, out=values, where=count > 0)
-                values = values.round(DIGITS)
+                if self._digits is not None:
+                    values = values.round(self._digits)
                 changes = np.flatnonzero(values[1:] != values[:-1]) + 1  # nan differs from itself
                 edges = np.concatenate([[0], changes, [len(values)]])
                 for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
@@ -80,7 +84,11 @@ class Tracks:
 
 @contextmanager
 def open_tracks(
-    folder: str | Path, form: str, genome: GenomeBases, names: Sequence[str]
+    folder: str | Path,
+    form: str,
+    genome: GenomeBases,
+    names: Sequence[str],
+    digits: int | None = DIGITS,
 ) -> Iterator[Tracks]:
     """Yield tracks to add to; when the context ends, `folder` holds a file for each of `names`.
 
@@ -94,7 +102,7 @@ def open_tracks(
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         with TemporaryDirectory(dir=temporary.parent, prefix=".tracks-") as sums:
-            tracks = Tracks(Path(sums), genome, len(names))
+            tracks = Tracks(Path(sums), genome, len(names), digits)
             yield tracks
             for number, name in enumerate(names):
                 plain = name if PLAIN_NAME.fullmatch(name) else str(number)

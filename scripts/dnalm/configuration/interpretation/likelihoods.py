@@ -1,4 +1,4 @@
-"""Entries of the configuration that masked tokens are predicted for: SNPs of panels."""
+"""Entries that masked tokens are predicted for: SNPs of panels, assays, tracks of genomes."""
 
 import fnmatch
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,11 @@ from dnalm.configuration.weights import UNTRAINED, has_embedder, is_foreign
 from dnalm.suggestions import nearest
 
 # The sections of entries, and that of what these may leave out.
-DEFAULTS = {"snps": "snp"}
+DEFAULTS = {"snps": "snp", "assays": "assay", "tracks": "track"}
+# What an assay takes from `variant:` where it has none of its own.
+OF_VARIANTS = ("window", "layer", "pooling", "scores", "frames", "strands", "shared_bases", "max_n")
+OF_VARIANTS += ("contig_names", "largest_mismatch", "index", "features", "precision")
+OF_VARIANTS += ("batch_tokens", "part_records")
 WILDCARDS = set("*?[")
 
 
@@ -22,8 +26,22 @@ def select_entries(config: Mapping[str, Any], section: str) -> dict[str, dict[st
 
 
 def resolve_entry(config: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
-    """Return an entry of a section, defaults filled in."""
-    return {**config[DEFAULTS[section]], **config[section][name]}
+    """Return an entry of a section, defaults filled in, also within `columns` and `bootstrap`."""
+    defaults, own = config[DEFAULTS[section]], config[section][name]
+    merged = {
+        key: {**value, **own[key]}
+        for key, value in defaults.items()
+        if isinstance(value, dict) and key in own
+    }
+    return {**defaults, **own, **merged}
+
+
+def resolve_assay(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the settings of an assay, with those of `variant:` where it has none of its own."""
+    entry = resolve_entry(config, "assays", name)
+    settings = {key: entry.get(key, config["variant"][key]) for key in OF_VARIANTS}
+    own = ("genome", "columns", "interval", "published_as", "bootstrap")
+    return {"assay": name, **settings, "features": False, **{key: entry[key] for key in own}}
 
 
 def find_training_panel(config: Mapping[str, Any], model: str) -> tuple[bool, str | None]:
@@ -49,6 +67,12 @@ def find_likelihood_errors(config: Mapping[str, Any]) -> Iterator[str]:
             key, entry = f"{section}.{name}", resolve_entry(config, section, name)
             for model in entry["models"]:
                 yield from _model(key, model, entry, config)
+            if "genome" in entry:
+                yield from find_unknown(f"{key}.genome", entry["genome"], config["genomes"])
+    for name in config["assays"]:
+        yield from _assay(f"assays.{name}", resolve_entry(config, "assays", name))
+    for name in config["tracks"]:
+        yield from _track(f"tracks.{name}", resolve_entry(config, "tracks", name), config)
     for name in config["snps"]:
         yield from _snps(f"snps.{name}", resolve_entry(config, "snps", name), config)
 
@@ -68,6 +92,28 @@ def _snps(key: str, entry: Mapping[str, Any], config: Mapping[str, Any]) -> Iter
             f"{key}.by: panel '{entry['panel']}' names no table of `populations`; add it there, or"
             " write by: null."
         )
+
+
+def _assay(key: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    interval = entry["interval"]
+    if interval and interval["end"] < interval["start"]:
+        yield (
+            f"{key}.interval: its end, {interval['end']:,}, lies before its start,"
+            f" {interval['start']:,}; write the smaller first, whatever the strand."
+        )
+
+
+def _track(key: str, entry: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    for model in entry["models"]:
+        described = config["models"].get(model.removesuffix(UNTRAINED), {})
+        if described.get("corpus") in config["corpora"]:
+            k = resolve_k(config, model.removesuffix(UNTRAINED))
+            for frame in entry["frames"]:
+                if frame >= k:
+                    yield (
+                        f"{key}.frames: {frame} is no place in a {k}-mer of '{model}'; give numbers"
+                        f" from 0 to {k - 1}."
+                    )
 
 
 def _model(
@@ -91,8 +137,10 @@ def _model(
     ):
         return  # what a model lacks is said of the model
     most = resolve_k(config, trained) * (resolve_preset(config, trained)["max_tokens"] - 1)
-    if "bases" in entry and entry["bases"] > most:
-        yield (
-            f"{key}.bases: '{model}' reads {most:,} bases at most, not {entry['bases']:,}; lower"
-            " it."
-        )
+    # What an assay does not say is that of `variant:`, and auto as long as the model reads.
+    for name in ("bases", "window"):
+        if isinstance(entry.get(name), int) and entry[name] > most:
+            yield (
+                f"{key}.{name}: '{model}' reads {most:,} bases at most, not {entry[name]:,}; lower"
+                " it."
+            )

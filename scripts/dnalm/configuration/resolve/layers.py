@@ -5,7 +5,7 @@ from typing import Any
 
 # The sections of entries by their names.
 ENTRIES = ("genomes", "panels", "corpora", "models", "tasks", "predictions", "variants")
-ENTRIES += ("annotations", "snps")
+ENTRIES += ("annotations", "snps", "assays", "tracks")
 
 
 def drop_removed(config: dict[str, Any]) -> None:

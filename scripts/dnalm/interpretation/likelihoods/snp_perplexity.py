@@ -26,6 +26,7 @@ from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotypes.centred import read_around
 from dnalm.genome.kmers import ALPHABET, N, Vocabulary, encode
 from dnalm.interpretation.annotated import BATCH_TOKENS
+from dnalm.interpretation.likelihoods.marginals import base_log_probabilities
 from dnalm.interpretation.likelihoods.snp_sites import ALT, REF, Contig, open_contigs
 from dnalm.interpretation.reconstruction import summarise
 from dnalm.jobs.progress import progress
@@ -146,10 +147,7 @@ def score_token(
     masked = tokens.scatter(1, selected, vocabulary.mask)
     likelihood = encoder(masked, selected).logits[:, 0].float().log_softmax(-1)  # [B, V]
     truth = tokens[:, place]
-    # k-mers in the order of their bases, the first one most significant.
-    shape = (-1, 4**within, 4, 4 ** (vocabulary.k - within - 1))
-    kmers = likelihood[:, vocabulary.kmer_offset :][:, : 4**vocabulary.k].reshape(shape)
-    bases = kmers.logsumexp((1, 3)).log_softmax(-1)  # [B, 4]
+    bases = base_log_probabilities(likelihood, vocabulary, within)
     return {
         "loss": -likelihood.gather(1, truth[:, None])[:, 0].cpu().numpy(),
         "predicted": likelihood.argmax(-1).cpu().numpy(),

@@ -1,4 +1,4 @@
-"""Figures of the probabilities of masked tokens: SNPs by frequency."""
+"""Figures of the probabilities of masked tokens: SNPs by frequency, scores against effects."""
 
 from typing import Any
 
@@ -39,3 +39,25 @@ def snps_figure(table: pd.DataFrame, title: str, note: str) -> dict[str, Any]:
         )
     )
     return finish(alt.layer(lines), title, note, 220, "One line per allele and people.", 3)
+
+
+def assay_figure(variants: pd.DataFrame, score: str, title: str, note: str) -> dict[str, Any]:
+    """Draw measured effects against a score, a dot for each variant."""
+    data = variants[["contig", "position", "ref", "alt", "effect", score]].dropna()
+    points = (
+        alt.Chart(data)
+        .mark_circle(size=30, opacity=0.6)
+        .encode(
+            x=alt.X(f"{score}:Q", title=score).scale(zero=False),
+            y=alt.Y("effect:Q", title="measured effect").scale(zero=False),
+            tooltip=[
+                "contig:N",
+                alt.Tooltip("position:Q", format=","),
+                "ref:N",
+                "alt:N",
+                alt.Tooltip("effect:Q", format=".3g"),
+                alt.Tooltip(f"{score}:Q", format=".3g"),
+            ],
+        )
+    )
+    return finish(alt.layer(points), title, note, 260, "One dot per variant.", 3)

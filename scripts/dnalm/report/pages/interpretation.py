@@ -10,29 +10,41 @@ from dnalm.errors import InputError
 from dnalm.files import read_json, read_tsv
 from dnalm.report.figures.interpretation import heads_figure, map_figure
 from dnalm.report.pages.grids import Grid, count, make_grid, percent, score
-from dnalm.report.pages.likelihoods import draw_snps, perplexity, published_snps_grid, snps_grid
+from dnalm.report.pages.likelihoods import (
+    assays_grid,
+    draw_assays,
+    draw_snps,
+    perplexity,
+    published_snps_grid,
+    snps_grid,
+)
 from dnalm.report.pages.template import render
 
 TEMPLATE = "interpretation.html.j2"
 # A column by which the tables of each analysis are known.
 MARKS = {"z_shift": "attention", "markov_accuracy": "reconstruction", "x": "maps"}
-MARKS |= {"carriers_missing": "snps"}
+MARKS |= {"carriers_missing": "snps", "pearson": "assays"}
+OTHERS = ("map_facts", "assay_variants")  # of JSON and of Parquet
 # How the article names elements of which it counts enriched heads.
 PUBLISHED_ELEMENTS = {"intron": "introns", "exon": "exons", "tf_binding": "TF_binding_sites"}
 ENRICHED_HEADS = "significant heads"
 
 
 def read_interpretation(paths: Sequence[str | Path]) -> dict[str, pd.DataFrame]:
-    """Return the tables of the stage: attention, reconstruction, maps, map_facts, snps.
+    """Return the tables of the stage: attention, reconstruction, maps, map_facts, snps, assays and
+    assay_variants.
 
     Files are told apart by their columns. Raises InputError for one that is none of these.
     """
-    found: dict[str, list[pd.DataFrame]] = {name: [] for name in (*MARKS.values(), "map_facts")}
+    found: dict[str, list[pd.DataFrame]] = {name: [] for name in (*MARKS.values(), *OTHERS)}
     for path in paths:
         if str(path).endswith(".json"):
             facts = read_json(path)
             names = {key: facts[key] for key in ("annotation", "model")}
             found["map_facts"].append(pd.DataFrame(facts["layers"]).assign(**names))
+            continue
+        if str(path).endswith(".parquet"):
+            found["assay_variants"].append(pd.read_parquet(path))
             continue
         table = read_tsv(path, ("model",))
         analysis = next((MARKS[column] for column in MARKS if column in table), None)
@@ -62,6 +74,7 @@ def make_interpretation_page(
         "heads": _draw_heads(tables["attention"], note),
         "maps": _draw_maps(tables, note),
         "snps": draw_snps(tables["snps"], note),
+        "assays": draw_assays(tables["assay_variants"], tables["assays"], note),
     }
     figures = {
         name: [{"id": f"{name}-{i}", "specification": chart} for i, chart in enumerate(charts)]
@@ -78,6 +91,7 @@ def make_interpretation_page(
         maps=maps_grid(tables["map_facts"]),
         snps=snps_grid(tables["snps"]),
         published_snps=published_snps_grid(published),
+        assays=assays_grid(tables["assays"], published),
     )
 
 

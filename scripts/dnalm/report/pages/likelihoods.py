@@ -4,9 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.report.figures.likelihoods import snps_figure
-from dnalm.report.pages.grids import MISSING, Grid, count, make_grid, percent
+from dnalm.report.figures.likelihoods import assay_figure, snps_figure
+from dnalm.report.pages.grids import MISSING, Grid, count, interval, make_grid, percent, score
 
+PUBLISHED_ASSAY = "Pearson r"
 PUBLISHED_SNPS = "median perplexity"  # as their metric begins
 
 
@@ -54,3 +55,33 @@ def draw_snps(table: pd.DataFrame, note: str) -> list[dict[str, Any]]:
         snps_figure(own, f"{model}: SNPs of {name}", note)
         for (name, model), own in table.groupby(["snps", "model"], sort=False)
     ]
+
+
+def assays_grid(table: pd.DataFrame, published: pd.DataFrame) -> Grid:
+    """Return the correlations of scores with measured effects, beside a published one."""
+    known = published[published["metric"] == PUBLISHED_ASSAY].set_index("task")["value"]
+    rows = [
+        [
+            *[row["assay"], row["model"], row["score"], row["level"], row["effect"]],
+            *[count(row["points"]), score(row["pearson"], sign=True)],
+            interval(row["pearson_low"], row["pearson_high"], sign=True),
+            score(row["spearman"], sign=True),
+            interval(row["spearman_low"], row["spearman_high"], sign=True),
+            score(known.get(row["published_as"])),
+        ]
+        for row in table.to_dict("records")
+    ]
+    headings = ["assay", "model", "score", "of each", "effect", "points", "Pearson r"]
+    headings += ["its interval", "Spearman ρ", "the interval of ρ", "published r"]
+    return make_grid(headings, rows, first=5)
+
+
+def draw_assays(variants: pd.DataFrame, table: pd.DataFrame, note: str) -> list[dict[str, Any]]:
+    """Return a figure of each assay and model, of its first score."""
+    drawn: list[dict[str, Any]] = []
+    if table.empty:
+        return drawn
+    for (assay, model), own in variants.groupby(["assay", "model"], sort=False):
+        first = table[(table["assay"] == assay) & (table["model"] == model)]["score"].iloc[0]
+        drawn.append(assay_figure(own, first, f"{model}: {assay}", note))
+    return drawn

@@ -14,7 +14,7 @@ from dnalm.report.pages.interpretation import (
     read_interpretation,
     reconstruction_grid,
 )
-from dnalm.report.pages.likelihoods import published_snps_grid, snps_grid
+from dnalm.report.pages.likelihoods import assays_grid, published_snps_grid, snps_grid
 
 NAMES = {"annotation": "genes", "model": "big"}
 PUBLISHED = pd.DataFrame(
@@ -27,6 +27,7 @@ PUBLISHED = pd.DataFrame(
             "metric": "median perplexity (low end of range)",
             "value": 48.4,
         },
+        {"task": "exon11", "model": "NT", "metric": "Pearson r", "value": 0.44},
     ]
 )
 
@@ -77,8 +78,17 @@ def paths(tmp_path):
         for allele, trained in (("ref", 3), ("alt", None))
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "s.tsv", sep="\t", index=False)
+    assay = {"assay": "exon", "model": "big"}
+    correlation = {"score": "llr", "level": "variant", "effect": "signed", "points": 60}
+    for name, value in (("pearson", 0.52), ("spearman", -0.31)):
+        correlation |= {name: value, f"{name}_low": value - 0.1, f"{name}_high": value + 0.1}
+    row = {**assay, **correlation, "published_as": "exon11"}
+    pd.DataFrame([row]).to_csv(tmp_path / "e.tsv", sep="\t", index=False)
+    variants = {"contig": "c", "position": [5, 6], "ref": "A", "alt": "C", "effect": [0.1, 0.2]}
+    pd.DataFrame({**assay, **variants, "llr": [1.0, 2.0]}).to_parquet(tmp_path / "e.parquet")
     (tmp_path / "m.json").write_text(json.dumps({**NAMES, "layers": [facts]}))
-    return [tmp_path / name for name in ("a.tsv", "r.tsv", "m.tsv", "m.json", "s.tsv")]
+    names = ("a.tsv", "r.tsv", "m.tsv", "m.json", "s.tsv", "e.tsv", "e.parquet")
+    return [tmp_path / name for name in names]
 
 
 def test_every_table_is_recognised_and_the_page_shows_its_numbers(paths):
@@ -89,6 +99,8 @@ def test_every_table_is_recognised_and_the_page_shows_its_numbers(paths):
         "maps": 2,
         "map_facts": 1,
         "snps": 2,
+        "assays": 1,
+        "assay_variants": 2,
     }
     page = make_interpretation_page(
         tables, PUBLISHED, {"big": "NT-2.5B"}, title="T", note="Simulated"
@@ -121,6 +133,12 @@ def test_masked_snps_are_shown_by_allele_beside_who_was_trained_on(paths):
     assert alt[-1] == "not known"
     (row,) = published_snps_grid(PUBLISHED).rows
     assert row == ["NT 2.5B models", "median perplexity (low end of range)", "48.4"]
+
+
+def test_correlations_with_an_assay_stand_beside_the_published_one(paths):
+    (row,) = assays_grid(read_interpretation(paths)["assays"], PUBLISHED).rows
+    assert row[5:8] == ["60", "+0.520", "+0.420 … +0.620"]
+    assert row[8:] == ["−0.310", "−0.410 … −0.210", "0.440"]
 
 
 def test_a_page_of_one_analysis_says_what_is_missing(paths):
