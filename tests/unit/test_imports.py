@@ -61,7 +61,7 @@ SCRIPTS_WITHOUT = [
     ),
     (
         {"torch", "sklearn", "scipy.stats"},
-        "build_corpus build_haplotypes describe_panel encode_genome export_embeddings"
+        "audit_task build_corpus build_haplotypes describe_panel encode_genome export_embeddings"
         " import_embeddings index_scores locate_task make_report make_tables make_task"
         " search_genomes simulate_genome summarise_pretraining write_fasta write_model_card"
         " write_token_shards label_variants report_variants choose_snps",
@@ -69,7 +69,7 @@ SCRIPTS_WITHOUT = [
     ({"torch", "numba"}, "probe_task"),
     (
         {"torch"},
-        "audit_task score_baselines score_bases align_scores collect_distribution"
+        "score_baselines score_bases align_scores collect_distribution"
         " evaluate_variants place_variants supervise_variants",
     ),
     (

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyfaidx import Fasta
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, spearmanr
+from sklearn.metrics import roc_auc_score
 
 from dnalm.benchmark.audit.audit import AuditConfig, audit_task, write_audit
-from dnalm.benchmark.audit.confounding import confounding
+from dnalm.benchmark.audit.confounding import confounding, somers_d, spearman
 from dnalm.benchmark.audit.contigs import find_contigs, share_contigs
 from dnalm.benchmark.audit.levels import at_least
 
@@ -312,6 +313,16 @@ def test_strengths_of_other_kinds_are_means_over_labels_or_targets():
     labels = [[int(value > np.median(gc)), 1] for value in gc]  # the second one never varies
     found = confounding(table.assign(label=labels), "multilabel")
     assert found["gc"]["strength"] == pytest.approx(1, abs=0.05)
+
+
+def test_rank_statistics_are_those_of_scipy_and_scikit_learn_with_ties():
+    generator = np.random.default_rng(9)
+    for distinct in (2, 7, 1000):
+        guess = generator.integers(distinct, size=300) / 3
+        label = generator.integers(2, size=300)
+        number = guess + generator.integers(3, size=300)
+        assert somers_d(guess, label) == pytest.approx(2 * roc_auc_score(label, guess) - 1)
+        assert spearman(guess, number) == pytest.approx(spearmanr(guess, number).statistic)
 
 
 def test_of_labels_of_bases_the_share_counts_and_not_their_number():
