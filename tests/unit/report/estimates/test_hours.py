@@ -194,3 +194,17 @@ def test_a_set_of_which_nobody_said_how_many_variants_it_has_is_in_no_sum(resolv
     (work,) = list_work(load)
     assert work.amount is None
     assert "say how many there are in estimate.variants" in work.unknown
+
+
+def test_predictions_by_a_model_that_is_not_ours_are_said_to_be_unknown(resolve):
+    theirs = {"embedder": {"transformers": "/weights/x"}, "licence": "mit"}
+    entry = {"model": "theirs", "method": "ia3", "task": REVISED[0], "path": "x.fa"}
+    load = resolve(
+        {"predictions": ["p"], "finetunes": ["ia3"]},
+        {"predictions": {"p": 10_000}},
+        models={"theirs": theirs},
+        predictions={"p": entry},
+    )
+    (work,) = [work for work in list_work(load) if work.stage == "predictions"]
+    assert work.amount is None
+    assert work.task == "p"
