@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from forks import Forks, count_jobs
 from hypothesis import HealthCheck, settings
 
 # Several tests run at a time, one core each. Numpy and torch read it once, when they are loaded.
@@ -36,6 +37,7 @@ class Workflow:
     """A copy of the repository with a results folder of its own."""
 
     folder: Path
+    forks: Forks
 
     def command(self, *arguments: str, profile: str = "profiles/local") -> list[str]:
         """Return the command line of `snakemake` as the Makefile calls it."""
@@ -44,8 +46,13 @@ class Workflow:
 
     def run(self, *arguments: str, profile: str = "profiles/local") -> subprocess.CompletedProcess:
         """Run `snakemake` and return its exit code and output, stdout and stderr in one."""
+        command = self.command(*arguments, profile=profile)
+        return self.forks.run(command[1:], cwd=self.folder, environment=os.environ)
+
+    def run_afresh(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Return what `run` does by an interpreter of its own."""
         return subprocess.run(
-            self.command(*arguments, profile=profile),
+            self.command(*arguments),
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -57,9 +64,7 @@ class Workflow:
         """Return {rule: jobs} of a dry run."""
         done = self.run("--dry-run", *arguments, profile=profile)
         assert done.returncode == 0, done.stdout
-        table = done.stdout.split("Job stats:")[-1] if "Job stats:" in done.stdout else ""
-        rows = (line.split() for line in table.splitlines())
-        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+        return count_jobs(done.stdout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +97,15 @@ def share_caches(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def make_workflow(tmp_path_factory) -> Callable[[], Workflow]:
+def forks(tmp_path_factory) -> Iterator[Forks]:
+    """The process of which the runs of all workflows are forks."""
+    forks = Forks(tmp_path_factory.mktemp("forks"))
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="session")
+def make_workflow(tmp_path_factory, forks) -> Callable[[], Workflow]:
     """Return a function that copies the repository into a new folder."""
 
     def copy() -> Workflow:
@@ -105,13 +118,13 @@ def make_workflow(tmp_path_factory) -> Callable[[], Workflow]:
             else:
                 shutil.copy(source, folder / part)
         share_caches(folder)
-        return Workflow(folder=folder)
+        return Workflow(folder=folder, forks=forks)
 
     return copy
 
 
 @pytest.fixture(scope="session")
-def tiny_run(make_workflow, tmp_path_factory) -> TinyRun:
+def tiny_run(make_workflow, forks, tmp_path_factory) -> TinyRun:
     """The one run of the tiny configuration to its report, of whichever process comes first."""
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
@@ -120,11 +133,12 @@ def tiny_run(make_workflow, tmp_path_factory) -> TinyRun:
     with FileLock(shared / "tiny_run.lock"):
         if not link.exists():
             made = make_workflow()
-            done = made.run(*TINY)
+            done = made.run_afresh(*TINY)
             assert done.returncode == 0, done.stdout
             shutil.copytree(made.folder / RESULTS, results)
             link.symlink_to(made.folder)
-    return TinyRun(workflow=Workflow(folder=link.resolve()), results=results)
+    workflow = Workflow(folder=link.resolve(), forks=forks)
+    return TinyRun(workflow=workflow, results=results)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forks import count_jobs
 
 ROOT = Path(__file__).parents[1]
 OWNER = "somebody/dnalm"
@@ -37,9 +38,8 @@ def write_outer(folder: Path, snakefile: str, *, more: str = "", rules: str = "*
 
 def run_outer(workflow, folder: Path, *arguments: str, environment=None):
     """Run the outer workflow, in its own folder and from there alone."""
-    command = workflow.command(*arguments, profile=str(workflow.folder / "profiles/local"))
     return subprocess.run(
-        command,
+        workflow.command(*arguments, profile=str(workflow.folder / "profiles/local")),
         cwd=folder,
         env=os.environ | (environment or {}),
         stdout=subprocess.PIPE,
@@ -49,9 +49,11 @@ def run_outer(workflow, folder: Path, *arguments: str, environment=None):
     )
 
 
-def count_jobs(output: str) -> dict[str, int]:
-    rows = (line.split() for line in output.split("Job stats:")[-1].splitlines())
-    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+def plan_outer(workflow, folder: Path, *arguments: str):
+    """Do a dry run of the outer workflow."""
+    profile = str(workflow.folder / "profiles/local")
+    command = workflow.command("--dry-run", *arguments, profile=profile)
+    return workflow.forks.run(command[1:], cwd=folder, environment=os.environ)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def hosted(make_workflow, tmp_path_factory):
 def test_a_module_of_a_path_plans_what_the_workflow_itself_plans(workflow, tmp_path):
     alone = workflow.plan("--configfile", "tests/config.yaml", "tests/tiny.yaml")
     outer = write_outer(tmp_path / "outer", f'"{workflow.folder / "Snakefile"}"')
-    done = run_outer(workflow, outer, "--dry-run")
+    done = plan_outer(workflow, outer)
     assert done.returncode == 0, done.stdout
     assert count_jobs(done.stdout) == alone
     # Folders that no configuration names follow that of the results.
@@ -87,7 +89,7 @@ def test_a_module_with_a_prefix_and_other_names_keeps_all_its_files_below_it(wor
     snakefile = f'"{workflow.folder / "Snakefile"}"'
     prefix = '    prefix:\n        "inner"\n'
     outer = write_outer(tmp_path / "outer", snakefile, more=prefix, rules="* from dnalm as dnalm_*")
-    done = run_outer(workflow, outer, "--dry-run", "--printshellcmds")
+    done = plan_outer(workflow, outer, "--printshellcmds")
     assert done.returncode == 0, done.stdout
     assert count_jobs(done.stdout)["dnalm_pretrain"] == 1
     assert "--genomes-folder inner/results/tiny/genomes" in done.stdout
@@ -104,7 +106,7 @@ def test_labels_and_removed_keys_of_a_module_are_those_that_it_is_given(workflow
         "\n\nprint('GENOME', dnalm.config['genomes']['grch38'].get('url'))"
         "\nprint('LABELS', dnalm.config['build']['labels_by_name'])\n"
     )
-    done = run_outer(workflow, outer, "--dry-run")
+    done = plan_outer(workflow, outer)
     assert done.returncode == 0, done.stdout
     assert "GENOME None" in done.stdout
     assert "LABELS {'only': 1}" in done.stdout
@@ -115,7 +117,7 @@ def test_a_wrong_configuration_of_a_module_stops_with_a_sentence(workflow, tmp_p
     config = yaml.safe_load((outer / "config.yaml").read_text())
     config["dna"]["run"]["models"] = ["tinny"]
     (outer / "config.yaml").write_text(yaml.safe_dump(config))
-    done = run_outer(workflow, outer, "--dry-run")
+    done = plan_outer(workflow, outer)
     assert done.returncode != 0
     assert "did you mean 'tiny'" in done.stdout
 

@@ -26,6 +26,8 @@ PLANS = {
         "make_interpretation": 1,
     },
     "control": REVISED | {"import_weights": 1, "finetune_task": 18 * 4},
+    "deepsea": {"make_task": 1, "import_weights": 1, "finetune_task": 1},
+    "deepstarr": {"make_task": 1, "import_weights": 1, "finetune_task": 2, "score_baselines": 1},
     "models": REVISED | {"import_weights": 8, "probe_mlp": 18 * 16, "finetune_task": 18 * 8},
     "original": REVISED | {"import_weights": 5, "probe_mlp": 18 * 10, "finetune_task": 18 * 5},
     "pretraining_1000g": {"pretrain": 2, "build_haplotypes": 23, "build_corpus": 1},
@@ -33,6 +35,14 @@ PLANS = {
     "pretraining_multispecies": {"pretrain": 1, "encode_genome": SPECIES, "build_corpus": 1},
     "pretraining_multispecies_v2": {"pretrain": 4, "encode_genome": SPECIES, "build_corpus": 1},
     "rebuilt": REVISED | {"encode_genome": 1, "probe_task": 36, "finetune_task": 18},
+    "splicing": {
+        "make_task": 1,
+        "encode_genome": 1,
+        "import_weights": 1,
+        "finetune_task": 1,
+        "score_bases": 1,
+        "train_network": 3,
+    },
     "traitgym": {
         "import_weights": 2,
         "encode_genome": 1,
@@ -56,8 +66,13 @@ PLANS = {
 }
 
 
+# The authors' files of the three larger benchmarks.
+PARTS = [(kind, part) for part in ("Train", "Val", "Test") for kind in ("", "activity_")]
 ELEMENTS = ("enhancer", "promoter", "ctcf", "open_chromatin", "tf_binding", "repeats")
 BROUGHT = (
+    *(f"deepsea_train/{part}.mat" for part in ("train", "valid", "test")),
+    *(f"Sequences_{kind}{part}.{'txt' if kind else 'fa'}" for kind, part in PARTS),
+    "canonical_dataset.txt", "GRCh37.primary_assembly.genome.fa.gz",
     "genes.gtf.gz", *(f"{name}.bed" for name in ELEMENTS),
     "grasp_eqtl.tsv", "grasp_meqtl.tsv", "clinvar.vcf.gz", "hgmd.vcf.gz", "1000g_sites.vcf.gz",
     "traitgym/mendelian_traits_matched_9/test.parquet",

@@ -16,8 +16,10 @@ OWN_KEYS = tuple(dict.fromkeys(key for recipe in RECIPES for key in recipe.keys)
 # What is read with one value of another key of `build:` alone.
 TSS_KEYS = ("tss_offset", "upstream", "downstream")
 # And what is read where windows are drawn, beside negatives, alone.
-OF_WINDOWS = ("maximum", "balance", "negatives", "decoys", "avoid", "unlabelled", "gaps")
-OF_WINDOWS += ("types_column", "types_pattern", "types_label", "seed")
+OF_WINDOWS = (
+    *("maximum", "balance", "negatives", "decoys", "avoid", "unlabelled", "gaps"),
+    *("types_column", "types_pattern", "types_label", "seed"),
+)
 NEGATIVE_KEYS = ("negatives", "avoid", "unlabelled")
 
 

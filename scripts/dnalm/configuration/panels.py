@@ -48,7 +48,7 @@ def _list_files(panel: Mapping[str, Any]) -> Iterator[str]:
 
 def list_panel_downloads(config: Mapping[str, Any], panels: Iterable[str]) -> list[dict[str, Any]]:
     """Return {urls, sha256, md5} of every file to download for these panels."""
-    urls = []
+    urls: list[str] = []
     for panel in (config["panels"][name] for name in panels):
         urls += [] if "path" in panel else _list_files(panel)
         populations = panel.get("populations", {})

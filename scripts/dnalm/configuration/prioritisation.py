@@ -14,8 +14,10 @@ MATCH_FILES = ("common", "tss")
 COMPARE_FILES = ("vcf", "table", "bigwig")
 LABEL_NAMES = ("info", "column", "positive", "negative")
 COMPARE_NAMES = ("info", "column", "by_position", "rises")
-OF_PAIRS = ("window", "frames", "strands", "shared_bases", "max_n", "contig_names", "pooling")
-OF_PAIRS += ("batch_tokens",)
+OF_PAIRS = (
+    *("window", "frames", "strands", "shared_bases", "max_n", "contig_names", "pooling"),
+    *("batch_tokens",),
+)
 EVALUATED = ("bootstrap", "correction", "min_class", "chromosome_draws")
 
 

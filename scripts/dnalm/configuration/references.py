@@ -21,11 +21,16 @@ from dnalm.methods import BASELINE_NAMES, PROBE_NAMES, SEQUENCE_BASELINES
 from dnalm.suggestions import nearest, refusal
 
 FOLDERS = ("results", "logs", "benchmarks")
-WITHOUT_BENCHMARK = ("downloads", "species_sheet", "corpora", "token_shards", "estimates")
-WITHOUT_BENCHMARK += ("check_cluster", "check_embedder", "models", "exports", "pretrain_summary")
-WITHOUT_BENCHMARK += ("tasks", "audits")
-TARGETS = (*WITHOUT_BENCHMARK, "all", "report", "embeddings", "probes", "finetunes")
-TARGETS += ("adapter_exports", "predictions", "variants", "interpretation")
+WITHOUT_BENCHMARK = (
+    *("downloads", "species_sheet", "corpora", "token_shards", "estimates"),
+    *("check_cluster", "check_embedder", "models", "exports", "pretrain_summary"),
+    *("tasks", "audits"),
+)
+TARGETS = (
+    *WITHOUT_BENCHMARK,
+    *("all", "report", "embeddings", "probes", "finetunes"),
+    *("adapter_exports", "predictions", "variants", "interpretation"),
+)
 
 
 def find_reference_errors(

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -15,8 +15,10 @@ from dnalm.errors import InputError
 from dnalm.files import refuse_stream
 from dnalm.suggestions import nearest
 
-TEXTS = ("kind", "category", "format", "path", "url", "hub", "revision", "files")
-TEXTS += ("published_as", "pooling")
+TEXTS = (
+    *("kind", "category", "format", "path", "url", "hub", "revision", "files"),
+    *("published_as", "pooling"),
+)
 NUMBERS = ("classes", "length")
 BY_SPLIT = {"rows": ("train_rows", "test_rows"), "sha256": ("train_sha256", "test_sha256")}
 MAPPINGS = ("labels", "build")  # YAML in one line
@@ -109,7 +111,7 @@ def read_task_sheet(path: str | Path) -> dict[str, dict[str, Any]]:
 
 def _split(line: str, separator: str) -> list[str]:
     # Between tabs a quote is a letter like others: it stands in mappings.
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     csv.field_size_limit(max(csv.field_size_limit(), len(line)))  # it stops at 131,072 unasked
     return next(csv.reader(io.StringIO(line), delimiter=separator, quoting=quoting))
 
@@ -118,7 +120,9 @@ def _entry(place: str, row: Mapping[str, str]) -> dict[str, Any]:
     entry: dict[str, Any] = {key: row[key] for key in TEXTS if key in row}
     entry |= {key: _number(place, key, row[key]) for key in NUMBERS if key in row}
     for key, columns in BY_SPLIT.items():
-        given = {column.removesuffix(f"_{key}"): row[column] for column in columns if column in row}
+        given: dict[str, Any] = {
+            column.removesuffix(f"_{key}"): row[column] for column in columns if column in row
+        }
         if key == "rows":
             given = {split: _number(place, key, text) for split, text in given.items()}
         entry |= {key: given} if given else {}

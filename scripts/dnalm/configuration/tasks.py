@@ -18,11 +18,15 @@ from dnalm.configuration.resolve import (
 
 PLACEHOLDERS = {"name", "split"}
 # What says how to read files of rows, which a task that is cut from a genome has not.
-OF_FILES = ("sha256", "format", "sequence_column", "label_column", "label_separator")
-OF_FILES += ("label_pattern", "missing_labels", "other_letters", "test_share", "labels_file")
+OF_FILES = (
+    *("sha256", "format", "sequence_column", "label_column", "label_separator"),
+    *("label_pattern", "missing_labels", "other_letters", "test_share", "labels_file"),
+)
 # And of tables, which DeepSEA's files are not.
-OF_TABLES = ("sequence_column", "label_column", "label_separator", "label_pattern", "labels")
-OF_TABLES += ("missing_labels", "other_letters", "min_bases", "test_share", "labels_file")
+OF_TABLES = (
+    *("sequence_column", "label_column", "label_separator", "label_pattern", "labels"),
+    *("missing_labels", "other_letters", "min_bases", "test_share", "labels_file"),
+)
 
 
 def find_task_errors(config: Mapping[str, Any]) -> Iterator[str]:
@@ -99,11 +103,12 @@ def _classes(key: str, entry: Mapping[str, Any], task: Mapping[str, Any]) -> Ite
                 f"{key}.labels: `build` makes rows of label {missing[0]}, which has no class"
                 " there; add it (0 are the negatives)."
             )
-        given = {"labels": entry.get("labels")}  # others' labels in a shared mapping do no harm
+        # Others' labels in a shared mapping do no harm.
+        given = {"labels": entry.get("labels") or {}}
     kind, classes = task["kind"], task["classes"]
     classes = classes if kind is None else find_kind(kind).values(classes)
     for name, numbers in given.items():
-        for label, number in (numbers or {}).items():
+        for label, number in numbers.items():
             if classes is not None and number >= classes:
                 yield (
                     f"{key}.{name}: '{label}' is given the class {number}, but {classes}"

@@ -9,9 +9,11 @@ from dnalm.configuration.resolve import resolve_k, resolve_preset
 from dnalm.configuration.weights import UNTRAINED, has_embedder, is_foreign
 
 # What scores, or the files of them, depend on.
-OF_SCORES = ("window", "layer", "pooling", "scores", "frames", "strands", "shared_bases", "max_n")
-OF_SCORES += ("contig_names", "largest_mismatch", "sites_only", "index", "features")
-OF_SCORES += ("precision", "batch_tokens", "part_records")
+OF_SCORES = (
+    *("window", "layer", "pooling", "scores", "frames", "strands", "shared_bases", "max_n"),
+    *("contig_names", "largest_mismatch", "sites_only", "index", "features"),
+    *("precision", "batch_tokens", "part_records"),
+)
 WILDCARDS = set("*?[")
 
 

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dnalm.benchmark.tasks.recipes.table import find_recipe
+from dnalm.benchmark.tasks.schemes import GIVEN, SHUFFLE
+from dnalm.configuration.cross_validation import resolve_cross_validation
 from dnalm.configuration.finetuning import resolve_method, resolve_network
 from dnalm.configuration.panels import resolve_panel
 from dnalm.configuration.predictions import resolve_prediction
@@ -116,10 +119,15 @@ def count_rows(
     """Return kind, classes, bases of a row and rows of both splits of a task; None is not known.
 
     By the `summary` of its table where there is one, else as its entry states them: the published
-    counts, or of windows that are built the most that is kept.
+    counts, or of windows that are drawn the most that is kept. `splits` are those of its
+    cross-validation, each of which validates on the share `validated` of the training rows; of the
+    scheme given, where a few rows of their own validate, the share is taken as 0.
     """
     task = resolve_task(config, name)
     build = task.get("build") or {}
+    folds = resolve_cross_validation(config, name)
+    if build and find_recipe(build["recipe"]).of_bases:  # which draws no windows
+        build = {**build, "maximum": None}
     if summary:
         rows, bases = summary["rows"], summary["lengths"]["median"]
     else:
@@ -130,8 +138,16 @@ def count_rows(
         "kind": facts["kind"] or "binary",
         "classes": facts["classes"] or 2,
         "bases": bases,
+        "splits": folds["splits"],
+        "validated": _share(folds),
         **{split: rows.get(split) for split in SPLITS},
     }
+
+
+def _share(folds: Mapping[str, Any]) -> float:
+    if folds["scheme"] == GIVEN:
+        return 0.0
+    return folds["validation_share"] if folds["scheme"] == SHUFFLE else 1 / folds["splits"]
 
 
 def count_contig_bases(path: str | Path) -> int:
@@ -164,9 +180,12 @@ def count_bases(
     found: Mapping[str, int],
 ) -> dict[str, int | None]:
     """Return the bases of genomes, those of a sheet together where its own total is stated."""
-    stated, counted = config["estimate"]["bases"], {}
+    stated: Mapping[str, int] = config["estimate"]["bases"]
+    counted: dict[str, int | None] = {}
     for sheet, names in genomes.items():
         own = {name: found.get(name, stated.get(name)) for name in names}
-        together = sheet in stated and None in own.values()
-        counted |= {sheet: stated[sheet]} if together else own
+        if sheet is not None and sheet in stated and None in own.values():
+            counted[sheet] = stated[sheet]
+        else:
+            counted |= own
     return counted

@@ -63,7 +63,7 @@ def address_of(url: str) -> str:
     names = path.strip("/").split("/")
     if query := drop_secrets(parts.query):
         names.insert(-1, _folder_name(query))
-    if ".." in names or "." in names or not all(parts.hostname.rstrip(".").split(".")):
+    if ".." in names or "." in names or not all((parts.hostname or "").rstrip(".").split(".")):
         raise InputError(
             f"'{_shown(url)}' has '.' or '..' for a name; give the address without it."
         )

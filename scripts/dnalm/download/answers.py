@@ -101,8 +101,10 @@ def answered_extent(response: requests.Response, have: int) -> tuple[int, int | 
 
 
 def _is_dated(modified: str | None, sent: str | None) -> bool:
+    if modified is None or sent is None:
+        return False
     try:
         age = parsedate_to_datetime(sent) - parsedate_to_datetime(modified)
         return age.total_seconds() >= STRONG_AGE_SECONDS
-    except (TypeError, ValueError):  # one of them is missing or no date
+    except (TypeError, ValueError):  # one of them is no date, or has no time zone
         return False

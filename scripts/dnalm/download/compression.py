@@ -21,13 +21,17 @@ try:
     from isal.isal_zlib import decompressobj
     from isal.isal_zlib import error as inflate_error
 except ImportError:  # it reads the same, only faster, and not every container of PyTorch has it
-    from gzip import GzipFile
-    from zlib import decompressobj
-    from zlib import error as inflate_error
+    from gzip import GzipFile  # type: ignore[assignment]
+    from zlib import decompressobj  # type: ignore[assignment]
+    from zlib import error as inflate_error  # type: ignore[assignment]
 
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_START = b"\x1f\x8b\x08"  # of a member: the magic bytes and the one method there is
-GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error, inflate_error)
+# isal's stubs call its class of errors an instance of it.
+GZIP_ERRORS: tuple[type[Exception], ...] = (  # type: ignore[assignment]
+    *(EOFError, gzip.BadGzipFile, zlib.error),
+    inflate_error,
+)
 BGZF_SUBFIELD = b"BC\x02\x00"  # identifies BGZF in the extra field of every block's gzip header
 BGZF_END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 BGZF_HEADER_BYTES = 18
@@ -66,7 +70,7 @@ def name_foreign(start: bytes) -> tuple[str, str] | None:
     return next((said for magic, said in FOREIGN_FILES.items() if start.startswith(magic)), None)
 
 
-def open_binary(path: str | Path, begin: int = 0) -> BinaryIO:
+def open_binary(path: str | Path, begin: int = 0) -> io.BufferedReader:
     """Open a file to read, decompressed if it is gzip by its magic bytes; no byte order mark.
 
     `begin` is the byte where a member begins, to read from there on. Bytes behind the end of gzip
@@ -75,7 +79,7 @@ def open_binary(path: str | Path, begin: int = 0) -> BinaryIO:
     and OSError for a file that cannot be opened.
     """
     refuse_stream(path)
-    file: BinaryIO = open(path, "rb")  # noqa: SIM115 - the caller closes it
+    file = open(path, "rb")  # noqa: SIM115 - the caller closes it
     try:
         if file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC):
             file.close()

@@ -239,7 +239,7 @@ def _keep(source: Path, copy: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.exceptions.RetryError):
         return "the server stayed busy"

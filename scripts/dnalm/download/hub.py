@@ -121,14 +121,16 @@ def list_files(repository: Repository, first_wait: float) -> Listing:
     headers = request_headers()
 
     def ask() -> Listing:
-        info = _api(repository, headers).repo_info(
+        api = _api(repository, headers)
+        describe = api.dataset_info if repository.kind == "dataset" else api.model_info
+        info = describe(
             repository.name,
             revision=repository.revision,
-            repo_type=repository.kind,
             files_metadata=True,
             timeout=SECONDS,
         )
-        files = {file.rfilename: file.lfs.sha256 if file.lfs else None for file in info.siblings}
+        listed = info.siblings or ()
+        files = {file.rfilename: file.lfs.sha256 if file.lfs else None for file in listed}
         return Listing(commit=info.sha, files=files)
 
     with _explained(repository):
@@ -180,12 +182,16 @@ def check_access(repository: Repository, file: str) -> str | None:
 
 def find_cached(repository: Repository) -> Path | None:
     """Return the folder of a revision in the user's own cache of the hub, None if there is none."""
-    options = {"repo_id": repository.name, "repo_type": repository.kind}
-    options["revision"] = repository.revision
+    name, kind, revision = repository.name, repository.kind, repository.revision
     try:
-        return Path(client.snapshot_download(**options, local_files_only=True))
+        folder = client.snapshot_download(
+            name, repo_type=kind, revision=revision, local_files_only=True
+        )
+        return Path(folder)
     except errors.LocalEntryNotFoundError:  # it may be one of which some files alone were fetched
-        found = client.try_to_load_from_cache(**options, filename="config.json")
+        found = client.try_to_load_from_cache(
+            name, "config.json", repo_type=kind, revision=revision
+        )
         return Path(found).parent if isinstance(found, str) else None
     except OSError as error:
         logger.warning("the cache of the hub cannot be read: %s", error)

@@ -224,7 +224,7 @@ def fetch_splits(snapshot: Snapshot, patterns: Mapping[str, Sequence[str]]) -> d
 
     `patterns` are {split: names, in which * and ? stand for letters}.
     """
-    roles = {}
+    roles: dict[str, list[str]] = {}
     for split, own in patterns.items():
         roles[split] = []
         for pattern in own:
@@ -258,8 +258,9 @@ def fetch(
     """
     fields = ("kind", "name", "revision", "server")
     repository = Repository(**{key: request[key] for key in fields})
-    places = {"folder": folder, "mirror": mirror, "lock_path": lock_path}
-    snapshot = Snapshot(repository, sha256=sha256, policy=policy, **places)
+    snapshot = Snapshot(
+        repository, folder=folder, mirror=mirror, lock_path=lock_path, sha256=sha256, policy=policy
+    )
     if "patterns" in request:
         roles = fetch_splits(snapshot, request["patterns"])
     else:

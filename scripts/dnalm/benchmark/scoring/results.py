@@ -110,7 +110,10 @@ def prediction_rows(
     float32: scores are computed before, and of hundreds of labels they fill the memory.
     """
     lengths = [np.size(label) for label in test["label"]]
-    columns = [] if probabilities is None else np.moveaxis(probabilities.astype(np.float32), -1, 0)
+    # Of bases they are float32 already, and views: a copy for every split would fill the memory.
+    columns = []
+    if probabilities is not None:
+        columns = list(np.moveaxis(probabilities.astype(np.float32, copy=False), -1, 0))
     return pd.DataFrame(
         {
             "id": test["id"].to_numpy(),

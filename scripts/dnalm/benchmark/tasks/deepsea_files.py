@@ -146,8 +146,14 @@ def _check_axes(
             "[rows, 4, bases] and [rows, labels]",
         )
     )
-    fits = len(bases) == 3 and len(profiles) == 2
-    if not fits or bases[1] != len(CHANNELS) or bases[axis] != profiles[axis]:
+    fits = len(bases) == 3 and len(profiles) == 2 and bases[1] == len(CHANNELS)
+    # With other axes one of the labels' is as long as one of the bases': else rows are missing.
+    if fits and not {bases[0], bases[-1]} & set(profiles):
+        raise InputError(
+            f"{path} holds {bases[axis]:,} sequences and {profiles[axis]:,} rows of labels, and "
+            "each sequence has one: give a file as DeepSEA's, with all rows of both."
+        )
+    if not fits or bases[axis] != profiles[axis]:
         raise InputError(
             f"{path} has bases {list(bases)} and labels {list(profiles)}, but {expected} are "
             f"expected of {'HDF5' if last else 'MATLAB 5'}: save the arrays with these axes."

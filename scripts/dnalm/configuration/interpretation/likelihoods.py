@@ -12,9 +12,11 @@ from dnalm.suggestions import nearest
 # The sections of entries, and that of what these may leave out.
 DEFAULTS = {"snps": "snp", "assays": "assay", "tracks": "track"}
 # What an assay takes from `variant:` where it has none of its own.
-OF_VARIANTS = ("window", "layer", "pooling", "scores", "frames", "strands", "shared_bases", "max_n")
-OF_VARIANTS += ("contig_names", "largest_mismatch", "index", "features", "precision")
-OF_VARIANTS += ("batch_tokens", "part_records")
+OF_VARIANTS = (
+    *("window", "layer", "pooling", "scores", "frames", "strands", "shared_bases", "max_n"),
+    *("contig_names", "largest_mismatch", "index", "features", "precision"),
+    *("batch_tokens", "part_records"),
+)
 WILDCARDS = set("*?[")
 
 

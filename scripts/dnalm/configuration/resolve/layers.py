@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 # The sections of entries by their names.
-ENTRIES = ("genomes", "panels", "corpora", "models", "tasks", "predictions", "variants")
-ENTRIES += ("annotations", "snps", "assays", "tracks")
+ENTRIES = (
+    *("genomes", "panels", "corpora", "models", "tasks", "predictions", "variants"),
+    *("annotations", "snps", "assays", "tracks"),
+)
 
 
 def drop_removed(config: dict[str, Any]) -> None:

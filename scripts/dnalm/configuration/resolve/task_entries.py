@@ -12,8 +12,10 @@ OPTIONAL = dict.fromkeys(
 )
 # What says where a task's files are, which are inputs: a moved file makes no other table. And what
 # is read later.
-NOT_OF_ROWS = ("path", "url", "hub", "files", "revision", "category", "published_as", "pooling")
-NOT_OF_ROWS += ("cross_validation", "labels_file", "outputs_file")
+NOT_OF_ROWS = (
+    *("path", "url", "hub", "files", "revision", "category", "published_as", "pooling"),
+    *("cross_validation", "labels_file", "outputs_file"),
+)
 
 
 def resolve_task(config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def list_probing(load: Workload, models: Mapping[str, Model]) -> Iterator[Work]:
 
 def _fit(load: Workload, work: Work, task: Mapping[str, Any], widths: list[int]) -> Work:
     """Return the work of the linear probe on feature sets of these widths."""
-    probe, splits = load["probe"], load["splits"]
+    probe, splits = load["probe"], task["splits"]
     fits = count_fits(splits, probe["penalties"], task["classes"])
     widest = max(widths)
     batched = is_batched(task["train"], widest, fits, probe["solver"])
@@ -137,7 +137,7 @@ def _fit(load: Workload, work: Work, task: Mapping[str, Any], widths: list[int])
 def _search(load: Workload, work: Work, task: Mapping[str, Any], width: int, sets: int) -> Work:
     """Return the work of the other probe's search on feature sets of one width."""
     config = MlpConfig(**load["mlp"])
-    amount = sets * search_flops(task["train"], width, task["classes"], load["splits"], config)
+    amount = sets * search_flops(task["train"], width, task["classes"], task["splits"], config)
     on_gpu = None if config.device == "cpu" else "float32"
     return replace(work, amount=amount, rate=("perceptrons", width), precision=on_gpu)
 
@@ -211,8 +211,8 @@ def _count_row_passes(
     the end the test rows. With `patience` folds may end earlier.
     """
     evaluations = -(-method["steps"] // method["evaluate_every"])
-    evaluated = evaluations * task["train"] / load["splits"] + task["test"]
-    return load["splits"] * (passes * method["steps"] * method["batch_size"] + evaluated)
+    evaluated = evaluations * task["train"] * task["validated"] + task["test"]
+    return task["splits"] * (passes * method["steps"] * method["batch_size"] + evaluated)
 
 
 def list_finetuning(load: Workload, models: Mapping[str, Model]) -> Iterator[Work]:
@@ -230,7 +230,7 @@ def list_finetuning(load: Workload, models: Mapping[str, Model]) -> Iterator[Wor
                 tokens = count_tokens(task["bases"], model.k)
                 rows = _count_row_passes(load, method, task, passes)
                 numbers = trained + task["classes"] * (model.config.width + 1)
-                kept = 0 if method["save"] == NOTHING else numbers * load["splits"]
+                kept = 0 if method["save"] == NOTHING else numbers * task["splits"]
                 memory = training_memory(
                     model.config, method["batch_size"], tokens, method["precision"]
                 )
@@ -269,7 +269,7 @@ def list_predictions(load: Workload, models: Mapping[str, Model]) -> Iterator[Wo
             continue
         tokens = count_tokens(task["bases"], model.k)
         rows = entry["bases"] / task["bases"]
-        folds = load["splits"] if entry["folds"] == "all" else len(entry["folds"])
+        folds = task["splits"] if entry["folds"] == "all" else len(entry["folds"])
         tuned = entry["method"] in load["finetunes"]
         strands = 1 if entry["strands"] == "forward" else 2
         flops = forward_flops(model.config, model.config.layers, tokens)

@@ -1,4 +1,4 @@
-"""Figures of the predictions for test rows: ROC and precision-recall curves."""
+"""Figures of the predictions for test rows: curves, and single outputs beside published ones."""
 
 from typing import Any
 
@@ -15,6 +15,7 @@ AXES = {
     "pr": ("Recall", "Precision"),
 }
 UNIT = [0.0, 1.0]
+MARGIN = 0.02  # of the range of scores, so that no dot lies on the frame
 
 
 def test_curves_figure(
@@ -49,3 +50,40 @@ def test_curves_figure(
         layers.insert(0, guess.encode(x="x:Q", y="y:Q"))
     text = f"{up} by {across.lower()}; dashed is guessing."
     return finish(alt.layer(*layers), title, note, 230, text, 1)
+
+
+def published_outputs_figure(
+    outputs: pd.DataFrame, metric: str, title: str, note: str
+) -> dict[str, Any]:
+    """Draw a dot for each label or target of one result: its score by the published one.
+
+    `outputs` has the columns name, group, published and score_mean, both scores of every row; on
+    the diagonal they are equal. Groups have a colour and a shape each.
+    """
+    both = outputs[["published", "score_mean"]].astype(float)
+    low, high = both.min().min(), both.max().max()
+    room = MARGIN * max(high - low, MARGIN)
+    ends = [float(low - room), float(high + room)]
+    scale = alt.Scale(domain=ends, nice=False)
+    x = alt.X("published:Q", title=f"{metric}, published", scale=scale).axis(tickCount=5)
+    y = alt.Y("score_mean:Q", title=f"{metric}, here", scale=scale).axis(tickCount=5)
+    key = alt.Legend(title=None) if outputs["group"].nunique() > 1 else None
+    dots = (
+        alt.Chart(outputs[["name", "group", "published", "score_mean"]])
+        .mark_point(size=24, strokeWidth=1, opacity=0.7)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("group:N", legend=key),
+            shape=alt.Shape("group:N", legend=key),
+            tooltip=[
+                *[alt.Tooltip(f"{field}:N") for field in ("name", "group")],
+                alt.Tooltip("published:Q", format=".3f"),
+                alt.Tooltip("score_mean:Q", title="here", format=".3f"),
+            ],
+        )
+    )
+    equal = alt.Chart(pd.DataFrame({"published": ends, "score_mean": ends}))
+    equal = equal.mark_line(color=MUTED, strokeDash=[5, 4], strokeWidth=1).encode(x=x, y=y)
+    text = "A dot is a label or target; above the dashed diagonal it scores higher here."
+    return finish(alt.layer(equal, dots), title, note, 300, text, 3)

@@ -55,6 +55,8 @@ from dnalm.report.pages.test_rows import (
     curve_figures,
     output_groups_grid,
     outputs_grid,
+    published_outputs_figures,
+    undefined_outputs,
     without_curves,
 )
 from dnalm.report.pages.verdicts import (
@@ -132,6 +134,7 @@ def make_page(
     drawn = _figures(tables, series, note, config) | _tuning_figures(tables, pairs, series, note)
     drawn |= _named({"rules": _rule_figures(made.rules, stages, note)})
     drawn |= _named({"errors": curve_figures(tables["test_curves"], controls, note)})
+    drawn |= _named({"outputs": published_outputs_figures(tables["outputs"], note)})
     return render(
         TEMPLATE,
         title=config.title,
@@ -161,6 +164,7 @@ def make_page(
         missing=without_curves(tables["confusion"], tables["test_curves"]),
         outputs=outputs_grid(tables["outputs"]),
         groups=output_groups_grid(tables["output_groups"]),
+        undefined=undefined_outputs(tables["output_groups"]),
         costs=costs_grid(tables["summary"]),
         cropped=crop_note(tables["summary"]),
         probing=probing_grid(pairs),

@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.report.figures.test_rows import test_curves_figure
+from dnalm.report.figures.test_rows import published_outputs_figure, test_curves_figure
 from dnalm.report.method_names import label
 from dnalm.report.metric_names import name_of
 from dnalm.report.pages.grids import MISSING, Grid, count, make_grid, percent, score
 from dnalm.report.tables.test_rows.errors import ALL, PR, ROC
+from dnalm.report.tables.verdicts.outputs import ALL as OF_ALL
 
 MAX_CLASSES = 6  # of tasks with more of them the matrix stands in the tables alone
 MAX_OUTPUTS = 40  # of tasks with more labels or targets their groups alone are shown
@@ -105,3 +106,26 @@ def output_groups_grid(groups: pd.DataFrame) -> Grid:
     ]
     headings = ["task", "group", "method", "metric", "scored", "mean", "median"]
     return make_grid([*headings, "published mean", "published median"], rows, first=4)
+
+
+def published_outputs_figures(outputs: pd.DataFrame, note: str) -> list[dict[str, Any]]:
+    """Return a figure for each result whose labels or targets have published scores beside them."""
+    shown = outputs.dropna(subset=["score_mean", "published"])
+    keys = ["task", "metric", "method", "model"]
+    return [
+        published_outputs_figure(
+            own, name_of(metric), f"{task}: {label(method, model)}, {len(own):,} outputs", note
+        )
+        for (task, metric, method, model), own in shown.groupby(keys, sort=False)
+    ]
+
+
+def undefined_outputs(groups: pd.DataFrame) -> list[str]:
+    """Return a line for each task on the labels or targets that no score is defined of."""
+    whole = groups[(groups["group"] == OF_ALL) & (groups["undefined"].fillna("") != "")]
+    lines = {
+        row["task"]: f"{row['task']}: {row['outputs'] - row['defined']} of {row['outputs']} have "
+        f"no score, as their test rows are all alike: {row['undefined']}."
+        for row in whole.to_dict("records")
+    }
+    return list(lines.values())

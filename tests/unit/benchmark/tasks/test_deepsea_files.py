@@ -148,6 +148,27 @@ def test_axes_of_the_other_format_are_refused_with_their_sizes(tmp_path):
         read_profiles(path)
 
 
+def test_other_numbers_of_sequences_and_labels_are_refused_with_both(tmp_path):
+    bases = one_hot(SEQUENCES + mirror(SEQUENCES))
+    path = tmp_path / "x.mat"
+    with h5py.File(path, "w") as file:
+        file["trainxdata"], file["traindata"] = bases.transpose(2, 1, 0), np.ones((2, 5), np.uint8)
+    with pytest.raises(InputError, match=r"x.mat holds 6 sequences and 5 rows of labels"):
+        read_profiles(path)
+    savemat(path, {"validxdata": bases, "validdata": np.ones((5, 2), np.uint8)})
+    with pytest.raises(InputError, match=r"x.mat holds 6 sequences and 5 rows of labels"):
+        read_profiles(path)
+
+
+@pytest.mark.parametrize("write", [write_5, write_73])
+def test_the_format_is_that_of_the_file_whichever_of_the_three_it_is(write, tmp_path):
+    path = write(tmp_path / "x.mat", SEQUENCES, LABELS)
+    assert read_profiles(path).sequences == SEQUENCES
+    other = tmp_path / "train.mat"
+    other.write_bytes((tmp_path / "x.mat").read_bytes())
+    assert read_profiles(other).profiles.tolist() == LABELS
+
+
 def test_odd_rows_other_numbers_other_variables_and_other_files_are_refused(tmp_path):
     path = tmp_path / "x.mat"
     savemat(path, {"validxdata": one_hot(SEQUENCES), "validdata": np.ones((3, 2))})

@@ -213,5 +213,5 @@ def _check_sites(seen: Mapping[str, int], build: Mapping[str, Any], source: str)
         raise InputError(
             f"{source}: of its {seen['sites']:,} splice sites in genome {build['genome']} "
             f"{known:,} are beside GT, GC or AG: the coordinates are of another assembly, or do "
-            "not count from 1; give the table of this one."
+            "not count from 1; give the genes of this one."
         )

@@ -1,0 +1,95 @@
+"""Runs of `snakemake` by forks of one process that has imported it, which is half a plan's time.
+
+A fork goes on where a new process stands after these imports, with the command line, folder and
+environment that it is given. Nothing of ours is imported before, and jobs are processes as ever.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+# Beside Snakemake and its plug-ins, packages that the library imports when the rules are read.
+PACKAGES = ("isal.igzip", "jsonschema", "numba", "requests", "yte")
+
+
+class Forks:
+    """The process that is forked, started when it is first asked, and ended by its closed input."""
+
+    def __init__(self, folder: Path) -> None:
+        self.output = folder / "output.txt"
+        self.process: subprocess.Popen | None = None
+
+    def run(
+        self, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess:
+        """Return exit code and output, stdout and stderr in one, of `snakemake` with arguments."""
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, __file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ | {"PYTHONPATH": ""},
+            )
+        request = {
+            "arguments": ["snakemake", *arguments],
+            "cwd": str(cwd),
+            "environment": dict(environment),
+            "output": str(self.output),
+        }
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        code = int(self.process.stdout.readline())
+        return subprocess.CompletedProcess(arguments, code, stdout=self.output.read_text())
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.communicate()
+
+
+def count_jobs(output: str) -> dict[str, int]:
+    """Return {rule: jobs} as the output of a dry run lists them."""
+    table = output.split("Job stats:")[-1] if "Job stats:" in output else ""
+    rows = (line.split() for line in table.splitlines())
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+def become(request: Mapping) -> None:
+    """Give this process the folder, environment, arguments and output of a request."""
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv[:] = request["arguments"]
+    # In the place of this file's folder, what the program `snakemake` has.
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:1] = [str(Path(sys.executable).parent), *filter(None, given)]
+    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream, file in enumerate((os.open(os.devnull, os.O_RDONLY), output, output)):
+        os.dup2(file, stream)
+
+
+def serve() -> None:
+    """Fork for each line of the input and print the exit code; return in the fork, ready to run."""
+    for line in sys.stdin:
+        if child := os.fork():
+            _, status = os.waitpid(child, 0)
+            print(os.waitstatus_to_exitcode(status), flush=True)
+        else:
+            become(json.loads(line))
+            return
+    sys.exit()
+
+
+if __name__ == "__main__":
+    from importlib import import_module
+
+    from snakemake import cli
+
+    for package in PACKAGES:
+        import_module(package)
+    cli.get_argument_parser()  # imports the plug-ins
+    serve()
+    cli.main()
