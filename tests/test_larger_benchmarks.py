@@ -60,7 +60,7 @@ def plant_deepsea(folder, draw):
 
 def plant_genes(folder, draw):
     """Six genes of one intron on each of two contigs, on both strands; one has a paralog."""
-    contigs, lines = {}, []
+    contigs, lines, annotation = {}, [], []
     for contig in ("chr2", "chr3"):
         letters = draw.choices("ACGT", k=1300)
         for number in range(6):
@@ -73,9 +73,16 @@ def plant_genes(folder, draw):
             paralog = int(contig == "chr3" and number == 0)
             place = f"{contig}\t{strand}\t{start + 1}\t{start + 150}"
             lines.append(f"{contig}.{number}\t{paralog}\t{place}\t{intron[0]},\t{intron[1] + 1},")
+            attributes = f'gene_id "{contig}.{number}"; transcript_id "t{contig}.{number}";'
+            for first, last in ((start + 1, intron[0]), (intron[1] + 1, start + 150)):
+                annotation += [
+                    f"{contig}\tx\t{part}\t{first}\t{last}\t.\t{strand}\t.\t{attributes}\n"
+                    for part in ("exon", "CDS")
+                ]
         contigs[contig] = "".join(letters)
     (folder / "genome.fa").write_text("".join(f">{name}\n{t}\n" for name, t in contigs.items()))
     (folder / "genes.txt").write_text("\n".join(lines) + "\n")
+    (folder / "genes.gtf").write_text("".join(annotation))
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +100,14 @@ def finished(make_workflow):
 def test_each_benchmark_has_its_rows_and_a_report(finished):
     rows = {
         name: read_json(finished / f"tasks/planted.{name}.json")["rows"]
-        for name in ("activity", "profiles", "splicing")
+        for name in ("activity", "profiles", "splicing", "annotated")
     }
     # 150 bases of each gene are three blocks of 50; one test gene has a paralog.
     assert rows == {
         "activity": {"train": 80, "test": 30},
         "profiles": {"train": 80, "test": 30},
         "splicing": {"train": 18, "test": 15},
+        "annotated": {"train": 18, "test": 18},
     }
     assert (finished / "report.html").stat().st_size > 0
 
@@ -120,6 +128,26 @@ def test_targets_profiles_and_sites_have_scores_of_their_own(finished):
     groups = pd.read_csv(finished / "tables/output_groups.tsv", sep="\t")
     never = groups[(groups["task"] == "planted.profiles") & (groups["group"] == "y")]
     assert set(never["undefined"]) == {"never"}
+
+
+def test_a_gtf_of_the_same_genes_makes_the_rows_of_the_table(finished):
+    """And the gene with a paralog, which a GTF does not tell."""
+    rows = {
+        name: pd.read_parquet(finished / f"tasks/planted.{name}.parquet").set_index("provenance")
+        for name in ("splicing", "annotated")
+    }
+    own = rows["annotated"].loc[rows["splicing"].index]
+    assert own["sequence"].tolist() == rows["splicing"]["sequence"].tolist()
+    assert (np.stack(own["label"]) == np.stack(rows["splicing"]["label"])).all()
+
+
+def test_spliceais_network_stands_in_the_rows_of_the_models(finished):
+    outputs = pd.read_csv(finished / "tables/outputs.tsv", sep="\t")
+    own = outputs[(outputs["model"] == "spliceai_80") & (outputs["task"] == "planted.splicing")]
+    found = set(zip(own["name"], own["metric"], strict=True))
+    for site in ("acceptor", "donor"):
+        for metric in ("average_precision", "top_1k_accuracy", "top_4k_accuracy"):
+            assert (site, metric) in found
 
 
 def test_matrices_of_position_weights_find_the_planted_sites(finished):
