@@ -81,6 +81,13 @@ def plant_contig(length: int, random: np.random.Generator) -> tuple[str, np.ndar
     return "".join(letters), inside
 
 
+def plant_genome(path, random: np.random.Generator) -> dict[str, tuple[str, np.ndarray]]:
+    """Write contigs of LENGTHS, and return what `plant_contig` made of each."""
+    contigs = {name: plant_contig(length, random) for name, length in LENGTHS.items()}
+    path.write_text("".join(f">{name}\n{letters}\n" for name, (letters, _) in contigs.items()))
+    return contigs
+
+
 def write_variants(path, letters, positions, planted, random):
     header = '##fileformat=VCFv4.2\n##INFO=<ID=PLANTED,Number=1,Type=Integer,Description="p">\n'
     header += "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -109,9 +116,7 @@ class Run:
 def run(make_workflow):
     random = np.random.default_rng(1)
     workflow = make_workflow()
-    contigs = {name: plant_contig(length, random) for name, length in LENGTHS.items()}
-    text = "".join(f">{name}\n{letters}\n" for name, (letters, _) in contigs.items())
-    (workflow.folder / "planted.fa").write_text(text)
+    contigs = plant_genome(workflow.folder / "planted.fa", random)
     letters, inside = contigs["test"]
     within, outside = np.flatnonzero(inside), np.flatnonzero(~inside)
     outside = outside[(outside > 200) & (outside < len(letters) - 200)]

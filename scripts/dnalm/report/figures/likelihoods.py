@@ -16,29 +16,29 @@ def snps_figure(table: pd.DataFrame, title: str, note: str) -> dict[str, Any]:
     columns = ["bin", "group", "allele", "perplexity", "haplotypes", "accuracy"]
     data = table[columns].dropna()
     groups = colours_of(list(data["group"].unique()))
-    lines = (
-        alt.Chart(data)
-        .mark_line(point=True, strokeWidth=2)
-        .encode(
-            x=alt.X("bin:Q", title="frequency of ALT", axis=alt.Axis(format="%")).scale(type="log"),
-            y=alt.Y("perplexity:Q", title="perplexity of the k-mer").scale(zero=False),
-            color=alt.Color("group:N", legend=alt.Legend(title=None)).scale(
-                domain=list(groups), range=list(groups.values())
-            ),
-            strokeDash=alt.StrokeDash("allele:N", legend=alt.Legend(title=None)).scale(
-                domain=list(DASHES), range=list(DASHES.values())
-            ),
-            tooltip=[
-                "allele:N",
-                "group:N",
-                alt.Tooltip("bin:Q", title="frequency", format=".1%"),
-                alt.Tooltip("perplexity:Q", format=",.1f"),
-                alt.Tooltip("accuracy:Q", format=".1%"),
-                alt.Tooltip("haplotypes:Q", format=","),
-            ],
-        )
+    base = alt.Chart(data).encode(
+        x=alt.X("bin:Q", title="frequency of ALT", axis=alt.Axis(format="%")).scale(type="log"),
+        y=alt.Y("perplexity:Q", title="perplexity of the k-mer").scale(zero=False),
+        color=alt.Color("group:N", legend=alt.Legend(title=None)).scale(
+            domain=list(groups), range=list(groups.values())
+        ),
+        tooltip=[
+            "allele:N",
+            "group:N",
+            alt.Tooltip("bin:Q", title="frequency", format=".1%"),
+            alt.Tooltip("perplexity:Q", format=",.1f"),
+            alt.Tooltip("accuracy:Q", format=".1%"),
+            alt.Tooltip("haplotypes:Q", format=","),
+        ],
     )
-    return finish(alt.layer(lines), title, note, 220, "One line per allele and people.", 3)
+    alleles = list(DASHES)
+    dashes = alt.StrokeDash("allele:N", legend=None)
+    dashes = dashes.scale(domain=alleles, range=list(DASHES.values()))
+    shapes = alt.Shape("allele:N", legend=alt.Legend(title=None))
+    shapes = shapes.scale(domain=alleles, range=["circle", "triangle-up"])
+    lines = base.mark_line(strokeWidth=2).encode(strokeDash=dashes)
+    points = base.mark_point(filled=True, size=60, opacity=1).encode(shape=shapes)
+    return finish(alt.layer(lines, points), title, note, 220, "One line per allele and people.", 3)
 
 
 def assay_figure(variants: pd.DataFrame, score: str, title: str, note: str) -> dict[str, Any]:
