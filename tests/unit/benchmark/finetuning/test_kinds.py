@@ -214,8 +214,8 @@ def test_results_of_every_kind_are_scored_and_their_adapters_predict_again(finet
             expected = roc_auc_score(truth[:, :2], fold.outputs[:, :2])  # the third has one value
             assert found["auc_mean"] == pytest.approx(expected)
         else:
-            known = truth >= 0
-            np.testing.assert_array_equal(probabilities[known], fold.outputs[known])
-            assert (predictions[known] == fold.outputs.argmax(axis=-1)[known]).all()
+            known, outputs = truth >= 0, fold.outputs[:]
+            np.testing.assert_array_equal(probabilities[known], outputs[known])
+            assert (predictions[known] == outputs.argmax(axis=-1)[known]).all()
             expected = (predictions[known] == truth[known]).mean()
             assert found["accuracy"] == pytest.approx(expected)
