@@ -39,7 +39,14 @@ from dnalm.model.token_batches import TokenRows, limit_tokens
 
 Classifier = PooledClassifier | PairClassifier | BaseClassifier
 NOTHING = "scores"  # as `save` of a method, and in files: no tensors
-FACTS = ("step", "seconds", "history", "trained", "parameters")  # of a fold, in its file
+FACTS = (
+    "step",
+    "seconds",
+    "peak_bytes",
+    "history",
+    "trained",
+    "parameters",
+)  # of a fold, in its file
 OUTPUTS = "probabilities"  # in files; what a regression puts there are values
 
 
@@ -49,7 +56,9 @@ class Fold:
 
     `tensors` are none where only scores are saved; `outputs` are those of `predict`. `history` has
     one row per evaluation (step, train_loss, validation_<first metric of the kind>), `step` is the
-    kept one. `trained` of `parameters` numbers of the classifier were trained, its head included.
+    kept one. `peak_bytes` is the most memory that was held while it was trained: on a GPU what
+    torch had given out there, to all folds beside each other; else by the process, up to then.
+    `trained` of `parameters` numbers of the classifier were trained, its head included.
     """
 
     fold: int
@@ -58,6 +67,7 @@ class Fold:
     history: list[dict[str, Any]]
     step: int
     seconds: float
+    peak_bytes: int
     trained: int
     parameters: int
 
@@ -272,7 +282,7 @@ def predict_folds(
 
     batches = map(np.concatenate, rows.side_by_side(order, limit_tokens(batch_tokens, device)))
     computed = fetch((None, compute(batch)) for batch in batches)
-    places = list(map(_places, order, chosen))
+    places = list(map(find_places, order, chosen))
     pooled, width = find_kind(kind).pooled, max(map(rows.count_bases, chosen))
     found: list[Outputs] = []
     start = 0
@@ -292,7 +302,7 @@ def predict_folds(
     return found
 
 
-def _places(order: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+def find_places(order: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Return where each row of `order` stands among the same rows as `chosen`."""
     place = np.empty(int(chosen.max(initial=-1)) + 1, dtype=np.int64)
     place[chosen] = np.arange(len(chosen))

@@ -14,6 +14,7 @@ from dnalm.report.pages.likelihoods import (
     assays_grid,
     draw_assays,
     draw_snps,
+    nats,
     perplexity,
     published_snps_grid,
     snps_grid,
@@ -102,12 +103,13 @@ def _draw_heads(heads: pd.DataFrame, note: str) -> list[dict[str, Any]]:
     # By the receiver, as the article, and the first threshold that any pair is above.
     received = heads[(heads["direction"] == "receiver")]
     drawn = []
-    for (_, model, element), own in received.groupby(keys, sort=False):
+    for (annotation, model, element), own in received.groupby(keys, sort=False):
         pairs = own.groupby("threshold", sort=False)["pairs"].sum()
         if pairs.any():
             threshold = pairs.index[pairs > 0][0]
-            title = f"{model}: attention above {threshold:g} on {element}"
-            drawn.append(heads_figure(own[own["threshold"] == threshold], title, note))
+            chosen = own[own["threshold"] == threshold]
+            axis = f"head of {model}; attention above {threshold:g}"
+            drawn.append(heads_figure(chosen, f"{annotation}: {element}", axis, note))
     return drawn
 
 
@@ -115,10 +117,10 @@ def _draw_maps(tables: Mapping[str, pd.DataFrame], note: str) -> list[dict[str, 
     maps = tables["maps"]
     if maps.empty:
         return []
-    names = sorted(maps["element"].unique())
+    names, keys = sorted(maps["element"].unique()), ["annotation", "model", "layer"]
     return [
-        map_figure(own, names, f"{model}, layer {layer}", note)
-        for (_, model, layer), own in maps.groupby(["annotation", "model", "layer"], sort=False)
+        map_figure(own, names, f"{annotation}: {model}, layer {layer}", note)
+        for (annotation, model, layer), own in maps.groupby(keys, sort=False)
     ]
 
 
@@ -166,16 +168,19 @@ def reconstruction_grid(
             [
                 *[row["annotation"], row["model"], row["element"], row["mask"]],
                 *[count(row["tokens"]), percent(row["accuracy"]), percent(row["base_accuracy"])],
-                *[perplexity(row["perplexity"]), percent(row["median_accuracy"])],
+                *[perplexity(row["perplexity"]), nats(row["base_loss"])],
+                percent(row["median_accuracy"]),
                 percent(known) if shown else "–",
                 *[percent(row["markov_accuracy"]), perplexity(row["markov_perplexity"])],
+                nats(row["markov_base_loss"]),
                 percent(row["frequencies_accuracy"]),
                 perplexity(row["frequencies_perplexity"]),
             ]
         )
     headings = ["annotation", "model", "element", "masked", "tokens", "accuracy", "of bases"]
-    headings += ["perplexity", "median accuracy", "published median", "Markov accuracy"]
-    headings += ["Markov perplexity", "frequencies' accuracy", "frequencies' perplexity"]
+    headings += ["perplexity", "nats per base", "median accuracy", "published median"]
+    headings += ["Markov accuracy", "Markov perplexity", "Markov nats per base"]
+    headings += ["frequencies' accuracy", "frequencies' perplexity"]
     return make_grid(headings, rows, first=4)
 
 

@@ -171,9 +171,12 @@ def test_outputs_in_a_file_score_and_are_written_as_those_in_memory(tmp_path, ou
             assert (probabilities[row, :length] == array[row, :length]).all()
 
 
+FACTS = dict.fromkeys(("step", "seconds", "peak_bytes", "trained", "parameters"), 1)
+FACTS |= {"history": []}
+
+
 def make_fold(outputs):
-    facts = {"history": [], "step": 1, "seconds": 0.0, "trained": 1, "parameters": 1}
-    return Fold(fold=3, tensors={}, outputs=outputs, **facts)
+    return Fold(fold=3, tensors={}, outputs=outputs, **FACTS)
 
 
 def test_a_fold_in_a_file_is_the_safetensors_file_of_one_in_memory(tmp_path, outputs, monkeypatch):
@@ -220,7 +223,8 @@ class Dying(StoredOutputs):
 tensors.BLOCK_NUMBERS = 60
 outputs = Dying.create(sys.argv[1], (7, 9, 3))
 outputs.put(np.arange(7), np.ones((7, 9, 3), dtype=np.float32))
-facts = {"history": [], "step": 1, "seconds": 0.0, "trained": 1, "parameters": 1}
+facts = dict.fromkeys(("step", "seconds", "peak_bytes", "trained", "parameters"), 1)
+facts["history"] = []
 Partial(sys.argv[1], {}, FOLD).write("fold-00", Fold(fold=0, tensors={}, outputs=outputs, **facts))
 """
 
@@ -237,9 +241,8 @@ def test_folds_of_older_runs_are_read(tmp_path, outputs):
     """Files of `save_file`, in which outputs stand wherever it sorts them."""
     array, _ = outputs
     path = tmp_path / "fold.safetensors"
-    facts = {"history": [], "step": 1, "seconds": 0.0, "trained": 1, "parameters": 1}
     tensors = {OUTPUTS: torch.from_numpy(array), "zero": torch.zeros(3), "a": torch.ones(2)}
-    save_file(tensors, path, {"fold": "1", "facts": json.dumps(facts)})
+    save_file(tensors, path, {"fold": "1", "facts": json.dumps(FACTS)})
     found = Fold.load(path)
     assert (found.outputs[0:7] == array).all()
     assert found.tensors.keys() == {"zero", "a"}
