@@ -129,7 +129,7 @@ class _Job:
     kept: Partial
     running: Running
     data: type[TaskData]
-    scratch: Path  # where outputs of bases lie before they are kept
+    scratch: Path | None = None  # where outputs of bases lie before they are kept
 
     def train(self, folds: Sequence[int], threads: int) -> None:
         """Train folds, from their checkpoints, and keep each that has ended."""
