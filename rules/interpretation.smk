@@ -77,11 +77,12 @@ rule reconstruct_windows:
     benchmark:
         "<benchmarks>/reconstruct_windows/{annotation}/{model}.jsonl"
     conda:
-        "../envs/torch.yaml"
+        get_model_environment
     resources:
         gpu=1,
     params:
         settings=get_reconstruction_settings,
+        downloads=get_place("<results>/downloads"),
     script:
         "../scripts/reconstruct_windows.py"
 

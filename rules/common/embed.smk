@@ -15,6 +15,11 @@ def get_embedder(wildcards):
     return weights.resolve_embedder(config, wildcards.model)
 
 
+def get_own_embedder(wildcards):
+    """Return the setting that says how the embedder of a model is opened, none of a model of ours."""
+    return {"embedder": get_embedder(wildcards)} if wildcards.model in EMBEDDERS else {}
+
+
 def get_embedder_files(wildcards):
     """Return the files of an embedder that `transformers` opens, none of one that is called."""
     model = wildcards.model

@@ -1,6 +1,6 @@
 """What the rules of interpretation are given, and which files they make."""
 
-from dnalm.configuration.interpretation.annotations import AROUND, MAPS, resolve_annotation
+from dnalm.configuration.interpretation.annotations import AROUND, OF_OURS, resolve_annotation
 
 
 def get_annotation_entry(name):
@@ -64,13 +64,11 @@ def get_attention_settings(wildcards):
 
 
 def get_reconstruction_settings(wildcards):
-    return get_interpretation_settings(wildcards, "reconstruction")
+    return get_interpretation_settings(wildcards, "reconstruction") | get_own_embedder(wildcards)
 
 
 def get_map_settings(wildcards):
-    settings = get_interpretation_settings(wildcards, "maps")
-    own = {"embedder": get_embedder(wildcards)} if wildcards.model in EMBEDDERS else {}
-    return settings | own
+    return get_interpretation_settings(wildcards, "maps") | get_own_embedder(wildcards)
 
 
 def get_interpretation_tables(wildcards):
@@ -82,7 +80,7 @@ def get_interpretation_tables(wildcards):
         for analysis in entry["analyses"]:
             made += expand(
                 f"<results>/interpretation/{analysis}/{name}/{{model}}.{{ending}}",
-                model=[m for m in entry["models"] if analysis == MAPS or m not in EMBEDDERS],
+                model=[m for m in entry["models"] if analysis not in OF_OURS or m not in EMBEDDERS],
                 ending=endings[analysis],
             )
     return made + list_likelihood_tables()

@@ -18,8 +18,7 @@ def get_variant_files(wildcards):
 
 def get_variant_settings(wildcards):
     settings = resolve_variants(config, wildcards.set) | {"model": wildcards.model}
-    own = {"embedder": get_embedder(wildcards)} if wildcards.model in EMBEDDERS else {}
-    return settings | own
+    return settings | get_own_embedder(wildcards)
 
 
 def get_scored_variants(wildcards):

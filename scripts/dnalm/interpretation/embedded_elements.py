@@ -53,15 +53,19 @@ def embed_elements(
 
 
 def mask_spans(mask: NDArray[np.bool_], spans: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return bool[T]: the tokens of which at least half of the bases lie in an element.
+    """Return bool[T]: the tokens of an element, or those in the middle if it is that short.
 
-    Where there is none, as the element is short, it is those that cover the middle base. `mask` is
-    that of the window's bases, `spans` [T, 2] the bases that each token covers.
+    `mask` is that of the window's bases, `spans` [T, 2] the bases that each token covers.
     """
-    before = np.concatenate([[0], np.cumsum(mask)])
-    bases = spans[:, 1] - spans[:, 0]
-    inside = (2 * (before[spans[:, 1]] - before[spans[:, 0]]) >= bases) & (bases > 0)
+    inside = mask_covered(mask, spans)
     if not inside.any():
         middle = len(mask) // 2
         inside = (spans[:, 0] <= middle) & (middle < spans[:, 1])
     return inside
+
+
+def mask_covered(mask: NDArray[np.bool_], spans: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return bool[T]: the tokens of which at least half of the bases lie in an element."""
+    before = np.concatenate([[0], np.cumsum(mask)])
+    bases = spans[:, 1] - spans[:, 0]
+    return (2 * (before[spans[:, 1]] - before[spans[:, 0]]) >= bases) & (bases > 0)

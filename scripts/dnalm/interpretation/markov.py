@@ -1,6 +1,6 @@
-"""A Markov model of DNA as a baseline of masked k-mers: what the bases to the left alone tell.
+"""A Markov model of DNA as a baseline of masked tokens: what the bases to the left alone tell.
 
-Shape letters: W windows, k bases of a token, C = 4^order contexts, K = 4^k k-mers.
+Shape letters: n words, C = 4^order contexts.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,9 @@ class MarkovModel:
         self.order, self.counts = order, counts
         by_context = counts.reshape(-1, 4).astype(np.float64) + PSEUDOCOUNT
         self.log_probabilities = np.log(by_context / by_context.sum(1, keepdims=True))  # [C, 4]
-        self._best: dict[int, NDArray[np.int64]] = {}  # by k, the most probable k-mers [C]
+        # The best base [C] where so many more follow, and ln P of the best of all those words.
+        self._best: list[NDArray[np.uint8]] = []
+        self._reached = np.zeros(4**order)
 
     @classmethod
     def train(cls, sequences: Iterable[NDArray[np.uint8]], order: int) -> "MarkovModel":
@@ -33,33 +35,32 @@ class MarkovModel:
         counts = sum(count_kmers(codes, order + 1) for codes in sequences)
         return cls(np.asarray(counts), order)
 
-    def kmer_log_probabilities(self, k: int) -> NDArray[np.float32]:
-        """Return ln P of every k-mer after every context, float32 [C, K].
+    def predict(self, contexts: NDArray[np.integer], length: int) -> NDArray[np.uint8]:
+        """Return the bases uint8[n, length] of the most probable word after each context [n].
 
-        The bases of the k-mer are contexts of each other in turn.
+        By the Viterbi recursion: what follows best from a context does not depend on how it was
+        come to.
         """
-        contexts = np.arange(4**self.order)[:, None]
-        kmers = np.arange(4**k)[None, :]
-        total = np.zeros((len(contexts), kmers.shape[1]), dtype=np.float32)
-        for place in range(k):
-            base = kmers // 4 ** (k - 1 - place) % 4
-            total += self.log_probabilities[contexts, base].astype(np.float32)
-            contexts = (contexts * 4 + base) % 4**self.order
-        return total
-
-    def predict(self, contexts: NDArray[np.integer], k: int) -> NDArray[np.int64]:
-        """Return the most probable k-mer after each context, int64 of the shape of `contexts`."""
-        if k not in self._best:
-            self._best[k] = self.kmer_log_probabilities(k).argmax(1)
-        return self._best[k][contexts]
+        after = np.arange(4**self.order)[:, None] * 4 + np.arange(4)
+        while len(self._best) < length:
+            reached = self.log_probabilities + self._reached[after % 4**self.order]  # [C, 4]
+            self._best.append(reached.argmax(1).astype(np.uint8))
+            self._reached = reached.max(1)
+        contexts, words = np.asarray(contexts), np.empty((len(contexts), length), dtype=np.uint8)
+        for place in range(length):
+            words[:, place] = self._best[length - place - 1][contexts]
+            contexts = (contexts * 4 + words[:, place]) % 4**self.order
+        return words
 
     def log_probability(
-        self, contexts: NDArray[np.integer], kmers: NDArray[np.integer], k: int
+        self, contexts: NDArray[np.integer], words: NDArray[np.integer]
     ) -> NDArray[np.float64]:
-        """Return ln P of each k-mer after its context."""
-        contexts, total = np.asarray(contexts), np.zeros(np.shape(kmers))
-        for place in range(k):
-            base = np.asarray(kmers) // 4 ** (k - 1 - place) % 4
+        """Return ln P of the bases of each word, int[n, length] without N, after its context [n].
+
+        The bases of a word are contexts of each other in turn.
+        """
+        contexts, total = np.asarray(contexts), np.zeros(len(contexts))
+        for base in np.asarray(words, dtype=np.int64).T:
             total += self.log_probabilities[contexts, base]
             contexts = (contexts * 4 + base) % 4**self.order
         return total

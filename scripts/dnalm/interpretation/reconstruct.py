@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ from numpy.typing import NDArray
 from dnalm.benchmark.parquet import write_parquet
 from dnalm.files import atomic_path
 from dnalm.genome.bases import GenomeBases
-from dnalm.genome.kmers import bases_per_token
-from dnalm.interpretation.annotated import Annotated
+from dnalm.genome.kmers import N, Vocabulary, bases_per_token
+from dnalm.interpretation.annotated import Annotated, AnnotatedWindows
+from dnalm.interpretation.elements import mask_bases
+from dnalm.interpretation.embedded_elements import mask_covered
 from dnalm.interpretation.markov import MarkovModel, contexts_before
 from dnalm.interpretation.windows import read_codes
 from dnalm.jobs.progress import progress
 
 EVERYTHING = "all"  # in the place of an element: all tokens that were masked
+FREQUENCY = ("frequency_loss", "frequency_base_accuracy")
+OF_BASELINES = ("accuracy", "base_accuracy", "perplexity", "base_loss")
 MARKOV_BASES = 20_000_000  # of a contig, which suffice for the counts of 6-mers
 
 log = logging.getLogger(__name__)
@@ -27,13 +32,33 @@ log = logging.getLogger(__name__)
 def reconstruct_windows(
     files: Mapping[str, str], settings: Mapping[str, Any], outputs: Mapping[str, str | Path]
 ) -> None:
-    """Write accuracy and perplexity of masked tokens by element, beside those of baselines.
+    """Write accuracy and loss of masked tokens by element, beside those of baselines.
 
-    `summary` is a table of people's numbers, `tokens` one row per masked token.
+    `summary` is a table of people's numbers, `tokens` one row per masked token. `settings` have the
+    entry `embedder` of a model that is not ours.
     """
-    from dnalm.interpretation.reconstruction import choose_masked, score_masked
+    if "embedder" in settings:
+        from dnalm.interpretation.embedded_reconstruction import predict_tokens
 
-    annotated = Annotated(files, settings)
+        annotated, vocabulary = AnnotatedWindows(files, settings), None
+        table = predict_tokens(annotated, settings)
+    else:
+        annotated = Annotated(files, settings)
+        vocabulary = annotated.vocabulary
+        table = _predict_kmers(annotated, settings)
+    table = _add_baselines(table, annotated, vocabulary, settings["markov_order"])
+    summary = annotated.name_rows(_summarise(table, annotated))
+    names = {key: settings[key] for key in ("annotation", "model")}
+    write_parquet(table, outputs["tokens"], names)
+    with atomic_path(outputs["summary"]) as temporary:
+        summary.to_csv(temporary, sep="\t", index=False)
+    log.info("%s: %d masked tokens were predicted", outputs["summary"], len(table))
+
+
+def _predict_kmers(annotated: Annotated, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a row per masked k-mer of a model of ours, see `predict_tokens`."""
+    from dnalm.interpretation.reconstruction import choose_masked, equal_bases, score_masked
+
     encoder, vocabulary = annotated.open_encoder(), annotated.vocabulary
     device, parts = encoder.tokens.weight.device, []
     for how in settings["masks"]:
@@ -51,62 +76,73 @@ def reconstruct_windows(
                 for ids in annotated.tokens[rows]
             ]
             found = score_masked(encoder, vocabulary, tokens, places)
+            ends = np.stack(
+                [np.cumsum(bases_per_token(ids, vocabulary)) for ids in annotated.tokens[rows]]
+            )[found.rows, found.places].astype(np.int64)
             parts.append(
                 pd.DataFrame(
                     {
                         "mask": how,
                         "window": found.rows + rows.start,
                         "token": found.places,
-                        "loss": found.loss,
+                        "start": ends - vocabulary.k,
+                        "end": ends,
                         "predicted": found.predicted,
                         "truth": found.truth,
+                        "loss": found.loss,
+                        "base_accuracy": equal_bases(found.predicted, found.truth, vocabulary),
                     }
                 )
             )
-    table = pd.concat(parts, ignore_index=True)
-    table = _add_baselines(table, annotated, settings)
-    summary = annotated.name_rows(_summarise(table, annotated))
-    names = {key: settings[key] for key in ("annotation", "model")}
-    write_parquet(table, outputs["tokens"], names)
-    with atomic_path(outputs["summary"]) as temporary:
-        summary.to_csv(temporary, sep="\t", index=False)
-    log.info("%s: %d masked tokens were predicted", outputs["summary"], len(table))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _add_baselines(
-    table: pd.DataFrame, annotated: Annotated, settings: Mapping[str, Any]
+    table: pd.DataFrame,
+    annotated: AnnotatedWindows,
+    vocabulary: Vocabulary | None,
+    order: int,
 ) -> pd.DataFrame:
-    """Add what a Markov model of the bases to the left, and k-mer frequencies, give each token."""
-    vocabulary, order = annotated.vocabulary, settings["markov_order"]
-    contigs = _markov_contigs(annotated)
-    sequences = [_read_some(annotated.genome, contig) for contig in contigs]
+    """Add what a Markov model of the bases to the left, and k-mer frequencies, give each token.
+
+    NaN where fewer bases than `order` or an N lie before it, and of frequencies where the tokens
+    are not k-mers (no `vocabulary`).
+    """
+    sequences = [_read_some(annotated.genome, contig) for contig in _markov_contigs(annotated)]
     markov = MarkovModel.train(sequences, order)
-    frequencies = MarkovModel.train(sequences, vocabulary.k - 1)
     contexts = np.full(len(table), -1, dtype=np.int64)
-    for window, own in table.groupby("window"):
+    lengths = (table["end"] - table["start"]).to_numpy()
+    words = np.full((len(table), lengths.max()), N, dtype=np.uint8)
+    for window, rows in table.groupby("window").indices.items():
         codes = read_codes(annotated.genome, tuple(annotated.windows.iloc[window]))
-        bases = bases_per_token(annotated.tokens[window], vocabulary).astype(np.int64)
-        starts = np.cumsum(bases) - bases
-        contexts[own.index] = contexts_before(codes, starts[own["token"]], order)
-    kmers = table["truth"].to_numpy() - vocabulary.kmer_offset
-    known = contexts >= 0
-    loss = np.full(len(table), np.nan)
-    loss[known] = -markov.log_probability(contexts[known], kmers[known], vocabulary.k)
-    best = np.full(len(table), -1, dtype=np.int64)
-    best[known] = markov.predict(contexts[known], vocabulary.k)
-    # k-mers alone: the joint probability of the chain of order k − 1 is that of its counts.
-    counts = frequencies.counts.astype(np.float64) + 1.0
-    alone = -np.log(counts / counts.sum())
-    offset = vocabulary.kmer_offset
-    return table.assign(
-        markov_loss=loss,
-        markov_predicted=np.where(known, best + offset, -1),
-        frequency_loss=alone[kmers],
-        frequency_predicted=int(counts.argmax()) + offset,
-    )
+        starts = table["start"].to_numpy()[rows]
+        contexts[rows] = contexts_before(codes, starts, order)
+        for row, start in zip(rows, starts, strict=True):
+            words[row, : lengths[row]] = codes[start : start + lengths[row]]
+    loss, share = (np.full(len(table), np.nan) for _ in range(2))
+    for length in np.unique(lengths):
+        rows = np.flatnonzero((lengths == length) & (contexts >= 0))
+        own = words[rows, :length]
+        loss[rows] = -markov.log_probability(contexts[rows], own)
+        share[rows] = (markov.predict(contexts[rows], length) == own).mean(1)
+    table["base_loss"] = table["loss"] / lengths
+    table["markov_loss"], table["markov_base_accuracy"] = loss, share
+    for name in FREQUENCY:
+        table[name] = np.nan
+    if vocabulary:
+        from dnalm.interpretation.reconstruction import equal_bases
+
+        frequencies = MarkovModel.train(sequences, vocabulary.k - 1)
+        # k-mers alone: the joint probability of the chain of order k − 1 is that of its counts.
+        counts = frequencies.counts.astype(np.float64) + 1.0
+        truth = table["truth"].to_numpy()
+        best = np.full(len(table), int(counts.argmax()) + vocabulary.kmer_offset)
+        table[FREQUENCY[0]] = -np.log(counts / counts.sum())[truth - vocabulary.kmer_offset]
+        table[FREQUENCY[1]] = equal_bases(best, truth, vocabulary)
+    return table
 
 
-def _markov_contigs(annotated: Annotated) -> list[str]:
+def _markov_contigs(annotated: AnnotatedWindows) -> list[str]:
     """Return the contigs that no window lies on or, where there is none, all of them."""
     every = list(dict.fromkeys(annotated.genome.contigs["contig"]))
     used = set(annotated.windows["contig"])
@@ -124,35 +160,44 @@ def _read_some(genome: GenomeBases, contig: str) -> NDArray[np.uint8]:
     return genome.read_at(int(row["offset"]), min(int(row["length"]), MARKOV_BASES))
 
 
-def _summarise(table: pd.DataFrame, annotated: Annotated) -> pd.DataFrame:
-    from dnalm.interpretation.reconstruction import equal_bases, summarise
+def _summarise(table: pd.DataFrame, annotated: AnnotatedWindows) -> pd.DataFrame:
+    """Return a row per element and mask: the model's numbers, and those of the baselines."""
+    from dnalm.interpretation.reconstruction import summarise
 
-    vocabulary = annotated.vocabulary
-    masks = annotated.masks()
-    rows = []
-    for how, own in table.groupby("mask", sort=False):
-        within = {EVERYTHING: np.ones(len(own), dtype=bool)}
-        for name in masks[0]:
-            pairs = zip(own["window"], own["token"], strict=True)
-            within[name] = np.array([masks[window][name][token - 1] for window, token in pairs])
-        for name, inside in within.items():
-            part = own[inside]
-            row: dict[str, Any] = {"element": name, "mask": how}
-            for by, prefix in (("model", ""), ("markov", "markov_"), ("frequencies", "frequency_")):
-                scored = part[part[f"{prefix}loss"].notna()]
-                predicted = scored[f"{prefix}predicted"].to_numpy()
-                truth = scored["truth"].to_numpy()
-                summary = summarise(
-                    scored["window"].to_numpy(),
-                    scored[f"{prefix}loss"].to_numpy(),
-                    predicted == truth,
-                    equal_bases(predicted, truth, vocabulary),
-                )
-                if by == "model":
-                    row |= vars(summary)
-                else:
-                    row[f"{by}_accuracy"] = summary.accuracy
-                    row[f"{by}_base_accuracy"] = summary.base_accuracy
-                    row[f"{by}_perplexity"] = summary.perplexity
-            rows.append(row)
+    within, rows = _find_elements(table, annotated), []
+    hits = (table["predicted"] == table["truth"]).to_numpy()
+    for how, name in product(dict.fromkeys(table["mask"]), within):
+        inside = within[name] & (table["mask"] == how).to_numpy()
+        row: dict[str, Any] = {"element": name, "mask": how}
+        for by, prefix in (("model", ""), ("markov", "markov_"), ("frequencies", "frequency_")):
+            scored = inside & table[f"{prefix}loss"].notna().to_numpy()
+            part, shares = table[scored], table[f"{prefix}base_accuracy"].to_numpy()[scored]
+            summary = summarise(
+                part["window"].to_numpy(),
+                part[f"{prefix}loss"].to_numpy(),
+                shares == 1 if prefix else hits[scored],
+                shares,
+                (part["end"] - part["start"]).to_numpy(),
+            )
+            if by == "model":
+                row |= vars(summary)
+            else:
+                row |= {f"{by}_{key}": getattr(summary, key) for key in OF_BASELINES}
+        rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _find_elements(
+    table: pd.DataFrame, annotated: AnnotatedWindows
+) -> dict[str, NDArray[np.bool_]]:
+    """Return for each element which tokens have at least half of their bases in it; all first."""
+    within = {EVERYTHING: np.ones(len(table), dtype=bool)}
+    spans, by_window = table[["start", "end"]].to_numpy(), table.groupby("window").indices
+    for name, by_contig in annotated.elements().items():
+        within[name] = np.zeros(len(table), dtype=bool)
+        for window, rows in by_window.items():
+            row = annotated.windows.iloc[window]
+            if row["contig"] in by_contig:
+                mask = mask_bases(by_contig[row["contig"]], int(row["start"]), int(row["end"]))
+                within[name][rows] = mask_covered(mask, spans[rows])
+    return within

@@ -56,8 +56,15 @@ def choose_masked(
         raise InputError("A window holds no whole k-mer to mask; choose windows with fewer N.")
     if how == CENTRE:
         return whole[[np.abs(whole - len(tokens) // 2).argmin()]]
-    number = max(1, round(share * len(whole)))
-    return np.sort(random.choice(whole, number, replace=False))
+    return draw_share(whole, share, random)
+
+
+def draw_share(
+    places: NDArray[np.int64], share: float, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return a random share of places, at least one, ascending."""
+    number = max(1, round(share * len(places)))
+    return np.sort(random.choice(places, number, replace=False))
 
 
 def rounds_of_all(tokens: NDArray[np.integer], vocabulary: Vocabulary, share: float) -> list:
@@ -116,39 +123,49 @@ def equal_bases(
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Accuracies and perplexities of masked tokens, pooled over tokens and medians over windows."""
+    """Accuracies and losses of masked tokens, pooled over tokens or medians over windows.
+
+    `perplexity` is that of tokens; `base_loss` is the loss of all tokens by all their bases, nats
+    per base, which tokens of other lengths have alike.
+    """
 
     tokens: int
+    bases: int
     windows: int
     accuracy: float
     base_accuracy: float
     perplexity: float
+    base_loss: float
     median_accuracy: float
     median_perplexity: float
+    median_base_loss: float
 
 
 def summarise(
     rows: NDArray[np.integer],
     loss: NDArray[np.floating],
     hits: NDArray[np.bool_],
-    bases: NDArray[np.floating],
+    shares: NDArray[np.floating],
+    lengths: NDArray[np.integer],
 ) -> Summary:
-    """Return the summary of tokens: their window, −ln p, whether right, and share of right bases.
+    """Return the summary of tokens: window, −ln p, whether right, share of right bases, bases.
 
     Of no tokens everything is nan.
     """
     if not len(rows):
-        nothing = dict.fromkeys(("accuracy", "base_accuracy", "perplexity"), float("nan"))
-        medians = dict.fromkeys(("median_accuracy", "median_perplexity"), float("nan"))
-        return Summary(tokens=0, windows=0, **nothing, **medians)
+        numbers = [name for name, kind in Summary.__annotations__.items() if kind is float]
+        return Summary(tokens=0, bases=0, windows=0, **dict.fromkeys(numbers, float("nan")))
     _, window, counts = np.unique(rows, return_inverse=True, return_counts=True)
-    by_window = [np.bincount(window, weights=values) / counts for values in (hits, loss)]
+    hit, lost, bases = (np.bincount(window, weights=values) for values in (hits, loss, lengths))
     return Summary(
         tokens=len(rows),
+        bases=int(np.sum(lengths)),
         windows=len(counts),
         accuracy=float(np.mean(hits)),
-        base_accuracy=float(np.mean(bases)),
+        base_accuracy=float(np.average(shares, weights=lengths)),
         perplexity=float(np.exp(np.mean(loss, dtype=np.float64))),
-        median_accuracy=float(np.median(by_window[0])),
-        median_perplexity=float(np.exp(np.median(by_window[1]))),
+        base_loss=float(lost.sum() / bases.sum()),
+        median_accuracy=float(np.median(hit / counts)),
+        median_perplexity=float(np.exp(np.median(lost / counts))),
+        median_base_loss=float(np.median(lost / bases)),
     )

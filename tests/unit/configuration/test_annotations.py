@@ -43,7 +43,10 @@ def test_a_right_entry_has_no_error_and_its_defaults():
         ({"transcripts": None}, "names no elements"),
         ({"windows": "tile"}, "a map is of windows around elements"),
         ({"models": ["500m-human-rev"]}, "annotations.mine.models"),
-        ({"models": ["theirs"], "analyses": ["attention"]}, "there are maps alone; add maps"),
+        (
+            {"models": ["theirs"], "analyses": ["attention"]},
+            "reconstruction and maps alone; add one",
+        ),
         ({"models": ["theirs.untrained"]}, "the untrained twin of a model that an embedder"),
         ({"bases": 6000}, "reads 5,994 bases at most, not 6,000"),
         ({"windows": "rows"}, "annotations.mine.windows"),

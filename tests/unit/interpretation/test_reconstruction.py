@@ -1,5 +1,7 @@
 """Reconstruction of masked tokens against transformers and worked numbers; a Markov baseline."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -100,18 +102,23 @@ def test_worked_accuracies_and_perplexities():
     assert equal_bases(np.array([ids[1]]), np.array([ids[0]]), six) == pytest.approx([5 / 6])
     assert equal_bases(np.array([six.n_id]), np.array([ids[0]]), six) == [0.0]
     hits = np.arange(12) < 3
-    summary = summarise(np.zeros(12, dtype=int), np.zeros(12), hits, hits * 1.0)
+    summary = summarise(np.zeros(12, dtype=int), np.zeros(12), hits, hits * 1.0, np.full(12, 6))
     assert summary.accuracy == 0.25
     loss = -np.log([0.5, 0.25, 0.125, 0.5])
-    found = summarise(np.array([0, 0, 1, 1]), loss, np.zeros(4, dtype=bool), np.zeros(4))
+    lengths = np.array([6, 2, 3, 3])
+    shares = np.array([0.5, 1.0, 0.0, 1 / 3])
+    found = summarise(np.array([0, 0, 1, 1]), loss, np.zeros(4, dtype=bool), shares, lengths)
     assert found.perplexity == pytest.approx(3.363586, abs=1e-6)
     assert np.exp(loss).mean() == pytest.approx(4.0)
     assert found.median_perplexity == pytest.approx(
         np.exp(np.median([loss[:2].mean(), loss[2:].mean()]))
     )
-    nothing = summarise(
-        np.array([], dtype=int), np.array([]), np.array([], dtype=bool), np.array([])
-    )
+    # Nats per base, and bases, are of all tokens together: that of six bases counts thrice.
+    assert found.base_loss == pytest.approx(np.log(2 * 4 * 8 * 2) / 14)
+    assert found.median_base_loss == pytest.approx(np.log([8, 16]) @ [1 / 8, 1 / 6] / 2)
+    assert found.base_accuracy == pytest.approx((3 + 2 + 0 + 1) / 14)
+    none = np.array([], dtype=int)
+    nothing = summarise(none, none * 1.0, none > 0, none * 1.0, none)
     assert nothing.tokens == 0
     assert np.isnan(nothing.accuracy)
 
@@ -125,16 +132,28 @@ def test_a_markov_model_has_the_probabilities_of_its_chain():
     codes = np.array(codes, dtype=np.uint8)
     model = MarkovModel.train([codes[:30_000], codes[30_000:]], order=2)
     np.testing.assert_allclose(np.exp(model.log_probabilities), transition, atol=0.04)
-    kmers = model.kmer_log_probabilities(3)
-    np.testing.assert_allclose(np.exp(kmers).sum(1), 1.0, atol=1e-5)
-    index = 1 * 16 + 2 * 4 + 3
     by_hand = sum(
         model.log_probabilities[context, base]
         for context, base in ((0 * 4 + 2, 1), (2 * 4 + 1, 2), (1 * 4 + 2, 3))
     )
-    assert kmers[0 * 4 + 2, index] == pytest.approx(by_hand, abs=1e-5)
-    assert model.log_probability(np.array([2]), np.array([index]), 3) == pytest.approx([by_hand])
-    assert model.predict(np.array([2]), 3) == kmers[2].argmax()
+    found = model.log_probability(np.array([2]), np.array([[1, 2, 3]]))
+    assert found == pytest.approx([by_hand])
+
+
+@pytest.mark.parametrize("length", [1, 3, 5])
+def test_the_most_probable_word_is_the_best_of_all_words(length):
+    random = np.random.default_rng(2)
+    model = MarkovModel(random.integers(0, 50, 4**4), order=3)
+    words = np.array(list(product(range(4), repeat=length)))
+    for context in range(0, 64, 7):
+        own = model.log_probability(np.full(len(words), context), words)
+        assert np.exp(own).sum() == pytest.approx(1.0)
+        best = model.predict(np.array([context]), length)
+        found = model.log_probability(np.array([context]), best)
+        assert found == pytest.approx([own.max()])
+    # One table serves words of every length: a longer word first, then a shorter one.
+    model.predict(np.array([5]), 9)
+    assert model.predict(np.array([5]), 1).tolist() == [[model.log_probabilities[5].argmax()]]
 
 
 def test_contexts_before_a_place_need_all_their_bases():

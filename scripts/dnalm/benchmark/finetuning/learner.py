@@ -6,6 +6,7 @@ Shapes: F folds, R rows, C classes.
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,7 @@ from dnalm.benchmark.finetuning.half_weights import HalfWeights
 from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.benchmark.finetuning.task_data import FoldData, TaskData
 from dnalm.benchmark.scoring.objectives import sum_losses, weigh
+from dnalm.benchmark.scoring.stored_outputs import Outputs
 from dnalm.devices import best_device, send
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import NETWORKS, find_function
@@ -58,7 +60,7 @@ class FoldState:
 class Tested:
     """Outputs of a fold for the test rows, and how many numbers were trained of how many."""
 
-    outputs: np.ndarray
+    outputs: Outputs
     trained: int
     parameters: int
 
@@ -67,15 +69,19 @@ class Learner(Protocol):
     """Folds that are trained side by side, in the order of `folds`."""
 
     data: TaskData
+    device: torch.device
     folds: list[int]
 
     def begin(self, folds: Sequence[int], states: Mapping[int, FoldState]) -> None:
         """Take folds up from their states; those without one begin as their seed says."""
 
+    def agree(self, value: float) -> float:
+        """Return what all processes of the job take for a number that theirs differ in."""
+
     def update(self, batches: Sequence[np.ndarray], step: int, rate: float) -> Tensor:
         """Make step number `step` with a batch of each fold; return the losses [F], unread."""
 
-    def validate(self, chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def validate(self, chosen: Sequence[np.ndarray]) -> list[Outputs]:
         """Return each fold's outputs for rows of its own, of a regression standardised.
 
         In the precision of training.
@@ -98,7 +104,8 @@ class SingleLearner:
     """One fold by itself, whatever its method trains.
 
     At most `micro_batch` rows are computed at a time, None: all of a batch; gradients add up.
-    `data` is what reads the rows.
+    `data` is what reads the rows; outputs of bases lie in files in the folder `scratch`, None: in
+    memory.
     """
 
     def __init__(
@@ -106,15 +113,23 @@ class SingleLearner:
         finetuning: Finetuning,
         data: type[TaskData] = TaskData,
         micro_batch: int | None = None,
+        scratch: Path | None = None,
     ) -> None:
+        self.scratch = scratch
         self.finetuning, self.config = finetuning, finetuning.config
         self._open_data, self.micro_batch = data, micro_batch
         self.device = best_device()
         self.folds: list[int] = []
 
-    def begin(self, folds: Sequence[int], states: Mapping[int, FoldState]) -> None:
-        """Load the model anew and take up the one fold of `folds`."""
-        (fold,) = self.folds = list(folds)
+    def agree(self, value: float) -> float:
+        return value
+
+    def build(self, fold: int, *, fresh: bool) -> None:
+        """Make the classifier of a fold, on the CPU, as its seed says.
+
+        A `fresh` one takes from the rows what a checkpoint holds.
+        """
+        self.folds = [fold]
         encoder, self.vocabulary = start(self.finetuning, fold)
         self.data = self._open_data(self.finetuning, self.vocabulary, encoder.config.max_tokens)
         self.fold: FoldData = self.data.fold(fold)
@@ -123,13 +138,19 @@ class SingleLearner:
         add_adapter(encoder, self.config.adapter, self.config.options)
         self.classifier: Classifier = build_classifier(
             encoder, self.vocabulary, self.finetuning.head()
-        ).to(self.device)
-        if fold not in states:
+        )
+        if fresh:
             self.data.prepare(self.classifier, self.fold)
         self.before = Fingerprints.of(encoder)
         seed_dropout(self.classifier, self.noise)
-        self.half = HalfWeights(encoder, self.config.precision)
         self.weights = None if self.fold.weights is None else self.fold.weights.to(self.device)
+
+    def begin(self, folds: Sequence[int], states: Mapping[int, FoldState]) -> None:
+        """Load the model anew and take up the one fold of `folds`."""
+        (fold,) = folds
+        self.build(fold, fresh=fold not in states)
+        self.classifier.to(self.device)
+        self.half = HalfWeights(self.classifier.encoder, self.config.precision)
         if fold in states:
             load_classifier_state(self.classifier, states[fold].values)
         self.learned = trained_state(self.classifier)
@@ -164,7 +185,7 @@ class SingleLearner:
         self.optimizer.step(rate)
         return total
 
-    def validate(self, chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def validate(self, chosen: Sequence[np.ndarray]) -> list[Outputs]:
         with rounded(self.config, self.device):
             return [self._predict(rows, scaled=False) for rows in chosen]
 
@@ -192,7 +213,7 @@ class SingleLearner:
         outputs = self._predict(self.data.test_rows(fold), scaled=True)
         return describe_test(outputs, self.classifier, tensors)
 
-    def _predict(self, rows: np.ndarray, *, scaled: bool) -> np.ndarray:
+    def _predict(self, rows: np.ndarray, *, scaled: bool) -> Outputs:
         return predict(
             self.classifier,
             self.data.rows,
@@ -200,11 +221,12 @@ class SingleLearner:
             self.finetuning.batch_tokens,
             self.finetuning.kind,
             self.fold.scale if scaled else None,
+            self.scratch,
         )
 
 
 def describe_test(
-    outputs: np.ndarray, classifier: Classifier, tensors: Mapping[str, Tensor]
+    outputs: Outputs, classifier: Classifier, tensors: Mapping[str, Tensor]
 ) -> Tested:
     """Return the outputs of a fold beside the sizes of its classifier."""
     fixed = kept_state(classifier)

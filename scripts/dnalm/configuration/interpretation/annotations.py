@@ -8,7 +8,8 @@ from dnalm.configuration.models import find_unknown
 from dnalm.configuration.resolve import resolve_k, resolve_preset
 from dnalm.configuration.weights import UNTRAINED, has_embedder, is_foreign
 
-MAPS = "maps"  # the analysis that needs states alone
+MAPS = "maps"
+OF_OURS = ("attention",)  # analyses that a model by an embedder has not
 AROUND = "each"  # windows around occurrences of every element
 WILDCARDS = set("*?[")
 
@@ -54,10 +55,10 @@ def _embedded(key: str, model: str, entry: Mapping[str, Any]) -> Iterator[str]:
             f"{key}.models: '{model}' would be the untrained twin of a model that an embedder"
             " opens, which there is not; drop it."
         )
-    elif MAPS not in entry["analyses"]:
+    elif set(entry["analyses"]) <= set(OF_OURS):
         yield (
-            f"{key}.models: of '{model}', which an embedder opens, there are maps alone; add maps"
-            " to the analyses, or drop it."
+            f"{key}.models: of '{model}', which an embedder opens, there are reconstruction and"
+            " maps alone; add one of them to the analyses, or drop it."
         )
 
 

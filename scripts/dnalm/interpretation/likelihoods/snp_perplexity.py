@@ -177,6 +177,7 @@ def summarise_snps(table: pd.DataFrame, chosen: pd.DataFrame, carriers: int) -> 
                 own["loss"].to_numpy(),
                 (own["predicted"] == own["truth"]).to_numpy(),
                 own["base_right"].to_numpy(),
+                np.ones(len(own), dtype=np.int64),
             )
             rows.append(
                 {

@@ -4,6 +4,7 @@ Shapes: B batch, T tokens, L layers, D width.
 """
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from dnalm.model.embedders.linear_layers import find_linear
 # Heads of sentences, which checkpoints of masked language models lack and no state goes through.
 UNUSED = ("pooler.", "pooler_")
 MASKED_HEAD = "ForMaskedLM"  # in names of classes with a masked-language head
+WORD_MARK = re.compile("^(##|Ġ|▁)")  # of tokens that go on in a word, or begin one
 UNBOUNDED = 10**9  # what tokenizers without a limit say is larger
 log = logging.getLogger(__name__)
 
@@ -38,8 +40,8 @@ class StockEmbedder:
     A layer's states are the `hidden_states` of `transformers` without the first, the token table.
     Spans are the offsets that a fast tokenizer gives; of a slow one, whose tokens have to be pieces
     of the sequence, they are found by going through these. `logits` is None of a model without a
-    masked-language head, or of a tokenizer without a mask token. `module` is what fine-tuning
-    trains, `linear` names its linear layers.
+    masked-language head, or of a tokenizer without a mask token, and so are `spellings`. `module`
+    is what fine-tuning trains, `linear` names its linear layers.
     """
 
     def __init__(self, folder: str, device: str, linear: Mapping[str, str] | None = None) -> None:
@@ -71,6 +73,7 @@ class StockEmbedder:
         has_mask = self.head is not None and self.tokenizer.mask_token_id is not None
         self.head = self.head.eval().to(self.device) if has_mask else None
         self.logits = self._compute_logits if has_mask else None
+        self.spellings = self._spell() if has_mask else None
         self.max_bases, self.max_tokens = None, self._find_limit()
         states = self._compute([self._tokenize(["ACGT"])[0]])
         self.layers, self.width = len(states), states[0].shape[-1]
@@ -107,6 +110,15 @@ class StockEmbedder:
                 ids[place] = self.tokenizer.mask_token_id
         logits = self.head(**self._pad(rows)).logits
         return [logits[place, : len(ids)] for place, (ids, _) in enumerate(rows)]
+
+    def _spell(self) -> list[str]:
+        """Return what each id of the vocabulary stands for, nothing of special tokens."""
+        vocabulary, special = self.tokenizer.get_vocab(), set(self.tokenizer.all_special_tokens)
+        texts = [""] * (max(vocabulary.values()) + 1)
+        for token, number in vocabulary.items():
+            if token not in special:
+                texts[number] = WORD_MARK.sub("", token).upper()
+        return texts
 
     def _compute(self, rows: Sequence[tuple[list[int], np.ndarray]]) -> Sequence[Tensor]:
         """Return the states of every layer, [B, T, D] each, padded on the right."""

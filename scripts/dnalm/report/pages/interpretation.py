@@ -14,6 +14,7 @@ from dnalm.report.pages.likelihoods import (
     assays_grid,
     draw_assays,
     draw_snps,
+    nats,
     perplexity,
     published_snps_grid,
     snps_grid,
@@ -167,16 +168,19 @@ def reconstruction_grid(
             [
                 *[row["annotation"], row["model"], row["element"], row["mask"]],
                 *[count(row["tokens"]), percent(row["accuracy"]), percent(row["base_accuracy"])],
-                *[perplexity(row["perplexity"]), percent(row["median_accuracy"])],
+                *[perplexity(row["perplexity"]), nats(row["base_loss"])],
+                percent(row["median_accuracy"]),
                 percent(known) if shown else "–",
                 *[percent(row["markov_accuracy"]), perplexity(row["markov_perplexity"])],
+                nats(row["markov_base_loss"]),
                 percent(row["frequencies_accuracy"]),
                 perplexity(row["frequencies_perplexity"]),
             ]
         )
     headings = ["annotation", "model", "element", "masked", "tokens", "accuracy", "of bases"]
-    headings += ["perplexity", "median accuracy", "published median", "Markov accuracy"]
-    headings += ["Markov perplexity", "frequencies' accuracy", "frequencies' perplexity"]
+    headings += ["perplexity", "nats per base", "median accuracy", "published median"]
+    headings += ["Markov accuracy", "Markov perplexity", "Markov nats per base"]
+    headings += ["frequencies' accuracy", "frequencies' perplexity"]
     return make_grid(headings, rows, first=4)
 
 

@@ -16,6 +16,11 @@ def perplexity(value: Any) -> str:
     return MISSING if pd.isna(value) else f"{value:,.1f}"
 
 
+def nats(value: Any) -> str:
+    """Return a loss in nats with three decimals."""
+    return MISSING if pd.isna(value) else f"{value:.3f}"
+
+
 def snps_grid(table: pd.DataFrame) -> Grid:
     """Return accuracy and perplexity of masked SNPs by frequency, people and allele."""
     rows = [

@@ -58,12 +58,14 @@ def heads(significant):
 def paths(tmp_path):
     heads(2).to_csv(tmp_path / "a.tsv", sep="\t", index=False)
     summary = dict.fromkeys(["tokens", "windows"], 40) | {"accuracy": 0.25, "base_accuracy": 0.5}
+    summary |= {"base_loss": 1.2345}
     summary |= {"perplexity": 1234.5, "median_accuracy": 0.2, "median_perplexity": 1000.0}
     for name in ("markov", "frequencies"):
         summary |= {
             f"{name}_accuracy": 0.01,
             f"{name}_base_accuracy": 0.3,
             f"{name}_perplexity": 2e3,
+            f"{name}_base_loss": None,
         }
     rows = [{**NAMES, "element": "all", "mask": mask, **summary} for mask in ("centre", "random")]
     pd.DataFrame(rows).to_csv(tmp_path / "r.tsv", sep="\t", index=False)
@@ -124,7 +126,8 @@ def test_heads_are_counted_by_both_tests_beside_the_published_number(paths):
 def test_the_published_median_stands_beside_all_tokens_under_random_masks_alone(paths):
     tables = read_interpretation(paths)
     rows = reconstruction_grid(tables["reconstruction"], PUBLISHED, {"big": "NT-2.5B"}).rows
-    assert [row[9] for row in rows] == ["–", "21.90%"]
+    assert [row[10] for row in rows] == ["–", "21.90%"]
+    assert {(row[8], row[13]) for row in rows} == {("1.234", "–")}
 
 
 def test_masked_snps_are_shown_by_allele_beside_who_was_trained_on(paths):
