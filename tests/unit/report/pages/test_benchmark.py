@@ -233,6 +233,29 @@ def test_the_title_is_text_not_markup(source, page):
     assert "A <benchmark>" in page.words
 
 
+def test_names_with_markup_are_text(shared_tables, tmp_path):
+    tables = {
+        name: table.replace({"simulated.promoters": "<script>mine</script>", "small": "a&<i>b</i>"})
+        for name, table in shared_tables.items()
+    }
+    source = show(tables, tmp_path)
+    for markup in ("<script>mine", "<i>b"):
+        assert markup not in source
+    words = Page(source).words
+    for name in ("<script>mine</script>", "a&<i>b</i>"):
+        assert name in words
+
+
+def test_a_run_of_one_method_on_one_task_has_a_page(new_run, tmp_path):
+    new_run.add_task("mine.x", {"train": 90, "test": 100}, simulated=False)
+    new_run.add_model("ours")
+    new_run.add_result("probe", "ours", "mine.x", [0.7, 0.8])
+    words = Page(make(new_run, tmp_path)).words
+    assert "No trained model was run beside its untrained self" in words
+    assert "No model was both probed and fine-tuned" in words
+    assert "None of these tasks has a published value" in words
+
+
 def test_at_most_ten_methods_are_drawn_and_none_shares_its_looks(run):
     for number in range(8):
         run.add_model(f"model-{number}")

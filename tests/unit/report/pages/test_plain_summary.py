@@ -12,6 +12,7 @@ STAGES = pd.DataFrame(
         "jobs": [1, 4],
         "seconds": [1200.5, 99.5],
         "largest_job_seconds": [1200.5, 40.0],
+        "processor_seconds": [2400.0, 90.0],
         "peak_memory_mb": [500.0, 300.0],
     }
 )
