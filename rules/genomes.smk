@@ -12,6 +12,7 @@ rule simulate_genome:
         annotation="<results>/simulated/{genome}/annotation.gtf.gz",
         promoters="<results>/simulated/{genome}/promoters.bed",
         enhancers="<results>/simulated/{genome}/enhancers.bed",
+        clusters="<results>/simulated/{genome}/clusters.bed",
     log:
         "<logs>/simulate_genome/{genome}.log",
     benchmark:

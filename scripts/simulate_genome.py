@@ -10,4 +10,5 @@ with job(snakemake.log[0]):
         snakemake.output.annotation,
         snakemake.output.promoters,
         snakemake.output.enhancers,
+        snakemake.output.clusters,
     )

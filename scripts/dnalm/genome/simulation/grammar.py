@@ -3,7 +3,8 @@
 Every element is painted over background bases (uint8 codes, A T C G = 0 1 2 3) in its own reading
 direction; coordinates are 0-based and half-open. All signals are noisy, and much of them lies in
 distances and order: promoter motifs at fixed distances from the start, splice sites at exon borders
-with look-alikes elsewhere, pairs of motifs in enhancers with loners all around.
+with look-alikes elsewhere, pairs of motifs in enhancers with loners all around. Homotypic clusters
+are the easy signal: many sites of one factor.
 """
 
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ ENHANCER_BASES = (200, 320)
 FACTOR_MOTIFS = ("TGACGTCA", "CAGGAAGT", "TTGCGCAA", "GATAAGAT", "CCACGTGG", "ACAATGGC")
 FACTOR_PAIRS = ((0, 1), (2, 3), (4, 5))  # factors that act together, the first upstream
 PAIR_SPACING = (6, 10)
+
+CLUSTER_BASES = (200, 320)
+CLUSTER_SITES = {"A": "TGACCTTAGCAA", "B": "GGTTCCATCGAT", "C": "ACTCAGGCTATG", "D": "CGAATGTCCTGT"}
+SITE_FIDELITY = 0.95
 
 IUPAC = {"R": "AG", "Y": "CT", "W": "AT", "S": "CG", "N": "ACGT"}
 
@@ -194,6 +199,14 @@ class Grammar:
             self.motif(piece, 0, left)
             self.motif(piece, len(left) + gap, right)
             codes[at : at + size] = self.on_random_strand(piece)
+
+    def cluster(self, codes: Codes, factor: str, occupancy: float) -> None:
+        """Paint sites of one factor end to end, each with probability `occupancy`."""
+        site = CLUSTER_SITES[factor]
+        first = int(self.random.integers(len(site)))
+        for at in range(first, len(codes) - len(site) + 1, len(site)):
+            if self.random.random() < occupancy:
+                self.motif(codes, at, site, fidelity=SITE_FIDELITY)
 
     def loner(self, codes: Codes) -> None:
         """Paint one site or motif without its context somewhere in `codes` (40 bases or more)."""

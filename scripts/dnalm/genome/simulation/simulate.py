@@ -17,7 +17,14 @@ from dnalm.errors import InputError
 from dnalm.genome.annotation import Transcript, write_gtf, write_text
 from dnalm.genome.intervals import Interval, write_bed
 from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
-from dnalm.genome.simulation.grammar import ENHANCER_BASES, UPSTREAM, Codes, Grammar
+from dnalm.genome.simulation.grammar import (
+    CLUSTER_BASES,
+    CLUSTER_SITES,
+    ENHANCER_BASES,
+    UPSTREAM,
+    Codes,
+    Grammar,
+)
 from dnalm.jobs.progress import Progress
 
 N = int(to_codes("N")[0])
@@ -49,6 +56,8 @@ class SimulateConfig:
     tata_share: float
     island_share: float
     motif_fidelity: float
+    clusters_per_mb: float = 0.0
+    cluster_occupancy: float = 0.8
 
 
 @dataclass(kw_only=True)
@@ -59,6 +68,7 @@ class SimulatedGenome:
     transcripts: list[Transcript] = field(default_factory=list)
     promoters: list[Interval] = field(default_factory=list)
     enhancers: list[Interval] = field(default_factory=list)
+    clusters: list[Interval] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +85,8 @@ def simulate_genome(config: SimulateConfig) -> SimulatedGenome:
     """Return the simulated genome, the same for the same config on every machine.
 
     Promoters are the single bases at which transcription starts, named `<gene>_TATA` or
-    `<gene>_noTATA`; enhancers carry no direction.
+    `<gene>_noTATA`; enhancers carry no direction. Clusters of sites of one factor are named
+    `<contig>_cluster_<number>_<factor>` and read along their strand.
 
     Raises InputError when a contig is too short for the densities.
     """
@@ -85,7 +96,7 @@ def simulate_genome(config: SimulateConfig) -> SimulatedGenome:
         for contig, length in config.contigs.items():
             genome.contigs[contig] = _contig(contig, length, config, grammar, genome)
             progress.advance(length)
-    for records in (genome.transcripts, genome.promoters, genome.enhancers):
+    for records in (genome.transcripts, genome.promoters, genome.enhancers, genome.clusters):
         records.sort(key=lambda record: (list(config.contigs).index(record.contig), _left(record)))
     return genome
 
@@ -174,6 +185,24 @@ def _elements(
         size = int(random.integers(*ENHANCER_BASES))
         return plain(size, lambda codes: grammar.enhancer(codes, active=False))
 
+    def cluster() -> _Element:
+        size = int(random.integers(*CLUSTER_BASES))
+        factor = list(CLUSTER_SITES)[int(random.integers(len(CLUSTER_SITES)))]
+        return _Element(
+            length=size,
+            paint=lambda codes: grammar.cluster(codes, factor, config.cluster_occupancy),
+            note=lambda _, at, strand: genome.clusters.append(
+                Interval(
+                    contig=contig,
+                    start=at,
+                    end=at + size,
+                    name=f"{contig}_cluster_{len(genome.clusters) + 1}_{factor}",
+                    strand=strand,
+                )
+            ),
+            masked=False,
+        )
+
     def repeat() -> _Element:
         copy = grammar.repeat()
         return plain(len(copy), lambda codes: np.copyto(codes, copy), masked=True)
@@ -192,6 +221,7 @@ def _elements(
         *several(config.loners_per_mb, lambda: plain(LONER_BASES, grammar.loner)),
         *several(config.repeats_per_mb, repeat),
         *several(config.gaps_per_mb, gap),
+        *several(config.clusters_per_mb, cluster),
     ]
 
 
@@ -230,8 +260,9 @@ def write_simulated(
     annotation: str | Path,
     promoters: str | Path,
     enhancers: str | Path,
+    clusters: str | Path,
 ) -> None:
-    """Write the genome as FASTA, its genes as GTF, promoters and enhancers as BED.
+    """Write the genome as FASTA, its genes as GTF, promoters, enhancers and clusters as BED.
 
     A name that ends in .gz is compressed; equal genomes give equal bytes.
     """
@@ -243,7 +274,9 @@ def write_simulated(
     write_gtf(genome.transcripts, SOURCE, annotation)
     write_bed(genome.promoters, promoters)
     write_bed(genome.enhancers, enhancers)
+    write_bed(genome.clusters, clusters)
     log.info(
-        "simulated %d contigs with %d genes and %d enhancers",
-        *(len(genome.contigs), len(genome.transcripts), len(genome.enhancers)),
+        "simulated %d contigs with %d genes, %d enhancers and %d clusters of sites",
+        *(len(genome.contigs), len(genome.transcripts)),
+        *(len(genome.enhancers), len(genome.clusters)),
     )

@@ -1,6 +1,7 @@
 """A simulated genome: its annotation fits its bases, and its tasks are neither easy nor hard."""
 
 import gzip
+import hashlib
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from dnalm.errors import InputError
 from dnalm.genome.annotation import read_gtf, splice_sites
 from dnalm.genome.bases import write_bases
 from dnalm.genome.intervals import Interval, read_bed
+from dnalm.genome.simulation.grammar import CLUSTER_SITES
 from dnalm.genome.simulation.simulate import SimulateConfig, simulate_genome, write_simulated
 
 ROOT = Path(__file__).parents[4]
@@ -58,12 +60,12 @@ def small(seed, **changes):
 
 
 def test_equal_configs_give_equal_genomes_and_files(tmp_path):
-    first, again, other = small(1), small(1), small(2)
+    first, again, other = (small(seed, clusters_per_mb=200) for seed in (1, 1, 2))
     assert first == again
     assert first.contigs["c"] != other.contigs["c"]
     for number, genome in enumerate((first, again)):
         folder = tmp_path / str(number)
-        paths = (folder / name for name in ("g.fa.gz", "a.gtf.gz", "p.bed", "e.bed"))
+        paths = (folder / name for name in ("g.fa.gz", "a.gtf.gz", "p.bed", "e.bed", "c.bed"))
         write_simulated(genome, *paths)
     for path in (tmp_path / "0").iterdir():
         assert path.read_bytes() == (tmp_path / "1" / path.name).read_bytes()
@@ -75,8 +77,9 @@ def intervals(path):
 
 
 def test_files_read_back_as_the_genome(tmp_path):
-    genome = small(3)
-    paths = [tmp_path / name for name in ("g.fa.gz", "a.gtf.gz", "p.bed", "e.bed")]
+    genome = small(3, clusters_per_mb=200)
+    assert genome.clusters
+    paths = [tmp_path / name for name in ("g.fa.gz", "a.gtf.gz", "p.bed", "e.bed", "c.bed")]
     write_simulated(genome, *paths)
     with FastxFile(str(paths[0])) as records:
         assert {record.name: record.sequence for record in records} == genome.contigs
@@ -85,6 +88,7 @@ def test_files_read_back_as_the_genome(tmp_path):
     assert read_gtf(paths[1]) == genome.transcripts
     assert intervals(paths[2]) == genome.promoters
     assert intervals(paths[3]) == genome.enhancers
+    assert intervals(paths[4]) == genome.clusters
 
 
 def test_contigs_have_their_lengths_n_runs_and_soft_masked_repeats(simulated):
@@ -173,6 +177,30 @@ def test_composition_varies_along_a_contig_and_cpg_is_rare_outside_of_islands(si
     assert text.count("CG") / expected < 0.75
 
 
+def test_clusters_hold_sites_of_the_factor_that_they_are_named_after():
+    genome = small(5, genes_per_mb=100, clusters_per_mb=1000)
+    assert len(genome.clusters) == 60
+    assert {c.strand for c in genome.clusters} == {"+", "-"}
+    found = {name: np.zeros(2) for name in CLUSTER_SITES}
+    for cluster in genome.clusters:
+        text = read(genome, "c", cluster.start, cluster.end, cluster.strand)
+        factor = cluster.name.rsplit("_", 1)[1]
+        counts = {name: text.count(site) for name, site in CLUSTER_SITES.items()}
+        assert max(counts, key=counts.get) == factor
+        found[factor] += counts[factor], (len(text) - 6) // 12
+    # 0.8 of the places hold a site, and 0.95 ** 12 of the sites all their letters; bases of the
+    # background add to that.
+    shares = [whole / places for whole, places in found.values()]
+    assert all(0.35 < share < 0.65 for share in shares)
+
+
+def test_a_genome_without_clusters_has_the_bases_that_it_had_before_there_were_any():
+    genome = small(1)
+    assert genome.clusters == []
+    digest = hashlib.sha256(genome.contigs["c"].encode()).hexdigest()
+    assert digest == "f88471dd65dc8df6e679bd0af6b2a4d91cc4efa3b024a013efe82e313bab40ec"
+
+
 def test_too_dense_a_contig_is_one_sentence():
     with pytest.raises(
         InputError, match=r"contig c take \d+ of its 60000 bases: lower genes_per_mb"
@@ -188,6 +216,7 @@ def sources(simulated, tmp_path_factory):
         "annotation": "a.gtf.gz",
         "promoters": "p.bed",
         "enhancers": "e.bed",
+        "clusters": "c.bed",
     }
     paths = {key: folder / name for key, name in named.items()}
     write_simulated(simulated, **paths)
