@@ -27,7 +27,7 @@ TESTS := $(BIN)/pytest -q --durations=10 \
 
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo real env env-dev test test-slow test-slurm lint format docs bench fuzz
+.PHONY: demo real env env-dev test test-slow test-slurm lint format docs pictures bench fuzz
 
 demo: env
 	$(SNAKEMAKE) --configfile tests/config.yaml
@@ -91,6 +91,10 @@ format: env-dev
 # The pages of docs/reference that follow from the code.
 docs: env-dev
 	PYTHONPATH=scripts $(BIN)/python docs/write_reference.py
+
+# docs/pictures from the finished demo; needs chromium.
+pictures: env-dev
+	PYTHONPATH=scripts $(BIN)/python docs/draw_pictures.py results/demo
 
 bench: env-dev
 	$(BIN)/python tests/bench/$(BENCH).py --output results/bench/$(BENCH).json

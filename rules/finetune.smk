@@ -29,7 +29,9 @@ rule finetune_task:
         get_model_environment
     threads: 1
     resources:
-        gpu=1,
+        # For a scheduler that has them, as of rule pretrain.
+        gpu=get_finetune_gpus,
+        mem_mb=get_finetune_memory,
     params:
         embedder=get_tuned_embedder,
         downloads=get_place("<results>/downloads"),

@@ -14,8 +14,8 @@ from dnalm.model.embedders.opening import locate_embedder
 
 with job(snakemake.log[0]):
     # No parameter of the rule: what decides nothing but the time makes no result out of date.
-    operation = Operation(**snakemake.config["finetune"]["operation"])
     params, wildcards = snakemake.params, snakemake.wildcards
+    operation = Operation.of(snakemake.config["finetune"]["operation"], wildcards.model)
     source = locate_inputs(snakemake.input, params.downloads)
     entry = params.embedder and locate_embedder(params.embedder, source)
     task = read_json(source["summary"])

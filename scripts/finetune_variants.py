@@ -12,7 +12,7 @@ with job(snakemake.log[0]):
         dict(snakemake.input.items()),
         snakemake.params.settings | {"model": snakemake.wildcards.model},
         # No parameter of the rule: it decides nothing but the time.
-        Operation(**snakemake.config["finetune"]["operation"]),
+        Operation.of(snakemake.config["finetune"]["operation"], None),
         output.parent / "partial" / output.stem,
         snakemake.threads,
         output,

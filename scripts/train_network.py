@@ -13,7 +13,7 @@ from dnalm.methods import BASELINE
 
 with job(snakemake.log[0]):
     # No parameter of the rule: what decides nothing but the time makes no result out of date.
-    operation = Operation(**snakemake.config["finetune"]["operation"])
+    operation = Operation.of(snakemake.config["finetune"]["operation"], None)
     source, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
     task = read_json(source.summary)
     finetuning = Finetuning.of_network(

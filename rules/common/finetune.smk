@@ -24,3 +24,12 @@ def list_finetunes(path):
 
 def get_network(wildcards):
     return finetuning.resolve_network(config, wildcards.network)
+
+
+def get_finetune_gpus(wildcards):
+    return finetuning.count_gpus(config, wildcards.method, wildcards.model)
+
+
+def get_finetune_memory(wildcards):
+    """Return MB: of one process, and of those beside it, each of which loads the model."""
+    return 64_000 + 24_000 * (get_finetune_gpus(wildcards) - 1)

@@ -1,6 +1,6 @@
 """What the rules of genomes are given."""
 
-from dnalm.credentials import hide_passwords
+from dnalm.jobs.credentials import hide_passwords
 
 
 def get_source(genome):

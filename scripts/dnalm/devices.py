@@ -1,6 +1,8 @@
 """CPU and CUDA devices that torch sees: precision, transfers, out-of-memory errors."""
 
 import logging
+import resource
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal, TypeVar
@@ -136,3 +138,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an exception is an out-of-memory error, of the CPU or of a GPU."""
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return known or any(message in str(error) for message in OUT_OF_MEMORY_MESSAGES)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes this process has held so far, on its GPU or else in main memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def forget_peak(device: torch.device) -> None:
+    """Let `peak_memory` of a GPU count from here on; that of a process counts from its start."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)

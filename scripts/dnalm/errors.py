@@ -2,7 +2,7 @@
 
 import re
 
-from dnalm.credentials import hide_passwords
+from dnalm.jobs.credentials import hide_passwords
 
 # Longer than any name in a file system: of what was found in a damaged file the start is enough.
 LONG_WORD = re.compile(r"[^\s/]{256,}")

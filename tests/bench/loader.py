@@ -283,6 +283,7 @@ def make_batches(windows: TrainingWindows, batch: int) -> Batches:
         schedule=ScheduleConfig(initial=1e-4, peak=1e-3, warmup_steps=10, decay="constant"),
         gradient_clip=1.0,
         precision="bf16",
+        residual="float32",
         seed=SEED,
         min_kmers=100,
         max_n_share=None,

@@ -68,6 +68,7 @@ def make_settings(sequences: int, precision: str) -> PretrainConfig:
         schedule=ScheduleConfig(initial=RATE, peak=RATE, warmup_steps=1, decay="constant"),
         gradient_clip=1.0,
         precision=precision,
+        residual="float32",
         seed=0,
         min_kmers=0,
         max_n_share=None,

@@ -18,7 +18,7 @@ from esm_peer import PeerStep, agree_all, make_peer
 from own_step import OurStep, make_batch, make_config, make_encoder, make_settings
 
 from dnalm.model.encoder import EncoderConfig
-from dnalm.training.distributed import Group
+from dnalm.parallel.distributed import Group
 from dnalm.training.optimizer import Optimizer
 
 # A model that a CPU trains in a day, and the one of tests/real.yaml.

@@ -10,7 +10,8 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 LIBRARY = SCRIPTS / "dnalm"
-# Each room may import itself, the ground (modules beside the rooms, and jobs) and what is named.
+# Each room may import itself, the ground (modules beside the rooms, the table of methods, and jobs)
+# and what is named.
 BELOW = {
     "ground": {"jobs"},
     "jobs": set(),
@@ -18,8 +19,9 @@ BELOW = {
     "genome": {"download"},
     "corpus": {"genome", "download"},
     "model": {"genome", "download"},
-    "training": {"model", "corpus", "genome", "download"},
-    "benchmark": {"model", "corpus", "genome", "download"},
+    "parallel": {"model", "genome", "download"},
+    "training": {"parallel", "model", "corpus", "genome", "download"},
+    "benchmark": {"parallel", "model", "corpus", "genome", "download"},
     "variants": {"benchmark", "model", "corpus", "genome", "download"},
     "interpretation": {"variants", "benchmark", "model", "corpus", "genome", "download"},
     "report": {
@@ -27,6 +29,7 @@ BELOW = {
         "variants",
         "benchmark",
         "training",
+        "parallel",
         "model",
         "corpus",
         "genome",
@@ -93,6 +96,8 @@ def room_of(module: str) -> str:
     parts = module.split(".")
     if parts[1:] in (["interface"], ["huggingface"]):
         return parts[1]
+    if parts[1:2] == ["methods"]:
+        return "ground"
     return parts[1] if len(parts) > 1 and (LIBRARY / parts[1]).is_dir() else "ground"
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dnalm.benchmark.tasks.kinds import FLAG, NUMBER, find_kind
-from dnalm.configuration.resolve import merge, select_tasks
+from dnalm.configuration.resolve import UNTRAINED, merge, select_tasks
 from dnalm.methods import NETWORKS, find_adapter, warn_of_rate
-from dnalm.suggestions import listing
+from dnalm.suggestions import listing, nearest
 
 
 def resolve_method(config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -19,8 +19,24 @@ def resolve_network(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     return merge(config["finetune"]["method"], config["baselines"][name])
 
 
+def count_gpus(config: Mapping[str, Any], method: str, model: str) -> int:
+    """Return the GPUs of a fine-tuning: several where all of an encoder of ours is trained."""
+    gpus = config["finetune"]["operation"]["gpus"]
+    number = gpus.get(model, 1) if isinstance(gpus, Mapping) else gpus
+    frozen = find_adapter(resolve_method(config, method)["adapter"]).frozen
+    return 1 if frozen or "embedder" in config["models"].get(model, {}) else number
+
+
 def find_method_errors(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one sentence per setting of a method that does not fit its adapter or a task."""
+    """Yield one sentence per setting of fine-tuning that does not fit an adapter, model or task."""
+    gpus = config["finetune"]["operation"]["gpus"]
+    for name in gpus if isinstance(gpus, Mapping) else ():
+        trained = name.removesuffix(UNTRAINED)
+        if trained not in config["models"]:
+            yield (
+                f"finetune.operation.gpus.{name}: this model is unknown"
+                f"{nearest(trained, config['models'])}"
+            )
     for name in config["finetune"]["methods"]:
         settings = resolve_method(config, name)
         adapter, key = find_adapter(settings["adapter"]), f"finetune.methods.{name}.options"

@@ -45,12 +45,23 @@ def _models(config: Mapping[str, Any]) -> Iterator[str]:
             ),
         ]
         yield from unknown or _misfits(config, name)
+        if corpus is not None:
+            yield from _residual(config, name)
         masking = config["pretrain"]["masking"] | model.get("pretrain", {}).get("masking", {})
         if masking["masked"] + masking["random"] > 1:
             yield (
                 f"{key}: pretrain.masking has masked {masking['masked']} and random"
                 f" {masking['random']}; their sum may be at most 1, the rest is kept."
             )
+
+
+def _residual(config: Mapping[str, Any], name: str) -> Iterator[str]:
+    pretrain = merge(config["pretrain"], config["models"][name].get("pretrain", {}))
+    if pretrain["residual"] == "bf16" and pretrain["precision"] == "float32":
+        yield (
+            f"models.{name}: pretrain.residual is bf16, which takes a pretrain.precision of bf16 or"
+            " auto, but that is float32; change one of them."
+        )
 
 
 def _foreign(key: str, model: Mapping[str, Any]) -> Iterator[str]:

@@ -15,8 +15,8 @@ from dnalm.configuration.predictions import find_prediction_errors
 from dnalm.configuration.prioritisation import find_prioritisation_errors
 from dnalm.configuration.tasks import find_task_errors
 from dnalm.configuration.variants import find_variant_errors
-from dnalm.credentials import hide_passwords
 from dnalm.errors import shorten
+from dnalm.jobs.credentials import hide_passwords
 from dnalm.methods import BASELINE_NAMES, PROBE_NAMES, SEQUENCE_BASELINES
 from dnalm.suggestions import nearest, refusal
 

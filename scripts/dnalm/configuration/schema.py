@@ -10,8 +10,8 @@ import yaml
 
 from dnalm.benchmark.tasks.kinds import CLASS_METRICS, KINDS
 from dnalm.benchmark.tasks.recipes.table import RECIPES
-from dnalm.credentials import hide_passwords
 from dnalm.errors import shorten
+from dnalm.jobs.credentials import hide_passwords
 from dnalm.jobs.gpus import GPU_NAMES
 from dnalm.methods import ADAPTER_NAMES, LORA_TARGETS
 from dnalm.suggestions import listing, nearest, refusal

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from dnalm.credentials import drop_secrets, hide_passwords
 from dnalm.download.disk_space import is_writable
 from dnalm.errors import InputError
+from dnalm.jobs.credentials import drop_secrets, hide_passwords
 
 MAX_QUERY_CHARACTERS = 100  # a file name may have 255 bytes
 MAX_NAME_BYTES = 180  # those of temporaries beside it are longer

@@ -15,7 +15,6 @@ from pathlib import Path
 import requests
 import urllib3
 
-from dnalm.credentials import hide_passwords
 from dnalm.download.addresses import address_of, web_url
 from dnalm.download.checksums import (
     Checksums,
@@ -30,6 +29,7 @@ from dnalm.download.integrity import SNIFFED_BYTES, find_damage, is_web_page
 from dnalm.download.transfer import RETRY_POLICY, RetryPolicy, Transfer, page_error
 from dnalm.errors import InputError, NoSpaceError
 from dnalm.files import CHUNK_BYTES, atomic_path
+from dnalm.jobs.credentials import hide_passwords
 
 FICLONE = 0x40049409  # Linux: let a new file share the blocks of another one
 logger = logging.getLogger(__name__)

@@ -14,13 +14,13 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from dnalm.credentials import hide_passwords
 from dnalm.download.answers import Version, answered_extent, answered_version, read_version
 from dnalm.download.disk_space import BYTES_PER_GB, check_space
 from dnalm.download.integrity import find_damage, find_mismatch, is_web_page
 from dnalm.download.patience import PatientAdapter, SlowServerError
 from dnalm.errors import InputError, NoSpaceError
 from dnalm.files import CHUNK_BYTES
+from dnalm.jobs.credentials import hide_passwords
 from dnalm.jobs.exhaustion import is_disk_full
 from dnalm.jobs.progress import Progress
 

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnalm.credentials import hide_passwords
 from dnalm.download.checksums import Checksums, verify_checksums
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, hash_of, read_tsv, write_json
@@ -28,6 +27,7 @@ from dnalm.genome.intervals import Spans
 from dnalm.genome.kmers import N, to_sequence
 from dnalm.genome.letters import ZERO_COUNTS
 from dnalm.genome.selection import select_contigs
+from dnalm.jobs.credentials import hide_passwords
 from dnalm.jobs.progress import Progress
 from dnalm.suggestions import closest
 

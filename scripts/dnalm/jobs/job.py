@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dnalm.credentials import hide_passwords
 from dnalm.errors import InputError
+from dnalm.jobs.credentials import hide_passwords
 from dnalm.jobs.exhaustion import describe_exhaustion
 from dnalm.jobs.progress import heartbeat
 

@@ -46,6 +46,9 @@ class Encoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
+        # In which hidden states are kept and added between blocks, None: as the tables. LayerNorms
+        # of lower ones compute in float32 under autocast.
+        self.residual: torch.dtype | None = None
         self.tokens = empty_table(config.vocabulary_size, config.width)
         if config.positions == "learned":
             # Positions start one after the pad's row, which is `pad_id`: 1,002 rows for 1,000.
@@ -113,6 +116,7 @@ class Encoder(nn.Module):
         if config.positions == "rotary":
             rotary = rotary_table(tokens.shape[1], config.width // config.heads, tokens.device)
         x = self._embed(tokens, real)
+        x = x if self.residual is None else x.to(self.residual)
         for number, block in enumerate(self.blocks, start=1):
             yield x
             x = block(x, bias, rotary, selected if number == config.layers else None)
@@ -268,6 +272,8 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
     Dimension i pairs with i + h/2, as in RoFormer's later form (GPT-NeoX), not with i + 1.
     """
     cosine, sine = table
-    first, second = x.chunk(2, dim=-1)
+    # Rounded numbers times float32 ones are float32 anyway; on a CPU they take over twice as long.
+    wide = x.to(table.dtype) if x.device.type == "cpu" else x
+    first, second = wide.chunk(2, dim=-1)
     parts = [first * cosine - second * sine, second * cosine + first * sine]
     return torch.cat(parts, dim=-1).type_as(x)

@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 import dnalm
-from dnalm.credentials import hide_passwords
+from dnalm.jobs.credentials import hide_passwords
 from dnalm.methods import ADAPTERS, BASELINE, PROBES
 from dnalm.report.job_records import RuleGraph
 from dnalm.report.pages.grids import large

@@ -14,8 +14,8 @@ import torch
 from dnalm.files import write_json
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
+from dnalm.parallel.distributed import Group, name_host, time_limit
 from dnalm.training.arguments import parse_check
-from dnalm.training.distributed import Group, name_host, time_limit
 from dnalm.training.hardware import settle_group_precision
 from dnalm.training.launch import join
 from dnalm.training.preflight import examine, exchange

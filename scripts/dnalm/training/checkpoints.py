@@ -25,7 +25,7 @@ from dnalm.files import read_json, sha256_of
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.weights import encoder_of, load_weights, save_weights
-from dnalm.training.sharding import fill
+from dnalm.parallel.sharding import fill
 
 MODEL, OPTIMIZER, PROGRESS = "model.safetensors", "optimizer.safetensors", "progress.json"
 SHARDS, MODEL_PREFIX, OPTIMIZER_PREFIX = "shards", "model.", "optimizer."

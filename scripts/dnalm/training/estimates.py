@@ -17,8 +17,9 @@ from dnalm.files import atomic_path
 from dnalm.jobs.gpus import find_gpus
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
+from dnalm.parallel.distributed import Group
+from dnalm.parallel.sharding import Layout
 from dnalm.training.batches import Batches
-from dnalm.training.distributed import Group
 from dnalm.training.hardware import (
     count_flops,
     count_memory,
@@ -29,7 +30,6 @@ from dnalm.training.memory import (
     BF16_BYTES,
     FLOAT32_BYTES,
     GB,
-    Layout,
     Load,
     choose_layout,
     choose_micro_batch,
@@ -68,7 +68,7 @@ def count_traffic(
 
     Whole copies (`shards` 1): one all-reduce of the float32 gradients a step, S = 4 P, m = n.
 
-    Full (as many shards as processes, `dnalm.training.sharding`): blocks are freed after the
+    Full (as many shards as processes, `dnalm.parallel.sharding`): blocks are freed after the
     forward pass, so each pass gathers them twice in the precision they compute in (bf16: 2 · 2
     bytes a parameter) and scatters their float32 gradients (4 bytes): 8 P bytes a pass in bf16,
     12 P in float32. What lies outside of the blocks is gathered once a pass, in float32, and kept:

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from dnalm.corpus.sampling import Stream
 from dnalm.genome.kmers import Vocabulary
+from dnalm.parallel.distributed import Group
 from dnalm.training.batches import MicroBatch
 from dnalm.training.context import shuffle_context, swap_context
-from dnalm.training.distributed import Group
 from dnalm.training.masking import Kind, Masked, mask
 from dnalm.training.objective import describe, score, tally
 from dnalm.training.reconstruction import (

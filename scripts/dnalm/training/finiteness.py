@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from dnalm.errors import InputError
+from dnalm.parallel.distributed import Group
 from dnalm.training.batches import Batches
-from dnalm.training.distributed import Group
 
 NOT_FOUND = -1
 

@@ -1,8 +1,6 @@
 """Hardware of a run: peak FLOP/s and memory, and model FLOPs utilisation (MFU)."""
 
 import os
-import resource
-import sys
 
 import torch
 
@@ -10,7 +8,7 @@ from dnalm.devices import settle_precision
 from dnalm.errors import InputError
 from dnalm.jobs.gpus import GPUS
 from dnalm.model.encoder import Encoder
-from dnalm.training.distributed import Group
+from dnalm.parallel.distributed import Group
 
 
 def count_flops(encoder: Encoder, tokens: int, selected: int) -> float:
@@ -93,11 +91,3 @@ def check_devices(local_ranks: list[int], devices: int) -> None:
             f"its own, but {devices} GPUs are visible; set it to {devices} or 'auto', or ask for "
             f"{wanted} GPUs."
         )
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the most bytes this process has held so far, on its GPU or else in main memory."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -7,8 +7,8 @@ from typing import Any, Self
 from dnalm.errors import InputError
 from dnalm.files import read_json
 from dnalm.model.config import EncoderConfig
+from dnalm.parallel.distributed import Group
 from dnalm.training.arguments import RunFiles
-from dnalm.training.distributed import Group
 from dnalm.training.estimates import settle
 from dnalm.training.settings import Operation, Run, find_weightless
 

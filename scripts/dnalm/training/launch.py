@@ -32,6 +32,12 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.initialise import initialise
 from dnalm.model.weights import load_weights
+from dnalm.parallel.distributed import (
+    Group,
+    become_launcher,
+    count_processes,
+    find_environment,
+)
 from dnalm.training.arguments import Allocation, RunFiles, parse
 from dnalm.training.batches import Batches
 from dnalm.training.checkpoints import (
@@ -40,12 +46,6 @@ from dnalm.training.checkpoints import (
     read_encoder,
     read_progress,
     tidy_up,
-)
-from dnalm.training.distributed import (
-    Group,
-    become_launcher,
-    count_processes,
-    find_environment,
 )
 from dnalm.training.estimates import plan_run
 from dnalm.training.evaluation import Evaluation

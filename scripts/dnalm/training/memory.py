@@ -14,6 +14,7 @@ from dnalm.devices import is_out_of_memory
 from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
+from dnalm.parallel.sharding import Layout
 from dnalm.training.settings import Operation
 
 FLOAT32_BYTES, BF16_BYTES = 4, 2  # bytes
@@ -24,26 +25,6 @@ USABLE_SHARE = 0.9
 GB = 1e9
 # Sequences of a pass where nobody says how many: on a CPU, whose memory must not decide the bits.
 CPU_MICRO_BATCH = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """Memory layout of a model: number of `shards` (1: a whole copy per process), recomputation.
-
-    Fewer shards than processes are copied: each group of so many processes holds all of them. With
-    `reshard` gathered weights are given up after each pass, else kept until the update.
-    """
-
-    shards: int
-    reshard: bool
-    activation_checkpointing: bool
-
-    def __str__(self) -> str:
-        weights = "whole copies" if self.shards == 1 else f"{self.shards} shards"
-        if self.shards > 1 and not self.reshard:
-            weights += ", gathered once a step,"
-        kept = "with" if self.activation_checkpointing else "without"
-        return f"{weights} of the weights, {kept} activation checkpointing"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,11 @@ from torch import Tensor
 
 from dnalm.model.adam import Adam
 from dnalm.model.encoder import Encoder
-from dnalm.training.distributed import Group
+from dnalm.parallel.distributed import Group
+from dnalm.parallel.sharding import is_shard, part_of
+from dnalm.training.gradients import FlatGradients
 from dnalm.training.schedule import learning_rate
 from dnalm.training.settings import PretrainConfig
-from dnalm.training.sharding import is_shard, part_of
 
 NORM_EPS = 1e-6
 
@@ -16,14 +17,22 @@ NORM_EPS = 1e-6
 class Optimizer:
     """AdamW on an encoder, with gradients of summed losses accumulated over passes and processes.
 
-    Without shards all gradients are parts of one flat tensor: one all-reduce, one norm and one
-    scaling serve all parameters. With shards each process holds its part of every gradient, summed
+    Without shards all gradients are parts of one flat tensor, `FlatGradients`: one norm and one
+    scaling serve all parameters, and one all-reduce, or with `reduce_in_backward` one for each
+    block. With shards each process holds its part of every gradient, summed
     over the processes as the backward pass goes; `shards` is their number. The learning rate may
     fall to the last of `steps`.
     """
 
     def __init__(
-        self, encoder: Encoder, config: PretrainConfig, group: Group, *, shards: int, steps: int
+        self,
+        encoder: Encoder,
+        config: PretrainConfig,
+        group: Group,
+        *,
+        shards: int,
+        steps: int,
+        reduce_in_backward: bool = False,
     ) -> None:
         # Kept, because a gathered shard is another tensor under the same name.
         self.parameters = dict(encoder.named_parameters())
@@ -37,18 +46,16 @@ class Optimizer:
             fused=True,
         )
         self._group = group
-        self._sharded = any(map(is_shard, self.parameters.values()))
         # Processes that hold the same shard, whose squares a sum over all counts as often.
         self._copies = group.size // shards
-        if not self._sharded:
-            self._make_gradients()
+        self._flat: FlatGradients | None = None
+        if not any(map(is_shard, self.parameters.values())):
+            self._flat = FlatGradients(self.parameters, group, in_backward=reduce_in_backward)
 
-    def _make_gradients(self) -> None:
-        parameters = list(self.parameters.values())
-        sizes = [parameter.numel() for parameter in parameters]
-        self._flat = torch.zeros(sum(sizes), device=self._group.device)
-        for parameter, part in zip(parameters, self._flat.split(sizes), strict=True):
-            parameter.grad = part.view_as(parameter)
+    def prepare_pass(self, *, last: bool) -> None:
+        """Tell whether the next backward pass is the last one before `update`."""
+        if self._flat is not None:
+            self._flat.prepare_pass(last=last)
 
     @property
     def moments(self) -> dict[str, Tensor]:
@@ -80,12 +87,12 @@ class Optimizer:
 
     def _reduce(self) -> list[Tensor]:
         """Return what this process holds of the gradient that is summed over all processes."""
-        if self._sharded:
+        if self._flat is None:
             return [part_of(parameter.grad) for parameter in self.parameters.values()]
-        return [self._group.sum(self._flat)]
+        return [self._flat.reduce()]
 
     def _norm(self, gradients: list[Tensor]) -> Tensor:
-        if not self._sharded:
+        if self._flat is not None:
             return torch.linalg.vector_norm(gradients[0])
         squares = torch.stack(torch._foreach_norm(gradients)).square().sum()
         return (self._group.sum(squares) / self._copies).sqrt()

@@ -19,7 +19,7 @@ import torch
 from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
-from dnalm.training.distributed import Group, name_host, time_limit
+from dnalm.parallel.distributed import Group, name_host, time_limit
 from dnalm.training.hardware import check_devices
 
 LIBRARY = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ from typing import Any
 
 from dnalm.files import atomic_path, hash_facts, read_json, sha256_of
 from dnalm.genome.bases import BASES, CONTIGS
-from dnalm.training.distributed import Group
+from dnalm.parallel.distributed import Group
 
 DIGITS = 16
 

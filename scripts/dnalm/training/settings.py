@@ -38,7 +38,8 @@ class PretrainConfig:
     gradient of the mean loss; None for no bound. A window with fewer than `min_kmers` k-mers
     counts for nothing, nor does one of whose bases more than `max_n_share` are N (None: no bound).
     `precision` auto is settled by the GPUs that train
-    (`dnalm.devices.find_precision`), for evaluations alike.
+    (`dnalm.devices.find_precision`), for evaluations alike. `residual` is the precision in which
+    hidden states are kept and added between blocks; bf16 takes a `precision` of bf16.
     """
 
     masking: MaskingConfig
@@ -49,6 +50,7 @@ class PretrainConfig:
     schedule: ScheduleConfig
     gradient_clip: float | None
     precision: Literal["auto", "float32", "bf16"]
+    residual: Literal["float32", "bf16"]
     seed: int
     min_kmers: int
     max_n_share: float | None
@@ -57,6 +59,13 @@ class PretrainConfig:
         if self.precision not in ("auto", "float32", "bf16"):
             raise InputError(
                 f"pretrain.precision is {self.precision!r}; give 'auto', 'float32' or 'bf16'."
+            )
+        if self.residual not in ("float32", "bf16"):
+            raise InputError(f"pretrain.residual is {self.residual!r}; give 'float32' or 'bf16'.")
+        if self.residual == "bf16" and self.precision == "float32":
+            raise InputError(
+                "pretrain.residual is 'bf16', but pretrain.precision is float32 here: hidden "
+                "states would be rounded and nothing gained; change one of them."
             )
         if self.batch_sequences < 1:
             raise InputError(
@@ -91,7 +100,7 @@ class Run:
         """Return the run that nested dictionaries describe; `InputError` names a wrong key."""
         pretrain = build(
             PretrainConfig,
-            _with_n_share(values.get("pretrain", {})),
+            _with_options(values.get("pretrain", {})),
             "pretrain",
             masking=MaskingConfig,
             optimizer=OptimizerConfig,
@@ -119,7 +128,9 @@ class Operation:
     node, with a copy on each node, none keeps them whole, auto shards in full where they do not
     fit; `reshard` false keeps gathered weights until the update, true gives them up after each
     pass, auto keeps them where they fit; `activation_checkpointing` makes a backward pass compute
-    its block again instead of keeping all of it, auto where nothing else fits. `compile` compiles
+    its block again instead of keeping all of it, auto where nothing else fits.
+    `reduce_in_backward` sums the gradients of whole copies over processes block by block while the
+    last backward pass of a step goes on; those of shards always are. `compile` compiles
     each block. Cadences count steps, but a checkpoint is also made when the last one is older than
     `checkpoint_minutes`; the newest `keep_last` checkpoints stay. With a `scratch` folder the
     genomes are read from a copy there. The trainer saves and stops by itself before
@@ -134,6 +145,7 @@ class Operation:
     sharding: Literal["auto", "none", "full", "hybrid"]
     reshard: Literal["auto"] | bool
     activation_checkpointing: Literal["auto"] | bool
+    reduce_in_backward: bool
     log_every: int
     validate_every: int
     checkpoint_every: int
@@ -183,9 +195,13 @@ def _named(path: str | Path, read: Callable[[dict[str, Any]], T]) -> T:
         raise InputError(f"{path}: {error}") from None
 
 
-def _with_n_share(pretrain: Any) -> Any:
-    """Return settings of pretraining with `max_n_share`, which stands there only if it bounds."""
-    return {"max_n_share": None, **pretrain} if isinstance(pretrain, Mapping) else pretrain
+def _with_options(pretrain: Any) -> Any:
+    """Return settings of pretraining with what stands in run.json only where it is asked for.
+
+    A model that was trained before there was such a key goes on with the same fingerprint.
+    """
+    absent = {"max_n_share": None, "residual": "float32"}
+    return {**absent, **pretrain} if isinstance(pretrain, Mapping) else pretrain
 
 
 def find_weightless(pretrain: PretrainConfig, tokens: int) -> str | None:

@@ -13,23 +13,24 @@ from pathlib import Path
 import torch
 
 from dnalm.corpus.sampling import Stream, generator
+from dnalm.devices import peak_memory
 from dnalm.model.encoder import Encoder
+from dnalm.parallel.distributed import Group
+from dnalm.parallel.sharding import Layout, arrange, prepare_pass
 from dnalm.training.attention import prefer_kernels, time_kernels
 from dnalm.training.batches import Batches, MicroBatch, StepBatch
 from dnalm.training.checkpoints import COUNTS, read_moments, read_progress
-from dnalm.training.distributed import Group
 from dnalm.training.evaluation import Evaluation
 from dnalm.training.finiteness import FinitenessMonitor, refuse_empty_steps
-from dnalm.training.hardware import count_flops, find_peak, flops_utilisation, peak_memory
+from dnalm.training.hardware import count_flops, find_peak, flops_utilisation
 from dnalm.training.history import History, is_measured, leave_genomes_out
 from dnalm.training.interruption import Interruption
 from dnalm.training.masking import Kind
-from dnalm.training.memory import Layout, explain_out_of_memory
+from dnalm.training.memory import explain_out_of_memory
 from dnalm.training.objective import describe, score, tally
 from dnalm.training.optimizer import Optimizer
 from dnalm.training.progress import TrainingProgress
 from dnalm.training.settings import Operation, PretrainConfig
-from dnalm.training.sharding import arrange, prepare_pass
 from dnalm.training.writer import CheckpointWriter
 
 STOPPED_ELSEWHERE = "another process"  # the reason where this process had none itself
@@ -63,8 +64,15 @@ class Trainer:
         with explain_out_of_memory(operation, layout, group.size, passes=False):
             options = {"precision": config.precision, "compiled": operation.compile}
             self.encoder = arrange(encoder, layout, group, **options).train()
+            if config.residual == "bf16":
+                self.encoder.residual = torch.bfloat16
             self.optimizer = Optimizer(
-                self.encoder, config, group, shards=layout.shards, steps=steps
+                self.encoder,
+                config,
+                group,
+                shards=layout.shards,
+                steps=steps,
+                reduce_in_backward=operation.reduce_in_backward,
             )
         self.batches = batches
         self.validation, self.test = validation, test
@@ -163,6 +171,7 @@ class Trainer:
             for index, part in enumerate(batch.parts):
                 last = index == len(batch.parts) - 1
                 prepare_pass(self.encoder, self.layout, last=last)
+                self.optimizer.prepare_pass(last=last)
                 self._accumulate(part.to(self.group.device), batch.step, index)
             self.optimizer.update(weight, batch.step + 1)
             self.finiteness.note_gradient(self.optimizer.gradient_norm, batch.step)

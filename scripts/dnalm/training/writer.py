@@ -17,6 +17,7 @@ from torch import Tensor
 from dnalm.errors import InputError, NoSpaceError
 from dnalm.files import follow_umask, sha256_of
 from dnalm.model.weights import published_name, save_tensors
+from dnalm.parallel.distributed import Group
 from dnalm.training.checkpoints import (
     MODEL,
     MODEL_PREFIX,
@@ -28,7 +29,6 @@ from dnalm.training.checkpoints import (
     checkpoint_path,
     list_checkpoints,
 )
-from dnalm.training.distributed import Group
 
 logger = logging.getLogger(__name__)
 

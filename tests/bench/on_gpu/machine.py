@@ -21,9 +21,10 @@ from typing import Any
 import torch
 
 from dnalm.model.config import EncoderConfig
-from dnalm.training.distributed import Group
+from dnalm.parallel.distributed import Group
+from dnalm.parallel.sharding import Layout
 from dnalm.training.hardware import find_peak
-from dnalm.training.memory import Layout, Load, estimate_memory
+from dnalm.training.memory import Load, estimate_memory
 from dnalm.training.preflight import LIBRARY, hash_library
 
 PRECISION, KIND = "bf16", torch.bfloat16

@@ -20,11 +20,10 @@ from torch import Tensor
 
 from dnalm.devices import is_out_of_memory
 from dnalm.model.encoder import Encoder, EncoderConfig
+from dnalm.parallel.sharding import Layout, arrange
 from dnalm.training.attention import prefer_kernels
 from dnalm.training.hardware import count_flops
-from dnalm.training.memory import Layout
 from dnalm.training.optimizer import Optimizer
-from dnalm.training.sharding import arrange
 from on_gpu.ceilings import PRODUCTS, Ceiling, find_ceiling, find_square
 from on_gpu.jobs import FIRST, GOALS
 from on_gpu.machine import PRECISION, Machine, find_absent, listening, say

@@ -5,9 +5,9 @@ from pathlib import Path
 from random import Random
 from urllib.parse import unquote, urlsplit
 
-from dnalm.credentials import hide_passwords
 from dnalm.download.addresses import address_of, web_url
 from dnalm.download.checksums import Checksums, record_checksums, recorded_sha256
+from dnalm.jobs.credentials import hide_passwords
 from fuzz.target import Target
 from fuzz.targets.making import word as make_word
 

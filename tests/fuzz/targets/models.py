@@ -67,6 +67,7 @@ OPERATION = {
     "sharding": "auto",
     "reshard": "auto",
     "activation_checkpointing": "auto",
+    "reduce_in_backward": False,
     "log_every": 1,
     "validate_every": 1,
     "checkpoint_every": 1,

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from dnalm.configuration.cluster import size_cluster
+from dnalm.configuration.finetuning import count_gpus, find_method_errors
 from dnalm.configuration.resolve import merge
 
 SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text())
@@ -50,3 +51,17 @@ def test_a_training_on_processors_has_the_processes_of_its_operation_on_each_nod
     entry = {"preset": "v2-50m", "corpus": "human-reference", "operation": operation}
     size = size_cluster(merge(SHIPPED, {"models": {"mine": entry}}), "mine")
     assert (size.gpus, size.processes) == (0, 4)
+
+
+def test_only_full_finetuning_of_our_models_asks_for_several_gpus():
+    operation = {"gpus": {"500m-1000g": 4}}
+    own = merge(SHIPPED, {"finetune": {"operation": operation}})
+    asked = {method: count_gpus(own, method, "500m-1000g") for method in own["finetune"]["methods"]}
+    assert asked == {"ia3": 1, "lora": 1, "full": 4, "head": 1}
+    assert count_gpus(own, "full", "500m-human-ref") == 1
+    same = merge(SHIPPED, {"finetune": {"operation": {"gpus": 2}}})
+    assert count_gpus(same, "full", "500m-human-ref.untrained") == 2
+    assert list(find_method_errors(own)) == []
+    wrong = merge(SHIPPED, {"finetune": {"operation": {"gpus": {"500m": 4}}}})
+    (sentence,) = find_method_errors(wrong)
+    assert sentence.startswith("finetune.operation.gpus.500m: this model is unknown")

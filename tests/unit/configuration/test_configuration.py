@@ -171,6 +171,7 @@ def test_every_schema_error_is_reported_not_only_the_first():
         ({"pretrain": {"precision": "fp8"}}, ["pretrain.precision", "'fp8'", "bf16"]),
         ({"pretrain": {"masking": {"selected": 1.5}}}, ["pretrain.masking.selected", "1.5"]),
         ({"pretrain": {"masking": {"masked": 0}}}, ["pretrain.masking.masked", "0"]),
+        ({"pretrain": {"residual": "fp16"}}, ["pretrain.residual", "fp16"]),
         ({"pretrain": {"optimizer": {"beta1": 1.0}}}, ["pretrain.optimizer.beta1", "1.0"]),
         ({"pretrain": {"seed": 2**70}}, ["pretrain.seed", str(2**70)]),
         (
@@ -328,6 +329,10 @@ def test_a_schema_error_names_the_key_the_value_and_the_remedy(change, parts):
         (
             {"corpus": {"min_kmers": 1000}},
             ["at most 999 k-mers", "1000 count"],
+        ),
+        (
+            {"pretrain": {"residual": "bf16", "precision": "float32"}},
+            ["models.", "residual is bf16", "precision"],
         ),
         ({"pretrain": {"masking": {"selected": 0.0001}}}, ["of 999 tokens", "none to guess"]),
         (

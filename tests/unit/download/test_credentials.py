@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dnalm.credentials import hide_passwords
 from dnalm.download.addresses import address_of
 from dnalm.errors import InputError
+from dnalm.jobs.credentials import hide_passwords
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 SECRETS = {

@@ -110,6 +110,23 @@ def test_n_is_zero_and_outside_of_the_mean(network):
     assert head(tokens_of("NNNN", "ACGT")).isfinite().all()
 
 
+@pytest.mark.parametrize("bases", [3, 20, 600])
+def test_taps_outside_of_every_row_change_nothing_where_they_are_left_out(bases):
+    torch.manual_seed(4)
+    network = dilated_network(filters=6, first=25, dilated=9)
+    tokens = tokens_of("ACGTTGCA" * 75, "ACGTA")[:, : bases + 1]
+    network.compute_states(tokens, [1])[1].square().sum().backward()
+    found = {name: values.grad.clone() for name, values in network.named_parameters()}
+    network.zero_grad()
+    real = (tokens >= VOCABULARY.base_offset).unsqueeze(1)
+    x = torch.relu(network.plain[0](one_hot(tokens).transpose(1, 2))) * real
+    for layer in network.dilated:
+        x = x + layer(torch.relu(x)) * real
+    x.square().sum().backward()
+    for name, values in network.named_parameters():
+        torch.testing.assert_close(found[name], values.grad, rtol=1e-4, atol=1e-4)
+
+
 def test_a_state_sees_2069_bases_and_no_more():
     torch.manual_seed(4)
     network = dilated_network(filters=2, first=25, dilated=9)

@@ -16,8 +16,8 @@ from dnalm.corpus.build import CorpusConfig, build_corpus
 from dnalm.corpus.training_windows import TrainingWindows
 from dnalm.genome.bases import write_bases
 from dnalm.genome.kmers import Vocabulary
+from dnalm.parallel.distributed import Group
 from dnalm.training import launch
-from dnalm.training.distributed import Group
 from dnalm.training.history import read_history
 
 REPOSITORY = Path(__file__).parents[3]
@@ -74,6 +74,7 @@ OPERATION = {
     "sharding": "auto",
     "reshard": "auto",
     "activation_checkpointing": "auto",
+    "reduce_in_backward": False,
     "log_every": 1,
     "validate_every": 6,
     "checkpoint_every": 5,

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from dnalm.errors import InputError
+from dnalm.parallel.sharding import Layout
 from dnalm.training.checkpoints import find_checkpoint
 from dnalm.training.hardware import check_devices
-from dnalm.training.memory import Layout, explain_out_of_memory
+from dnalm.training.memory import explain_out_of_memory
 from dnalm.training.settings import Operation
 
 PATIENCE_SECONDS = 600

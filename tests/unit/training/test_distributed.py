@@ -4,7 +4,7 @@ import time
 import pytest
 
 from dnalm.errors import InputError
-from dnalm.training.distributed import Group, count_processes, find_environment
+from dnalm.parallel.distributed import Group, count_processes, find_environment
 from dnalm.training.interruption import Interruption
 
 

@@ -187,6 +187,62 @@ def test_shards_compute_in_bf16_what_whole_copies_do(make, train_together):
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
 
 
+def test_shards_carry_a_bf16_residual_stream_as_whole_copies_do(make, train_together):
+    def change(run):
+        run["pretrain"] |= {"precision": "bf16", "residual": "bf16", "steps": 6}
+
+    one, many = make(change), make(change, sharding="full", activation_checkpointing=True)
+    one.train()
+    train_together(many, 2)
+    for key in ("loss", "validation_loss", "test_loss"):
+        assert values(many, key) == pytest.approx(values(one, key), abs=5e-3)
+
+
+@pytest.fixture(scope="module")
+def overlapped(make, train_together):
+    """The run of two processes that sum the gradients of a block while others have none yet."""
+    return train_together(make(sharding="none", reduce_in_backward=True), 2)
+
+
+def test_gradients_reduced_during_the_backward_pass_change_no_bit(saved, overlapped):
+    # Ten sequences, two a pass: three passes of each process, and a bound on the norm.
+    assert overlapped.weights.read_bytes() == saved["none"].weights.read_bytes()
+    assert values(overlapped, "gradient_norm") == values(saved["none"], "gradient_norm")
+    assert overlapped.curve() == saved["none"].curve()
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_run_goes_on_bit_for_bit_whether_gradients_are_reduced_in_the_backward_pass_or_after(
+    make, train_together, saved, overlapped, before
+):
+    start = overlapped if before else saved["none"]
+    job = make(sharding="none", reduce_in_backward=not before)
+    shutil.copytree(start.state.parent, job.folder / "models" / "state")
+    for step in range(SAVED + 1, STEPS + 1):
+        shutil.rmtree(checkpoint_of(job, step))
+    train_together(job, 2)
+    assert f"{SAVED} of {STEPS} steps are done" in (job.folder / "log").read_text()
+    assert job.weights.read_bytes() == saved["none"].weights.read_bytes()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_four_processes_on_two_nodes_reduce_in_the_backward_pass(make, train_together, one, again):
+    options = {"reduce_in_backward": True, "activation_checkpointing": again}
+    job = train_together(make(sharding="none", micro_batch=1, **options), 4, on_node=2)
+    assert_same_curve(job, one)
+    found, wanted = moments_of(job, 1), moments_of(one, 1)
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def test_shards_reduce_in_the_backward_pass_whether_it_is_asked_for_or_not(
+    make, train_together, hybrid
+):
+    job = make(sharding="hybrid", micro_batch=1, reduce_in_backward=True)
+    train_together(job, 4, on_node=2)
+    assert job.weights.read_bytes() == hybrid.weights.read_bytes()
+
+
 def test_activations_computed_twice_change_no_bit(make, one):
     job = make(activation_checkpointing=True)
     job.train()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dnalm.training.distributed import Group
+from dnalm.parallel.distributed import Group
 from dnalm.training.fingerprints import state_hash, windows_hash
 from dnalm.training.scratch import copy_panel
 

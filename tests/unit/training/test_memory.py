@@ -14,18 +14,17 @@ from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig, count_parameters
 from dnalm.model.encoder import Encoder
 from dnalm.model.initialise import initialise
-from dnalm.training.distributed import Group
+from dnalm.parallel.distributed import Group
+from dnalm.parallel.sharding import Layout, arrange
 from dnalm.training.estimates import count_traffic, count_work, write_estimates
 from dnalm.training.memory import (
     CPU_MICRO_BATCH,
-    Layout,
     Load,
     choose_layout,
     choose_micro_batch,
     estimate_memory,
 )
 from dnalm.training.settings import Operation, Run, write_settings
-from dnalm.training.sharding import arrange
 
 CONFIG = yaml.safe_load((Path(__file__).parents[3] / "config.yaml").read_text())
 MODELS = [name for name, model in CONFIG["models"].items() if "corpus" in model]

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from dnalm.parallel.distributed import Group
 from dnalm.training import launch
 from dnalm.training.batches import Batches, MicroBatch
-from dnalm.training.distributed import Group
 from dnalm.training.evaluation import Evaluation
 from dnalm.training.masking import Kind
 from dnalm.training.objective import describe, score, tally

@@ -146,7 +146,7 @@ from pathlib import Path
 from dnalm.errors import InputError
 from dnalm.model.config import EncoderConfig
 from dnalm.training import preflight
-from dnalm.training.distributed import Group
+from dnalm.parallel.distributed import Group
 
 state, config, seconds, change = sys.argv[1], json.loads(sys.argv[2]), *sys.argv[3:]
 logging.basicConfig(stream=sys.stderr, level=logging.INFO)
@@ -254,7 +254,7 @@ def test_a_process_that_dies_ends_the_other_with_a_sentence(examine_two):
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_a_process_whose_others_never_start_ends_with_a_sentence(rank):
     code = (
-        "import os\nfrom dnalm.training.distributed import Group\n"
+        "import os\nfrom dnalm.parallel.distributed import Group\n"
         "names = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')\n"
         "Group({name: os.environ[name] for name in names}, seconds=2)"
     )

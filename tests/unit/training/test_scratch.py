@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dnalm.genome.bases import GenomeBases, write_bases
+from dnalm.parallel.distributed import Group
 from dnalm.training import scratch
-from dnalm.training.distributed import Group
 from dnalm.training.scratch import copy_genomes, copy_panel
 
 

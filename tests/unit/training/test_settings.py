@@ -31,6 +31,8 @@ def test_steps_follow_from_tokens_rounded_up(settings):
         (lambda run: run["pretrain"]["masking"].pop("random"), r"pretrain\.masking\.random"),
         (lambda run: run["pretrain"].update(precision="fp16"), r"precision is 'fp16'"),
         (lambda run: run["pretrain"].update(batch_sequences=0), "batch_sequences is 0"),
+        (lambda run: run["pretrain"].update(residual="fp16"), "residual is 'fp16'"),
+        (lambda run: run["pretrain"].update(residual="bf16"), "precision is float32 here"),
     ],
 )
 def test_wrong_run_settings_are_named(settings, change, named):

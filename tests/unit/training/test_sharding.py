@@ -1,4 +1,4 @@
-"""What hybrid shards exchange in a step of several passes, counted in four real processes."""
+"""What is exchanged in a step of several passes, and when, counted in four real processes."""
 
 import json
 import multiprocessing
@@ -20,9 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.model.initialise import initialise
-from dnalm.training.distributed import Group
-from dnalm.training.memory import Layout
-from dnalm.training.sharding import arrange, prepare_pass
+from dnalm.parallel.distributed import Group
+from dnalm.training.gradients import FlatGradients
+from dnalm.parallel.sharding import Layout, arrange, prepare_pass
 
 class Count(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -47,6 +47,42 @@ for reshard in (False, True):
                 prepare_pass(encoder, layout, last=number == passes - 1)
                 encoder(tokens, chosen, padded=False).logits.sum().backward()
         found[f"{reshard} {step}"] = counts
+
+def in_backward(encoder, prepare):
+    # Returns {collective: count} of each backward pass of a step, forward passes left out.
+    global counts
+    passes_made = []
+    for number in range(passes):
+        prepare(number == passes - 1)
+        loss = encoder(tokens, chosen, padded=False).logits.sum()
+        counts = {}
+        with Count():
+            loss.backward()
+        passes_made.append(counts)
+    return passes_made
+
+encoder = Encoder(EncoderConfig(**config))
+initialise(encoder, 1)
+layout = Layout(shards=2, reshard=False, activation_checkpointing=False)
+arrange(encoder, layout, group, precision="float32", compiled=False)
+found["shards"] = in_backward(encoder, lambda last: prepare_pass(encoder, layout, last=last))
+sums = {}
+for overlap in (False, True):
+    encoder = Encoder(EncoderConfig(**config))
+    initialise(encoder, 1 + group.rank)  # so that gradients differ
+    flat = FlatGradients(dict(encoder.named_parameters()), group, in_backward=overlap)
+    for step in range(2):
+        found[f"copies {overlap} {step}"] = in_backward(
+            encoder, lambda last: flat.prepare_pass(last=last)
+        )
+        counts = {}
+        with Count():
+            reduced = flat.reduce()
+        sums[overlap] = reduced.clone()
+        reduced.zero_()
+        found[f"reduce {overlap} {step}"] = counts
+largest = float((sums[True] - sums[False]).abs().max() / sums[False].abs().max())
+found["difference"] = largest
 if group.first:
     with open(result, "w") as file:
         json.dump(found, file)
@@ -104,3 +140,21 @@ def test_gradients_travel_between_nodes_once_a_step(exchanged, reshard):
         counts = exchanged[f"{reshard} {step}"]
         assert counts["allreduce"] == GROUPS
         assert counts["reduce_scatter_base"] == PASSES * GROUPS
+
+
+def test_shards_sum_their_gradients_inside_of_the_backward_pass(exchanged):
+    """So the option to do so is for whole copies alone."""
+    *before, last = exchanged["shards"]
+    assert all(counts.get("reduce_scatter_base") == GROUPS for counts in (*before, last))
+    assert not any("allreduce" in counts for counts in before)
+    assert last["allreduce"] == GROUPS
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_whole_copies_sum_block_by_block_inside_of_the_last_backward_pass(exchanged, step):
+    # Two blocks, what lies before them and what lies behind.
+    assert exchanged[f"copies True {step}"] == [{}] * (PASSES - 1) + [{"allreduce": 4}]
+    assert exchanged[f"reduce True {step}"] == {}
+    assert exchanged[f"copies False {step}"] == [{}] * PASSES
+    assert exchanged[f"reduce False {step}"] == {"allreduce": 1}
+    assert exchanged["difference"] < 1e-6

@@ -1,7 +1,9 @@
 import json
 import os
+import shutil
 import subprocess
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from dnalm.errors import InputError
+from dnalm.model.initialise import initialise
 from dnalm.model.weights import load_weights, save_weights
-from dnalm.training import launch, sharding
+from dnalm.parallel import sharding
+from dnalm.training import launch
 from dnalm.training.batches import Batches
 from dnalm.training.schedule import learning_rate
 from dnalm.training.settings import Run
@@ -253,6 +257,60 @@ def test_bf16_follows_float32_loosely(make_job, plain):
     compared = [(a, b) for a, b in zip(*curves, strict=True) if a is not None]
     assert max(abs(a - b) for a, b in compared) < 0.05
     assert any(a != b for a, b in compared)
+
+
+def in_bf16(residual):
+    def change(run, operation):
+        run["pretrain"] |= {"precision": "bf16", "residual": residual}
+        operation["keep_last"] = 12
+
+    return change
+
+
+@pytest.fixture(scope="module")
+def half_residual(make_job):
+    """A finished job whose hidden states are bf16 between blocks, not to be changed."""
+    job = make_job(in_bf16("bf16"))
+    job.train()
+    return job
+
+
+def test_a_bf16_residual_stream_follows_the_float32_one_and_saves_float32(make_job, half_residual):
+    whole = make_job(in_bf16("float32"))
+    whole.train()
+    assert {tensor.dtype for tensor in load_file(half_residual.weights).values()} == {torch.float32}
+    curves = half_residual.curve(), whole.curve()
+    compared = [(a, b) for a, b in zip(*curves, strict=True) if a is not None]
+    assert len(compared) > 40
+    assert 0 < max(abs(a - b) for a, b in compared) < 0.05
+
+
+def test_a_bf16_residual_stream_goes_on_with_the_same_bits(make_job, half_residual):
+    job = make_job(in_bf16("bf16"))
+    shutil.copytree(half_residual.state.parent, job.folder / "models" / "state")
+    for step in (10, 12):
+        shutil.rmtree(job.state / "checkpoints" / f"step-{step:08d}")
+    job.train()
+    assert job.history()[-1]["step"] == 12
+    assert job.weights.read_bytes() == half_residual.weights.read_bytes()
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_hidden_states_are_bf16_between_blocks_and_their_norms_float32(make_job, generation):
+    encoder = launch.make_encoder(Run.read(make_job().folder / "run.json"), None)
+    if generation == "v1":
+        config = replace(encoder.config, positions="learned", token_dropout=0.12)
+        encoder = type(encoder)(config)
+        initialise(encoder, 1)
+    encoder.residual = torch.bfloat16
+    # Far from 0 beside their spread: means and deviations in bf16 would be far off.
+    x = (20 + torch.randn(2, 20, 16, generator=torch.Generator().manual_seed(1))).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        normed = encoder.blocks[0].attention_norm(x)
+        *between, _ = encoder(torch.arange(7, 47).view(2, 20), padded=False).states
+    assert [state.dtype for state in between] == [torch.bfloat16] * 2
+    exact = torch.nn.functional.layer_norm(x.double(), [16])
+    torch.testing.assert_close(normed.double(), exact, rtol=2**-7, atol=1e-3)
 
 
 def test_evaluation_in_bf16_is_within_5e_3_of_float32(make_job, plain):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -35,7 +36,17 @@ def _write(path: Path, checkpoints: Checkpoints) -> None:
 
 
 def _read(path: Path) -> dict[int, Checkpoint]:
-    tensors, metadata = read_tensors(path)
+    return _put_together(*read_tensors(path))
+
+
+def _read_names(path: Path) -> dict[int, Checkpoint]:
+    """Return the same with nothing in the tensors."""
+    with safe_open(path, framework="pt") as file:
+        names = list(file.keys())
+        return _put_together({name: torch.empty(0) for name in names}, file.metadata())
+
+
+def _put_together(tensors: dict[str, Tensor], metadata: dict[str, str]) -> dict[int, Checkpoint]:
     found = {}
     for key, facts in json.loads(metadata["facts"]).items():
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in TENSORS}
@@ -68,6 +79,7 @@ class Running:
     """The checkpoints of a fine-tuning in the folder of its finished folds. May be sent."""
 
     def __init__(self, partial: str | Path, facts: Mapping[str, Any]) -> None:
+        self.partial, self.facts = Path(partial), facts
         self._kept = Partial(partial, facts, RUNNING)
         self._known = Partial(partial, facts, replace(RUNNING, read=_read_steps))
 
@@ -111,3 +123,20 @@ class Running:
             self.write(name, checkpoints)
         for name in files.keys() - {str(group[0]) for group in groups}:
             self.remove(int(name))
+
+
+class Watched(Running):
+    """The same for a process that helps another one, which alone keeps and forgets checkpoints.
+
+    What it reads has names and nothing in its tensors.
+    """
+
+    def __init__(self, partial: str | Path, facts: Mapping[str, Any]) -> None:
+        super().__init__(partial, facts)
+        self._kept = Partial(partial, facts, replace(RUNNING, read=_read_names))
+
+    def write(self, name: int, checkpoints: Checkpoints) -> None:
+        """Do nothing."""
+
+    def remove(self, name: int) -> None:
+        """Do nothing."""

@@ -38,7 +38,14 @@ from dnalm.model.token_batches import TokenRows, limit_tokens
 
 Classifier = PooledClassifier | PairClassifier | BaseClassifier
 NOTHING = "scores"  # as `save` of a method, and in files: no tensors
-FACTS = ("step", "seconds", "history", "trained", "parameters")  # of a fold, in its file
+FACTS = (
+    "step",
+    "seconds",
+    "peak_bytes",
+    "history",
+    "trained",
+    "parameters",
+)  # of a fold, in its file
 OUTPUTS = "probabilities"  # in files; what a regression puts there are values
 
 
@@ -48,7 +55,9 @@ class Fold:
 
     `tensors` are none where only scores are saved; `outputs` are those of `predict`. `history` has
     one row per evaluation (step, train_loss, validation_<first metric of the kind>), `step` is the
-    kept one. `trained` of `parameters` numbers of the classifier were trained, its head included.
+    kept one. `peak_bytes` is the most memory that was held while it was trained: on a GPU what
+    torch had given out there, to all folds beside each other; else by the process, up to then.
+    `trained` of `parameters` numbers of the classifier were trained, its head included.
     """
 
     fold: int
@@ -57,6 +66,7 @@ class Fold:
     history: list[dict[str, Any]]
     step: int
     seconds: float
+    peak_bytes: int
     trained: int
     parameters: int
 
@@ -259,12 +269,12 @@ def predict_folds(
             own.append(some)
     pooled = find_kind(kind).pooled
     return [
-        _put_in_order(some, ordered, own, len(rows), pooled=pooled)
+        put_in_order(some, ordered, own, len(rows), pooled=pooled)
         for some, ordered, own in zip(found, order, chosen, strict=True)
     ]
 
 
-def _put_in_order(
+def put_in_order(
     found: list[np.ndarray], order: np.ndarray, chosen: np.ndarray, count: int, *, pooled: bool
 ) -> np.ndarray:
     """Return what was found for rows in one `order`, more behind its end, in that of `chosen`."""

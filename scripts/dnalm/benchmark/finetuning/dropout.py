@@ -28,7 +28,7 @@ class Noise:
         ]
         self._generator: torch.Generator | None = None
 
-    def begin(self, step: int, shapes: Sequence[tuple[int, int]], rows: slice) -> None:
+    def begin(self, step: int, shapes: Sequence[tuple[int, int]], rows: slice | np.ndarray) -> None:
         """Prepare for the forward pass of `rows` of every fold in step number `step`.
 
         `shapes` are [B, T] of the folds' whole batches, each padded as if it were alone.

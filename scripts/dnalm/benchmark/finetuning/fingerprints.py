@@ -2,10 +2,11 @@
 
 import hashlib
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dnalm.suggestions import listing
 
@@ -22,10 +23,16 @@ class Fingerprints:
     @classmethod
     def of(cls, encoder: nn.Module) -> "Fingerprints":
         """Return the hashes of all parameters; trained are those that require a gradient."""
+        named = dict(encoder.named_parameters())
+        return cls.of_parameters(named, {name for name in named if named[name].requires_grad})
+
+    @classmethod
+    def of_parameters(cls, named: Mapping[str, Tensor], trained: Collection[str]) -> "Fingerprints":
+        """Return the hashes of parameters by name, of which some are trained."""
         found: tuple[dict[str, str], dict[str, str]] = ({}, {})
-        for name, values in encoder.named_parameters():
+        for name, values in named.items():
             content = values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-            found[values.requires_grad][name] = hashlib.sha256(content).hexdigest()
+            found[name in trained][name] = hashlib.sha256(content).hexdigest()
         return cls(frozen=found[False], trained=found[True])
 
     def check(self, encoder: nn.Module, what: str) -> None:
@@ -34,13 +41,19 @@ class Fingerprints:
         Raises RuntimeError when a frozen parameter is not the same bit for bit. A trained one that
         has not changed is warned of: it had no part in the loss, or too few steps.
         """
-        trained = self.check_frozen(encoder, what)
+        self.compare(Fingerprints.of(encoder), what)
+
+    def compare(self, after: "Fingerprints", what: str) -> None:
+        """Compare with the hashes after training, as `check` does."""
+        trained = self._compare_frozen(after, what)
         same = [name for name, digest in self.trained.items() if trained.get(name) == digest]
         warn_of_unchanged(same, len(self.trained), what)
 
     def check_frozen(self, encoder: nn.Module, what: str) -> dict[str, str]:
         """Compare the frozen parameters alone, as `check` does; return the trained ones' hashes."""
-        after = Fingerprints.of(encoder)
+        return self._compare_frozen(Fingerprints.of(encoder), what)
+
+    def _compare_frozen(self, after: "Fingerprints", what: str) -> dict[str, str]:
         if after.frozen != self.frozen:
             names = sorted(
                 name

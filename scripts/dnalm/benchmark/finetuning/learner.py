@@ -67,10 +67,14 @@ class Learner(Protocol):
     """Folds that are trained side by side, in the order of `folds`."""
 
     data: TaskData
+    device: torch.device
     folds: list[int]
 
     def begin(self, folds: Sequence[int], states: Mapping[int, FoldState]) -> None:
         """Take folds up from their states; those without one begin as their seed says."""
+
+    def agree(self, value: float) -> float:
+        """Return what all processes of the job take for a number that theirs differ in."""
 
     def update(self, batches: Sequence[np.ndarray], step: int, rate: float) -> Tensor:
         """Make step number `step` with a batch of each fold; return the losses [F], unread."""
@@ -112,9 +116,15 @@ class SingleLearner:
         self.device = best_device()
         self.folds: list[int] = []
 
-    def begin(self, folds: Sequence[int], states: Mapping[int, FoldState]) -> None:
-        """Load the model anew and take up the one fold of `folds`."""
-        (fold,) = self.folds = list(folds)
+    def agree(self, value: float) -> float:
+        return value
+
+    def build(self, fold: int, *, fresh: bool) -> None:
+        """Make the classifier of a fold, on the CPU, as its seed says.
+
+        A `fresh` one takes from the rows what a checkpoint holds.
+        """
+        self.folds = [fold]
         encoder, self.vocabulary = start(self.finetuning, fold)
         self.data = self._open_data(self.finetuning, self.vocabulary, encoder.config.max_tokens)
         self.fold: FoldData = self.data.fold(fold)
@@ -123,13 +133,19 @@ class SingleLearner:
         add_adapter(encoder, self.config.adapter, self.config.options)
         self.classifier: Classifier = build_classifier(
             encoder, self.vocabulary, self.finetuning.head()
-        ).to(self.device)
-        if fold not in states:
+        )
+        if fresh:
             self.data.prepare(self.classifier, self.fold)
         self.before = Fingerprints.of(encoder)
         seed_dropout(self.classifier, self.noise)
-        self.half = HalfWeights(encoder, self.config.precision)
         self.weights = None if self.fold.weights is None else self.fold.weights.to(self.device)
+
+    def begin(self, folds: Sequence[int], states: Mapping[int, FoldState]) -> None:
+        """Load the model anew and take up the one fold of `folds`."""
+        (fold,) = folds
+        self.build(fold, fresh=fold not in states)
+        self.classifier.to(self.device)
+        self.half = HalfWeights(self.classifier.encoder, self.config.precision)
         if fold in states:
             load_classifier_state(self.classifier, states[fold].values)
         self.learned = trained_state(self.classifier)

@@ -89,6 +89,10 @@ def write_finetuning(
     counts = {
         "trained_parameters": folds[0].trained,
         "all_parameters": folds[0].parameters,
+        "peak_memory": {
+            "of": "GPU" if best_device().type == "cuda" else "process",
+            "bytes": [fold.peak_bytes for fold in folds],
+        },
         "cropped_rows": int(finetuning.crop(read_task(finetuning.table)["sequence"])[1].sum()),
     }
     write_result(result, dict(identity) | counts, partial=partial, **files)
@@ -127,6 +131,7 @@ def _write_trained(
             "folds": json.dumps([fold.fold for fold in folds]),
             "steps": json.dumps(result.selected["steps"]),
             "seconds": json.dumps([fold.seconds for fold in folds]),
+            "peak_memory_bytes": json.dumps([fold.peak_bytes for fold in folds]),
             "scores": json.dumps(scores),
         },
     )

@@ -86,12 +86,22 @@ class Operation:
     as many as memory has room for, of one by itself all of a batch. Their state is kept every
     `checkpoint_minutes`, None: only where folds end apart. A job without a GPU that is predicted to
     take more than `cpu_hours_limit` ends, None: none does.
+    Where all of an encoder is trained, it lies in shards on `gpus` GPUs of one machine, if that is
+    more than one; without a GPU as many processes share the CPU.
     """
 
     folds_together: bool | str
     micro_batch: int | None
     checkpoint_minutes: float | None
     cpu_hours_limit: float | None
+    gpus: int
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], model: str | None) -> "Operation":
+        """Return the section `operation` for one model, None for a network from scratch."""
+        gpus = values["gpus"]
+        number = gpus.get(model, 1) if isinstance(gpus, Mapping) else gpus
+        return cls(**{**values, "gpus": number})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,6 +78,9 @@ class StackedLearner:
             if state and state.first:
                 restore_moments(self.optimizer, row, self._in_rows(state), ALL)
 
+    def agree(self, value: float) -> float:
+        return value
+
     def _draw(self, fold: int) -> dict[str, Tensor]:
         """Return what a fold begins with, drawn as `SingleLearner` draws it."""
         seed_fold(self.config, fold)

@@ -6,19 +6,20 @@ All else stays frozen. Networks without pretraining are trained by the same loop
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import torch
 from safetensors import SafetensorError
 
-from dnalm.benchmark.finetuning.checkpoints import Running
+from dnalm.benchmark.finetuning.checkpoints import Running, Watched
 from dnalm.benchmark.finetuning.classifier import Fold
 from dnalm.benchmark.finetuning.fold_run import Checkpoint
 from dnalm.benchmark.finetuning.forecast import describe, measure_speed, predict_seconds
 from dnalm.benchmark.finetuning.learner import Learner, SingleLearner
-from dnalm.benchmark.finetuning.settings import Finetuning, Operation
+from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning, Operation
 from dnalm.benchmark.finetuning.stack import StackedLearner
 from dnalm.benchmark.finetuning.task_data import TaskData
 from dnalm.benchmark.finetuning.training import Training
@@ -28,11 +29,14 @@ from dnalm.jobs.partial import Format, Partial, hold
 from dnalm.jobs.progress import Progress, Tally
 from dnalm.methods import find_adapter, warn_of_rate
 
+if TYPE_CHECKING:  # which loads what few jobs need
+    from dnalm.parallel.distributed import Group
+
 FOLD = Format(
     suffix=".safetensors",
     write=lambda path, fold: fold.save(path),
     read=Fold.load,
-    torn=(OSError, ValueError, SafetensorError),
+    torn=(OSError, ValueError, TypeError, SafetensorError),
 )
 OVERLAY = "resources/small_finetuning.yaml"
 HOUR = 3600
@@ -98,6 +102,20 @@ def train_folds(finetuning: Finetuning, folds: Sequence[int]) -> list[Fold]:
     return [trained[fold] for fold in folds]
 
 
+def join(task: Mapping[str, Any], group: "Group") -> Iterator[Fold]:
+    """Help another process of `group`, its first, which has written `task`; yield what it gets.
+
+    Its checkpoints and folds are kept by the first process, whose tensors they are.
+    """
+    own = dict(task["finetuning"])
+    finetuning = Finetuning(**own | {"config": FinetuneConfig(**own["config"])})
+    running = Watched(task["partial"], task["facts"])
+    nothing = Partial(None, task["facts"], FOLD)
+    learning = _Job(finetuning, Operation(**task["operation"]), nothing, running, TaskData)
+    done = {int(fold): step for fold, step in task["done"].items()}
+    yield from learning.take_part(done, group, lambda steps: None)
+
+
 def _name(fold: int) -> str:
     return f"fold-{fold:02d}"
 
@@ -120,6 +138,9 @@ class _Job:
             text = ", ".join(f"{fold} after {step:,}" for fold, step in made.items())
             log.info("folds go on after so many steps: %s", text)
         what, total = f"train {len(folds)} folds", len(folds) * self.finetuning.config.steps
+        if self._is_sharded():
+            self._train_in_shards(folds, done)
+            return
         if self._are_together():
             with _threads(threads):
                 learner = StackedLearner(self.finetuning, self.operation.micro_batch)
@@ -128,7 +149,9 @@ class _Job:
                 self.running.regroup(groups)
                 with self._progress(what, total, done) as tally:
                     for group in groups:
-                        self._report(map(self._sum_up, self._train_group(learner, group, tally)))
+                        self._report(
+                            map(self._sum_up, self._train_group(learner, group, tally.add))
+                        )
             return
         processes = threads if best_device().type == "cpu" else 1
         with _threads(1):
@@ -140,6 +163,43 @@ class _Job:
                 n_jobs=processes, backend="loky", return_as="generator_unordered"
             )
             self._report(parallel(joblib.delayed(self._train_alone)(fold, tally) for fold in folds))
+
+    def _is_sharded(self) -> bool:
+        """Whether several GPUs share one encoder of ours: where all of it is trained."""
+        frozen = find_adapter(self.finetuning.config.adapter).frozen
+        ours = self.finetuning.network is None and self.finetuning.embedder is None
+        return self.operation.gpus > 1 and ours and self.data is TaskData and not frozen
+
+    def _train_in_shards(self, folds: Sequence[int], done: Mapping[int, int]) -> None:
+        # Here, because it loads what takes seconds and few jobs need.
+        from dnalm.benchmark.finetuning.ranks import start_helpers
+
+        self.running.regroup([[fold] for fold in folds])
+        task = {
+            "finetuning": asdict(self.finetuning),
+            "operation": asdict(self.operation),
+            "partial": str(self.running.partial),
+            "facts": self.running.facts,
+            "done": dict(done),
+        }
+        what, total = f"train {len(folds)} folds", len(folds) * self.finetuning.config.steps
+        with (
+            start_helpers(task, self.operation.gpus) as group,
+            self._progress(what, total, done) as tally,
+        ):
+            self._report(map(self._sum_up, self.take_part(done, group, tally.add)))
+
+    def take_part(
+        self, done: Mapping[int, int], group: "Group", tick: Callable[[int], object]
+    ) -> Iterator[Fold]:
+        """Train the folds of `done` one after the other, as one process of `group`."""
+        from dnalm.benchmark.finetuning.sharded import ShardedLearner
+
+        with _threads(1):
+            learner = ShardedLearner(self.finetuning, group, self.operation.micro_batch)
+            self._forecast(learner, list(done)[:1], done, processes=1)
+            for fold in done:
+                yield from self._train_group(learner, [fold], tick)
 
     @contextmanager
     def _progress(self, what: str, total: int, done: Mapping[int, int]) -> Iterator[Tally]:
@@ -164,7 +224,7 @@ class _Job:
     ) -> None:
         on_cpu = best_device().type == "cpu"
         speed = measure_speed(learner, group)
-        seconds = predict_seconds(learner, speed, done, processes)
+        seconds = learner.agree(predict_seconds(learner, speed, done, processes))
         words = describe(speed, done, self.finetuning.config.steps, seconds)
         log.info("%s", words)
         limit = self.operation.cpu_hours_limit
@@ -186,7 +246,7 @@ class _Job:
 
     def _train_alone(self, fold: int, tally: Tally) -> tuple[int, float, float]:
         with _threads(1):
-            (trained,) = self._train_group(self._alone(), [fold], tally)
+            (trained,) = self._train_group(self._alone(), [fold], tally.add)
         return self._sum_up(trained)
 
     def _sum_up(self, trained: Fold) -> tuple[int, float, float]:
@@ -194,7 +254,9 @@ class _Job:
         score = trained.validation_score(self.finetuning.metric)
         return trained.fold, score, trained.seconds
 
-    def _train_group(self, learner: Learner, group: Sequence[int], tally: Tally) -> Iterator[Fold]:
+    def _train_group(
+        self, learner: Learner, group: Sequence[int], tick: Callable[[int], object]
+    ) -> Iterator[Fold]:
         """Yield each fold of a group where it ends, when it is kept."""
         name = group[0]
 
@@ -205,7 +267,7 @@ class _Job:
             learner,
             group,
             self.running.read(name),
-            tick=tally.add,
+            tick=tick,
             save=save,
             minutes=self.operation.checkpoint_minutes,
         )

@@ -7,6 +7,7 @@ from functools import partial
 from dnalm.benchmark.finetuning.classifier import NOTHING, Fold
 from dnalm.benchmark.finetuning.fold_run import Checkpoint, FoldRun
 from dnalm.benchmark.finetuning.learner import Learner
+from dnalm.devices import forget_peak, peak_memory
 
 Save = Callable[[Mapping[int, Checkpoint]], None]
 
@@ -30,6 +31,7 @@ class Training:
         minutes: float | None = None,
     ) -> None:
         self._learner, self._tick, self._save, self._minutes = learner, tick, save, minutes
+        forget_peak(learner.device)
         learner.begin(folds, {fold: one.state for fold, one in checkpoints.items()})
         self._runs = [FoldRun(learner.data, fold, checkpoints.get(fold)) for fold in folds]
         self._clock = self._saved = time.monotonic()
@@ -61,7 +63,7 @@ class Training:
     def _time_to_save(self) -> bool:
         if self._minutes is None or all(run.ended for run in self._runs):
             return False
-        return time.monotonic() - self._saved >= 60 * self._minutes
+        return self._learner.agree(time.monotonic() - self._saved) >= 60 * self._minutes
 
     def _keep(self) -> None:
         self._share_time()
@@ -90,6 +92,7 @@ class Training:
                 history=kept.history,
                 step=kept.step,
                 seconds=round(run.seconds, 3),
+                peak_bytes=peak_memory(self._learner.device),
                 trained=tested.trained,
                 parameters=tested.parameters,
             )

@@ -67,8 +67,10 @@ def resolve_run(config: Mapping[str, Any], model: str) -> dict[str, Any]:
     own = {key: settings[key] for key in options if key in settings}
     pretrain = merge(config["pretrain"], settings.get("pretrain", {}))
     pretrain |= {"min_kmers": config["corpus"]["min_kmers"]}
+    # Only where they are asked for: what decided a model that was trained before has no such keys.
+    if pretrain["residual"] == "float32":
+        del pretrain["residual"]
     if corpus := settings.get("corpus"):
-        # Only where it is asked for: what decided a model that was trained before has no such key.
         windows = resolve_windows(config, corpus)
         pretrain |= {key: windows[key] for key in windows if key == "max_n_share"}
     return {

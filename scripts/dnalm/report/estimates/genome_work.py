@@ -6,6 +6,7 @@ import torch
 
 from dnalm.model.config import count_parameters
 from dnalm.model.encoder import Encoder
+from dnalm.parallel.sharding import Layout
 from dnalm.report.estimates.work import (
     BASES,
     FLOAT32_BYTES,
@@ -21,7 +22,7 @@ from dnalm.report.estimates.work import (
 )
 from dnalm.training.estimates import count_window_tokens
 from dnalm.training.hardware import count_flops
-from dnalm.training.memory import CPU_MICRO_BATCH, Layout, Load, estimate_memory
+from dnalm.training.memory import CPU_MICRO_BATCH, Load, estimate_memory
 from dnalm.training.settings import Run
 
 NO_GENOME = "bases: the genome does not exist yet, and estimate.bases does not say them"

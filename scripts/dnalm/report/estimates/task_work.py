@@ -15,6 +15,7 @@ from dnalm.benchmark.probing.mlp.search_space import MlpConfig
 from dnalm.genome.kmers import ALPHABET
 from dnalm.methods import LINEAR, find_baseline, find_function
 from dnalm.model.config import EncoderConfig, count_parameters
+from dnalm.parallel.sharding import Layout
 from dnalm.report.estimates.flops import (
     convolution_flops,
     count_fits,
@@ -37,7 +38,7 @@ from dnalm.report.estimates.work import (
     is_known,
     make_unknown,
 )
-from dnalm.training.memory import Layout, Load, Memory, estimate_memory
+from dnalm.training.memory import Load, Memory, estimate_memory
 
 NO_FILE = "bases: the file does not exist yet, or its intervals are of any length"
 FOREIGN = "width of the embeddings that another program made"

@@ -10,12 +10,14 @@ from dnalm.report.figures.chart import finish
 from dnalm.report.figures.pretraining import colours_of
 
 LIMIT = 3.0  # log2 of an enrichment beyond which colours no longer change
+LESS, EVEN, MORE = "#542788", "#f7f7f7", "#b35806"  # purple to orange; as the page says in words
 
 
-def heads_figure(heads: pd.DataFrame, title: str, note: str) -> dict[str, Any]:
+def heads_figure(heads: pd.DataFrame, title: str, axis: str, note: str) -> dict[str, Any]:
     """Draw the enrichment of every head as a map of layers and heads; dots are significant ones.
 
-    `heads` is the table of one model, element, direction and threshold.
+    `heads` is the table of one model, element, direction and threshold; `axis` says whose heads
+    they are.
     """
     data = heads[["layer", "attention_head", "log2_enrichment", "share", "natural_share"]].assign(
         significant=heads["significant_shift"].astype(bool), p_shift=heads["p_shift"]
@@ -23,7 +25,7 @@ def heads_figure(heads: pd.DataFrame, title: str, note: str) -> dict[str, Any]:
     # A head without a hit has no logarithm.
     data["log2_enrichment"] = data["log2_enrichment"].clip(-LIMIT, LIMIT)
     base = alt.Chart(data).encode(
-        x=alt.X("attention_head:O", title="head").axis(labelAngle=0, labelOverlap=True),
+        x=alt.X("attention_head:O", title=axis).axis(labelAngle=0, labelOverlap=True),
         y=alt.Y("layer:O", title="layer", sort="descending"),
         tooltip=[
             alt.Tooltip("layer:O"),
@@ -35,7 +37,7 @@ def heads_figure(heads: pd.DataFrame, title: str, note: str) -> dict[str, Any]:
     )
     squares = base.mark_rect().encode(
         color=alt.Color("log2_enrichment:Q", title="log2").scale(
-            domain=[-LIMIT, LIMIT], scheme="purpleorange", reverse=True
+            domain=[-LIMIT, 0, LIMIT], range=[LESS, EVEN, MORE]
         )
     )
     dots = (

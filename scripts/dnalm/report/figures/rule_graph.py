@@ -12,8 +12,9 @@ from dnalm.report.figures.chart import INK, MUTED, finish
 from dnalm.report.job_records import RuleGraph
 
 SWEEPS = 12  # over the layers, to order them by the means of their neighbours
-COLUMN_PIXELS, LAYER_PIXELS, LETTER_PIXELS = 150, 62, 6.4
-BOX_HEIGHT, BOX_MARGIN = 30, 14
+LAYER_PIXELS, LETTER_PIXELS = 62, 6.4
+BOX_HEIGHT, BOX_MARGIN, MIN_LABEL = 30, 14, 56
+GAP, EDGE_WIDTH = 14, 16  # between neighbours, and of an edge that passes
 LINE, FILL, STROKE = "#9aa5b1", "#eef4fa", "#0b63a5"
 
 Node = str | tuple[str, str, int]  # a rule, or where an edge passes through a layer
@@ -27,11 +28,7 @@ def rule_graph_figure(graph: RuleGraph, seconds: Mapping[str, float], note: str)
     """
     reads = reduce(graph.reads)
     layers, edges = place(reads)
-    columns = max(map(len, layers))
-    across: dict[Node, float] = {}
-    for layer in layers:
-        first = (columns - len(layer)) / 2
-        across |= {node: (first + i + 0.5) * COLUMN_PIXELS for i, node in enumerate(layer)}
+    across = spread(layers, edges)
     down = {node: (i + 0.5) * LAYER_PIXELS for i, layer in enumerate(layers) for node in layer}
     boxes = pd.DataFrame([_box(rule, graph, seconds, across, down) for rule in reads])
     lines = pd.DataFrame(
@@ -42,7 +39,8 @@ def rule_graph_figure(graph: RuleGraph, seconds: Mapping[str, float], note: str)
         ],
         columns=["edge", "order", "x", "y"],
     )
-    width, height = columns * COLUMN_PIXELS, len(layers) * LAYER_PIXELS
+    width = max(across[node] + _width(node) / 2 for layer in layers for node in layer) + GAP
+    height = len(layers) * LAYER_PIXELS
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, width], nice=False))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[height, 0], nice=False))
     drawn = alt.Chart(lines).mark_line(color=LINE, strokeWidth=1.2)
@@ -72,7 +70,7 @@ def _box(
     jobs = graph.jobs[rule]
     words = "1 job" if jobs == 1 else f"{jobs:,} jobs"
     time = f"{seconds[rule]:,.0f} s" if rule in seconds else "not known"
-    half = max(len(rule) * LETTER_PIXELS, 56) / 2 + BOX_MARGIN / 2
+    half = _width(rule) / 2
     x, y = across[rule], down[rule]
     return {
         "rule": rule,
@@ -119,11 +117,7 @@ def place(reads: Mapping[str, set[str]]) -> tuple[list[list[Node]], list[list[No
             for i, node in enumerate(passed, start=level[one] + 1):
                 layers[i].append(node)
             edges.append([one, *passed, rule])
-    neighbours: dict[Node, list[Node]] = {node: [] for layer in layers for node in layer}
-    for edge in edges:
-        for first, second in pairwise(edge):
-            neighbours[first].append(second)
-            neighbours[second].append(first)
+    neighbours = _neighbours(edges)
     for sweep in range(SWEEPS):
         order = range(len(layers)) if sweep % 2 == 0 else reversed(range(len(layers)))
         for i in order:
@@ -133,12 +127,62 @@ def place(reads: Mapping[str, set[str]]) -> tuple[list[list[Node]], list[list[No
     return layers, edges
 
 
+def spread(layers: list[list[Node]], edges: list[list[Node]]) -> dict[Node, float]:
+    """Return the horizontal place of each node in pixels, from 0 on, in the order of its layer.
+
+    Nodes are drawn to the mean of their neighbours, as far as those beside them leave room.
+    """
+    neighbours = _neighbours(edges)
+    across: dict[Node, float] = {}
+    for layer in layers:
+        across |= _part(layer, dict.fromkeys(layer, 0.0))
+    for _ in range(SWEEPS):
+        for layer in layers:
+            wanted = {
+                node: sum(across[one] for one in neighbours[node]) / len(neighbours[node])
+                if neighbours.get(node)
+                else across[node]
+                for node in layer
+            }
+            across |= _part(layer, wanted)
+    first = min(place - _width(node) / 2 for node, place in across.items())
+    return {node: place - first + GAP for node, place in across.items()}
+
+
+def _part(layer: list[Node], wanted: Mapping[Node, float]) -> dict[Node, float]:
+    """Return the places nearest to those wanted, halfway between pushing right and left."""
+    right, left = dict(wanted), dict(wanted)
+    for one, other in pairwise(layer):
+        apart = (_width(one) + _width(other)) / 2 + GAP
+        right[other] = max(right[other], right[one] + apart)
+    for other, one in pairwise(reversed(layer)):
+        apart = (_width(one) + _width(other)) / 2 + GAP
+        left[one] = min(left[one], left[other] - apart)
+    return {node: (right[node] + left[node]) / 2 for node in layer}
+
+
+def _width(node: Node) -> float:
+    if isinstance(node, str):
+        return max(len(node) * LETTER_PIXELS, MIN_LABEL) + BOX_MARGIN
+    return EDGE_WIDTH
+
+
+def _neighbours(edges: list[list[Node]]) -> dict[Node, list[Node]]:
+    """Return the nodes above and below each that has an edge."""
+    neighbours: dict[Node, list[Node]] = {}
+    for edge in edges:
+        for first, second in pairwise(edge):
+            neighbours.setdefault(first, []).append(second)
+            neighbours.setdefault(second, []).append(first)
+    return neighbours
+
+
 def _sort(
     layer: list[Node], neighbours: Mapping[Node, list[Node]], centre: Mapping[Node, float]
 ) -> list[Node]:
     """Return a layer in the order of the mean places of its nodes' neighbours in another."""
     mean = {}
     for j, node in enumerate(layer):
-        places = [centre[one] for one in neighbours[node] if one in centre]
+        places = [centre[one] for one in neighbours.get(node, ()) if one in centre]
         mean[node] = sum(places) / len(places) if places else j - len(layer) / 2
     return sorted(layer, key=mean.__getitem__)

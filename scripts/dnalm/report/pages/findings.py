@@ -6,7 +6,7 @@ import pandas as pd
 
 from dnalm.methods import BASELINE, BY_NAME, KMERS, LINEAR, PROBES, STRONGEST, UNTRAINED, Probe
 from dnalm.report.method_names import label
-from dnalm.report.metric_names import CHANCE
+from dnalm.report.metric_names import CHANCE, name_of
 from dnalm.report.pages.context import context_findings
 from dnalm.report.pages.grids import score
 
@@ -68,7 +68,7 @@ def _name_strongest(pairs: pd.DataFrame) -> str:
     named = []
     for reference, own in pairs.groupby("reference", sort=True):
         scores = [
-            f"{row['task']} {row['metric'].replace('_', ' ')} {score(row['reference_score'])}"
+            f"{row['task']} {name_of(row['metric'])} {score(row['reference_score'])}"
             for row in own.sort_values("task").to_dict("records")
         ]
         named.append(f"{label(BASELINE, reference)} ({'; '.join(scores)})")

@@ -134,7 +134,7 @@ def _scores_grid(summary: pd.DataFrame) -> Grid:
 
 
 def costs_grid(summary: pd.DataFrame) -> Grid:
-    """Return score, time and trained share of each method of a task on which any was fine-tuned.
+    """Return score and costs of each method of a task on which any was fine-tuned.
 
     The time of a probe is without that of the embeddings, which all probes of a model share.
     """
@@ -143,17 +143,24 @@ def costs_grid(summary: pd.DataFrame) -> Grid:
         [
             *[row["task"], row["series"], name_of(row["metric"])],
             *[marked(row, score(row["score_mean"])), _time(row["seconds"])],
+            _memory_of(row),
             large(row["trained_parameters"]),
             percent(row["trained_parameters"], row["all_parameters"]),
         ]
         for row in summary[summary["task"].isin(set(tuned))].to_dict("records")
     ]
-    headings = ["task", "method", "metric", "score", "time of all splits", "trained", "share"]
+    headings = ["task", "method", "metric", "score", "time of all splits"]
+    headings += ["peak memory", "trained", "share"]
     return make_grid(headings, rows, first=3)
 
 
 def _time(seconds: Any) -> str:
     return MISSING if pd.isna(seconds) else duration(seconds)
+
+
+def _memory_of(row: dict[str, Any]) -> str:
+    memory = _memory(row["peak_memory_mb"])
+    return memory if pd.isna(row["memory_of"]) else f"{memory} ({row['memory_of']})"
 
 
 def _chosen(row: dict[str, Any]) -> str:

@@ -103,12 +103,13 @@ def _draw_heads(heads: pd.DataFrame, note: str) -> list[dict[str, Any]]:
     # By the receiver, as the article, and the first threshold that any pair is above.
     received = heads[(heads["direction"] == "receiver")]
     drawn = []
-    for (_, model, element), own in received.groupby(keys, sort=False):
+    for (annotation, model, element), own in received.groupby(keys, sort=False):
         pairs = own.groupby("threshold", sort=False)["pairs"].sum()
         if pairs.any():
             threshold = pairs.index[pairs > 0][0]
-            title = f"{model}: attention above {threshold:g} on {element}"
-            drawn.append(heads_figure(own[own["threshold"] == threshold], title, note))
+            chosen = own[own["threshold"] == threshold]
+            axis = f"head of {model}; attention above {threshold:g}"
+            drawn.append(heads_figure(chosen, f"{annotation}: {element}", axis, note))
     return drawn
 
 
@@ -116,10 +117,10 @@ def _draw_maps(tables: Mapping[str, pd.DataFrame], note: str) -> list[dict[str, 
     maps = tables["maps"]
     if maps.empty:
         return []
-    names = sorted(maps["element"].unique())
+    names, keys = sorted(maps["element"].unique()), ["annotation", "model", "layer"]
     return [
-        map_figure(own, names, f"{model}, layer {layer}", note)
-        for (_, model, layer), own in maps.groupby(["annotation", "model", "layer"], sort=False)
+        map_figure(own, names, f"{annotation}: {model}, layer {layer}", note)
+        for (annotation, model, layer), own in maps.groupby(keys, sort=False)
     ]
 
 

@@ -14,6 +14,8 @@ from dnalm.report.tables.records import Identities, Record
 from dnalm.report.tables.test_rows.constant_predictions import describe_constant
 from dnalm.report.tables.verdicts.published_scores import other_rows, published_beside
 
+MB = 1e6
+
 
 def list_metrics(kinds: Collection[str]) -> list[str]:
     """Return the metrics of these kinds of tasks, those of classes always and first."""
@@ -62,6 +64,9 @@ def summary_table(
         row["not_converged"] = result.summary.get("not_converged")
         row |= describe_constant(result, draws[result.key].constant)
         row["seconds"] = result.summary.get("seconds")
+        memory = result.summary.get("peak_memory")
+        row["peak_memory_mb"] = max(memory["bytes"]) / MB if memory else None
+        row["memory_of"] = memory["of"] if memory else None
         row["trained_parameters"] = result.summary.get("trained_parameters")
         row["all_parameters"] = result.summary.get("all_parameters")
         row["cropped_rows"] = result.summary.get("cropped_rows")

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[4]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 EMBED = {"pooling": "mean", "centre_bases": 6, "too_long": "refuse", "batch_tokens": 512}
 TOGETHER = Operation(
-    folds_together=True, micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None
+    folds_together=True, micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None, gpus=1
 )
 APART = replace(TOGETHER, folds_together=False)
 FORMS = {

@@ -42,7 +42,7 @@ METHOD = {
     "seed": 42,
 }
 OPERATION = Operation(
-    folds_together="auto", micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None
+    folds_together="auto", micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None, gpus=1
 )
 EMBED = {
     "layers": "all",

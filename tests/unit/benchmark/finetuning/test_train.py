@@ -47,7 +47,7 @@ METHOD = {
     "seed": 42,
 }
 OPERATION = Operation(
-    folds_together="auto", micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None
+    folds_together="auto", micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None, gpus=1
 )
 EMBED = {
     "layers": "all",
@@ -238,6 +238,7 @@ def test_scores_are_those_of_the_probabilities_before_they_are_narrowed(finetuni
             history=[{"step": 1, "train_loss": 0.5, "validation_mcc": 0.5}],
             step=1,
             seconds=1.0,
+            peak_bytes=1,
             trained=2,
             parameters=2,
         )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from dnalm.model.loading import load_model
 
 CONFIG = yaml.safe_load((Path(__file__).parents[4] / "config.yaml").read_text())
 OPERATION = Operation(
-    folds_together="auto", micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None
+    folds_together="auto", micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None, gpus=1
 )
 EMBED = {"pooling": "mean", "centre_bases": 6, "too_long": "refuse", "batch_tokens": 512}
 SHORT = {"steps": 12, "evaluate_every": 6, "batch_size": 8, "save": "trained"}
@@ -149,6 +150,12 @@ def test_every_method_comes_back_through_the_public_door(make, name, tmp_path, s
     assert all(torch.equal(values, before[k]) for k, values in model.encoder.state_dict().items())
     summary = json.loads(paths["summary"].read_text())
     assert 0 < summary["trained_parameters"] <= summary["all_parameters"]
+    memory = summary["peak_memory"]
+    assert memory["of"] == "process"
+    # Of a process that has loaded torch, and less than this machine has.
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert len(memory["bytes"]) == summary["splits"]
+    assert all(1e8 < held < installed for held in memory["bytes"])
 
 
 def make_result_outputs(finetuning: Finetuning, folder: Path) -> list[np.ndarray]:

@@ -256,15 +256,25 @@ def test_an_unknown_statistic_is_refused(shared_tables):
 
 def test_methods_stand_beside_each_other_with_what_they_cost():
     rows = [
-        ["a.x", "probe of m", 0.5, 3.0, None, None],
-        ["a.x", "LoRA of m", 0.625, 120.0, 1_000, 100_000],
-        ["b.y", "probe of m", 0.25, 4.0, None, None],  # nothing was fine-tuned on this task
+        ["a.x", "probe of m", 0.5, 3.0, None, None, None, None],
+        ["a.x", "LoRA of m", 0.625, 120.0, 1_000, 100_000, 2_500.0, "GPU"],
+        [
+            "b.y",
+            "probe of m",
+            0.25,
+            4.0,
+            None,
+            None,
+            None,
+            None,
+        ],  # nothing was fine-tuned on this task
     ]
     columns = ["task", "series", "score_mean", "seconds", "trained_parameters", "all_parameters"]
+    columns += ["peak_memory_mb", "memory_of"]
     grid = costs_grid(pd.DataFrame(rows, columns=columns).assign(metric="mcc", mark=""))
     assert grid.rows == [
-        ["a.x", "probe of m", "MCC", "0.500", "3.0 s", "–", "–"],
-        ["a.x", "LoRA of m", "MCC", "0.625", "2.0 min", "1 k", "1.00%"],
+        ["a.x", "probe of m", "MCC", "0.500", "3.0 s", "–", "–", "–"],
+        ["a.x", "LoRA of m", "MCC", "0.625", "2.0 min", "2.5 GB (GPU)", "1 k", "1.00%"],
     ]
 
 

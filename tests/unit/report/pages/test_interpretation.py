@@ -1,6 +1,7 @@
 """The page on what models have learned, from planted tables."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from dnalm.errors import InputError
 from dnalm.interpretation.attention import HEAD_COLUMNS
+from dnalm.report.figures.interpretation import heads_figure
 from dnalm.report.pages.interpretation import (
     heads_grid,
     make_interpretation_page,
@@ -161,3 +163,17 @@ def test_another_table_is_refused(tmp_path):
 def test_axe_finds_nothing_on_the_page(paths, inspect):
     tables = read_interpretation(paths)
     assert inspect(make_interpretation_page(tables, PUBLISHED, {}, title="T", note="")) == []
+
+
+def test_a_heads_colour_is_the_one_that_the_page_names(paths):
+    """Rendered, a head that looks at the element twice as often as chance is orange."""
+    vl_convert = pytest.importorskip("vl_convert")
+    chart = heads_figure(heads(0), "genes: intron", "head", "")
+    svg = vl_convert.vegalite_to_svg(chart)
+    fills = {
+        tuple(int(value) for value in rgb)
+        for rgb in re.findall(r'fill="rgb\((\d+), (\d+), (\d+)\)"[^>]*>', svg)
+    }
+    tinted = [rgb for rgb in fills if max(rgb) - min(rgb) > 20 and max(rgb) > 150]
+    assert tinted
+    assert all(red > green > blue for red, green, blue in tinted)

@@ -146,8 +146,8 @@ def test_the_strongest_baseline_is_chosen_by_validation_scores_and_by_no_test_sc
     assert (comparisons["against"] == "k-mers").sum() == 2
     text = " ".join(findings(*(tables[n] for n in ("summary", "comparisons", "tasks", "models"))))
     assert "small · IA3 fine-tuning beat k-mer counts on 2 of 2 tasks (own.a and own.b)." in text
-    assert "The strongest baseline by validation scores, k-mer counts (own.b mcc 0." in text
-    assert "and one-hot bases (own.a mcc 0." in text
+    assert "The strongest baseline by validation scores, k-mer counts (own.b MCC 0." in text
+    assert "and one-hot bases (own.a MCC 0." in text
     assert "it beat on 2 of 2 tasks (own.a and own.b)" in text
 
 

@@ -32,7 +32,7 @@ from dnalm.variants.prioritisation.pairs import PairData
 
 CONFIG = yaml.safe_load((Path(__file__).parents[4] / "config.yaml").read_text())
 OPERATION = Operation(
-    folds_together="auto", micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None
+    folds_together="auto", micro_batch=None, checkpoint_minutes=None, cpu_hours_limit=None, gpus=1
 )
 CONTIGS = ["chr1", "2", "3", "chr4", "5", "6"]
 OPTIONS = {"lora": {"rank": 2, "alpha": 4, "dropout": 0.5, "targets": ["query", "value"]}}

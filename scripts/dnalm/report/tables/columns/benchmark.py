@@ -43,6 +43,8 @@ BENCHMARK = {
     "last_train_loss": ("as trained", "last mean loss of fine-tuning, of these splits or all"),
     "loss_falls": (YES_NO, "whether that loss still fell in the last half of training"),
     "seconds": ("seconds", "time of the work"),
+    "peak_memory_mb": ("MB", "most that fine-tuning held, of all splits"),
+    "memory_of": (TEXT, "whose memory: of the GPU, or on a CPU of the job's largest process"),
     "trained_parameters": ("parameters", "what fine-tuning trained of a fold, its head included"),
     "cropped_rows": ("rows", "sequences beyond the model's context, of which the middle was read"),
     "finetuning_curves.splits": ("splits", "splits that were trained up to this step"),

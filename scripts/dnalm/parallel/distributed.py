@@ -218,6 +218,12 @@ class Group:
             raise InputError(answer["error"])
         return answer["value"]
 
+    def send(self, tensor: Tensor) -> Tensor:
+        """Give all processes, in place, what the first one has in `tensor`."""
+        if self.size > 1:
+            torch.distributed.broadcast(tensor, src=0)
+        return tensor
+
     def _broadcast(self, value: Any) -> Any:
         """Return the first process's value, sent as JSON text (torch's own way is pickle)."""
         text = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)

@@ -6,6 +6,7 @@ A shard is a process's part of every parameter, cut along its first dimension.
 import logging
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,12 +14,31 @@ from torch.utils.checkpoint import checkpoint
 
 from dnalm.devices import is_out_of_memory
 from dnalm.model.encoder import Encoder
-from dnalm.training.distributed import Group
-from dnalm.training.memory import Layout
+from dnalm.parallel.distributed import Group
 
 MAX_REASON = 300  # letters of an error in the log
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Memory layout of a model: number of `shards` (1: a whole copy per process), recomputation.
+
+    Fewer shards than processes are copied: each group of so many processes holds all of them. With
+    `reshard` gathered weights are given up after each pass, else kept until the update.
+    """
+
+    shards: int
+    reshard: bool
+    activation_checkpointing: bool
+
+    def __str__(self) -> str:
+        weights = "whole copies" if self.shards == 1 else f"{self.shards} shards"
+        if self.shards > 1 and not self.reshard:
+            weights += ", gathered once a step,"
+        kept = "with" if self.activation_checkpointing else "without"
+        return f"{weights} of the weights, {kept} activation checkpointing"
 
 
 def arrange(

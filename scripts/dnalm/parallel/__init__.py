@@ -1,0 +1,1 @@
+"""Several processes for one model: how they meet and exchange, and where its weights lie."""
