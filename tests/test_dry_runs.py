@@ -27,9 +27,12 @@ def test_every_profile_plans_every_configuration_down_to_the_report(workflow, pr
 
 
 @pytest.mark.parametrize("profile", ["profiles/local", "profiles/slurm"])
-def test_the_real_configuration_plans_on_real_data(workflow, data_folder, profile):
+def test_the_real_configuration_plans_on_real_data(workflow, data_folder, profile, tmp_path):
+    joined = tmp_path / "pieces.fa.gz"  # which `make real` makes before it starts
+    joined.touch()
     data = ("--config", f'pathvars={{"data": "{data_folder}"}}')
-    assert workflow.plan(*REAL, *data, profile=profile)["make_task"] == 5
+    data += (f'genomes={{"human-pieces": {{"path": "{joined}"}}}}',)
+    assert workflow.plan(*REAL, *data, profile=profile)["make_task"] == 6
     quick = (*REAL, "tests/real_quick.yaml", *data)
     assert workflow.plan(*quick, profile=profile)["make_task"] == 2
     methods = workflow.plan(*REAL, "tests/real_methods.yaml", *data, profile=profile)
