@@ -29,7 +29,11 @@ export PATH := $(BIN):$(PATH)
 
 .PHONY: demo real env env-dev test test-slow test-slurm lint format docs pictures bench fuzz
 
-demo: env
+# No prerequisite: what it will take is said before anything is installed.
+demo:
+	@echo "The demo: about 4 minutes on two idle cores, half of them to make .venv where it is missing."
+	@echo "Disk: 2.5 GB for .venv (with PyTorch's CUDA build several more), 30 MB for results/demo."
+	@$(MAKE) --no-print-directory env
 	$(SNAKEMAKE) --configfile tests/config.yaml
 	@cat results/demo/summary.txt
 	@echo "The report: results/demo/report.html"

@@ -3,6 +3,7 @@
 import ast
 import csv
 import re
+import subprocess
 
 import documents
 import pytest
@@ -38,6 +39,18 @@ def generated():
 def test_the_generated_pages_are_in_step(generated, name):
     page, text = generated[name]
     assert page.read_text() == text, "run `make docs`"
+
+
+def test_the_demo_says_its_time_and_disk_before_it_installs_anything():
+    made = subprocess.run(
+        ["make", "--dry-run", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lines = made.stdout.splitlines()
+    said = [i for i, line in enumerate(lines) if re.search(r"\d+ minutes|\d+ GB", line)]
+    run = next(i for i, line in enumerate(lines) if "snakemake --profile" in line)
+    installs = [i for i, line in enumerate(lines) if "pip install" in line or "venv" in line]
+    assert len(said) == 2
+    assert max(said) < min([run, *(i for i in installs if i not in said)])
 
 
 def test_every_rule_is_described():

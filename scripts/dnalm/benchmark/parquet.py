@@ -1,6 +1,7 @@
 """Parquet files that carry their own names: what they are of, in the metadata of their schema."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -13,9 +14,19 @@ from dnalm.files import atomic_path
 
 def write_parquet(table: pd.DataFrame, path: str | Path, names: Mapping[str, str]) -> None:
     """Write a table as Parquet, without its index; `names` go into the schema's metadata."""
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
-    with atomic_path(path) as temporary:
-        pq.write_table(arrow.replace_schema_metadata({**arrow.schema.metadata, **names}), temporary)
+    write_blocks([table], path, names)
+
+
+def write_blocks(
+    blocks: Iterable[pd.DataFrame], path: str | Path, names: Mapping[str, str]
+) -> None:
+    """Write a table as `write_parquet` does, block of rows by block; there is at least one."""
+    arrow = (pa.Table.from_pandas(block, preserve_index=False) for block in blocks)
+    first = next(arrow)
+    schema = first.schema.with_metadata({**first.schema.metadata, **names})
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for table in chain([first], arrow):
+            writer.write_table(table.cast(schema))
 
 
 def read_names(path: str | Path) -> dict[str, str]:

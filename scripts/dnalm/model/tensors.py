@@ -13,7 +13,8 @@ from dnalm.files import atomic_path
 
 # Older readers of `transformers` insist on the key `format`, and on this value.
 FORMAT = {"format": "pt"}
-DTYPE_NAMES = {"float32": "F32", "float16": "F16", "uint8": "U8"}
+DTYPE_NAMES = {"float32": "F32", "float64": "F64", "float16": "F16", "uint8": "U8", "int64": "I64"}
+BLOCK_NUMBERS = 1 << 22  # that are written at a time
 HEADER_ALIGNMENT = 8
 # What readers raise for files that are damaged, of another program, or of types we do not have.
 UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError)
@@ -51,8 +52,9 @@ def stream_arrays(
 ) -> None:
     """Write a safetensors file as `save_arrays` does, array by array, so that one is in memory.
 
-    `shapes` and `types` (float32, float16 or uint8) announce all `arrays` in their order. Raises
-    ValueError when an array is not the announced one.
+    `shapes` and `types` (of DTYPE_NAMES) announce all `arrays` in their order, which may lie in
+    files as well and are read in blocks of rows. Raises ValueError when an array is not the
+    announced one.
     """
     header: dict[str, object] = {"__metadata__": dict(sorted({**metadata, **FORMAT}.items()))}
     end = 0
@@ -68,7 +70,11 @@ def stream_arrays(
             found = (name, array.shape, array.dtype)
             if found != (announced, shapes[announced], np.dtype(types[announced])):
                 raise ValueError(f"{path}: {announced} was announced, but {found} came")
-            np.ascontiguousarray(array).tofile(file)
+            rows = max(1, BLOCK_NUMBERS // max(1, math.prod(array.shape[1:])))
+            for start in range(0, len(array), rows) if array.ndim else ():
+                np.ascontiguousarray(array[start : start + rows]).tofile(file)
+            if not array.ndim:
+                array.tofile(file)
 
 
 def sort_metadata(path: Path) -> None:

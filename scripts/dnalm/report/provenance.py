@@ -158,9 +158,9 @@ def describe_methods(
     bootstrap = configuration["report"]["bootstrap"]
     splits = ", ".join(map(str, sorted(set(summary["n"].astype(int)))))
     return (
-        f"Models: {named or 'none'}. They were evaluated on {len(tasks)} tasks with "
-        f"{rows['train_rows'].min():,} to {rows['train_rows'].max():,} training and "
-        f"{rows['test_rows'].min():,} to {rows['test_rows'].max():,} test sequences by "
+        f"Models: {named or 'none'}. They were evaluated on {len(tasks)} "
+        f"{'task' if len(tasks) == 1 else 'tasks'} with "
+        f"{_span(rows['train_rows'])} training and {_span(rows['test_rows'])} test sequences by "
         f"{', '.join(methods) or 'no method'}, beside "
         f"{summary.loc[summary['method'] == BASELINE, 'model'].nunique()} baselines. Layers, "
         f"penalties and stopping steps were chosen on validation rows of {splits} splits of the "
@@ -169,6 +169,11 @@ def describe_methods(
         f"({bootstrap['level']:.0%}), paired between methods. Everything was run with dnalm "
         f"{dnalm.__version__} (commit {commit})."
     )
+
+
+def _span(numbers: pd.Series) -> str:
+    low, high = numbers.min(), numbers.max()
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _software(commit: str) -> str:

@@ -34,7 +34,14 @@ def test_versions_and_configuration_are_named_without_passwords(shared_tables):
 
 def test_the_methods_paragraph_has_the_numbers_of_the_run(shared_tables):
     text = describe_provenance(shared_tables, CONFIGURATION, WORKFLOW, RULES).methods
-    for words in ("3 tasks", "900 training", "400 test", "2,000 bootstrap", "3 splits", "small"):
+    for words in (
+        "3 tasks",
+        "with 900 training",
+        "and 400 test",
+        "2,000 bootstrap",
+        "3 splits",
+        "small",
+    ):
         assert words in text
     assert "IA3 fine-tuning" in text
     assert "2 baselines" in text

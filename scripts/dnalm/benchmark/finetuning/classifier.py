@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dnalm.benchmark.scoring.objectives import Scale, activate
+from dnalm.benchmark.scoring.stored_outputs import Outputs, StoredOutputs, new_outputs, put_rows
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.devices import device_of, fetch, send
 from dnalm.errors import InputError
@@ -33,7 +34,7 @@ from dnalm.model.convolutions import Network
 from dnalm.model.embedders.tunable import ForeignClassifier, ForeignEncoder, ForeignTokens
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PairClassifier, PooledClassifier
-from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_metadata
+from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_metadata, stream_arrays
 from dnalm.model.token_batches import TokenRows, limit_tokens
 
 Classifier = PooledClassifier | PairClassifier | BaseClassifier
@@ -62,7 +63,7 @@ class Fold:
 
     fold: int
     tensors: dict[str, Tensor]
-    outputs: np.ndarray
+    outputs: Outputs
     history: list[dict[str, Any]]
     step: int
     seconds: float
@@ -76,16 +77,30 @@ class Fold:
         return row[f"validation_{metric}"]
 
     def save(self, path: str | Path) -> None:
-        """Write the fold as one safetensors file."""
+        """Write the fold as one safetensors file, outputs of bases that lie in a file in blocks."""
         facts = {name: getattr(self, name) for name in FACTS}
-        tensors = self.tensors | {OUTPUTS: torch.from_numpy(self.outputs)}
-        save_file(tensors, path, {"fold": str(self.fold), "facts": json.dumps(facts)})
+        metadata = {"fold": str(self.fold), "facts": json.dumps(facts)}
+        if isinstance(self.outputs, StoredOutputs):
+            arrays: dict[str, Any] = {name: own.numpy() for name, own in self.tensors.items()}
+            arrays |= {OUTPUTS: self.outputs}
+            shapes = {name: own.shape for name, own in arrays.items()}
+            types = {name: own.dtype.name for name, own in arrays.items()}
+            stream_arrays(arrays.items(), shapes, types, path, metadata)
+        else:
+            tensors = self.tensors | {OUTPUTS: torch.from_numpy(self.outputs)}
+            save_file(tensors, path, metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> "Fold":
-        """Return a fold that `save` wrote."""
-        tensors, metadata = read_tensors(path)
-        outputs = tensors.pop(OUTPUTS).numpy()
+        """Return a fold that `save` wrote; outputs of bases stay in the file."""
+        with safe_open(path, framework="pt") as file:
+            metadata, shape = file.metadata(), file.get_slice(OUTPUTS).get_shape()
+            names = [name for name in file.keys() if name != OUTPUTS]  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in names}
+            of_bases = len(shape) == StoredOutputs.ndim
+            outputs = None if of_bases else file.get_tensor(OUTPUTS).numpy()
+        if of_bases:
+            outputs = StoredOutputs.open(path, OUTPUTS)
         return cls(
             fold=int(metadata["fold"]),
             tensors=tensors,
@@ -230,14 +245,16 @@ def predict(
     batch_tokens: int,
     kind: str,
     scale: Scale | None,
-) -> np.ndarray:
+    folder: Path | None = None,
+) -> Outputs:
     """Return probabilities float64 [R, C] of the rows `chosen`, in their order.
 
     regression: the values [R, C], in the targets' units with their `scale`; per_base: float32
-    [R, L, C], where what stands behind the end of a sequence means nothing. Batches have at most
+    [R, L, C], where what stands behind the end of a sequence means nothing, in a file without a
+    name in `folder` where one is given (`StoredOutputs`). Batches have at most
     `batch_tokens` tokens, on a CPU no more than fit its cache.
     """
-    (outputs,) = predict_folds(classifier, rows, [chosen], batch_tokens, kind)
+    (outputs,) = predict_folds(classifier, rows, [chosen], batch_tokens, kind, folder)
     return scale.restore(outputs) if scale and find_kind(kind).pooled else outputs
 
 
@@ -248,14 +265,14 @@ def predict_folds(
     chosen: Sequence[np.ndarray],
     batch_tokens: int,
     kind: str,
-) -> list[np.ndarray]:
+    folder: Path | None = None,
+) -> list[Outputs]:
     """Return the outputs of `predict` for the rows of each fold, without a scale.
 
     Batches hold rows of fold after fold, as many of each.
     """
     classifier.eval()
     device = classifier.output.weight.device
-    found: list[list[np.ndarray]] = [[] for _ in chosen]
     order = [rows.longest_first(own) for own in chosen]
 
     def compute(batch: np.ndarray) -> Tensor:
@@ -264,34 +281,32 @@ def predict_folds(
         return activate(logits.float(), kind)
 
     batches = map(np.concatenate, rows.side_by_side(order, limit_tokens(batch_tokens, device)))
-    for _, outputs in fetch((None, compute(batch)) for batch in batches):
-        for own, some in zip(found, np.split(outputs, len(chosen)), strict=True):
-            own.append(some)
-    pooled = find_kind(kind).pooled
-    return [
-        put_in_order(some, ordered, own, len(rows), pooled=pooled)
-        for some, ordered, own in zip(found, order, chosen, strict=True)
-    ]
-
-
-def put_in_order(
-    found: list[np.ndarray], order: np.ndarray, chosen: np.ndarray, count: int, *, pooled: bool
-) -> np.ndarray:
-    """Return what was found for rows in one `order`, more behind its end, in that of `chosen`."""
-    place = np.empty(count, dtype=np.int64)
-    place[chosen] = np.arange(len(chosen))
-    if pooled:
-        outputs = np.empty((len(chosen), found[0].shape[1]))
-        outputs[place[order]] = np.concatenate(found)[: len(order)]
-        return outputs
-    longest = max(array.shape[1] for array in found)
-    outputs = np.zeros((len(chosen), longest, found[0].shape[2]), dtype=np.float32)
+    computed = fetch((None, compute(batch)) for batch in batches)
+    places = list(map(find_places, order, chosen))
+    pooled, width = find_kind(kind).pooled, max(map(rows.count_bases, chosen))
+    found: list[Outputs] = []
     start = 0
-    for array in found:
-        part = order[start : start + len(array)]
-        outputs[place[part], : array.shape[1]] = array[: len(part)]
-        start += len(array)
-    return outputs
+    for _, outputs in computed:
+        classes = outputs.shape[-1]
+        found = found or [
+            np.empty((len(own), classes))
+            if pooled
+            else new_outputs(folder, (len(own), width, classes))
+            for own in chosen
+        ]
+        parts = np.split(outputs, len(chosen))
+        for own, ordered, part in zip(found, places, parts, strict=True):
+            some = ordered[start : start + len(part)]  # behind a list's end its last row came again
+            put_rows(own, some, part[: len(some)])
+        start += len(parts[0])
+    return found
+
+
+def find_places(order: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return where each row of `order` stands among the same rows as `chosen`."""
+    place = np.empty(int(chosen.max(initial=-1)) + 1, dtype=np.int64)
+    place[chosen] = np.arange(len(chosen))
+    return place[order]
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

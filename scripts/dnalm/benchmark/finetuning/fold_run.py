@@ -14,6 +14,7 @@ from dnalm.benchmark.finetuning.learner import FoldState, seed_fold
 from dnalm.benchmark.finetuning.schedule import rate_at
 from dnalm.benchmark.finetuning.task_data import TaskData
 from dnalm.benchmark.scoring.metrics import single_score
+from dnalm.benchmark.scoring.stored_outputs import Outputs, decide
 from dnalm.benchmark.tasks.kinds import cut_to
 from dnalm.errors import InputError
 
@@ -90,11 +91,11 @@ class FoldRun:
         history = self.evaluations.history
         return bool(history) and history[-1]["step"] == self.step
 
-    def evaluate(self, outputs: np.ndarray, state: Callable[[], dict[str, Tensor]]) -> None:
+    def evaluate(self, outputs: Outputs, state: Callable[[], dict[str, Tensor]]) -> None:
         """Score the outputs for the validation rows; that of a regression has no scale."""
         losses = self._take_losses()
         truth = cut_to(outputs, self._labels[self.validation], self._kind)
-        decided = self._kind.decide(outputs)
+        decided = decide(outputs, self._kind)
         score = single_score(self._metric, truth, decided, outputs, self._kind.name)
         self.evaluations.add(self.step, float(np.mean(losses)), score, state)
         self._read = []

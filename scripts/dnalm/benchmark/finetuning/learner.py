@@ -6,6 +6,7 @@ Shapes: F folds, R rows, C classes.
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,7 @@ from dnalm.benchmark.finetuning.half_weights import HalfWeights
 from dnalm.benchmark.finetuning.settings import FinetuneConfig, Finetuning
 from dnalm.benchmark.finetuning.task_data import FoldData, TaskData
 from dnalm.benchmark.scoring.objectives import sum_losses, weigh
+from dnalm.benchmark.scoring.stored_outputs import Outputs
 from dnalm.devices import best_device, send
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import NETWORKS, find_function
@@ -58,7 +60,7 @@ class FoldState:
 class Tested:
     """Outputs of a fold for the test rows, and how many numbers were trained of how many."""
 
-    outputs: np.ndarray
+    outputs: Outputs
     trained: int
     parameters: int
 
@@ -79,7 +81,7 @@ class Learner(Protocol):
     def update(self, batches: Sequence[np.ndarray], step: int, rate: float) -> Tensor:
         """Make step number `step` with a batch of each fold; return the losses [F], unread."""
 
-    def validate(self, chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def validate(self, chosen: Sequence[np.ndarray]) -> list[Outputs]:
         """Return each fold's outputs for rows of its own, of a regression standardised.
 
         In the precision of training.
@@ -102,7 +104,8 @@ class SingleLearner:
     """One fold by itself, whatever its method trains.
 
     At most `micro_batch` rows are computed at a time, None: all of a batch; gradients add up.
-    `data` is what reads the rows.
+    `data` is what reads the rows; outputs of bases lie in files in the folder `scratch`, None: in
+    memory.
     """
 
     def __init__(
@@ -110,7 +113,9 @@ class SingleLearner:
         finetuning: Finetuning,
         data: type[TaskData] = TaskData,
         micro_batch: int | None = None,
+        scratch: Path | None = None,
     ) -> None:
+        self.scratch = scratch
         self.finetuning, self.config = finetuning, finetuning.config
         self._open_data, self.micro_batch = data, micro_batch
         self.device = best_device()
@@ -180,7 +185,7 @@ class SingleLearner:
         self.optimizer.step(rate)
         return total
 
-    def validate(self, chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def validate(self, chosen: Sequence[np.ndarray]) -> list[Outputs]:
         with rounded(self.config, self.device):
             return [self._predict(rows, scaled=False) for rows in chosen]
 
@@ -208,7 +213,7 @@ class SingleLearner:
         outputs = self._predict(self.data.test_rows(fold), scaled=True)
         return describe_test(outputs, self.classifier, tensors)
 
-    def _predict(self, rows: np.ndarray, *, scaled: bool) -> np.ndarray:
+    def _predict(self, rows: np.ndarray, *, scaled: bool) -> Outputs:
         return predict(
             self.classifier,
             self.data.rows,
@@ -216,11 +221,12 @@ class SingleLearner:
             self.finetuning.batch_tokens,
             self.finetuning.kind,
             self.fold.scale if scaled else None,
+            self.scratch,
         )
 
 
 def describe_test(
-    outputs: np.ndarray, classifier: Classifier, tensors: Mapping[str, Tensor]
+    outputs: Outputs, classifier: Classifier, tensors: Mapping[str, Tensor]
 ) -> Tested:
     """Return the outputs of a fold beside the sizes of its classifier."""
     fixed = kept_state(classifier)

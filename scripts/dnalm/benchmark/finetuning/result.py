@@ -9,10 +9,9 @@ import pandas as pd
 
 from dnalm.benchmark.finetuning.classifier import Fold
 from dnalm.benchmark.finetuning.settings import Finetuning
-from dnalm.benchmark.probing.choice import mean_and_sd
-from dnalm.benchmark.scoring.metrics import score
-from dnalm.benchmark.scoring.results import Result, prediction_rows, write_result
-from dnalm.benchmark.tasks.kinds import cut_to, find_kind
+from dnalm.benchmark.probing.choice import mean_and_sd, score_test_rows
+from dnalm.benchmark.scoring.results import Result, write_result
+from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import best_device
@@ -30,23 +29,16 @@ def make_result(folds: Sequence[Fold], finetuning: Finetuning) -> Result:
     device = best_device().type
     table, kind = read_task(finetuning.table), find_kind(finetuning.kind)
     splits = Splits(table, kind.name)
-    test, truth = table.iloc[splits.test], splits.labels[splits.test]
-    frames, scores = [], []
-    for fold in folds:
-        decided = kind.decide(fold.outputs)
-        known = cut_to(decided, truth, kind)
-        # Before the probabilities are narrowed to float32.
-        scores.append({"fold": fold.fold} | score(known, decided, fold.outputs, kind.name))
-        probabilities = fold.outputs if kind.probabilistic else None
-        frames.append(prediction_rows(test, fold.fold, decided, probabilities))
+    outputs, numbers = [fold.outputs for fold in folds], [fold.fold for fold in folds]
+    scores, predictions = score_test_rows(table, splits, kind.name, outputs, numbers)
     steps = [fold.step for fold in folds]
     last = max(row["step"] for fold in folds for row in fold.history)
     return Result(
         selected={"steps": steps},
         edge=finetuning.config.keep == "best" and 2 * steps.count(last) > len(folds),
         grid=[] if finetuning.network is None else [_validation(folds, kind.headline)],
-        scores=pd.DataFrame(scores),
-        predictions=pd.concat(frames, ignore_index=True),
+        scores=scores,
+        predictions=predictions,
         seconds=sum(fold.seconds for fold in folds),
         not_converged=0,
         fitted={},  # adapters and heads have a file of their own

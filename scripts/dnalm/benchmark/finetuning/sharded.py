@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
-from dnalm.benchmark.finetuning.classifier import kept_state, put_in_order, trained_state
+from dnalm.benchmark.finetuning.classifier import find_places, kept_state, trained_state
 from dnalm.benchmark.finetuning.fingerprints import Fingerprints
 from dnalm.benchmark.finetuning.learner import (
     MOMENTS,
@@ -186,8 +186,9 @@ class ShardedLearner(SingleLearner):
         gathered = group.gather(outputs).numpy()
         whole = [one[: len(part)] for one, part in zip(gathered, parts, strict=True)]
         pooled = find_kind(kind).pooled
-        order = np.concatenate(parts)
-        result = put_in_order([np.concatenate(whole)], order, rows, len(data.rows), pooled=pooled)
+        found_of_all = np.concatenate(whole)
+        result = np.empty(found_of_all.shape, dtype=np.float64 if pooled else np.float32)
+        result[find_places(np.concatenate(parts), rows)] = found_of_all
         scale = self.fold.scale if scaled and pooled else None
         return scale.restore(result) if scale else result
 

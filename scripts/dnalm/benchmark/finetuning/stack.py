@@ -7,6 +7,7 @@ Shapes: F folds, B rows of a fold's batch, P trained numbers of a fold.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ from dnalm.benchmark.finetuning.learner import (
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.finetuning.task_data import TaskData
 from dnalm.benchmark.scoring.objectives import sum_losses, weigh
+from dnalm.benchmark.scoring.stored_outputs import Outputs
 from dnalm.devices import best_device, send
 from dnalm.model.adapters import add_adapter, stack_adapter
 from dnalm.model.heads import StackedLinear
@@ -51,9 +53,16 @@ class StackedLearner:
     """Folds side by side on an encoder that is loaded once.
 
     At most `micro_batch` rows of each fold are computed at a time, None: all; gradients add up.
+    Outputs of bases lie in files in the folder `scratch`, None: in memory.
     """
 
-    def __init__(self, finetuning: Finetuning, micro_batch: int | None = None) -> None:
+    def __init__(
+        self,
+        finetuning: Finetuning,
+        micro_batch: int | None = None,
+        scratch: Path | None = None,
+    ) -> None:
+        self.scratch = scratch
         self.finetuning, self.config = finetuning, finetuning.config
         self.device = best_device()
         self.micro_batch = micro_batch
@@ -205,7 +214,7 @@ class StackedLearner:
             norms = self.gradients.norm(dim=1, keepdim=True)
             self.gradients *= (self.config.gradient_clip / (norms + CLIP_EPS)).clamp(max=1.0)
 
-    def validate(self, chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def validate(self, chosen: Sequence[np.ndarray]) -> list[Outputs]:
         with rounded(self.config, self.device):
             return predict_folds(
                 self.classifier,
@@ -213,6 +222,7 @@ class StackedLearner:
                 chosen,
                 self.finetuning.batch_tokens,
                 self.finetuning.kind,
+                self.scratch,
             )
 
     def kept(self, place: int) -> dict[str, Tensor]:
@@ -259,5 +269,6 @@ class StackedLearner:
             self.finetuning.batch_tokens,
             self.finetuning.kind,
             self.data.fold(fold).scale,
+            self.scratch,
         )
         return describe_test(outputs, classifier, tensors)

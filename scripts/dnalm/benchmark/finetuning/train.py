@@ -75,7 +75,7 @@ def finetune(
         if found:
             log.info("%d of %d folds were finished before", len(found), len(folds))
         missing = [fold for fold in folds if fold not in found]
-        job = _Job(finetuning, operation, kept, running, data)
+        job = _Job(finetuning, operation, kept, running, data, Path(partial))
         if missing:
             job.train(missing, threads)
         lock.check()
@@ -129,6 +129,7 @@ class _Job:
     kept: Partial
     running: Running
     data: type[TaskData]
+    scratch: Path | None = None  # where outputs of bases lie before they are kept
 
     def train(self, folds: Sequence[int], threads: int) -> None:
         """Train folds, from their checkpoints, and keep each that has ended."""
@@ -143,7 +144,7 @@ class _Job:
             return
         if self._are_together():
             with _threads(threads):
-                learner = StackedLearner(self.finetuning, self.operation.micro_batch)
+                learner = StackedLearner(self.finetuning, self.operation.micro_batch, self.scratch)
                 groups = _group_by_step(done, learner.fit(folds))
                 self._forecast(learner, groups[0], done, processes=1)
                 self.running.regroup(groups)
@@ -242,7 +243,7 @@ class _Job:
             )
 
     def _alone(self) -> SingleLearner:
-        return SingleLearner(self.finetuning, self.data, self.operation.micro_batch)
+        return SingleLearner(self.finetuning, self.data, self.operation.micro_batch, self.scratch)
 
     def _train_alone(self, fold: int, tally: Tally) -> tuple[int, float, float]:
         with _threads(1):

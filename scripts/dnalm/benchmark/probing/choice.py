@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.scoring.results import prediction_rows
-from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.benchmark.scoring.results import BasePredictions, Predicted, prediction_rows
+from dnalm.benchmark.scoring.stored_outputs import Outputs, decide
+from dnalm.benchmark.tasks.kinds import BASES, cut_to, find_kind
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.errors import InputError
 from dnalm.jobs.partial import hash_array
@@ -105,18 +106,30 @@ def best_of(grid: Sequence[dict[str, Any]], metric: str, what: str, remedy: str)
 
 
 def score_test_rows(
-    table: pd.DataFrame, splits: Splits, kind: str, outputs: Sequence[np.ndarray]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return scores and predictions of the test rows, given each split's outputs [S][rows, C]."""
+    table: pd.DataFrame,
+    splits: Splits,
+    kind: str,
+    outputs: Sequence[Outputs],
+    folds: Sequence[int] | None = None,
+) -> tuple[pd.DataFrame, Predicted]:
+    """Return scores and predictions of the test rows, given each split's outputs [S][rows, C].
+
+    Outputs are those of `folds`, None: of all. Of bases they may be narrower than the labels, and
+    are read in blocks, here and when predictions are written.
+    """
     from dnalm.benchmark.scoring.metrics import score  # scikit-learn, which reports do without
 
     test, truth = table.iloc[splits.test], splits.labels[splits.test]
     traits = find_kind(kind)
+    by_fold = dict(zip(splits.folds if folds is None else folds, outputs, strict=True))
     scores, predictions = [], []
-    for fold, own in zip(splits.folds, outputs, strict=True):
-        decided = traits.decide(own)
-        scores.append({"fold": fold} | score(truth, decided, own, kind))
-        predictions.append(
-            prediction_rows(test, fold, decided, own if traits.probabilistic else None)
-        )
+    for fold, own in by_fold.items():
+        decided = decide(own, traits)
+        # Before the probabilities are narrowed to float32.
+        scores.append({"fold": fold} | score(cut_to(decided, truth, traits), decided, own, kind))
+        if traits.shape != BASES:
+            given = own if traits.probabilistic else None
+            predictions.append(prediction_rows(test, fold, decided, given))
+    if traits.shape == BASES:
+        return pd.DataFrame(scores), BasePredictions(test=test, outputs=by_fold, kind=traits)
     return pd.DataFrame(scores), pd.concat(predictions, ignore_index=True)

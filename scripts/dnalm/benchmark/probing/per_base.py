@@ -6,6 +6,7 @@ Shapes: N rows of the task table, L bases of the longest, C classes, O offsets, 
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,15 @@ from dnalm.benchmark.probing.baselines import Settings
 from dnalm.benchmark.probing.choice import best_of, mean_and_sd, score_test_rows
 from dnalm.benchmark.scoring.metrics import headline, single_score
 from dnalm.benchmark.scoring.results import Result
+from dnalm.benchmark.scoring.stored_outputs import (
+    Outputs,
+    decide,
+    new_outputs,
+    put_rows,
+    row_blocks,
+)
 from dnalm.benchmark.tasks.kinds import find_kind
-from dnalm.benchmark.tasks.labels import NO_LABEL, pad
+from dnalm.benchmark.tasks.labels import NO_LABEL, count_classes, pad
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.genome.kmers import ALPHABET, N, to_codes
 from dnalm.methods import find_baseline, find_function
@@ -28,12 +36,17 @@ Fit = Callable[[Codes, np.ndarray, int], Predict]  # of training bases, their la
 
 
 def score_bases(
-    name: str, config: Mapping[str, Settings], table: pd.DataFrame, kind: str
+    name: str,
+    config: Mapping[str, Settings],
+    table: pd.DataFrame,
+    kind: str,
+    folder: str | Path | None = None,
 ) -> Result:
     """Return a baseline's test scores on a per-base task; its candidate is chosen on validation.
 
     `config` is the section `baselines`. Each split's model is made from its training rows alone;
     the candidate with the best mean validation score over splits is scored on the test rows once.
+    Outputs lie in files without a name in `folder`, None: in memory.
     Raises InputError for a baseline that says nothing of single bases.
     """
     started = time.monotonic()
@@ -44,9 +57,10 @@ def score_bases(
     for candidate, fit in candidates.items():
         scores = []
         for split in splits:
-            outputs = _fit(fit, codes, splits, split.training)(codes[split.validation])
+            predict = _fit(fit, codes, splits, split.training)
+            outputs = _predict(predict, codes, split.validation, splits.classes, folder)
             truth = splits.labels[split.validation]
-            decided = find_kind(kind).decide(outputs)
+            decided = decide(outputs, find_kind(kind))
             scores.append(single_score(metric, truth, decided, outputs, kind))
         mean, deviation = mean_and_sd(scores)
         grid.append(
@@ -59,7 +73,12 @@ def score_bases(
         )
     best = best_of(grid, metric, "candidates", "lower cross_validation.splits")
     chosen = candidates[best["feature"]]
-    outputs = [_fit(chosen, codes, splits, split.training)(codes[splits.test]) for split in splits]
+    outputs = [
+        _predict(
+            _fit(chosen, codes, splits, split.training), codes, splits.test, splits.classes, folder
+        )
+        for split in splits
+    ]
     scores, predictions = score_test_rows(table, splits, kind, outputs)
     return Result(
         selected={"feature": best["feature"]},
@@ -78,6 +97,16 @@ def _fit(fit: Fit, codes: Codes, splits: Splits, rows: np.ndarray) -> Predict:
     return fit(codes[rows], splits.labels[rows], splits.classes)
 
 
+def _predict(
+    predict: Predict, codes: Codes, rows: np.ndarray, classes: int, folder: str | Path | None
+) -> Outputs:
+    """Return the probabilities [R, L, C] of some rows, computed and written in blocks."""
+    outputs = new_outputs(folder, (len(rows), codes.shape[1], classes))
+    for block in row_blocks(len(rows), codes.shape[1]):
+        put_rows(outputs, np.arange(block.start, block.stop), predict(codes[rows[block]]))
+    return outputs
+
+
 def class_shares(settings: Settings) -> dict[str, Fit]:
     """Return the constant: every base gets the shares of the classes among training bases."""
     return {"constant": _fit_shares}
@@ -94,7 +123,7 @@ def position_weights(settings: Settings) -> dict[str, Fit]:
 
 
 def _fit_shares(codes: Codes, labels: np.ndarray, classes: int) -> Predict:
-    shares = _count(labels, classes)
+    shares = np.array(count_classes(labels, classes))
     shares = (shares / shares.sum()).astype(np.float32)
     return lambda codes: np.broadcast_to(shares, (*codes.shape, classes)).copy()
 
@@ -103,13 +132,16 @@ def _fit_weights(codes: Codes, labels: np.ndarray, classes: int, *, flank: int) 
     offsets, letters = range(-flank, flank + 1), len(ALPHABET)
     weights = np.zeros((len(offsets), N + 1, classes), dtype=np.float32)  # 0 for N
     for row, offset in zip(weights, offsets, strict=True):
-        seen = _shift(codes, offset)
-        known = (labels != NO_LABEL) & (seen != N)
-        pairs = labels[known].astype(np.int64) * letters + seen[known]
-        counts = np.bincount(pairs, minlength=classes * letters).reshape(classes, letters) + 1
-        row[:letters] = np.log(counts / counts.sum(1, keepdims=True)).T
+        counts = np.ones(classes * letters, dtype=np.int64)
+        for block in row_blocks(*codes.shape):
+            seen, own = _shift(codes[block], offset), labels[block]
+            known = (own != NO_LABEL) & (seen != N)
+            pairs = own[known].astype(np.int64) * letters + seen[known]
+            counts += np.bincount(pairs, minlength=len(counts))
+        shares = counts.reshape(classes, letters)
+        row[:letters] = np.log(shares / shares.sum(1, keepdims=True)).T
     # A class that no training base has keeps the smallest share, so that its logarithm is defined.
-    shares = _count(labels, classes) + 1
+    shares = np.array(count_classes(labels, classes)) + 1
     prior = np.log(shares / shares.sum()).astype(np.float32)
 
     def predict(codes: Codes) -> NDArray[np.float32]:
@@ -129,7 +161,3 @@ def _shift(codes: Codes, offset: int) -> Codes:
     if first < last:
         shifted[:, first:last] = codes[:, first + offset : last + offset]
     return shifted
-
-
-def _count(labels: np.ndarray, classes: int) -> NDArray[np.int64]:
-    return np.bincount(labels[labels != NO_LABEL].astype(np.int64), minlength=classes)

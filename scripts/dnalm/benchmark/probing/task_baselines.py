@@ -11,6 +11,7 @@ from dnalm.benchmark.probing.baselines import Settings, baseline_features
 from dnalm.benchmark.probing.linear.probe import ProbeConfig, probe
 from dnalm.benchmark.probing.per_base import score_bases
 from dnalm.benchmark.scoring.results import Result, identify, write_result
+from dnalm.files import make_folder
 from dnalm.jobs.partial import discard
 
 log = logging.getLogger(__name__)
@@ -40,10 +41,18 @@ def score_baselines(
 
 
 def score_base_baselines(
-    names: Sequence[str], baselines: Mapping[str, Settings], table: pd.DataFrame, kind: str
+    names: Sequence[str],
+    baselines: Mapping[str, Settings],
+    table: pd.DataFrame,
+    kind: str,
+    partial: str | Path,
 ) -> dict[str, Result]:
-    """Return the results of baselines that score single bases, by name."""
-    return {name: score_bases(name, baselines, table, kind) for name in names}
+    """Return the results of baselines that score single bases, by name.
+
+    Their outputs lie in files without a name in the folder `partial`.
+    """
+    make_folder(Path(partial))
+    return {name: score_bases(name, baselines, table, kind, partial) for name in names}
 
 
 def write_baselines(

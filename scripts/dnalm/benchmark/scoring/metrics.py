@@ -19,6 +19,7 @@ from sklearn.metrics import (
 )
 
 from dnalm.benchmark.scoring.ranking import Ranking, confusion, matthews_of, rank, read_blocks
+from dnalm.benchmark.scoring.stored_outputs import Outputs
 from dnalm.benchmark.tasks.kinds import (
     BASES,
     BINARY_CROSS_ENTROPY,
@@ -39,7 +40,7 @@ def headline(kind: str) -> str:
 
 
 def score(
-    labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray | None, kind: str
+    labels: np.ndarray, predictions: Outputs, probabilities: Outputs | None, kind: str
 ) -> dict[str, float]:
     """Return every metric of a kind for one set of predictions.
 
@@ -59,7 +60,8 @@ def score(
     per_base: `labels` and `predictions` [R, L], `probabilities` [R, L, C]; bases labelled
     `NO_LABEL` are left out. Top-k accuracy and average precision are unweighted means over the
     classes above 0 that have a base: of the k bases with the highest probability of a class, k the
-    number of its true bases, the share that are true.
+    number of its true bases, the share that are true. Predictions and probabilities may lie in a
+    file, of which blocks are read.
     """
     return {
         metric: single_score(metric, labels, predictions, probabilities, kind)
@@ -70,8 +72,8 @@ def score(
 def single_score(
     metric: str,
     labels: np.ndarray,
-    predictions: np.ndarray,
-    probabilities: np.ndarray | None,
+    predictions: Outputs,
+    probabilities: Outputs | None,
     kind: str,
 ) -> float:
     """Return one metric of a kind; arguments as for `score`.
@@ -104,7 +106,7 @@ def loss(labels: np.ndarray, outputs: np.ndarray, kind: str) -> float:
 
 
 def _of_bases(
-    metric: str, labels: np.ndarray, predictions: np.ndarray, probabilities: np.ndarray
+    metric: str, labels: np.ndarray, predictions: Outputs, probabilities: Outputs
 ) -> float:
     classes = probabilities.shape[-1]
     if metric in ("mcc", "accuracy"):
@@ -117,7 +119,7 @@ def _of_bases(
 
 
 def rank_classes(
-    labels: np.ndarray, probabilities: np.ndarray, classes: Iterable[int]
+    labels: np.ndarray, probabilities: Outputs, classes: Iterable[int]
 ) -> list[Ranking | None]:
     """Return top-k accuracies and average precision of classes of bases, None of absent ones."""
     return [rank(partial(read_blocks, labels, probabilities, c)) for c in classes]

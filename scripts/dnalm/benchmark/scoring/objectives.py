@@ -23,7 +23,7 @@ from dnalm.benchmark.tasks.kinds import (
     SQUARED_ERROR,
     find_kind,
 )
-from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.benchmark.tasks.labels import NO_LABEL, count_classes
 from dnalm.devices import send
 from dnalm.errors import InputError
 
@@ -96,7 +96,7 @@ def balanced_weights(labels: np.ndarray, kind: str, classes: int) -> Tensor:
             f"class_weights is balanced, but a {kind} has no classes: set it to none for this task."
         )
     if traits.value == CLASS:
-        counts = np.bincount(labels[labels != NO_LABEL].astype(np.int64), minlength=classes)
+        counts = np.array(count_classes(labels, classes))
         wanted = counts.sum() / classes
     else:
         positive = (labels == 1).sum(axis=0)

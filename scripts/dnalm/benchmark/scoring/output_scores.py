@@ -8,6 +8,7 @@ import numpy as np
 
 from dnalm.benchmark.scoring.metrics import FROM_PROBABILITIES, OF_ONE_COLUMN, rank_classes
 from dnalm.benchmark.scoring.ranking import MULTIPLES
+from dnalm.benchmark.scoring.stored_outputs import Outputs
 from dnalm.benchmark.tasks.kinds import BASES, FLAG, find_kind
 
 OF_ALL = "_mean"  # what the name of a metric ends with that is a mean over labels or targets
@@ -15,7 +16,7 @@ SCORED = 2  # first metrics of a kind: AUC and average precision; Pearson's and 
 
 
 def output_scores(
-    splits: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray | None]], kind: str
+    splits: Iterable[tuple[np.ndarray, Outputs, Outputs | None]], kind: str
 ) -> dict[str, Any]:
     """Return {metric: {mean, sd}} over splits, lists by label, target or class of bases above 0.
 
@@ -45,7 +46,7 @@ def output_scores(
 
 
 def _of_bases(
-    splits: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    splits: Iterable[tuple[np.ndarray, Outputs, Outputs]],
 ) -> dict[str, Any]:
     """Return the scores of each class of bases above 0, top-k accuracy by multiple of its bases."""
     names = {multiple: f"top_{multiple:g}k_accuracy" for multiple in MULTIPLES}

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dnalm.benchmark.scoring.stored_outputs import Outputs, row_blocks
 from dnalm.benchmark.tasks.labels import NO_LABEL
 
 MULTIPLES = (0.5, 1, 2, 4)  # of the true bases, as SpliceAI's top-k
-BLOCK_BASES = 1 << 20
 
 Block = tuple[NDArray[np.bool_], NDArray[np.floating]]  # which bases are true, and their scores
 Read = Callable[[], Iterator[Block]]
@@ -27,13 +27,12 @@ class Ranking:
     average_precision: float
 
 
-def read_blocks(labels: np.ndarray, probabilities: np.ndarray, label: int) -> Iterator[Block]:
+def read_blocks(labels: np.ndarray, probabilities: Outputs, label: int) -> Iterator[Block]:
     """Yield the known bases of labels [R, L] and probabilities [R, L, C], in blocks of rows."""
-    rows = max(1, BLOCK_BASES // max(1, labels[:1].size))
-    for start in range(0, len(labels), rows):
-        own = labels[start : start + rows]
+    for rows in row_blocks(*labels.shape):
+        own = labels[rows]
         known = own != NO_LABEL
-        yield own[known] == label, probabilities[start : start + rows, ..., label][known]
+        yield own[known] == label, probabilities[rows][..., label][known]
 
 
 def rank(read: Read, multiples: Sequence[float] = MULTIPLES) -> Ranking | None:
@@ -88,14 +87,13 @@ def _highest(read: Read, number: int) -> tuple[NDArray[np.floating], int]:
     return np.sort(kept), total
 
 
-def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> NDArray[np.int64]:
-    """Return how often each class is predicted as each, int64 [C, C], of known bases."""
+def confusion(labels: np.ndarray, predictions: Outputs, classes: int) -> NDArray[np.int64]:
+    """Return how often each class is predicted as each, int64 [C, C], of known rows or bases."""
     counts = np.zeros(classes * classes, dtype=np.int64)
-    rows = max(1, BLOCK_BASES // max(1, labels[:1].size))
-    for start in range(0, len(labels), rows):
-        own = labels[start : start + rows]
+    for rows in row_blocks(len(labels), labels[:1].size):
+        own = labels[rows]
         known = own != NO_LABEL
-        pairs = own[known].astype(np.int64) * classes + predictions[start : start + rows][known]
+        pairs = own[known].astype(np.int64) * classes + predictions[rows][known]
         counts += np.bincount(pairs, minlength=len(counts))
     return counts.reshape(classes, classes)
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.benchmark.parquet import write_parquet
-from dnalm.benchmark.tasks.kinds import BASES, COLUMNS, find_kind
+from dnalm.benchmark.parquet import write_blocks, write_parquet
+from dnalm.benchmark.scoring.stored_outputs import Decided, Outputs, row_blocks
+from dnalm.benchmark.tasks.kinds import BASES, COLUMNS, Kind, cut_to, find_kind
 from dnalm.benchmark.tasks.labels import pad
 from dnalm.files import atomic_path, sha256_of, write_json
 from dnalm.jobs.partial import discard
@@ -29,6 +30,40 @@ def score_columns(kind: str) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BasePredictions:
+    """Predictions of the test rows of a task of bases: made block by block, never all at once.
+
+    `test` holds the task's test rows, `outputs` [R, L, C] of each fold.
+    """
+
+    test: pd.DataFrame
+    outputs: Mapping[int, Outputs]
+    kind: Kind
+
+    def blocks(self) -> Iterator[pd.DataFrame]:
+        """Yield the rows of `prediction_rows`, fold after fold, classes as their labels' type."""
+        for fold, outputs in self.outputs.items():
+            for rows in row_blocks(*outputs.shape[:2]):
+                test, own = self.test.iloc[rows], outputs[rows]
+                decided = self.kind.decide(own).astype(np.asarray(test["label"].iloc[0]).dtype)
+                yield prediction_rows(test, fold, decided, own)
+
+    def splits(self) -> Iterator[tuple[np.ndarray, Outputs, Outputs]]:
+        """Yield labels, predictions and probabilities of each fold, as `metrics.score` takes."""
+        labels = self.kind.stack(self.test["label"])
+        for outputs in self.outputs.values():
+            decided = Decided(outputs, self.kind.decide)
+            yield cut_to(decided, labels, self.kind), decided, outputs
+
+    def frame(self) -> pd.DataFrame:
+        """Return all blocks as one table."""
+        return pd.concat(self.blocks(), ignore_index=True)
+
+
+Predicted = pd.DataFrame | BasePredictions
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """What a probe, a baseline or a fine-tuning gives.
 
@@ -36,7 +71,7 @@ class Result:
     what was searched, so that a wider search may do better; `grid` holds one row per candidate;
     `scores` one row per split, on the test rows (`score_columns`); `predictions` one row per split
     and test row (columns `PREDICTION_COLUMNS`; of `probabilistic` kinds the probabilities too, see
-    `prediction_rows`); `seconds` the time of the work;
+    `prediction_rows`), of tasks of bases what makes these rows; `seconds` the time of the work;
     `not_converged` the number of fits that met their iteration limit; `fitted` the arrays of each
     split's chosen model, by fold and name, none where they are kept elsewhere or not at all;
     `computed` the device and precision of the fits, where they follow from the machine.
@@ -46,7 +81,7 @@ class Result:
     edge: bool
     grid: list[dict[str, Any]]
     scores: pd.DataFrame
-    predictions: pd.DataFrame
+    predictions: Predicted
     seconds: float
     not_converged: int
     fitted: dict[int, dict[str, np.ndarray]]
@@ -173,14 +208,18 @@ def write_result(
             temporary, sep="\t", index=False, na_rep="nan"
         )
     kind = find_kind(identity["kind"])
-    left_out = [f"{PROBABILITY}0"] if kind.two_classes else []
-    kept = [c for c in result.predictions if c.startswith(PROBABILITY) and c not in left_out]
-    rows = result.predictions[[*PREDICTION_COLUMNS, *kept]]
-    write_parquet(rows, predictions, result_names(identity))
-    outputs = {}
-    if kind.shape in (COLUMNS, BASES):
+    if isinstance(result.predictions, BasePredictions):
+        write_blocks(result.predictions.blocks(), predictions, result_names(identity))
+        arrays = result.predictions.splits()
+    else:
+        left_out = [f"{PROBABILITY}0"] if kind.two_classes else []
+        kept = [c for c in result.predictions if c.startswith(PROBABILITY) and c not in left_out]
+        rows = result.predictions[[*PREDICTION_COLUMNS, *kept]]
+        write_parquet(rows, predictions, result_names(identity))
         splits = (own for _, own in result.predictions.groupby("fold", sort=True))
         arrays = (prediction_arrays(own, kind.name) for own in splits)
+    outputs = {}
+    if kind.shape in (COLUMNS, BASES):
         from dnalm.benchmark.scoring.output_scores import output_scores  # scikit-learn
 
         outputs = {"outputs": output_scores(arrays, kind.name)}

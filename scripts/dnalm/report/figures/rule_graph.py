@@ -12,7 +12,7 @@ from dnalm.report.figures.chart import INK, MUTED, finish
 from dnalm.report.job_records import RuleGraph
 
 SWEEPS = 12  # over the layers, to order them by the means of their neighbours
-LAYER_PIXELS, LETTER_PIXELS = 62, 6.4
+LAYER_PIXELS, LETTER_PIXELS = 62, 6.8
 BOX_HEIGHT, BOX_MARGIN, MIN_LABEL = 30, 14, 56
 GAP, EDGE_WIDTH = 14, 16  # between neighbours, and of an edge that passes
 LINE, FILL, STROKE = "#9aa5b1", "#eef4fa", "#0b63a5"

@@ -234,13 +234,13 @@ def stages_grid(stages: pd.DataFrame) -> Grid:
     rows = [
         [
             *[row["stage"].replace("_", " "), count(row["jobs"]), duration(row["seconds"])],
-            *[duration(row["largest_job_seconds"]), _memory(row["peak_memory_mb"])],
+            *[duration(row["largest_job_seconds"]), _time(row["processor_seconds"])],
+            _memory(row["peak_memory_mb"]),
         ]
         for row in stages.to_dict("records")
     ]
-    return make_grid(
-        ["stage", "jobs", "time, all jobs", "longest job", "peak memory"], rows, first=1
-    )
+    headings = ["stage", "jobs", "time, all jobs", "longest job", "processor time", "peak memory"]
+    return make_grid(headings, rows, first=1)
 
 
 def _memory(megabytes: float) -> str:

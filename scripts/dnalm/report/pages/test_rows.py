@@ -14,7 +14,7 @@ from dnalm.report.tables.verdicts.outputs import ALL as OF_ALL
 
 MAX_CLASSES = 6  # of tasks with more of them the matrix stands in the tables alone
 MAX_OUTPUTS = 40  # of tasks with more labels or targets their groups alone are shown
-TITLES = {ROC: "ROC", PR: "precision and recall"}
+TITLES = {ROC: "ROC", PR: "PR"}  # short, so that the names of tasks find room
 
 
 def confusion_grid(confusion: pd.DataFrame, controls: Collection[str]) -> Grid:

@@ -8,7 +8,8 @@ import pandas as pd
 
 from dnalm.methods import BASELINE
 
-COLUMNS = ["stage", "jobs", "seconds", "largest_job_seconds", "peak_memory_mb"]
+COLUMNS = ["stage", "jobs", "seconds", "largest_job_seconds", "processor_seconds"]
+COLUMNS += ["peak_memory_mb"]
 # What the folders and the file's name say below a stage; of stages not named here all jobs count.
 NAMES = {
     "simulate_genome": ["genome"],
@@ -40,7 +41,8 @@ NAMES = {
 def stages_table(folder: str | Path, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the time spent per stage from a folder of benchmark files, one subfolder per stage.
 
-    Files are JSON lines with `s` (seconds) and `max_rss` (MB), of the last attempt of each job.
+    Files are JSON lines with `s` (seconds), `cpu_time` (seconds of all cores) and `max_rss` (MB),
+    of the last attempt of each job; the last two are unknown where a job was too short for them.
     Jobs of genomes, corpora, models and tasks that are not in `tables` belong to another run and
     are left out. The sum over jobs is work, not waiting time: jobs run side by side.
     """
@@ -54,13 +56,17 @@ def stages_table(folder: str | Path, tables: Mapping[str, pd.DataFrame]) -> pd.D
             continue
         for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
             record = json.loads(line)
-            memory = pd.to_numeric(record.get("max_rss"), errors="coerce")
-            rows.append({"stage": stage, "s": float(record["s"]), "memory": memory})
-    table = pd.DataFrame(rows, columns=["stage", "s", "memory"])
+            memory, cores = (
+                pd.to_numeric(record.get(name), errors="coerce") for name in ("max_rss", "cpu_time")
+            )
+            row = {"stage": stage, "s": float(record["s"]), "cores": cores, "memory": memory}
+            rows.append(row)
+    table = pd.DataFrame(rows, columns=["stage", "s", "cores", "memory"])
     stages = table.groupby("stage", sort=False).agg(
         jobs=("s", "size"),
         seconds=("s", "sum"),
         largest_job_seconds=("s", "max"),
+        processor_seconds=("cores", lambda own: own.sum(min_count=1)),
         peak_memory_mb=("memory", "max"),
     )
     ordered = stages.reset_index().sort_values("seconds", ascending=False, ignore_index=True)

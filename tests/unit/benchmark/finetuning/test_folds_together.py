@@ -201,7 +201,7 @@ def test_no_step_makes_the_host_wait_for_a_number_of_the_device(make, host_reads
     with host_reads() as stacks:
         train_folds(finetuning, FOLDS)
     # Adam counts its steps in main memory, which is nothing to wait for.
-    apart = {"load_model", "validate", "predict", "_single_tensor_adam", "_put_in_order"}
+    apart = {"load_model", "validate", "predict", "_single_tensor_adam"}
     assert not [stack[-8:] for stack in stacks if not apart & set(stack)]
 
 

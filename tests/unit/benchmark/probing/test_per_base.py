@@ -60,7 +60,10 @@ def test_labels_of_test_rows_decide_nothing():
     for name in CONFIG:
         one, other = (score_bases(name, CONFIG, task, "per_base") for task in (table, others))
         for first, second in zip(
-            *(prediction_arrays(result.predictions, "per_base")[1:] for result in (one, other)),
+            *(
+                prediction_arrays(result.predictions.frame(), "per_base")[1:]
+                for result in (one, other)
+            ),
             strict=True,
         ):
             assert (first == second).all()

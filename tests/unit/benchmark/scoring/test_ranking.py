@@ -10,13 +10,13 @@ from sklearn.metrics import accuracy_score, average_precision_score, matthews_co
 from dnalm.benchmark.scoring.metrics import score
 from dnalm.benchmark.scoring.output_scores import output_scores
 from dnalm.benchmark.scoring.ranking import (
-    BLOCK_BASES,
     MULTIPLES,
     confusion,
     matthews_of,
     rank,
     read_blocks,
 )
+from dnalm.benchmark.scoring.stored_outputs import BLOCK_BASES
 
 TRUTH = np.array([int(letter) for letter in "0010100100"]) == 1
 SCORES = np.array([0.1, 0.2, 0.9, 0.8, 0.7, 0.05, 0.6, 0.3, 0.25, 0.15])
@@ -74,7 +74,7 @@ def test_a_class_without_a_base_has_no_ranking_and_one_of_all_bases_a_perfect_on
 
 
 def test_confusion_in_blocks_gives_the_accuracy_and_correlation_of_scikit_learn(monkeypatch):
-    monkeypatch.setattr("dnalm.benchmark.scoring.ranking.BLOCK_BASES", 100)
+    monkeypatch.setattr("dnalm.benchmark.scoring.stored_outputs.BLOCK_BASES", 100)
     random = np.random.default_rng(2)
     labels = random.integers(-1, 3, (40, 30)).astype(np.int8)
     predictions = np.where(random.random((40, 30)) < 0.6, labels, random.integers(0, 3, (40, 30)))

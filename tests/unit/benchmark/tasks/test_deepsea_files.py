@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from dnalm.benchmark.tasks.deepsea_files import BLOCK_BYTES, decode, read_profiles
+from dnalm.benchmark.tasks.deepsea_files import (
+    BLOCK_BYTES,
+    check_letters,
+    decode,
+    read_profiles,
+)
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import make_task, read_task, write_task
 from dnalm.errors import InputError
@@ -95,6 +100,19 @@ def test_rows_of_a_file_of_many_blocks_keep_their_order(tmp_path, monkeypatch):
             rows = read_profiles(path)
             assert rows.sequences == sequences
             assert rows.profiles.tolist() == labels
+
+
+def test_an_exchange_of_a_and_t_is_refused_by_the_frequency_of_ta():
+    random = np.random.default_rng(7)
+    drawn = ["".join(random.choice(list("ACGT"), 400)) for _ in range(300)]
+    check_letters("x.mat", drawn)  # as many of both tell nothing
+    # TA as rare beside AT as in a vertebrate: a fifth of them are made CA.
+    texts = [text.replace("TA", "CA") if random.random() < 0.2 else text for text in drawn]
+    check_letters("x.mat", texts)
+    swapped = [text.translate(str.maketrans("AT", "TA")) for text in texts]
+    with pytest.raises(InputError, match=r"TA and .* AT.*channels are in another order"):
+        check_letters("x.mat", swapped)
+    check_letters("x.mat", swapped[:20])  # too few pairs to tell
 
 
 @pytest.mark.parametrize("write", [write_5, write_73])

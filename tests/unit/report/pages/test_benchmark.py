@@ -144,7 +144,11 @@ def test_every_number_of_the_tables_stands_on_the_page(shared_tables, page):
 
 
 def test_the_findings_say_what_was_planted(page):
-    assert "Pretraining helped small · probe on 1 of 2 tasks (simulated.promoters)" in page.words
+    assert re.search(
+        r"Pretraining helped small · probe on 1 of 2 tasks "
+        r"\(simulated\.promoters by 0\.4\d\d, 0\.\d+ … 0\.\d+\)",
+        page.words,
+    )
     for method in ("probe", "IA3 fine-tuning"):
         assert (
             f"small · {method} beat k-mer counts on 1 of 2 tasks (simulated.promoters); "
@@ -227,6 +231,29 @@ def test_a_published_value_that_may_not_be_compared_is_grey_and_says_why(publish
 def test_the_title_is_text_not_markup(source, page):
     assert "<h1>A &lt;benchmark&gt;</h1>" in source
     assert "A <benchmark>" in page.words
+
+
+def test_names_with_markup_are_text(shared_tables, tmp_path):
+    tables = {
+        name: table.replace({"simulated.promoters": "<script>mine</script>", "small": "a&<i>b</i>"})
+        for name, table in shared_tables.items()
+    }
+    source = show(tables, tmp_path)
+    for markup in ("<script>mine", "<i>b"):
+        assert markup not in source
+    words = Page(source).words
+    for name in ("<script>mine</script>", "a&<i>b</i>"):
+        assert name in words
+
+
+def test_a_run_of_one_method_on_one_task_has_a_page(new_run, tmp_path):
+    new_run.add_task("mine.x", {"train": 90, "test": 100}, simulated=False)
+    new_run.add_model("ours")
+    new_run.add_result("probe", "ours", "mine.x", [0.7, 0.8])
+    words = Page(make(new_run, tmp_path)).words
+    assert "No trained model was run beside its untrained self" in words
+    assert "No model was both probed and fine-tuned" in words
+    assert "None of these tasks has a published value" in words
 
 
 def test_at_most_ten_methods_are_drawn_and_none_shares_its_looks(run):

@@ -240,21 +240,23 @@ def test_the_same_result_twice_is_refused(new_run):
         read_results(new_run.results * 2, new_run.identities())
 
 
-def write_benchmark(folder, name, seconds, memory="NA"):
+def write_benchmark(folder, name, seconds, memory="NA", cores="NA"):
     path = folder / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"s": seconds, "max_rss": memory}) + "\n")
+    path.write_text(json.dumps({"s": seconds, "max_rss": memory, "cpu_time": cores}) + "\n")
 
 
 def test_stages_sum_the_jobs_of_each_folder(shared_tables, tmp_path):
-    write_benchmark(tmp_path, "embed_task/small/simulated.promoters", 10, 20)
-    write_benchmark(tmp_path, "embed_task/small/simulated.enhancers", 30, 60)
+    write_benchmark(tmp_path, "embed_task/small/simulated.promoters", 10, 20, cores=19)
+    write_benchmark(tmp_path, "embed_task/small/simulated.enhancers", 30, 60, cores=50)
     write_benchmark(tmp_path, "pretrain/small", 100.5)
     stages = stages_table(tmp_path, shared_tables)
     assert stages["stage"].tolist() == ["pretrain", "embed_task"]
     assert stages["seconds"].tolist() == [100.5, 40]
     assert stages["jobs"].tolist() == [1, 2]
     assert stages["peak_memory_mb"].tolist()[1] == 60
+    assert stages["processor_seconds"].tolist()[1] == 69
+    assert np.isnan(stages["processor_seconds"][0])
 
 
 def test_jobs_of_another_run_in_the_same_folder_take_no_time_of_this_one(shared_tables, tmp_path):
