@@ -8,7 +8,7 @@ from dnalm.methods import BASELINE, BY_NAME, KMERS, LINEAR, PROBES, STRONGEST, U
 from dnalm.report.method_names import label
 from dnalm.report.metric_names import CHANCE, name_of
 from dnalm.report.pages.context import context_findings
-from dnalm.report.pages.grids import score
+from dnalm.report.pages.grids import interval, score
 
 # A correlation of unrelated labels and predictions varies by about 1 / sqrt(rows) around 0.
 CHANCE_SDS = 2
@@ -24,16 +24,23 @@ def findings(
     """Return the answers of a run: does pretraining help, do k-mers win, are the controls quiet."""
     controls = set(tasks.loc[tasks["shuffled_labels"].astype(bool), "task"])
     real = comparisons[~comparisons["task"].isin(controls)]
-    sentences = []
-    own = real[real["against"] == UNTRAINED.against]
-    for (model, method), pairs in own.groupby(["model", "method"], sort=True):
-        sentences.append(_verdicts(label(method, model), UNTRAINED.against, pairs))
+    sentences = pretraining_helps(comparisons, controls)
     sentences += _against_baselines(real)
     sentences += context_findings(models)
     sentences += _constant(summary[~summary["task"].isin(controls)])
     sentences += [_control(task, summary, tasks) for task in sorted(controls)]
     sentences += [_leaks(summary), _published(summary), _edges(summary), _converged(summary)]
     return [sentence for sentence in sentences if sentence]
+
+
+def pretraining_helps(comparisons: pd.DataFrame, controls: Collection[str]) -> list[str]:
+    """Return on which tasks, but controls, each model beats its untrained twin, and by how much."""
+    own = comparisons[comparisons["against"] == UNTRAINED.against]
+    own = own[~own["task"].isin(list(controls))]
+    return [
+        _verdicts(label(method, model), UNTRAINED.against, pairs)
+        for (model, method), pairs in own.groupby(["model", "method"], sort=True)
+    ]
 
 
 def kmers_win(comparisons: pd.DataFrame, controls: Collection[str]) -> list[str]:
@@ -91,12 +98,20 @@ def _verdicts(name: str, against: str, pairs: pd.DataFrame) -> str:
     else:
         start = f"{name} beat k-mer counts on {better} of {total}"
         rest = {"worse": "k-mer counts were still better on"}
-    text = start + (f" ({by_verdict['better']})" if better else "")
+    won = by_verdict.get("better", "")
+    if against == UNTRAINED.against:
+        won = "; ".join(map(_gain, pairs[pairs["verdict"] == "better"].to_dict("records")))
+    text = start + (f" ({won})" if better else "")
     if "worse" in by_verdict:
         text += f"; {rest['worse']} {by_verdict['worse']}"
     if "no clear difference" in by_verdict:
         text += f"; no clear difference on {by_verdict['no clear difference']}"
     return text + "."
+
+
+def _gain(pair: Mapping) -> str:
+    bounds = interval(pair["low"], pair["high"])
+    return f"{pair['task']} by {score(pair['difference'])}, {bounds}"
 
 
 def _control(task: str, summary: pd.DataFrame, tasks: pd.DataFrame) -> str:

@@ -145,3 +145,10 @@ def test_lines_fit_a_terminal_however_many_and_long_the_columns(text):
     assert max(map(len, shown.splitlines())) <= WIDTH
     assert shown.count("0.512 ± 0.034") == 36
     assert len({row for row in shown.splitlines() if row.startswith("set.task_xxxxx ")}) >= 1
+
+
+def test_the_first_lines_say_where_pretraining_helped_and_by_how_much(text):
+    first = " ".join(text.split("What to use")[0].split())
+    assert "Pretraining helped small · probe on 1 of 2 tasks (simulated.promoters by 0.4" in first
+    assert "no clear difference on simulated.enhancers" in first
+    assert "simulated.shuffled" not in first
