@@ -41,11 +41,12 @@ rule score_snps:
     benchmark:
         "<benchmarks>/score_snps/{snps}/{model}.jsonl"
     conda:
-        "../envs/torch.yaml"
+        get_model_environment
     resources:
         gpu=1,
     params:
         settings=get_masking_settings,
+        downloads=get_place("<results>/downloads"),
     script:
         "../scripts/score_snps.py"
 
@@ -62,11 +63,12 @@ rule score_assay:
     benchmark:
         "<benchmarks>/score_assay/{assay}/{model}.jsonl"
     conda:
-        "../envs/torch.yaml"
+        get_model_environment
     resources:
         gpu=1,
     params:
         settings=get_assay_settings,
+        downloads=get_place("<results>/downloads"),
     script:
         "../scripts/score_assay.py"
 

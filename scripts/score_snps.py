@@ -1,9 +1,13 @@
 """Predict masked SNPs on personal haplotypes."""
 
+from dnalm.download.listings import locate_inputs
 from dnalm.interpretation.likelihoods.snp_perplexity import score_snps
 from dnalm.jobs.job import job
+from dnalm.model.embedders.opening import locate_embedder
 
 with job(snakemake.log[0]):
-    score_snps(
-        dict(snakemake.input.items()), snakemake.params.settings, dict(snakemake.output.items())
-    )
+    files = locate_inputs(snakemake.input, snakemake.params.downloads)
+    settings = dict(snakemake.params.settings)
+    if "embedder" in settings:
+        settings["embedder"] = locate_embedder(settings["embedder"], files)
+    score_snps(files, settings, dict(snakemake.output.items()))

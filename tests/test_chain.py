@@ -230,14 +230,17 @@ def write_exon(folder):
 
 
 def test_what_a_model_has_learned_of_annotated_elements_is_looked_at(finished):
+    random_transformers.save_model("modernbert", finished.folder / "learned/modernbert")
     change = """
+models:
+  theirs: {embedder: {transformers: learned/modernbert}, licence: unknown}
 annotations:
   genes:
     genome: simulated
     transcripts: "<results>/simulated/simulated/annotation.gtf.gz"
     bed: {enhancer: "<results>/simulated/simulated/enhancers.bed"}
     elements: [exon, intron, enhancer]
-    models: [tiny]
+    models: [tiny, theirs]
     bases: 180
     each: 12
 attention: {shifts: 20}
@@ -245,9 +248,15 @@ maps: {layers: [last], perplexity: 5, match_gc: false}
 panels:
   people: {genome: simulated, path: people.vcf.gz, contigs: [two]}
 snps:
-  people: {panel: people, models: [tiny], frequencies: [0.5], each: 12, bases: 120}
+  people: {panel: people, models: [tiny, theirs], frequencies: [0.5], each: 12, bases: 120}
 assays:
-  exon: {table: exon.csv, genome: simulated, models: [tiny], scores: [llr], bootstrap: {draws: 20}}
+  exon:
+    table: exon.csv
+    genome: simulated
+    models: [tiny, theirs]
+    window: 120
+    scores: [llr]
+    bootstrap: {draws: 20}
 tracks:
   some: {genome: simulated, contigs: [three], models: [tiny], frames: [1], share: 0.5}
 """
@@ -271,6 +280,15 @@ tracks:
     assert re.search(OF_INTERPRETATION["choose_snps"], chosen.read_text())
     exon = pd.read_csv(folder / "assays/exon/tiny.tsv", sep="\t")
     assert exon["points"].tolist() == [30, 30, 10, 10]
+    for name in ("maps/genes", "snps/people", "assays/exon"):
+        assert len(pd.read_csv(folder / name / "theirs.tsv", sep="\t"))
+    both = pd.concat(
+        pd.read_csv(folder / f"reconstruction/genes/{model}.tsv", sep="\t")
+        for model in ("tiny", "theirs")
+    )
+    assert list(both["element"])[:8] == list(both["element"])[8:]
+    assert (both["base_loss"] > 0).all()
+    assert not (folder / "attention/genes/theirs.tsv").exists()
     track = pybigtools.open(str(folder / "tracks/some/tiny.frame1/base.bw"))
     assert track.chroms() == {"three": 400_000}
     for rule, name in (("score_assay", "exon/tiny"), ("write_tracks", "some/tiny.frame1")):

@@ -29,11 +29,6 @@ def get_snp_settings(wildcards):
     return {"snps": wildcards.snps, **{key: entry[key] for key in keys}}
 
 
-def get_masked_model(wildcards):
-    model = f"<results>/models/{wildcards.model}"
-    return {"run": f"{model}/run.json", "weights": f"{model}/weights.safetensors"}
-
-
 def get_trained_people(wildcards):
     """Return the samples of the panel that a model was trained on, nothing without one."""
     _, panel = likelihoods.find_training_panel(config, wildcards.model)
@@ -41,7 +36,7 @@ def get_trained_people(wildcards):
 
 
 def get_masked_snps(wildcards):
-    return get_snp_panel(wildcards) | get_masked_model(wildcards) | get_trained_people(wildcards)
+    return get_snp_panel(wildcards) | get_model_files(wildcards) | get_trained_people(wildcards)
 
 
 def get_masking_settings(wildcards):
@@ -53,6 +48,7 @@ def get_masking_settings(wildcards):
         "bases": entry["bases"],
         "carriers": entry["carriers"],
         "corpus_known": known,
+        **get_own_embedder(wildcards),
     }
 
 
@@ -60,7 +56,7 @@ def get_assay_files(wildcards):
     """Return the table of an assay, its genome and a model."""
     entry = config["assays"][wildcards.assay]
     genome = f"<results>/genomes/{entry['genome']}"
-    return get_masked_model(wildcards) | {
+    return get_model_files(wildcards) | {
         "table": entry["table"],
         "bases": f"{genome}/bases.npy",
         "contigs": f"{genome}/contigs.tsv",
@@ -69,13 +65,14 @@ def get_assay_files(wildcards):
 
 
 def get_assay_settings(wildcards):
-    return likelihoods.resolve_assay(config, wildcards.assay) | {"model": wildcards.model}
+    settings = likelihoods.resolve_assay(config, wildcards.assay) | {"model": wildcards.model}
+    return settings | get_own_embedder(wildcards)
 
 
 def get_tracked_genome(wildcards):
     genome = f"<results>/genomes/{config['tracks'][wildcards.track]['genome']}"
     files = {"bases": f"{genome}/bases.npy", "contigs": f"{genome}/contigs.tsv"}
-    return get_masked_model(wildcards) | files
+    return get_model_files(wildcards) | files
 
 
 def get_track_settings(wildcards):

@@ -50,13 +50,22 @@ def test_a_right_entry_has_no_error_and_its_defaults():
     assert select_entries(config, "snps")["mine"]["frequencies"] == [0.01, 0.05, 0.1, 0.5]
 
 
+@pytest.mark.parametrize("section", ["snps", "assays"])
+def test_an_embedder_predicts_snps_and_is_held_against_assays(section):
+    assert find_errors(configure(section, {"models": ["theirs"]})) == []
+
+
 @pytest.mark.parametrize(
     ("section", "change", "said"),
     [
         ("snps", {"panel": "1000h"}, "snps.mine.panel: '1000h' is unknown"),
         ("snps", {"contigs": ["chrY"]}, "'chrY' is not among the `contigs` of panel '1000g'"),
         ("snps", {"models": ["500m"]}, "snps.mine.models: '500m' is unknown"),
-        ("snps", {"models": ["theirs"]}, "gives no probabilities of tokens; drop it"),
+        (
+            "snps",
+            {"models": ["theirs.untrained"]},
+            "the untrained twin of a model that an embedder",
+        ),
         ("snps", {"bases": 6000}, "reads 5,994 bases at most, not 6,000"),
         ("snps", {"panel": "small", "by": "population"}, "names no table of `populations`"),
         ("snps", {"frequencies": [1.5]}, "snps.mine.frequencies"),

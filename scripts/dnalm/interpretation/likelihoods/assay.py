@@ -41,7 +41,8 @@ def score_assay(
     """Write correlations (`summary`) and the variants with effects and scores (`variants`).
 
     `files` are table, run, weights, bases, contigs and manifest, `settings` those of an entry of
-    `assays:` with those of `variant:` below them. Raises InputError for whatever `read_assay` and
+    `assays:` with those of `variant:` below them; of a model that is not ours they are as
+    `make_scoring` has them. Raises InputError for whatever `read_assay` and
     `make_scoring` refuse, and where fewer than three variants have a window.
     """
     device = visible_devices()[0]

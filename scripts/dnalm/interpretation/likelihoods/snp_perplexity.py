@@ -7,7 +7,7 @@ Shape letters: B batch, T tokens, V vocabulary, k bases of a token.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,16 @@ from dnalm.genome.bases import GenomeBases
 from dnalm.genome.haplotypes.centred import read_around
 from dnalm.genome.kmers import ALPHABET, N, Vocabulary, encode
 from dnalm.interpretation.annotated import BATCH_TOKENS
+from dnalm.interpretation.likelihoods.embedded_snps import EmbeddedSnps
 from dnalm.interpretation.likelihoods.marginals import base_log_probabilities
 from dnalm.interpretation.likelihoods.snp_sites import ALT, REF, Contig, open_contigs
 from dnalm.interpretation.reconstruction import summarise
 from dnalm.jobs.progress import progress
 from dnalm.model.encoder import Encoder
 from dnalm.model.loading import load_model, read_run
+
+# Scores the token that covers a base, at one place in each window; names of windows are for errors.
+Predict = Callable[[Sequence[NDArray[np.uint8]], int, Sequence[str]], pd.DataFrame]
 
 log = logging.getLogger(__name__)
 
@@ -42,39 +46,38 @@ def score_snps(
     """Write the perplexity of SNPs by frequency, allele and group; `tokens` has a row for each.
 
     `files` are the table of `choose_snps`, the stores, bases and contigs of its panel, run and
-    weights of a model, and maybe the samples of the panel that this was trained on. Raises
-    InputError for windows that are longer than the model reads.
+    weights of a model, and maybe the samples of the panel that this was trained on. `settings` have
+    the entry `embedder` of a model that is not ours. Raises InputError for windows that are longer
+    than the model reads.
     """
-    config, vocabulary = read_run(files["run"])
-    bases, k = settings["bases"], vocabulary.k
-    if 1 + bases // k + bases % k > config.max_tokens:
-        raise InputError(
-            f"snps.{settings['snps']}: windows of {bases:,} bases are too long for the model "
-            f"{settings['model']}, which reads {config.max_tokens:,} tokens; lower `bases`."
-        )
     genome = GenomeBases(files["bases"], files["contigs"])
     contigs = open_contigs(files["stores"], genome)
     snps = pd.read_parquet(files["chosen"])
-    encoder, _ = load_model(files["run"], files["weights"])
-    encoder = encoder.to(best_device()).eval()
-    device = encoder.tokens.weight.device
-    batch = max(1, BATCH_TOKENS // (1 + bases // k)) if device.type == "cuda" else 1
-    left = bases // 2
-    places, parts = np.array([1 + left // k]), []
-    windows = _read_windows(snps, contigs, bases, vocabulary)
+    bases = settings["bases"]
+    if "embedder" in settings:
+        # A token may be of a base.
+        predict, tokens = EmbeddedSnps(settings["embedder"]).predict, bases
+    else:
+        predict, tokens = _open_encoder(files, settings)
+    size = BATCH_TOKENS // tokens if best_device().type == "cuda" else 1
+    parts = []
+    windows = _read_windows(snps, contigs, bases)
     for rows, codes in progress(
-        _in_batches(windows, batch), "mask SNPs", "windows", len(snps), size=lambda one: len(one[0])
+        _in_batches(windows, max(1, size)),
+        "mask SNPs",
+        "windows",
+        len(snps),
+        size=lambda one: len(one[0]),
     ):
-        tokens = torch.from_numpy(np.stack([encode(one, vocabulary) for one in codes]))
-        own = torch.from_numpy(np.stack([one[left] for one in codes]).astype(np.int64))
-        found = score_token(
-            encoder, vocabulary, tokens.long().to(device), int(places[0]), own.to(device), left % k
-        )
-        parts.append(pd.DataFrame({"row": rows, **found}))
+        places = [f"{own.contig}:{own.position + 1}" for own in snps.iloc[rows].itertuples()]
+        found = predict(codes, bases // 2, places)
+        if len(found):
+            parts.append(found.assign(row=np.array(rows)[found.index]))
     scored = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"row": []})
     if len(scored) < len(snps):
         log.warning(
-            "%d of %d windows hold an N or reach over the end of the contig, and are left out",
+            "%d of %d windows hold an N, reach over the end of the contig, or have a token there"
+            " that is none of its bases, and are left out",
             *(len(snps) - len(scored), len(snps)),
         )
     if scored.empty:
@@ -92,8 +95,39 @@ def score_snps(
     log.info("%s: %d masked SNPs were predicted", outputs["summary"], len(table))
 
 
+def _open_encoder(files: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[Predict, int]:
+    """Return what scores the k-mer of one base of windows, and the tokens of a window.
+
+    Raises InputError for windows that are longer than the model reads.
+    """
+    config, vocabulary = read_run(files["run"])
+    bases, k = settings["bases"], vocabulary.k
+    if 1 + bases // k + bases % k > config.max_tokens:
+        raise InputError(
+            f"snps.{settings['snps']}: windows of {bases:,} bases are too long for the model "
+            f"{settings['model']}, which reads {config.max_tokens:,} tokens; lower `bases`."
+        )
+    encoder, _ = load_model(files["run"], files["weights"])
+    encoder = encoder.to(best_device()).eval()
+    device = encoder.tokens.weight.device
+
+    def predict(
+        windows: Sequence[NDArray[np.uint8]], left: int, places: Sequence[str]
+    ) -> pd.DataFrame:
+        tokens = torch.from_numpy(np.stack([encode(one, vocabulary) for one in windows]))
+        own = torch.from_numpy(np.stack([one[left] for one in windows]).astype(np.int64))
+        return pd.DataFrame(
+            score_token(
+                *(encoder, vocabulary, tokens.long().to(device)),
+                *(1 + left // k, own.to(device), left % k),
+            )
+        )
+
+    return predict, 1 + bases // k
+
+
 def _read_windows(
-    snps: pd.DataFrame, contigs: Mapping[str, Contig], bases: int, vocabulary: Vocabulary
+    snps: pd.DataFrame, contigs: Mapping[str, Contig], bases: int
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield the number of a row and the bases around its SNP, where these are whole."""
     numbers = {

@@ -10,6 +10,7 @@ from dnalm.report.pages.verdicts import (
     reproduction_grid,
     reproduction_sentences,
     rows_can_tell,
+    tasks_without_prediction,
 )
 
 
@@ -39,12 +40,23 @@ def test_each_task_has_its_choice_with_its_margin_and_controls_have_none(tables)
 
 
 def test_the_entries_to_predict_with_are_yaml_and_name_the_choice(tables):
-    lines = prediction_lines(tables["choices"], {"simulated.shuffled"})
+    lines = prediction_lines(tables["choices"], {"simulated.shuffled"}, {"small"})
     entries = yaml.safe_load("\n".join(lines))
     assert list(entries) == ["my_simulated_promoters"]
     entry = entries["my_simulated_promoters"]
     assert (entry["model"], entry["task"]) == ("small", "simulated.promoters")
     assert entry["method"] in ("probe", "ia3")
+
+
+def test_a_probe_of_a_model_that_is_not_ours_predicts_nothing_and_fine_tuning_of_it_does(tables):
+    controls, task = {"simulated.shuffled"}, "simulated.promoters"
+    for method, lost in (("probe", [task]), ("mlp", [task]), ("lora", [])):
+        choices = tables["choices"].assign(
+            method=lambda own, method=method: own["method"].where(own["task"] != task, method)
+        )
+        assert tasks_without_prediction(choices, controls, {"other"}) == lost
+        assert len(prediction_lines(choices, controls, {"other"})) == 1 - len(lost)
+        assert tasks_without_prediction(choices, controls, {"small"}) == []
 
 
 def test_the_headline_names_the_first_and_the_next_of_every_set(tables):
