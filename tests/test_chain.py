@@ -45,7 +45,7 @@ LAST_LINES = {
     "probe_task": r"probe tiny.* on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "score_baselines": r"baseline \w+ on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "search_genomes": r"\d+ of \d+ different sequences have a place",
-    "simulate_genome": r"simulated 4 contigs with \d+ genes, \d+ enhancers and \d+ clusters of sites",
+    "simulate_genome": r"simulated 4 contigs with \d+ genes, \d+ enhancers and \d+ clusters",
     "summarise_pretraining": r"pretrain_summary\.html: [\d,]+ letters",
     "write_model_card": r"the card of tiny has \d+ scores",
     "train_network": r"baseline bpnet on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",

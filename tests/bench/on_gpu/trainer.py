@@ -92,7 +92,8 @@ def _prepare(machine: Machine, model: str, folder: Path) -> tuple[list[str], int
     write_simulated(
         simulate_genome(SimulateConfig(contigs=contigs, **GENOME)),
         fasta,
-        *(folder / f"simulated.{kind}" for kind in ("gtf", "promoters.bed", "enhancers.bed", "clusters.bed")),
+        folder / "simulated.gtf",
+        *(folder / f"simulated.{kind}.bed" for kind in ("promoters", "enhancers", "clusters")),
     )
     write_bases(
         fasta,
