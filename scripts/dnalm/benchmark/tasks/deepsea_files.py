@@ -27,8 +27,8 @@ LETTERED_ROWS = 1000  # whose dinucleotides are counted
 # CG is rarer than GC in vertebrates, 0.2 to 0.6 of it, and about as frequent elsewhere. With C and
 # G mixed up the two numbers change places.
 MOST_CG, LEAST_PAIRS = 1.5, 100
-# TA is rarer than AT, 0.68 to 0.94 of it in each of seven genomes from E. coli to human; with A and
-# T mixed up they change places. More pairs are asked for, as the two lie closer to each other.
+# TA is rarer than AT, 0.68 to 0.94 of it in each of seven genomes and pieces from E. coli to human;
+# with A and T mixed up they change places. More pairs are asked for, as the two lie closer.
 MOST_TA, LEAST_PAIRS_OF_AT = 1.1, 10_000
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ import fnmatch
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dnalm.configuration.interpretation.reading import find_too_long
 from dnalm.configuration.models import find_unknown
-from dnalm.configuration.resolve import resolve_k, resolve_preset
 from dnalm.configuration.weights import UNTRAINED, has_embedder, is_foreign
 
 MAPS = "maps"
@@ -79,16 +79,4 @@ def _model(
             " sequences; drop it."
         )
         return
-    described = config["models"][trained]
-    corpus = described.get("corpus")
-    if described.get("preset") not in config["model"]["presets"] or (
-        corpus is not None and corpus not in config["corpora"]
-    ):
-        return  # what a model lacks is said of the model
-    k = resolve_k(config, trained)
-    most = k * (resolve_preset(config, trained)["max_tokens"] - 1)
-    if entry["bases"] > most:
-        yield (
-            f"{key}.bases: '{model}' reads {most:,} bases at most, not {entry['bases']:,}; lower"
-            " it."
-        )
+    yield from find_too_long(config, model, f"{key}.bases", entry["bases"])

@@ -4,8 +4,9 @@ import fnmatch
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dnalm.configuration.interpretation.reading import find_too_long
 from dnalm.configuration.models import find_unknown
-from dnalm.configuration.resolve import resolve_k, resolve_preset
+from dnalm.configuration.resolve import resolve_k
 from dnalm.configuration.weights import UNTRAINED, has_embedder, is_foreign
 from dnalm.suggestions import nearest
 
@@ -141,17 +142,7 @@ def _model(
             " probabilities of tokens; drop it."
         )
         return
-    described = config["models"][trained]
-    corpus = described.get("corpus")
-    if described.get("preset") not in config["model"]["presets"] or (
-        corpus is not None and corpus not in config["corpora"]
-    ):
-        return  # what a model lacks is said of the model
-    most = resolve_k(config, trained) * (resolve_preset(config, trained)["max_tokens"] - 1)
     # What an assay does not say is that of `variant:`, and auto as long as the model reads.
     for name in ("bases", "window"):
-        if isinstance(entry.get(name), int) and entry[name] > most:
-            yield (
-                f"{key}.{name}: '{model}' reads {most:,} bases at most, not {entry[name]:,}; lower"
-                " it."
-            )
+        if isinstance(entry.get(name), int):
+            yield from find_too_long(config, model, f"{key}.{name}", entry[name])
