@@ -276,7 +276,7 @@ def write_simulated(
     write_bed(genome.enhancers, enhancers)
     write_bed(genome.clusters, clusters)
     log.info(
-        "simulated %d contigs with %d genes, %d enhancers and %d clusters of sites",
+        "simulated %d contigs with %d genes, %d enhancers and %d clusters",
         *(len(genome.contigs), len(genome.transcripts)),
         *(len(genome.enhancers), len(genome.clusters)),
     )
