@@ -168,11 +168,11 @@ def reconstruction_grid(
             [
                 *[row["annotation"], row["model"], row["element"], row["mask"]],
                 *[count(row["tokens"]), percent(row["accuracy"]), percent(row["base_accuracy"])],
-                *[perplexity(row["perplexity"]), nats(row["base_loss"])],
+                *[perplexity(row["perplexity"]), nats(row.get("base_loss"))],
                 percent(row["median_accuracy"]),
                 percent(known) if shown else "–",
                 *[percent(row["markov_accuracy"]), perplexity(row["markov_perplexity"])],
-                nats(row["markov_base_loss"]),
+                nats(row.get("markov_base_loss")),
                 percent(row["frequencies_accuracy"]),
                 perplexity(row["frequencies_perplexity"]),
             ]
@@ -190,7 +190,7 @@ def maps_grid(facts: pd.DataFrame) -> Grid:
         [
             *[row["annotation"], row["model"], count(row["layer"])],
             *[percent(row["neighbour_accuracy"]), percent(row["gc_accuracy"])],
-            percent(row["probe_accuracy"]),
+            percent(row.get("probe_accuracy")),
             *[percent(row["chance"]), score(row["silhouette"], sign=True)],
             percent(row["explained"]),
         ]

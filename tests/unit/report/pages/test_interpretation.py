@@ -13,6 +13,7 @@ from dnalm.report.figures.interpretation import heads_figure
 from dnalm.report.pages.interpretation import (
     heads_grid,
     make_interpretation_page,
+    maps_grid,
     read_interpretation,
     reconstruction_grid,
 )
@@ -177,3 +178,12 @@ def test_a_heads_colour_is_the_one_that_the_page_names(paths):
     tinted = [rgb for rgb in fills if max(rgb) - min(rgb) > 20 and max(rgb) > 150]
     assert tinted
     assert all(red > green > blue for red, green, blue in tinted)
+
+
+def test_tables_of_an_older_version_have_a_dash_for_what_they_lack(paths):
+    tables = read_interpretation(paths)
+    older = tables["reconstruction"].drop(columns=["base_loss", "markov_base_loss"])
+    for row in reconstruction_grid(older, PUBLISHED, {}).rows:
+        assert row.count("–") >= 2
+    (facts,) = maps_grid(tables["map_facts"].drop(columns="probe_accuracy")).rows
+    assert facts[5] == "–"
