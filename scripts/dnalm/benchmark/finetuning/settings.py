@@ -94,7 +94,7 @@ class Operation:
     micro_batch: int | None
     checkpoint_minutes: float | None
     cpu_hours_limit: float | None
-    gpus: int
+    gpus: int = 1
 
     @classmethod
     def of(cls, values: Mapping[str, Any], model: str | None) -> "Operation":

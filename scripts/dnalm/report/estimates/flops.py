@@ -64,9 +64,16 @@ def count_trained(config: EncoderConfig, method: Mapping[str, Any]) -> int:
 
 
 def convolution_flops(network: nn.Module, bases: float) -> float:
-    """Return the FLOPs of a sequence through a network: 2 per weight of a convolution and base."""
+    """Return the FLOPs of a sequence through a network: 2 per weight of a convolution and base.
+
+    Outer taps of dilated convolutions that no base of the sequence reaches are left out, as they
+    are when it is computed.
+    """
+    tokens = bases + 1  # and <cls>
     weights = sum(p.numel() for p in network.parameters() if p.dim() > 1)
-    return 2 * weights * (bases + 1)  # and <cls>
+    dilated = getattr(network, "dilated", ())
+    unread = sum(own.weight.numel() * 2 // 3 for own in dilated if own.dilation[0] >= tokens)
+    return 2 * (weights - unread) * tokens
 
 
 def count_fits(splits: int, penalties: Sequence[float], classes: int) -> int:
