@@ -16,40 +16,15 @@ from dnalm.interpretation.reconstruction import (
     score_masked,
     summarise,
 )
-from dnalm.model.config import EncoderConfig
-from dnalm.model.encoder import Encoder
 from dnalm.model.export import export_config
-from dnalm.model.initialise import initialise
 from dnalm.model.weights import to_published
 
 VOCABULARY = Vocabulary(3, "v1")
 
 
 @pytest.fixture(scope="module")
-def encoder():
-    config = EncoderConfig(
-        layers=2,
-        heads=2,
-        width=16,
-        ffn_width=32,
-        positions="learned",
-        feed_forward="gelu",
-        ffn_bias=True,
-        max_tokens=40,
-        vocabulary_size=VOCABULARY.size,
-        pad_id=VOCABULARY.pad,
-        mask_id=VOCABULARY.mask,
-        token_dropout=0.12,
-        dropout=0.0,
-        layer_norm_eps=1e-5,
-        initialisation="normal",
-    )
-    encoder = Encoder(config)
-    initialise(encoder, seed=3)
-    for block in encoder.blocks:
-        block.feed_forward.output.weight.data *= 20
-    encoder.head.decoder.weight.data *= 30
-    return encoder.eval()
+def encoder(esm):
+    return esm.encoder
 
 
 def windows(number, bases, seed=0):
