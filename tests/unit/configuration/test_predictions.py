@@ -140,10 +140,11 @@ def test_a_wrong_model_of_embeddings_is_one_sentence(entry, sentence):
 
 def test_models_that_embedders_open_are_valid_and_predict():
     models = {
-        "stock": {"embedder": {"transformers": "/weights/x", "imports": ["a.b"]}, "licence": "mit"},
+        "stock": {"embedder": {"transformers": "/weights/x", "imports": ["a.b"], "ignore_code": True}},
         "hub": {"embedder": {"transformers": "lab/x", "revision": "v1"}, "licence": "unknown"},
         "own": {"embedder": {"call": "a.b:c", "options": {"n": 1}}, "licence": "mit"},
     }
+    models["stock"]["licence"] = "mit"
     models["own"]["environment"] = "envs/mine.yaml"
     config = merged({"models": models}, {"run": {"models": [MODEL, *models]}})
     assert find_errors(config) == []
@@ -161,6 +162,7 @@ def test_models_that_embedders_open_are_valid_and_predict():
         ({"licence": None}, "models.x.licence: the licence of the weights is not given"),
         ({"preset": "v1-500m"}, "models.x.preset: this model is opened by its embedder; remove"),
         ({"weights": "/w"}, "models.x.weights: this model is opened by its embedder; remove"),
+        ({"embedder": {"call": "a:b", "ignore_code": True}}, "ignore_code: it says nothing beside"),
         ({"embedder": {"call": "a:b", "revision": "x"}}, "revision: it says nothing beside `call`"),
         ({"embedder": {"transformers": "/x", "options": {}}}, "says nothing beside `transformers`"),
         ({"embedder": {"transformers": "/x", "revision": "v"}}, "a folder has no revision"),

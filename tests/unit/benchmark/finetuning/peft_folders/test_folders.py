@@ -173,6 +173,7 @@ def test_an_adapter_without_a_form_in_peft_is_refused(tuned, tmp_path: Path) -> 
 def test_what_is_no_file_of_adapters_leaves_nothing(tuned, tmp_path: Path) -> None:
     save_tensors({"x": torch.zeros(2)}, tmp_path / "x.safetensors", {})
     run = json.loads(tuned["run"].read_text())
+    base = describe_export(run, "b")
     with pytest.raises(InputError, match="is no file of adapters"):
-        export_adapters(tmp_path / "x.safetensors", run, RIGHTS, tmp_path / "new", base="b")
+        export_adapters(tmp_path / "x.safetensors", base, RIGHTS, tmp_path / "new")
     assert not (tmp_path / "new").exists()
