@@ -140,11 +140,11 @@ def test_a_wrong_model_of_embeddings_is_one_sentence(entry, sentence):
 
 def test_models_that_embedders_open_are_valid_and_predict():
     models = {
-        "stock": {"embedder": {"transformers": "/weights/x", "imports": ["a.b"], "ignore_code": True}},
+        "stock": {"embedder": {"transformers": "/weights/x", "imports": ["a.b"]}, "licence": "mit"},
         "hub": {"embedder": {"transformers": "lab/x", "revision": "v1"}, "licence": "unknown"},
         "own": {"embedder": {"call": "a.b:c", "options": {"n": 1}}, "licence": "mit"},
     }
-    models["stock"]["licence"] = "mit"
+    models["stock"]["embedder"]["ignore_code"] = True
     models["own"]["environment"] = "envs/mine.yaml"
     config = merged({"models": models}, {"run": {"models": [MODEL, *models]}})
     assert find_errors(config) == []

@@ -97,7 +97,7 @@ def test_counts_that_are_not_those_of_the_states_are_refused(tmp_path, monkeypat
     monkeypatch.setattr(
         toy_embedder, "open_one_hot", lambda device, **options: Miscounting(None, 1)
     )
-    with pytest.raises(InputError, match="26 tokens by count_tokens .* 24 bases, but states of 24"):
+    with pytest.raises(InputError, match=r"has 26 tokens .* of 24 bases, but states of 24"):
         describe_embedder(TOY, {"model": "toy", **RIGHTS}, "cpu", tmp_path / "embedder.json")
     assert not (tmp_path / "embedder.json").exists()
 

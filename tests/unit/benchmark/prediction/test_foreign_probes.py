@@ -102,7 +102,8 @@ def read_by_hand(path, features):
         arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     found = []
     for fold in told["folds"]:
-        own = {key.split(".", 2)[2]: a for key, a in arrays.items() if key[5:].startswith(f"{fold}.")}
+        prefix = f"fold.{fold}."
+        own = {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
         if "intercepts" in own:
             x = (features.astype(np.float64) - own["mean"]) / own["scale"]
             found.append(expit(x @ own["weights"].T + own["intercepts"])[:, 0])
@@ -154,7 +155,7 @@ def test_a_called_embedder_predicts_the_rows_of_its_task_again_and_others_it_ref
     found = predict(entry, "probe", tmp_path, embed, test["sequence"], strands="both")
     expected = result.predictions.groupby("id", sort=False)["probability.1"].mean()
     np.testing.assert_allclose(found["probability.1"], expected[test["id"]], atol=1e-6)
-    with pytest.raises(InputError, match="row s0 .* has 61 bases, which make 61 tokens"):
+    with pytest.raises(InputError, match=r"row s0 .* has 61 bases, which make 61 tokens"):
         predict(entry, "probe", tmp_path, embed, ["A" * 61])
     tiles = predict(entry, "probe", tmp_path, embed, ["AC" * 90], too_long="tiles")
     assert tiles["note"][0] == "3 tiles of 60 of 180 bases"

@@ -172,8 +172,11 @@ def test_a_stock_class_stands_in_for_code_of_a_folder_only_when_told(save, tmp_p
     (folder / "modeling.py").write_text(f"open({str(ran)!r}, 'w')")
     refuse(folder, r"code of its own \(modeling.BertModel\), .* the stock bert may compute other")
     entry = {"transformers": str(folder), "ignore_code": True}
-    states = open_embedder(entry, "cpu").embed(["ACGT"])[0][0]
-    torch.testing.assert_close(states, open_embedder({"transformers": save("bert")}, "cpu").embed(["ACGT"])[0][0])
+    found, expected = (
+        open_embedder(one, "cpu").embed(["ACGT"])[0][0]
+        for one in (entry, {"transformers": save("bert")})
+    )
+    torch.testing.assert_close(found, expected)
     assert not ran.exists()
 
 

@@ -165,8 +165,8 @@ def test_the_code_on_the_card_runs(tuned) -> None:
 def test_an_adapter_without_a_form_in_peft_is_refused(tuned, tmp_path: Path) -> None:
     metadata = {"adapter": "head", "classifier": "{}"}
     save_tensors({"x": torch.zeros(2)}, tmp_path / "x.safetensors", metadata)
+    base = PeftBase(model="small", place="b")
     with pytest.raises(InputError, match="head is not written for peft"):
-        base = PeftBase(model="small", place="b")
         export_adapters(tmp_path / "x.safetensors", base, RIGHTS, tmp_path / "new")
 
 
