@@ -99,6 +99,10 @@ def get_results(wildcards):
         "runs": expand(
             "<results>/models/{model}/run.json", model=[*PRETRAINED, *IMPORTED, *UNTRAINED]
         ),
+        "embedders": expand(
+            "<results>/models/{model}/embedder.json",
+            model=[model for model in FOREIGN if model not in EMBEDDINGS_ALONE],
+        ),
         "results": [path for files in list_results("<results>") for path in files.values()],
         "locations": [path for files in located.values() for path in files.values()],
         **{kind: list(files.values()) for kind, files in named.items()},
