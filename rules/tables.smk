@@ -19,6 +19,8 @@ rule make_tables:
         "<benchmarks>/make_tables.jsonl"
     conda:
         "../envs/report.yaml"
+    resources:
+        mem_mb=16000,  # of which predictions of bases take one, however many they are
     params:
         results=get_result_files,
         files=get_named_files,
