@@ -20,7 +20,7 @@ rule make_tables:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=16000,  # of which predictions of bases take one, however many they are
+        mem_mb=16000,  # for predictions of rows; those of bases are read in blocks, within 1 GB
     params:
         results=get_result_files,
         files=get_named_files,
