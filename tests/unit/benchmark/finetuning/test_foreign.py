@@ -23,6 +23,7 @@ from dnalm.benchmark.prediction.entry import predict_entry
 from dnalm.benchmark.scoring.results import identify
 from dnalm.configuration.finetuning import resolve_method
 from dnalm.configuration.predictions import resolve_asked, resolve_prediction
+from dnalm.errors import InputError
 from dnalm.methods import ADAPTERS
 from dnalm.model.embedders.tunable import open_tunable
 
