@@ -74,9 +74,8 @@ rule train_network:
 rule export_adapters:
     """Write the folds of one fine-tuning as folders that `peft` opens; made only when asked for."""
     input:
+        unpack(get_peft_base_files),
         adapters="<results>/finetunes/{method}/{model}/{task}/adapters.safetensors",
-        run="<results>/models/{model}/run.json",
-        card="<results>/models/{model}/export/README.md",
     output:
         folder=directory("<results>/finetunes/{method}/{model}/{task}/peft"),
     log:
@@ -84,9 +83,11 @@ rule export_adapters:
     benchmark:
         "<benchmarks>/export_adapters/{method}/{model}/{task}.jsonl"
     conda:
-        "../envs/torch.yaml"
+        get_model_environment
     params:
         rights=get_rights,
-        base=get_export,
+        embedder=get_tuned_embedder,
+        downloads=get_place("<results>/downloads"),
+        place=get_peft_base,
     script:
         "../scripts/export_adapters.py"

@@ -133,12 +133,8 @@ rule finetunes:
 rule adapter_exports:
     """Fine-tune every model on every task, and write the adapters as folders that `peft` opens."""
     input:
-        expand(
-            "<results>/finetunes/{method}/{model}/{task}/peft",
-            method=IN_PEFT,
-            model=ENCODERS,
-            task=TASKS,
-        ),
+        expand(PEFT_FOLDER, method=IN_PEFT, model=ENCODERS, task=TASKS),
+        expand(PEFT_FOLDER, method=IN_PEFT, model=STOCK_TUNED, task=POOLED),
 
 
 rule predictions:

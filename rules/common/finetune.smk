@@ -4,6 +4,10 @@ if workflow.exec_mode == ExecMode.DEFAULT:
     for sentence in finetuning.find_method_warnings(config):
         logger.warning(sentence)
 
+PEFT_FOLDER = "<results>/finetunes/{method}/{model}/{task}/peft"
+# What `peft` opens: a model that is called has no form that others know.
+STOCK_TUNED = [model for model in TUNED_FOREIGN if weights.is_of_transformers(config, model)]
+
 
 def get_method(wildcards):
     return finetuning.resolve_method(config, wildcards.method)
@@ -33,3 +37,19 @@ def get_finetune_gpus(wildcards):
 def get_finetune_memory(wildcards):
     """Return MB: of one process, and of those beside it, each of which loads the model."""
     return 64_000 + 24_000 * (get_finetune_gpus(wildcards) - 1)
+
+
+def get_peft_base_files(wildcards):
+    """Return the files of the model that adapters are put on in `peft`: of ours its export."""
+    if wildcards.model in EMBEDDERS:
+        return get_model_files(wildcards)
+    model = f"<results>/models/{wildcards.model}"
+    return {"run": f"{model}/run.json", "card": f"{model}/export/README.md"}
+
+
+def get_peft_base(wildcards):
+    """Return where `peft` finds that model: a folder, or a repository and its revision."""
+    if not weights.is_of_transformers(config, wildcards.model):
+        return {"folder": str(get_export(wildcards)), "revision": None}
+    found = weights.resolve_weights(config, wildcards.model)
+    return {"folder": found.repository or found.folder, "revision": found.revision}

@@ -7,6 +7,7 @@ PRETRAINED = [
     if "corpus" in config["models"][model]
 ]
 FOREIGN = [model for model in MODELS if weights.is_foreign(config, model)]
+EMBEDDINGS_ALONE = [model for model in FOREIGN if not weights.has_embedder(config, model)]
 ENCODERS = [model for model in MODELS if model not in FOREIGN]
 IMPORTED = [model for model in ENCODERS if model not in PRETRAINED]
 LOADED = weights.list_loaded(config)  # of all models, those that rule import_weights makes

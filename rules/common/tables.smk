@@ -134,6 +134,7 @@ def get_identities(wildcards):
                 **names,
                 **weights.describe_rights(config, model),
                 **({"foreign": True} if model in FOREIGN else {}),
+                **({"embeddings_alone": True} if model in EMBEDDINGS_ALONE else {}),
             }
             for model, names in models.items()
         },

@@ -9,7 +9,7 @@ from dnalm.configuration.weights import find_weight_errors, has_embedder, is_for
 from dnalm.suggestions import nearest
 
 OF_FOREIGN = {"licence", "citation", "published_as"}
-OF_TRANSFORMERS, OF_CALL = {"imports", "revision", "linear"}, {"options"}
+OF_TRANSFORMERS, OF_CALL = {"imports", "revision", "linear", "ignore_code"}, {"options"}
 
 
 def find_model_errors(config: Mapping[str, Any]) -> Iterator[str]:

@@ -77,11 +77,11 @@ def _model(key: str, entry: Mapping[str, Any], config: Mapping[str, Any]) -> Ite
     else:
         yield from find_unknown(f"{key}.model", entry["model"], config["models"])
         if has_embedder(config, entry["model"]):
-            if entry["method"] in PROBE_NAMES or not is_tunable(config, entry["model"]):
+            if entry["method"] not in PROBE_NAMES and not is_tunable(config, entry["model"]):
                 yield (
-                    f"{key}.model: '{entry['model']}' is opened by an embedder, of which there are"
-                    " no predictions but by methods that fine-tune it; name another, or such a"
-                    " method."
+                    f"{key}.model: '{entry['model']}' is opened by an embedder that is not"
+                    " fine-tuned; name a probe, or write finetune: true into the embedder if it"
+                    " offers a module."
                 )
         elif is_foreign(config, entry["model"]):
             yield (

@@ -17,7 +17,8 @@ class Adapter:
         learning_rates: the lowest and the highest at which it usually learns [choice].
         frozen: whether the encoder's own weights stay as they are, so that folds can share them.
         in_peft: the function that returns settings and tensors of its `adapter_state` for `peft`,
-            given the `options` too; None where there is none.
+            given the `options` too, and `linear`, the names of layers of a model that is not ours,
+            else None; None where there is none.
     """
 
     name: str

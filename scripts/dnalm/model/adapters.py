@@ -10,7 +10,10 @@ from dnalm.methods import LORA_TARGETS, find_adapter, find_function
 from dnalm.model.embedders.tunable import ForeignEncoder
 from dnalm.model.encoder import Encoder
 from dnalm.model.linear import Linear
+from dnalm.model.weights import published_name
 from dnalm.suggestions import listing
+
+PEFT_PREFIX = "base_model.model."  # of what `peft` wraps
 
 
 class AdaptedLinear(Linear):
@@ -118,6 +121,19 @@ def adapter_state(encoder: nn.Module) -> dict[str, Tensor]:
     """
     trained = trained_parameters(encoder)
     return {name: values.detach().cpu().clone() for name, values in trained.items()}
+
+
+def name_in_peft(name: str, *, foreign: bool) -> str:
+    """Return the layer, as `peft` calls it, of a tensor of `adapter_state`.
+
+    Ours is called as in `EsmModel`, that of a model that is not ours by its own name.
+    """
+    layer = name.rpartition(".")[0]
+    if foreign:
+        return PEFT_PREFIX + layer.removeprefix("module.")
+    place = published_name(f"{layer}.weight").removesuffix(".weight")
+    # The base is the encoder alone, in which names do not begin with "esm.".
+    return PEFT_PREFIX + place.removeprefix("esm.")
 
 
 def load_adapter(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:

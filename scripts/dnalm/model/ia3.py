@@ -4,15 +4,14 @@ l_k and l_v scale the output of the key and value projections, bias included and
 rotation; l_ff scales the input of the second feed-forward matrix, in v2 after the gate product.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dnalm.model.adapters import AdaptedLinear, list_layers, of_rows
+from dnalm.model.adapters import PEFT_PREFIX, AdaptedLinear, list_layers, name_in_peft, of_rows
 from dnalm.model.linear import Linear
-from dnalm.model.weights import published_name
 
 # Modules of `transformers`' ESM, as regular expressions of `peft`. Its attention has an
 # output.dense too, which is none of them.
@@ -69,24 +68,34 @@ def add_ia3(encoder: nn.Module) -> list[nn.Parameter]:
     return [values for values in encoder.parameters() if values.requires_grad]
 
 
-def ia3_in_peft(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def ia3_in_peft(
+    state: Mapping[str, Tensor], linear: Mapping[str, Sequence[str]] | None = None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the adapter_config.json and the tensors of `peft` for the vectors of `adapter_state`.
 
-    They are for `EsmModel` and what has its blocks, gated feed-forwards too.
+    They are for `EsmModel` and what has its blocks, gated feed-forwards too; with `linear`, the
+    names of linear layers by those of `LORA_TARGETS`, for the module that has these.
     """
+    targets, feed_forward = PEFT_TARGETS, PEFT_FEED_FORWARD
+    if linear is not None:
+        feed_forward = list(linear["ffn_output"])
+        targets = list(dict.fromkeys([*linear["key"], *linear["value"], *feed_forward]))
     settings = {
         "peft_type": "IA3",
-        "target_modules": PEFT_TARGETS,
-        "feedforward_modules": PEFT_FEED_FORWARD,
+        "target_modules": targets,
+        "feedforward_modules": feed_forward,
         "fan_in_fan_out": False,
         "init_ia3_weights": True,
         "modules_to_save": None,
     }
     tensors = {}
     for name, scale in state.items():
-        module = published_name(name.removesuffix("scale") + "weight").removesuffix(".weight")
+        place = name_in_peft(name, foreign=linear is not None)
+        scales_input = (
+            name.endswith("feed_forward.output.scale")
+            if linear is None
+            else place.removeprefix(PEFT_PREFIX) in feed_forward
+        )
         # A row of the inputs of a feed-forward's second matrix, a column of outputs else.
-        shape = (1, -1) if name.endswith("feed_forward.output.scale") else (-1, 1)
-        # The base is the encoder alone, in which names do not begin with "esm.".
-        tensors[f"base_model.model.{module.removeprefix('esm.')}.ia3_l"] = scale.reshape(shape)
+        tensors[f"{place}.ia3_l"] = scale.reshape((1, -1) if scales_input else (-1, 1))
     return settings, tensors

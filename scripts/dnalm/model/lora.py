@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from dnalm.errors import InputError
 from dnalm.methods import LORA_TARGETS
-from dnalm.model.adapters import AdaptedLinear, list_layers
+from dnalm.model.adapters import AdaptedLinear, list_layers, name_in_peft
 from dnalm.model.linear import Linear
-from dnalm.model.weights import BLOCK_NAMES, published_name
+from dnalm.model.weights import BLOCK_NAMES
 from dnalm.suggestions import check_choice
 
 # Our names of the two matrices, and those of `peft`.
@@ -76,10 +76,12 @@ def lora_in_peft(
     alpha: float,
     dropout: float,
     targets: Sequence[str],
+    linear: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the adapter_config.json and the tensors of `peft` for the matrices of `adapter_state`.
 
-    They are for `EsmModel` and what has its blocks, gated feed-forwards too.
+    They are for `EsmModel` and what has its blocks, gated feed-forwards too; with `linear`, the
+    names of linear layers by those of `LORA_TARGETS`, for the module that has these.
     """
     modules = [re.escape(BLOCK_NAMES[LORA_TARGETS[target]]) for target in targets]
     settings = {
@@ -88,7 +90,9 @@ def lora_in_peft(
         "lora_alpha": alpha,
         "lora_dropout": dropout,
         # From the block's number on: attention.output.dense ends as output.dense does.
-        "target_modules": rf".*\.layer\.\d+\.({'|'.join(modules)})",
+        "target_modules": rf".*\.layer\.\d+\.({'|'.join(modules)})"
+        if linear is None
+        else list(dict.fromkeys(path for target in targets for path in linear[target])),
         "bias": "none",
         "fan_in_fan_out": False,
         "init_lora_weights": True,
@@ -96,9 +100,6 @@ def lora_in_peft(
     }
     tensors = {}
     for name, matrix in state.items():
-        module, _, own = name.rpartition(".")
-        place = published_name(f"{module}.weight").removesuffix(".weight")
-        # The base is the encoder alone, in which names do not begin with "esm.".
-        place = f"base_model.model.{place.removeprefix('esm.')}"
-        tensors[f"{place}.{PEFT_MATRICES[own]}.weight"] = matrix
+        place = name_in_peft(name, foreign=linear is not None)
+        tensors[f"{place}.{PEFT_MATRICES[name.rpartition('.')[2]]}.weight"] = matrix
     return settings, tensors

@@ -138,21 +138,22 @@ def test_a_wrong_model_of_embeddings_is_one_sentence(entry, sentence):
     assert sentence in error
 
 
-def test_models_that_embedders_open_are_valid_and_predict_if_tuned():
+def test_models_that_embedders_open_are_valid_and_predict():
     models = {
         "stock": {"embedder": {"transformers": "/weights/x", "imports": ["a.b"]}, "licence": "mit"},
         "hub": {"embedder": {"transformers": "lab/x", "revision": "v1"}, "licence": "unknown"},
         "own": {"embedder": {"call": "a.b:c", "options": {"n": 1}}, "licence": "mit"},
     }
+    models["stock"]["embedder"]["ignore_code"] = True
     models["own"]["environment"] = "envs/mine.yaml"
     config = merged({"models": models}, {"run": {"models": [MODEL, *models]}})
     assert find_errors(config) == []
-    (error,) = find_errors(merged(config, {"predictions": {"p": ENTRY | FASTA | {"model": "own"}}}))
-    assert "'own' is opened by an embedder, of which there are no predictions" in error
-    tuned = ENTRY | FASTA | {"model": "stock", "method": "ia3"}
-    assert find_errors(merged(config, {"predictions": {"p": tuned}})) == []
-    (error,) = find_errors(merged(config, {"predictions": {"p": tuned | {"method": "probe"}}}))
-    assert "no predictions but by methods that fine-tune it" in error
+    for model, method in (("own", "probe"), ("stock", "probe"), ("hub", "mlp"), ("stock", "ia3")):
+        entry = ENTRY | FASTA | {"model": model, "method": method}
+        assert find_errors(merged(config, {"predictions": {"p": entry}})) == []
+    tuned = {"p": ENTRY | FASTA | {"model": "own", "method": "ia3"}}
+    (error,) = find_errors(merged(config, {"predictions": tuned}))
+    assert "'own' is opened by an embedder that is not fine-tuned; name a probe" in error
 
 
 @pytest.mark.parametrize(
@@ -161,6 +162,7 @@ def test_models_that_embedders_open_are_valid_and_predict_if_tuned():
         ({"licence": None}, "models.x.licence: the licence of the weights is not given"),
         ({"preset": "v1-500m"}, "models.x.preset: this model is opened by its embedder; remove"),
         ({"weights": "/w"}, "models.x.weights: this model is opened by its embedder; remove"),
+        ({"embedder": {"call": "a:b", "ignore_code": True}}, "ignore_code: it says nothing beside"),
         ({"embedder": {"call": "a:b", "revision": "x"}}, "revision: it says nothing beside `call`"),
         ({"embedder": {"transformers": "/x", "options": {}}}, "says nothing beside `transformers`"),
         ({"embedder": {"transformers": "/x", "revision": "v"}}, "a folder has no revision"),

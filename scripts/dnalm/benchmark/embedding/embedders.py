@@ -197,6 +197,7 @@ def describe_embedder(
     with torch.inference_mode(), compute_in("float32", torch.device(device)):
         difference = check_agreement(embedder, name, sequences, names, "float32")
         answers = embed_checked(embedder, name, sequences, names)
+        _check_counts(embedder, name, sequences, [len(spans) for _, spans in answers])
         offers = has_logits(embedder)
         if offers:
             check_logits(embedder, name, sequences, [spans for _, spans in answers])
@@ -219,6 +220,19 @@ def describe_embedder(
             },
         },
     )
+
+
+def _check_counts(embedder: Any, name: str, sequences: Sequence[str], found: list[int]) -> None:
+    """Raise InputError where an embedder counts other tokens than it has states of."""
+    if getattr(embedder, "count_tokens", None) is None:
+        return
+    told = count_tokens(embedder, sequences).tolist()
+    for sequence, said, own in zip(sequences, told, found, strict=True):
+        if said != own:
+            raise InputError(
+                f"{name} has {said} tokens by count_tokens of a sequence of {len(sequence)} bases,"
+                f" but states of {own}: correct one of them, batches are cut by it."
+            )
 
 
 def draw_sequences(lengths: Sequence[int]) -> list[str]:

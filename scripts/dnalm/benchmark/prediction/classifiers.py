@@ -8,71 +8,47 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import torch
 
-from dnalm.benchmark.embedding.embed import EmbedConfig, choose_layers, embed
+from dnalm.benchmark.embedding.embed import choose_layers
 from dnalm.benchmark.finetuning.classifier import FoldClassifiers
-from dnalm.benchmark.finetuning.classifier import predict as predict_rows
-from dnalm.benchmark.probing.saved import SavedProbe, read_probe
-from dnalm.benchmark.tasks.kinds import Kind, find_kind
+from dnalm.benchmark.prediction.folds import (
+    AnyEncoder,
+    Base,
+    Facts,
+    ProbeFolds,
+    Rows,
+    TunedFolds,
+)
+from dnalm.benchmark.probing.saved import read_probe
+from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.devices import device_of
 from dnalm.errors import InputError
 from dnalm.files import sha256_of
 from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import NETWORKS, find_function
 from dnalm.model.config import SHAPE
 from dnalm.model.convolutions import VOCABULARY, Network
-from dnalm.model.embedders.tunable import ForeignEncoder, ForeignLimits, ForeignTokens
-from dnalm.model.encoder import Encoder
+from dnalm.model.embedders.frozen import FrozenEmbedder
+from dnalm.model.embedders.tunable import ForeignLimits, ForeignTokens
 from dnalm.model.tensors import UNREADABLE, read_metadata
-from dnalm.model.token_batches import REFUSE, Limits, TokenRows
+from dnalm.model.token_batches import Limits
 
 ADAPTERS, PROBE = "adapters.safetensors", ".safetensors"  # what the files are called
-
-
-class Base(Protocol):
-    """The model below a classifier: an encoder, its vocabulary, and its file of weights.
-
-    Of a model that is not ours `weights` are what it is called, and `sha256` beside them their
-    hash.
-    """
-
-    encoder: Encoder | Network | ForeignEncoder
-    vocabulary: Vocabulary | ForeignTokens
-    weights: Path
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Facts:
-    """What a classifier's file says: its task, its model, and the folds that it holds.
-
-    `names` are those of the classes, labels or targets, their numbers where the task has no names;
-    `lengths` the bases (min, max) of the task's rows, None in older files. `made` are the settings
-    of its features: layer, pooling, centre_bases, strands, precision; none of a network.
-    """
-
-    path: Path
-    method: str
-    model: str
-    task: str
-    kind: Kind
-    classes: int
-    names: list[str]
-    numbered: bool
-    lengths: tuple[int, int] | None
-    folds: tuple[int, ...]
-    made: Mapping[str, Any]
 
 
 class Classifier:
     """Folds of one task, ready to predict; `kind` and `classes` are those of the task.
 
-    `encoder` may be moved to another device. Its own weights stay as they are.
+    `encoder` may be moved to another device, but for an embedder. Its own weights stay as they are.
     """
 
-    def __init__(self, base: Base, facts: Facts, models: "ProbeFolds | TunedFolds") -> None:
-        self.encoder, self.vocabulary = base.encoder, base.vocabulary
+    def __init__(self, base: Base, facts: Facts, models: ProbeFolds | TunedFolds) -> None:
+        self.encoder: AnyEncoder = base.encoder
+        self.vocabulary = base.vocabulary
         self.facts, self.folds, self.names = facts, facts.folds, facts.names
         self.kind, self.classes = facts.kind.name, facts.classes
         self._models = models
@@ -81,6 +57,12 @@ class Classifier:
     def both_strands(self) -> bool:
         """Whether its outputs are the same for both strands of a sequence."""
         return self.facts.made.get("strands") == "both"
+
+    @property
+    def device(self) -> torch.device:
+        """The device that its encoder computes on."""
+        own = self.encoder
+        return own.device if isinstance(own, FrozenEmbedder) else device_of(own)
 
     def limits(self) -> Limits:
         """Return what its model reads."""
@@ -106,64 +88,6 @@ class Classifier:
             batch=batch,
         )
         return self._models.outputs(rows, self.facts, folds)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Rows:
-    """Sequences, the encoder that reads them, and the most tokens of a batch."""
-
-    sequences: Sequence[str]
-    names: Sequence[str]
-    encoder: Encoder | Network | ForeignEncoder
-    vocabulary: Vocabulary | ForeignTokens
-    batch: int
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ProbeFolds:
-    """A probe: models of one layer's embeddings, which all folds share."""
-
-    probe: SavedProbe
-
-    def outputs(self, rows: Rows, facts: Facts, folds: Sequence[int]) -> Iterator[np.ndarray]:
-        """Yield the outputs of each of `folds`, as of `Classifier`."""
-        made, layer = dict(facts.made), [self.probe.layer]
-        del made["layer"]
-        dtype = self.probe.metadata["features"]["dtype"]
-        config = EmbedConfig(
-            layers=layer,
-            batch_tokens=rows.batch,
-            dtype=dtype,
-            shard_rows=len(rows.sequences),
-            too_long=REFUSE,  # which was seen to before
-            **made,
-        )
-        pooled = embed(rows.encoder, rows.vocabulary, rows.sequences, rows.names, layer, config)[0]
-        # As the file of embeddings rounded them, from which the probe was fitted.
-        features = pooled.astype(dtype).astype(np.float32)
-        for fold in folds:
-            yield self.probe.models[fold].outputs(features)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TunedFolds:
-    """A fine-tuned model: an adapter and a head for each fold."""
-
-    tuned: FoldClassifiers
-
-    def outputs(self, rows: Rows, facts: Facts, folds: Sequence[int]) -> Iterator[np.ndarray]:
-        """Yield the outputs of each of `folds`, as of `Classifier`."""
-        tokens: TokenRows
-        if isinstance(rows.vocabulary, ForeignTokens):
-            made = facts.made["pooling"], facts.made["centre_bases"]
-            tokens = rows.vocabulary.make_rows(rows.sequences, rows.names, *made)
-        else:
-            max_tokens = rows.encoder.config.max_tokens
-            tokens = TokenRows(rows.sequences, rows.names, rows.vocabulary, max_tokens)
-        everyone = np.arange(len(tokens))
-        for fold in folds:
-            classifier, scale = self.tuned.load(fold)
-            yield predict_rows(classifier, tokens, everyone, rows.batch, facts.kind.name, scale)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -194,11 +118,6 @@ def load_classifier(base: Base | None, path: str | Path) -> Classifier:
             facts = _facts(path, metadata, outputs, made)
             _check_base(path, metadata, base)
             return Classifier(base, facts, TunedFolds(tuned=tuned))
-        if isinstance(base.encoder, ForeignEncoder):
-            raise InputError(
-                f"{path} is a probe of {base.weights}, a model that is not ours: name a method that"
-                " fine-tunes it."
-            )
         probe = read_probe(path)
         metadata = probe.metadata
         made = {key: value for key, value in metadata["features"].items() if key != "dtype"}

@@ -8,7 +8,13 @@ from typing import Any
 
 import torch
 
-from dnalm.benchmark.prediction.classifiers import Classifier, check_made, load_classifier
+from dnalm.benchmark.prediction.classifiers import (
+    ADAPTERS,
+    Classifier,
+    check_made,
+    load_classifier,
+)
+from dnalm.benchmark.prediction.folds import AnyEncoder, Base
 from dnalm.benchmark.prediction.pieces import Rules
 from dnalm.benchmark.prediction.predict import PredictionConfig, predict_source
 from dnalm.benchmark.prediction.sources import GenomeIntervals, SequenceFile, Source
@@ -18,8 +24,8 @@ from dnalm.devices import best_device
 from dnalm.files import read_facts, sha256_of
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import Vocabulary
-from dnalm.model.embedders.tunable import ForeignEncoder, ForeignTokens, open_tunable
-from dnalm.model.encoder import Encoder
+from dnalm.model.embedders.frozen import FrozenEmbedder, open_frozen
+from dnalm.model.embedders.tunable import ForeignTokens, open_tunable
 from dnalm.model.loading import load_model
 
 RULES = ("other_letters", "too_short", "too_long", "min_bases", "max_bases", "tile_overlap")
@@ -28,7 +34,7 @@ FIELDS = ("format", "sequence_column", "id_column")  # of files of sequences
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Base:
-    encoder: Encoder | ForeignEncoder
+    encoder: AnyEncoder
     vocabulary: Vocabulary | ForeignTokens
     weights: Path
     sha256: str | None = None
@@ -49,18 +55,10 @@ def predict_entry(
     the tables and, where bases of a genome are predicted, `tracks`, a folder.
     """
     torch.set_num_threads(threads)
-    base = None
-    if "described" in files:
-        encoder, tokens = open_tunable(settings["embedder"])
-        sha256 = read_facts(files["described"], ("weights_sha256",))["weights_sha256"]
-        name = Path(tokens.name)
-        base = _Base(encoder=encoder, vocabulary=tokens, weights=name, sha256=sha256)
-    elif "run" in files:
-        encoder, vocabulary = load_model(files["run"], files["weights"])
-        base = _Base(encoder=encoder, vocabulary=vocabulary, weights=Path(files["weights"]))
-    classifier = load_classifier(base, files["classifier"])
+    classifier = load_classifier(_open_base(files, settings), files["classifier"])
     check_made(classifier.facts, asked, classifier.encoder.config.layers)
-    classifier.encoder.to(best_device())
+    if not isinstance(classifier.encoder, FrozenEmbedder):
+        classifier.encoder.to(best_device())
     source = _open_source(files, settings)
     tables = [path for name, path in outputs.items() if name != "tracks"]
     names = {"prediction": settings["name"], **name_classifier(classifier)}
@@ -72,6 +70,21 @@ def predict_entry(
             )
             tracks = stack.enter_context(opened)
         predict_source(classifier, source, tables, configure(settings), names, tracks)
+
+
+def _open_base(files: Mapping[str, Any], settings: Mapping[str, Any]) -> Base | None:
+    """Return the model below a classifier, None where there is none."""
+    if "run" in files:
+        encoder, vocabulary = load_model(files["run"], files["weights"])
+        return _Base(encoder=encoder, vocabulary=vocabulary, weights=Path(files["weights"]))
+    if "described" not in files:
+        return None
+    if Path(files["classifier"]).name == ADAPTERS:
+        encoder, tokens = open_tunable(settings["embedder"])
+    else:
+        encoder, tokens = open_frozen(settings["embedder"], best_device())
+    sha256 = read_facts(files["described"], ("weights_sha256",))["weights_sha256"]
+    return _Base(encoder=encoder, vocabulary=tokens, weights=Path(tokens.name), sha256=sha256)
 
 
 def configure(settings: Mapping[str, Any]) -> PredictionConfig:

@@ -19,7 +19,6 @@ from dnalm.benchmark.prediction.sources import REVERSE, Source
 from dnalm.benchmark.prediction.tables import Predictions, make_schema, make_table, open_tables
 from dnalm.benchmark.prediction.tracks import Tracks
 from dnalm.benchmark.tasks.kinds import BASES
-from dnalm.devices import device_of
 from dnalm.errors import InputError
 from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
 from dnalm.jobs.progress import Progress, duration
@@ -152,7 +151,7 @@ def _blocks(work: "_Work", source: Source, limits: Limits) -> Iterator[list[Piec
 def _tell_time(work: "_Work", block: Sequence[Pieces], found: Scan, limits: Limits) -> None:
     """Log how long the prediction will take, from the time of one batch."""
     texts = [text for pieces in block for text in pieces.texts]
-    most = limit_tokens(work.config.batch_tokens, device_of(work.classifier.encoder))
+    most = limit_tokens(work.config.batch_tokens, work.classifier.device)
     sample, tokens = [], 0
     while len(sample) < len(texts) and tokens < most:
         sample.append(texts[len(sample)])

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dnalm.benchmark.prediction.classifiers import Facts
+from dnalm.benchmark.prediction.folds import Facts
 from dnalm.benchmark.prediction.pieces import Pieces
 from dnalm.benchmark.scoring.results import PROBABILITY
 from dnalm.benchmark.tasks.kinds import BASES, FLAG, NUMBER

@@ -3,7 +3,8 @@
 Shapes: L layers, T tokens, D width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,13 +55,33 @@ def check_embedder(embedder: Any, name: str) -> None:
             raise InputError(
                 f"The embedder of {name} has {key} {value!r:.60}: give a whole number from 1 on."
             )
+    if isinstance(embedder.weights, str | bytes | Path):
+        raise InputError(
+            f"The embedder of {name} has the text {str(embedder.weights)!r:.60} as weights: give a"
+            " list of paths, [] where there is no file."
+        )
+    for path in embedder.weights:
+        if not Path(path).is_file():
+            raise InputError(
+                f"The embedder of {name} names {str(path)[:200]} among its weights, which is no"
+                " file: correct its list, by which it is known when the model has changed."
+            )
 
 
 def count_tokens(embedder: Any, sequences: Sequence[str]) -> np.ndarray:
-    """Return the tokens of each sequence, int64; one a base of an embedder that does not say."""
+    """Return the tokens of each sequence, int64; one a base of an embedder that does not say.
+
+    Raises InputError for other than a number for each.
+    """
     counted = getattr(embedder, "count_tokens", None)
     lengths = counted(sequences) if counted else [len(sequence) for sequence in sequences]
-    return np.array(lengths, dtype=np.int64)
+    counts = np.asarray(lengths)
+    if counts.shape != (len(sequences),) or (len(counts) and counts.dtype.kind not in "iu"):
+        raise InputError(
+            f"count_tokens of an embedder gives numbers of the shape {list(counts.shape)} and type"
+            f" {counts.dtype} for {len(sequences)} sequences: give a whole number for each."
+        )
+    return counts.astype(np.int64)
 
 
 def check_lengths(
@@ -90,14 +111,20 @@ def embed_checked(
     Raises InputError, naming the row of `rows`, for states of another shape than the embedder says,
     for numbers that are not finite, and for spans that do not cover the sequence.
     """
-    answers = list(embedder.embed(sequences))
+    given = embedder.embed(sequences)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InputError(
+            f"{name} answers {len(sequences)} sequences with a {type(given).__name__}: its embed"
+            " has to give a list of (states, spans)."
+        )
+    answers = list(given)
     if len(answers) != len(sequences):
         raise InputError(
             f"{name} answers {len(sequences)} sequences with {len(answers)}: correct its embed."
         )
     checked = []
-    for sequence, row, (given, where) in zip(sequences, rows, answers, strict=True):
-        states, spans = torch.as_tensor(given).float(), np.asarray(where)
+    for sequence, row, answer in zip(sequences, rows, answers, strict=True):
+        states, spans = _read_pair(answer, f"row {row}: {name}")
         shape = (embedder.layers, len(spans), embedder.width)
         if tuple(states.shape) != shape:
             raise InputError(
@@ -115,6 +142,18 @@ def embed_checked(
             )
         checked.append((states, spans))
     return checked
+
+
+def _read_pair(answer: Any, what: str) -> tuple[Tensor, np.ndarray]:
+    """Return states and spans of one answer; InputError, which begins with `what`, for no pair."""
+    try:
+        states, spans = answer
+        return torch.as_tensor(states).float(), np.asarray(spans)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{what} gives a {type(answer).__name__} that is no pair of states and spans in numbers"
+            f" ({' '.join(str(error).split())[:100]}): correct its embed."
+        ) from error
 
 
 def check_spans(what: str, spans: np.ndarray, bases: int) -> None:

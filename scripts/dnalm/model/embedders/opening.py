@@ -1,6 +1,7 @@
 """Opening of an embedder: what stock `transformers` opens, or a factory of the user's."""
 
 import importlib
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from dnalm.errors import InputError
 from dnalm.files import hash_facts, hash_text, sha256_of
 from dnalm.model.embedders.contract import Embedder, check_embedder
+from dnalm.suggestions import listing
 
 
 def open_embedder(entry: Mapping[str, Any], device: str) -> Embedder:
@@ -29,7 +31,8 @@ def open_embedder(entry: Mapping[str, Any], device: str) -> Embedder:
                 f" ({error}): install it (`pip install dnalm[huggingface]`), or name an"
                 " `environment` that has it."
             ) from error
-        embedder = StockEmbedder(entry["transformers"], device, entry.get("linear"))
+        known = {key: entry[key] for key in ("linear", "ignore_code") if key in entry}
+        embedder = StockEmbedder(entry["transformers"], device, **known)
     else:
         embedder = _call(entry["call"], device, entry.get("options", {}))
     check_embedder(embedder, name_embedder(entry))
@@ -70,4 +73,13 @@ def _call(call: str, device: str, options: Mapping[str, Any]) -> Any:
     factory = getattr(_import(module), function, None)
     if not callable(factory):
         raise InputError(f"The module {module} has no function {function}: correct `{call}`.")
+    try:
+        inspect.signature(factory).bind(device=device, **options)
+    except TypeError as error:
+        raise InputError(
+            f"`{call}` cannot be called with device and the options {listing(options)} ({error}):"
+            " correct `options`."
+        ) from error
+    except ValueError:
+        pass  # a function of C that does not tell what it takes
     return factory(device=device, **options)

@@ -44,16 +44,25 @@ class StockEmbedder:
     is what fine-tuning trains, `linear` names its linear layers.
     """
 
-    def __init__(self, folder: str, device: str, linear: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        device: str,
+        linear: Mapping[str, str] | None = None,
+        ignore_code: bool = False,
+    ) -> None:
         """Open a folder; raise InputError for what stock `transformers` does not open.
 
-        `linear` are names of linear layers that are not those of `STYLES`.
+        `linear` are names of linear layers that are not those of `STYLES`. With `ignore_code` the
+        stock class is taken where `config.json` names code of its own.
         """
         transformers.utils.logging.disable_progress_bar()
         self.folder, self.device = folder, torch.device(device)
         self.weights = _list_files(Path(folder))
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            if not ignore_code:
+                _refuse_code(config, folder)
             options = _choose_options(config, folder)
             self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             model, self.head = _load(config, folder, options)
@@ -190,6 +199,22 @@ class StockEmbedder:
             limits.append(getattr(self.model.config, "max_position_embeddings", None) or UNBOUNDED)
         limit = min(limits)
         return None if limit >= UNBOUNDED else int(limit)
+
+
+def _refuse_code(config: Any, folder: str) -> None:
+    """Raise InputError where a stock class would stand in for one of another program.
+
+    It may compute other states with the same tensors. A class that `imports` registered is no such.
+    """
+    own = getattr(config, "auto_map", None)
+    if own and type(config).__module__.startswith("transformers."):
+        first = str(next(iter(own.values())))
+        raise InputError(
+            f"{folder}: its {SETTINGS} names code of its own ({first[:80]}), which is never run,"
+            f" and the stock {config.model_type} may compute other states with the same weights:"
+            " name a package that registers its classes as `imports`, wire it by `call`, or, if"
+            " you know that the stock class is right, write ignore_code: true into `embedder`."
+        )
 
 
 def _choose_options(config: Any, folder: str) -> dict[str, Any]:

@@ -135,7 +135,6 @@ def make_page(
     cards = corpus_cards(tables)
     shown = with_choices(tables["comparisons"], tables["choices"])
     controls = set(tables["tasks"].loc[tables["tasks"]["shuffled_labels"].astype(bool), "task"])
-    described = set(models.loc[models["layers"].notna(), "model"])
     drawn = _figures(tables, series, note, config) | _tuning_figures(tables, pairs, series, note)
     drawn |= _named({"rules": _rule_figures(made.rules, stages, note)})
     drawn |= _named({"errors": curve_figures(tables["test_curves"], controls, note)})
@@ -154,8 +153,8 @@ def make_page(
             *rows_can_tell(tables["choices"], controls),
         ],
         choices=choices_grid(tables["choices"], controls),
-        predictions=prediction_lines(tables["choices"], controls, described),
-        unpredicted=tasks_without_prediction(tables["choices"], controls, described),
+        predictions=prediction_lines(tables["choices"], controls),
+        unpredicted=tasks_without_prediction(tables["choices"], controls),
         headline=headline_grid(tables["headline"]),
         reproduction=reproduction_grid(tables["reproduction"]),
         equal=f"{config.equal:g}",

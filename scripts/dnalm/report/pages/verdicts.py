@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from dnalm.methods import BASELINE, PROBE_NAMES
+from dnalm.methods import BASELINE
 from dnalm.report.method_names import label
 from dnalm.report.metric_names import name_of
 from dnalm.report.pages.grids import MISSING, Grid, count, interval, make_grid, percent, score
@@ -104,30 +104,19 @@ def _margin(row: Mapping[str, Any]) -> str:
     return f"{score(row['margin'], sign=True)} ({ends}) over {label(BASELINE, row['reference'])}"
 
 
-def prediction_lines(
-    choices: pd.DataFrame, controls: Collection[str], described: Collection[str]
-) -> list[str]:
-    """Return for each task whose choice is a language model's the entry of `predictions:`.
-
-    `described` are the models that are ours: of others there is none for a probe.
-    """
+def prediction_lines(choices: pd.DataFrame, controls: Collection[str]) -> list[str]:
+    """Return for each task whose choice is a language model's the entry of `predictions:`."""
     return [
         f"{_entry(row['task'])}: {{model: {row['model']}, method: {row['method']}, "
         f"task: {row['task']}, path: my.fasta}}"
         for row in _chosen_models(choices, controls)
-        if row["method"] not in PROBE_NAMES or row["model"] in described
+        if row["predicts"]
     ]
 
 
-def tasks_without_prediction(
-    choices: pd.DataFrame, controls: Collection[str], described: Collection[str]
-) -> list[str]:
-    """Return the tasks whose choice is a probe of a model that is not ours."""
-    return [
-        row["task"]
-        for row in _chosen_models(choices, controls)
-        if row["method"] in PROBE_NAMES and row["model"] not in described
-    ]
+def tasks_without_prediction(choices: pd.DataFrame, controls: Collection[str]) -> list[str]:
+    """Return the tasks whose choice is a language model's that reads no other sequences."""
+    return [row["task"] for row in _chosen_models(choices, controls) if not row["predicts"]]
 
 
 def _chosen_models(choices: pd.DataFrame, controls: Collection[str]) -> list[dict[str, Any]]:

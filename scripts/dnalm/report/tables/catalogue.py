@@ -71,9 +71,9 @@ BENCHMARK = (
     ),
     _table(
         "choices",
-        "task metric method model chosen pooling file validation_score candidates unranked",
-        "score_mean low high rows reference margin margin_low margin_high verdict resolution",
-        "cautions",
+        "task metric method model chosen pooling file predicts validation_score candidates",
+        "unranked score_mean low high rows reference margin margin_low margin_high verdict",
+        "resolution cautions",
     ),
     _table(
         "confusion",

@@ -53,8 +53,8 @@ class Identities:
     """What names mean, and their order in tables: the config's, because no result file holds it.
 
     models: {model: {"published_as": name or None, "untrained_of": model or None, "source" and
-        "licence" of its weights: words, None for weights made here, "foreign": true where there
-        are embeddings alone}}
+        "licence" of its weights: words, None for weights made here, "foreign": true of those
+        that are not ours, "embeddings_alone": true where there is nothing else of them}}
     tasks: {task: {"published_as": "<set>.<task>" or None, "pooling": "mean" or "centre",
         "category": words or None}}
     baselines, genomes, corpora, panels: names
@@ -81,8 +81,12 @@ class Identities:
         return self.models.get(model, {}).get("untrained_of")
 
     def is_foreign(self, model: str) -> bool:
-        """Return whether of a model there are embeddings alone, and no run.json."""
+        """Return whether a model is not one of ours, and has no run.json."""
         return bool(self.models.get(model, {}).get("foreign"))
+
+    def has_embeddings_alone(self, model: str) -> bool:
+        """Return whether of a model there are embeddings alone, which read no other sequences."""
+        return bool(self.models.get(model, {}).get("embeddings_alone"))
 
     def untrained(self, model: str) -> str | None:
         """Return the model that holds the initial weights of `model`."""

@@ -86,6 +86,22 @@ def test_a_row_over_the_longest_input_is_named(importable, tmp_path, task):
         embed(tmp_path, task, TOY | {"options": {"max_bases": 14}})
 
 
+class Miscounting(toy_embedder.OneHot):
+    """Counts the two special tokens that it does not give."""
+
+    def count_tokens(self, sequences):
+        return [len(sequence) + 2 for sequence in sequences]
+
+
+def test_counts_that_are_not_those_of_the_states_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        toy_embedder, "open_one_hot", lambda device, **options: Miscounting(None, 1)
+    )
+    with pytest.raises(InputError, match=r"has 26 tokens .* of 24 bases, but states of 24"):
+        describe_embedder(TOY, {"model": "toy", **RIGHTS}, "cpu", tmp_path / "embedder.json")
+    assert not (tmp_path / "embedder.json").exists()
+
+
 def test_the_token_table_is_no_layer_of_an_embedder(importable, tmp_path, task):
     with pytest.raises(InputError, match=r"embed.layers has 0, the token table"):
         embed(tmp_path, task, TOY, layers=[0, 1])

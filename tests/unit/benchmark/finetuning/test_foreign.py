@@ -14,6 +14,8 @@ from sklearn.metrics import matthews_corrcoef
 from dnalm.benchmark.embedding.embedders import describe_embedder
 from dnalm.benchmark.finetuning import learner
 from dnalm.benchmark.finetuning.classifier import FoldClassifiers, predict
+from dnalm.benchmark.finetuning.peft_folders.base_models import find_base
+from dnalm.benchmark.finetuning.peft_folders.folders import export_adapters
 from dnalm.benchmark.finetuning.result import write_finetuning
 from dnalm.benchmark.finetuning.settings import Finetuning, Operation
 from dnalm.benchmark.finetuning.train import finetune, train_fold
@@ -102,6 +104,8 @@ def test_every_method_trains_what_it_says_and_predicts_again_what_it_wrote(
     facts = json.loads((tmp_path / "summary").read_text())
     assert facts["all_parameters"] >= whole
     check_predictions(finetuning, folds, test, tmp_path)
+    if method in ("ia3", "lora"):
+        check_card(finetuning, folds, test["sequence"].tolist(), tmp_path)
     names = [key.split(".", 2)[2] for key in load_file(tmp_path / "adapters.safetensors")]
     assert all(key.startswith(("adapter.module.", "head.")) for key in names)
 
@@ -119,6 +123,28 @@ def check_predictions(finetuning, folds, test, folder):
     found = pd.read_csv(folder / "out.tsv", sep="\t")
     expected = np.mean([fold.outputs[:, 1] for fold in folds], axis=0)
     np.testing.assert_allclose(found["probability.1"], expected, atol=1e-5)
+
+
+def check_card(finetuning, folds, sequences, folder):
+    """The code on the card of a peft folder gives what the test rows were given."""
+    entry = finetuning.embedder["entry"]
+    files, place = {"described": finetuning.embedder["described"]}, entry["transformers"]
+    base = find_base(files, {"folder": place, "revision": None}, entry)
+    rights = {"source": None, "licence": "mit", "citation": None}
+    export_adapters(folder / "adapters.safetensors", base, rights, folder / "peft")
+    own = folder / f"peft/fold.{folds[0].fold}"
+    code = (own / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    code = code.replace('"..."', f'"{own}"').replace('["ACGTACGTACGT"]', repr(sequences[:3]))
+    scope: dict = {}
+    with torch.no_grad():
+        exec(code, scope)
+    found = scope["outputs"].softmax(-1).numpy()
+    np.testing.assert_allclose(found, folds[0].outputs[:3], atol=1e-5)
+    other = replace(base, weights_sha256="0" * 64)
+    with pytest.raises(InputError, match="was made from other weights than those of"):
+        export_adapters(folder / "adapters.safetensors", other, rights, folder / "again")
+    with pytest.raises(InputError, match="is opened by `call`, so that its adapters have no form"):
+        find_base(files, {"folder": place, "revision": None}, {"call": "a:b"})
 
 
 def test_a_killed_fold_goes_on_to_the_same_bits(make, tmp_path, monkeypatch):

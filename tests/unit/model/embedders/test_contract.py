@@ -85,6 +85,45 @@ def test_an_answer_that_breaks_the_contract_is_refused_with_its_numbers(spoil, s
         embed_checked(Spoiled(spoil), "toy", SEQUENCES, ROWS)
 
 
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (None, "toy answers 3 sequences with a NoneType: its embed has to give a list"),
+        ("states", "toy answers 3 sequences with a str"),
+        ([None] * 3, "row one: toy gives a NoneType that is no pair of states and spans"),
+        ([(np.zeros((2, 3, 5)),)] * 3, "row one: toy gives a tuple that is no pair"),
+        ([("x", "y")] * 3, "row one: toy gives a tuple that is no pair"),
+        ([(np.zeros((2, 2, 5)), [(0, 1), (1,)])] * 3, "row one: toy gives a tuple that is no pair"),
+    ],
+)
+def test_what_is_no_answer_at_all_is_one_sentence(answer, sentence):
+    embedder = toy_embedder.open_one_hot("cpu")
+    embedder.embed = lambda sequences: answer
+    with pytest.raises(InputError, match=sentence):
+        embed_checked(embedder, "toy", SEQUENCES, ROWS)
+
+
+@pytest.mark.parametrize("counts", [[3, 2], [3.5, 2, 1], [[3], [2], [1]], None])
+def test_counts_of_tokens_that_are_no_number_for_each_are_refused(counts):
+    embedder = toy_embedder.open_one_hot("cpu")
+    embedder.count_tokens = lambda sequences: counts
+    with pytest.raises(InputError, match="for 3 sequences: give a whole number for each"):
+        count_tokens(embedder, SEQUENCES)
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        ("/weights/x", "the text '/weights/x' as weights: give a list of paths"),
+        (["/no/such/file"], "names /no/such/file among its weights, which is no file"),
+    ],
+)
+def test_weights_that_are_no_list_of_files_are_refused(monkeypatch, weights, sentence):
+    monkeypatch.setattr(toy_embedder.OneHot, "weights", weights)
+    with pytest.raises(InputError, match=sentence):
+        open_embedder(TOY, "cpu")
+
+
 def test_too_few_answers_are_refused():
     embedder = toy_embedder.open_one_hot("cpu")
     embedder.embed = lambda sequences: []
@@ -141,6 +180,7 @@ def test_a_sequence_over_the_longest_input_is_named():
         ({"call": "toy_embedder:close"}, "toy_embedder has no function close"),
         ({"call": "toy_embedder:open_one_hot", "imports": ["nor_here"]}, "nor_here of an embedder"),
         ({"call": "builtins:dict"}, "has no layers, width, max_bases, weights, embed"),
+        (TOY | {"options": {"size": 2}}, "with device and the options size .*: correct `options`"),
         (TOY | {"options": {"max_bases": 0}}, "has max_bases 0: give a whole number from 1 on"),
     ],
 )

@@ -163,6 +163,23 @@ def test_code_in_a_folder_is_never_run(save, tmp_path):
     assert not ran.exists()
 
 
+def test_a_stock_class_stands_in_for_code_of_a_folder_only_when_told(save, tmp_path):
+    """As of a bert with its tensors, and its norms in another order."""
+    folder, ran = copy(save("bert"), tmp_path / "copy"), tmp_path / "ran"
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"auto_map": {"AutoModel": "modeling.BertModel"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "modeling.py").write_text(f"open({str(ran)!r}, 'w')")
+    refuse(folder, r"code of its own \(modeling.BertModel\), .* the stock bert may compute other")
+    entry = {"transformers": str(folder), "ignore_code": True}
+    found, expected = (
+        open_embedder(one, "cpu").embed(["ACGT"])[0][0]
+        for one in (entry, {"transformers": save("bert")})
+    )
+    torch.testing.assert_close(found, expected)
+    assert not ran.exists()
+
+
 def test_weights_that_lack_a_tensor_are_not_filled_with_random_ones(save, tmp_path):
     folder = copy(save("modernbert"), tmp_path / "copy")
     with safe_open(folder / "model.safetensors", "np") as file:

@@ -1,13 +1,18 @@
 """Adapters on models that are not ours: equal to those of peft, by the layers that are named."""
 
+import json
+import warnings
+
 import numpy as np
 import pytest
 import torch
-from peft import IA3Config, LoraConfig, get_peft_model
+from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoModel
 
 from dnalm.errors import InputError
+from dnalm.methods import find_adapter, find_function
 from dnalm.model.adapters import adapter_state, add_adapter, remove_adapter, trained_parameters
 from dnalm.model.embedders.linear_layers import find_linear
 from dnalm.model.embedders.opening import open_embedder
@@ -65,7 +70,7 @@ def find_theirs(wrapped, name: str) -> nn.Parameter:
 
 @pytest.mark.parametrize("method", ["ia3", "lora"])
 @pytest.mark.parametrize("name", sorted(PEFT))
-def test_states_gradients_and_counts_equal_those_of_peft(save, name, method):
+def test_states_gradients_and_counts_equal_those_of_peft(save, tmp_path, name, method):
     encoder, tokens = open_tunable({"transformers": save(name)})
     wrapped = wrap(save(name), name, method)
     learned = add_adapter(encoder, method, LORA if method == "lora" else {})
@@ -89,11 +94,32 @@ def test_states_gradients_and_counts_equal_those_of_peft(save, name, method):
         own, other = values.grad, find_theirs(wrapped, key).grad
         torch.testing.assert_close(own, other.view_as(own), atol=1e-6, rtol=1e-5)
         assert own.abs().max() > 0
+    check_in_peft(encoder, method, save(name), tmp_path, ids, mask, expected)
     before = states.detach()
     remove_adapter(encoder)
     (plain,) = encoder.eval().compute_states(coded, ()).values()
     assert (plain - before).abs().max() > 1e-3
     assert adapter_state(encoder) == {}
+
+
+def check_in_peft(encoder, method, folder, adapter, ids, mask, expected):
+    """What is written for peft is opened by it on the stock model, and gives the same states."""
+    convert = find_function(find_adapter(method).in_peft)
+    options = LORA if method == "lora" else {}
+    settings, tensors = convert(adapter_state(encoder), linear=encoder.linear, **options)
+    common = {"base_model_name_or_path": folder, "task_type": "FEATURE_EXTRACTION"}
+    (adapter / "adapter_config.json").write_text(json.dumps(common | settings))
+    own = {key: values.contiguous() for key, values in tensors.items()}
+    save_file(own, adapter / "adapter_model.safetensors")
+    stock = AutoModel.from_pretrained(folder)
+    if stock.config.model_type == "big_bird":
+        stock.set_attention_type("original_full")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # as of keys that are missing
+        opened = PeftModel.from_pretrained(stock, adapter).eval()
+    with torch.no_grad():
+        states = opened(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+    torch.testing.assert_close(states[mask], expected[mask], atol=2e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "centre", "cls"])

@@ -39,8 +39,19 @@ def test_each_task_has_its_choice_with_its_margin_and_controls_have_none(tables)
     assert enhancers[3] == "it is the strongest baseline itself"
 
 
-def test_the_entries_to_predict_with_are_yaml_and_name_the_choice(tables):
-    lines = prediction_lines(tables["choices"], {"simulated.shuffled"}, {"small"})
+@pytest.fixture
+def keep(run):
+    """Return a function: the tables when the models of every result of a task are kept."""
+
+    def make(task):
+        (run.folder / f"{task}.safetensors").touch()
+        return run.tables()
+
+    return make
+
+
+def test_the_entries_to_predict_with_are_yaml_and_name_the_choice(tables, keep):
+    lines = prediction_lines(keep("simulated.promoters")["choices"], {"simulated.shuffled"})
     entries = yaml.safe_load("\n".join(lines))
     assert list(entries) == ["my_simulated_promoters"]
     entry = entries["my_simulated_promoters"]
@@ -48,15 +59,17 @@ def test_the_entries_to_predict_with_are_yaml_and_name_the_choice(tables):
     assert entry["method"] in ("probe", "ia3")
 
 
-def test_a_probe_of_a_model_that_is_not_ours_predicts_nothing_and_fine_tuning_of_it_does(tables):
+def test_no_entry_names_what_was_not_kept_or_a_model_of_embeddings_alone(tables, keep, run):
     controls, task = {"simulated.shuffled"}, "simulated.promoters"
-    for method, lost in (("probe", [task]), ("mlp", [task]), ("lora", [])):
-        choices = tables["choices"].assign(
-            method=lambda own, method=method: own["method"].where(own["task"] != task, method)
-        )
-        assert tasks_without_prediction(choices, controls, {"other"}) == lost
-        assert len(prediction_lines(choices, controls, {"other"})) == 1 - len(lost)
-        assert tasks_without_prediction(choices, controls, {"small"}) == []
+    for choices in (tables["choices"], keep(task)["choices"]):
+        kept = bool(choices.set_index("task")["file"][task])
+        assert tasks_without_prediction(choices, controls) == ([] if kept else [task])
+        assert len(prediction_lines(choices, controls)) == kept
+    for key, lost in (("foreign", []), ("embeddings_alone", [task])):
+        run.models["small"][key] = True
+        run.runs = [one for one in run.runs if one["model"] != "small"]
+        choices = run.tables()["choices"]
+        assert tasks_without_prediction(choices, controls) == lost, key
 
 
 def test_the_headline_names_the_first_and_the_next_of_every_set(tables):

@@ -109,6 +109,7 @@ BENCHMARK = {
     "choices.method": (TEXT, "method with the best validation score of all, or baseline"),
     "choices.model": (TEXT, "its model, or the baseline"),
     "file": (TEXT, "file of the chosen models or adapters, empty where none is kept"),
+    "predicts": (YES_NO, "whether `predictions:` can be made with it, of other sequences"),
     "choices.validation_score": (SCORE, "mean validation score over splits of the choice"),
     "candidates": (
         "results",

@@ -41,6 +41,7 @@ def choices_table(
         scored = [(result, score) for result, score in scores if score is not None]
         row: dict[str, Any] = {"task": task, "metric": own[0].metric}
         row |= {"candidates": len(scored), "unranked": len(own) - len(scored)}
+        row["predicts"] = False
         paired = comparisons[comparisons["task"] == task]
         row["resolution"] = ((paired["high"] - paired["low"]) / 2).median()
         if scored:
@@ -51,6 +52,8 @@ def choices_table(
             row |= _margin(chosen, paired)
             row["pooling"] = "" if chosen.is_baseline else identities.pooling(task)
             row["file"] = _model_file(chosen)
+            alone = identities.has_embeddings_alone(chosen.model)
+            row["predicts"] = bool(row["file"]) and not alone
             row["cautions"] = "; ".join(_cautions(chosen, facts, row, tables["exposure"]))
         rows.append(row)
     table = pd.DataFrame(rows, columns=list_columns("choices"))

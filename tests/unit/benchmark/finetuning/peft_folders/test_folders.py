@@ -19,7 +19,8 @@ from dnalm.benchmark.finetuning.classifier import (
     build_classifier,
     classifier_state,
 )
-from dnalm.benchmark.finetuning.peft_folders import export_adapters
+from dnalm.benchmark.finetuning.peft_folders.base_models import PeftBase, describe_export
+from dnalm.benchmark.finetuning.peft_folders.folders import export_adapters
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 from dnalm.methods import LORA_TARGETS
@@ -104,7 +105,7 @@ def tuned(request, tmp_path: Path) -> dict:
     }
     adapters = tmp_path / "adapters.safetensors"
     save_tensors(tensors, adapters, metadata)
-    export_adapters(adapters, run, RIGHTS, tmp_path / "peft", base=str(export))
+    export_adapters(adapters, describe_export(run, str(export)), RIGHTS, tmp_path / "peft")
     return {**files, "adapters": adapters, "folder": tmp_path / "peft", "export": export}
 
 
@@ -164,13 +165,15 @@ def test_the_code_on_the_card_runs(tuned) -> None:
 def test_an_adapter_without_a_form_in_peft_is_refused(tuned, tmp_path: Path) -> None:
     metadata = {"adapter": "head", "classifier": "{}"}
     save_tensors({"x": torch.zeros(2)}, tmp_path / "x.safetensors", metadata)
+    base = PeftBase(model="small", place="b")
     with pytest.raises(InputError, match="head is not written for peft"):
-        export_adapters(tmp_path / "x.safetensors", {}, RIGHTS, tmp_path / "new", base="b")
+        export_adapters(tmp_path / "x.safetensors", base, RIGHTS, tmp_path / "new")
 
 
 def test_what_is_no_file_of_adapters_leaves_nothing(tuned, tmp_path: Path) -> None:
     save_tensors({"x": torch.zeros(2)}, tmp_path / "x.safetensors", {})
     run = json.loads(tuned["run"].read_text())
+    base = describe_export(run, "b")
     with pytest.raises(InputError, match="is no file of adapters"):
-        export_adapters(tmp_path / "x.safetensors", run, RIGHTS, tmp_path / "new", base="b")
+        export_adapters(tmp_path / "x.safetensors", base, RIGHTS, tmp_path / "new")
     assert not (tmp_path / "new").exists()

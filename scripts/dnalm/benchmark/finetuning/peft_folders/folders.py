@@ -1,4 +1,4 @@
-"""Adapters in the folder of `peft`, to be opened on top of an exported model.
+"""Adapters in the folder of `peft`, to be opened on top of an export, or of a stock model.
 
 `peft` holds what an adapter adds to an encoder. Pooling and the linear layer behind it are not part
 of any class of `transformers`: they lie beside it, `head.safetensors` and `head.json`.
@@ -9,19 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dnalm.benchmark.finetuning.peft_folders.base_models import PeftBase
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, json_text
-from dnalm.genome.kmers import Vocabulary, bases_per_token
 from dnalm.methods import ADAPTER_NAMES, find_adapter, find_function
-from dnalm.model.config import EncoderConfig, is_gated
 from dnalm.model.licences import licence_keys
 from dnalm.model.tensors import FORMAT, sort_metadata
 from dnalm.model.weights import read_tensors
@@ -42,18 +40,16 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
 folder = "..."  # this one
-encoder = AutoModel.from_pretrained("{base}", add_pooling_layer=False)
+encoder = AutoModel.from_pretrained("{place}"{options})
 encoder = PeftModel.from_pretrained(encoder, folder).eval()
 head, facts = load_file(folder + "/head.safetensors"), json.load(open(folder + "/head.json"))
-tokenizer = AutoTokenizer.from_pretrained("{base}")
-tokens = tokenizer(["ACGTACGTACGT"], return_tensors="pt", padding=True)
+tokenizer = AutoTokenizer.from_pretrained("{place}"{revision})
+{tokens}
 states = encoder(**tokens).last_hidden_state  # [sequences, tokens, width]
 {pooling}
 ```
 """
-MEAN = """# The mean over tokens of real bases: no <cls>, <pad> and N.
-real = ~torch.isin(tokens["input_ids"], torch.tensor(facts["not_pooled"]))
-weights = real / real.sum(1, keepdim=True)
+HEAD_CODE = """
 outputs = torch.einsum("bt,btd->bd", weights, states) @ head["weight"].T + head["bias"]
 # facts["kind"] says of what these are the logits. Of a regression the targets are
 # outputs * head["targets.deviation"] + head["targets.mean"]."""
@@ -69,17 +65,12 @@ outputs = (outputs * head["values"]).sum(-1)"""
 
 
 def export_adapters(
-    adapters: str | Path,
-    run: Mapping[str, Any],
-    rights: Mapping[str, str | None],
-    folder: str | Path,
-    *,
-    base: str,
+    adapters: str | Path, base: PeftBase, rights: Mapping[str, str | None], folder: str | Path
 ) -> None:
     """Write every fold of an adapters file below `folder`, as `peft` reads it, each with its head.
 
-    `run` is the run.json of the model, `rights` are its source, licence and citation, `base` is the
-    folder of its export. All or nothing is written.
+    `base` is the model that they are put on, `rights` are its source, licence and citation. All or
+    nothing is written.
 
     Raises InputError for an adapter that `peft` has none for, and a file without folds.
     """
@@ -91,25 +82,24 @@ def export_adapters(
         raise InputError(f"{adapters} is no file of adapters; make it with the target finetunes.")
     options = json.loads(metadata.get("options", "{}"))
     facts, identity = json.loads(metadata["classifier"]), json.loads(metadata["identity"])
+    base.check(adapters, identity)
     folds, scores = json.loads(metadata["folds"]), json.loads(metadata["scores"])
-    words = Vocabulary(run["k"], run["vocabulary"])
-    unread = np.flatnonzero(bases_per_token(np.arange(words.size), words) == 0)
-    told = {**facts, "k": words.k, "not_pooled": [*unread.tolist(), words.n_id]}
-    gated = is_gated(EncoderConfig(**run["encoder"]))
     # Without `base_model`, which on a hub is a repository: where the export goes is not known.
     front = {"library_name": "peft", **licence_keys(rights["licence"]), "tags": ["dna"]}
+    pooled = facts["pooling"] == "mean" and find_kind(facts["kind"]).pooled
     shared = {
         "front": yaml.safe_dump(front, sort_keys=False),
-        "base": base,
-        "licence": f"Licence of the weights of `{run['model']}`: {rights['licence']}. What is made "
+        "licence": f"Licence of the weights of `{base.model}`: {rights['licence']}. What is made "
         "from them carries it."
         if rights["licence"]
-        else f"No licence was given for the weights of `{run['model']}`.",
-        "model": run["model"],
-        "register": "import dnalm.huggingface\n" if gated else "",
-        "pooling": MEAN
-        if facts["pooling"] == "mean" and find_kind(facts["kind"]).pooled
-        else OTHER,
+        else f"No licence was given for the weights of `{base.model}`.",
+        "model": base.model,
+        "place": base.place,
+        "revision": base.revision_code,
+        "register": base.register,
+        "options": base.revision_code + base.options,
+        "tokens": base.tokens,
+        "pooling": base.mean + HEAD_CODE if pooled else OTHER,
         **{key: identity[key] for key in ("method", "task")},
     }
     if "bins" in facts:
@@ -120,19 +110,20 @@ def export_adapters(
             place = temporary / f"fold.{fold}"
             place.mkdir(parents=True)
             own = _below(f"fold.{fold}.", tensors)
-            settings, converted = convert(_below("adapter.", own), **options)
+            settings, converted = convert(_below("adapter.", own), linear=base.linear, **options)
             _write_adapter(place, settings, converted, base)
             head = {name: t for name, t in own.items() if not name.startswith("adapter.")}
             _save(place / HEAD, {name.removeprefix("head."): t for name, t in head.items()})
-            (place / "head.json").write_text(json_text(told))
+            (place / "head.json").write_text(json_text({**facts, **base.told}))
             shown = ", ".join(f"{key} {value:.4f}" for key, value in own_scores.items())
             (place / "README.md").write_text(CARD.format(fold=fold, scores=shown, **shared))
 
 
 def _write_adapter(
-    place: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], base: str
+    place: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], base: PeftBase
 ) -> None:
-    common = {"base_model_name_or_path": base, "task_type": "FEATURE_EXTRACTION"}
+    common = {"base_model_name_or_path": base.place, "task_type": "FEATURE_EXTRACTION"}
+    common |= {"revision": base.revision} if base.revision else {}
     settings = {**common, "inference_mode": True, **settings}
     (place / "adapter_config.json").write_text(json_text(settings))
     _save(place / ADAPTER, tensors)

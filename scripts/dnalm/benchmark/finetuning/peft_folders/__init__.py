@@ -1,0 +1,1 @@
+"""Adapters as `peft` reads them, and what they are put on."""
