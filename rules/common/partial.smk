@@ -50,9 +50,7 @@ def get_finished_tables(wildcards):
         "variants": [str(path) for path in get_variant_tables(wildcards)],
         "interpretation": [get_place(path) for path in get_interpretation_tables(wildcards)],
     }
-    return {
-        name: paths if all(map(os.path.exists, paths)) else [] for name, paths in found.items()
-    }
+    return {name: paths if all(map(os.path.exists, paths)) else [] for name, paths in found.items()}
 
 
 def get_stopped_jobs(wildcards):
