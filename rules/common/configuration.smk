@@ -39,7 +39,7 @@ from dnalm import methods
 from dnalm.benchmark.audit.minimap2 import MISSING, find_minimap2
 from dnalm.configuration import finetuning, kinds, panels
 from dnalm.configuration import prioritisation, references
-from dnalm.configuration.interpretation import annotations, likelihoods
+from dnalm.configuration.interpretation import amounts, annotations, likelihoods
 from dnalm.configuration import repeated_keys, resolve, schema, task_sheet, weights, workload
 from dnalm.download import listings
 from dnalm.download.addresses import address_of
