@@ -1,7 +1,8 @@
 """Runs of `snakemake` by forks of one process that has imported it, which is half a plan's time.
 
 A fork goes on where a new process stands after these imports, with the command line, folder and
-environment that it is given. Nothing of ours is imported before, and jobs are processes as ever.
+environment that it is given. Nothing of ours is imported before. Its jobs are
+forks, too, of another process.
 """
 
 import json
@@ -11,6 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from job_forks import JobForks
+
 # Beside Snakemake and its plug-ins, packages that the library imports when the rules are read.
 PACKAGES = ("isal.igzip", "jsonschema", "numba", "requests", "yte")
 
@@ -19,14 +22,16 @@ class Forks:
     """The process that is forked, started when it is first asked, and ended by its closed input."""
 
     def __init__(self, folder: Path) -> None:
-        self.output = folder / "output.txt"
+        self.folder = folder
         self.process: subprocess.Popen | None = None
+        self.jobs: JobForks | None = None
 
     def run(
         self, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str]
     ) -> subprocess.CompletedProcess:
         """Return exit code and output, stdout and stderr in one, of `snakemake` with arguments."""
         if self.process is None:
+            self.jobs = JobForks(self.folder)
             self.process = subprocess.Popen(
                 [sys.executable, __file__],
                 stdin=subprocess.PIPE,
@@ -38,16 +43,19 @@ class Forks:
             "arguments": ["snakemake", *arguments],
             "cwd": str(cwd),
             "environment": dict(environment),
-            "output": str(self.output),
+            "output": str(self.folder / "output.txt"),
+            "interpreter": str(self.jobs.interpreter),
         }
         print(json.dumps(request), file=self.process.stdin, flush=True)
         code = int(self.process.stdout.readline())
-        return subprocess.CompletedProcess(arguments, code, stdout=self.output.read_text())
+        output = (self.folder / "output.txt").read_text()
+        return subprocess.CompletedProcess(arguments, code, stdout=output)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and that of the jobs."""
         if self.process is not None:
             self.process.communicate()
+            self.jobs.close()
 
 
 def count_jobs(output: str) -> dict[str, int]:
@@ -64,8 +72,12 @@ def become(request: Mapping) -> None:
     os.environ.update(request["environment"])
     sys.argv[:] = request["arguments"]
     # In the place of this file's folder, what the program `snakemake` has.
+    programs = str(Path(sys.executable).parent)
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    sys.path[:1] = [str(Path(sys.executable).parent), *filter(None, given)]
+    sys.path[:1] = [programs, *filter(None, given)]
+    # Snakemake runs scripts by it, and jobs find the programs of its folder first.
+    sys.executable = request["interpreter"]
+    os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream, file in enumerate((os.open(os.devnull, os.O_RDONLY), output, output)):
         os.dup2(file, stream)

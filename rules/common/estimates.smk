@@ -16,14 +16,19 @@ def find_known():
         genome: Path(get_place(f"<results>/genomes/{genome}/contigs.tsv"))
         for genome in NEEDED_GENOMES
     }
+    contigs = {
+        genome: workload.read_contig_bases(path)
+        for genome, path in genomes.items()
+        if path.exists()
+    }
     return {
         "tasks": {
             task: json.loads(path.read_text()) for task, path in tables.items() if path.exists()
         },
-        "genomes": {
-            genome: workload.count_contig_bases(path)
-            for genome, path in genomes.items()
-            if path.exists()
+        "genomes": {genome: sum(bases.values()) for genome, bases in contigs.items()},
+        "contigs": contigs,
+        "assays": {
+            name: amounts.count_lines(get_place(entry["table"])) for name, entry in ASSAYS.items()
         },
         "predictions": {
             name: workload.count_source_bases(entry, get_place(entry.get("path", entry.get("bed"))))
@@ -59,5 +64,9 @@ def get_workload(wildcards):
         "located": LOCATED,
         "searched": get_searched(),
         "panels": PANELS,
+        "annotations": list(ANNOTATIONS),
+        "snps": list(SNPS),
+        "assays": list(ASSAYS),
+        "tracks": list(TRACKS),
     }
     return workload.resolve_workload(config, selected, find_known())

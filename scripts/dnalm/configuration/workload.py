@@ -9,6 +9,7 @@ from dnalm.benchmark.tasks.recipes.table import find_recipe
 from dnalm.benchmark.tasks.schemes import GIVEN, SHUFFLE
 from dnalm.configuration.cross_validation import resolve_cross_validation
 from dnalm.configuration.finetuning import resolve_method, resolve_network
+from dnalm.configuration.interpretation.amounts import SECTIONS, describe_interpretation
 from dnalm.configuration.panels import resolve_panel
 from dnalm.configuration.predictions import resolve_prediction
 from dnalm.configuration.prioritisation import resolve_supervised
@@ -17,6 +18,11 @@ from dnalm.configuration.variants import resolve_variants
 from dnalm.configuration.weights import UNTRAINED, is_foreign
 
 SPLITS = ("train", "test")
+# Sections that amounts and rates are read from as they are.
+OF_CONFIG = (
+    *("embed", "probe", "mlp", "exposure", "estimate"),
+    *("attention", "reconstruction", "maps"),
+)
 PACKED, PACKED_FACTOR = (".gz", ".bgz", ".parquet"), 4
 
 
@@ -28,17 +34,19 @@ def resolve_workload(
     `selected` are names: `pretrained`, `probed` and `tuned` models, `tasks` and of these `pooled`
     ones, `probes`, `finetunes` and `baselines`, `predictions`, `located` tasks and the genomes
     `searched` for them (by sheet, None for those of the configuration), `panels`, sets of
-    `variants`. `found` are
-    `tasks`, `genomes` and `predictions` of which files at hand know more: {task: its summary},
-    {genome: bases}, {prediction: bases}.
+    `variants`, entries of interpretation. `found` are `tasks`, `genomes`, `contigs`, `predictions`
+    and `assays` of which files at hand know more: {task: its summary}, {genome: bases},
+    {genome: {contig: bases}}, {prediction: bases}, {assay: alleles}.
     Of what is not known before a download the section `estimate` says what it says; the rest is
     None.
     """
     models = dict.fromkeys(
         [*selected["pretrained"], *selected["probed"], *selected["tuned"]]
-        + [config["predictions"][name]["model"] for name in selected["predictions"]]
+        + [config["predictions"][name].get("model") for name in selected["predictions"]]
         + [model for name in selected["variants"] for model in config["variants"][name]["models"]]
+        + [m for own in SECTIONS for name in selected[own] for m in config[own][name]["models"]]
     )
+    models.pop(None, None)  # of predictions by networks from scratch
     tasks = dict.fromkeys(
         [*selected["tasks"]]
         + [config["predictions"][name]["task"] for name in selected["predictions"]]
@@ -62,13 +70,14 @@ def resolve_workload(
         },
         "predictions": {
             name: {
-                **{key: config["predictions"][name][key] for key in ("model", "method", "task")},
+                "model": None,  # of a network from scratch
                 **resolve_prediction(config, name),
                 "bases": found["predictions"][name],
             }
             for name in selected["predictions"]
         },
         "variants": {name: describe_variants(config, name) for name in selected["variants"]},
+        **describe_interpretation(config, selected, found),
         "variant_methods": {
             method: resolve_method(config, method)
             for name in selected["variants"]
@@ -82,7 +91,7 @@ def resolve_workload(
         },
         "evaluation_windows": config["corpus"]["evaluation_windows"],
         "splits": config["cross_validation"]["splits"],
-        **{key: config[key] for key in ("embed", "probe", "mlp", "exposure", "estimate")},
+        **{key: config[key] for key in OF_CONFIG},
     }
 
 
@@ -150,10 +159,13 @@ def _share(folds: Mapping[str, Any]) -> float:
     return folds["validation_share"] if folds["scheme"] == SHUFFLE else 1 / folds["splits"]
 
 
-def count_contig_bases(path: str | Path) -> int:
-    """Return the bases of a genome by the table of its contigs."""
+def read_contig_bases(path: str | Path) -> dict[str, int]:
+    """Return the bases of each contig of a genome by their table, of all its pieces."""
+    bases: dict[str, int] = {}
     with open(path, encoding="utf-8", newline="") as file:
-        return sum(int(row["length"]) for row in csv.DictReader(file, delimiter="\t"))
+        for row in csv.DictReader(file, delimiter="\t"):
+            bases[row["contig"]] = bases.get(row["contig"], 0) + int(row["length"])
+    return bases
 
 
 def count_source_bases(entry: Mapping[str, Any], path: str) -> float | None:

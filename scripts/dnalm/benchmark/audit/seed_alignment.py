@@ -51,10 +51,6 @@ def extend_hits(
     flips = np.empty(len(hits), np.bool_)
     for number in range(len(rows)):
         row, retries, end = rows[number], 0, bounds[number]
-        own = index.kmer_ids[index.seed_bounds[row] : index.seed_bounds[row + 1]]
-        repeats, ranked = not index.rare[own].all(), np.argsort(own)
-        own = own[ranked]
-        different = len(own) - (own[1:] == own[:-1]).sum()
         while end < bounds[number + 1]:
             # Hits of one pair on one strand lie together; their diagonals are the lower 32 bits.
             begin = end
@@ -78,20 +74,21 @@ def extend_hits(
             query = codes[starts[row] : starts[row + 1]]
             target = codes[starts[other] : starts[other + 1]]
             if reverse:
-                target = target[::-1] ^ np.uint8(1)  # codes of complements differ in the last bit
+                target = _complement(target)
             # An alignment with gaps fills 21 cells a base: only where seeds lie as densely as in
             # related sequences, and for rows that have few near duplicates yet.
             min_density = (
-                different / len(query) / MAX_SEEDS_PER_SHARED
+                index.different[row] / len(query) / MAX_SEEDS_PER_SHARED
                 if near < ENOUGH_NEAR_DUPLICATES
                 else np.inf
             )
             diagonals = (hits[begin:end] & 0xFFFFFFFF) - DIAGONAL_OFFSET
             overlap, equal = _extend(query, target, diagonals, min_density, shorter, thresholds)
-            if not overlap and near < ENOUGH_NEAR_DUPLICATES and repeats and retries < MAX_RETRIES:
+            few = near < ENOUGH_NEAR_DUPLICATES and retries < MAX_RETRIES
+            if not overlap and few and index.repetitive[row]:
                 # Repeats that were not followed hold the other diagonals of this pair.
                 retries += 1
-                diagonals = _shared_diagonals(row, other, reverse, own, ranked, index)
+                diagonals = _shared_diagonals(row, other, reverse, index)
                 overlap, equal = _extend(query, target, diagonals, min_density, shorter, thresholds)
             if not overlap:
                 continue
@@ -119,29 +116,51 @@ def _group(row, other, sides):
 
 
 @compiled
-def _shared_diagonals(row, other, reverse, own, ranked, index):
-    """Return the sorted diagonals of the seeds that two sequences share and one has but once.
+def _complement(codes):
+    """Return the codes of the other strand."""
+    other = np.empty(len(codes), np.uint8)
+    for i in range(len(codes)):
+        other[len(codes) - 1 - i] = codes[i] ^ 1  # codes of complements differ in the last bit
+    return other
 
-    `own` are the k-mers of this one's seeds in order, `ranked` where each of them stands in it.
-    """
+
+@compiled
+def _shared_diagonals(row, other, reverse, index):
+    """Return the sorted diagonals of the seeds that two sequences share and one has but once."""
     diagonals, n = np.empty(MAX_SHARED_SEEDS, np.int64), 0
+    first, stop = index.seed_bounds[row], index.seed_bounds[row + 1]
     for there in range(index.seed_bounds[other], index.seed_bounds[other + 1]):
         kmer = index.kmer_ids[there]
-        rank = np.searchsorted(own, kmer)
-        if rank == len(own) or own[rank] != kmer or n == MAX_SHARED_SEEDS:
+        rank = _rank_of(kmer, first, stop, index)
+        if rank == stop or index.kmer_ids[index.by_row[rank]] != kmer or n == MAX_SHARED_SEEDS:
             continue
-        here, position = index.seed_bounds[row] + ranked[rank], np.int64(index.positions[there])
+        here, position = index.by_row[rank], np.int64(index.positions[there])
         opposite = index.flipped[here] != index.flipped[there]
         # A k-mer that stands twice in the query says nothing of which diagonal is meant.
-        if opposite != reverse or (rank + 1 < len(own) and own[rank + 1] == kmer):
+        twice = rank + 1 < stop and index.kmer_ids[index.by_row[rank + 1]] == kmer
+        if opposite != reverse or twice:
             continue
         if reverse:
             position = index.starts[other + 1] - index.starts[other] - index.k - position
-        diagonals[n] = position - index.positions[here]
+        diagonal, i = position - index.positions[here], n
+        while i and diagonals[i - 1] > diagonal:  # they nearly come in order
+            diagonals[i] = diagonals[i - 1]
+            i -= 1
+        diagonals[i] = diagonal
         n += 1
-    diagonals = diagonals[:n]
-    diagonals.sort()
-    return diagonals
+    return diagonals[:n]
+
+
+@compiled
+def _rank_of(kmer, first, stop, index):
+    """Return where in by_row[first:stop] the seeds of a k-mer, or of a later one, begin."""
+    while first < stop:
+        middle = (first + stop) // 2
+        if index.kmer_ids[index.by_row[middle]] < kmer:
+            first = middle + 1
+        else:
+            stop = middle
+    return first
 
 
 @compiled

@@ -9,6 +9,7 @@ last. A hit is a diagonal on which two sequences hold the same seed, as one numb
 sequences, S seeds, K different seeds, P sides, M sequences that are looked at, H hits.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,9 @@ class Index(NamedTuple):
     seed_bounds: np.ndarray  # [R + 1], the seeds of each sequence
     kmer_ids: np.ndarray  # [S], the number of each seed among the different ones
     by_kmer: np.ndarray  # [S], seeds by their k-mer, then by sequences
+    by_row: np.ndarray  # [S], seeds by their sequence, then by k-mers
+    different: np.ndarray  # [R], k-mers of each sequence
+    repetitive: np.ndarray  # bool [R], whether a sequence holds a repeat
     kmer_bounds: np.ndarray  # [K + 1], of each k-mer in `by_kmer`
     rare: np.ndarray  # bool [K], whether all places are followed; the others are repeats
     starts: np.ndarray  # [R + 1], of each sequence among all bases
@@ -50,6 +54,11 @@ class Index(NamedTuple):
 def make_index(seeds: Minimizers, starts: np.ndarray, k: int, most_places: int) -> Index:
     """Return the index of seeds, of which those at more than `most_places` are repeats."""
     _, kmer_ids, counts = np.unique(seeds.kmers, return_inverse=True, return_counts=True)
+    rows, rare = len(starts) - 1, counts <= most_places
+    # What numba would have to compile a sort for is sorted here.
+    pairs = seeds.rows.astype(np.int64) * len(counts) + kmer_ids
+    by_row = np.argsort(pairs)
+    new = np.diff(pairs[by_row], prepend=-1) > 0
     return Index(
         rows=seeds.rows,
         positions=seeds.positions,
@@ -57,8 +66,11 @@ def make_index(seeds: Minimizers, starts: np.ndarray, k: int, most_places: int) 
         seed_bounds=np.searchsorted(seeds.rows, np.arange(len(starts))),
         kmer_ids=kmer_ids,
         by_kmer=np.argsort(kmer_ids, kind="stable"),
+        by_row=by_row,
+        different=np.bincount(seeds.rows[by_row[new]], minlength=rows),
+        repetitive=np.bincount(seeds.rows[~rare[kmer_ids]], minlength=rows) > 0,
         kmer_bounds=np.concatenate(([0], np.cumsum(counts))),
-        rare=counts <= most_places,
+        rare=rare,
         starts=starts,
         k=k,
     )
@@ -70,13 +82,36 @@ def count_hits(index: Index) -> np.ndarray:
     return np.diff(np.concatenate(([0], np.cumsum(counts)))[index.seed_bounds])
 
 
-@compiled
 def rare_hits(rows, max_hits, index):
     """Return the hits of the rare seeds of sequences [M] with all later ones, sorted for each.
 
     Hits are int64 [H]; the second array [M + 1] holds where those of each of the `rows` begin, and
     the end. `max_hits` is at least the number of hits.
     """
+    return _sort_parts(*_follow_rare_seeds(rows, max_hits, index))
+
+
+def repeat_hits(rows, group, most_places, index, sides):
+    """Return a sample of the hits of repeats of sequences with a comparison group, as `rare_hits`.
+
+    Variants of one sequence share nothing but repeats. The rarest in the group come first; in all
+    `most_places` are followed of a sequence.
+    """
+    repeats = _sort_parts(*_count_repeats(rows, group, index, sides))
+    return _sort_parts(*_follow_repeats(rows, group, most_places, *repeats, index, sides))
+
+
+def _sort_parts(values, bounds):
+    """Return values [H], each part between two of the bounds [M + 1] sorted in place, and these."""
+    # By NumPy, which sorts numbers faster than a loop of numba and needs no compiling.
+    for begin, end in pairwise(bounds.tolist()):
+        values[begin:end].sort()
+    return values, bounds
+
+
+@compiled
+def _follow_rare_seeds(rows, max_hits, index):
+    """Return the hits of the rare seeds of sequences [M] with all later ones, and their bounds."""
     hits, n = np.empty(max_hits, np.int64), 0
     bounds = np.zeros(len(rows) + 1, np.int64)
     for i in range(len(rows)):
@@ -84,39 +119,55 @@ def rare_hits(rows, max_hits, index):
             kmer = index.kmer_ids[seed]
             if not index.rare[kmer]:
                 continue
-            for other in index.by_kmer[index.kmer_bounds[kmer] : index.kmer_bounds[kmer + 1]]:
+            for place in range(index.kmer_bounds[kmer], index.kmer_bounds[kmer + 1]):
+                other = index.by_kmer[place]
                 if index.rows[other] > rows[i]:  # a pair is found once, from its first sequence
                     hits[n] = _pack_hit(seed, other, index)
                     n += 1
         bounds[i + 1] = n
-        # Sorted, hits of one pair on one strand lie together, by their diagonals.
-        hits[bounds[i] : n].sort()
     return hits[:n], bounds
 
 
 @compiled
-def repeat_hits(rows, group, most_places, index, sides):
-    """Return a sample of the hits of repeats of sequences with a comparison group, as `rare_hits`.
+def _count_repeats(rows, group, index, sides):
+    """Return the repeats of sequences [M] that a comparison group holds, and their bounds [M + 1].
 
-    Variants of one sequence share nothing but repeats. The rarest in the group come first; in all
-    `most_places` are followed of a sequence.
+    A repeat is a number, how many places it has there above the 32 bits of which seed of its
+    sequence it is.
     """
+    most = 0
+    for row in rows:
+        most += index.seed_bounds[row + 1] - index.seed_bounds[row]
+    repeats, n = np.empty(most, np.int64), 0
+    bounds = np.zeros(len(rows) + 1, np.int64)
+    for i in range(len(rows)):
+        first = index.seed_bounds[rows[i]]
+        for seed in range(first, index.seed_bounds[rows[i] + 1]):
+            if index.rare[index.kmer_ids[seed]]:
+                continue
+            count = _occurrences(seed, rows[i], group, index, sides)[0]
+            if count:
+                repeats[n] = (count << 32) | (seed - first)
+                n += 1
+        bounds[i + 1] = n
+    return repeats[:n], bounds
+
+
+@compiled
+def _follow_repeats(rows, group, most_places, repeats, repeat_bounds, index, sides):
+    """Return a sample of the hits of sorted repeats with a comparison group, and their bounds."""
     hits, n = np.empty(len(rows) * most_places, np.int64), 0
     bounds = np.zeros(len(rows) + 1, np.int64)
     for i in range(len(rows)):
         row, left = rows[i], most_places
-        first, last = index.seed_bounds[row], index.seed_bounds[row + 1]
-        counts = np.empty(last - first, np.int64)
-        for seed in range(first, last):
-            repeat = not index.rare[index.kmer_ids[seed]]
-            counts[seed - first] = _occurrences(seed, row, group, index, sides)[0] if repeat else 0
-        for rank in np.argsort(counts):
-            count, begin, gap, skipped = counts[rank], 0, 0, 0
-            if not count or not left:
-                continue
+        for repeat in repeats[repeat_bounds[i] : repeat_bounds[i + 1]]:
+            if not left:
+                break
+            rank = repeat & 0xFFFFFFFF
+            seed = index.seed_bounds[row] + rank
+            count, begin, gap, skipped = _occurrences(seed, row, group, index, sides)
             # None uses up the budget alone: a pair that this repeat misses, another may find.
-            seed, taken = first + rank, min(count, max(1, left // BUDGET_DIVISOR), left)
-            _, begin, gap, skipped = _occurrences(seed, row, group, index, sides)
+            taken = min(count, max(1, left // BUDGET_DIVISOR), left)
             # Neighbouring rows start elsewhere, else all of a family would meet the same few rows.
             offset = (row * 40503 + rank * 9973) % count
             for j in range(taken):
@@ -127,7 +178,6 @@ def repeat_hits(rows, group, most_places, index, sides):
                 n += 1
             left -= taken
         bounds[i + 1] = n
-        hits[bounds[i] : n].sort()
     return hits[:n], bounds
 
 

@@ -6,7 +6,7 @@ weights that nobody drew: both change nothing of the rate.
 Shape letters: B sequences, T tokens, S selected tokens.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from dnalm.benchmark.embedding.embed import EmbedConfig, embed
 from dnalm.benchmark.finetuning.classifier import Classifier, build_classifier
 from dnalm.benchmark.scoring.objectives import loss_of
 from dnalm.genome.kmers import Vocabulary, to_sequence
+from dnalm.interpretation.attention_counts import count_attention
 from dnalm.methods import find_baseline, find_function
 from dnalm.model.adapters import add_adapter
 from dnalm.model.config import EncoderConfig
@@ -67,6 +68,25 @@ def measure_embedding(
     def run() -> float:
         embed(encoder, vocabulary, sequences, names, layers, options)
         return rows * of_row
+
+    return measure_rate(run, seconds)
+
+
+def measure_attention(
+    config: EncoderConfig,
+    vocabulary: Vocabulary,
+    tokens: int,
+    thresholds: Sequence[float],
+    seconds: float,
+) -> float:
+    """Return the rate of counting attention in a window of T tokens, in FLOPs of a forward pass."""
+    config = shorten_encoder(config)
+    encoder, of_row = make_encoder(config), forward_flops(config, config.layers, tokens)
+    ids, _ = _tokenise(1, (tokens - 1) * vocabulary.k, vocabulary, tokens).batch([0])
+
+    def run() -> float:
+        count_attention(encoder, ids, thresholds, padded=False)
+        return of_row
 
     return measure_rate(run, seconds)
 

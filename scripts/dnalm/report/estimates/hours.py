@@ -12,6 +12,12 @@ from typing import Any
 from dnalm.files import atomic_path, write_json
 from dnalm.jobs.gpus import find_gpus
 from dnalm.report.estimates.genome_work import list_exposure, list_haplotypes, list_pretraining
+from dnalm.report.estimates.interpretation_work import (
+    list_annotations,
+    list_assays,
+    list_snps,
+    list_tracks,
+)
 from dnalm.report.estimates.rates import Rates, measure_rates
 from dnalm.report.estimates.task_work import (
     list_baselines,
@@ -36,6 +42,10 @@ STAGES: tuple[Callable[[Workload, Mapping[str, Model]], Iterator[Work]], ...] = 
     list_predictions,
     list_variants,
     list_variant_finetuning,
+    list_annotations,
+    list_snps,
+    list_assays,
+    list_tracks,
 )
 SECONDS_PER_HOUR = 3600
 MOST_OF_A_UNIT = 90  # seconds, or minutes, before the next unit is easier to read

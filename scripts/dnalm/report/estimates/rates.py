@@ -20,6 +20,7 @@ from dnalm.jobs.progress import Progress
 from dnalm.model.config import EncoderConfig
 from dnalm.report.estimates.clock import processor_seconds
 from dnalm.report.estimates.encoder_rates import (
+    measure_attention,
     measure_embedding,
     measure_finetuning,
     measure_network,
@@ -37,6 +38,8 @@ START = "import dnalm.benchmark.embedding.shards, dnalm.benchmark.finetuning.tra
 WIDEST_FIT = 512  # features of a measured probe: wider ones only take longer
 WIDEST_PERCEPTRON = 1280
 NETWORK_BASES = 300
+# What the rate of an encoder is measured of.
+OF_ENCODERS = ("embedding", "attention", "finetuning", "pretraining")
 Rates = dict[tuple[Any, ...], float]
 
 log = logging.getLogger(__name__)
@@ -69,7 +72,7 @@ def measure_rates(load: Workload, works: Iterable[Work]) -> tuple[Rates, float]:
 def _group(load: Workload, key: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return what works have in common whose rate is measured once."""
     what, *rest = key
-    if what in ("embedding", "finetuning", "pretraining"):
+    if what in OF_ENCODERS:
         config = _encoder(load, rest[0])
         shape = (config.width, config.ffn_width, config.heads, config.feed_forward)
         return (what, *shape, *rest[2:])
@@ -88,7 +91,7 @@ def _measure(
     seconds: float,
 ) -> float | None:
     what, key = group[0], keys[0]
-    if what in ("embedding", "finetuning", "pretraining"):
+    if what in OF_ENCODERS:
         return _measure_encoder(load, what, keys, seconds)
     if what == "network":
         settings = load["networks"][key[1]]
@@ -120,6 +123,9 @@ def _measure_encoder(
             **{key: value for key, value in load["embed"].items() if key != "export"}
         )
         return measure_embedding(config, vocabulary, tokens, options, seconds)
+    if what == "attention":
+        thresholds = load["attention"]["thresholds"]
+        return measure_attention(config, vocabulary, tokens, thresholds, seconds)
     if what == "finetuning":
         method = {**load["variant_methods"], **load["finetunes"]}[keys[0][3]]
         return measure_finetuning(config, vocabulary, tokens, method, seconds)

@@ -41,7 +41,8 @@ from dnalm.report.estimates.work import (
 from dnalm.training.memory import Load, Memory, estimate_memory
 
 NO_FILE = "bases: the file does not exist yet, or its intervals are of any length"
-FOREIGN = "width of the embeddings that another program made"
+FOREIGN = "what a model that is not ours computes"
+OF_NETWORKS = "what a network from scratch computes"
 NETWORK_PASSES = 3  # all of a network is trained
 
 
@@ -260,7 +261,10 @@ def training_memory(config: EncoderConfig, rows: int, tokens: int, precision: st
 
 def list_predictions(load: Workload, models: Mapping[str, Model]) -> Iterator[Work]:
     for name, entry in load["predictions"].items():
-        model, task = models[entry["model"]], load["tasks"][entry["task"]]
+        model, task = models.get(entry["model"]), load["tasks"][entry["task"]]
+        if model is None:
+            yield make_unknown("predictions", OF_NETWORKS, FLOP, task=name)
+            continue
         if entry["bases"] is None or task["bases"] is None:
             why = NO_FILE if entry["bases"] is None else NO_TABLE
             yield make_unknown("predictions", why, FLOP, task=name)

@@ -1,6 +1,7 @@
 """Work on variants: their scores, and encoders that are fine-tuned on both alleles."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from dnalm.report.estimates.flops import count_passes, count_tokens, count_trained, forward_flops
 from dnalm.report.estimates.task_work import FOREIGN, inference_bytes, training_memory
@@ -25,14 +26,7 @@ def list_variants(load: Workload, models: Mapping[str, Model]) -> Iterator[Work]
             if model.config is None or entry["alleles"] is None:
                 yield make_unknown(SCORES, why, FLOP, model=model.name, task=name)
                 continue
-            tokens, config = _count_window_tokens(entry["window"], model), model.config
-            plan = Plan(scores=tuple(entry["scores"]), pooling="mean", features=entry["features"])
-            windows = (1 if entry["frames"] == 1 else model.k) * (
-                2 if entry["strands"] == BOTH else 1
-            )
-            of_head = 2 * tokens * config.width * (config.width + config.vocabulary_size)
-            heads = plan.losses * (1 + ("loss_difference" in plan.scores))
-            passes = len(plan.passes()) * forward_flops(config, config.layers, tokens)
+            (tokens, flops), config = count_allele_flops(entry, model), model.config
             rows = entry["alleles"]
             yield Work(
                 stage=SCORES,
@@ -40,13 +34,24 @@ def list_variants(load: Workload, models: Mapping[str, Model]) -> Iterator[Work]
                 model=model.name,
                 task=name,
                 jobs=1,
-                amount=rows * windows * (passes + heads * of_head),
+                amount=rows * flops,
                 unit=FLOP,
                 rate=("embedding", model.name, tokens),
                 precision=entry["precision"],
                 memory=inference_bytes(config, entry["batch_tokens"]),
                 disk=float(ALLELES * rows * config.width * FLOAT32_BYTES * entry["features"]),
             )
+
+
+def count_allele_flops(entry: Mapping[str, Any], model: Model) -> tuple[int, float]:
+    """Return the tokens of a window, and the FLOPs of the scores of an allele."""
+    tokens, config = _count_window_tokens(entry["window"], model), model.config
+    plan = Plan(scores=tuple(entry["scores"]), pooling="mean", features=entry["features"])
+    windows = (1 if entry["frames"] == 1 else model.k) * (2 if entry["strands"] == BOTH else 1)
+    of_head = 2 * tokens * config.width * (config.width + config.vocabulary_size)
+    heads = plan.losses * (1 + ("loss_difference" in plan.scores))
+    passes = len(plan.passes()) * forward_flops(config, config.layers, tokens)
+    return tokens, windows * (passes + heads * of_head)
 
 
 def list_variant_finetuning(load: Workload, models: Mapping[str, Model]) -> Iterator[Work]:

@@ -30,6 +30,14 @@ class Statistics:
     leak: str
     equal: float
 
+    @classmethod
+    def of(cls, report: Mapping[str, Any]) -> "Statistics":
+        """Return those of the section `report` of a configuration."""
+        return cls(
+            bootstrap=BootstrapConfig(**report["bootstrap"]),
+            **{key: report[key] for key in ("correction", "leak", "equal")},
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:

@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[4]
 NOTHING = {
     "pretrained": [], "probed": [], "tuned": [], "tasks": [], "pooled": [], "probes": [],
     "finetunes": [], "baselines": [], "predictions": [], "located": [], "searched": {},
-    "panels": [], "variants": [],
+    "panels": [], "variants": [], "annotations": [], "snps": [], "assays": [], "tracks": [],
 }  # fmt: skip
-NOTHING_KNOWN = {"tasks": {}, "genomes": {}, "predictions": {}}
+NOTHING_KNOWN = {"tasks": {}, "genomes": {}, "contigs": {}, "predictions": {}, "assays": {}}
 
 
 @pytest.fixture

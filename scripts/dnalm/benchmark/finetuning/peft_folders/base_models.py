@@ -14,20 +14,32 @@ from dnalm.model.embedders.tunable import open_tunable
 
 # Code on the card: how a sequence becomes tokens, and which of them are pooled.
 TOKENS = 'tokens = tokenizer(["ACGTACGTACGT"], return_tensors="pt", padding=True)'
-MEAN = """# The mean over tokens of real bases: no <cls>, <pad> and N.
+POOLS = {
+    "mean": """# The mean over tokens of real bases: no <cls>, <pad> and N.
 real = ~torch.isin(tokens["input_ids"], torch.tensor(facts["not_pooled"]))
 weights = real / real.sum(1, keepdim=True)"""
+}
 FOREIGN_TOKENS = """sequences = ["ACGTACGTACGT"]
 tokens = tokenizer(sequences, return_tensors="pt", padding=True, return_offsets_mapping=True)
 tokens.pop("token_type_ids", None)
 offsets = tokens.pop("offset_mapping").tolist()"""
-FOREIGN_MEAN = """# The mean over tokens that cover a base that is no N.
-real = [[bool(text[a:b].strip("N")) for a, b in own] for text, own in zip(sequences, offsets)]
+BY_OFFSETS = """# The mean over tokens that {which}cover a base that is no N.
+size, real = {size}, []
+for text, own in zip(sequences, offsets):
+    first = max(0, len(text) - size) // 2
+    middle = [a < first + size and b > first for a, b in own]
+    real.append([near and text[a:b].strip("N") != "" for near, (a, b) in zip(middle, own)])
 weights = torch.tensor(real) / torch.tensor(real).sum(1, keepdim=True)"""
+FOREIGN_POOLS = {
+    "mean": BY_OFFSETS.format(which="", size="max(map(len, sequences))"),
+    "centre": BY_OFFSETS.format(which="lie in the middle and\n# ", size='facts["centre_bases"]'),
+}
 
-SLOW_MEAN = """# The mean over tokens of bases; those of N alone are to be left out, too.
+SLOW_POOLS = {
+    "mean": """# The mean over tokens of bases; those of N alone are to be left out, too.
 real = ~torch.isin(tokens["input_ids"], torch.tensor(tokenizer.all_special_ids))
 weights = real / real.sum(1, keepdim=True)"""
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +49,7 @@ class PeftBase:
     `place` is a folder, or a repository of a hub at a `revision`. `linear` are the names of the
     linear layers of a model that is not ours, by those of `LORA_TARGETS`, `weights_sha256` its
     hash; `told` goes into head.json. The others are code for the card: before imports, beside the
-    place, from sequences to tokens, and the weights of a mean.
+    place, from sequences to tokens, and the weights of each pooling that is a mean.
     """
 
     model: str
@@ -49,7 +61,7 @@ class PeftBase:
     register: str = ""
     options: str = ""
     tokens: str = TOKENS
-    mean: str = MEAN
+    pools: Mapping[str, str] = field(default_factory=lambda: POOLS)
 
     @property
     def revision_code(self) -> str:
@@ -95,7 +107,7 @@ def find_base(
         register="".join(f"import {name}\n" for name in entry.get("imports", ())),
         options=f', attention_type="{attention}"' if attention else "",
         tokens=FOREIGN_TOKENS if embedder.tokenizer.is_fast else TOKENS,
-        mean=FOREIGN_MEAN if embedder.tokenizer.is_fast else SLOW_MEAN,
+        pools=FOREIGN_POOLS if embedder.tokenizer.is_fast else SLOW_POOLS,
     )
 
 

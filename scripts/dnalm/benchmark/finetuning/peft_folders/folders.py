@@ -86,7 +86,7 @@ def export_adapters(
     folds, scores = json.loads(metadata["folds"]), json.loads(metadata["scores"])
     # Without `base_model`, which on a hub is a repository: where the export goes is not known.
     front = {"library_name": "peft", **licence_keys(rights["licence"]), "tags": ["dna"]}
-    pooled = facts["pooling"] == "mean" and find_kind(facts["kind"]).pooled
+    pool = base.pools.get(facts["pooling"]) if find_kind(facts["kind"]).pooled else None
     shared = {
         "front": yaml.safe_dump(front, sort_keys=False),
         "licence": f"Licence of the weights of `{base.model}`: {rights['licence']}. What is made "
@@ -99,7 +99,7 @@ def export_adapters(
         "register": base.register,
         "options": base.revision_code + base.options,
         "tokens": base.tokens,
-        "pooling": base.mean + HEAD_CODE if pooled else OTHER,
+        "pooling": pool + HEAD_CODE if pool else OTHER,
         **{key: identity[key] for key in ("method", "task")},
     }
     if "bins" in facts:
