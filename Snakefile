@@ -33,6 +33,7 @@ include: "rules/common/likelihoods.smk"
 include: "rules/common/interpretation.smk"
 include: "rules/common/tables.smk"
 include: "rules/common/report.smk"
+include: "rules/common/partial.smk"
 include: "rules/common/estimates.smk"
 # From genomes to corpora.
 include: "rules/download.smk"
@@ -57,8 +58,13 @@ include: "rules/likelihoods.smk"
 include: "rules/variant_benchmarks.smk"
 include: "rules/tables.smk"
 include: "rules/report.smk"
+include: "rules/partial.smk"
 include: "rules/estimates.smk"
 include: "rules/targets.smk"
+
+
+onerror:
+    explain_failure()
 
 
 localrules:

@@ -17,7 +17,7 @@ from dnalm.report.tables.files import read_benchmark
 from dnalm.report.tables.stages import stages_table
 
 PICTURES = Path(__file__).parent / "pictures"
-SIZE = {"width": 1000, "height": 1050}
+SIZE = {"width": 1200, "height": 1150}
 BROWSER = "/usr/bin/chromium"
 
 

@@ -30,6 +30,7 @@ rule make_report:
     params:
         report=lookup("report", within=config),
         benchmarks=get_place("<benchmarks>"),
+        logs=get_place("<logs>"),
         snakemake=get_snakemake_version,
     script:
         "../scripts/make_report.py"

@@ -7,6 +7,7 @@ Outputs: none of their own
 
 localrules:
     report,
+    report_partial,
     downloads,
     corpora,
     token_shards,
@@ -31,6 +32,12 @@ rule report:
     """The pages of the default target, by its name."""
     input:
         get_pages,
+
+
+rule report_partial:
+    """Write the page of what is finished of a run with failed jobs; it starts no other job."""
+    input:
+        "<results>/report_partial.html",
 
 
 rule pretrain_summary:

@@ -15,7 +15,7 @@ params = snakemake.params
 with job(snakemake.log[0]):
     tables = read_benchmark(snakemake.input)
     beside = read_companions(snakemake.input.variants, snakemake.input.interpretation)
-    stages = stages_table(params.benchmarks, tables)
+    stages = stages_table(params.benchmarks, tables, params.logs)
     config = ReportConfig(**params.report)
     rules = read_rule_graph(snakemake.rule, snakemake.input)
     made = describe_provenance(tables, snakemake.config, params.snakemake, rules)

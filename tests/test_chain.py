@@ -36,6 +36,7 @@ LAST_LINES = {
     "finetune_task": r"ia3 tiny on simulated\.\w+: test mcc [-.\d]+, the mean of 3 splits",
     "initialise_model": r"weights\.safetensors: [\d,]+ weights in \d+ tensors",
     "locate_task": r"\d+ of \d+ rows were found in 1 genomes",
+    "make_partial_report": r"report_partial\.html: [\d,]+ letters",
     "make_report": r"report\.json: [\d,]+ letters",
     "make_tables": r"\.tsv: \d+ rows",
     "make_task": r"simulated\.\w+, binary: \d+ train rows, \d+ test rows",
@@ -101,8 +102,8 @@ def test_what_killed_jobs_would_go_on_from_is_gone_after_a_run(finished):
 
 
 def test_the_log_of_every_job_ends_with_what_was_done(finished):
-    more = ("exports", "estimates", "token_shards", f"{RESULTS}/genomes/simulated/genome.fa")
-    done = finished.run(*more, *TINY)
+    more = ("exports", "estimates", "token_shards", "report_partial")
+    done = finished.run(*more, f"{RESULTS}/genomes/simulated/genome.fa", *TINY)
     assert done.returncode == 0, done.stdout
     folder = finished.folder / RESULTS / "logs"
     logs = list(folder.rglob("*.log"))

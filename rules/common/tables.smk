@@ -28,25 +28,32 @@ def list_baselines(path):
     ]
 
 
-def list_results(results):
-    """Return the files of each result in the folder `results`; its summary says what it is of."""
-    flat = [
+def list_result_paths():
+    """Return what names each result: its path below the results, without the ends of its files."""
+    return [
         *expand("{probe}/{model}/{task}", probe=PROBES, model=PROBED, task=POOLED),
         *list_baselines("baselines/{baseline}/{task}"),
+        *list_finetunes("finetunes/{method}/{model}/{task}/"),
     ]
-    nested = list_finetunes("finetunes/{method}/{model}/{task}/")
-    endings = {"scores": ".tsv", "summary": ".json", "predictions": ".predictions.parquet"}
-    names = {
-        "scores": "scores.tsv",
-        "summary": "summary.json",
-        "predictions": "predictions.parquet",
-        "history": "history.tsv",
-    }
-    return [
-        {role: f"{results}/{path}{end}" for role, end in ends.items()}
-        for paths, ends in ((flat, endings), (nested, names))
-        for path in paths
-    ]
+
+
+def list_files(path, results):
+    """Return the files of a result in the folder `results`; its summary says what it is of."""
+    if path.endswith("/"):
+        endings = {
+            "scores": "scores.tsv",
+            "summary": "summary.json",
+            "predictions": "predictions.parquet",
+            "history": "history.tsv",
+        }
+    else:
+        endings = {"scores": ".tsv", "summary": ".json", "predictions": ".predictions.parquet"}
+    return {role: f"{results}/{path}{end}" for role, end in endings.items()}
+
+
+def list_results(results):
+    """Return the files of each result in the folder `results`."""
+    return [list_files(path, results) for path in list_result_paths()]
 
 
 def list_histories(results):
@@ -86,23 +93,30 @@ def get_named_files(wildcards):
     return list_named_files(get_place("<results>"))
 
 
+def list_described(results):
+    """Return the JSON files that say themselves what they are of, by kind."""
+    return {
+        "tasks": expand(f"{results}/tasks/{{task}}.json", task=TASKS),
+        "audits": expand(f"{results}/audits/{{task}}.json", task=TASKS),
+        "genomes": expand(f"{results}/genomes/{{genome}}/manifest.json", genome=GENOMES),
+        "corpora": expand(f"{results}/corpora/{{corpus}}/manifest.json", corpus=CORPORA),
+        "panels": expand(f"{results}/haplotypes/{{panel}}/manifest.json", panel=PANELS),
+        "runs": expand(
+            f"{results}/models/{{model}}/run.json", model=[*PRETRAINED, *IMPORTED, *UNTRAINED]
+        ),
+        "embedders": expand(
+            f"{results}/models/{{model}}/embedder.json",
+            model=[model for model in FOREIGN if model not in EMBEDDINGS_ALONE],
+        ),
+    }
+
+
 def get_results(wildcards):
     """Return every result of the run: the JSON files that say what they are of, and all others."""
     named = list_named_files("<results>")
     located = named.pop("locations")
     return {
-        "tasks": expand("<results>/tasks/{task}.json", task=TASKS),
-        "audits": expand("<results>/audits/{task}.json", task=TASKS),
-        "genomes": expand("<results>/genomes/{genome}/manifest.json", genome=GENOMES),
-        "corpora": expand("<results>/corpora/{corpus}/manifest.json", corpus=CORPORA),
-        "panels": expand("<results>/haplotypes/{panel}/manifest.json", panel=PANELS),
-        "runs": expand(
-            "<results>/models/{model}/run.json", model=[*PRETRAINED, *IMPORTED, *UNTRAINED]
-        ),
-        "embedders": expand(
-            "<results>/models/{model}/embedder.json",
-            model=[model for model in FOREIGN if model not in EMBEDDINGS_ALONE],
-        ),
+        **list_described("<results>"),
         "results": [path for files in list_results("<results>") for path in files.values()],
         "locations": [path for files in located.values() for path in files.values()],
         **{kind: list(files.values()) for kind, files in named.items()},

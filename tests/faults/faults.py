@@ -29,7 +29,7 @@ STEPS = (
         MIRROR,
         (
             *("all", "downloads", "pretrain_summary", "exports", "estimates", "token_shards"),
-            *("adapter_exports", "check_cluster", "species_sheet"),
+            *("adapter_exports", "check_cluster", "species_sheet", "report_partial"),
             f"{RESULTS}/genomes/simulated/genome.fa",
             f"{RESULTS}/variants/plain/tiny.tsv.gz",
             *(f"{RESULTS}/models/{name}/weights.safetensors" for name in ("loaded", "hubbed")),

@@ -66,6 +66,7 @@ SCRIPTS_WITHOUT = [
         {"torch", "sklearn", "scipy.stats"},
         "audit_task build_corpus build_haplotypes describe_panel encode_genome export_embeddings"
         " import_embeddings index_scores locate_task make_report make_tables make_task"
+        " make_partial_report"
         " search_genomes simulate_genome summarise_pretraining write_fasta write_model_card"
         " write_token_shards label_variants report_variants choose_snps",
     ),

@@ -28,7 +28,7 @@ WITHOUT_BENCHMARK = (
 )
 TARGETS = (
     *WITHOUT_BENCHMARK,
-    *("all", "report", "embeddings", "probes", "finetunes"),
+    *("all", "report", "report_partial", "embeddings", "probes", "finetunes"),
     *("adapter_exports", "predictions", "variants", "interpretation"),
 )
 

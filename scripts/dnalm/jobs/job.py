@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from dnalm.errors import InputError
 from dnalm.jobs.credentials import hide_passwords
+from dnalm.jobs.device_use import forget_use, record_use
 from dnalm.jobs.exhaustion import describe_exhaustion
 from dnalm.jobs.progress import heartbeat
 
@@ -31,7 +32,8 @@ def job(log_path: str | Path) -> Iterator[None]:
 
     An `InputError` is written to the log and to stderr without a traceback and ends the process
     with exit code 1, as does that on a full disk or memory. Any other exception is a bug: its
-    traceback goes to both.
+    traceback goes to both. Of a job that ends well a file beside the log says on how many GPUs it
+    has computed.
     """
     gc.freeze()  # modules live as long as the process: no collection has to look at them
     logging.basicConfig(
@@ -45,7 +47,9 @@ def job(log_path: str | Path) -> Iterator[None]:
     logging.captureWarnings(True)
     try:
         with heartbeat():
+            forget_use(log_path)
             yield
+            record_use(log_path)
     except InputError as error:
         logging.error("%s", error)
         sys.exit(f"Error: {error}")

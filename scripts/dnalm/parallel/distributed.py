@@ -16,6 +16,7 @@ import torch.distributed
 from torch import Tensor
 
 from dnalm.errors import InputError
+from dnalm.jobs.device_use import note_processes
 
 RENDEZVOUS_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 MIN_PORT = 20_000
@@ -151,6 +152,7 @@ class Group:
         self.rank = int(environment["RANK"]) if environment else 0
         self.size = int(environment["WORLD_SIZE"]) if environment else 1
         self.local_rank = int(environment.get("LOCAL_RANK", 0)) if environment else 0
+        note_processes(self.size)
         self.device = torch.device("cpu")
         if torch.cuda.is_available():
             self.device = torch.device("cuda", self.local_rank % torch.cuda.device_count())

@@ -14,6 +14,7 @@ from dnalm.methods import ADAPTERS, ANOTHER, KMERS, PROBES, STRONGEST, UNTRAINED
 from dnalm.report.figures import finetuning
 from dnalm.report.figures import scores as figures
 from dnalm.report.figures.rule_graph import rule_graph_figure
+from dnalm.report.gaps import Gaps
 from dnalm.report.job_records import RuleGraph
 from dnalm.report.method_names import Series, add_labels, plan
 from dnalm.report.metric_names import describe, shared_name
@@ -38,6 +39,7 @@ from dnalm.report.pages.grids import (
     score_matrix,
     scores_grids,
     stages_grid,
+    stages_sentence,
 )
 from dnalm.report.pages.leakage import (
     add_marks,
@@ -107,12 +109,13 @@ def make_page(
     config: ReportConfig,
     made: Provenance,
     beside: Sequence[Companion],
+    gaps: Gaps | None = None,
 ) -> str:
     """Return the page's HTML.
 
     `tables` are those of make_tables by name, `stages` the time per stage, `made` says how they
-    came about, `beside` are the other pages of the run. Raises InputError when `config.statistic`
-    is not known.
+    came about, `beside` are the other pages of the run, `gaps` what is missing of a run that did
+    not end. Raises InputError when `config.statistic` is not known.
     """
     check_choice("report.statistic", config.statistic, STATISTICS)
     tables = dict(tables)
@@ -138,8 +141,9 @@ def make_page(
     drawn |= _named({"outputs": published_outputs_figures(tables["outputs"], note)})
     return render(
         TEMPLATE,
-        title=config.title,
+        title=f"{config.title}: unfinished" if gaps else config.title,
         note=note,
+        gaps=gaps,
         beside=beside,
         level=f"{config.bootstrap['level']:.0%}".replace("%", " %"),
         draws=f"{config.bootstrap['draws']:,}",
@@ -204,6 +208,7 @@ def make_page(
         licences=licence_notes(models),
         tokens=token_sizes(tables["corpora"]),
         stages=stages_grid(stages),
+        times=stages_sentence(stages),
         made=made,
         made_facts=make_grid(["what", "value"], [list(fact) for fact in made.facts], first=2),
     )

@@ -235,12 +235,29 @@ def stages_grid(stages: pd.DataFrame) -> Grid:
         [
             *[row["stage"].replace("_", " "), count(row["jobs"]), duration(row["seconds"])],
             *[duration(row["largest_job_seconds"]), _time(row["processor_seconds"])],
-            _memory(row["peak_memory_mb"]),
+            *[_gpu_time(row["gpu_seconds"]), _memory(row["peak_memory_mb"])],
         ]
         for row in stages.to_dict("records")
     ]
-    headings = ["stage", "jobs", "time, all jobs", "longest job", "processor time", "peak memory"]
+    headings = ["stage", "jobs", "time, all jobs", "longest job", "processor time", "GPU time"]
+    headings += ["peak memory"]
     return make_grid(headings, rows, first=1)
+
+
+def stages_sentence(stages: pd.DataFrame) -> str:
+    """Return the sums over all stages, and how many stages have not said all that they took."""
+    processor, gpu = stages["processor_seconds"], stages["gpu_seconds"]
+    silent = int(gpu.isna().sum())
+    rest = f", without {silent} of {len(stages)} stages, of which it is not recorded"
+    return (
+        f"In all {duration(stages['seconds'].sum())} of jobs: {duration(processor.sum())} of "
+        f"processors and {_gpu_time(gpu.sum())} of GPUs{rest if silent else ''}."
+    )
+
+
+def _gpu_time(seconds: Any) -> str:
+    """Return GPU time; 0 of what was computed on the CPU, a dash where nobody has recorded it."""
+    return "0" if seconds == 0 else _time(seconds)
 
 
 def _memory(megabytes: float) -> str:

@@ -150,7 +150,10 @@ def _gain(model: Mapping) -> str:
 
 def _stages(stages: pd.DataFrame) -> Grid:
     rows = [
-        [row["stage"], count(row["jobs"]), *_seconds(row["seconds"], row["largest_job_seconds"])]
+        [
+            *[row["stage"], count(row["jobs"])],
+            *_seconds(row["seconds"], row["largest_job_seconds"], row["gpu_seconds"]),
+        ]
         for row in stages.to_dict("records")
     ]
     if rows:
@@ -159,13 +162,14 @@ def _stages(stages: pd.DataFrame) -> Grid:
             [
                 *["total", count(stages["jobs"].sum())],
                 *_seconds(stages["seconds"].sum(), longest),
+                *_seconds(stages["gpu_seconds"].sum(skipna=False)),
             ]
         )
-    return make_grid(["stage", "jobs", "seconds", "longest job"], rows, first=1)
+    return make_grid(["stage", "jobs", "seconds", "longest job", "on GPUs"], rows, first=1)
 
 
 def _seconds(*values: float) -> list[str]:
-    return [f"{value:,.1f}" for value in values]
+    return [MISSING if pd.isna(value) else f"{value:,.1f}" for value in values]
 
 
 def _scores(summary: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> Grid:

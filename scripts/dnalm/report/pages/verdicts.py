@@ -182,8 +182,12 @@ def rows_can_tell(choices: pd.DataFrame, controls: Collection[str]) -> list[str]
         return []
     worst = coarse.iloc[0]
     low = max(0.0, worst["score_mean"] - worst["resolution"])
+    others = "" if len(coarse) < 2 else f"; nor can those of {_others(len(coarse) - 1)}"
     return [
         f"The {worst['rows']:,} test rows of {worst['task']} cannot tell {low:.2f} from "
-        f"{low + worst['resolution']:.2f}"
-        + (f"; nor can those of {len(coarse) - 1} other tasks." if len(coarse) > 1 else ".")
+        f"{low + worst['resolution']:.2f}{others}."
     ]
+
+
+def _others(tasks: int) -> str:
+    return "1 other task" if tasks == 1 else f"{tasks} other tasks"

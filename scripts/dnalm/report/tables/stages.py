@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from dnalm.jobs.device_use import read_gpus
 from dnalm.methods import BASELINE
 
 COLUMNS = ["stage", "jobs", "seconds", "largest_job_seconds", "processor_seconds"]
-COLUMNS += ["peak_memory_mb"]
+COLUMNS += ["gpu_seconds", "peak_memory_mb"]
 # What the folders and the file's name say below a stage; of stages not named here all jobs count.
 NAMES = {
     "simulate_genome": ["genome"],
@@ -38,35 +39,42 @@ NAMES = {
 }
 
 
-def stages_table(folder: str | Path, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def stages_table(
+    folder: str | Path, tables: Mapping[str, pd.DataFrame], logs: str | Path = "."
+) -> pd.DataFrame:
     """Return the time spent per stage from a folder of benchmark files, one subfolder per stage.
 
     Files are JSON lines with `s` (seconds), `cpu_time` (seconds of all cores) and `max_rss` (MB),
     of the last attempt of each job; the last two are unknown where a job was too short for them.
     Jobs of genomes, corpora, models and tasks that are not in `tables` belong to another run and
-    are left out. The sum over jobs is work, not waiting time: jobs run side by side.
+    are left out. The sum over jobs is work, not waiting time: jobs run side by side. `gpu_seconds`
+    is the time of jobs times the GPUs that each computed on, as files in the folder `logs` say;
+    unknown where a job of the stage has not said it.
     """
     known = _known(tables)
     rows = []
     for path in sorted(Path(folder).rglob("*.jsonl")):
-        stage, *names = path.relative_to(folder).with_suffix("").parts
+        job = path.relative_to(folder).with_suffix("")
+        stage, *names = job.parts
         if any(
             name not in known[kind] for kind, name in zip(NAMES.get(stage, []), names, strict=False)
         ):
             continue
+        gpus = read_gpus(Path(logs) / job.parent / f"{job.name}.log")
         for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
             record = json.loads(line)
             memory, cores = (
                 pd.to_numeric(record.get(name), errors="coerce") for name in ("max_rss", "cpu_time")
             )
             row = {"stage": stage, "s": float(record["s"]), "cores": cores, "memory": memory}
-            rows.append(row)
-    table = pd.DataFrame(rows, columns=["stage", "s", "cores", "memory"])
+            rows.append(row | {"gpus": row["s"] * gpus})
+    table = pd.DataFrame(rows, columns=["stage", "s", "cores", "memory", "gpus"])
     stages = table.groupby("stage", sort=False).agg(
         jobs=("s", "size"),
         seconds=("s", "sum"),
         largest_job_seconds=("s", "max"),
         processor_seconds=("cores", lambda own: own.sum(min_count=1)),
+        gpu_seconds=("gpus", lambda own: own.sum(skipna=False)),
         peak_memory_mb=("memory", "max"),
     )
     ordered = stages.reset_index().sort_values("seconds", ascending=False, ignore_index=True)

@@ -13,6 +13,7 @@ STAGES = pd.DataFrame(
         "seconds": [1200.5, 99.5],
         "largest_job_seconds": [1200.5, 40.0],
         "processor_seconds": [2400.0, 90.0],
+        "gpu_seconds": [2401.0, float("nan")],
         "peak_memory_mb": [500.0, 300.0],
     }
 )
@@ -74,8 +75,9 @@ def test_how_far_the_strand_decides_a_label_stands_beside_gc_and_length(shared_t
 
 
 def test_stages_end_in_a_total(text):
-    assert line(text, "embed_task") == ["embed_task", "4", "99.5", "40.0"]
-    assert line(text, "total") == ["total", "5", "1,300.0", "1,200.5"]
+    assert line(text, "embed_task") == ["embed_task", "4", "99.5", "40.0", "–"]
+    assert line(text, "pretrain") == ["pretrain", "1", "1,200.5", "1,200.5", "2,401.0"]
+    assert line(text, "total") == ["total", "5", "1,300.0", "1,200.5", "–"]
 
 
 def test_every_task_has_a_row_of_scores_over_the_splits(text, shared_tables):

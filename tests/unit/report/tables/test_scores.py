@@ -6,6 +6,7 @@ import pytest
 
 from dnalm.errors import InputError
 from dnalm.report.pages.findings import findings
+from dnalm.report.pages.grids import MISSING, stages_grid, stages_sentence
 from dnalm.report.tables.files import read_tables, write_tables
 from dnalm.report.tables.records import read_results
 from dnalm.report.tables.stages import stages_table
@@ -257,6 +258,41 @@ def test_stages_sum_the_jobs_of_each_folder(shared_tables, tmp_path):
     assert stages["peak_memory_mb"].tolist()[1] == 60
     assert stages["processor_seconds"].tolist()[1] == 69
     assert np.isnan(stages["processor_seconds"][0])
+
+
+def test_gpu_time_is_that_of_jobs_times_their_gpus_and_unknown_where_one_does_not_say(
+    shared_tables, tmp_path
+):
+    jobs = {
+        "embed_task/small/simulated.promoters": 2,
+        "embed_task/small/simulated.enhancers": 1,
+        "embed_task/small.untrained/simulated.promoters": 0,
+        "pretrain/small": 16,
+        "make_task/simulated.enhancers": 0,
+        "make_task/simulated.promoters": None,
+    }
+    for seconds, (name, gpus) in enumerate(jobs.items(), start=1):
+        write_benchmark(tmp_path / "benchmarks", name, seconds)
+        if gpus is not None:
+            use = tmp_path / "logs" / f"{name}.devices.json"
+            use.parent.mkdir(parents=True, exist_ok=True)
+            use.write_text(json.dumps({"gpus": gpus, "names": []}))
+    stages = stages_table(tmp_path / "benchmarks", shared_tables, tmp_path / "logs")
+    found = stages.set_index("stage")["gpu_seconds"]
+    assert found[["embed_task", "pretrain"]].to_dict() == {"embed_task": 4, "pretrain": 64}
+    assert np.isnan(found["make_task"])
+    assert stages_sentence(stages).endswith(
+        "68.0 s of GPUs, without 1 of 3 stages, of which it is not recorded."
+    )
+    times = stages_grid(stages)
+    place = times.headings.index("GPU time")
+    assert {row[0]: row[place] for row in times.rows} == {
+        "embed task": "4.0 s",
+        "pretrain": "64.0 s",
+        "make task": MISSING,
+    }
+    on_cpu = stages_grid(stages.assign(gpu_seconds=0.0))
+    assert {row[place] for row in on_cpu.rows} == {"0"}
 
 
 def test_jobs_of_another_run_in_the_same_folder_take_no_time_of_this_one(shared_tables, tmp_path):
