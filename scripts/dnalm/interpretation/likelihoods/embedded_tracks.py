@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dnalm.devices import best_device
 from dnalm.errors import InputError
 from dnalm.genome.kmers import to_sequence
 from dnalm.interpretation.annotated import BATCH_TOKENS
 from dnalm.model.embedders.contract import MAX_SPECIAL, check_lengths
-from dnalm.model.embedders.logits import compute_likelihoods, tokenize_checked
+from dnalm.model.embedders.logits import compute_likelihoods, take_own, tokenize_checked
 from dnalm.model.embedders.opening import name_embedder, open_embedder
 from dnalm.model.embedders.spellings import check_apart, read_spellings
 
@@ -70,11 +71,26 @@ class TokenReader:
             own = rounds[at : at + size]
             answers = compute_likelihoods(self._embedder, self._name, [text] * len(own), own)
             for masked, likelihoods in zip(own, answers, strict=True):
-                for token in masked:
-                    start, end = spans[token]
-                    likelihood = likelihoods[token]
-                    values[start:end, 0] = float(likelihood[ids[token]].exp())
-                    for place in range(start, end):
-                        bases = self._spellings.base_log_probabilities(likelihood, place - start)
-                        values[place, 1] = float(bases[int(codes[place])].exp())
+                self._fill(values, np.array(masked), likelihoods, ids, spans, codes)
         return values[first:]
+
+    def _fill(
+        self,
+        values: NDArray[np.float32],
+        masked: NDArray[np.int64],
+        likelihoods: Tensor,
+        ids: NDArray[np.int64],
+        spans: NDArray[np.int64],
+        codes: NDArray[np.uint8],
+    ) -> None:
+        """Write p of the masked tokens, and of their bases, of ln p [T, V] at these bases."""
+        starts, lengths = spans[masked, 0], spans[masked, 1] - spans[masked, 0]
+        tokens = take_own(likelihoods, ids, masked).exp().cpu().numpy()
+        for within in range(int(lengths.max())):
+            long = lengths > within
+            at = starts[long] + within
+            rows = torch.from_numpy(masked[long]).to(likelihoods.device)
+            bases = self._spellings.base_log_probabilities(likelihoods[rows], within)
+            truth = torch.from_numpy(codes[at].astype(np.int64)).to(bases.device)
+            values[at, 0] = tokens[long]
+            values[at, 1] = bases.gather(1, truth[:, None])[:, 0].exp().cpu().numpy()

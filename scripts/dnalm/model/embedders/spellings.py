@@ -62,15 +62,14 @@ class Spellings:
         return right.sum(1) / self.lengths[self._rows(truth)]
 
     def base_log_probabilities(self, likelihood: Tensor, within: int) -> Tensor:
-        """Return ln p [4] of the base codes at `within` a token, of ln p [V] of tokens.
+        """Return ln p [..., 4] of the base codes at `within` tokens, of ln p [..., V] of tokens.
 
         p of a base is the sum over all tokens that have it there, among those that have any.
         """
-        rows = self._rows(np.arange(len(likelihood)))
+        rows = self._rows(np.arange(likelihood.shape[-1]))
         there = torch.from_numpy(self.codes[rows, within]).to(likelihood.device)
-        return torch.stack(
-            [likelihood[there == base].logsumexp(0) for base in range(N)]
-        ).log_softmax(0)
+        each = [likelihood[..., there == base].logsumexp(-1) for base in range(N)]
+        return torch.stack(each, dim=-1).log_softmax(-1)
 
     def _rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of ids; that of nothing for ids of a table that is larger than needed."""
