@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from dnalm.report.job_records import RuleGraph
 from dnalm.report.finished import Missing
 from dnalm.report.gaps import Gaps, StoppedJob, mark_gaps
+from dnalm.report.job_records import RuleGraph
 from dnalm.report.pages.benchmark import ReportConfig, make_page
 from dnalm.report.pages.companions import Companion
 from dnalm.report.provenance import Provenance
