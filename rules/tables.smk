@@ -19,6 +19,8 @@ rule make_tables:
         "<benchmarks>/make_tables.jsonl"
     conda:
         "../envs/report.yaml"
+    resources:
+        mem_mb=16000,  # for predictions of rows; those of bases are read in blocks, within 1 GB
     params:
         results=get_result_files,
         files=get_named_files,

@@ -19,11 +19,8 @@ def get_tuned_embedder(wildcards):
 
 
 def list_finetunes(path):
-    """Return the files that `path` names of every model and task; tokens of others are no bases."""
-    return [
-        *expand(path, method=FINETUNES, model=TUNED, task=TASKS),
-        *expand(path, method=FINETUNES, model=TUNED_FOREIGN, task=POOLED),
-    ]
+    """Return the files that `path` names of every method, model and task."""
+    return expand(path, method=FINETUNES, model=[*TUNED, *TUNED_FOREIGN], task=TASKS)
 
 
 def get_network(wildcards):

@@ -213,12 +213,20 @@ class BaseClassifier(nn.Module):
     of a piece, an N) the first. First weights as in `PooledClassifier`.
     """
 
-    def __init__(self, encoder: Encoder, classes: int, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, encoder: Encoder, classes: int, vocabulary: Vocabulary, places: int | None = None
+    ) -> None:
+        """Take `places` groups of classes, those of the vocabulary's k where none are given."""
         super().__init__()
         self.encoder = encoder
         self.classes = classes
         self.vocabulary = vocabulary
-        self.output = nn.Linear(encoder.config.width, vocabulary.k * classes)
+        self.places = places or vocabulary.k
+        self.output = nn.Linear(encoder.config.width, self.places * classes)
+
+    def count_bases(self, tokens: Tensor) -> Tensor:
+        """Return how many bases each token has, int64 [B, T]."""
+        return _bases_of_ids(self.vocabulary, tokens.device)[tokens]
 
     def forward(self, tokens: Tensor, *, padded: bool = True, longest: int | None = None) -> Tensor:
         """Return logits [B, L, classes] for `tokens` int64[B, T], padded on the right.
@@ -229,17 +237,16 @@ class BaseClassifier(nn.Module):
         """
         last = self.encoder.config.layers
         states = self.encoder.compute_states(tokens, [last], padded=padded)[last]
-        k = self.vocabulary.k
-        bases = _bases_of_ids(self.vocabulary, tokens.device)[tokens]
+        bases = self.count_bases(tokens)
         ends = bases.cumsum(1)
         longest = int(ends[:, -1].max()) if longest is None else longest
         base = torch.arange(longest, device=tokens.device).expand(len(tokens), -1).contiguous()
         # The token of each base, the first that ends behind it, and the base's place in it. Found
         # by arithmetic: a mask would make the host ask the device how many there are.
         token = torch.searchsorted(ends, base, right=True).clamp(max=tokens.shape[1] - 1)
-        place = (base - (ends - bases).gather(1, token)).clamp(max=k - 1)
-        logits = self.output(states).unflatten(-1, (k, self.classes)).flatten(1, 2)
-        by_base = pick(logits, token * k + place)
+        place = (base - (ends - bases).gather(1, token)).clamp(max=self.places - 1)
+        logits = self.output(states).unflatten(-1, (self.places, self.classes)).flatten(1, 2)
+        by_base = pick(logits, token * self.places + place)
         return by_base.masked_fill((base >= ends[:, -1:]).unsqueeze(-1), 0.0)
 
 

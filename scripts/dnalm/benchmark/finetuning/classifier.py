@@ -31,7 +31,12 @@ from dnalm.genome.kmers import Vocabulary
 from dnalm.methods import ADAPTER_NAMES
 from dnalm.model.adapters import add_adapter, load_adapter, trained_parameters
 from dnalm.model.convolutions import Network
-from dnalm.model.embedders.tunable import ForeignClassifier, ForeignEncoder, ForeignTokens
+from dnalm.model.embedders.tunable import (
+    ForeignBaseClassifier,
+    ForeignClassifier,
+    ForeignEncoder,
+    ForeignTokens,
+)
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import BaseClassifier, PairClassifier, PooledClassifier
 from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_metadata, stream_arrays
@@ -118,7 +123,7 @@ def build_classifier(
 
     `bins` is there where each of the targets of a regression is an expectation over so many,
     `pairs` where a row is a pair of sequences. Raises InputError for a task of bases and a model
-    that is not ours.
+    that does not say how long its tokens are.
     """
     if facts.get("pairs"):
         return PairClassifier(encoder, facts["classes"], facts["pooling"], vocabulary)
@@ -132,12 +137,8 @@ def build_classifier(
             facts["centre_bases"],
             facts.get("bins"),
         )
-    if isinstance(encoder, ForeignEncoder):
-        raise InputError(
-            f"{encoder.name} cannot be fine-tuned on a task of single bases, of which its tokens"
-            " hold several: leave it to tasks of whole sequences."
-        )
-    return BaseClassifier(encoder, facts["classes"], vocabulary)
+    of_bases = ForeignBaseClassifier if isinstance(encoder, ForeignEncoder) else BaseClassifier
+    return of_bases(encoder, facts["classes"], vocabulary)
 
 
 def trained_state(classifier: Classifier) -> dict[str, nn.Parameter]:

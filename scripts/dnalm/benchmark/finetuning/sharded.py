@@ -2,11 +2,10 @@
 
 All of the encoder is trained. The head is on every process. Each computes its part of every batch;
 what is decided, such as the kept step, is decided on numbers that all of them have.
-
-Shapes: R rows, C classes, L bases of the longest row.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from dnalm.benchmark.finetuning.learner import (
 )
 from dnalm.benchmark.finetuning.settings import Finetuning
 from dnalm.benchmark.scoring.objectives import activate, sum_losses, weigh
+from dnalm.benchmark.scoring.stored_outputs import Outputs, new_outputs, put_rows
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.devices import send
 from dnalm.model.token_batches import limit_tokens
@@ -44,9 +44,13 @@ class ShardedLearner(SingleLearner):
     """
 
     def __init__(
-        self, finetuning: Finetuning, group: Group, micro_batch: int | None = None
+        self,
+        finetuning: Finetuning,
+        group: Group,
+        micro_batch: int | None = None,
+        scratch: Path | None = None,
     ) -> None:
-        super().__init__(finetuning, micro_batch=micro_batch)
+        super().__init__(finetuning, micro_batch=micro_batch, scratch=scratch)
         self.group, self.device = group, group.device
 
     def begin(self, folds: Sequence[int], states: Mapping[int, FoldState]) -> None:
@@ -133,7 +137,7 @@ class ShardedLearner(SingleLearner):
         norm = (self.group.sum(norms[0]) + norms[1]).sqrt()
         torch._foreach_mul_(sharded + whole, (bound / (norm + CLIP_EPS)).clamp(max=1.0))
 
-    def validate(self, chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def validate(self, chosen: Sequence[np.ndarray]) -> list[Outputs]:
         with rounded(self.config, self.device):
             return [self._predict(rows, scaled=False) for rows in chosen]
 
@@ -166,29 +170,41 @@ class ShardedLearner(SingleLearner):
         return describe_test(outputs, self.classifier, tensors)
 
     @torch.no_grad()
-    def _predict(self, rows: np.ndarray, *, scaled: bool) -> np.ndarray:
-        """Return the outputs of all processes for `rows`, of which each computes every so many."""
+    def _predict(self, rows: np.ndarray, *, scaled: bool) -> Outputs:
+        """Return the outputs of all processes for `rows`, of which each computes every so many.
+
+        They are exchanged batch by batch. Of bases each process keeps them in a file of its own in
+        the folder `scratch`; those for test rows, which are `scaled`, the first process alone.
+        """
         self.classifier.eval()
         group, data, kind = self.group, self.data, self.finetuning.kind
+        pooled = find_kind(kind).pooled
         ordered = data.rows.longest_first(rows)
         parts = [ordered[rank :: group.size] for rank in range(group.size)]
+        places = [find_places(part, rows) for part in parts]
         # Whoever has no row of its own computes another's: all make the same passes.
         dealt = [part if len(part) else ordered[:1] for part in parts]
         tokens = limit_tokens(self.finetuning.batch_tokens, self.device) * group.size
         bases = data.rows.count_bases(rows)
-        found = []
+        kept = pooled or group.first or not scaled
+        result, start = None, 0
         for batch in data.rows.side_by_side(dealt, tokens):
             own, padded = data.rows.batch(batch[group.rank])
-            logits = self.classifier(send(own, self.device), padded=padded, longest=bases)
-            found.append(activate(logits.float(), kind).double().cpu())
-        outputs = torch.cat(found)[: len(dealt[0])]
-        # Side by side all are as many as the first; what is more of the others means nothing.
-        gathered = group.gather(outputs).numpy()
-        whole = [one[: len(part)] for one, part in zip(gathered, parts, strict=True)]
-        pooled = find_kind(kind).pooled
-        found_of_all = np.concatenate(whole)
-        result = np.empty(found_of_all.shape, dtype=np.float64 if pooled else np.float32)
-        result[find_places(np.concatenate(parts), rows)] = found_of_all
+            longest = data.rows.count_bases(np.concatenate(batch))
+            logits = self.classifier(send(own, self.device), padded=padded, longest=longest)
+            gathered = group.gather(activate(logits.float(), kind).cpu()).numpy()
+            if result is None:
+                width = gathered.shape[-1]
+                result = (
+                    np.empty((len(rows), width))
+                    if pooled
+                    else new_outputs(self.scratch, (len(rows) if kept else 0, bases, width))
+                )
+            for found, place in zip(gathered, places, strict=True):
+                # Side by side all are as many; what is more than a part holds came again.
+                some = place[start : start + len(found)] if kept else place[:0]
+                put_rows(result, some, found[: len(some)])
+            start += len(batch[0])
         scale = self.fold.scale if scaled and pooled else None
         return scale.restore(result) if scale else result
 

@@ -56,7 +56,11 @@ class TaskData:
         self.rows: TokenRows
         if isinstance(vocabulary, ForeignTokens):
             how = finetuning.pooling, finetuning.centre_bases
-            self.rows = vocabulary.make_rows(sequences, names, *how)
+            self.rows = (
+                vocabulary.make_rows(sequences, names, *how)
+                if self.kind.pooled
+                else vocabulary.make_base_rows(sequences, names)
+            )
         else:
             self.rows = TokenRows(sequences, names, vocabulary, max_tokens)
 

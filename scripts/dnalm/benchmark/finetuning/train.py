@@ -111,7 +111,8 @@ def join(task: Mapping[str, Any], group: "Group") -> Iterator[Fold]:
     finetuning = Finetuning(**own | {"config": FinetuneConfig(**own["config"])})
     running = Watched(task["partial"], task["facts"])
     nothing = Partial(None, task["facts"], FOLD)
-    learning = _Job(finetuning, Operation(**task["operation"]), nothing, running, TaskData)
+    operation, scratch = Operation(**task["operation"]), Path(task["partial"])
+    learning = _Job(finetuning, operation, nothing, running, TaskData, scratch)
     done = {int(fold): step for fold, step in task["done"].items()}
     yield from learning.take_part(done, group, lambda steps: None)
 
@@ -197,7 +198,9 @@ class _Job:
         from dnalm.benchmark.finetuning.sharded import ShardedLearner
 
         with _threads(1):
-            learner = ShardedLearner(self.finetuning, group, self.operation.micro_batch)
+            learner = ShardedLearner(
+                self.finetuning, group, self.operation.micro_batch, self.scratch
+            )
             self._forecast(learner, list(done)[:1], done, processes=1)
             for fold in done:
                 yield from self._train_group(learner, [fold], tick)

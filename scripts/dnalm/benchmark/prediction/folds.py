@@ -117,7 +117,11 @@ class TunedFolds:
         tokens: TokenRows
         if isinstance(rows.vocabulary, ForeignTokens):
             made = facts.made["pooling"], facts.made["centre_bases"]
-            tokens = rows.vocabulary.make_rows(rows.sequences, rows.names, *made)
+            tokens = (
+                rows.vocabulary.make_rows(rows.sequences, rows.names, *made)
+                if facts.kind.pooled
+                else rows.vocabulary.make_base_rows(rows.sequences, rows.names)
+            )
         else:
             max_tokens = rows.encoder.config.max_tokens
             tokens = TokenRows(rows.sequences, rows.names, rows.vocabulary, max_tokens)

@@ -12,7 +12,12 @@ import pandas as pd
 from scipy.special import ndtr
 
 from dnalm.benchmark.scoring.resampled_metrics import resampled_metric
-from dnalm.benchmark.scoring.results import PREDICTION_COLUMNS, prediction_arrays
+from dnalm.benchmark.scoring.results import (
+    PREDICTION_COLUMNS,
+    check_folds,
+    no_probabilities,
+    prediction_arrays,
+)
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
 
@@ -84,25 +89,19 @@ class Difference:
 def read_predictions(path: str | Path, kind: str) -> Predictions:
     """Read a predictions.parquet: id, fold, label, prediction, of some kinds probabilities.
 
-    Raises InputError when a fold misses a test row or holds one twice, and where probabilities are
-    missing that the kind of task is scored by.
+    Those of bases are opened by `bootstrap_parts`, not read. Raises InputError when a fold misses a
+    test row or holds one twice, and where probabilities are missing that the kind of task is scored
+    by.
     """
     traits = find_kind(kind)
     table = pd.read_parquet(path, columns=None if traits.ranked else PREDICTION_COLUMNS)
     table = table.sort_values(["fold", "id"], kind="stable")
     folds = table["fold"].nunique()
     ids = table["id"].unique()
-    if len(table) != folds * len(ids) or table.duplicated(["fold", "id"]).any():
-        raise InputError(
-            f"{path}: {len(table)} rows for {folds} folds and {len(ids)} test rows, while every "
-            f"fold predicts every test row once; delete the file and run again."
-        )
+    check_folds(table, path)
     labels, predictions, probabilities = prediction_arrays(table, kind)
     if probabilities is None and traits.ranked:
-        raise InputError(
-            f"{path}: there are no probabilities, by which a {kind} task is scored "
-            f"({traits.headline}); delete the file and run again."
-        )
+        raise InputError(no_probabilities(path, kind))
     shape = (folds, len(ids))
     return Predictions(
         ids=table["id"].to_numpy()[: len(ids)],
@@ -127,20 +126,25 @@ def bootstrap(methods: Sequence[Predictions], config: BootstrapConfig) -> list[R
         if not np.array_equal(first.ids, other.ids) or not np.array_equal(
             first.labels, other.labels
         ):
-            raise InputError(
-                f"The two methods were scored on different test rows ({len(first.ids)} and "
-                f"{len(other.ids)}); delete their results and run both again."
-            )
+            raise InputError(other_rows(len(first.ids), len(other.ids)))
     scores = [
         resampled_metric(method.labels, method.classes, method.probabilities, method.kind)
         for method in methods
     ]
     everything = np.ones((1, len(first.ids)), dtype=np.float32)
-    drawn = [[score(weights) for score in scores] for weights in _draws(len(first.ids), config)]
+    drawn = [[score(weights) for score in scores] for weights in row_draws(len(first.ids), config)]
     return [
         Resampled(score=float(score(everything)[0]), drawn=np.concatenate(own), rows=len(first.ids))
         for score, own in zip(scores, zip(*drawn, strict=True), strict=True)
     ]
+
+
+def other_rows(first: int, second: int) -> str:
+    """Return the sentence on methods of one task that were scored on different test rows."""
+    return (
+        f"The two methods were scored on different test rows ({first} and {second}); delete their "
+        f"results and run both again."
+    )
 
 
 def subtract(first: Resampled, second: Resampled, level: float) -> Difference:
@@ -189,7 +193,7 @@ def bootstrap_means(
     Rows are drawn with all that they hold: a mean is the sum over rows by the sum of counts.
     """
     drawn = np.concatenate(
-        [(times @ sums) / (times @ counts)[:, None] for times in _draws(len(sums), config)]
+        [(times @ sums) / (times @ counts)[:, None] for times in row_draws(len(sums), config)]
     )
     lows, highs = np.quantile(drawn, [(1 - config.level) / 2, (1 + config.level) / 2], axis=0)
     return sums.sum(0) / counts.sum(), lows, highs
@@ -221,11 +225,6 @@ def verdict(difference: float, p_value: float, level: float) -> str:
     return "better" if difference > 0 else "worse"
 
 
-def regions(predictions: Predictions, locations: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return bool masks [R] of the test rows by where they lie in the pretraining genomes."""
-    return region_masks(predictions.ids, locations)
-
-
 def region_masks(ids: np.ndarray, locations: pd.DataFrame) -> dict[str, np.ndarray]:
     """Return bool masks [R] of rows, named by their ids, by where they lie.
 
@@ -248,7 +247,7 @@ def region_masks(ids: np.ndarray, locations: pd.DataFrame) -> dict[str, np.ndarr
     }
 
 
-def _draws(rows: int, config: BootstrapConfig) -> Iterator[np.ndarray]:
+def row_draws(rows: int, config: BootstrapConfig) -> Iterator[np.ndarray]:
     """Yield how often each row was drawn, float32 [<= N, R], `draws` in all."""
     generator = np.random.default_rng(config.seed)
     chunk = max(1, CHUNK_WEIGHTS // max(rows, 1))

@@ -27,6 +27,20 @@ class Ranking:
     average_precision: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """What a class has at or above the probabilities of its true bases, int64 [P], P ascending.
+
+    `true` and `false` bases are as probable or more so, `false_above` are more probable;
+    `false_all` are all that are not true.
+    """
+
+    true: NDArray[np.int64]
+    false: NDArray[np.int64]
+    false_above: NDArray[np.int64]
+    false_all: int
+
+
 def read_blocks(labels: np.ndarray, probabilities: Outputs, label: int) -> Iterator[Block]:
     """Yield the known bases of labels [R, L] and probabilities [R, L, C], in blocks of rows."""
     for rows in row_blocks(*labels.shape):
@@ -36,42 +50,62 @@ def read_blocks(labels: np.ndarray, probabilities: Outputs, label: int) -> Itera
 
 
 def rank(read: Read, multiples: Sequence[float] = MULTIPLES) -> Ranking | None:
-    """Return the scores of what `read` yields, which is read three times; None without a true base.
+    """Return the scores of what `read` yields, which is read four times; None without a true base.
 
     Top-k accuracy is |true and top| / min(|true|, |top|), the top being the k most probable bases
     and k a multiple of the true ones, rounded down, at least 1. Of equally probable ones, of which
     not all are among the k, their own share of true ones counts. The average precision is
     stepwise, as scikit-learn's.
     """
-    positive = np.sort(np.concatenate([scores[true] for true, scores in read()]))
-    if not len(positive):
+    counts = count_thresholds(read)
+    if counts is None:
         return None
-    wanted = [max(1, int(multiple * len(positive))) for multiple in multiples]
+    sites = int(counts.true[0])
+    wanted = [max(1, int(multiple * sites)) for multiple in multiples]
     highest, total = _highest(read, max(wanted))
     # With fewer bases than k all are among them.
     least = [highest[-min(k, total)] for k in wanted]
-    values, first = np.unique(positive, return_index=True)
-    negatives = np.zeros(len(values) + 1, dtype=np.int64)  # below the first, from each to the next
-    above, equal = (np.zeros(len(wanted), dtype=np.int64) for _ in range(2))
+    above, equal, true_above, true_equal = np.zeros((4, len(wanted)), dtype=np.int64)
     for true, scores in read():
-        places = np.searchsorted(values, scores[~true], side="right")
-        negatives += np.bincount(places, minlength=len(negatives))
-        above += [int((scores > value).sum()) for value in least]
-        equal += [int((scores == value).sum()) for value in least]
+        for place, value in enumerate(least):
+            higher, alike = scores > value, scores == value
+            above[place] += higher.sum()
+            equal[place] += alike.sum()
+            true_above[place] += (higher & true).sum()
+            true_equal[place] += (alike & true).sum()
     found = {}
-    for multiple, k, value, higher, alike in zip(
-        multiples, wanted, least, above, equal, strict=True
-    ):
+    for place, (multiple, k) in enumerate(zip(multiples, wanted, strict=True)):
         k = min(k, total)
-        true_above = len(positive) - np.searchsorted(positive, value, side="right")
-        true_equal = len(positive) - np.searchsorted(positive, value) - true_above
-        hits = true_above + (k - higher) * true_equal / alike
-        found[multiple] = float(hits / min(k, len(positive)))
-    true_from = len(positive) - first  # true bases that score as much as a value, or more
-    false_from = negatives[::-1].cumsum()[::-1][1:]
-    steps = -np.diff(true_from, append=0) / len(positive)
-    precision = true_from / (true_from + false_from)
+        hits = true_above[place] + (k - above[place]) * true_equal[place] / equal[place]
+        found[multiple] = float(hits / min(k, sites))
+    steps = -np.diff(counts.true, append=0) / sites
+    precision = counts.true / (counts.true + counts.false)
     return Ranking(top_k=found, average_precision=float((steps * precision).sum()))
+
+
+def count_thresholds(read: Read) -> Thresholds | None:
+    """Return the counts of what `read` yields, which is read twice; None without a true base."""
+    positive = np.sort(np.concatenate([scores[true] for true, scores in read()]))
+    if not len(positive):
+        return None
+    values, first = np.unique(positive, return_index=True)
+    # Below the first value, from each to the next; and up to the first, behind each up to the next.
+    since, behind = np.zeros((2, len(values) + 1), dtype=np.int64)
+    for true, scores in read():
+        for counts, side in ((since, "right"), (behind, "left")):
+            places = np.searchsorted(values, scores[~true], side=side)
+            counts += np.bincount(places, minlength=len(counts))
+    return Thresholds(
+        true=len(positive) - first,
+        false=_from_above(since),
+        false_above=_from_above(behind),
+        false_all=int(since.sum()),
+    )
+
+
+def _from_above(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the sums of all behind each place but the last."""
+    return counts[::-1].cumsum()[::-1][1:]
 
 
 def _highest(read: Read, number: int) -> tuple[NDArray[np.floating], int]:

@@ -1,7 +1,8 @@
 """Headline metrics on bootstrap draws of the rows, many draws at a time.
 
 Equal to `dnalm.benchmark.scoring.metrics` on rows repeated as often as they were drawn.
-Shapes: N draws, F folds, R rows, C classes (multilabel: labels, regression: targets), L bases.
+Shapes: N draws, F folds, R rows, C classes (multilabel: labels, regression: targets). Tasks
+of bases have a module of their own, `top_bases`.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,14 +10,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from dnalm.benchmark.tasks.kinds import find_kind
-from dnalm.benchmark.tasks.labels import NO_LABEL
 
 # How often each row was drawn, float [N, R] -> the mean over folds of the metric, float64 [N].
 Resampled = Callable[[np.ndarray], np.ndarray]
 # A variance this far below that of all rows is rounding.
 ROUNDING = 1e-12
-# Numbers of one array of draws and bases: a row may have thousands of bases.
-BASES_AT_ONCE = 1 << 22
 
 
 def resampled_metric(
@@ -39,7 +37,7 @@ def _mean_over_parts(
     def resampled(labels: np.ndarray, outputs: np.ndarray) -> Resampled:
         folds = [parts_of(labels, fold) for fold in outputs]
         return lambda draws: np.mean(
-            [_mean(part(draws) for part in fold) for fold in folds], axis=0
+            [mean_of_known(part(draws) for part in fold) for fold in folds], axis=0
         )
 
     return resampled
@@ -75,7 +73,7 @@ def _matthews_of_folds(labels: np.ndarray, predictions: np.ndarray) -> Resampled
     return mean_mcc
 
 
-def _mean(values: Iterable[np.ndarray]) -> np.ndarray:
+def mean_of_known(values: Iterable[np.ndarray]) -> np.ndarray:
     """Return the mean [N] over what is not nan, nan where nothing is left."""
     stacked = np.stack(list(values))
     known = ~np.isnan(stacked)
@@ -188,55 +186,9 @@ def _ranking(values: np.ndarray) -> Resampled:
     return ranks
 
 
-def _top_shares(labels: np.ndarray, probabilities: np.ndarray) -> list[Resampled]:
-    classes = range(1, probabilities.shape[-1])
-    return [_top_share(labels, probabilities[..., c], c) for c in classes]
-
-
-def _top_share(labels: np.ndarray, probability: np.ndarray, number: int) -> Resampled:
-    """Return the top-k accuracy of one class; nan where none of its bases was drawn."""
-    rows, bases = np.nonzero(labels != NO_LABEL)
-    found = probability[rows, bases]
-    order = np.argsort(-found, kind="stable")
-    rows, truth, found = rows[order], (labels[rows, bases] == number)[order], found[order]
-    own = np.bincount(rows[truth], minlength=len(labels)).astype(np.float64)
-    # Equally probable bases are taken together, and in part with their share of true ones.
-    starts = np.flatnonzero(np.concatenate([[True], found[1:] != found[:-1]])[: len(rows)])
-    ends = np.append(starts[1:], len(rows))
-
-    def share(draws: np.ndarray) -> np.ndarray:
-        draws = draws.astype(np.float64)
-        wanted = draws @ own
-        # So many of the best bases are enough for the k best of every draw.
-        size = 2 * int(wanted.max()) + 1
-        while True:
-            groups = min(int(np.searchsorted(ends, size)) + 1, len(ends))
-            stop = ends[groups - 1]
-            drawn = draws[:, rows[:stop]]
-            if groups == len(ends) or (drawn.sum(axis=1) >= wanted).all():
-                break
-            size *= 2
-        sizes = np.add.reduceat(drawn, starts[:groups], axis=1)
-        true = np.add.reduceat(np.where(truth[:stop], drawn, 0.0), starts[:groups], axis=1)
-        before = sizes.cumsum(axis=1) - sizes
-        taken = np.clip(wanted[:, None] - before, 0.0, sizes)
-        shares = np.divide(true, sizes, out=np.zeros_like(true), where=sizes > 0)
-        hits = (taken * shares).sum(axis=1)
-        return np.divide(hits, wanted, out=np.full(len(draws), np.nan), where=wanted > 0)
-
-    at_once = max(1, BASES_AT_ONCE // max(len(rows), 1))
-
-    def shares(draws: np.ndarray) -> np.ndarray:
-        starts = range(0, len(draws), at_once)
-        return np.concatenate([share(draws[start : start + at_once]) for start in starts])
-
-    return shares
-
-
 # By headline: (labels, outputs of all folds) -> function of draws.
 RESAMPLED: dict[str, Callable[[np.ndarray, np.ndarray], Resampled]] = {
     "mcc": _matthews_of_folds,
     "pearson_mean": _mean_over_parts(_correlations),
     "auc_mean": _mean_over_parts(_areas),
-    "top_k_accuracy": _mean_over_parts(_top_shares),
 }

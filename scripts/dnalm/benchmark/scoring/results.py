@@ -14,6 +14,7 @@ from dnalm.benchmark.parquet import write_blocks, write_parquet
 from dnalm.benchmark.scoring.stored_outputs import Decided, Outputs, row_blocks
 from dnalm.benchmark.tasks.kinds import BASES, COLUMNS, Kind, cut_to, find_kind
 from dnalm.benchmark.tasks.labels import pad
+from dnalm.errors import InputError
 from dnalm.files import atomic_path, sha256_of, write_json
 from dnalm.jobs.partial import discard
 
@@ -184,6 +185,27 @@ def prediction_arrays(
         if traits.two_classes and len(columns) == 1:  # class 0 is not kept
             probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
     return traits.stack(rows["label"]), traits.stack(rows["prediction"]), probabilities
+
+
+def check_folds(table: pd.DataFrame, path: str | Path) -> None:
+    """Raise InputError where a fold of a predictions.parquet misses a test row or has one twice.
+
+    `table` has its columns id and fold.
+    """
+    folds, ids = table["fold"].nunique(), table["id"].nunique()
+    if len(table) != folds * ids or table.duplicated(["fold", "id"]).any():
+        raise InputError(
+            f"{path}: {len(table)} rows for {folds} folds and {ids} test rows, while every "
+            f"fold predicts every test row once; delete the file and run again."
+        )
+
+
+def no_probabilities(path: str | Path, kind: str) -> str:
+    """Return the sentence on predictions without the probabilities that a kind is scored by."""
+    return (
+        f"{path}: there are no probabilities, by which a {kind} task is scored "
+        f"({find_kind(kind).headline}); delete the file and run again."
+    )
 
 
 def write_result(

@@ -41,7 +41,8 @@ class StockEmbedder:
     Spans are the offsets that a fast tokenizer gives; of a slow one, whose tokens have to be pieces
     of the sequence, they are found by going through these. `logits` is None of a model without a
     masked-language head, or of a tokenizer without a mask token, and so are `spellings`. `module`
-    is what fine-tuning trains, `linear` names its linear layers.
+    is what fine-tuning trains, `linear` names its linear layers; `longest_token` counts the letters
+    of the longest token of the vocabulary.
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class StockEmbedder:
         has_mask = self.head is not None and self.tokenizer.mask_token_id is not None
         self.head = self.head.eval().to(self.device) if has_mask else None
         self.logits = self._compute_logits if has_mask else None
-        self.spellings = self._spell() if has_mask else None
+        spellings = self._spell()
+        self.spellings = spellings if has_mask else None
+        self.longest_token = max(map(len, spellings), default=1)
         self.max_bases, self.max_tokens = None, self._find_limit()
         states = self._compute([self._tokenize(["ACGT"])[0]])
         self.layers, self.width = len(states), states[0].shape[-1]

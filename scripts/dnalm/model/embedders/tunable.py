@@ -1,7 +1,9 @@
 """Fine-tuning of models that are not ours: their torch module, linear layers, rows of tokens.
 
-Token ids travel coded, so that one tensor says which tokens are pooled, too: pads are -1, and those
-that pooling leaves out are raised by `UNPOOLED`. Shapes: B batch, T tokens, D width, C classes.
+Token ids travel coded, so that one tensor says what a head asks of each token, too: pads are -1;
+where states are pooled, the ids of tokens that are left out are raised by `ABOVE`; where single
+bases have classes, each id is raised by `ABOVE` times the bases of its token.
+Shapes: B batch, T tokens, D width, C classes, L bases.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,16 +16,17 @@ from torch import Tensor, nn
 
 from dnalm.errors import InputError
 from dnalm.methods import LORA_TARGETS
-from dnalm.model.embedders.contract import check_lengths, count_tokens
+from dnalm.model.embedders.contract import NO_BASE, check_lengths, count_tokens
 from dnalm.model.embedders.linear_layers import is_linear
-from dnalm.model.embedders.logits import tokenize_checked
+from dnalm.model.embedders.logits import Tokens, tokenize_checked
 from dnalm.model.embedders.opening import name_embedder, open_embedder
 from dnalm.model.embedders.spans import weigh_spans
-from dnalm.model.heads import LONGEST, PooledClassifier, Pooling, weigh
+from dnalm.model.heads import LONGEST, BaseClassifier, PooledClassifier, Pooling, weigh
 from dnalm.model.token_batches import Limits, TokenRows
 from dnalm.suggestions import listing
 
-PAD, UNPOOLED = -1, 1 << 32
+PAD, ABOVE = -1, 1 << 32
+MAX_PLACES = 64  # of bases in a token that a head tells apart; those behind share the last one
 NEEDED = ("module", "tokenize", "compute_states")
 
 
@@ -99,7 +102,7 @@ class ForeignEncoder(nn.Module):
     ) -> dict[int, Tensor]:
         """Return {last layer: states [B, T, D]} of coded tokens int64 [B, T]."""
         mask = tokens != PAD
-        ids = torch.where(mask, tokens % UNPOOLED, 0)
+        ids = torch.where(mask, tokens % ABOVE, 0)
         return {self.config.layers: self._compute(ids, mask)}
 
 
@@ -109,8 +112,21 @@ class ForeignClassifier(PooledClassifier):
     def forward(self, tokens: Tensor, *, padded: bool = True, longest: int | None = None) -> Tensor:
         """Return logits [B, C] for coded tokens int64 [B, T]."""
         (states,) = self.encoder.compute_states(tokens, ()).values()
-        pooled = ((tokens != PAD) & (tokens < UNPOOLED)).float()
+        pooled = ((tokens != PAD) & (tokens < ABOVE)).float()
         return self.output(weigh(states, pooled / pooled.sum(1, keepdim=True).clamp(min=1)))
+
+
+class ForeignBaseClassifier(BaseClassifier):
+    """A linear layer on the last state of a foreign encoder's token, for each base that it covers.
+
+    It has a group of classes for each place in the longest token, at most `MAX_PLACES`.
+    """
+
+    def __init__(self, encoder: ForeignEncoder, classes: int, tokens: "ForeignTokens") -> None:
+        super().__init__(encoder, classes, tokens, min(tokens.longest_token, MAX_PLACES))
+
+    def count_bases(self, tokens: Tensor) -> Tensor:
+        return torch.where(tokens == PAD, 0, tokens // ABOVE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,14 +140,47 @@ class ForeignTokens:
         self, sequences: Sequence[str], names: Sequence[str], pooling: Pooling, centre_bases: int
     ) -> "ForeignRows":
         """Return the rows of sequences, pooled as said; InputError for one over the limits."""
+        coded = []
+        for sequence, (ids, spans) in zip(sequences, self._tokenize(sequences, names), strict=True):
+            weights = weigh_spans(spans, sequence, pooling, centre_bases)
+            coded.append(np.where(weights > 0, ids, ids + ABOVE))
+        return ForeignRows(coded, [len(sequence) for sequence in sequences])
+
+    def make_base_rows(self, sequences: Sequence[str], names: Sequence[str]) -> "ForeignRows":
+        """Return the rows of sequences whose bases have a class each.
+
+        Raises InputError for one over the limits, and for tokens that overlap or go back.
+        """
+        coded = []
+        for name, (ids, spans) in zip(names, self._tokenize(sequences, names), strict=True):
+            own = spans[spans[:, 0] != NO_BASE]
+            if (own[1:, 0] != own[:-1, 1]).any():
+                raise InputError(
+                    f"row {name}: tokens of {self.name} overlap or are not in the order of their"
+                    " bases, so which one says something of a base is not known: leave this model"
+                    " to tasks of whole sequences."
+                )
+            coded.append(ids + ABOVE * (spans[:, 1] - spans[:, 0]))
+        return ForeignRows(coded, [len(sequence) for sequence in sequences])
+
+    @property
+    def longest_token(self) -> int:
+        """The bases of the longest token; InputError where the embedder does not say."""
+        found = getattr(self.embedder, "longest_token", None)
+        if not isinstance(found, int) or found < 1:
+            raise InputError(
+                f"{self.name} does not say how many bases its longest token has, which a task of"
+                " single bases needs: give its embedder the attribute longest_token, or leave it to"
+                " tasks of whole sequences (docs/how-to/foreign-models.md)."
+            )
+        return found
+
+    def _tokenize(self, sequences: Sequence[str], names: Sequence[str]) -> list[Tokens]:
+        """Return ids and spans of sequences; raise InputError for one over the limits."""
         found = tokenize_checked(self.embedder, self.name, sequences)
         counts = np.array([len(ids) for ids, _ in found], dtype=np.int64)
         check_lengths(self.embedder, self.name, sequences, names, counts)
-        coded = []
-        for sequence, (ids, spans) in zip(sequences, found, strict=True):
-            weights = weigh_spans(spans, sequence, pooling, centre_bases)
-            coded.append(np.where(weights > 0, ids, ids + UNPOOLED))
-        return ForeignRows(coded, [len(sequence) for sequence in sequences])
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

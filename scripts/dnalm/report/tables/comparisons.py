@@ -11,12 +11,11 @@ import pandas as pd
 from dnalm.benchmark.scoring.bootstrap import (
     BootstrapConfig,
     Difference,
-    bootstrap,
-    read_predictions,
-    regions,
+    region_masks,
     subtract,
     verdict,
 )
+from dnalm.benchmark.scoring.bootstrap_parts import bootstrap_parts, open_predictions
 from dnalm.benchmark.scoring.correction import adjust
 from dnalm.jobs.progress import progress
 from dnalm.methods import ANOTHER, BASELINE, SEQUENCE_BASELINES, STRONGEST, UNTRAINED
@@ -128,14 +127,15 @@ def lift_table(
         if not own:
             continue
         # All methods at once: drawing rows takes longer than scoring them.
-        methods = [read_predictions(r.predictions, r.kind) for pair in own for r in pair]
-        for region, mask in regions(methods[0], pd.read_parquet(path)).items():
-            if mask.any():
-                drawn = bootstrap([method.select(mask) for method in methods], config)
-                rows += [
-                    _lift_row(result, corpus, region, subtract(*two, config.level))
-                    for (result, _), *two in zip(own, drawn[::2], drawn[1::2], strict=True)
-                ]
+        methods = [open_predictions(r.predictions, r.kind) for pair in own for r in pair]
+        masks = region_masks(methods[0].ids, pd.read_parquet(path))
+        parts = {region: mask for region, mask in masks.items() if mask.any()}
+        found = bootstrap_parts(methods, list(parts.values()), config)
+        for region, drawn in zip(parts, found, strict=True):
+            rows += [
+                _lift_row(result, corpus, region, subtract(*two, config.level))
+                for (result, _), *two in zip(own, drawn[::2], drawn[1::2], strict=True)
+            ]
     return pd.DataFrame(rows, columns=list_columns("lift"))
 
 

@@ -9,12 +9,8 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.audit.levels import at_least
-from dnalm.benchmark.scoring.bootstrap import (
-    BootstrapConfig,
-    Resampled,
-    bootstrap,
-    read_predictions,
-)
+from dnalm.benchmark.scoring.bootstrap import BootstrapConfig, Resampled
+from dnalm.benchmark.scoring.bootstrap_parts import bootstrap_parts, open_predictions
 from dnalm.jobs.progress import progress
 from dnalm.report.tables.records import Record
 from dnalm.report.tables.test_rows.constant_predictions import constant_folds
@@ -83,14 +79,14 @@ def draw_results(
         by_task.items(), "draw test rows again", "results", len(results), size=lambda of: len(of[1])
     )
     for task, own in results_of:
-        methods = [read_predictions(result.predictions, result.kind) for result in own]
+        methods = [open_predictions(result.predictions, result.kind) for result in own]
         leaking = leaking_ids(pd.read_parquet(audit_rows[task]), statistics.leak)
         clean = ~np.isin(methods[0].ids, leaking)
-        whole = bootstrap(methods, statistics.bootstrap)
-        without: Sequence[Resampled | None] = whole
-        if not clean.all():
-            kept = [method.select(clean) for method in methods]
-            without = bootstrap(kept, statistics.bootstrap) if clean.any() else [None] * len(own)
+        parts = [np.ones_like(clean), *([clean] if clean.any() and not clean.all() else [])]
+        whole, *rest = bootstrap_parts(methods, parts, statistics.bootstrap)
+        without: Sequence[Resampled | None] = rest[0] if rest else whole
+        if not clean.any():
+            without = [None] * len(own)
         for result, method, one, other in zip(own, methods, whole, without, strict=True):
             constant = constant_folds(method)
             draws[result.key] = Draws(whole=one, clean=other, constant=constant)

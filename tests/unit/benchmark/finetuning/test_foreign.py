@@ -112,17 +112,23 @@ def test_every_method_trains_what_it_says_and_predicts_again_what_it_wrote(
 
 def check_predictions(finetuning, folds, test, folder):
     """An entry of `predictions:` gives the mean over folds of what the test rows were given."""
+    found = predict_again(finetuning, "ia3", test, folder, "tsv")
+    expected = np.mean([fold.outputs[:, 1] for fold in folds], axis=0)
+    np.testing.assert_allclose(found["probability.1"], expected, atol=1e-5)
+
+
+def predict_again(finetuning, method, test, folder, form):
+    """Return what an entry of `predictions:` gives for the test rows."""
     test[["id", "sequence"]].to_csv(folder / "rows.csv", index=False)
-    entry = {"model": "m", "method": "ia3", "task": "mine.x", "path": "rows.csv"}
+    entry = {"model": "m", "method": method, "task": "mine.x", "path": "rows.csv"}
     config = {**CONFIG, "predictions": {"p": entry}, "tasks": {"mine.x": {"path": "x.csv"}}}
     config["embed"] = {**CONFIG["embed"], **EMBED}
     files = {"classifier": str(folder / "adapters.safetensors"), "sequences": folder / "rows.csv"}
     files["described"] = finetuning.embedder["described"]
     settings = resolve_prediction(config, "p") | {"embedder": finetuning.embedder["entry"]}
-    predict_entry(files, settings, resolve_asked(config, "p"), {"tsv": str(folder / "out.tsv")}, 1)
-    found = pd.read_csv(folder / "out.tsv", sep="\t")
-    expected = np.mean([fold.outputs[:, 1] for fold in folds], axis=0)
-    np.testing.assert_allclose(found["probability.1"], expected, atol=1e-5)
+    path = folder / f"out.{form}"
+    predict_entry(files, settings, resolve_asked(config, "p"), {form: str(path)}, 1)
+    return pd.read_csv(path, sep="\t") if form == "tsv" else pd.read_parquet(path)
 
 
 def check_card(finetuning, folds, sequences, folder):
@@ -168,9 +174,51 @@ def test_a_killed_fold_goes_on_to_the_same_bits(make, tmp_path, monkeypatch):
     assert all(torch.equal(first.tensors[key], own) for key, own in whole.tensors.items())
 
 
-def test_what_cannot_be_is_told(make):
-    with pytest.raises(InputError, match="cannot be fine-tuned on a task of single bases"):
-        train_fold(make("bert", "ia3", "per_base"), 0)
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("name", ["modernbert", "bert"])
+def test_single_bases_are_learned_and_predicted_again(make, tmp_path, name, method):
+    """Class 1 is G or C: of a token a base the head reads it off, of byte pairs by the place."""
+    finetuning = make(name, method, "per_base", steps=40, evaluate_every=20)
+    folds = finetune(finetuning, operation=OPERATION, partial=tmp_path / "partial", threads=1)
+    losses = [row["train_loss"] for row in folds[0].history]
+    assert losses[-1] < 0.9 * losses[0]
+    task = {"name": "mine.x", "kind": "per_base", "classes": 2, "rows": {"train": 1, "test": 1}}
+    identity = identify(
+        method=method,
+        task=task,
+        table_path=finetuning.table,
+        model=name,
+        weights_sha256=finetuning.weights_sha256(),
+    )
+    files = {key: tmp_path / key for key in ("scores", "summary", "predictions", "history")}
+    outputs = OUTPUTS | {"kind": "per_base"}
+    write_finetuning(
+        folds, finetuning, identity, outputs, trained=tmp_path / "adapters.safetensors",
+        partial=tmp_path / "partial", **files,
+    )  # fmt: skip
+    table = pd.read_parquet(finetuning.table)
+    test = table[table["split"] == "test"]
+    stored = pd.read_parquet(tmp_path / "predictions")
+    encoder, tokens = open_tunable(finetuning.embedder["entry"])
+    classifiers = FoldClassifiers(encoder, tokens, tmp_path / "adapters.safetensors")
+    rows = tokens.make_base_rows(test["sequence"].tolist(), test["id"].tolist())
+    for fold in folds:
+        classifier, scale = classifiers.load(fold.fold)
+        found = predict(classifier, rows, np.arange(len(test)), 512, "per_base", scale)
+        own = stored[stored["fold"] == fold.fold]
+        for given, sequence, label, expected in zip(
+            found, test["sequence"], own["label"], own["probability.1"], strict=True
+        ):
+            assert len(label) == len(expected) == len(sequence)
+            np.testing.assert_allclose(given[: len(sequence), 1], expected, atol=1e-5)
+    found = predict_again(finetuning, method, test, tmp_path, "parquet")
+    by_id = stored.groupby("id")["probability.1"].agg(list)
+    for name, probabilities in zip(found["id"], found["probability.1"], strict=True):
+        expected = np.mean(np.stack(by_id[name]), axis=0)
+        np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+
+
+def test_another_model_or_pooling_is_another_fine_tuning(make):
     one, other = make("bert", "ia3"), make("big_bird", "ia3")
     assert one.identity() != other.identity()
     assert one.identity() != replace(one, pooling="cls").identity()

@@ -22,6 +22,7 @@ from dnalm.benchmark.finetuning.result import write_finetuning
 from dnalm.benchmark.finetuning.settings import Finetuning, Operation
 from dnalm.benchmark.finetuning.train import finetune
 from dnalm.benchmark.scoring.results import identify
+from dnalm.benchmark.scoring.stored_outputs import StoredOutputs
 from dnalm.configuration.finetuning import resolve_method
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
@@ -29,6 +30,7 @@ from dnalm.model.encoder import Encoder, EncoderConfig
 from dnalm.model.initialise import initialise
 from dnalm.model.loading import load_model
 from dnalm.model.weights import save_weights
+from dnalm.parallel.distributed import Group
 
 CONFIG = yaml.safe_load((Path(__file__).parents[4] / "config.yaml").read_text())
 EMBED = {"pooling": "mean", "centre_bases": 6, "too_long": "refuse", "batch_tokens": 128}
@@ -132,8 +134,8 @@ def assert_close(found, wanted):
         assert one.step == other.step
         assert one.trained == other.trained
         assert one.parameters == other.parameters
-        # Of bases; what stands behind the end of a sequence means nothing.
-        known = other.outputs[:] != 0
+        # Of bases; what stands behind the end of a sequence, if anything, means nothing.
+        known = (one.outputs[:] != 0) & (other.outputs[:] != 0)
         np.testing.assert_allclose(one.outputs[:][known], other.outputs[:][known], atol=1e-4)
         assert one.tensors.keys() == other.tensors.keys()
         for name, values in other.tensors.items():
@@ -183,13 +185,14 @@ def test_all_processes_stop_early_and_keep_the_same_step(make, tmp_path):
     assert_close(found, wanted)
 
 
-def test_what_is_written_is_what_one_process_writes(make, tmp_path):
-    finetuning = make(steps=3)
+@pytest.mark.parametrize("kind", ["binary", "per_base"])
+def test_what_is_written_is_what_one_process_writes(make, tmp_path, kind):
+    finetuning = make(kind, steps=3)
     written = {}
     for gpus in (1, 2):
         folder = tmp_path / str(gpus)
         folds = train(finetuning, folder / "partial", gpus)
-        task = {"name": "a.x", "kind": "binary", "classes": 2, "rows": {}}
+        task = {"name": "a.x", "kind": kind, "classes": 2, "rows": {}}
         names = {"method": "full", "model": "small", "weights_sha256": "c" * 64}
         identity = identify(task=task, table_path=finetuning.table, **names)
         paths = {"scores": "scores.tsv", "summary": "summary.json"}
@@ -201,10 +204,35 @@ def test_what_is_written_is_what_one_process_writes(make, tmp_path):
         assert not partial.exists()
         written[gpus] = files
     rows = [pd.read_parquet(written[gpus]["predictions"]) for gpus in (1, 2)]
+    assert [len(own) for own in rows] == [FOLDS * TEST] * 2
     pd.testing.assert_frame_equal(*rows, atol=1e-4, rtol=0)
     one, two = (load_file(written[gpus]["trained"]) for gpus in (1, 2))
     assert one.keys() == two.keys()
     assert all(two[name].shape == values.shape for name, values in one.items())
+
+
+def test_outputs_of_bases_are_exchanged_by_the_batch_and_lie_in_files(make, tmp_path, monkeypatch):
+    shapes, folders = [], []
+    gather, create = Group.gather, StoredOutputs.create
+
+    def gather_seen(group, row):
+        shapes.append(tuple(row.shape))
+        return gather(group, row)
+
+    def create_seen(folder, shape):
+        folders.append((folder, shape))
+        return create(folder, shape)
+
+    monkeypatch.setattr(Group, "gather", gather_seen)
+    monkeypatch.setattr(StoredOutputs, "create", create_seen)
+    finetuning = make("per_base", steps=2, evaluate_every=2)
+    found = train(finetuning, tmp_path / "partial", 2)
+    assert all(isinstance(fold.outputs, StoredOutputs) for fold in found)
+    assert {folder for folder, _ in folders} == {tmp_path / "partial"}
+    assert sum(shape[0] == TEST for _, shape in folders) == FOLDS
+    # A batch of 128 tokens holds one or two of these rows for each of both processes.
+    assert max(shape[0] for shape in shapes) < TEST // 2
+    assert len(shapes) > 2 * FOLDS  # validation and test of each fold, which one exchange would do
 
 
 def test_methods_with_a_frozen_encoder_use_one_process(make, tmp_path, caplog):

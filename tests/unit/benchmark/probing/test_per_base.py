@@ -6,7 +6,8 @@ import pytest
 from sklearn.naive_bayes import CategoricalNB
 
 from dnalm.benchmark.probing.per_base import position_weights, score_bases
-from dnalm.benchmark.scoring.bootstrap import BootstrapConfig, bootstrap, read_predictions
+from dnalm.benchmark.scoring.bootstrap import BootstrapConfig
+from dnalm.benchmark.scoring.bootstrap_parts import bootstrap_parts, open_predictions
 from dnalm.benchmark.scoring.results import prediction_arrays, write_result
 
 LETTERS = np.array(list("ATCG"))
@@ -107,7 +108,8 @@ def test_results_are_written_and_read_as_those_of_fine_tuning(tmp_path):
     }
     identity = {"method": "baseline", "baseline": "position_weights", "task": "own.sites"}
     write_result(result, identity | {"kind": "per_base"}, **paths)
-    found = read_predictions(paths["predictions"], "per_base")
-    assert found.classes.shape[:2] == (3, 20)
-    (drawn,) = bootstrap([found], BootstrapConfig(draws=20, seed=1, level=0.95))
+    found = open_predictions(paths["predictions"], "per_base")
+    assert (len(found.folds), len(found.ids)) == (3, 20)
+    config = BootstrapConfig(draws=20, seed=1, level=0.95)
+    ((drawn,),) = bootstrap_parts([found], [np.ones(20, dtype=bool)], config)
     assert drawn.score == pytest.approx(result.scores["top_k_accuracy"].mean(), abs=1e-6)

@@ -9,7 +9,7 @@ from dnalm.benchmark.scoring.bootstrap import (
     Predictions,
     bootstrap,
     read_predictions,
-    regions,
+    region_masks,
     stratified_draws,
     subtract,
     verdict,
@@ -204,7 +204,7 @@ def test_regions_divide_the_test_rows_by_where_they_were_found():
         }
     )
     # test.2 was searched and not found, test.5 does not stand in the table.
-    masks = regions(predictions(labels, labels), locations)
+    masks = region_masks(predictions(labels, labels).ids, locations)
     assert {region: np.flatnonzero(mask).tolist() for region, mask in masks.items()} == {
         "on contigs used for pretraining": [0],
         "on contigs held out of pretraining": [1, 3],

@@ -14,7 +14,7 @@ from dnalm.benchmark.scoring.resampled_metrics import (
 )
 from dnalm.benchmark.tasks.kinds import find_kind
 
-FOLDS, ROWS, CLASSES, BASES = 3, 40, 4, 25
+FOLDS, ROWS, CLASSES = 3, 40, 4
 
 
 def planted(kind, random):
@@ -25,16 +25,11 @@ def planted(kind, random):
     if kind == "multilabel":
         labels = random.integers(2, size=(ROWS, CLASSES))
         return labels, (labels + random.integers(3, size=(FOLDS, ROWS, CLASSES))) / 4
-    if kind == "per_base":
-        labels = random.integers(-1, CLASSES, size=(ROWS, BASES))
-        labels[random.random((ROWS, BASES)) < 0.8] = 0
-        right = labels[..., None] == np.arange(CLASSES)
-        return labels, random.random((FOLDS, ROWS, BASES, CLASSES)) + 0.4 * right
     labels = random.integers(CLASSES, size=ROWS)
     return labels, random.random((FOLDS, ROWS, CLASSES))
 
 
-@pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression", "per_base"])
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression"])
 def test_a_draw_scores_as_its_rows_do_when_they_are_repeated(kind):
     random = np.random.default_rng(1)
     labels, outputs = planted(kind, random)
@@ -75,36 +70,6 @@ def test_a_constant_prediction_correlates_with_nothing_and_nothing_with_a_consta
     np.testing.assert_allclose(score(draws), [0, np.nan])
 
 
-def test_the_best_bases_of_a_draw_are_found_where_few_of_them_were_drawn():
-    # The best bases all lie in a row that is not drawn.
-    labels = np.zeros((3, 200), dtype=int)
-    labels[1, 0] = labels[2, :2] = 1
-    probability = np.linspace(0.9, 0.1, 600).reshape(1, 3, 200)
-    probability[0, 2, 0] = 0.6
-    outputs = np.stack([1 - probability, probability], axis=-1)
-    score = resampled_metric(labels, find_kind("per_base").decide(outputs), outputs, "per_base")
-    # Two copies of row 2: its four true bases; at 0.6 stands one, the next best is its base 1.
-    # Row 1 alone: its first base is its best. All rows: none of the three best is true.
-    draws = np.array([[0, 0, 2], [0, 1, 0], [1, 1, 1]])
-    assert score(draws).tolist() == [1.0, 1.0, 0.0]
-
-
-@pytest.mark.parametrize("levels", [1, 3])
-def test_equally_probable_bases_of_a_draw_count_as_those_of_its_rows_do(levels):
-    random = np.random.default_rng(4)
-    labels = random.integers(0, 3, (12, 9)) * (random.random((12, 9)) < 0.4)
-    outputs = random.integers(0, levels, (2, 12, 9, 3)) / 4
-    draws = random.multinomial(12, np.full(12, 1 / 12), size=20)
-    found = resampled_metric(labels, None, outputs, "per_base")(draws)
-    for draw, value in zip(draws, found, strict=True):
-        rows = np.repeat(np.arange(12), draw)
-        expected = [
-            single_score("top_k_accuracy", labels[rows], labels[rows], fold[rows], "per_base")
-            for fold in outputs
-        ]
-        assert value == pytest.approx(np.mean(expected))
-
-
 @pytest.mark.parametrize("classes", [2, 3, 60])
 def test_matthews_of_any_number_of_classes_equals_scikit_learn_and_of_one_guess_is_zero(classes):
     random = np.random.default_rng(classes)
@@ -113,15 +78,6 @@ def test_matthews_of_any_number_of_classes_equals_scikit_learn_and_of_one_guess_
     for said, expected in ((guesses, matthews_corrcoef(labels, guesses)), (constant, 0.0)):
         score = resampled_metric(labels, said[None], None, "multiclass")
         assert score(np.ones((1, 300)))[0] == pytest.approx(expected, abs=1e-6)
-
-
-def test_how_many_draws_are_taken_at_once_changes_no_score(monkeypatch):
-    random = np.random.default_rng(3)
-    labels, outputs = planted("per_base", random)
-    draws = random.integers(3, size=(50, ROWS)).astype(np.float32)
-    together = resampled_metric(labels, None, outputs, "per_base")(draws)
-    monkeypatch.setattr("dnalm.benchmark.scoring.resampled_metrics.BASES_AT_ONCE", 1)
-    assert np.array_equal(resampled_metric(labels, None, outputs, "per_base")(draws), together)
 
 
 def tied(random, rows=60):

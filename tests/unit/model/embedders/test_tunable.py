@@ -9,7 +9,7 @@ import torch
 from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 from torch import nn
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer
 
 from dnalm.errors import InputError
 from dnalm.methods import find_adapter, find_function
@@ -17,7 +17,14 @@ from dnalm.model.adapters import adapter_state, add_adapter, remove_adapter, tra
 from dnalm.model.embedders.linear_layers import find_linear
 from dnalm.model.embedders.opening import open_embedder
 from dnalm.model.embedders.spans import pool_spans
-from dnalm.model.embedders.tunable import PAD, ForeignClassifier, ForeignEncoder, open_tunable
+from dnalm.model.embedders.tunable import (
+    PAD,
+    ForeignBaseClassifier,
+    ForeignClassifier,
+    ForeignEncoder,
+    ForeignTokens,
+    open_tunable,
+)
 
 SEQUENCES = ["ACGTAAAAAAACGT" * 3, "GATTACA", "ACGNNNTAAAAAAC", "ACGT"]
 ROWS = [str(row) for row in range(len(SEQUENCES))]
@@ -137,6 +144,67 @@ def test_a_head_sees_the_pooled_states_that_embeddings_hold(save, name, pooling)
         for row, sequence, (states, spans) in zip(found, SEQUENCES, answers, strict=True):
             pooled = pool_spans(states[-1:], spans, sequence, pooling, 4)[0]
             torch.testing.assert_close(row, classifier.output(pooled), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["modernbert", "bert"])
+def test_a_base_is_given_the_state_of_its_token_and_the_classes_of_its_place_in_it(save, name):
+    """By a plain loop over the states and offsets of `transformers`, a sequence at a time."""
+    encoder, tokens = open_tunable({"transformers": save(name)})
+    classifier = ForeignBaseClassifier(encoder, 3, tokens).eval()
+    rows = tokens.make_base_rows(SEQUENCES, ROWS)
+    everyone = np.arange(len(SEQUENCES))
+    coded, padded = rows.batch(everyone)
+    with torch.no_grad():
+        found = classifier(coded, padded=padded, longest=rows.count_bases(everyone))
+    model = AutoModel.from_pretrained(save(name)).eval()
+    tokenizer = AutoTokenizer.from_pretrained(save(name))
+    weight = classifier.output.weight.view(-1, 3, encoder.config.width)
+    bias = classifier.output.bias.view(-1, 3)
+    lengths = set()
+    for row, sequence in zip(found, SEQUENCES, strict=True):
+        given = tokenizer(sequence, return_offsets_mapping=True, return_tensors="pt")
+        offsets = given.pop("offset_mapping")[0].tolist()
+        with torch.no_grad():
+            states = model(**given).last_hidden_state[0]
+            for state, (start, end) in zip(states, offsets, strict=True):
+                lengths.add(end - start)
+                for place in range(end - start):
+                    expected = weight[place] @ state + bias[place]
+                    torch.testing.assert_close(row[start + place], expected, atol=1e-5, rtol=1e-5)
+        assert (row[len(sequence) :] == 0).all()
+    assert len(lengths - {0}) > 2 if name == "modernbert" else lengths == {0, 1}
+    longest = max(map(len, set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)))
+    assert tokens.longest_token == len(weight) == longest >= max(lengths)
+
+
+def test_bases_behind_the_last_place_of_a_head_share_its_classes(save, monkeypatch):
+    monkeypatch.setattr("dnalm.model.embedders.tunable.MAX_PLACES", 2)
+    encoder, tokens = open_tunable({"transformers": save("modernbert")})
+    classifier = ForeignBaseClassifier(encoder, 3, tokens).eval()
+    coded, _ = tokens.make_base_rows(["AAAAAAAAAAAAAAAA"], ["0"]).batch(np.arange(1))
+    with torch.no_grad():
+        (found,) = classifier(coded)
+    sizes = (coded[0] // (1 << 32)).tolist()
+    start, size = sum(sizes[: np.argmax(sizes)]), max(sizes)
+    assert size > 3
+    own = found[start : start + size]
+    assert (own[1:] == own[1]).all()
+    assert (own[0] != own[1]).any()
+
+
+def test_tokens_that_overlap_and_an_embedder_that_says_not_how_long_they_are_have_no_bases():
+    class Overlapping:
+        max_bases = None
+
+        def tokenize(self, sequences):
+            spans = np.array([[0, 3], [2, 4]])
+            return [(np.array([1, 2]), spans) for _ in sequences]
+
+    tokens = ForeignTokens(embedder=Overlapping(), name="odd")
+    with pytest.raises(InputError, match="row r1: tokens of odd overlap or are not in the order"):
+        tokens.make_base_rows(["ACGT"], ["r1"])
+    with pytest.raises(InputError, match="odd does not say how many bases its longest token has"):
+        tokens.longest_token  # noqa: B018
 
 
 def test_all_that_is_trained_of_a_whole_model_has_a_gradient(save):

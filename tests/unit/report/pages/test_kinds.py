@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import pearsonr
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from dnalm.benchmark.scoring.bootstrap import (
     BootstrapConfig,
     Predictions,
     bootstrap,
-    read_predictions,
     subtract,
 )
+from dnalm.benchmark.scoring.bootstrap_parts import open_predictions
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
 from dnalm.report.job_records import RuleGraph
@@ -178,16 +178,25 @@ def test_predictions_read_back_as_they_were_written(mixed_run, kind):
     (task,) = (name for name, (own, *_) in KINDS.items() if own == kind)
     paths = [files["predictions"] for files in mixed_run.results]
     (path,) = (p for p in paths if f"ia3-small-{task}" in p)
-    found = read_predictions(path, kind)
-    assert found.labels.shape == found.classes.shape[1:]
-    assert found.classes.shape[:2] == (FOLDS, ROWS)
+    found = open_predictions(path, kind)
+    given = pd.read_parquet(path)
+    if kind == "per_base":
+        assert (len(found.folds), len(found.ids)) == (FOLDS, ROWS)
+        assert found.sites.sum() == ROWS * BASES
+        for fold, own in given.groupby("fold"):
+            expected = confusion_matrix(np.hstack(own["label"]), np.hstack(own["prediction"]))
+            assert (found.confusion(fold, 3) == expected).all()
+    else:
+        assert found.labels.shape == found.classes.shape[1:]
+        assert found.classes.shape[:2] == (FOLDS, ROWS)
     if kind == "regression":
         assert found.probabilities is None
-    else:
+        return
+    if kind == "multilabel":
         assert (find_kind(kind).decide(found.probabilities) == found.classes).all()
-        pd.read_parquet(path)[["id", "fold", "label", "prediction"]].to_parquet(path)
-        with pytest.raises(InputError, match=f"no probabilities, by which a {kind} task is scored"):
-            read_predictions(path, kind)
+    given[["id", "fold", "label", "prediction"]].to_parquet(path)
+    with pytest.raises(InputError, match=f"no probabilities, by which a {kind} task is scored"):
+        open_predictions(path, kind)
 
 
 @pytest.mark.parametrize("kind", ["regression", "multilabel"])

@@ -1,15 +1,15 @@
 """Constant predictions: in how many splits a model gives one class, and whether it still learned.
 
-Letters in shapes: F folds, R test rows, C labels or targets, L bases.
+Letters in shapes: F folds, R test rows, C labels or targets.
 """
 
 from typing import Any
 
 import numpy as np
 
-from dnalm.benchmark.scoring.bootstrap import Predictions
-from dnalm.benchmark.tasks.kinds import BASES, COLUMNS, find_kind
-from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.benchmark.scoring.bootstrap_parts import Opened
+from dnalm.benchmark.scoring.stored_predictions import StoredPredictions
+from dnalm.benchmark.tasks.kinds import COLUMNS, find_kind
 from dnalm.files import read_tsv
 from dnalm.report.tables.records import Record
 
@@ -37,18 +37,19 @@ def describe_constant(result: Record, constant: np.ndarray) -> dict[str, Any]:
     }
 
 
-def constant_folds(predictions: Predictions) -> np.ndarray:
+def constant_folds(predictions: Opened) -> np.ndarray:
     """Return bool [F]: the splits in which all test rows are given the same, and labels differ.
 
     Of bases those with a label count; of several labels or targets each has to be constant.
     """
+    if isinstance(predictions, StoredPredictions):
+        differ = (predictions.sites.sum(axis=1) > 0).sum() > 1
+        folds = predictions.folds
+        return np.array([bool(differ) and predictions.is_constant(fold) for fold in folds])
     kind = find_kind(predictions.kind)
     if not kind.varying(predictions.labels).any():
         return np.zeros(len(predictions.classes), dtype=bool)
-    classes = predictions.classes
-    if kind.shape == BASES:
-        classes = classes[:, predictions.labels != NO_LABEL]
-    ranges = np.ptp(classes, axis=1)  # [F], or [F, C]
+    ranges = np.ptp(predictions.classes, axis=1)  # [F], or [F, C]
     return (ranges == 0).all(axis=1) if kind.shape == COLUMNS else ranges == 0
 
 

@@ -1,6 +1,6 @@
 """Confusion matrices of the test rows, and ROC and precision-recall curves.
 
-Letters in shapes: R rows, C classes or labels, L bases, P points of a curve.
+Letters in shapes: C classes or labels, P points of a curve.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,17 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dnalm.benchmark.scoring.ranking import confusion
-from dnalm.benchmark.scoring.results import prediction_arrays
-from dnalm.benchmark.tasks.kinds import BASES, CLASS, COLUMNS, Kind, find_kind
-from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.benchmark.tasks.kinds import BASES, CLASS, Kind, find_kind
 from dnalm.jobs.progress import progress
 from dnalm.report.tables.catalogue import list_columns
 from dnalm.report.tables.records import Record
+from dnalm.report.tables.test_rows.curves import GRID, Split, read_splits
 
 ROC, PR = "roc", "pr"
 ALL = "all"  # the mean of the curves of all classes or labels
-GRID = np.linspace(0.0, 1.0, 51)  # false positive rates and recalls at which curves are read
 MAX_LABELS = 12  # of more of them no curve of one alone is kept
 
 
@@ -40,10 +37,7 @@ def errors_tables(
             continue
         names = tasks[result.task].get("names")
         named = {"method": result.method, "model": result.model, "task": result.task, "role": role}
-        predictions = pd.read_parquet(result.predictions)
-        splits = [
-            prediction_arrays(own, kind.name) for _, own in predictions.groupby("fold", sort=True)
-        ]
+        splits = read_splits(result, kind)
         if kind.value == CLASS:
             counted += [named | row for row in _count(splits, tasks[result.task]["classes"], names)]
         drawn += [named | row for row in _draw(splits, kind, names)]
@@ -53,14 +47,11 @@ def errors_tables(
     }
 
 
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray | None]
-
-
 def _count(
-    splits: Sequence[Arrays], classes: int, names: Sequence[str] | None
+    splits: Sequence[Split], classes: int, names: Sequence[str] | None
 ) -> Iterator[dict[str, Any]]:
     """Yield how often each class was predicted as each, summed over splits."""
-    total = sum(confusion(labels, predicted, classes) for labels, predicted, _ in splits)
+    total = sum(split.confusion(classes) for split in splits)
     for label in range(classes):
         for predicted in range(classes):
             yield {
@@ -77,55 +68,32 @@ def _name(number: int, names: Sequence[str] | None) -> str:
 
 
 def _draw(
-    splits: Sequence[Arrays], kind: Kind, names: Sequence[str] | None
+    splits: Sequence[Split], kind: Kind, names: Sequence[str] | None
 ) -> Iterator[dict[str, Any]]:
     """Yield ROC and precision-recall curves: means over splits at the values of GRID.
 
     Of two classes those of class 1; of more, of bases and of labels those of each against the rest,
     and their mean. A class or label that all test rows have, or none, has no curve.
     """
-    if any(probabilities is None for _, _, probabilities in splits):
-        return
-    labels = splits[0][0]
-    known = labels != NO_LABEL if kind.value == CLASS else np.ones(labels.shape[:1], dtype=bool)
-    number = splits[0][2].shape[-1]
+    whole = splits[0]
     first = 1 if kind.two_classes or kind.shape == BASES else 0
     curves: dict[int, NDArray] = {}
     positives = {}
-    for label in range(first, number):
-        truth = labels[:, label] == 1 if kind.shape == COLUMNS else labels[known] == label
-        if truth.all() or not truth.any():
-            continue
-        positives[label] = int(truth.sum())
-        curves[label] = np.stack(
-            [curves_of(truth, shares[..., label][known]) for _, _, shares in splits]
-        )
+    # Without probabilities there are no classes.
+    for label in range(first, min(split.classes for split in splits)):
+        count = whole.count_positives(label)
+        if 0 < count < whole.rows:
+            positives[label] = count
+            curves[label] = np.stack([split.curves(label) for split in splits])
     if not curves:
         return
-    rows = int(known.sum())
+    rows = whole.rows
     if len(curves) > 1:
         mean = np.mean(list(curves.values()), axis=0)
         yield from _list(ALL, mean, None, rows)
     if len(curves) <= MAX_LABELS:
         for label, own in curves.items():
             yield from _list(_name(label, names), own, positives[label], rows)
-
-
-def curves_of(truth: NDArray[np.bool_], scores: np.ndarray) -> NDArray[np.float64]:
-    """Return [2, P]: true positive rates at false positive rates, precisions at recalls, of GRID.
-
-    By scikit-learn's curves: the first between their points, the second at the highest threshold
-    whose recall is at least that; both classes are among the rows.
-    """
-    from sklearn.metrics import precision_recall_curve, roc_curve  # half a second
-
-    false, true, _ = roc_curve(truth, scores)
-    precision, recall, _ = precision_recall_curve(truth, scores)
-    # From the highest threshold on; the last point, of recall 0, no threshold gives.
-    precision, recall = precision[-2::-1], recall[-2::-1]
-    return np.stack(
-        [np.interp(GRID, false, true), precision[np.searchsorted(recall, GRID - 1e-12)]]
-    )
 
 
 def _list(

@@ -1,9 +1,11 @@
 """A model that predicts one class: counted by split, and told apart by its training loss."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dnalm.benchmark.scoring.bootstrap import Predictions
+from dnalm.benchmark.scoring.bootstrap_parts import open_predictions
 from dnalm.report.pages.findings import findings
 from dnalm.report.tables.test_rows.constant_predictions import constant_folds, still_falls
 
@@ -28,13 +30,29 @@ def test_where_all_rows_have_one_label_one_class_is_no_fault():
     assert not constant_folds(predictions("binary", LABELS * 0, [[0, 0, 0, 0]])).any()
 
 
-def test_every_label_of_several_and_every_known_base_has_to_be_constant():
+def test_every_label_of_several_has_to_be_constant():
     flags = np.array([[0, 1], [1, 0], [1, 1]])
     classes = [[[0, 1], [0, 1], [0, 1]], [[0, 1], [0, 0], [0, 1]]]
     assert constant_folds(predictions("multilabel", flags, classes)).tolist() == [True, False]
-    bases = np.array([[0, 0, 1], [2, -1, -1]], dtype=np.int8)
-    classes = [[[0, 0, 0], [0, 2, 1]], [[0, 0, 1], [0, 0, 0]]]
-    assert constant_folds(predictions("per_base", bases, classes)).tolist() == [True, False]
+
+
+def test_bases_without_a_label_do_not_tell_a_constant_prediction(tmp_path):
+    labels = [[0, 0, 1], [2, -1, -1]]
+    given = [[[0, 0, 0], [0, 2, 1]], [[0, 0, 1], [0, 0, 0]]]
+    rows = [
+        {"id": f"test.{row}", "fold": fold, "label": label, "prediction": own[row]}
+        for fold, own in enumerate(given)
+        for row, label in enumerate(labels)
+    ]
+    table = pd.DataFrame(rows)
+    for label in range(3):
+        table[f"probability.{label}"] = [[0.2, 0.3, 0.5]] * len(table)
+    path = tmp_path / "predictions.parquet"
+    table.to_parquet(path)
+    assert constant_folds(open_predictions(path, "per_base")).tolist() == [True, False]
+    table["label"] = [[0, 0, -1], [0, 0, -1]] * 2
+    table.to_parquet(path)
+    assert not constant_folds(open_predictions(path, "per_base")).any()
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from dnalm.benchmark.scoring.ranking import count_thresholds
 from dnalm.benchmark.tasks.kinds import find_kind
-from dnalm.report.tables.test_rows.errors import GRID, curves_of
+from dnalm.report.tables.test_rows.curves import GRID, curves_of, curves_of_counts
 
 ROWS = 3000
 
@@ -76,6 +77,20 @@ def test_a_precision_is_that_of_the_highest_threshold_with_the_recall():
     for recall, precision in zip(GRID[1:], precisions[1:], strict=True):
         enough = [t for t in np.unique(scores) if recall_score(truth, scores >= t) >= recall - 1e-9]
         assert precision == pytest.approx(precision_score(truth, scores >= max(enough)))
+
+
+@pytest.mark.parametrize("digits", [1, 2, 7])
+@pytest.mark.parametrize("highest", [False, True])
+def test_curves_of_counts_are_those_of_scikit_learn_between_all_thresholds(digits, highest):
+    """With ties, and with the highest score on a row that is not positive."""
+    random = np.random.default_rng(digits)
+    truth = random.random(500) < 0.1
+    scores = np.round(random.random(500) + 0.3 * truth, digits)
+    scores[np.flatnonzero(~truth)[0]] += 2 * highest
+    pieces = np.array_split(np.arange(500), 7)
+    counts = count_thresholds(lambda: ((truth[piece], scores[piece]) for piece in pieces))
+    np.testing.assert_allclose(curves_of_counts(counts), curves_of(truth, scores), atol=1e-12)
+    assert curves_of_counts(counts)[1, 0] == (0 if highest else curves_of(truth, scores)[1, 0])
 
 
 def test_a_mean_curve_stands_beside_those_of_each_class(new_run):
