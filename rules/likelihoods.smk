@@ -74,7 +74,7 @@ rule score_assay:
 
 
 rule write_tracks:
-    """Write the probabilities of a genome's own k-mers and bases, each masked, as tracks."""
+    """Write the probabilities of a genome's own tokens and bases, each masked, as tracks."""
     input:
         unpack(get_tracked_genome),
     output:
@@ -84,10 +84,11 @@ rule write_tracks:
     benchmark:
         "<benchmarks>/write_tracks/{track}/{model}.frame{frame}.jsonl"
     conda:
-        "../envs/torch.yaml"
+        get_model_environment
     resources:
         gpu=1,
     params:
         settings=get_track_settings,
+        downloads=get_place("<results>/downloads"),
     script:
         "../scripts/write_tracks.py"

@@ -133,8 +133,7 @@ rule finetunes:
 rule adapter_exports:
     """Fine-tune every model on every task, and write the adapters as folders that `peft` opens."""
     input:
-        expand(PEFT_FOLDER, method=IN_PEFT, model=ENCODERS, task=TASKS),
-        expand(PEFT_FOLDER, method=IN_PEFT, model=STOCK_TUNED, task=POOLED),
+        expand(PEFT_FOLDER, method=IN_PEFT, model=[*ENCODERS, *STOCK_TUNED], task=TASKS),
 
 
 rule predictions:

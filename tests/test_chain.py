@@ -386,14 +386,17 @@ def test_models_that_are_not_ours_stand_beside_our_own_in_one_report(finished, m
     monkeypatch.setenv("PYTHONPATH", str(Path(toy_embedder.__file__).parent))
     change = (
         "run: {models: [tiny, toy, bert], tasks: [simulated.promoters], methods: [probe],\n"
-        "  predictions: []}\n"
+        "  predictions: [theirs]}\n"
         "models:\n"
         "  toy: {embedder: {call: 'toy_embedder:open_one_hot', options: {token_bases: 3}},\n"
         "    licence: mit}\n"
         "  bert: {embedder: {transformers: foreign/modernbert}, licence: unknown}\n"
+        "predictions:\n"
+        "  theirs: {model: toy, method: probe, task: simulated.promoters, too_long: centre,\n"
+        "    max_bases: 200, path: '<results>/simulated/simulated/genome.fa.gz'}\n"
     )
     arguments = overlay(finished, change)
-    done = finished.run("check_embedder", "report", *arguments)
+    done = finished.run("check_embedder", "report", "predictions", *arguments)
     assert done.returncode == 0, done.stdout
     folder = finished.folder / RESULTS
     facts = json.loads((folder / "models/bert/embedder.json").read_text())
@@ -404,6 +407,9 @@ def test_models_that_are_not_ours_stand_beside_our_own_in_one_report(finished, m
     assert set(probed["model"]) == {MODEL, f"{MODEL}.untrained", "toy", "bert"}
     page = (folder / "report.html").read_text()
     assert all(name in page for name in ("toy", "bert"))
+    predicted = pd.read_csv(folder / "predictions/theirs.tsv", sep="\t")
+    assert len(predicted)
+    assert predicted["probability.1"].between(0, 1).all()
     assert sum(finished.plan(*arguments).values()) == 0
 
 

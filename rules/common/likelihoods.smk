@@ -78,7 +78,8 @@ def get_tracked_genome(wildcards):
 def get_track_settings(wildcards):
     entry = likelihoods.resolve_entry(config, "tracks", wildcards.track)
     names = {"track": wildcards.track, "model": wildcards.model, "frame": int(wildcards.frame)}
-    return names | {key: entry[key] for key in ("contigs", "share", "bases", "format")}
+    settings = {key: entry[key] for key in ("contigs", "share", "bases", "format")}
+    return names | settings | get_own_embedder(wildcards)
 
 
 def list_likelihood_tables():

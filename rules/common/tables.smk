@@ -104,6 +104,10 @@ def list_described(results):
         "runs": expand(
             f"{results}/models/{{model}}/run.json", model=[*PRETRAINED, *IMPORTED, *UNTRAINED]
         ),
+        "embedders": expand(
+            f"{results}/models/{{model}}/embedder.json",
+            model=[model for model in FOREIGN if model not in EMBEDDINGS_ALONE],
+        ),
     }
 
 

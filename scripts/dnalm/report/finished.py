@@ -95,7 +95,8 @@ def find_finished(
             and (identities.untrained_of(facts["model"]) or facts["model"] in named["histories"])
         )
     }
-    models |= {model for model in identities.models if identities.is_foreign(model)}
+    models |= {facts["model"] for facts in found["embedders"].values()}
+    models |= {model for model in identities.models if identities.has_embeddings_alone(model)}
     results, missing = [], []
     for one in expected:
         reason = _find_reason(one, tasks, audited, models)
@@ -112,6 +113,7 @@ def find_finished(
         "corpora": ("name", corpora),
         "panels": ("panel", panels),
         "runs": ("model", models),
+        "embedders": ("model", models),
     }
     return Finished(
         results=results,

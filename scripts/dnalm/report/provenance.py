@@ -139,7 +139,9 @@ def describe_methods(
     summary, models, tasks = tables["summary"], tables["models"], tables["tasks"]
     own = models[models["untrained_of"] == ""]
     named = "; ".join(
-        f"{row['model']} ({large(row['parameters'])} parameters"
+        row["model"]
+        if pd.isna(row["parameters"])
+        else f"{row['model']} ({large(row['parameters'])} parameters"
         + (f", {large(row['training_tokens'])} tokens" if row["training_tokens"] else "")
         + ")"
         for row in own.to_dict("records")

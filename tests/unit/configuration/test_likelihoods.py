@@ -50,8 +50,8 @@ def test_a_right_entry_has_no_error_and_its_defaults():
     assert select_entries(config, "snps")["mine"]["frequencies"] == [0.01, 0.05, 0.1, 0.5]
 
 
-@pytest.mark.parametrize("section", ["snps", "assays"])
-def test_an_embedder_predicts_snps_and_is_held_against_assays(section):
+@pytest.mark.parametrize("section", ["snps", "assays", "tracks"])
+def test_an_embedder_predicts_snps_and_tracks_and_is_held_against_assays(section):
     assert find_errors(configure(section, {"models": ["theirs"]})) == []
 
 
@@ -74,7 +74,7 @@ def test_an_embedder_predicts_snps_and_is_held_against_assays(section):
         ("assays", {"interval": BACKWARDS}, "assays.mine.interval: its end, 10, lies before"),
         ("tracks", {"frames": [0, 6]}, "6 is no place in a 6-mer of '500m-1000g'"),
         ("tracks", {"bases": 6000}, "tracks.mine.bases: '500m-1000g' reads 5,994"),
-        ("tracks", {"models": ["theirs"]}, "gives no probabilities of tokens; drop it"),
+        ("tracks", {"models": ["theirs.untrained"]}, "the untrained twin of a model that an"),
     ],
 )
 def test_a_wrong_entry_is_one_sentence(section, change, said):

@@ -61,6 +61,7 @@ class Run:
     panel_samples: dict = field(default_factory=dict)
     groups: dict = field(default_factory=dict)
     runs: list = field(default_factory=list)
+    embedders: list = field(default_factory=list)
     histories: dict = field(default_factory=dict)
     locations: dict = field(default_factory=dict)
     models: dict = field(default_factory=dict)
@@ -324,6 +325,7 @@ class Run:
             "tasks": list(self.tasks.values()),
             "audits": [self.audits[task][0] for task in self.tasks],
             **{kind: getattr(self, kind) for kind in ("genomes", "corpora", "panels", "runs")},
+            "embedders": self.embedders,
         }
         files = {}
         for kind, values in contents.items():

@@ -71,6 +71,7 @@ class Folder:
             "corpora": [str(self.path / "corpora/c.json")],
             "panels": [],
             "runs": [str(self.path / "models/m.json")],
+            "embedders": [],
         }
         names = {"published_as": None, "untrained_of": None}
         identities = Identities(

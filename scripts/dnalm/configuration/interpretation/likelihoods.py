@@ -18,7 +18,6 @@ OF_VARIANTS = (
     *("contig_names", "largest_mismatch", "index", "features", "precision"),
     *("batch_tokens", "part_records"),
 )
-OF_OURS = ("tracks",)  # sections without models by an embedder
 WILDCARDS = set("*?[")
 
 
@@ -70,7 +69,7 @@ def find_likelihood_errors(config: Mapping[str, Any]) -> Iterator[str]:
         for name in config[section]:
             key, entry = f"{section}.{name}", resolve_entry(config, section, name)
             for model in entry["models"]:
-                yield from _model(key, model, entry, config, own=section in OF_OURS)
+                yield from _model(key, model, entry, config)
             if "genome" in entry:
                 yield from find_unknown(f"{key}.genome", entry["genome"], config["genomes"])
     for name in config["assays"]:
@@ -121,24 +120,24 @@ def _track(key: str, entry: Mapping[str, Any], config: Mapping[str, Any]) -> Ite
 
 
 def _model(
-    key: str, model: str, entry: Mapping[str, Any], config: Mapping[str, Any], *, own: bool
+    key: str, model: str, entry: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield what does not fit between an entry and a model; `own`: it has to be one of ours."""
+    """Yield what does not fit between an entry and a model."""
     trained = model.removesuffix(UNTRAINED)
     unknown = list(find_unknown(f"{key}.models", trained, config["models"]))
     yield from unknown
     if unknown:
         return
-    if has_embedder(config, trained) and not own:
+    if has_embedder(config, trained):
         if model != trained:
             yield (
                 f"{key}.models: '{model}' would be the untrained twin of a model that an embedder"
                 " opens, which there is not; drop it."
             )
         return  # whether it predicts tokens is known where it is opened
-    if has_embedder(config, trained) or is_foreign(config, trained):
+    if is_foreign(config, trained):
         yield (
-            f"{key}.models: '{model}' is no masked-language model of ours, and gives no"
+            f"{key}.models: '{model}' is no masked-language model, and gives no"
             " probabilities of tokens; drop it."
         )
         return

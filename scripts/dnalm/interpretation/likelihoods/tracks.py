@@ -1,4 +1,4 @@
-"""Probabilities of a genome's own bases and k-mers, each masked, as tracks along the genome.
+"""Probabilities of a genome's own bases and tokens, each masked, as tracks along the genome.
 
 Every stretch without N is cut into k-mers from its left end on, or `frame` bases behind it. k-mers
 are masked a share at a time, each once, in windows as long as the model reads; the last window of a
@@ -25,6 +25,7 @@ from dnalm.genome.intervals import merge_spans
 from dnalm.genome.kmers import Vocabulary, encode
 from dnalm.interpretation.annotated import BATCH_TOKENS
 from dnalm.interpretation.elements import subtract
+from dnalm.interpretation.likelihoods.embedded_tracks import AUTO, TokenReader
 from dnalm.interpretation.likelihoods.marginals import true_base_log_probabilities
 from dnalm.interpretation.reconstruction import rounds_of_all
 from dnalm.interpretation.windows import list_pieces
@@ -40,8 +41,9 @@ log = logging.getLogger(__name__)
 def write_tracks(files: Mapping[str, str], settings: Mapping[str, Any], output: str | Path) -> None:
     """Write kmer.bw and base.bw (or .bedgraph.gz) into a new folder.
 
-    `files` are bases and contigs of a genome, run and weights of a model. Raises InputError for
-    windows that are longer than the model reads, and where pybigtools is missing.
+    `files` are bases and contigs of a genome, run and weights of a model. `settings` have the entry
+    `embedder` of one that is not ours, whose tokens are in the place of k-mers: token.bw. Raises
+    InputError for windows that are longer than the model reads, and where pybigtools is missing.
     """
     key = f"tracks.{settings['track']}"
     if settings["format"] == BIGWIG and importlib.util.find_spec("pybigtools") is None:
@@ -49,39 +51,66 @@ def write_tracks(files: Mapping[str, str], settings: Mapping[str, Any], output: 
             f"{key}.format is bigwig, which the package pybigtools writes: install it (`pip install"
             " dnalm[bigwig]`), or set it to bedgraph."
         )
-    config, vocabulary = read_run(files["run"])
-    most = (config.max_tokens - 1) * vocabulary.k
-    bases = most if settings["bases"] == "auto" else settings["bases"]
-    if bases > most or bases < vocabulary.k:
-        raise InputError(
-            f"{key}.bases is {bases:,}, but the model {settings['model']} reads {vocabulary.k} to "
-            f"{most:,}; correct it, or set it to auto."
-        )
     genome = GenomeBases(files["bases"], files["contigs"])
     pieces = list_pieces(genome, settings["contigs"])
-    encoder, _ = load_model(files["run"], files["weights"])
-    encoder = encoder.to(best_device()).eval()
+    reader: KmerReader | TokenReader
+    if "embedder" in settings:
+        reader = TokenReader(settings["embedder"], settings, key)
+    else:
+        reader = KmerReader(files, settings, key)
     windows = [
         (contig, *window)
         for contig, piece in pieces.items()
         for start, end in list_stretches(genome, contig, piece)
         for window in cut_windows(
-            start + settings["frame"], end, vocabulary.k, bases // vocabulary.k
+            start + settings["frame"], end, reader.k, reader.bases // reader.k
         )
     ]
     written = 0
     with (
-        open_tracks(output, settings["format"], genome, TRACKS, digits=None) as tracks,
-        Progress("mask k-mers", "windows", len(windows)) as progress,
+        open_tracks(output, settings["format"], genome, reader.names, digits=None) as tracks,
+        Progress(f"mask {reader.words}", "windows", len(windows)) as progress,
     ):
         for contig, start, end, first in windows:
             codes = genome.read_absolute(contig, start, end)
-            kmer, base = mask_window(encoder, vocabulary, codes, first, settings["share"])
-            values = np.stack([np.repeat(kmer, vocabulary.k), base.ravel()], axis=1)
-            tracks.add(contig, start + first * vocabulary.k, values)
-            written += len(values)
+            values = reader.read(codes, first, f"{contig}:{start + 1}-{end}")
+            for run in _known_runs(values):
+                tracks.add(contig, start + first * reader.k + run.start, values[run])
+                written += run.stop - run.start
             progress.advance()
     log.info("%s: probabilities of %s bases on %d contigs", output, f"{written:,}", len(pieces))
+
+
+def _known_runs(values: NDArray[np.float32]) -> list[slice]:
+    """Return where values [n, 2] follow each other without one that is missing."""
+    known = np.flatnonzero(~np.isnan(values[:, 0]))
+    parts = np.split(known, np.flatnonzero(np.diff(known) > 1) + 1) if len(known) else []
+    return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
+
+
+class KmerReader:
+    """A model of ours, which predicts the k-mers of windows of up to `bases`."""
+
+    names, words = TRACKS, "k-mers"
+
+    def __init__(self, files: Mapping[str, str], settings: Mapping[str, Any], key: str) -> None:
+        """Load it; raise InputError, which names `key`, for windows longer than it reads."""
+        config, self.vocabulary = read_run(files["run"])
+        self.k, self._share = self.vocabulary.k, settings["share"]
+        most = (config.max_tokens - 1) * self.k
+        self.bases = most if settings["bases"] == AUTO else settings["bases"]
+        if self.bases > most or self.bases < self.k:
+            raise InputError(
+                f"{key}.bases is {self.bases:,}, but the model {settings['model']} reads {self.k}"
+                f" to {most:,}; correct it, or set it to auto."
+            )
+        encoder, _ = load_model(files["run"], files["weights"])
+        self._encoder = encoder.to(best_device()).eval()
+
+    def read(self, codes: NDArray[np.uint8], first: int, window: str) -> NDArray[np.float32]:
+        """Return p of the k-mer and of the base, [n, 2], of bases from k-mer `first` on."""
+        kmer, base = mask_window(self._encoder, self.vocabulary, codes, first, self._share)
+        return np.stack([np.repeat(kmer, self.k), base.ravel()], axis=1)
 
 
 def list_stretches(

@@ -9,6 +9,7 @@ from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.report.pages.grids import MISSING, Grid, count, large, make_grid, percent
 
 UNKNOWN = "unknown"  # what a user writes who cannot tell the licence
+OTHER = "not one of ours"  # the kind of a model
 POOLINGS = {"mean": "whole sequence", "centre": "around the centre", "cls": "first token"}
 
 
@@ -25,8 +26,11 @@ def facts_grids(tables: Mapping[str, pd.DataFrame]) -> dict[str, Grid]:
 def licence_notes(models: pd.DataFrame) -> list[str]:
     """Return a sentence for each licence of weights that were not made here, and whose it is."""
     sentences = []
-    for licence, own in models[models["source"] != ""].groupby("licence", sort=False):
-        names, sources = ", ".join(own["model"]), ", ".join(own["source"].unique())
+    foreign = (models["positions"] == "") & (models["licence"] != "")
+    given = models[(models["source"] != "") | foreign]
+    for licence, own in given.groupby("licence", sort=False):
+        names = ", ".join(own["model"])
+        sources = ", ".join(filter(None, own["source"].unique())) or "embeddings as given"
         if licence == UNKNOWN:
             rest = "weights of unknown licence: ask before results made from them are shared"
         else:
@@ -82,9 +86,8 @@ def _models(models: pd.DataFrame) -> Grid:
     rows = [
         [
             *[row["model"], large(row["parameters"])],
-            f"{row['layers']} layers, {row['width']} wide, {row['heads']} heads",
-            f"{row['positions']} positions, {row['feed_forward']}",
-            *[row["source"] or row["initialisation"], row["corpus"] or MISSING],
+            *[_size(row), _sort(row)],
+            *[row["source"] or row["initialisation"] or MISSING, row["corpus"] or MISSING],
             *[_training(row), row["published_as"] or MISSING],
             *([row["licence"] or MISSING] if licensed else []),
         ]
@@ -95,11 +98,28 @@ def _models(models: pd.DataFrame) -> Grid:
     return make_grid(headings, rows, first=1, last=2)
 
 
+def _size(model: Mapping) -> str:
+    known = [
+        f"{count(model[key])} {words}"
+        for key, words in (("layers", "layers"), ("width", "wide"), ("heads", "heads"))
+        if not pd.isna(model[key])
+    ]
+    return ", ".join(known) or MISSING
+
+
+def _sort(model: Mapping) -> str:
+    if not model["positions"]:
+        return OTHER
+    return f"{model['positions']} positions, {model['feed_forward']}"
+
+
 def _training(model: Mapping) -> str:
     if model["source"] and not model["steps"]:
         return "weights as given"
     if model["untrained_of"]:
         return "none: initial weights"
+    if not model["positions"]:
+        return "embeddings as given"
     return f"{count(model['steps'])} steps, {large(model['training_tokens'])} tokens"
 
 

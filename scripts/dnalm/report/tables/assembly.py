@@ -12,7 +12,7 @@ from dnalm.report.tables.corpora import corpora_table, genomes_table, groups_tab
 from dnalm.report.tables.draws import Statistics, draw_results
 from dnalm.report.tables.panels import haplotypes_table, panels_table
 from dnalm.report.tables.records import Identities, Record
-from dnalm.report.tables.runs import curves_table, models_table, tasks_table
+from dnalm.report.tables.runs import add_foreign, curves_table, models_table, tasks_table
 from dnalm.report.tables.scores import (
     finetuning_curves_table,
     layers_table,
@@ -73,7 +73,9 @@ def make_tables(
         "kmers": kmers_table(sources.corpora, sources.kmer_counts),
         "panels": panels_table(sources.panels),
         "haplotypes": haplotypes_table(sources.panel_samples),
-        "models": models_table(sources.runs, curves, context, results, identities),
+        "models": models_table(sources.runs, curves, context, results, identities).pipe(
+            add_foreign, sources.embedders, results, identities
+        ),
         "tasks": tasks_table(tasks, identities, sources.locations),
     }
     return {table.name: tables[table.name] for table in BENCHMARK}

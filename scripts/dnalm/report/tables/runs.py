@@ -19,6 +19,9 @@ OVERLAPS = [
     "train_rows_overlapping_fold",
 ]
 
+SIZES = ("parameters", "layers", "width", "heads", "max_tokens")
+TEXTS = ("untrained_of", "corpus", "positions", "feed_forward", "initialisation", "exponents")
+
 # Counts of what was left out of a task or replaced in its sequences.
 CLEANED = ("iupac_replaced", "letters_masked", "uracil_read_as_t")
 CLEANED += ("rows_without_label", "rows_with_other_letters")
@@ -38,7 +41,7 @@ def models_table(
     those at <mask> positions, in nats; unigram as in `curves_table`, `context` as in
     `context_table`.
     """
-    weights = {r.model: r.summary.get("weights_sha256") for r in results if not r.is_baseline}
+    weights = _list_weights(results)
     measured = context.set_index("model").filter(regex=OF_CONTEXT).to_dict("index")
     rows = []
     for name in sorted(runs, key=lambda name: _place(name, runs, identities)):
@@ -65,6 +68,45 @@ def models_table(
                 row[f"{split}_{value}"] = at_mask[value].iloc[-1] if len(at_mask) else None
         rows.append(row)
     return pd.DataFrame(rows, columns=list_columns("models"))
+
+
+def add_foreign(
+    models: pd.DataFrame,
+    embedders: Mapping[str, dict[str, Any]],
+    results: Sequence[Record],
+    identities: Identities,
+) -> pd.DataFrame:
+    """Return a table of models with a row, at its end, for each that is not ours.
+
+    `embedders` are the contents of their embedder.json, which models of embeddings alone have not.
+    What is not known is missing: heads and parameters, of these also layers and width.
+    """
+    weights, rows = _list_weights(results), []
+    for name in identities.models:
+        if identities.is_foreign(name):
+            facts = embedders.get(name, {})
+            rows.append(
+                {
+                    **dict.fromkeys(TEXTS, ""),
+                    **{key: facts.get(key) for key in ("layers", "width", "max_tokens")},
+                    "model": name,
+                    "published_as": identities.published_model(name) or "",
+                    "source": identities.source(name),
+                    "licence": identities.licence(name),
+                    "weights_sha256": weights.get(name) or "",
+                    **dict.fromkeys(("steps", "training_tokens"), 0),
+                }
+            )
+    if not rows:
+        return models
+    added = pd.DataFrame(rows, columns=list_columns("models"))
+    whole = dict.fromkeys(SIZES, "Int64")
+    return pd.concat([models.astype(whole), added.astype(whole)], ignore_index=True)
+
+
+def _list_weights(results: Sequence[Record]) -> dict[str, str | None]:
+    """Return the hash of each model's weights, as its results have it."""
+    return {r.model: r.summary.get("weights_sha256") for r in results if not r.is_baseline}
 
 
 def _place(

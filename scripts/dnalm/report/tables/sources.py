@@ -31,6 +31,7 @@ class Sources:
     panels: Mapping[str, dict[str, Any]]
     panel_samples: Mapping[str, str]
     runs: Mapping[str, dict[str, Any]]
+    embedders: Mapping[str, dict[str, Any]]
     histories: Mapping[str, str]
     locations: Mapping[tuple[str, str], str]
 
@@ -41,13 +42,18 @@ def read_sources(
     """Return the sources of a run, in the order of `identities`.
 
     `listed` are the paths of JSON files in any order: tasks, audits, genomes, corpora, panels,
-    runs. `named` are the others by name: audit_rows by task, kmer_counts by corpus, panel_samples
-    by panel, histories by model, locations by corpus and in it by task. Raises InputError for a
-    file that is of something else.
+    runs, embedders. `named` are the others by name: audit_rows by task, kmer_counts by corpus,
+    panel_samples by panel, histories by model, locations by corpus and in it by task. Raises
+    InputError for a file that is of something else.
     """
     models, tasks = list(identities.models), list(identities.tasks)
     described = [model for model in models if not identities.is_foreign(model)]
     runs = read_named(listed["runs"], "model", described)
+    opened = [
+        model
+        for model in models
+        if model not in described and not identities.has_embeddings_alone(model)
+    ]
     # In the order of the models that read them.
     read = dict.fromkeys(run.get("corpus") for run in runs.values())
     locations = {
@@ -70,6 +76,7 @@ def read_sources(
         panels=read_named(listed["panels"], "panel", identities.panels),
         panel_samples=arrange(named["panel_samples"], identities.panels),
         runs=runs,
+        embedders=read_named(listed["embedders"], "model", opened),
         histories=arrange(named["histories"], models),
         locations=locations,
     )

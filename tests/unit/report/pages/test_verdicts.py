@@ -68,6 +68,7 @@ def test_no_entry_names_what_was_not_kept_or_a_model_of_embeddings_alone(tables,
     for key, lost in (("foreign", []), ("embeddings_alone", [task])):
         run.models["small"][key] = True
         run.runs = [one for one in run.runs if one["model"] != "small"]
+        run.embedders = [{"model": "small"}] if key == "foreign" else []
         choices = run.tables()["choices"]
         assert tasks_without_prediction(choices, controls) == lost, key
 

@@ -54,8 +54,8 @@ outputs = torch.einsum("bt,btd->bd", weights, states) @ head["weight"].T + head[
 # facts["kind"] says of what these are the logits. Of a regression the targets are
 # outputs * head["targets.deviation"] + head["targets.mean"]."""
 OTHER = """# Here the pooling `cls`. `centre` is the mean over tokens that overlap the middle
-# `centre_bases` bases. The kind per_base has k * classes numbers of each token, and no pooling: the
-# classes of its first base come first.
+# `centre_bases` bases. The kind per_base has no pooling, and a group of classes for each base of a
+# token, that of its first base first.
 outputs = states[:, 0] @ head["weight"].T + head["bias"]"""
 
 BINNED = """
