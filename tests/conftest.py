@@ -25,7 +25,6 @@ settings.register_profile("wide", max_examples=1000, **COMMON)
 settings.load_profile("same")
 
 
-
 def pytest_collection_finish() -> None:
     """Keep what was imported, torch and all tests, out of every later garbage collection."""
     gc.freeze()
