@@ -20,7 +20,7 @@ rule make_tables:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=16000,  # for predictions of rows; those of bases are read in blocks, within 1 GB
+        mem_mb=16000,  # predictions of bases, where their classes are rare, take less than 1,000
     params:
         results=get_result_files,
         files=get_named_files,

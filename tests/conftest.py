@@ -1,5 +1,6 @@
 """A copy of the workflow to run, so that tests may edit it, and a run of it that tests share."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -22,6 +23,12 @@ COMMON = {"database": None, "deadline": None, "suppress_health_check": list(Heal
 settings.register_profile("same", derandomize=True, max_examples=60, **COMMON)
 settings.register_profile("wide", max_examples=1000, **COMMON)
 settings.load_profile("same")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported, torch and all tests, out of every later garbage collection."""
+    gc.freeze()
+
 
 ROOT = Path(__file__).parents[1]
 PARTS = (

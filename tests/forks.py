@@ -5,6 +5,7 @@ environment that it is given. Nothing of ours is imported before. Its jobs are
 forks, too, of another process.
 """
 
+import gc
 import json
 import os
 import subprocess
@@ -103,5 +104,6 @@ if __name__ == "__main__":
     for package in PACKAGES:
         import_module(package)
     cli.get_argument_parser()  # imports the plug-ins
+    gc.freeze()  # no fork looks at what is imported, which would copy it
     serve()
     cli.main()

@@ -357,6 +357,15 @@ def test_a_wrong_prediction_stops_before_any_job(workflow, entry, sentence):
     assert sentence in done.stdout
 
 
+def test_a_file_that_is_gone_is_named_where_results_of_before_are_kept(finished):
+    change = overlay(finished, "predictions: {contigs: {path: nowhere.fa}}")
+    done = finished.run("--dry-run", "predictions", *change)
+    assert done.returncode == 0, done.stdout
+    said = f"predictions.contigs.path: nowhere.fa is not there; what was made before, {RESULTS}"
+    assert done.stdout.count(said) == 1
+    assert "is not there" not in finished.run("--dry-run", "predictions", *TINY).stdout
+
+
 def test_embeddings_of_another_program_are_probed_beside_our_own(finished):
     """Our own ones, as Parquet: the probe finds the same in them."""
     layout = f"{RESULTS}/embeddings/{MODEL}/{{task}}.parquet"

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pybigtools
 import pytest
+import random_transformers
 
 from dnalm.benchmark.tasks.kinds import find_kind
 
@@ -65,6 +66,18 @@ def test_tasks_of_bases_are_fine_tuned_beside_baselines_of_bases_and_not_probed(
     assert (plan["make_task"], plan["finetune_task"]) == (3, 3)
     assert planned.plan("embeddings", *KINDS)["embed_task"] == 2
     assert planned.plan("probes", *KINDS)["probe_task"] == 2
+
+
+def test_models_that_are_not_ours_are_fine_tuned_on_bases_unless_they_are_left_out(planned):
+    random_transformers.save_model("modernbert", planned.folder / "foreign")
+    change, before = planned.folder / "foreign.yaml", planned.plan("finetunes", *KINDS)
+    for tuned, more in (("true", len(TASKS)), ("false", 0)):
+        change.write_text(
+            "run: {models: [tiny, theirs]}\nmodels:\n"
+            f"  theirs: {{embedder: {{transformers: foreign, finetune: {tuned}}}, licence: mit}}\n"
+        )
+        plan = planned.plan("finetunes", *KINDS, str(change))
+        assert plan["finetune_task"] == before["finetune_task"] + more
 
 
 def test_a_run_that_scores_no_base_stops_before_any_job(planned):

@@ -3,10 +3,28 @@
 from dnalm.download.addresses import list_unmirrored
 from dnalm.download.checksums import check_downloaded
 
+WARNED = set()  # keys whose file is gone
+
 
 def locate(source):
     """Return the file of a path or address."""
     return f"<results>/downloads/{address_of(source)}" if "://" in source else source
+
+
+def watch(path, key, made):
+    """Return a file that `key` of the configuration names; warn once where it is gone.
+
+    Where what a rule has `made` of it is there, Snakemake says nothing: a name that is mistyped
+    later would pass for the file of before. What is ours to make or fetch is not looked at.
+    """
+    gone = not path.startswith("<") and not os.path.exists(get_place(path))
+    if gone and key not in WARNED and workflow.exec_mode == ExecMode.DEFAULT:
+        if os.path.exists(get_place(made)):
+            WARNED.add(key)
+            logger.warning(
+                f"{key}: {path} is not there; what was made before, {get_place(made)}, stays."
+            )
+    return path
 
 
 def get_downloads():

@@ -19,15 +19,19 @@ def get_classifier_file(prediction):
 
 def get_prediction_files(wildcards):
     """Return the files of a prediction, by the names that predict_sequences.py reads."""
-    entry = config["predictions"][wildcards.prediction]
-    files = {"classifier": get_classifier_file(wildcards.prediction)}
+    name = wildcards.prediction
+    entry = config["predictions"][name]
+    files = {"classifier": get_classifier_file(name)}
+    source = "path" if "path" in entry else "bed"
+    made = f"<results>/predictions/{name}.parquet"
+    asked = watch(entry[source], f"predictions.{name}.{source}", made)
     if "model" in entry:
         files |= get_model_files(get_predicting(wildcards))
     if "path" in entry:
-        return {**files, "sequences": entry["path"]}
+        return {**files, "sequences": asked}
     genome = f"<results>/genomes/{entry['genome']}"
     cut = {"bases": f"{genome}/bases.npy", "contigs": f"{genome}/contigs.tsv"}
-    return {**files, **cut, "intervals": entry["bed"]}
+    return {**files, **cut, "intervals": asked}
 
 
 def get_predicting(wildcards):

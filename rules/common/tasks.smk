@@ -28,7 +28,7 @@ def get_task_files(wildcards):
             "genome": f"{genome}/manifest.json",
         }
         own = list_build_files(build)
-        return {**files, **{key: list(map(locate, sources)) for key, sources in own.items()}}
+        return {**files, **locate_all(wildcards.task, own)}
     if resolve.is_of_hub(config, wildcards.task):
         return {"listing": f"<results>/hub/tasks/{wildcards.task}.json"}
     files = {}
@@ -40,7 +40,16 @@ def get_task_files(wildcards):
         files["outputs"] = [task["outputs_file"]]
     elif task["format"] == "deepsea" and task["classes"] == PROFILES:
         files["outputs"] = [DEEPSEA_PROFILES]
-    return {role: list(map(locate, sources)) for role, sources in files.items()}
+    return locate_all(wildcards.task, files)
+
+
+def locate_all(task, files):
+    """Return the files of the paths and addresses of a task, by role."""
+    made = f"<results>/tasks/{task}.parquet"
+    return {
+        role: [watch(locate(source), f"tasks.{task}, {role}", made) for source in sources]
+        for role, sources in files.items()
+    }
 
 
 def get_task_memory(wildcards):

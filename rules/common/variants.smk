@@ -8,7 +8,11 @@ def get_variant_files(wildcards):
     entry = config["variants"][wildcards.set]
     genome = f"<results>/genomes/{entry['genome']}"
     return {
-        "variants": get_scored_file(wildcards.set),
+        "variants": watch(
+            get_scored_file(wildcards.set),
+            f"variants.{wildcards.set}.vcf",
+            f"<results>/variants/{wildcards.set}/{wildcards.model}.parquet",
+        ),
         **get_model_files(wildcards),
         "bases": f"{genome}/bases.npy",
         "contigs": f"{genome}/contigs.tsv",

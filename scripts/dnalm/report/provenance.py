@@ -163,7 +163,7 @@ def describe_methods(
         f"Models: {named or 'none'}. They were evaluated on {len(tasks)} "
         f"{'task' if len(tasks) == 1 else 'tasks'} with "
         f"{_span(rows['train_rows'])} training and {_span(rows['test_rows'])} test sequences by "
-        f"{', '.join(methods) or 'no method'}, beside "
+        f"{' and '.join(methods) or 'no method'}, beside "
         f"{summary.loc[summary['method'] == BASELINE, 'model'].nunique()} baselines. Layers, "
         f"penalties and stopping steps were chosen on validation rows of {splits} splits of the "
         f"training rows, and every model was scored once on the test rows. Intervals are "

@@ -22,7 +22,13 @@ from dnalm.report.pages.cards.corpus_card import MAX_LISTED_GENOMES, card_figure
 from dnalm.report.pages.companions import Companion
 from dnalm.report.pages.comparison_grids import comparison_grid, with_choices
 from dnalm.report.pages.context import context_grid
-from dnalm.report.pages.facts import facts_grids, licence_notes, simulated_note, token_sizes
+from dnalm.report.pages.facts import (
+    facts_grids,
+    licence_notes,
+    run_sentence,
+    simulated_note,
+    token_sizes,
+)
 from dnalm.report.pages.findings import findings, kmers_win
 from dnalm.report.pages.finetuning import (
     crop_note,
@@ -144,6 +150,7 @@ def make_page(
         title=f"{config.title}: unfinished" if gaps else config.title,
         note=note,
         gaps=gaps,
+        ran=run_sentence(tables["summary"], models),
         beside=beside,
         level=f"{config.bootstrap['level']:.0%}".replace("%", " %"),
         draws=f"{config.bootstrap['draws']:,}",

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 import pandas as pd
 
 from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.methods import BASELINE, BY_NAME
 from dnalm.report.pages.grids import MISSING, Grid, count, large, make_grid, percent
 
+MAX_NAMED = 4  # of more models their number is said
 UNKNOWN = "unknown"  # what a user writes who cannot tell the licence
 OTHER = "not one of ours"  # the kind of a model
 POOLINGS = {"mean": "whole sequence", "centre": "around the centre", "cls": "first token"}
@@ -21,6 +23,26 @@ def facts_grids(tables: Mapping[str, pd.DataFrame]) -> dict[str, Grid]:
         "tasks": _tasks(tables["tasks"]),
         "checksums": _checksums(tables),
     }
+
+
+def run_sentence(summary: pd.DataFrame, models: pd.DataFrame) -> str:
+    """Return in one sentence what was scored: models, tasks, methods and baselines."""
+    baseline = summary["method"] == BASELINE
+    untrained = set(models.loc[models["untrained_of"] != "", "model"])
+    names = [name for name in summary.loc[~baseline, "model"].unique() if name not in untrained]
+    methods = summary.loc[~baseline, "method"].unique()
+    words = [BY_NAME[name].words if name in BY_NAME else name for name in methods]
+    parts = [
+        ", ".join(names) if 0 < len(names) <= MAX_NAMED else _number(len(names), "model"),
+        f"on {_number(summary['task'].nunique(), 'task')}",
+        *([f"by {' and '.join(words)}"] if words else []),
+    ]
+    others = _number(summary.loc[baseline, "model"].nunique(), "baseline")
+    return f"What ran: {' '.join(parts)}, beside {others}."
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count or 'no'} {noun}s"
 
 
 def licence_notes(models: pd.DataFrame) -> list[str]:

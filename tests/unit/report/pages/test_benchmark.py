@@ -251,6 +251,7 @@ def test_a_run_of_one_method_on_one_task_has_a_page(new_run, tmp_path):
     new_run.add_model("ours")
     new_run.add_result("probe", "ours", "mine.x", [0.7, 0.8])
     words = Page(make(new_run, tmp_path)).words
+    assert "What ran: ours on 1 task by probe, beside no baselines." in words
     assert "No trained model was run beside its untrained self" in words
     assert "No model was both probed and fine-tuned" in words
     assert "None of these tasks has a published value" in words
@@ -272,6 +273,7 @@ def test_a_run_of_baselines_alone_has_a_page(new_run, tmp_path):
     page = Page(make(new_run, tmp_path))
     assert "No model was trained in this run" in page.words
     assert "No corpus was laid out in this run" in page.words
+    assert "What ran: no models on 1 task, beside 1 baseline." in page.words
     assert "k-mer counts" in page.words
 
 

@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from dnalm.report.finished import Missing
+from dnalm.report.gaps import Gaps, StoppedJob, mark_gaps
 from dnalm.report.job_records import RuleGraph
 from dnalm.report.pages.benchmark import ReportConfig, make_page
 from dnalm.report.pages.companions import Companion
@@ -85,6 +87,25 @@ def source(shared_tables, tmp_path):
     return make_page(tables, stages_table(tmp_path / "none", tables), CONFIG, MADE, BESIDE)
 
 
+@pytest.fixture
+def unfinished(shared_tables, tmp_path):
+    """The page of a run with failed jobs, one of whose names is markup."""
+    paths = {name: str(tmp_path / f"{name}.tsv") for name in shared_tables}
+    write_tables(shared_tables, paths)
+    tables = read_tables(paths)
+    log = tmp_path / "job.log"
+    log.write_text("ValueError: <b>wrong</b>")
+    missing = Missing(method="ia3", model="<i>big</i>", task="simulated.promoters", reason="why")
+    gaps = Gaps(
+        expected=dict.fromkeys(tables["choices"]["task"], 3),
+        missing=[missing],
+        jobs=[StoppedJob(rule="finetune_task", wildcards={"model": "<i>big</i>"}, log=str(log))],
+        files=["results/variants.html"],
+    )
+    stages = stages_table(tmp_path / "none", tables)
+    return make_page(mark_gaps(tables, gaps), stages, CONFIG, MADE, BESIDE, gaps)
+
+
 def open_page(browser, page, folder):
     """Return what a browser without a network has made of a page."""
     path = folder / "page.html"
@@ -125,6 +146,14 @@ def test_a_page_works_without_a_network_and_its_tables_sort_filter_and_export(
 
 def test_axe_finds_nothing_on_the_page_and_paper_holds_every_column(source, inspect):
     assert inspect(source) == []
+
+
+def test_axe_finds_nothing_on_the_page_of_an_unfinished_run(unfinished, inspect):
+    assert inspect(unfinished) == []
+    first = unfinished.partition('id="short"')[0]
+    assert "1 of 9 results are missing" in first
+    assert "ValueError: &lt;b&gt;wrong" in first
+    assert "<i>big" not in unfinished
 
 
 BROKEN = """<html lang="en"><head><title>T</title></head><body><main><h1>T</h1>

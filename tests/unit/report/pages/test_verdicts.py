@@ -87,6 +87,11 @@ def test_too_few_rows_are_named_with_what_they_cannot_tell(tables):
     (sentence,) = rows_can_tell(choices, {choices["task"].iloc[2]})
     assert choices["task"].iloc[0] in sentence
     assert "nor" not in sentence
+    choices["resolution"] = [0.2, 0.3, 0.1]
+    (sentence,) = rows_can_tell(choices, [])
+    assert sentence.endswith("; nor can those of 2 other tasks.")
+    (sentence,) = rows_can_tell(choices.iloc[:2], [])
+    assert sentence.endswith("; nor can those of 1 other task.")
     assert rows_can_tell(choices.assign(resolution=0.01), []) == []
 
 
