@@ -123,10 +123,7 @@ def bootstrap(methods: Sequence[Predictions], config: BootstrapConfig) -> list[R
     """
     first = methods[0]
     for other in methods[1:]:
-        if not np.array_equal(first.ids, other.ids) or not np.array_equal(
-            first.labels, other.labels
-        ):
-            raise InputError(other_rows(len(first.ids), len(other.ids)))
+        check_rows(first, other)
     scores = [
         resampled_metric(method.labels, method.classes, method.probabilities, method.kind)
         for method in methods
@@ -137,6 +134,12 @@ def bootstrap(methods: Sequence[Predictions], config: BootstrapConfig) -> list[R
         Resampled(score=float(score(everything)[0]), drawn=np.concatenate(own), rows=len(first.ids))
         for score, own in zip(scores, zip(*drawn, strict=True), strict=True)
     ]
+
+
+def check_rows(first: Predictions, other: Predictions) -> None:
+    """Raise InputError when two methods were not scored on the same rows."""
+    if not np.array_equal(first.ids, other.ids) or not np.array_equal(first.labels, other.labels):
+        raise InputError(other_rows(len(first.ids), len(other.ids)))
 
 
 def other_rows(first: int, second: int) -> str:

@@ -17,6 +17,7 @@ from dnalm.benchmark.scoring.bootstrap import (
     Predictions,
     Resampled,
     bootstrap,
+    check_rows,
     other_rows,
     read_predictions,
     row_draws,
@@ -51,6 +52,8 @@ def bootstrap_parts(
     same rows.
     """
     if not _are_stored(methods):
+        for other in methods[1:]:
+            check_rows(methods[0], other)
         return [bootstrap([method.select(part) for method in methods], config) for part in parts]
     first = methods[0]
     for other in methods[1:]:

@@ -1,19 +1,29 @@
 """Bootstrap distributions of every score of a run, on all test rows and on the clean ones."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from dnalm.benchmark.audit.levels import at_least
-from dnalm.benchmark.scoring.bootstrap import BootstrapConfig, Resampled
+from dnalm.benchmark.scoring.bootstrap import (
+    BootstrapConfig,
+    Predictions,
+    Resampled,
+    check_rows,
+)
 from dnalm.benchmark.scoring.bootstrap_parts import bootstrap_parts, open_predictions
+from dnalm.benchmark.tasks.kinds import BASES, find_kind
 from dnalm.jobs.progress import progress
 from dnalm.report.tables.records import Record
 from dnalm.report.tables.test_rows.constant_predictions import constant_folds
+
+BYTES = 8  # of a number of a predictions.parquet in memory
+MAX_BYTES = 1 << 30  # of predictions of one task that are in memory together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,18 +89,49 @@ def draw_results(
         by_task.items(), "draw test rows again", "results", len(results), size=lambda of: len(of[1])
     )
     for task, own in results_of:
-        methods = [open_predictions(result.predictions, result.kind) for result in own]
-        leaking = leaking_ids(pd.read_parquet(audit_rows[task]), statistics.leak)
-        clean = ~np.isin(methods[0].ids, leaking)
-        parts = [np.ones_like(clean), *([clean] if clean.any() and not clean.all() else [])]
-        whole, *rest = bootstrap_parts(methods, parts, statistics.bootstrap)
-        without: Sequence[Resampled | None] = rest[0] if rest else whole
-        if not clean.any():
-            without = [None] * len(own)
-        for result, method, one, other in zip(own, methods, whole, without, strict=True):
-            constant = constant_folds(method)
-            draws[result.key] = Draws(whole=one, clean=other, constant=constant)
+        first = None
+        for group in _fitting(own):
+            methods = [open_predictions(result.predictions, result.kind) for result in group]
+            if first is None:
+                first = methods[0]
+                leaking = leaking_ids(pd.read_parquet(audit_rows[task]), statistics.leak)
+                clean = ~np.isin(first.ids, leaking)
+                parts = [np.ones_like(clean), *([clean] if clean.any() and not clean.all() else [])]
+            elif isinstance(first, Predictions):
+                check_rows(first, methods[0])
+            whole, *rest = bootstrap_parts(methods, parts, statistics.bootstrap)
+            without: Sequence[Resampled | None] = rest[0] if rest else whole
+            if not clean.any():
+                without = [None] * len(group)
+            for result, method, one, other in zip(group, methods, whole, without, strict=True):
+                constant = constant_folds(method)
+                draws[result.key] = Draws(whole=one, clean=other, constant=constant)
     return draws
+
+
+def _fitting(results: Sequence[Record]) -> Iterator[list[Record]]:
+    """Yield the results of one task in turn, as many as fit into `MAX_BYTES`, but one at least.
+
+    Together where they fit, as drawing rows takes longer than scoring them; every group meets the
+    same draws, which follow from the seed. Of bases no result is read whole.
+    """
+    if find_kind(results[0].kind).shape == BASES:
+        yield list(results)
+        return
+    group: list[Record] = []
+    size = 0
+    for result in results:
+        facts = pq.read_metadata(result.predictions)
+        groups = (facts.row_group(place) for place in range(facts.num_row_groups))
+        numbers = sum(
+            own.column(place).num_values for own in groups for place in range(own.num_columns)
+        )
+        if group and size + numbers * BYTES > MAX_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(result)
+        size += numbers * BYTES
+    yield group
 
 
 def leaking_ids(rows: pd.DataFrame, leak: str) -> np.ndarray:
