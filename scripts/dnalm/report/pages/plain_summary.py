@@ -134,14 +134,21 @@ def _lines(
 def _models(models: pd.DataFrame) -> Grid:
     rows = [
         [
-            *[row["model"], large(row["parameters"]), count(row["steps"])],
-            *[large(row["training_tokens"]), score(row["validation_loss"])],
-            *[score(row["test_loss"]), score(row["unigram_loss"]), _gain(row)],
+            *[row["model"], large(row["parameters"]), *_training(row)],
+            *[score(row[key]) for key in ("validation_loss", "test_loss", "unigram_loss")],
+            _gain(row),
         ]
         for row in models.to_dict("records")
     ]
     headings = ["model", "parameters", "steps", "tokens", "validation", "test", "k-mers", "gain"]
     return make_grid(headings, rows, first=1)
+
+
+def _training(model: Mapping) -> list[str]:
+    """Return steps and tokens of its training, of which weights that were given say nothing."""
+    if not model["steps"] and not model["untrained_of"]:
+        return [MISSING, MISSING]
+    return [count(model["steps"]), large(model["training_tokens"])]
 
 
 def _gain(model: Mapping) -> str:

@@ -56,6 +56,10 @@ def test_models_that_are_not_ours_have_rows_with_source_size_and_licence(run, tm
     ]
     text = plain_summary(tables, stages_table(tmp_path / "none", tables))
     assert "bert: weights CC BY-NC-SA 4.0" in text
+    models = text[text.index("Models (losses") :].splitlines()
+    shown = {row.split()[0]: row.split()[1:] for row in models if row}
+    # Steps and tokens of their training are not known, which is not none.
+    assert shown["bert"] == shown["vectors"] == ["–"] * 7
     own = tables["models"].set_index("model")
     assert own.loc["bert", "weights_sha256"] == "c" * 64
     written = tables["models"].to_csv(sep="\t", index=False).splitlines()
