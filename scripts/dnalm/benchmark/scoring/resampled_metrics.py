@@ -104,29 +104,37 @@ def _correlation(truth: np.ndarray, found: np.ndarray) -> Resampled:
     return correlation
 
 
-def _areas(labels: np.ndarray, probabilities: np.ndarray) -> list[Resampled]:
-    return [area(*pair) for pair in zip(labels.T, probabilities.T, strict=True)]
+def _areas_of_folds(labels: np.ndarray, probabilities: np.ndarray) -> Resampled:
+    folds = [
+        [_area(*pair) for pair in zip(labels.T, fold.T, strict=True)] for fold in probabilities
+    ]
+
+    def mean_area(draws: np.ndarray) -> np.ndarray:
+        times = _by_row(draws)  # once for all labels, which may be a thousand
+        return np.mean([mean_of_known(part(times) for part in fold) for fold in folds], axis=0)
+
+    return mean_area
 
 
 def area(truth: np.ndarray, probability: np.ndarray) -> Resampled:
     """Return the area under the ROC curve; nan where one of both classes was not drawn."""
-    order = np.argsort(probability, kind="stable")
+    found = _area(truth, probability)
+    return lambda draws: found(_by_row(draws))
+
+
+def _by_row(draws: np.ndarray) -> np.ndarray:
+    """Return draws [N, R] as uint16 [R, N]: small, with the numbers of a row side by side."""
+    return np.ascontiguousarray(draws.T, dtype=np.uint16)
+
+
+def _area(truth: np.ndarray, probability: np.ndarray) -> Resampled:
+    """Return the same as `area`, of draws [R, N]."""
+    from dnalm.benchmark.scoring.drawn_areas import drawn_areas  # numba
+
+    order = np.argsort(probability, kind="stable").astype(np.int32)
     ranked, positive = probability[order], truth[order] == 1
-    first = np.searchsorted(ranked, ranked[positive], side="left")
-    behind = np.searchsorted(ranked, ranked[positive], side="right")
-
-    def areas(draws: np.ndarray) -> np.ndarray:
-        drawn = draws[:, order].astype(np.float64)
-        own = drawn[:, positive]
-        # Negatives among the first n rows by rank, n = 0 .. R.
-        negatives = np.zeros((len(draws), len(order) + 1))
-        np.cumsum(np.where(positive, 0.0, drawn), axis=1, out=negatives[:, 1:])
-        below = (negatives[:, first] + negatives[:, behind]) / 2  # of equal ones half
-        pairs = own.sum(axis=1) * negatives[:, -1]
-        won = (own * below).sum(axis=1)
-        return np.divide(won, pairs, out=np.full(len(draws), np.nan), where=pairs > 0)
-
-    return areas
+    last = np.append(ranked[1:] != ranked[:-1], np.ones(min(len(ranked), 1), dtype=bool))
+    return lambda times: drawn_areas(times, order, positive, last)
 
 
 def average_precision(truth: np.ndarray, values: np.ndarray) -> Resampled:
@@ -190,5 +198,5 @@ def _ranking(values: np.ndarray) -> Resampled:
 RESAMPLED: dict[str, Callable[[np.ndarray, np.ndarray], Resampled]] = {
     "mcc": _matthews_of_folds,
     "pearson_mean": _mean_over_parts(_correlations),
-    "auc_mean": _mean_over_parts(_areas),
+    "auc_mean": _areas_of_folds,
 }
