@@ -16,7 +16,7 @@ from dnalm.benchmark.scoring.results import (
     PREDICTION_COLUMNS,
     check_folds,
     no_probabilities,
-    prediction_arrays,
+    read_arrays,
 )
 from dnalm.benchmark.tasks.kinds import find_kind
 from dnalm.errors import InputError
@@ -94,22 +94,22 @@ def read_predictions(path: str | Path, kind: str) -> Predictions:
     by.
     """
     traits = find_kind(kind)
-    table = pd.read_parquet(path, columns=None if traits.ranked else PREDICTION_COLUMNS)
-    table = table.sort_values(["fold", "id"], kind="stable")
-    folds = table["fold"].nunique()
-    ids = table["id"].unique()
+    table, *arrays = read_arrays(path, kind, None if traits.ranked else PREDICTION_COLUMNS)
     check_folds(table, path)
-    labels, predictions, probabilities = prediction_arrays(table, kind)
-    if probabilities is None and traits.ranked:
+    if arrays[2] is None and traits.ranked:
         raise InputError(no_probabilities(path, kind))
-    shape = (folds, len(ids))
+    order = table.sort_values(["fold", "id"], kind="stable").index.to_numpy()
+    if (np.diff(order) != 1).any():  # else a copy of gigabytes
+        table, arrays = table.iloc[order], [a if a is None else a[order] for a in arrays]
+    labels, predictions, probabilities = arrays
+    folds, rows = table["fold"].nunique(), table["id"].nunique()
     return Predictions(
-        ids=table["id"].to_numpy()[: len(ids)],
-        labels=labels[: len(ids)],
-        classes=predictions.reshape(shape + predictions.shape[1:]),
+        ids=table["id"].to_numpy()[:rows],
+        labels=labels[:rows],
+        classes=predictions.reshape(folds, rows, *predictions.shape[1:]),
         probabilities=None
         if probabilities is None
-        else probabilities.reshape(shape + probabilities.shape[1:]),
+        else probabilities.reshape(folds, rows, *probabilities.shape[1:]),
         kind=kind,
     )
 

@@ -2,13 +2,14 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from dnalm.benchmark.parquet import write_blocks, write_parquet
 from dnalm.benchmark.scoring.stored_outputs import Decided, Outputs, row_blocks
@@ -18,6 +19,7 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path, sha256_of, write_json
 from dnalm.jobs.partial import discard
 
+BLOCK_ROWS = 8192  # that are read of a predictions.parquet at a time
 PREDICTION_COLUMNS = ["id", "fold", "label", "prediction"]
 PROBABILITY = "probability."  # columns of predictions, one per class or label
 
@@ -185,6 +187,36 @@ def prediction_arrays(
         if traits.two_classes and len(columns) == 1:  # class 0 is not kept
             probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
     return traits.stack(rows["label"]), traits.stack(rows["prediction"]), probabilities
+
+
+def read_arrays(
+    path: str | Path, kind: str, columns: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return the columns id and fold of a predictions.parquet, and what `prediction_arrays` gives.
+
+    Of `columns`, of all without. Rows are read in blocks: as lists, hundreds of labels of each take
+    many times the memory of the arrays.
+    """
+    with pq.ParquetFile(path) as file:
+        total, start = file.metadata.num_rows, 0
+        named: list[pd.DataFrame] = []
+        whole: list[np.ndarray | None] | None = None
+        for batch in file.iter_batches(BLOCK_ROWS, columns=columns):
+            rows = batch.to_pandas()
+            named.append(rows[["id", "fold"]])
+            block = prediction_arrays(rows, kind)
+            if whole is None:
+                whole = [
+                    None if own is None else np.empty((total, *own.shape[1:]), own.dtype)
+                    for own in block
+                ]
+            for array, own in zip(whole, block, strict=True):
+                if array is not None:
+                    array[start : start + len(rows)] = own
+            start += len(rows)
+    if whole is None:
+        raise InputError(f"{path}: there is no row; delete the file and run again.")
+    return pd.concat(named, ignore_index=True), whole[0], whole[1], whole[2]
 
 
 def check_folds(table: pd.DataFrame, path: str | Path) -> None:

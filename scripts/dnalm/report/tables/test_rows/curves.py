@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from dnalm.benchmark.scoring.ranking import Thresholds, confusion, count_thresholds
-from dnalm.benchmark.scoring.results import prediction_arrays
+from dnalm.benchmark.scoring.results import read_arrays
 from dnalm.benchmark.scoring.stored_predictions import StoredPredictions
 from dnalm.benchmark.tasks.kinds import BASES, COLUMNS, Kind
 from dnalm.report.tables.records import Record
@@ -43,10 +42,10 @@ def read_splits(result: Record, kind: Kind) -> list[Split]:
     if kind.shape == BASES:
         stored = StoredPredictions.open(result.predictions, kind.name)
         return [BaseSplit(stored, fold) for fold in stored.folds]
-    predictions = pd.read_parquet(result.predictions)
+    table, *arrays = read_arrays(result.predictions, kind.name)
     return [
-        RowSplit(kind, *prediction_arrays(own, kind.name))
-        for _, own in predictions.groupby("fold", sort=True)
+        RowSplit(kind, *(None if whole is None else whole[own] for whole in arrays))
+        for own in table.groupby("fold", sort=True).indices.values()
     ]
 
 
