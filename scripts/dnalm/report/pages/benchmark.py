@@ -29,7 +29,7 @@ from dnalm.report.pages.facts import (
     simulated_note,
     token_sizes,
 )
-from dnalm.report.pages.findings import findings, kmers_win
+from dnalm.report.pages.findings import findings, kmers_win, pretraining_in_short
 from dnalm.report.pages.finetuning import (
     crop_note,
     pair_methods,
@@ -156,6 +156,7 @@ def make_page(
         draws=f"{config.bootstrap['draws']:,}",
         headlines=[
             *headline_sentences(tables["headline"]),
+            *pretraining_in_short(tables["comparisons"], controls),
             *reproduction_sentences(tables["reproduction"]),
             *rows_can_tell(tables["choices"], controls),
         ],

@@ -11,7 +11,7 @@ from dnalm.report.method_names import add_labels, label, plan
 from dnalm.report.metric_names import shared_name
 from dnalm.report.pages.context import context_findings
 from dnalm.report.pages.facts import licence_notes, simulated_note
-from dnalm.report.pages.findings import pretraining_helps
+from dnalm.report.pages.findings import pretraining_in_short
 from dnalm.report.pages.grids import (
     MISSING,
     Grid,
@@ -233,7 +233,7 @@ def _published(summary: pd.DataFrame) -> Grid:
 def _short(tables: Mapping[str, pd.DataFrame], controls: Collection[str]) -> list[str]:
     return [
         *headline_sentences(tables["headline"]),
-        *pretraining_helps(tables["comparisons"], controls),
+        *pretraining_in_short(tables["comparisons"], controls),
         *reproduction_sentences(tables["reproduction"]),
         *rows_can_tell(tables["choices"], controls),
     ]

@@ -12,6 +12,7 @@ from dnalm.report.method_names import LARGEST, plan
 from dnalm.report.pages import comparison_grids
 from dnalm.report.pages.benchmark import ReportConfig, make_page
 from dnalm.report.pages.comparison_grids import with_choices
+from dnalm.report.pages.findings import pretraining_in_short
 from dnalm.report.pages.grids import costs_grid
 from dnalm.report.provenance import Provenance
 from dnalm.report.tables.files import read_tables, write_tables
@@ -143,7 +144,36 @@ def test_every_number_of_the_tables_stands_on_the_page(shared_tables, page):
         assert text in words
 
 
-def test_the_findings_say_what_was_planted(page):
+def test_many_models_have_one_sentence_in_short_and_their_tasks_below():
+    rows = [
+        {
+            "method": "probe",
+            "model": f"model{number}",
+            "task": task,
+            "metric": "mcc",
+            "against": "untrained",
+            "verdict": verdict,
+            "difference": 0.2,
+            "low": 0.1,
+            "high": 0.3,
+        }
+        for number in range(5)
+        for task, verdict in (("a", "better"), ("b", "no clear difference"), ("c", "worse"))
+    ]
+    comparisons = pd.DataFrame(rows)
+    few = pretraining_in_short(comparisons[comparisons["model"] < "model4"], {"b"})
+    assert len(few) == 4
+    assert few[0].startswith("Pretraining helped model0 · probe on 1 of 2 tasks (a by 0.200")
+    assert pretraining_in_short(comparisons, {"b"}) == [
+        "Pretraining helped in 5 of 10 pairs of a task with a model's method, and was worse than"
+        " untrained in 5; the others show no clear difference."
+    ]
+
+
+def test_the_findings_say_what_was_planted(page, source):
+    short = source[source.index("<h2>In short") : source.index("<table")]
+    assert "Pretraining helped small · probe on 1 of 2 tasks" in short
+    assert source.count("Pretraining helped small · probe on 1 of 2 tasks") == 1
     assert re.search(
         r"Pretraining helped small · probe on 1 of 2 tasks "
         r"\(simulated\.promoters by 0\.4\d\d, 0\.\d+ … 0\.\d+\)",
