@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 # What differs between two runs of one thing: times, speeds and memory, under these keys, in columns
 # of these names, and in the pages and texts for people that are drawn from them.
 VOLATILE = {"seconds", "tokens_per_second", "data_wait_share", "peak_memory_bytes"}
+VOLATILE |= {"peak_memory", "peak_memory_mb"}
 VOLATILE |= {"device_hours", "mfu", "preflight_seconds", "gradients_seconds"}
 VOLATILE |= {"gigabytes_per_second", "classifier_sha256"}  # of a file that says its seconds, too
 TIMES = re.compile(rb"\nTime \(.*?\n\n", re.DOTALL)  # a section of the summary for people

@@ -4,11 +4,13 @@ Shapes: n bases, C classes.
 """
 
 import gzip
+import math
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -25,7 +27,7 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class Tracks:
-    """Sums of what is added to each base of a genome, in files of their own below `folder`.
+    """Sums of what is added to each base of a genome, in files without a name in `folder`.
 
     They take no room for parts of the genome to which nothing is added, and no memory. Means are
     rounded to `digits` behind the point, None: not at all.
@@ -34,28 +36,33 @@ class Tracks:
     def __init__(
         self, folder: Path, genome: GenomeBases, classes: int, digits: int | None = DIGITS
     ) -> None:
-        self._folder, self._classes, self._digits = folder, classes, digits
+        self._digits = digits
         rows = genome.contigs
         ends = (rows["start"] + rows["length"]).groupby(rows["contig"], sort=False).max()
         self.lengths = {str(contig): int(end) for contig, end in ends.items()}
-        self._arrays: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._starts, total = {}, 0
+        for contig, length in self.lengths.items():
+            self._starts[contig] = total
+            total += length
+        self._sums = _SparseArray(folder, np.float32, (total, classes))
+        self._counts = _SparseArray(folder, np.uint32, (total,))
+        self._added: set[str] = set()
 
     def add(self, contig: str, start: int, values: np.ndarray) -> None:
-        """Add the values [n, C] of the bases of a contig from `start` (0-based) on; nan is none."""
-        if contig not in self._arrays:
-            name, length = f"{len(self._arrays)}", self.lengths[contig]
-            self._arrays[contig] = (
-                self._map(f"{name}.sums", np.float32, (length, self._classes)),
-                self._map(f"{name}.counts", np.uint32, (length,)),
-            )
-        sums, counts = self._arrays[contig]
-        place = slice(start, start + len(values))
-        known = ~np.isnan(values).any(axis=1)
-        sums[place] += np.where(known[:, None], values, 0)
-        counts[place] += known
+        """Add the values [n, C] of the bases of a contig from `start` (0-based) on; nan is none.
 
-    def _map(self, name: str, kind: type, shape: tuple[int, ...]) -> np.ndarray:
-        return np.memmap(self._folder / name, dtype=kind, mode="w+", shape=shape)
+        Raises OSError where the disk is full.
+        """
+        self._added.add(contig)
+        known = ~np.isnan(values).any(axis=1)
+        first = self._starts[contig] + start
+        self._sums.add(first, np.where(known[:, None], values, 0))
+        self._counts.add(first, known)
+
+    def _of(self, contig: str) -> tuple[np.ndarray, np.ndarray]:
+        start = self._starts[contig]
+        place = slice(start, start + self.lengths[contig])
+        return self._sums.array[place], self._counts.array[place]
 
     def intervals(self, number: int) -> Iterator[tuple[str, int, int, float]]:
         """Yield (contig, start, end, mean of one class), 0-based half-open, in genome order.
@@ -63,9 +70,9 @@ class Tracks:
         Neighbours of equal value are one interval; bases to which nothing was added are in none.
         """
         for contig in self.lengths:
-            if contig not in self._arrays:
+            if contig not in self._added:
                 continue
-            sums, counts = self._arrays[contig]
+            sums, counts = self._of(contig)
             for at in range(0, len(counts), CHUNK_BASES):
                 count = counts[at : at + CHUNK_BASES]
                 if not count.any():
@@ -80,6 +87,24 @@ class Tracks:
                 for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
                     if count[first]:
                         yield contig, at + first, at + last, float(values[first])
+
+
+class _SparseArray:
+    """An array of zeros in a file without a name, which takes room where something is added."""
+
+    def __init__(self, folder: Path, kind: type, shape: tuple[int, ...]) -> None:
+        shape = max(1, shape[0]), *shape[1:]
+        self._file = TemporaryFile(dir=folder)  # noqa: SIM115 - goes with the array
+        self._row_bytes = np.dtype(kind).itemsize * math.prod(shape[1:])
+        self._file.truncate(shape[0] * self._row_bytes)
+        self.array = np.memmap(self._file, dtype=kind, mode="r+", shape=shape)
+
+    def add(self, first: int, rows: np.ndarray) -> None:
+        # Of a hole the kernel finds out only while it is written that the disk is full, and then
+        # ends the process (SIGBUS).
+        if size := len(rows) * self._row_bytes:
+            os.posix_fallocate(self._file.fileno(), first * self._row_bytes, size)
+        self.array[first : first + len(rows)] += rows
 
 
 @contextmanager
@@ -101,12 +126,11 @@ def open_tracks(
     write = _find_bigwig_writer() if form == BIGWIG else _write_bedgraph
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        with TemporaryDirectory(dir=temporary.parent, prefix=".tracks-") as sums:
-            tracks = Tracks(Path(sums), genome, len(names), digits)
-            yield tracks
-            for number, name in enumerate(names):
-                plain = name if PLAIN_NAME.fullmatch(name) else str(number)
-                write(temporary / f"{plain}{SUFFIXES[form]}", tracks, number)
+        tracks = Tracks(temporary.parent, genome, len(names), digits)
+        yield tracks
+        for number, name in enumerate(names):
+            plain = name if PLAIN_NAME.fullmatch(name) else str(number)
+            write(temporary / f"{plain}{SUFFIXES[form]}", tracks, number)
 
 
 def _write_bedgraph(path: Path, tracks: Tracks, number: int) -> None:

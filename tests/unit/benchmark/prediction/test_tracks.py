@@ -1,6 +1,8 @@
 """Per-base predictions: lists in Parquet, tracks along a genome as other programs read them."""
 
+import errno
 import gzip
+import os
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 
 from dnalm import InputError, predict, predict_file, read_genome
 from dnalm.benchmark.prediction.tracks import open_tracks
+from dnalm.errors import NoSpaceError
 
 SEQUENCES = {"a": "ACGTACGTACGTAAT", "b": "TTTACGACGTANGCATGCATGCAT"}
 
@@ -134,3 +137,34 @@ def test_tracks_without_a_genome_are_refused(tune, tmp_path):
             tmp_path / "out.parquet",
             tracks=tmp_path / "tracks",
         )
+
+
+def test_sums_have_no_name_that_a_killed_job_could_leave(store, sequence, tmp_path):
+    genome = read_genome(store("genome", {"one": sequence(1, 300), "two": sequence(2, 200)}))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with open_tracks(folder / "tracks", "bedgraph", genome, ["value"]) as tracks:
+        tracks.add("two", 40, np.full((3, 1), 0.5, dtype=np.float32))
+        tracks.add("one", 299, np.full((1, 1), 0.25, dtype=np.float32))
+        tracks.add("two", 42, np.full((2, 1), 1.0, dtype=np.float32))
+        (temporary,) = folder.iterdir()
+        assert not list(temporary.iterdir())
+    text = gzip.decompress((folder / "tracks" / "value.bedgraph.gz").read_bytes()).decode()
+    assert text == "one\t299\t300\t0.25\ntwo\t40\t42\t0.5\ntwo\t42\t43\t0.75\ntwo\t43\t44\t1\n"
+
+
+def test_a_full_disk_is_an_error_and_no_signal(store, sequence, tmp_path, monkeypatch):
+    genome = read_genome(store("genome", {"one": sequence(1, 300)}))
+
+    def full(file: int, start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with (
+        pytest.raises(NoSpaceError, match="is full"),
+        open_tracks(folder / "tracks", "bedgraph", genome, ["value"]) as tracks,
+    ):
+        tracks.add("one", 0, np.ones((1, 1), dtype=np.float32))
+    assert not list(folder.iterdir())
