@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 # What differs between two runs of one thing: times, speeds and memory, under these keys, in columns
 # of these names, and in the pages and texts for people that are drawn from them.
 VOLATILE = {"seconds", "tokens_per_second", "data_wait_share", "peak_memory_bytes"}
-VOLATILE |= {"peak_memory", "peak_memory_mb"}
+VOLATILE |= {"peak_memory", "peak_memory_mb", "written"}
 VOLATILE |= {"device_hours", "mfu", "preflight_seconds", "gradients_seconds"}
 VOLATILE |= {"gigabytes_per_second", "classifier_sha256"}  # of a file that says its seconds, too
 TIMES = re.compile(rb"\nTime \(.*?\n\n", re.DOTALL)  # a section of the summary for people
@@ -58,6 +58,13 @@ def drop_keys(value: Any) -> Any:
     return [drop_keys(one) for one in value] if isinstance(value, list) else value
 
 
+def json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def stable_json(raw: bytes) -> bytes:
     return json.dumps(drop_keys(json.loads(raw))).encode() + raw[-1:]
 
@@ -81,7 +88,8 @@ def stable_tensors(raw: bytes) -> bytes:
 
 def stable_parquet(raw: bytes) -> bytes:
     table = pq.read_table(io.BytesIO(raw))
-    metadata = {key.decode(): text.decode() for key, text in (table.schema.metadata or {}).items()}
+    texts = {key.decode(): text.decode() for key, text in (table.schema.metadata or {}).items()}
+    metadata = {key: json_or_text(text) for key, text in texts.items()}
     plain, sink = table.replace_schema_metadata(None), io.BytesIO()
     with pa.ipc.new_stream(sink, plain.schema) as stream:
         stream.write_table(plain)
