@@ -31,7 +31,7 @@ export PATH := $(BIN):$(PATH)
 
 # No prerequisite: what it will take is said before anything is installed.
 demo:
-	@echo "The demo: about 4 minutes on two idle cores, half of them to make .venv where it is missing."
+	@echo "The demo: about 3.5 minutes on two idle cores, half of them to make .venv where it is missing."
 	@echo "Disk: 2.5 GB for .venv (with PyTorch's CUDA build several more), 30 MB for results/demo."
 	@$(MAKE) --no-print-directory env
 	$(SNAKEMAKE) --configfile tests/config.yaml
