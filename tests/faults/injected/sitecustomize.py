@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 # Set by who watches: the faults in the order in which the jobs of a rule take them.
 AT_START = ("full", "scarce")
@@ -50,6 +51,12 @@ def take_fault(folder: str, rule: str) -> str | None:
     return None
 
 
+def stop(job: int) -> None:
+    os.kill(job, signal.SIGSTOP)
+    # Of several threads another one may take the signal, and this one go on for a moment.
+    time.sleep(0.2)
+
+
 def plant(folder: str, rule: str) -> None:
     fault = take_fault(folder, rule)
     with open(os.path.join(folder, "last_names")) as file:
@@ -62,12 +69,12 @@ def plant(folder: str, rule: str) -> None:
             return
         name = os.path.relpath(os.fsdecode(arguments[1]))
         if name in last_names and fault is not None and fault not in AT_START:
-            os.kill(job, signal.SIGSTOP)
+            stop(job)
         os.write(notes, f"{rule}\t{job}\t{name}\n".encode())
 
     sys.addaudithook(look)
     if fault in AT_START:
-        os.kill(job, signal.SIGSTOP)
+        stop(job)
 
 
 if (folder := os.environ.get("DNALM_FAULTS")) and (rule := find_rule()):
