@@ -14,7 +14,7 @@ def locate(source):
 def watch(path, key, made):
     """Return a file that `key` of the configuration names; warn once where it is gone.
 
-    Where what a rule has `made` of it is there, Snakemake says nothing: a name that is mistyped
+    Where what was `made` of it is there, Snakemake says nothing: a name that is mistyped
     later would pass for the file of before. What is ours to make or fetch is not looked at.
     """
     gone = not path.startswith("<") and not os.path.exists(get_place(path))

@@ -11,7 +11,7 @@ def list_expected_results(results):
     probes = {probe.folder: probe.name for probe in methods.PROBES}
     expected = []
     for path in list_result_paths():
-        folder, *names = path.strip("/").split("/")
+        folder, *names = Path(path.strip("/")).parts
         *method, model, task = names
         weights_of = [] if folder == "baselines" or model in FOREIGN else [model]
         expected.append(
