@@ -97,9 +97,7 @@ def draw_results(
         clean = partial(_clean_masks, leaking=leaking)
         drawn = draw_in_turn(own, clean, statistics.bootstrap, constant_folds)
         for result, parts, constant in drawn:
-            draws[result.key] = Draws(
-                whole=parts[WHOLE], clean=parts.get(CLEAN), constant=constant
-            )
+            draws[result.key] = Draws(whole=parts[WHOLE], clean=parts.get(CLEAN), constant=constant)
     return draws
 
 

@@ -77,7 +77,7 @@ def make_lift(results, locations):
 
 
 def write_locations(path, rows):
-    """Say of every third row that it lies on a contig that trained, of another on a held-out one."""
+    """Say of a third of the rows that it lies on training contigs, of another on held-out ones."""
     place = np.arange(rows) % 3
     found = pd.DataFrame({"id": [f"row{i:05}" for i in range(rows)]})
     found["genome"] = np.where(place < 2, "invented", None)
