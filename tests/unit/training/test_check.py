@@ -78,7 +78,8 @@ def test_a_device_that_holds_no_sequence_ends_the_check_with_the_numbers(make_jo
 
     code, errors, facts = check(make_job(change), tmp_path, "--tokens", "1000000000")
     assert code == 1
-    assert re.search(r"One sequence of 1,000,000,000 tokens takes [\d.]+ GB .* has [\d.]+ GB", errors)
+    numbers = r"One sequence of 1,000,000,000 tokens takes [\d.]+ GB .* has [\d.]+ GB"
+    assert re.search(numbers, errors)
     assert "Traceback" not in errors
     assert facts is None
 

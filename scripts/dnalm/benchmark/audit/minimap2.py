@@ -33,8 +33,8 @@ MISSING = (
     " of them, or set run.locate_tasks to false."
 )
 UNUSABLE = (
-    "{fault}, and the Python package pyminimap2 is not installed: install it or a newer minimap2, or"
-    " set run.locate_tasks to false."
+    "{fault}, and the Python package pyminimap2 is not installed: install it or a newer minimap2,"
+    " or set run.locate_tasks to false."
 )
 ANSWER_SECONDS = 20  # for its version
 # Up to 50 places beside the best one. They are chosen by the bases in shared minimizers, of which a
