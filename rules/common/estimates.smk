@@ -26,7 +26,8 @@ def find_known():
         "genomes": {genome: sum(bases.values()) for genome, bases in contigs.items()},
         "contigs": contigs,
         "assays": {
-            name: amounts.count_table_rows(get_place(entry["table"])) for name, entry in ASSAYS.items()
+            name: amounts.count_table_rows(get_place(entry["table"]))
+            for name, entry in ASSAYS.items()
         },
         "predictions": {
             name: workload.count_source_bases(entry, get_place(entry.get("path", entry.get("bed"))))
