@@ -140,7 +140,9 @@ def show(results: Results) -> None:
         sys.stdout.write(f"{word}: {entry['job']}: {entry['why']}\n")
     if why := content["meaningless"]:
         sys.stdout.write(MEANINGLESS.format(why=why))
-    where = f"all of it is in {results.path}" if results.is_written else "the file has not all of it"
+    where = (
+        f"all of it is in {results.path}" if results.is_written else "the file has not all of it"
+    )
     sys.stdout.write(f"{content['seconds']:.0f} s; {where}\n")
 
 
