@@ -26,7 +26,7 @@ MISSING = [name for name in DAEMONS if not shutil.which(name, path=PATH)]
 RESULTS = "results/on slurm"
 OVERLAYS = ("tests/config.yaml", "tests/tiny.yaml", "tests/slurm/config.yaml")
 STEPS = 400
-PATIENCE_SECONDS = 600
+PATIENCE_SECONDS = 1800  # on a machine that others use as well
 
 pytestmark = [
     pytest.mark.slurm,
