@@ -81,7 +81,7 @@ class _Use:
         if self._path is None:
             return
         # A full disk; torch half imported by another thread, or with a device that has failed.
-        with self._saving, suppress(OSError, AttributeError, RuntimeError):
+        with self._saving, suppress(OSError, InputError, AttributeError, RuntimeError):
             seconds = round(time.monotonic() - self._begun, 1)
             facts = {"ended": ended, "seconds": seconds, **describe_use(sys.modules)}
             write_json(self._path, facts | {"earlier": self._earlier})

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from dnalm.benchmark.embedding import shards
+from dnalm.errors import NoSpaceError
 from dnalm.jobs import device_use
 from dnalm.jobs.device_use import read_earlier, read_gpus, use_file
 from dnalm.variants import run as run_of_variants
@@ -88,6 +89,17 @@ def test_of_a_killed_attempt_what_it_wrote_last_is_kept(tmp_path):
     assert run(log, "pass") == 0
     assert len(json.loads(use.read_text())["earlier"]) == 2
     assert read_earlier(log)[1] == pytest.approx(2 * seconds)
+
+
+@pytest.mark.parametrize("error", [NoSpaceError("the disk is full"), PermissionError()])
+def test_a_job_does_not_fail_where_its_use_cannot_be_written(tmp_path, monkeypatch, error):
+    def refuse(path, value):
+        raise error
+
+    monkeypatch.setattr(device_use, "write_json", refuse)
+    with device_use.recorded_use(tmp_path / "x.log"):
+        pass
+    assert math.isnan(read_gpus(tmp_path / "x.log"))
 
 
 def test_a_damaged_file_of_an_earlier_attempt_stops_no_job(tmp_path):
