@@ -74,10 +74,12 @@ rule check_training:
         cpus_per_task=get_cores_per_task,
     params:
         operation=get_operation_text,
+        tokens=get_window_tokens,
     shell:
         "python {input.checker:q}"
         " --run {input.run:q}"
         " --operation {params.operation:q}"
+        " --tokens {params.tokens}"
         " --result {output.result:q}"
         " --log {log:q}"
         " --nodes {resources.nodes}"

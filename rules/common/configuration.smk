@@ -36,7 +36,7 @@ def find_scripts():
 SCRIPTS = find_scripts()
 sys.path.insert(0, str(SCRIPTS))
 from dnalm import methods
-from dnalm.benchmark.audit.minimap2 import MISSING, find_minimap2
+from dnalm.benchmark.audit.minimap2 import explain_missing, find_minimap2
 from dnalm.configuration import finetuning, kinds, panels
 from dnalm.configuration import prioritisation, references
 from dnalm.configuration.interpretation import amounts, annotations, likelihoods

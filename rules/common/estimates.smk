@@ -12,15 +12,13 @@ def get_operations(wildcards):
 def find_known():
     """Return what results at hand know: tasks by their summaries, genomes and files by bases."""
     tables = {task: Path(get_place(f"<results>/tasks/{task}.json")) for task in NEEDED_TASKS}
-    genomes = {
-        genome: Path(get_place(f"<results>/genomes/{genome}/contigs.tsv"))
-        for genome in NEEDED_GENOMES
-    }
     contigs = {
-        genome: workload.read_contig_bases(path)
-        for genome, path in genomes.items()
-        if path.exists()
+        genome: workload.find_contig_bases(
+            entry, get_place(f"<results>/genomes/{genome}/contigs.tsv")
+        )
+        for genome, entry in NEEDED_GENOMES.items()
     }
+    contigs = {genome: bases for genome, bases in contigs.items() if bases}
     return {
         "tasks": {
             task: json.loads(path.read_text()) for task, path in tables.items() if path.exists()
@@ -28,7 +26,8 @@ def find_known():
         "genomes": {genome: sum(bases.values()) for genome, bases in contigs.items()},
         "contigs": contigs,
         "assays": {
-            name: amounts.count_lines(get_place(entry["table"])) for name, entry in ASSAYS.items()
+            name: amounts.count_table_rows(get_place(entry["table"]))
+            for name, entry in ASSAYS.items()
         },
         "predictions": {
             name: workload.count_source_bases(entry, get_place(entry.get("path", entry.get("bed"))))

@@ -3,6 +3,7 @@
 import json
 
 from dnalm.configuration.cluster import resolve_operation, size_cluster
+from dnalm.corpus.windows import count_window_tokens
 
 
 def get_initial_weights(wildcards):
@@ -37,6 +38,11 @@ class Untracked:
 
 def get_operation_text(wildcards):
     return Untracked(json.dumps(get_operation(wildcards)))
+
+
+def get_window_tokens(wildcards):
+    corpus = config["models"][wildcards.model]["corpus"]
+    return count_window_tokens(resolve.resolve_corpus(config, corpus, []))
 
 
 def get_nodes(wildcards):

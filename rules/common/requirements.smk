@@ -32,7 +32,7 @@ def list_located():
         return []
     environments = workflow.deployment_settings.deployment_method
     if DeploymentMethod.CONDA not in environments and not find_minimap2():
-        logger.warning(f"Tasks are not looked for in the pretraining genomes: {MISSING}")
+        logger.warning(f"Tasks are not looked for in the pretraining genomes: {explain_missing()}")
         return []
     return TASKS
 

@@ -5,17 +5,19 @@
 Windows per second of processor time, one CPU thread, thresholds 0.3 and 0.01. The first peer is our
 own forward pass to the same layer, which counts nothing: a ratio of 0.77 is 1.3 times its cost.
 The second is `transformers` with eager attention, whose whole matrices are compared and summed as
-one writes it. The sides take turns, and a case counts only if all counts are those of the whole
-matrices, but for weights nearer to a threshold than rounding.
+one writes it, and the third the same in one graph of `torch.compile`. The sides take turns, and a
+case counts only if all counts are those of the whole matrices, but for weights nearer to a
+threshold than rounding.
 """
 
 import logging
 import sys
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from comparison import Comparison, read_arguments, report, time_in_turns
-from esm_peer import make_peer
+from esm_peer import can_compile, make_peer
 from own_step import make_config, make_encoder
 from torch import Tensor
 
@@ -75,10 +77,21 @@ def compare(case: Case) -> list[Comparison]:
             return next(iter(encoder.compute_states(tokens, [case.layers], padded=False)))
 
     correct = lies_between(count(), whole_matrices(peer, tokens))
-    sides = (
+    sides = [
         ("the forward pass alone", pass_forward, case.limit),
         ("whole matrices", lambda: count_whole(whole_matrices(peer, tokens), 1.0), 1.0),
-    )
+    ]
+    if can_compile():
+        graph = torch.compile(lambda: sum_above(peer(tokens, output_attentions=True).attentions))
+
+        def count_compiled() -> tuple[Tensor, Tensor]:
+            with torch.inference_mode():
+                return graph()
+
+        received, sent = count_compiled()
+        theirs = AttentionCounts(received=received, sent=sent)
+        correct &= lies_between(theirs, whole_matrices(peer, tokens))
+        sides.append(("whole matrices, compiled", count_compiled, 1.0))
     rows = []
     for name, side, limit in sides:
         ours, theirs = time_in_turns(count, side, ROUNDS)
@@ -115,6 +128,18 @@ def count_whole(matrices: list[Tensor], factor: float) -> AttentionCounts:
         received.append(torch.stack([own.sum(-2) for own in above], dim=1))
         sent.append(torch.stack([own.sum(-1) for own in above], dim=1))
     return AttentionCounts(received=torch.stack(received, 1), sent=torch.stack(sent, 1))
+
+
+def sum_above(matrices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the same counts, received and sent, each [1, thresholds, L, H, T]."""
+    received, sent = [], []
+    for weights in matrices:
+        others = weights.clone()
+        others[..., 0, :] = others[..., 0] = 0.0
+        above = torch.stack([others > threshold for threshold in THRESHOLDS], dim=1).float()
+        received.append(above.sum(-2))
+        sent.append(above.sum(-1))
+    return torch.stack(received, 2), torch.stack(sent, 2)
 
 
 def lies_between(found: AttentionCounts, matrices: list[Tensor]) -> bool:

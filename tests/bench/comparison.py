@@ -68,6 +68,14 @@ def time_in_turns(
     return statistics.median(seconds[0]), statistics.median(seconds[1])
 
 
+def seconds_of(run: Callable[[], object]) -> float:
+    """Return the processor seconds of a second call."""
+    run()
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
 def report(rows: Sequence[Comparison], output: Path) -> int:
     """Print a table, write `output` as JSON, and return the exit code: 1 if any case disagreed."""
     cells = [("case", "ours", "peer", "unit", "ratio", "limit", "results")]

@@ -4,6 +4,7 @@ v2 runs in ESM's own code but for its gated feed-forward, which `transformers` d
 Shape letters: B sequences, T tokens, K selected tokens per sequence.
 """
 
+import sys
 from collections.abc import Mapping
 
 import torch
@@ -57,10 +58,22 @@ def give(peer: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     return peer
 
 
+def can_compile() -> bool:
+    """Return whether `torch.compile` works here, and forget what it compiled; else say so."""
+    torch._dynamo.reset()
+    try:
+        torch.compile(lambda x: x.exp() + 1)(torch.ones(64))
+    except RuntimeError as error:  # of the compiler, which need not be there
+        sys.stderr.write(f"no peer is compiled: {str(error).splitlines()[0]}\n")
+        return False
+    return True
+
+
 class PeerStep:
     """The same with `EsmForMaskedLM`, its own loss, and what torch has for all else.
 
     `compiled` compiles its layers, all by the code of one, and its head together with the loss.
+    `selected` runs the head at selected positions alone, as a careful user writes it.
     """
 
     def __init__(
@@ -70,6 +83,7 @@ class PeerStep:
         batch: MicroBatch,
         *,
         compiled: bool = False,
+        selected: bool = False,
     ) -> None:
         self.peer, self.compiled = peer.train(), None
         if compiled:
@@ -80,6 +94,8 @@ class PeerStep:
         # All slots are taken: random bases hold no N.
         labels = torch.full_like(batch.inputs, IGNORED)
         self.labels = labels.scatter(1, batch.positions, batch.targets)
+        # Positions [S] among all tokens of the batch.
+        self.chosen = (self.labels.flatten() != IGNORED).nonzero()[:, 0] if selected else None
         self.bf16, self.clip = settings.precision == "bf16", settings.gradient_clip
         chosen = settings.optimizer
         self.adam = torch.optim.AdamW(
@@ -93,14 +109,17 @@ class PeerStep:
 
     def _loss(self, states: Tensor) -> Tensor:
         """Return the loss as `EsmForMaskedLM` makes it of the last hidden states [B, T, D]."""
-        logits = self.peer.lm_head(states)
-        return functional.cross_entropy(logits.flatten(0, 1), self.labels.flatten())
+        states, labels = states.flatten(0, 1), self.labels.flatten()
+        if self.chosen is not None:
+            states, labels = states[self.chosen], labels[self.chosen]
+        return functional.cross_entropy(self.peer.lm_head(states), labels)
 
     def backward(self) -> Tensor:
         with torch.autocast(self.inputs.device.type, torch.bfloat16, enabled=self.bf16):
             # No mask: there is no pad, and attention may use its fastest kernel, as ours.
-            if self.compiled:
-                loss = self.compiled(self.peer.esm(self.inputs).last_hidden_state)
+            if self.compiled or self.chosen is not None:
+                own = self.compiled or self._loss
+                loss = own(self.peer.esm(self.inputs).last_hidden_state)
             else:
                 loss = self.peer(self.inputs, labels=self.labels).loss
         loss.backward()

@@ -4,8 +4,9 @@
 
 Sequences per second of processor time of one CPU thread, float32, the two sides in turns: the same
 weights, batch, adapter and head. A step is forward, loss, backward and Adam; ours also puts its
-batch together. A case counts only if both have the same loss at their first step, to 1e-6, and
-after all steps. In the last cases ten folds make a step together, and one by one.
+batch together. The peer runs as it is and with `torch.compile`. A case counts only if both have
+the same loss at their first step, to 1e-6, and after all steps. In the last cases ten folds make a
+step together, and one by one.
 """
 
 import logging
@@ -18,6 +19,7 @@ from pathlib import Path
 import torch
 import yaml
 from comparison import Comparison, read_arguments, report, time_in_turns
+from esm_peer import can_compile
 from own_step import make_config, make_encoder
 from peft_peer import PeftStep, make_peft, plant, write_finetuning
 
@@ -63,9 +65,16 @@ def prepare(folder: Path, encoder: EncoderConfig, form: str, method: str) -> Fin
 
 
 def compare_peft(
-    case: str, form: str, method: str, sizes: dict[str, int], rounds: int, limit: float
+    case: str,
+    form: str,
+    method: str,
+    sizes: dict[str, int],
+    rounds: int,
+    limit: float,
+    *,
+    compiled: bool = False,
 ) -> Comparison:
-    """Return the speed of our step beside that of `peft`."""
+    """Return the speed of our step beside that of `peft`, which may be compiled."""
     config = make_config(form, **sizes)
     with tempfile.TemporaryDirectory(prefix="finetune-") as name:
         finetuning = prepare(Path(name), config, form, method)
@@ -80,6 +89,7 @@ def compare_peft(
         step = PeftStep(
             make_peft(config, encoder.state_dict(), learner.kept(0), settings, learner.device),
             settings,
+            compiled=compiled,
         )
         peer = partial(step, tokens, labels, rounded(settings, learner.device))
         losses: list[torch.Tensor] = []
@@ -153,6 +163,9 @@ def main() -> int:
         for method in ("ia3", "lora"):
             case = f"{method}, {form}, width {sizes['width']}"
             rows.append(compare_peft(case, form, method, sizes, rounds, limit))
+            if can_compile():
+                own = (f"{case}, peer compiled", form, method, sizes, rounds, 1.0)
+                rows.append(compare_peft(*own, compiled=True))
     for method in ("ia3", "lora"):
         case = f"{method}, v1, width {SMALL['width']}, ten folds together and one by one"
         rows.append(compare_folds(case, "v1", method, SMALL))

@@ -20,6 +20,7 @@ the device's own clock.
 """
 
 import argparse
+import math
 import signal
 import sys
 import time
@@ -28,7 +29,7 @@ from pathlib import Path
 from types import FrameType
 
 from on_gpu.jobs import MODELS, PARTS, TINY_MODELS, plan
-from on_gpu.results import Results, format_table
+from on_gpu.results import Results, format_table, prepare
 from on_gpu.supervisor import NoDeviceError, Supervisor
 
 MINUTES = 8.0
@@ -43,7 +44,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, help="JSON, whole at any time")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--tiny", action="store_true", help="shapes of no meaning, to try the code")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="in all, the start included")
+    parser.add_argument(
+        "--minutes", type=positive, default=MINUTES, help="in all, the start included"
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
     parser.add_argument(
@@ -51,7 +54,19 @@ def read_arguments() -> argparse.Namespace:
         action="store_true",
         help="the kernels of one step per model as a table and a trace beside the output",
     )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    try:
+        prepare(arguments.output)
+    except OSError as error:
+        parser.error(f"{arguments.output} cannot be written: {error.strerror}")
+    return arguments
+
+
+def positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise ValueError
+    return number
 
 
 def main() -> int:
@@ -79,9 +94,7 @@ def main() -> int:
         supervisor.work_off(jobs)
         results.note(finished=True)
     except NoDeviceError as error:
-        sys.stdout.write(
-            f"Nothing was measured: {error}. Run the same command where there is one.\n"
-        )
+        sys.stdout.write(f"Nothing was measured: {error}.\n")
         results.note(fault=str(error))
         return 0
     except KeyboardInterrupt:
@@ -90,7 +103,7 @@ def main() -> int:
         supervisor.close()
     results.note(seconds=round(time.monotonic() - started, 1))
     show(results)
-    return 0 if results.is_good and results.content["finished"] else 1
+    return 0 if results.is_good and results.is_written and results.content["finished"] else 1
 
 
 def stop(number: int, _: FrameType | None) -> None:
@@ -110,7 +123,7 @@ def show(results: Results) -> None:
     versions = ", ".join(
         f"{name} {version}" for name, version in machine.get("versions", {}).items()
     )
-    sys.stdout.write(f"{machine.get('device', 'no device')}; {versions}\n")
+    sys.stdout.write(f"{machine['device']}; {versions}\n" if machine else "Nothing was started.\n")
     if results.rows:
         sys.stdout.write(format_table(results.rows))
     for row in results.rows:
@@ -125,7 +138,10 @@ def show(results: Results) -> None:
         sys.stdout.write(f"{word}: {entry['job']}: {entry['why']}\n")
     if why := content["meaningless"]:
         sys.stdout.write(MEANINGLESS.format(why=why))
-    sys.stdout.write(f"{content['seconds']:.0f} s; all of it is in {results.path}\n")
+    where = (
+        f"all of it is in {results.path}" if results.is_written else "the file has not all of it"
+    )
+    sys.stdout.write(f"{content['seconds']:.0f} s; {where}\n")
 
 
 if __name__ == "__main__":

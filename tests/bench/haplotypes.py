@@ -6,8 +6,10 @@ Bases per second of processor time, all threads counted. All three get the same 
 GenVarLoader and ours the same windows, both haplotypes of a sample from a start on; its best store
 of variants and batch size count against our best batch size. It is told the starts when its data
 set is written and looks up the variants of each then; ours finds them as it reads. `bcftools` makes
-whole haplotypes. GenVarLoader lives in a venv of its own below the output's folder, made from
-genvarloader.txt at the first run.
+whole haplotypes: from the panel's files, as it is used, and from a file that holds one person's
+variants alone, made beforehand as our store is.
+GenVarLoader lives in a venv of its own below the output's folder, made from genvarloader.txt at the
+first run.
 
 The variants: where DNALM_DATA names a folder of real data, 300 samples of 1000 Genomes, else as
 many simulated ones; and 3,202 simulated samples.
@@ -63,7 +65,8 @@ CALLS = 2000  # at most, per round
 ROUNDS = 10  # each makes another haplotype with `bcftools`
 SOURCES = ("svar", "svar2")  # stores that GenVarLoader reads
 LEAST_EQUAL = 0.95  # share of GenVarLoader's windows
-BCFTOOLS_LIMITS = {"vcf.gz": 200.0, "bcf": 50.0}  # the binary form is read faster
+# The binary form is read faster, and what one person carries fastest.
+BCFTOOLS_LIMITS = {"vcf.gz": 200.0, "bcf": 50.0, "bcf of one person": 10.0}
 MARGIN = 1000  # longer than any deletion
 ROWS = 1000  # windows compared at once
 TINY = {"ROUNDS": 2, "STARTS": 20, "PAIRS": 40, "BATCHES": (1, 2, 32), "CALLS": 3, "SIMULATED": 400}
@@ -173,8 +176,8 @@ def make_panels(folder: Path) -> list[Panel]:
     sequence = to_sequence(random.integers(0, 4, CONTIG_LENGTH, dtype=np.uint8))
     large = Panel(name="3,202 simulated samples", folder=folder / "simulated_3202")
     write_panel(large, sequence, simulated_lines(sequence, 3202, SIMULATED, random))
-    if "DNALM_DATA" in os.environ:
-        data = Path(os.environ["DNALM_DATA"])
+    if real := os.getenv("DNALM_DATA"):
+        data = Path(real)
         small = Panel(name="300 samples of chr20", folder=folder / "chr20")
         with gzip.open(data / REAL_FASTA, "rt") as file:
             sequence = "".join(line.strip() for line in file if not line.startswith(">"))
@@ -278,6 +281,13 @@ class Consensus:
     def __init__(self, panel: Panel) -> None:
         self.panel = panel
         self._output, self._chain = panel.folder / "consensus.fa", panel.folder / "consensus.chain"
+
+    def extract(self, sample: str) -> Path:
+        """Return a file of the variants that one sample carries."""
+        path = self.panel.folder / "one.bcf"
+        run_bcftools("view", "-Ob", "-s", sample, "-c", 1, "-o", path, self.panel.bcf)
+        run_bcftools("index", "-f", path)
+        return path
 
     def make(self, variants: Path, sample: str, haplotype: int) -> None:
         files = ("-f", self.panel.fasta, "-o", self._output, "-c", self._chain, variants)
@@ -430,7 +440,9 @@ def race(
     read(1, 1)  # compiles
     chosen = np.random.default_rng(2).choice(len(samples), ROUNDS // 2, replace=False).tolist()
     for sample, side in itertools.product(chosen, range(2)):
-        for kind, variants in (("vcf.gz", panel.vcf), ("bcf", panel.bcf)):
+        own = consensus.extract(samples[sample])
+        kinds = (("vcf.gz", panel.vcf), ("bcf", panel.bcf), ("bcf of one person", own))
+        for kind, variants in kinds:
             seconds = cpu_seconds(partial(consensus.make, variants, samples[sample], side))
             speeds[kind, 1].append(CONTIG_LENGTH / seconds)
             codes = ours.read(np.full(STARTS, 2 * sample + side), windows.starts)

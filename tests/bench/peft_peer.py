@@ -137,10 +137,15 @@ def make_peft(
 
 
 class PeftStep:
-    """A step of the peer: loss, backward, Adam. Its forward pass runs in a context of precision."""
+    """A step of the peer: loss, backward, Adam. Its forward pass runs in a context of precision.
 
-    def __init__(self, peer: nn.Module, settings: FinetuneConfig) -> None:
-        self.peer = peer.train()
+    `compiled` makes one graph of all of it, by `torch.compile`.
+    """
+
+    def __init__(
+        self, peer: nn.Module, settings: FinetuneConfig, *, compiled: bool = False
+    ) -> None:
+        self.peer = torch.compile(peer.train(), dynamic=False) if compiled else peer.train()
         self.adam = torch.optim.Adam(
             [own for own in peer.parameters() if own.requires_grad],
             lr=settings.learning_rate,

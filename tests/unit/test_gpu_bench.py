@@ -1,5 +1,6 @@
 """The bench for GPUs as a container of PyTorch would run it; shapes and speeds mean nothing."""
 
+import errno
 import importlib.metadata
 import json
 import math
@@ -158,3 +159,86 @@ def test_without_a_device_it_says_so(tmp_path, container):
     assert done.returncode == 0, done.stderr
     assert "there is no CUDA device" in done.stdout
     assert json.loads((tmp_path / "gpu.json").read_text())["rows"] == []
+
+
+def test_an_earlier_runs_file_keeps_its_numbers_under_another_name(tmp_path):
+    output, options = tmp_path / "gpu.json", ("--minutes", "0.1", "--parts", "steps")
+    for times in range(3):
+        output.write_text(f"numbers of run {times}")
+        done = run(output, *options)
+        assert done.returncode == 0
+        assert f"{output} is of an earlier run; it is now {tmp_path / f'gpu.{times + 1}.json'}" in (
+            done.stderr
+        )
+    kept = [(tmp_path / f"gpu.{number}.json").read_text() for number in (1, 2, 3)]
+    assert kept == ["numbers of run 0", "numbers of run 1", "numbers of run 2"]
+
+
+@pytest.mark.parametrize("minutes", ["0", "-5", "nan", "inf", "soon"])
+def test_minutes_that_are_none_are_refused(tmp_path, minutes):
+    done = run(tmp_path / "gpu.json", "--minutes", minutes)
+    assert done.returncode == 2
+    assert f"--minutes: invalid positive value: '{minutes}'" in done.stderr
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path):
+    (tmp_path / "file").write_text("")
+    for output, reason in (
+        (tmp_path, "it is a folder"),
+        (tmp_path / "file" / "gpu.json", "File exists"),
+        (Path("/proc/none/gpu.json"), "No such file or directory"),
+    ):
+        done = run(output, "--tiny")
+        assert done.returncode == 2
+        assert f"{output} cannot be written: {reason}" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_disk_that_fills_stops_no_measurement_and_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCH.parent))
+    from on_gpu.results import Results
+
+    def is_full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    results = Results(tmp_path / "gpu.json", {})
+    with monkeypatch.context() as full:
+        full.setattr(os, "replace", is_full)
+        results.add({"value": 1})
+    assert not results.is_written
+    assert "gpu.json is not written (No space left on device)" in capsys.readouterr().err
+    assert json.loads(results.path.read_text())["rows"] == []
+    results.add({"value": 2})
+    assert results.is_written
+    assert json.loads(results.path.read_text())["rows"] == [{"value": 1}, {"value": 2}]
+    assert [path.name for path in tmp_path.iterdir()] == ["gpu.json"]
+
+
+@pytest.mark.parametrize("absent", ["torch", "numpy"])
+def test_a_package_without_which_nothing_runs_is_named_once(tmp_path, absent):
+    (tmp_path / "sitecustomize.py").write_text(SITE.format(blocked={absent}))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = run(tmp_path / "gpu.json", "--tiny", env=environment)
+    assert f"Nothing was measured: {absent} is not installed for {sys.executable}" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "gpu.json").read_text())["rows"] == []
+
+
+def test_how_a_worker_ended_is_said_by_its_own_exit_code(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH.parent))
+    from on_gpu import supervisor
+    from on_gpu.jobs import Job
+    from on_gpu.results import Results
+
+    folder = tmp_path / "on_gpu"
+    folder.mkdir()
+    (folder / "worker.py").write_text(
+        "import os, time\nos.close(1)\ntime.sleep(0.5)\nos._exit(7)\n"
+    )
+    monkeypatch.setattr(supervisor, "BENCH", tmp_path)
+    results = Results(tmp_path / "gpu.json", {})
+    watched = supervisor.Supervisor(results, ["--tiny"], "cpu", time.monotonic() + 60)
+    watched.work_off([Job(part="ceilings", model="any", seconds=0)])
+    (left,) = results.content["left_out"]
+    assert left == {"job": "ceilings", "why": "ended its process (exit code 7)", "failed": True}

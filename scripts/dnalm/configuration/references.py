@@ -104,7 +104,9 @@ def _mlp(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _estimate(config: Mapping[str, Any]) -> Iterator[str]:
     # `bases` may name sheets that an overlay has replaced.
-    for key, known in (("panels", config["panels"]), ("published", config["models"])):
+    of_sections = {"panels": "panels", "variants": "variants", "published": "models"}
+    for key, section in of_sections.items():
+        known = config[section]
         for name in config["estimate"][key]:
             yield from find_unknown(f"estimate.{key}", name, known)
 

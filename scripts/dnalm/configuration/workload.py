@@ -9,7 +9,11 @@ from dnalm.benchmark.tasks.recipes.table import find_recipe
 from dnalm.benchmark.tasks.schemes import GIVEN, SHUFFLE
 from dnalm.configuration.cross_validation import resolve_cross_validation
 from dnalm.configuration.finetuning import resolve_method, resolve_network
-from dnalm.configuration.interpretation.amounts import SECTIONS, describe_interpretation
+from dnalm.configuration.interpretation.amounts import (
+    SECTIONS,
+    count_lines,
+    describe_interpretation,
+)
 from dnalm.configuration.panels import resolve_panel
 from dnalm.configuration.predictions import resolve_prediction
 from dnalm.configuration.prioritisation import resolve_supervised
@@ -159,6 +163,18 @@ def _share(folds: Mapping[str, Any]) -> float:
     return folds["validation_share"] if folds["scheme"] == SHUFFLE else 1 / folds["splits"]
 
 
+def find_contig_bases(genome: Mapping[str, Any], path: str | Path) -> dict[str, int] | None:
+    """Return the bases of each contig of a genome by the table at `path`, which may be missing.
+
+    Those of a simulated genome are stated by its entry; of any other they are None without a table.
+    """
+    if Path(path).exists():
+        return read_contig_bases(path)
+    if "simulate" in genome and not genome.get("contigs"):
+        return dict(genome["simulate"]["contigs"])
+    return None
+
+
 def read_contig_bases(path: str | Path) -> dict[str, int]:
     """Return the bases of each contig of a genome by their table, of all its pieces."""
     bases: dict[str, int] = {}
@@ -173,17 +189,12 @@ def count_source_bases(entry: Mapping[str, Any], path: str) -> float | None:
 
     A byte is a base, a compressed one four; of intervals each line is a window.
     """
-    try:
-        if "path" in entry:
-            return float(
-                (PACKED_FACTOR if path.endswith(PACKED) else 1) * Path(path).stat().st_size
-            )
-        if not entry.get("window"):
-            return None
-        with open(path, "rb") as file:
-            return float(entry["window"] * sum(1 for _ in file))
-    except OSError:
+    if "path" not in entry:
+        lines = count_lines(path) if entry.get("window") else None
+        return None if lines is None else float(entry["window"] * lines)
+    if not Path(path).is_file():
         return None
+    return float((PACKED_FACTOR if path.endswith(PACKED) else 1) * Path(path).stat().st_size)
 
 
 def count_bases(

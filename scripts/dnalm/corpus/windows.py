@@ -6,7 +6,9 @@ corpora and the loader script of the authors' data set, whose windows differ (co
 Dropping the tail is our reading.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,6 +59,12 @@ def tokens_per_window(rule: WindowRule, k: int, max_tokens: int) -> int:
             f"max_tokens {max_tokens} leaves no k-mer; make windows.length or max_tokens larger."
         )
     return tokens
+
+
+def count_window_tokens(corpus: Mapping[str, Any]) -> int:
+    """Return the tokens of a window, with `<cls>`, by the settings of its corpus."""
+    rule = WindowRule(**corpus["windows"])
+    return tokens_per_window(rule, corpus["k"], corpus["max_tokens"])
 
 
 class WindowIndex:

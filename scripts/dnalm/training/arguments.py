@@ -24,6 +24,7 @@ CHECK_PATHS = {
     "result": "where what was found goes (JSON)",
     "log": PATHS["log"],
 }
+TOKENS = "tokens of a window, with <cls>, of which a device has to hold one"
 GRANTS = {
     "nodes": (1, "nodes to train on, as many processes on each"),
     "gpus_per_node": (0, "GPUs that were requested on each node; 0: none were"),
@@ -75,18 +76,23 @@ def parse(arguments: Sequence[str]) -> tuple[RunFiles, Allocation]:
 
     Nodes and GPUs count only together with a runtime, which whoever has a scheduler sets.
     """
-    values = _parse("Pre-train one encoder.", PATHS, arguments)
+    parser = argparse.ArgumentParser(description="Pre-train one encoder.")
+    values = _parse(parser, PATHS, arguments)
     return RunFiles(**{name: values[name] for name in PATHS}), _allocation(values)
 
 
-def parse_check(arguments: Sequence[str]) -> tuple[CheckFiles, Allocation]:
-    """Return the files of a check of the cluster and the scheduler's allocation, see `parse`."""
-    values = _parse("Check the nodes that are to train one encoder.", CHECK_PATHS, arguments)
-    return CheckFiles(**{name: values[name] for name in CHECK_PATHS}), _allocation(values)
+def parse_check(arguments: Sequence[str]) -> tuple[CheckFiles, int, Allocation]:
+    """Return the files of a check of the cluster, tokens of a window, and the allocation."""
+    parser = argparse.ArgumentParser(description="Check the nodes that are to train one encoder.")
+    parser.add_argument("--tokens", type=int, required=True, metavar="N", help=TOKENS)
+    values = _parse(parser, CHECK_PATHS, arguments)
+    files = CheckFiles(**{name: values[name] for name in CHECK_PATHS})
+    return files, values["tokens"], _allocation(values)
 
 
-def _parse(what: str, paths: Mapping[str, str], arguments: Sequence[str]) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=what)
+def _parse(
+    parser: argparse.ArgumentParser, paths: Mapping[str, str], arguments: Sequence[str]
+) -> dict[str, Any]:
     for name, text in paths.items():
         kind = _text_or_path if name == "operation" else Path
         parser.add_argument(_flag(name), type=kind, required=True, metavar="PATH", help=text)

@@ -16,7 +16,7 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.parallel.distributed import Group, name_host, time_limit
 from dnalm.training.arguments import parse_check
-from dnalm.training.hardware import settle_group_precision
+from dnalm.training.estimates import settle
 from dnalm.training.launch import join
 from dnalm.training.preflight import examine, exchange
 from dnalm.training.settings import Operation, Run
@@ -46,7 +46,7 @@ class AllReduce:
 
 def main(command: Sequence[str]) -> None:
     """Check the nodes that `command` (a script and its arguments) is started on; write a JSON."""
-    files, allocation = parse_check(command[1:])
+    files, tokens, allocation = parse_check(command[1:])
     with join(command, files.operation, files.log, allocation) as group:
         run, operation = Run.read(files.run), Operation.read(files.operation)
         config = EncoderConfig(**run.encoder)
@@ -59,9 +59,7 @@ def main(command: Sequence[str]) -> None:
             gpus=allocation.gpus_per_node,
             keep_last=operation.keep_last,
         )
-        precision = settle_group_precision(run.pretrain.precision, group)
-        if operation.sharding == "hybrid":
-            group.count_on_node()
+        run, operation = settle(run, operation, tokens, group)
         seconds = time.monotonic() - began
         found = measure_all_reduce(group)
         hosts = sorted(set(exchange(group, name_host())))
@@ -72,7 +70,8 @@ def main(command: Sequence[str]) -> None:
                 "processes": group.size,
                 "hosts": hosts,
                 "device": describe_device(group.device),
-                "precision": precision,
+                "precision": run.pretrain.precision,
+                "micro_batch": operation.micro_batch,
                 "torch": torch.__version__,
                 "preflight_seconds": round(seconds, 3),
                 "all_reduce": asdict(found),

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from dnalm.corpus.windows import WindowRule, tokens_per_window
+from dnalm.corpus.windows import count_window_tokens
 from dnalm.files import atomic_path
 from dnalm.jobs.gpus import find_gpus
 from dnalm.model.config import EncoderConfig
@@ -262,9 +262,3 @@ def write_estimates(
         table.writeheader()
         table.writerows(rows)
     logger.info("%s: %d layouts of %d models", path, len(rows), len(by_name))
-
-
-def count_window_tokens(corpus: Mapping[str, Any]) -> int:
-    """Return the tokens of a window, with `<cls>`, by the settings of its corpus."""
-    rule = WindowRule(**corpus["windows"])
-    return tokens_per_window(rule, corpus["k"], corpus["max_tokens"])

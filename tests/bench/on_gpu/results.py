@@ -1,9 +1,14 @@
 """Rows of measurements, the file that they grow in, and their table."""
 
+import errno
 import json
 import math
 import os
+import sys
+import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +62,31 @@ class Row:
     facts: dict[str, Any] = field(default_factory=dict)  # what the table has no column for
 
 
+def prepare(path: Path) -> None:
+    """Make room for a file of results: what an earlier run has left there gets another name.
+
+    Raises OSError where no file can be written there.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+    if path.exists():
+        names = (path.with_name(f"{path.stem}.{number}{path.suffix}") for number in count(1))
+        kept = next(name for name in names if not name.exists())
+        path.rename(kept)
+        sys.stderr.write(f"{path} is of an earlier run; it is now {kept}\n")
+
+
 class Results:
-    """The file of a run: facts on the machine, rows, and what was left out, whole at any time."""
+    """The file of a run: facts on the machine, rows, and what was left out, whole at any time.
+
+    `is_written` says whether all of it is in the file; a full disk stops no measurement.
+    """
 
     def __init__(self, path: Path, facts: dict[str, Any]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
+        self.path, self.is_written = path, False
         self.content: dict[str, Any] = {**facts, "rows": [], "left_out": [], "finished": False}
         self._write()
 
@@ -92,8 +116,16 @@ class Results:
     def _write(self) -> None:
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         text = json.dumps(_without_nan(self.content), indent=2, ensure_ascii=False)
-        temporary.write_text(text + "\n")
-        os.replace(temporary, self.path)
+        try:
+            temporary.write_text(text + "\n")
+            os.replace(temporary, self.path)
+        except OSError as error:
+            self.is_written = False
+            sys.stderr.write(f"{self.path} is not written ({error.strerror}); tried again later\n")
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        else:
+            self.is_written = True
 
 
 def _without_nan(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 
@@ -20,7 +21,7 @@ def check(job, tmp_path, *options):
     result.parent.mkdir(exist_ok=True)
     command = [job.command[0], str(CHECKER), "--run", str(job.folder / "run.json")]
     command += ["--operation", str(job.folder / "operation.json"), "--result", str(result)]
-    command += ["--log", str(tmp_path / "check.log"), *options]
+    command += ["--log", str(tmp_path / "check.log"), "--tokens", "64", *options]
     environment = {key: value for key, value in os.environ.items() if "SLURM" not in key}
     done = subprocess.run(
         command,
@@ -42,6 +43,7 @@ def test_two_processes_say_how_fast_they_exchange_and_leave_nothing_behind(make_
     assert code == 0, errors
     assert (facts["processes"], facts["hosts"]) == (2, [socket.gethostname()])
     assert (facts["device"], facts["precision"]) == ("CPU", "float32")
+    assert facts["micro_batch"] >= 1
     measured = facts["all_reduce"]
     # The bus bandwidth of two processes is the bytes a second.
     expected = measured["bytes"] / measured["seconds"] / 1e9
@@ -69,10 +71,22 @@ def test_gpus_that_are_asked_for_and_not_there_end_the_check_with_a_sentence(mak
     assert facts is None
 
 
+def test_a_device_that_holds_no_sequence_ends_the_check_with_the_numbers(make_job, tmp_path):
+    def change(run, operation):
+        operation["micro_batch"] = "auto"
+
+    code, errors, facts = check(make_job(change), tmp_path, "--tokens", "1000000000")
+    assert code == 1
+    numbers = r"One sequence of 1,000,000,000 tokens takes [\d.]+ GB .* has [\d.]+ GB"
+    assert re.search(numbers, errors)
+    assert "Traceback" not in errors
+    assert facts is None
+
+
 def test_the_numbers_of_a_check_are_read_as_those_of_a_training():
-    files = ["--run", "r", "--operation", "o", "--result", "c", "--log", "l"]
+    files = ["--run", "r", "--operation", "o", "--result", "c", "--log", "l", "--tokens", "9"]
     numbers = ["--nodes", "16", "--gpus-per-node", "8"]
     alone = Allocation(nodes=1, gpus_per_node=0, runtime_minutes=0)
-    assert parse_check([*files, *numbers])[1] == alone
-    granted = parse_check([*files, *numbers, "--runtime-minutes", "15"])[1]
+    assert parse_check([*files, *numbers])[1:] == (9, alone)
+    granted = parse_check([*files, *numbers, "--runtime-minutes", "15"])[2]
     assert granted == Allocation(nodes=16, gpus_per_node=8, runtime_minutes=15)

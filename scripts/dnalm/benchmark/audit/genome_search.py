@@ -62,7 +62,8 @@ def search_genomes(
 
     `genomes` maps a name to the folder with its bases and contigs. `identity` is the share of the
     columns of an end-to-end alignment that agree: insertions and deletions, and bases at the ends
-    that minimap2 left out, are columns that do not. Of places of equal identity in one genome the
+    that minimap2 left out, are columns that do not; what an N stands for is not known, and counts
+    neither way. Of places of equal identity in one genome the
     first wins, in the order of contigs and positions, '+' before '-'; minimap2 reports at most 50
     places of a sequence in a part of the index.
 
@@ -97,7 +98,7 @@ def search_genomes(
                 threads=threads,
             )
             for alignment in alignments:
-                _keep(best, alignment, targets, config.min_identity)
+                _keep(best, alignment, chosen[alignment.query], targets, config.min_identity)
     rows = [
         (key, genome, targets[number].contig, start, end, strand, -below)
         for (key, genome), (below, number, start, strand, end) in best.items()
@@ -195,16 +196,18 @@ def _write_fasta(
 def _keep(
     best: dict[tuple[str, str], tuple[Any, ...]],
     alignment: Alignment,
+    text: str,
     targets: Sequence[_Target],
     min_identity: float,
 ) -> None:
-    """Keep an alignment if it is the best so far of its sequence in its genome.
+    """Keep an alignment of `text` if it is the best so far of this sequence in its genome.
 
     Values are ordered: -identity, number of the target, start, strand, end ('+' is before '-').
     """
     left = alignment.query_start
     right = alignment.query_length - alignment.query_end
-    identity = alignment.matches / (alignment.columns + left + right)
+    left_out = left + right - text.count("N", 0, left) - text.count("N", alignment.query_end)
+    identity = alignment.matches / (alignment.columns + left_out)
     if identity < min_identity:
         return
     number = int(alignment.target)

@@ -6,6 +6,8 @@ from typing import Any
 
 from dnalm.configuration.interpretation.annotations import resolve_annotation
 from dnalm.configuration.interpretation.likelihoods import resolve_assay, resolve_entry
+from dnalm.download.compression import open_binary
+from dnalm.errors import InputError
 
 SECTIONS = ("annotations", "snps", "assays", "tracks")
 TWO_ALLELES = 2
@@ -48,12 +50,18 @@ def describe_interpretation(
 
 
 def count_lines(path: str | Path) -> int | None:
-    """Return the rows of a table by its lines but the header, None where it cannot be read."""
+    """Return the lines of a text file, gzip or plain, without empty ones; None of no such file."""
     try:
-        with open(path, "rb") as file:
-            return max(0, sum(1 for line in file if line.strip()) - 1)
-    except OSError:
+        with open_binary(path) as file:
+            return sum(1 for line in file if line.strip())
+    except (OSError, InputError):
         return None
+
+
+def count_table_rows(path: str | Path) -> int | None:
+    """Return the rows of a table by its lines but the header, None where it cannot be read."""
+    lines = count_lines(path)
+    return None if lines is None else max(0, lines - 1)
 
 
 def _count_bases(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
+from dnalm.corpus.windows import count_window_tokens
 from dnalm.model.config import count_parameters
 from dnalm.model.encoder import Encoder
 from dnalm.parallel.sharding import Layout
@@ -20,7 +21,6 @@ from dnalm.report.estimates.work import (
     is_known,
     make_unknown,
 )
-from dnalm.training.estimates import count_window_tokens
 from dnalm.training.hardware import count_flops
 from dnalm.training.memory import CPU_MICRO_BATCH, Load, estimate_memory
 from dnalm.training.settings import Run

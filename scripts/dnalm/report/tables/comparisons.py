@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -15,12 +16,11 @@ from dnalm.benchmark.scoring.bootstrap import (
     subtract,
     verdict,
 )
-from dnalm.benchmark.scoring.bootstrap_parts import bootstrap_parts, open_predictions
 from dnalm.benchmark.scoring.correction import adjust
 from dnalm.jobs.progress import progress
 from dnalm.methods import ANOTHER, BASELINE, SEQUENCE_BASELINES, STRONGEST, UNTRAINED
 from dnalm.report.tables.catalogue import list_columns
-from dnalm.report.tables.draws import Draws, Statistics
+from dnalm.report.tables.draws import Draws, Statistics, draw_in_turn
 from dnalm.report.tables.records import Identities, Record
 from dnalm.report.tables.scores import best_on_validation
 
@@ -126,16 +126,14 @@ def lift_table(
         ]
         if not own:
             continue
-        # All methods at once: drawing rows takes longer than scoring them.
-        methods = [open_predictions(r.predictions, r.kind) for pair in own for r in pair]
-        masks = region_masks(methods[0].ids, pd.read_parquet(path))
-        parts = {region: mask for region, mask in masks.items() if mask.any()}
-        found = bootstrap_parts(methods, list(parts.values()), config)
-        for region, drawn in zip(parts, found, strict=True):
-            rows += [
-                _lift_row(result, corpus, region, subtract(*two, config.level))
-                for (result, _), *two in zip(own, drawn[::2], drawn[1::2], strict=True)
-            ]
+        regions = partial(region_masks, locations=pd.read_parquet(path))
+        different = {result.key: result for pair in own for result in pair}
+        found = draw_in_turn(list(different.values()), regions, config, lambda _: None)
+        drawn = {result.key: parts for result, parts, _ in found}
+        for region in next(iter(drawn.values())):
+            for result, untrained in own:
+                two = (drawn[of.key][region] for of in (result, untrained))
+                rows.append(_lift_row(result, corpus, region, subtract(*two, config.level)))
     return pd.DataFrame(rows, columns=list_columns("lift"))
 
 

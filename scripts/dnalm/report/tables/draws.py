@@ -1,9 +1,10 @@
 """Bootstrap distributions of every score of a run, on all test rows and on the clean ones."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from dnalm.benchmark.scoring.bootstrap import (
     Resampled,
     check_rows,
 )
-from dnalm.benchmark.scoring.bootstrap_parts import bootstrap_parts, open_predictions
+from dnalm.benchmark.scoring.bootstrap_parts import Opened, bootstrap_parts, open_predictions
 from dnalm.benchmark.tasks.kinds import BASES, find_kind
 from dnalm.jobs.progress import progress
 from dnalm.report.tables.records import Record
@@ -24,6 +25,9 @@ from dnalm.report.tables.test_rows.constant_predictions import constant_folds
 
 BYTES = 8  # of a number of a predictions.parquet in memory
 MAX_BYTES = 1 << 30  # of predictions of one task that are in memory together
+WHOLE, CLEAN = "all test rows", "clean test rows"
+
+Look = TypeVar("Look")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,24 +93,66 @@ def draw_results(
         by_task.items(), "draw test rows again", "results", len(results), size=lambda of: len(of[1])
     )
     for task, own in results_of:
-        first = None
-        for group in _fitting(own):
-            methods = [open_predictions(result.predictions, result.kind) for result in group]
-            if first is None:
-                first = methods[0]
-                leaking = leaking_ids(pd.read_parquet(audit_rows[task]), statistics.leak)
-                clean = ~np.isin(first.ids, leaking)
-                parts = [np.ones_like(clean), *([clean] if clean.any() and not clean.all() else [])]
-            elif isinstance(first, Predictions):
-                check_rows(first, methods[0])
-            whole, *rest = bootstrap_parts(methods, parts, statistics.bootstrap)
-            without: Sequence[Resampled | None] = rest[0] if rest else whole
-            if not clean.any():
-                without = [None] * len(group)
-            for result, method, one, other in zip(group, methods, whole, without, strict=True):
-                constant = constant_folds(method)
-                draws[result.key] = Draws(whole=one, clean=other, constant=constant)
+        leaking = leaking_ids(pd.read_parquet(audit_rows[task]), statistics.leak)
+        clean = partial(_clean_masks, leaking=leaking)
+        drawn = draw_in_turn(own, clean, statistics.bootstrap, constant_folds)
+        for result, parts, constant in drawn:
+            draws[result.key] = Draws(whole=parts[WHOLE], clean=parts.get(CLEAN), constant=constant)
     return draws
+
+
+def _clean_masks(ids: np.ndarray, leaking: np.ndarray) -> dict[str, np.ndarray]:
+    return {WHOLE: np.ones(len(ids), dtype=bool), CLEAN: ~np.isin(ids, leaking)}
+
+
+def draw_in_turn(
+    results: Sequence[Record],
+    find_parts: Callable[[np.ndarray], Mapping[str, np.ndarray]],
+    config: BootstrapConfig,
+    look: Callable[[Opened], Look],
+) -> Iterator[tuple[Record, dict[str, Resampled], Look]]:
+    """Yield of each result of one task its bootstrap by part, and what `look` says of it.
+
+    `find_parts` gives bool masks [R] by name for the ids of the test rows; parts without a row are
+    left out. Predictions are read once, and those of `MAX_BYTES` are in memory together. Raises
+    InputError when two results are not of the same rows.
+    """
+    first: Opened | None = None
+    masks: dict[str, np.ndarray] = {}
+    for group in _fitting(results):
+        methods = [open_predictions(result.predictions, result.kind) for result in group]
+        if first is None:
+            first = _without_outputs(methods[0])
+            masks = {name: m for name, m in find_parts(first.ids).items() if m.any()}
+        elif isinstance(first, Predictions):
+            check_rows(first, methods[0])
+        seen = [look(method) for method in methods]
+        drawn = _draw(methods, masks, config)
+        del methods  # before the next are read: one of hundreds of labels has gigabytes
+        yield from zip(group, drawn, seen, strict=True)
+
+
+def _without_outputs(method: Opened) -> Opened:
+    """Return the ids and labels of predictions: all that tells whether others are of their rows."""
+    if not isinstance(method, Predictions):
+        return method
+    # Copies: a part of an array keeps the whole in memory.
+    return replace(
+        method, labels=method.labels.copy(), classes=method.classes[:0].copy(), probabilities=None
+    )
+
+
+def _draw(
+    methods: Sequence[Opened], masks: Mapping[str, np.ndarray], config: BootstrapConfig
+) -> list[dict[str, Resampled]]:
+    """Return of each method its bootstrap by part; parts of equal rows are drawn once."""
+    different = list({mask.tobytes(): mask for mask in masks.values()}.values())
+    found = bootstrap_parts(methods, different, config)
+    of_rows = {mask.tobytes(): drawn for mask, drawn in zip(different, found, strict=True)}
+    return [
+        {name: of_rows[mask.tobytes()][place] for name, mask in masks.items()}
+        for place in range(len(methods))
+    ]
 
 
 def _fitting(results: Sequence[Record]) -> Iterator[list[Record]]:

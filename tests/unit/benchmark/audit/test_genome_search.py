@@ -1,6 +1,7 @@
 """Search of task sequences in genomes, compared with a text search and planted rows."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -217,6 +218,22 @@ def test_unrelated_rows_rows_of_n_and_rows_shorter_than_a_seed_have_no_place(tmp
     assert found({}, {"g": folder}).empty
 
 
+def test_n_counts_neither_way_inside_of_a_row_and_at_its_ends(tmp_path):
+    """Of a row cut from a genome at a gap all known bases agree."""
+    text = random_text(2000, 25)
+    text = text[:500] + "N" * 100 + text[600:1000] + "N" * 30 + text[1030:]
+    rows = {
+        "begins in a gap": text[500:900],
+        "holds a gap": text[700:1200],
+        "ends in a gap, reverse": reverse(text[300:600]),
+        "holds known bases there": text[550:600].replace("N", "A") + text[600:900],
+    }
+    table = found(rows, {"g": store(tmp_path / "g", {"c": text})})
+    assert table["start"].tolist()[:3] == [500, 700, 300]
+    assert table["identity"].tolist()[:3] == [1, 1, 1]
+    assert table.isna().loc["holds known bases there", "contig"]
+
+
 def test_pieces_are_found_in_absolute_coordinates(tmp_path):
     text = random_text(400, 14)
     folder = store(tmp_path / "g", {"7:1001-1200": text[:200], "7:5001-5200": text[200:]})
@@ -258,10 +275,12 @@ def test_the_audit_and_minimap2_find_the_same_planted_pairs(tmp_path, rate, inde
     assert aligned == audited == {(i, i) for i in range(60) if i % 3}
 
 
-def plant_program(folder, text):
+def plant_program(folder, text, version="2.18-r1015"):
+    """Write a program that says its version, and else does what `text` says."""
     folder.mkdir()
     program = folder / "minimap2"
-    program.write_text(f"#!/bin/bash\n{text}\n")
+    says = f'if [ "$1" = --version ]; then echo {version}; exit; fi'
+    program.write_text(f"#!/bin/bash\n{says}\n{text}\n")
     program.chmod(0o755)
     return folder
 
@@ -278,13 +297,19 @@ def test_the_program_on_the_path_comes_before_the_package(tmp_path, monkeypatch)
     assert seen.exists()
 
 
+OUTPUT = 'while [ "$1" != -o ]; do shift; done; cat > /dev/null; '
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("echo broken >&2; exit 3", r"failed with exit code 3 \(broken\)"),
         ("cat > /dev/null; exit 0", "failed with exit code 0"),
         ("kill -9 $$", "signal 9, for want of memory most likely: lower exposure.index_bases"),
+        ("kill -15 $$", r"ended by signal 15 \(it said nothing\)"),
         ("echo 'write: No space left on device' >&2; exit 1", "no room on the disk"),
+        (OUTPUT + "printf 'a\\t300\\t0' > $2; kill -9 $$", "signal 9, for want of memory"),
+        (OUTPUT + "echo words > $2; echo Real time: >&2", "wrote 1 lines that are no PAF.*words"),
     ],
 )
 def test_a_program_that_fails_ends_in_one_sentence(tmp_path, monkeypatch, text, sentence):
@@ -293,6 +318,32 @@ def test_a_program_that_fails_ends_in_one_sentence(tmp_path, monkeypatch, text, 
     genome = store(tmp_path / "g", {"c": random_text(3_000_000, 21)})
     with pytest.raises(InputError, match=sentence):
         found({"s": random_text(300, 20)}, {"g": genome})
+
+
+@pytest.mark.parametrize(
+    ("version", "fault"),
+    [
+        ("2.10-r761", "is 2.10-r761, older than 2.18"),
+        ("", "--version says no version"),
+        (None, r"cannot be run \(Exec format error\)"),
+    ],
+)
+def test_a_program_that_cannot_be_used_is_named_and_the_package_taken(
+    tmp_path, monkeypatch, caplog, version, fault
+):
+    """An old one may end well without a line of output, as if no row were in the genome."""
+    folder = plant_program(tmp_path / "bin", "cat > /dev/null; echo Real time: >&2", version)
+    if version is None:  # of another processor
+        (folder / "minimap2").write_bytes(b"\x7fELF of another processor")
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    piece = random_text(300, 20)
+    genome = store(tmp_path / "g", {"c": random_text(99, 1) + piece})
+    assert found({"s": piece}, {"g": genome}).loc["s", "start"] == 99
+    assert re.search(f"{fault}; the package pyminimap2 is used instead", caplog.text)
+    monkeypatch.setattr(minimap2, "PACKAGE", "no_such_package")
+    with pytest.raises(InputError, match=f"{fault}, and the .* not installed: install it or a ne"):
+        found({"s": piece}, {"g": genome})
+    assert find_minimap2() is None
 
 
 def test_without_minimap2_one_sentence_says_what_to_install(tmp_path, monkeypatch):

@@ -1,11 +1,14 @@
 """Hours of the stages follow from the configuration, and say what is not known."""
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
+from dnalm.configuration.interpretation.amounts import count_table_rows
+from dnalm.configuration.workload import count_source_bases, find_contig_bases
 from dnalm.jobs.gpus import GPUS, find_gpus
 from dnalm.report.estimates.hours import EstimateFiles, list_work, summarise, tabulate, write_hours
 
@@ -208,3 +211,29 @@ def test_predictions_by_a_model_that_is_not_ours_are_said_to_be_unknown(resolve)
     (work,) = [work for work in list_work(load) if work.stage == "predictions"]
     assert work.amount is None
     assert work.task == "p"
+
+
+def test_files_at_hand_count_by_their_text_and_what_is_no_file_by_nothing(tmp_path):
+    lines = b"chr1\t1\t2\n" * 5000
+    plain, packed, torn = (tmp_path / name for name in ("a.bed", "a.bed.gz", "torn.bed.gz"))
+    plain.write_bytes(lines)
+    packed.write_bytes(gzip.compress(lines))
+    torn.write_bytes(packed.read_bytes()[:40])
+    for path in (plain, packed):
+        assert count_source_bases({"bed": "", "window": 200}, str(path)) == 5000 * 200
+        assert count_table_rows(path) == 4999
+    for path in (torn, tmp_path, tmp_path / "none.bed"):
+        assert count_source_bases({"bed": "", "window": 200}, str(path)) is None
+        assert count_table_rows(path) is None
+    assert count_source_bases({"path": ""}, str(plain)) == len(lines)
+    assert count_source_bases({"path": ""}, str(tmp_path)) is None
+    assert count_source_bases({"bed": "", "window": None}, str(plain)) is None
+
+
+def test_a_simulated_genome_has_the_bases_of_its_entry_before_it_is_made(tmp_path):
+    table, entry = tmp_path / "contigs.tsv", {"simulate": {"contigs": {"one": 800, "two": 90}}}
+    assert find_contig_bases(entry, table) == {"one": 800, "two": 90}
+    assert find_contig_bases(entry | {"contigs": ["one"]}, table) is None
+    assert find_contig_bases({"url": "https://x/y.fa"}, table) is None
+    table.write_text("contig\tstart\tlength\toffset\none\t0\t300\t0\none\t400\t400\t300\n")
+    assert find_contig_bases(entry, table) == {"one": 700}

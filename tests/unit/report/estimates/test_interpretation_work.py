@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dnalm.configuration.interpretation.amounts import count_lines
+from dnalm.configuration.interpretation.amounts import count_table_rows
 from dnalm.genome.kmers import Vocabulary, encode
 from dnalm.interpretation.likelihoods.tracks import cut_windows
 from dnalm.interpretation.reconstruction import rounds_of_all
@@ -69,7 +69,7 @@ def test_masked_snps_are_a_pass_for_each_allele_and_carrier(resolve):
 
 def test_alleles_of_an_assay_cost_what_those_of_variants_do(resolve, tmp_path):
     (tmp_path / "exon.tsv").write_text("contig\tposition\n" + "chr1\t5\n" * 30 + "\n")
-    known = {"assays": {"exon": count_lines(tmp_path / "exon.tsv")}}
+    known = {"assays": {"exon": count_table_rows(tmp_path / "exon.tsv")}}
     scores = {"scores": ["llr", "cosine"], "window": 600, "frames": "all", "strands": "both"}
     assay = {"table": "exon.tsv", "genome": "grch38", "models": [MODEL]} | scores
     variants = {"vcf": "x.vcf", "genome": "grch38", "models": [MODEL]} | scores
@@ -80,7 +80,7 @@ def test_alleles_of_an_assay_cost_what_those_of_variants_do(resolve, tmp_path):
     assert found["assays", MODEL] == found["variants", MODEL] > 0
     (work,) = list_work(resolve({"assays": ["exon"]}, **overlay))
     assert work.unknown == "alleles: the table is not here"
-    assert count_lines(tmp_path / "none.tsv") is None
+    assert count_table_rows(tmp_path / "none.tsv") is None
 
 
 def test_tracks_read_their_windows_as_often_as_a_share_takes(resolve):
