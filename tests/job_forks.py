@@ -3,8 +3,8 @@
 Snakemake runs a script by `sys.executable`. In the runs of `forks.py` that is a client of this
 process, which forks, and the fork runs the script with the arguments, folder, environment and open
 files of the client. Nothing of ours is imported before, so a job reads the library as it stands;
-what a job starts in its turn has an interpreter of its own. A run by interpreters alone is that of
-the fixture `tiny_run`.
+what a job starts in its turn has an interpreter of its own, but for the ranks of a training.
+Runs by interpreters alone are those of `test_module.py` and, slow, `test_commands.py`.
 """
 
 import atexit
@@ -28,6 +28,7 @@ PACKAGES = (
     *("scipy.optimize", "scipy.special", "scipy.stats", "joblib", "threadpoolctl"),
     *("sklearn.linear_model", "sklearn.metrics", "sklearn.preprocessing"),
     *("torch", "torch.optim", "torch.utils.data", "torch._dynamo", "torch.distributed.run"),
+    *("transformers.modeling_utils", "altair"),
     *(f"torch.distributed.{part}" for part in ("fsdp", "checkpoint", "tensor", "device_mesh")),
 )
 # Modules that are run by their name; any other, like the workers of joblib with files of their own,
