@@ -133,14 +133,10 @@ def test_a_process_per_device_is_noted(module, monkeypatch):
     """Two of three GPUs get something of two parts to do; who does it is not asked here."""
     given = []
 
-    class Parallel:
-        def __init__(self, **options):
-            pass
+    def run(calls, processes):
+        given.extend(device for call in calls for device in call[1] if "cuda" in str(device))
 
-        def __call__(self, calls):
-            given.extend(device for call in calls for device in call[1] if "cuda" in str(device))
-
-    monkeypatch.setattr(module.joblib, "Parallel", Parallel)
+    monkeypatch.setattr(module, "run_in_workers", run)
     monkeypatch.setattr(device_use, "_devices", set())
     kept = SimpleNamespace(find=lambda name: None)
     devices = ["cuda:0", "cuda:1", "cuda:2"]
