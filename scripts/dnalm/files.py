@@ -8,10 +8,11 @@ import secrets
 import shutil
 import stat
 import time
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from dnalm.errors import InputError
 from dnalm.jobs.exhaustion import disk_full_error, is_disk_full
@@ -191,10 +192,12 @@ def read_tsv(
     numbers: Collection[str] = (),
     whole: Collection[str] = (),
     remedy: str = REBUILD,
+    file: IO[str] | None = None,
     **options: Any,
 ) -> "pd.DataFrame":
     """Return a table of tab-separated values with a header; `options` are those of pandas.
 
+    It is read from `file` where that is open already, and `path` then only names it.
     Raises InputError, which ends with the `remedy`, for a file that cannot be read or is no table,
     one that lacks one of `columns`, `numbers` or `whole`, and one where a column of `numbers` holds
     something else or a column of `whole` something else than whole numbers.
@@ -203,9 +206,10 @@ def read_tsv(
     from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
     try:
-        table = pd.read_csv(path, sep="\t", **options)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}; {remedy}.") from None
+        table = pd.read_csv(file or path, sep="\t", **options)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}; {remedy}.") from None
     # What pandas raises depends on where the damage is; ParserError and the like are ValueErrors.
     except (ValueError, TypeError, LookupError, OverflowError) as error:
         reason = " ".join(str(error).split())[:MAX_REASON]

@@ -94,9 +94,7 @@ def main() -> int:
         supervisor.work_off(jobs)
         results.note(finished=True)
     except NoDeviceError as error:
-        sys.stdout.write(
-            f"Nothing was measured: {error}. Run the same command where there is one.\n"
-        )
+        sys.stdout.write(f"Nothing was measured: {error}.\n")
         results.note(fault=str(error))
         return 0
     except KeyboardInterrupt:

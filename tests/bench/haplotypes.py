@@ -176,8 +176,8 @@ def make_panels(folder: Path) -> list[Panel]:
     sequence = to_sequence(random.integers(0, 4, CONTIG_LENGTH, dtype=np.uint8))
     large = Panel(name="3,202 simulated samples", folder=folder / "simulated_3202")
     write_panel(large, sequence, simulated_lines(sequence, 3202, SIMULATED, random))
-    if "DNALM_DATA" in os.environ:
-        data = Path(os.environ["DNALM_DATA"])
+    if real := os.getenv("DNALM_DATA"):
+        data = Path(real)
         small = Panel(name="300 samples of chr20", folder=folder / "chr20")
         with gzip.open(data / REAL_FASTA, "rt") as file:
             sequence = "".join(line.strip() for line in file if not line.startswith(">"))

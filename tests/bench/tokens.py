@@ -277,8 +277,8 @@ def compare_stores(folder: Path) -> list[Comparison]:
         compare_store(".fa.gz to stored bases, md5 to check as well", zipped, folder, {"md5": md5}),
         compare_store("bgzip .fa.gz to stored bases", blocks, folder, {}),
     ]
-    if "DNALM_DATA" in os.environ:
-        yeast = Path(os.environ["DNALM_DATA"]) / YEAST
+    if data := os.getenv("DNALM_DATA"):
+        yeast = Path(data) / YEAST
         rows.append(compare_store("yeast .fa.gz to stored bases", yeast, folder, {}))
     return rows
 

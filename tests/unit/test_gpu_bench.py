@@ -213,3 +213,32 @@ def test_a_disk_that_fills_stops_no_measurement_and_is_said(tmp_path, monkeypatc
     assert results.is_written
     assert json.loads(results.path.read_text())["rows"] == [{"value": 1}, {"value": 2}]
     assert [path.name for path in tmp_path.iterdir()] == ["gpu.json"]
+
+
+@pytest.mark.parametrize("absent", ["torch", "numpy"])
+def test_a_package_without_which_nothing_runs_is_named_once(tmp_path, absent):
+    (tmp_path / "sitecustomize.py").write_text(SITE.format(blocked={absent}))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = run(tmp_path / "gpu.json", "--tiny", env=environment)
+    assert f"Nothing was measured: {absent} is not installed for {sys.executable}" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "gpu.json").read_text())["rows"] == []
+
+
+def test_how_a_worker_ended_is_said_by_its_own_exit_code(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH.parent))
+    from on_gpu import supervisor
+    from on_gpu.jobs import Job
+    from on_gpu.results import Results
+
+    folder = tmp_path / "on_gpu"
+    folder.mkdir()
+    (folder / "worker.py").write_text(
+        "import os, time\nos.close(1)\ntime.sleep(0.5)\nos._exit(7)\n"
+    )
+    monkeypatch.setattr(supervisor, "BENCH", tmp_path)
+    results = Results(tmp_path / "gpu.json", {})
+    watched = supervisor.Supervisor(results, ["--tiny"], "cpu", time.monotonic() + 60)
+    watched.work_off([Job(part="ceilings", model="any", seconds=0)])
+    (left,) = results.content["left_out"]
+    assert left == {"job": "ceilings", "why": "ended its process (exit code 7)", "failed": True}

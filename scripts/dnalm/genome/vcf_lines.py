@@ -163,8 +163,11 @@ class BcfLines:
 
 def open_lines(path: Path, index: Path | None, keys: str = PANEL_KEYS) -> VcfLines | BcfLines:
     """Open a VCF or BCF file by its first bytes, decompressed; `keys` name it in errors."""
-    with open_binary(path) as file:
-        is_bcf = file.peek(len(BCF_MAGIC)).startswith(BCF_MAGIC)
+    try:
+        with open_binary(path) as file:
+            is_bcf = file.peek(len(BCF_MAGIC)).startswith(BCF_MAGIC)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); correct {keys}.") from None
     return (BcfLines if is_bcf else VcfLines)(path, index, keys)
 
 

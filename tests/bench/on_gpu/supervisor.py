@@ -20,10 +20,11 @@ BENCH, SCRIPTS = Path(__file__).parents[1], Path(__file__).parents[3] / "scripts
 # A job may take so many times what is expected of it before it is given up.
 PATIENCE = 2.5
 LEAST_PATIENCE = 180.0  # seconds
+ENDING_SECONDS = 5.0  # for a process that answers no more, to say by its exit code why
 
 
 class NoDeviceError(Exception):
-    """There is no such device."""
+    """There is no such device, or nothing that can compute on it."""
 
 
 class Worker:
@@ -65,8 +66,10 @@ class Worker:
         except queue.Empty:
             raise TimeoutError from None
 
-    def end(self) -> str:
-        """End it and all it has started; return how it ended."""
+    def end(self, seconds: float = 0) -> str:
+        """End it and all it has started, `seconds` after it may have done so; return how it did."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         code = self._process.wait()
@@ -118,7 +121,7 @@ class Supervisor:
             self._worker = None
             self._leave_out(job, "was stopped: the time was over", failed=deadline < self.deadline)
         except (BrokenPipeError, EOFError):
-            how = self._worker.end() if self._worker else "unknown"
+            how = self._worker.end(ENDING_SECONDS) if self._worker else "unknown"
             self._worker = None
             self._leave_out(job, f"ended its process ({how})", failed=True)
 

@@ -36,12 +36,19 @@ def main() -> None:
     def answer(**facts: Any) -> None:
         answers.write(json.dumps(facts) + "\n")
 
-    import torch
+    try:
+        import torch
 
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        answer(fault=f"there is no CUDA device that torch {torch.__version__} can use")
+        from on_gpu.machine import Machine
+    except ModuleNotFoundError as error:
+        if not (absent := name_absent(error)):
+            raise
+        answer(fault=f"{absent} is not installed for {sys.executable}: install it there")
         return
-    from on_gpu.machine import Machine
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        without = f"there is no CUDA device that torch {torch.__version__} can use"
+        answer(fault=f"{without}: run the same command where there is one")
+        return
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
     machine = Machine(arguments.device, tiny=arguments.tiny)
@@ -56,11 +63,16 @@ def main() -> None:
             answer(done=time.monotonic() - begun, clocks=machine.clocks())
         except Exception as error:
             traceback.print_exc()
-            absent = isinstance(error, ModuleNotFoundError) and error.name.partition(".")[0]
-            if absent and absent not in OWN:
+            if absent := name_absent(error):
                 answer(lacks=absent)
             else:
                 answer(failed=" ".join(f"{type(error).__name__}: {error}".split())[:1000])
+
+
+def name_absent(error: Exception) -> str | None:
+    """Return the package that is not installed where an error says so, None of our own modules."""
+    absent = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0]
+    return absent if absent and absent not in OWN else None
 
 
 def find_measure(part: str, profiles: Path | None) -> Callable[..., Iterator[Row]]:

@@ -9,6 +9,7 @@ import pytest
 
 from dnalm.errors import InputError
 from dnalm.genome.vcf import VariantReader, index_variants, match_contig
+from dnalm.genome.vcf_lines import open_lines
 
 HEADER = """##fileformat=VCFv4.2
 ##contig=<ID=1>
@@ -174,6 +175,9 @@ def test_files_that_are_no_variants_are_refused(tmp_path):
         read(page)
     with pytest.raises(InputError, match="No such file"):
         read(tmp_path / "absent.vcf")
+    for path in (tmp_path, tmp_path / "absent.vcf"):
+        with pytest.raises(InputError, match=r"cannot be read .*; correct the panel's `path`"):
+            open_lines(path, None)
     sites = tmp_path / "sites.vcf"
     sites.write_text(HEADER.replace("\tFORMAT\ta\tb\tc", "") + "1\t5\t.\tA\tC\t.\t.\t.\n")
     with pytest.raises(InputError, match="has no samples"):

@@ -135,13 +135,13 @@ def hold_elsewhere(path, age):
     [
         (1e6, 0),  # days ago: at once
         (10_000, 0.2),  # hours by two clocks: two beats are waited for
-        (4, 1),  # lately
-        (-1e6, 5),  # by a clock that is ahead
+        (0.5, 0.3),  # lately
+        (-1e6, 1),  # by a clock that is ahead
     ],
 )
 def test_a_holder_elsewhere_that_fell_silent_is_replaced(path, monkeypatch, age, least):
     monkeypatch.setattr(lock_module, "HEARTBEAT_SECONDS", 0.1)
-    monkeypatch.setattr(lock_module, "STALE_HEARTBEAT_SECONDS", 5)
+    monkeypatch.setattr(lock_module, "STALE_HEARTBEAT_SECONDS", 1)
     hold_elsewhere(path, age=age)
     begun = time.monotonic()
     with Lock(path):

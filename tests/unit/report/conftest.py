@@ -1,7 +1,9 @@
 """A small run with planted scores, written in the formats of the other stages."""
 
 import json
-from dataclasses import dataclass, field
+import os
+import shutil
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,17 @@ ENCODER = {
 }
 
 
+def move(value, old, new):
+    """Return a copy of nested values in which paths below one folder are those below another."""
+    if isinstance(value, dict):
+        return {key: move(one, old, new) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(move(one, old, new) for one in value)
+    if isinstance(value, str) and value.startswith(f"{old}{os.sep}"):
+        return str(new) + value.removeprefix(str(old))
+    return value
+
+
 @dataclass
 class Run:
     """Contents and files of a run, planted one by one."""
@@ -69,6 +82,14 @@ class Run:
     baselines: list = field(default_factory=list)
     methods: dict = field(default_factory=dict)
     audits: dict = field(default_factory=dict)
+
+    def copy(self, folder):
+        """Return this run with files of its own, in another folder."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        moved = {
+            one.name: move(getattr(self, one.name), self.folder, folder) for one in fields(self)
+        }
+        return Run(**moved | {"folder": folder})
 
     def add_task(
         self,
@@ -447,16 +468,22 @@ def fill(new_run):
     return new_run
 
 
+@pytest.fixture(scope="session")
+def planted_run(tmp_path_factory):
+    """Return the simulated run, of which others are copies: its scores are made once."""
+    return fill(Run(folder=tmp_path_factory.mktemp("planted")))
+
+
 @pytest.fixture
-def run(new_run):
+def run(planted_run, tmp_path):
     """Return the simulated run, to be changed."""
-    return fill(new_run)
+    return planted_run.copy(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def shared_run(tmp_path_factory):
+def shared_run(planted_run, tmp_path_factory):
     """Return the simulated run, to be read only."""
-    return fill(Run(folder=tmp_path_factory.mktemp("run")))
+    return planted_run.copy(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 Shapes: R rows, C classes (multilabel: labels, regression: targets), L bases.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -32,6 +32,7 @@ from dnalm.benchmark.tasks.kinds import (
 from dnalm.suggestions import check_choice
 
 MIN_PROBABILITY = 1e-15  # that a loss counts
+FROM_CONFUSION = {"mcc", "accuracy"}  # of bases
 
 
 def headline(kind: str) -> str:
@@ -63,9 +64,12 @@ def score(
     number of its true bases, the share that are true. Predictions and probabilities may lie in a
     file, of which blocks are read.
     """
+    traits = find_kind(kind)
+    if traits.shape == BASES:
+        return _of_bases(traits.metrics, labels, predictions, probabilities)
     return {
         metric: single_score(metric, labels, predictions, probabilities, kind)
-        for metric in find_kind(kind).metrics
+        for metric in traits.metrics
     }
 
 
@@ -85,7 +89,7 @@ def single_score(
     if traits.shape == COLUMNS:
         return _over_columns(metric, labels, predictions, probabilities, traits)
     if traits.shape == BASES:
-        return _of_bases(metric, labels, predictions, probabilities)
+        return _of_bases([metric], labels, predictions, probabilities)[metric]
     return float(_of_classes(metric, labels, predictions, probabilities, traits))
 
 
@@ -106,16 +110,19 @@ def loss(labels: np.ndarray, outputs: np.ndarray, kind: str) -> float:
 
 
 def _of_bases(
-    metric: str, labels: np.ndarray, predictions: Outputs, probabilities: Outputs
-) -> float:
-    classes = probabilities.shape[-1]
-    if metric in ("mcc", "accuracy"):
+    metrics: Sequence[str], labels: np.ndarray, predictions: Outputs, probabilities: Outputs
+) -> dict[str, float]:
+    """Return metrics of bases; what two of them are made of is counted once."""
+    classes, found = probabilities.shape[-1], {}
+    if not FROM_CONFUSION.isdisjoint(metrics):
         counts = confusion(labels, predictions, classes)
-        return matthews_of(counts) if metric == "mcc" else float(np.trace(counts) / counts.sum())
-    ranked = rank_classes(labels, probabilities, range(1, classes))
-    if metric == "top_k_accuracy":
-        return _mean([one.top_k[1] for one in ranked if one])
-    return _mean([one.average_precision for one in ranked if one])
+        found["mcc"] = matthews_of(counts)
+        found["accuracy"] = float(np.trace(counts) / counts.sum())
+    if not FROM_CONFUSION.issuperset(metrics):
+        ranked = [one for one in rank_classes(labels, probabilities, range(1, classes)) if one]
+        found["top_k_accuracy"] = _mean([one.top_k[1] for one in ranked])
+        found["average_precision_mean"] = _mean([one.average_precision for one in ranked])
+    return {metric: found[metric] for metric in metrics}
 
 
 def rank_classes(

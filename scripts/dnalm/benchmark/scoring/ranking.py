@@ -92,8 +92,9 @@ def count_thresholds(read: Read) -> Thresholds | None:
     # Below the first value, from each to the next; and up to the first, behind each up to the next.
     since, behind = np.zeros((2, len(values) + 1), dtype=np.int64)
     for true, scores in read():
+        false = np.sort(scores[~true])  # in their order, thresholds are found several times faster
         for counts, side in ((since, "right"), (behind, "left")):
-            places = np.searchsorted(values, scores[~true], side=side)
+            places = np.searchsorted(values, false, side=side)
             counts += np.bincount(places, minlength=len(counts))
     return Thresholds(
         true=len(positive) - first,

@@ -6,7 +6,9 @@ then those of the interval's strand.
 """
 
 import csv
+import io
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dnalm.download.compression import open_binary
+from dnalm.benchmark.tasks.label_cells import NUMBER_TEXT
 from dnalm.errors import InputError
+from dnalm.genome.annotation import COORDINATE, open_text, readable
 from dnalm.suggestions import nearest
 from dnalm.variants.alleles import Allele
 from dnalm.variants.windows import Windows
@@ -46,6 +49,10 @@ def read_assay(path: str | Path, settings: Mapping[str, Any], windows: Windows) 
                 f"{path}: there is no column {names[name]}{nearest(names[name], header)}; name it"
                 f" in {key}.columns.{name}" + (" or give `interval`." if name == CONTIG else ".")
             )
+        if header.count(names[name]) > 1:
+            raise InputError(
+                f"{path}: there are two columns {names[name]}; rename or remove one of them."
+            )
     places = {name: header.index(names[name]) for name in wanted}
     rows, unmeasured = [], 0
     for number, cells in lines:
@@ -71,25 +78,32 @@ def read_assay(path: str | Path, settings: Mapping[str, Any], windows: Windows) 
 
 def _read_rows(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header, and line number and cells of each row, apart by tabs or by commas."""
-    try:
-        with open_binary(path) as file:
-            text = file.read().decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        why = f"it cannot be read as text ({error}); correct the path."
-        raise InputError(f"{path}: {why}") from None
-    lines = text.splitlines()
-    if not lines:
+    with readable(path), open_text(path) as file:
+        text = file.read()
+    if "\0" in text:
+        raise InputError(f"{path}: it holds a NUL character, which no text does; get it again.")
+    first = next(filter(str.strip, text.splitlines()), None)
+    if first is None:
         raise InputError(f"{path} is empty; give a table with a header.")
-    separator = "\t" if "\t" in lines[0] else ","
-    header, *rows = csv.reader(lines, delimiter=separator)
-    numbered = [(number, row) for number, row in enumerate(rows, start=2) if row]
+    csv.field_size_limit(sys.maxsize)
+    separator = "\t" if "\t" in first else ","
+    reader = csv.reader(io.StringIO(text, newline=None), delimiter=separator, strict=True)
+    try:
+        found = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {reader.line_num}: {error}; a quotation mark is not closed, or stands "
+            "within a cell."
+        ) from None
+    (_, header), *numbered = found
+    header = [name.strip() for name in header]
     for number, row in numbered:
         if len(row) != len(header):
             raise InputError(
                 f"{path}, line {number}: {len(row)} cells, but the header has {len(header)}; mend"
                 " the line."
             )
-    return [name.strip() for name in header], numbered
+    return header, numbered
 
 
 def _place(
@@ -106,7 +120,7 @@ def _place(
             f"{path}, line {number}: {cell['ref']!r:.20} to {cell['alt']!r:.20} is not one base of"
             " A, C, G, T for another; leave the row out."
         )
-    if not cell["position"].isdecimal() or int(cell["position"]) < 1:
+    if not COORDINATE.fullmatch(cell["position"]) or int(cell["position"]) < 1:
         raise InputError(
             f"{path}, line {number}: the position {cell['position']!r:.20} is no number from 1 on;"
             " mend the line."
@@ -127,7 +141,7 @@ def _place(
 
 def _effect(path: str | Path, number: int, text: str) -> float:
     try:
-        value = float(text)
+        value = float(text if NUMBER_TEXT.fullmatch(text) else "none")
     except ValueError:
         value = np.nan
     if not np.isfinite(value):

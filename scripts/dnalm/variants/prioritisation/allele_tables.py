@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from dnalm.errors import InputError
 from dnalm.files import read_tsv
+from dnalm.genome.annotation import open_text, readable
 from dnalm.genome.names import decode
 from dnalm.genome.vcf_lines import open_lines
 from dnalm.suggestions import nearest
@@ -28,6 +29,7 @@ INFO_LINE = re.compile(rb"##INFO=<(?:[^\"]*,)?ID=([^,>]+),(?:[^\"]*,)?Number=([^
 PER_ALLELE, PER_ALLELE_AND_REFERENCE = "A", "R"
 MISSING = "."
 FILE_KEYS = "the file that the entry of `variants` names"
+READ_CHARACTERS = 1 << 20  # at a time
 REMEDY = "it needs the columns chrom, pos, ref and alt, tab-separated"
 
 
@@ -152,19 +154,35 @@ def read_variant_table(path: str | Path, columns: Collection[str] = ()) -> pd.Da
     if path.suffix == ".parquet":
         table = _read_parquet(path)
     else:
-        table = read_tsv(
-            path,
-            remedy=REMEDY,
-            dtype={"chrom": "object", "ref": "object"} | {"alt": "object"},
-            keep_default_na=False,
-            na_values=[""],
-        )
+        _check_header(path, wanted)
+        with open_text(path) as file:
+            table = read_tsv(
+                path,
+                remedy=REMEDY,
+                file=file,
+                dtype={"chrom": "object", "ref": "object"} | {"alt": "object"},
+                keep_default_na=False,
+                na_values=[""],
+            )
     for column in wanted:
         if column not in table:
             raise InputError(
                 f"{path}: the column {column} is missing{nearest(column, map(str, table.columns))}"
             )
     return _clean(table, path)
+
+
+def _check_header(path: Path, wanted: Collection[str]) -> None:
+    """Raise InputError where one of the columns comes twice, or the file cannot be read.
+
+    All of it is read, so that damaged gzip data are named as those of every other file.
+    """
+    with readable(path), open_text(path) as file:
+        header = file.readline().rstrip("\r\n").split("\t")
+        while file.read(READ_CHARACTERS):
+            pass
+    if twice := [column for column in wanted if header.count(column) > 1]:
+        raise InputError(f"{path}: the column {twice[0]} is there twice; rename or remove one.")
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -179,7 +197,13 @@ def _clean(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     numbers = pd.to_numeric(table["pos"], errors="coerce")
     wrong = ~((numbers >= 1) & (numbers <= MAX_POSITION) & (numbers == np.floor(numbers)))
     missing = table[["chrom", "ref", "alt"]].isna().any(axis=1)
-    for mask, what in ((wrong, "no position"), (missing, "no chrom, ref or alt")):
+    chroms = table["chrom"].astype(str)
+    merged = chroms.str.contains(r"[\t\r\n]")
+    for mask, what in (
+        (wrong, "no position"),
+        (missing, "no chrom, ref or alt"),
+        (merged, "a quotation mark that swallows other cells"),
+    ):
         if mask.any():
             row = int(np.flatnonzero(mask)[0]) + 1
             raise InputError(f"{path}: row {row} has {what}; correct or remove it.")

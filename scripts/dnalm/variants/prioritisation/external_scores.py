@@ -13,7 +13,10 @@ import numpy as np
 import pandas as pd
 import pysam
 
+from dnalm.benchmark.tasks.label_cells import NUMBER_TEXT
+from dnalm.download.compression import open_binary
 from dnalm.errors import InputError
+from dnalm.genome.names import decode
 from dnalm.jobs.progress import progress
 from dnalm.suggestions import listing, nearest
 from dnalm.variants.prioritisation.allele_tables import (
@@ -25,6 +28,7 @@ from dnalm.variants.prioritisation.allele_tables import (
 
 CHROM, POS, REF, ALT = range(4)  # columns of a table of alleles, as CADD has them
 INDEXES = (".tbi", ".csi")
+MAX_SHOWN, MAX_REASON = 40, 200  # characters of a cell, and of another library's error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +103,10 @@ def _to_number(cell: str, path: str, contig: str, pos: int) -> float:
     if cell in ("", ".", "NA"):
         return np.nan
     try:
-        return float(cell)
+        return float(cell if NUMBER_TEXT.fullmatch(cell) else "none")
     except ValueError:
         raise InputError(
-            f"{path}: '{cell}' at {contig}:{pos} is no number; name another column."
+            f"{path}: '{cell[:MAX_SHOWN]}' at {contig}:{pos} is no number; name another column."
         ) from None
 
 
@@ -116,7 +120,10 @@ def _open_table(path: str) -> Iterator[pysam.TabixFile]:
             f"`tabix -s 1 -b 2 -e 2 {path}`."
         )
     try:
-        with pysam.TabixFile(path) as file:
+        with open_binary(path) as packed:
+            packed.peek(1)  # says what is wrong with data that are truncated or damaged
+        # Columns that nobody asked for may be in any encoding.
+        with pysam.TabixFile(path, encoding="latin-1") as file:
             yield file
     except OSError as error:
         raise InputError(f"{path}: this table cannot be read ({error}).") from None
@@ -126,7 +133,9 @@ def _find_column(path: str, header: Sequence[str], column: str | int | None) -> 
     """Return the index of a column by its number from 1, or its name in the header's last line."""
     if isinstance(column, int):
         return column - 1
-    names = header[-1].lstrip("#").split("\t") if header else []
+    names = decode(header[-1].encode("latin-1")).lstrip("#").split("\t") if header else []
+    if names.count(column) > 1:
+        raise InputError(f"{path}: its header has two columns {column}; give the number of one.")
     if column not in names:
         raise InputError(
             f"{path}: its header has no column {column}{nearest(str(column), names)}"
@@ -145,6 +154,22 @@ def _check_contigs(path: str, names: Mapping[str, Any], variants: pd.DataFrame) 
         )
 
 
+@contextmanager
+def _explained(path: str, own: type[Exception]) -> Iterator[None]:
+    """Turn what pybigtools raises for a damaged file into a sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except BaseException as error:
+        known = isinstance(error, OSError | ValueError | RuntimeError | own)
+        # Rust gives up in this way, which is no Exception.
+        if not known and type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).split())[:MAX_REASON]
+        raise InputError(f"{path}: this is no bigWig file that can be read ({reason}).") from None
+
+
 def _from_bigwig(name: str, variants: pd.DataFrame, path: str) -> np.ndarray:
     try:
         import pybigtools
@@ -153,12 +178,8 @@ def _from_bigwig(name: str, variants: pd.DataFrame, path: str) -> np.ndarray:
             f"compare.{name}: bigWig files are read with pybigtools, which is not installed; run "
             "`pip install pybigtools`."
         ) from None
-    try:
-        file = pybigtools.open(path)
+    with _explained(path, pybigtools.BBIReadError), pybigtools.open(path) as file:
         sizes = file.chroms()
-    except (OSError, ValueError, RuntimeError, pybigtools.BBIReadError) as error:
-        raise InputError(f"{path}: this is no bigWig file that can be read ({error}).") from None
-    with file:
         names = {plain_contig(contig): contig for contig in sizes}
         _check_contigs(path, names, variants)
         found = np.full(len(variants), np.nan)

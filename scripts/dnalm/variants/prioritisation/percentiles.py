@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from dnalm.benchmark.parquet import read_names, write_parquet
 from dnalm.errors import InputError
@@ -18,6 +19,7 @@ from dnalm.variants.prioritisation.evaluation import ScoreColumn
 
 ANY = "any"  # the class of all common variants together
 OPTIONS = "dnalm_options"
+MAX_REASON = 200  # characters of another library's error
 COLUMNS = ["score", "consequence", "value"]
 
 
@@ -45,13 +47,24 @@ def read_distribution(
 
     Raises InputError, which names the first option that differs, for one that was made otherwise.
     """
-    names = read_names(path)
-    if OPTIONS not in names:
-        raise InputError(
-            f"{path}: this is no reference distribution of variants; name one that this workflow "
-            "wrote."
-        )
-    made = json.loads(names[OPTIONS])
+    foreign = (
+        f"{path}: this is no reference distribution of variants{{}}; name one that this workflow "
+        "wrote."
+    )
+    try:
+        names = read_names(path)
+        if OPTIONS not in names:
+            raise InputError(foreign.format(""))
+        made = dict(json.loads(names[OPTIONS]))
+        table = pq.read_table(path, columns=COLUMNS, use_pandas_metadata=False).to_pandas()
+        values = table["value"].astype(np.float64)
+    except InputError:
+        raise
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        reason = " ".join(str(error).split())[:MAX_REASON]
+        raise InputError(foreign.format(f" that can be read ({reason})")) from None
+    if values.isna().any():
+        raise InputError(foreign.format(", a value is missing"))
     for key in sorted({*made, *options}):
         if made.get(key) != options.get(key):
             raise InputError(
@@ -59,10 +72,9 @@ def read_distribution(
                 f"{json.dumps(made.get(key))}, the scores with {json.dumps(options.get(key))}; "
                 "percentiles need both alike, score the common variants the same way."
             )
-    table = pd.read_parquet(path)
     return {
-        (str(score), str(name)): own["value"].to_numpy()
-        for (score, name), own in table.groupby(["score", "consequence"], sort=False)
+        (str(score), str(name)): np.sort(own.to_numpy())
+        for (score, name), own in values.groupby([table["score"], table["consequence"]], sort=False)
     }
 
 

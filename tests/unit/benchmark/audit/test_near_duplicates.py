@@ -221,13 +221,13 @@ def best_by_brute_force(one, two):
     first = np.array(list(one))
     for text in (two, reverse(two)):
         second = np.array(list(text))
-        for diagonal in range(1 - len(one), len(two)):
-            start, stop = max(0, -diagonal), min(len(one), len(two) - diagonal)
-            mine, other = first[start:stop], second[start + diagonal : stop + diagonal]
-            known = (mine != "N") & (other != "N")
-            columns, equal = int(known.sum()), int((known & (mine == other)).sum())
-            if columns >= least and equal >= 0.9 * columns - 1e-9 and equal > (best or (0, 0))[1]:
-                best = columns, equal
+        # Of all diagonals at once, each column counted: `full` slides one along all of the other.
+        columns = np.correlate(1.0 * (second != "N"), 1.0 * (first != "N"), "full")
+        equal = sum(np.correlate(1.0 * (second == b), 1.0 * (first == b), "full") for b in "ACGT")
+        agree = (columns >= least) & (equal >= 0.9 * columns - 1e-9)
+        place = int(np.argmax(np.where(agree, equal, 0)))
+        if agree[place] and equal[place] > (best or (0, 0))[1]:
+            best = int(columns[place]), int(equal[place])
     return best
 
 

@@ -1,8 +1,6 @@
 """Features of the simple baselines."""
 
 import itertools
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -95,9 +93,8 @@ def test_an_unknown_baseline_is_named():
         baseline_features("svm", {}, ["ACGT"])
 
 
-@pytest.mark.skipif("DNALM_DATA" not in os.environ, reason="DNALM_DATA names no real data")
-def test_on_real_h3_a_strong_penalty_beats_the_default_of_one():
-    folder = Path(os.environ["DNALM_DATA"]) / "tasks" / "H3"
+def test_on_real_h3_a_strong_penalty_beats_the_default_of_one(data_folder):
+    folder = data_folder / "tasks" / "H3"
     train, test = (pd.read_csv(folder / f"{name}.csv.gz") for name in ("dev", "test"))
     folds = CrossValidationConfig.of(
         {"scheme": "kfold", "splits": 3, "validation_share": 0.1, "seed": 42}

@@ -1,5 +1,7 @@
 """Saturation mutagenesis: rows on the genome, scores of transformers, correlations of scipy."""
 
+import gzip
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -215,3 +217,51 @@ def test_effects_that_do_not_vary_have_no_correlation():
     for row in correlate(table, ["l2"], BOOTSTRAP):
         assert np.isnan(row["pearson"])
         assert np.isnan(row["spearman_low"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: b"\xef\xbb\xbf" + data,
+        lambda data: b"\n\n" + data + b"\n",
+        lambda data: data.replace(b"\n", b"\r"),
+        lambda data: data.decode().encode("utf-16"),
+        lambda data: gzip.compress(data) + b"\0" * 64,
+    ],
+    ids=["bom", "blank lines", "cr", "utf16", "gzip padded"],
+)
+def test_a_table_is_read_whoever_saved_it(tmp_path, text, windows, change):
+    rows = [("c", p, ref, alt, p / 10) for p, ref, alt in every_change(text, 100, 104)]
+    path = write(tmp_path / "a.csv", rows)
+    known = read_assay(path, SETTINGS, windows)
+    path.write_bytes(change(path.read_bytes()))
+    pd.testing.assert_frame_equal(
+        read_assay(path, SETTINGS, windows).drop(columns="row"), known.drop(columns="row")
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("120", "9" * 5000, "line 2: the position '9999"),
+        ("120", "١٢٠", "line 2: the position '١٢٠' is no number"),
+        ("0.5", "1_0", "line 2: the effect '1_0' is no number"),
+        ("0.5", "٥", "line 2: the effect '٥' is no number"),
+        ("0.5", "0" * 140_000 + "x", "line 2: the effect '000"),
+        ("0.5", '"0.5', "a quotation mark is not closed"),
+        ("0.5", "0.5\0", "holds a NUL character"),
+    ],
+    ids=["digits", "foreign position", "underscore", "foreign", "long", "quote", "nul"],
+)
+def test_a_damaged_table_is_refused_in_a_sentence(tmp_path, text, windows, old, new, said):
+    path = write(tmp_path / "a.csv", [("c", 120, text[119], COMPLEMENT[text[119]], 0.5)])
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(InputError, match=said):
+        read_assay(path, SETTINGS, windows)
+
+
+def test_a_column_that_comes_twice_is_refused(tmp_path, windows):
+    header = "contig,position,ref,alt,effect,effect"
+    path = write(tmp_path / "a.csv", [("c", 120, "A", "C", 0.5, 0.7)], header)
+    with pytest.raises(InputError, match="there are two columns effect"):
+        read_assay(path, SETTINGS, windows)

@@ -66,9 +66,10 @@ def outputs_of(labels, kind, noise, random):
     return [np.exp(one) / np.exp(one).sum(axis=-1, keepdims=True) for one in logits]
 
 
-@pytest.fixture
-def mixed_run(run):
+@pytest.fixture(scope="module")
+def planted_kinds(planted_run, tmp_path_factory):
     """Return the simulated run with a task of every other kind: fine-tuned, and two untrained."""
+    run = planted_run.copy(tmp_path_factory.mktemp("kinds"))
     random = np.random.default_rng(0)
     for task, (kind, classes, counts) in KINDS.items():
         if kind == "regression":
@@ -86,6 +87,18 @@ def mixed_run(run):
     return run
 
 
+@pytest.fixture
+def mixed_run(planted_kinds, tmp_path):
+    """Return that run, to be changed."""
+    return planted_kinds.copy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def mixed_tables(planted_kinds):
+    """Return the tables of that run, to be read only."""
+    return planted_kinds.tables()
+
+
 def show(tables, folder):
     paths = {name: str(folder / f"{name}.tsv") for name in tables}
     write_tables(tables, paths)
@@ -94,9 +107,8 @@ def show(tables, folder):
     return make_page(read, stages, CONFIG, MADE, []), plain_summary(read, stages)
 
 
-def test_every_task_is_summarised_by_the_first_metric_of_its_kind(mixed_run):
-    tables = mixed_run.tables()
-    summary = tables["summary"]
+def test_every_task_is_summarised_by_the_first_metric_of_its_kind(mixed_tables):
+    summary = mixed_tables["summary"]
     metrics = dict(zip(summary["task"], summary["metric"], strict=True))
     assert metrics == {
         **dict.fromkeys([f"simulated.{n}" for n in ("promoters", "enhancers", "shuffled")], "mcc"),
@@ -109,7 +121,7 @@ def test_every_task_is_summarised_by_the_first_metric_of_its_kind(mixed_run):
     own = summary[summary["metric"] == "pearson_mean"]
     assert own["mcc_mean"].isna().all()
     assert own[["rmse_mean_mean", "r2_mean_mean", "pearson_mean_sd"]].notna().all(axis=None)
-    scores = tables["scores"]
+    scores = mixed_tables["scores"]
     assert list(scores.columns[:8]) == [
         *["method", "model", "task", "fold", "mcc", "accuracy", "f1", "auc"]
     ]
@@ -123,8 +135,8 @@ def test_a_run_of_classes_alone_has_the_columns_of_classes_alone(shared_tables):
     assert not [c for c in shared_tables["summary"] if c.startswith(("pearson", "auc_mean_"))]
 
 
-def test_every_kind_is_compared_with_its_untrained_self(mixed_run):
-    comparisons = mixed_run.tables()["comparisons"]
+def test_every_kind_is_compared_with_its_untrained_self(mixed_tables):
+    comparisons = mixed_tables["comparisons"]
     for task in KINDS:
         (row,) = comparisons[comparisons["task"] == task].to_dict("records")
         assert row["verdict"] == "better"
@@ -132,8 +144,8 @@ def test_every_kind_is_compared_with_its_untrained_self(mixed_run):
         assert row["low"] < row["difference"] < row["high"]
 
 
-def test_the_page_names_each_metric_and_draws_it_by_itself(mixed_run, tmp_path):
-    page, text = show(mixed_run.tables(), tmp_path)
+def test_the_page_names_each_metric_and_draws_it_by_itself(mixed_tables, tmp_path):
+    page, text = show(mixed_tables, tmp_path)
     for words in ("by MCC, mean AUC, mean Pearson r, top-k accuracy", "Mean Pearson r</dt>"):
         assert words in page
     for metric in ("MCC", "Mean Pearson r", "Mean AUC", "Top-k accuracy"):

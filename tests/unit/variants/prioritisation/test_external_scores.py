@@ -1,10 +1,13 @@
 """Scores of others against pysam's own view of tables and pybigtools' of tracks."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pysam
 import pytest
 
+from dnalm.download.compression import BGZF_END_BLOCK
 from dnalm.errors import InputError
 from dnalm.variants.prioritisation.external_scores import ExternalConfig, read_external
 
@@ -82,3 +85,59 @@ def test_a_field_of_another_file_is_joined_by_allele(tmp_path):
     own = VARIANTS.assign(S=["1", "", "x", "2"])
     with pytest.raises(InputError, match="'x' is no number"):
         read_external("s", own, config(info="S"))
+
+
+def test_other_columns_may_hold_any_bytes_and_a_column_that_comes_twice_is_refused(tmp_path):
+    path, lines = str(tmp_path / "t.tsv.gz"), "#Chrom\tPos\tRef\tAlt\tPHRED\tSource\tSource\n"
+    text = (lines + "1\t10\tA\tC\t5\tMünchen\tx\n").encode("latin-1")
+    with pysam.BGZFile(path, "w") as file:
+        file.write(text)
+    index(path)
+    found = read_external("c", VARIANTS, config(table=path, column="PHRED"))
+    np.testing.assert_allclose(found, [5, np.nan, np.nan, np.nan])
+    with pytest.raises(InputError, match="two columns Source"):
+        read_external("c", VARIANTS, config(table=path, column="Source"))
+    with pytest.raises(InputError, match="'München' at 1:10 is no number"):
+        read_external("c", VARIANTS, config(table=path, column=6))
+
+
+@pytest.mark.parametrize("cell", ["1_0", "١", "five"])
+def test_what_python_alone_takes_for_a_number_is_none(tmp_path, cell):
+    path = str(tmp_path / "t.tsv.gz")
+    with pysam.BGZFile(path, "w") as file:
+        file.write(f"#Chrom\tPos\tRef\tAlt\tPHRED\n1\t10\tA\tC\t{cell}\n".encode())
+    index(path)
+    with pytest.raises(InputError, match="at 1:10 is no number"):
+        read_external("c", VARIANTS, config(table=path, column="PHRED"))
+
+
+def test_a_table_that_was_cut_or_damaged_is_refused_whatever_place_is_asked_for(cadd):
+    index(cadd)
+    whole = Path(cadd).read_bytes()
+    for damaged, said in (
+        (whole[: -len(BGZF_END_BLOCK)], "the end mark of bgzip is missing"),
+        (whole[:30] + bytes([whole[30] ^ 255]) + whole[31:], "truncated or damaged"),
+    ):
+        Path(cadd).write_bytes(damaged)
+        with pytest.raises(InputError, match=said):
+            read_external("cadd", VARIANTS, config(table=cadd, column="PHRED"))
+
+
+def test_a_track_that_is_damaged_anywhere_is_read_or_refused_in_a_sentence(tmp_path):
+    pybigtools = pytest.importorskip("pybigtools")
+    path, read, refused = tmp_path / "t.bw", 0, []
+    values = [("chr1", i, i + 1, float(i % 7)) for i in range(90)]
+    pybigtools.open(str(path), "w").write({"chr1": 100}, values)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 37):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            found = read_external("t", VARIANTS, config(bigwig=str(path)))
+        except InputError as error:
+            refused.append(str(error))
+        else:
+            assert len(found) == len(VARIANTS)
+            read += 1
+    assert read
+    assert refused
+    assert all("no bigWig file that can be read" in said for said in refused)

@@ -287,3 +287,44 @@ def test_negatives_of_a_set_are_the_common_ones_of_a_file(tmp_path):
             match=MatchConfig(**{**vars(rare), "min_frequency": 0.51}),
         )
     )
+
+
+TABLE = b"chrom\tpos\tref\talt\tlabel\n1\t10\tA\tC\t1\n1\t12\tC\tG\t0\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbf" + TABLE,
+        TABLE.decode().encode("utf-16"),
+        TABLE.replace(b"\n", b"\r\n"),
+        TABLE.replace(b"\n", b"\r"),
+        gzip.compress(TABLE),
+        gzip.compress(TABLE) + b"\0" * 512,
+    ],
+    ids=["bom", "utf16", "crlf", "cr", "gzip", "gzip padded"],
+)
+@pytest.mark.parametrize("name", ["t.tsv", "t.tsv.gz"])
+def test_a_table_of_variants_is_read_by_what_it_holds_not_by_its_name(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    found = read_variant_table(tmp_path / name, ["label"])
+    assert found["pos"].tolist() == [10, 12]
+    assert found["label"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (gzip.compress(TABLE)[:-12], "truncated or damaged"),
+        (gzip.compress(TABLE)[:-6] + b"\0\0" + gzip.compress(TABLE)[-4:], "truncated or damaged"),
+        (TABLE.replace(b"\t1\n", b"\t\xe9\n"), ":2: the line holds the byte 0xe9"),
+        (TABLE.replace(b"label", b"label\tlabel"), "the column label is there twice"),
+        (TABLE.replace(b"\n1\t", b'\n"1\t').replace(b"\t12", b'"\t12'), "row 1 has a quotation"),
+        (TABLE.replace(b"10", b"9" * 5000), "row 1 has no position"),
+    ],
+    ids=["torn", "checksum", "latin1", "twice", "quote", "digits"],
+)
+def test_a_damaged_table_of_variants_is_refused_in_a_sentence(tmp_path, data, said):
+    (tmp_path / "t.tsv").write_bytes(data)
+    with pytest.raises(InputError, match=said):
+        read_variant_table(tmp_path / "t.tsv", ["label"])

@@ -1,8 +1,10 @@
 """Percentiles among common variants of a class: counted by hand, refused for other options."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from dnalm.benchmark.parquet import write_parquet
 from dnalm.errors import InputError
 from dnalm.variants.prioritisation.evaluation import ScoreColumn
 from dnalm.variants.prioritisation.percentiles import (
@@ -62,3 +64,34 @@ def test_without_any_class_all_common_variants_are_the_reference(distribution):
 def test_a_distribution_of_other_options_is_refused_by_name(distribution, other, said):
     with pytest.raises(InputError, match=said):
         read_distribution(distribution, other)
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "said"),
+    [
+        (b"score\tvalue\n", None, "that can be read"),
+        (None, "", "that can be read"),
+        ({"score": ["a"]}, "{}", "that can be read"),
+        ({"score": ["a"], "consequence": [""], "value": ["high"]}, "{}", "that can be read"),
+        ({"score": ["a"], "consequence": [""], "value": [None]}, "{}", "a value is missing"),
+        ({"score": ["a"], "consequence": [""], "value": [1.0]}, "{", "that can be read"),
+        ({"score": ["a"], "consequence": [""], "value": [1.0]}, None, "no reference distribution"),
+    ],
+)
+def test_a_file_that_is_no_distribution_is_refused_in_a_sentence(tmp_path, table, options, said):
+    path = tmp_path / "d.parquet"
+    if isinstance(table, bytes):
+        path.write_bytes(table)
+    elif table is None:
+        path.mkdir()
+    else:
+        names = {} if options is None else {"dnalm_options": options}
+        write_parquet(pd.DataFrame(table), path, names)
+    with pytest.raises(InputError, match=f"{said}.*name one that this workflow wrote"):
+        read_distribution(path, {})
+
+
+def test_values_of_a_distribution_are_sorted_whoever_wrote_them(tmp_path):
+    table = pd.DataFrame({"score": "a", "consequence": "any", "value": [3, 1, 2]})
+    write_parquet(table, tmp_path / "d.parquet", {"dnalm_options": "{}"})
+    assert read_distribution(tmp_path / "d.parquet", {})["a", "any"].tolist() == [1, 2, 3]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dnalm.errors import InputError
-from dnalm.genome.annotation import lines
+from dnalm.genome.annotation import COORDINATE, lines
 
 COLUMNS = 8
 
@@ -112,6 +112,6 @@ def _gene(place: str, cells: list[str]) -> Gene:
 
 def _numbers(place: str, text: str) -> tuple[int, ...]:
     parts = [part for part in text.strip().split(",") if part]
-    if wrong := [part for part in parts if not (part.isascii() and part.isdigit())]:
+    if wrong := [part for part in parts if not COORDINATE.fullmatch(part)]:
         raise InputError(f"{place}: {wrong[0][:40]!r} is no position: correct the line.")
     return tuple(map(int, parts))

@@ -240,6 +240,7 @@ def test_genes_that_reach_over_what_is_stored_are_refused_or_counted(planted, tm
         ("a\t0\tchr2\t+\t1\t9\t3,4,\t5,", "2 ends and 1 starts of exons"),
         ("a\t0\tchr2\t+\t1\t9\t5,\t3,", "ends of exons are the seventh column"),
         ("a\t0\tchr2\t+\t1\t9\tx,\t3,", "'x' is no position"),
+        (f"a\t0\tchr2\t+\t1\t9\t3,\t{'9' * 5000},", "'9{40}' is no position"),
     ],
 )
 def test_a_line_that_is_none_of_such_a_table_is_refused_with_its_number(tmp_path, line, sentence):

@@ -74,9 +74,11 @@ def test_a_precision_is_that_of_the_highest_threshold_with_the_recall():
     truth = random.random(200) < 0.2
     scores = np.round(random.random(200) + 0.3 * truth, 2)  # with ties
     _, precisions = curves_of(truth, scores)
+    recalls = {t: recall_score(truth, scores >= t) for t in np.unique(scores)}
+    expected = {t: precision_score(truth, scores >= t) for t in recalls}
     for recall, precision in zip(GRID[1:], precisions[1:], strict=True):
-        enough = [t for t in np.unique(scores) if recall_score(truth, scores >= t) >= recall - 1e-9]
-        assert precision == pytest.approx(precision_score(truth, scores >= max(enough)))
+        highest = max(t for t in recalls if recalls[t] >= recall - 1e-9)
+        assert precision == pytest.approx(expected[highest])
 
 
 @pytest.mark.parametrize("digits", [1, 2, 7])
