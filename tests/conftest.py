@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 from forks import Forks, count_jobs
 from hypothesis import HealthCheck, settings
+from job_forks import JobForks
 
 # Several tests run at a time, one core each. Numpy and torch read it once, when they are loaded.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -104,9 +105,17 @@ def share_caches(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def forks(tmp_path_factory) -> Iterator[Forks]:
+def job_forks(tmp_path_factory) -> Iterator[JobForks]:
+    """The process, with torch imported, of which scripts are forks."""
+    jobs = JobForks(tmp_path_factory.mktemp("jobs"))
+    yield jobs
+    jobs.close()
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory, job_forks) -> Iterator[Forks]:
     """The process of which the runs of all workflows are forks."""
-    forks = Forks(tmp_path_factory.mktemp("forks"))
+    forks = Forks(tmp_path_factory.mktemp("forks"), job_forks)
     yield forks
     forks.close()
 
@@ -140,7 +149,7 @@ def tiny_run(make_workflow, forks, tmp_path_factory) -> TinyRun:
     with FileLock(shared / "tiny_run.lock"):
         if not link.exists():
             made = make_workflow()
-            done = made.run_afresh(*TINY)
+            done = made.run(*TINY)
             assert done.returncode == 0, done.stdout
             shutil.copytree(made.folder / RESULTS, results)
             link.symlink_to(made.folder)

@@ -22,17 +22,16 @@ PACKAGES = ("isal.igzip", "jsonschema", "numba", "requests", "yte")
 class Forks:
     """The process that is forked, started when it is first asked, and ended by its closed input."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, jobs: JobForks) -> None:
+        """Take a folder for files and the process of which the jobs of all runs are forks."""
+        self.folder, self.jobs = folder, jobs
         self.process: subprocess.Popen | None = None
-        self.jobs: JobForks | None = None
 
     def run(
         self, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str]
     ) -> subprocess.CompletedProcess:
         """Return exit code and output, stdout and stderr in one, of `snakemake` with arguments."""
         if self.process is None:
-            self.jobs = JobForks(self.folder)
             self.process = subprocess.Popen(
                 [sys.executable, __file__],
                 stdin=subprocess.PIPE,
@@ -53,10 +52,9 @@ class Forks:
         return subprocess.CompletedProcess(arguments, code, stdout=output)
 
     def close(self) -> None:
-        """End the process, and that of the jobs."""
+        """End the process."""
         if self.process is not None:
             self.process.communicate()
-            self.jobs.close()
 
 
 def count_jobs(output: str) -> dict[str, int]:

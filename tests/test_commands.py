@@ -39,9 +39,12 @@ def place_mirror(command, folder):
 
 @pytest.fixture(scope="module")
 def finished(make_workflow):
-    """A workflow in which the demo has run once: each command finds what it builds on."""
+    """A workflow in which the demo has run once: each command finds what it builds on.
+
+    By interpreters, as people run it: that of the other tests is a run of forks.
+    """
     workflow = make_workflow()
-    done = workflow.run("--configfile", *DEMO)
+    done = workflow.run_afresh("--configfile", *DEMO)
     assert done.returncode == 0, done.stdout
     return workflow
 

@@ -4,11 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import pytest
-from job_forks import JobForks
 
 SCRIPTS = {
     "environment": "import os, sys; print(sys.argv[1:], os.getcwd(), os.environ['FORK'], __file__)",
@@ -19,11 +18,9 @@ SCRIPTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def interpreter(tmp_path_factory) -> Iterator[Path]:
-    jobs = JobForks(tmp_path_factory.mktemp("jobs"))
-    yield jobs.interpreter
-    jobs.close()
+@pytest.fixture
+def interpreter(job_forks) -> Path:
+    return job_forks.interpreter
 
 
 def run(interpreter: str | Path, script: Path) -> subprocess.CompletedProcess:
@@ -39,9 +36,8 @@ def test_a_fork_does_what_an_interpreter_does(interpreter, tmp_path, name):
     script = tmp_path / "script.py"
     script.write_text(SCRIPTS[name])
     fork, alone = run(interpreter, script), run(sys.executable, script)
-    # Snakemake only asks whether a job failed: a killed one gives any other code than 0.
-    code = alone.returncode if alone.returncode >= 0 else 256 + alone.returncode
-    assert (fork.returncode, fork.stdout, fork.stderr) == (code, alone.stdout, alone.stderr)
+    wanted = (alone.returncode, alone.stdout, alone.stderr)
+    assert (fork.returncode, fork.stdout, fork.stderr) == wanted
 
 
 def test_an_error_is_shown_with_its_place(interpreter, tmp_path):
@@ -59,9 +55,37 @@ def test_a_signal_reaches_the_job(interpreter, tmp_path):
     job = subprocess.Popen([interpreter, script.name], cwd=tmp_path, stdout=subprocess.PIPE)
     assert job.stdout.readline() == b"ready\n"
     job.send_signal(signal.SIGTERM)
-    assert job.wait(60) == 256 - signal.SIGTERM
+    assert job.wait(60) == -signal.SIGTERM
 
 
 def test_other_calls_go_to_the_interpreter(interpreter):
     done = subprocess.run([interpreter, "-c", "print(6 * 7)"], capture_output=True, check=True)
     assert done.stdout == b"42\n"
+
+
+def test_a_job_whose_client_is_killed_is_killed(interpreter, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import os, time; print(os.getpid(), flush=True); time.sleep(600)")
+    job = subprocess.Popen([interpreter, script.name], cwd=tmp_path, stdout=subprocess.PIPE)
+    number = int(job.stdout.readline())
+    job.kill()
+    assert job.stdout.read() == b""  # its other end is closed when the fork has ended
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{number}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+RANKS = """
+import os, sys
+print(os.environ["RANK"], os.environ["WORLD_SIZE"], "torch" in sys.modules, *sys.argv[1:])
+"""
+
+
+def test_ranks_of_torchrun_are_forks(interpreter, tmp_path):
+    script = tmp_path / "ranks.py"
+    script.write_text(RANKS)
+    command = [interpreter, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run([*command, script, "one"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["0 2 True one", "1 2 True one"]

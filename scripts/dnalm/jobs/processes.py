@@ -35,11 +35,6 @@ def is_running(pid: int, started: str | None) -> bool:
     return start_of(pid) in (started, "running")
 
 
-def is_orphan(job: int) -> bool:
-    """Return whether this process was started for the process `job`, which has ended."""
-    return job not in (os.getpid(), os.getppid())
-
-
 def _answers(pid: int) -> bool:
     """Return whether a process with this id exists, be it hidden or another user's."""
     try:

@@ -1,7 +1,6 @@
 """Scores of a file of variants, in parts, by a process per device; a killed job keeps its parts."""
 
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,9 +16,10 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from dnalm.devices import find_precision, is_out_of_memory, visible_devices
 from dnalm.errors import InputError
 from dnalm.files import read_facts
+from dnalm.jobs.device_use import note_devices
 from dnalm.jobs.partial import JSON, Format, Partial, clear, hold
-from dnalm.jobs.processes import is_orphan
 from dnalm.jobs.progress import Progress, Tally, duration
+from dnalm.jobs.workers import run_in_workers
 from dnalm.model.tensors import UNREADABLE, read_arrays, save_arrays
 from dnalm.variants.output import FEATURES, SCORES, write_scores
 from dnalm.variants.passes import Scored, score_alleles
@@ -127,13 +127,14 @@ def _make_missing(
     passes = found.passes * len(missing) // len(parts)
     shares = [missing[place :: len(devices)] for place in range(min(len(devices), len(missing)))]
     each = replace(scoring, threads=max(1, scoring.threads // len(shares)))
+    note_devices(devices[: len(shares)])
     _tell_time(each, records, missing, passes, devices[: len(shares)])
     with Progress("score", "windows", passes) as progress, progress.tally() as tally:
-        # loky starts fresh interpreters that never import the calling script again.
-        joblib.Parallel(n_jobs=len(shares), backend="loky")(
-            joblib.delayed(_make)(each, share, records, kept, device, os.getpid(), tally)
+        calls = (
+            joblib.delayed(_make)(each, share, records, kept, device, tally)
             for share, device in zip(shares, devices, strict=False)
         )
+        run_in_workers(calls, len(shares))
 
 
 def _make(
@@ -142,15 +143,11 @@ def _make(
     records: Partial,
     kept: Partial,
     device: str,
-    job: int,
     tally: Tally,
 ) -> None:
-    """Make some parts as long as the process `job`, which started this one, runs."""
     torch.set_num_threads(scoring.threads)
     model, windows = scoring.open_model(device), scoring.open_windows()
     for name in parts:
-        if is_orphan(job):  # the next job makes the rest, and needs the device
-            return
         table = records.load(name)
         scored = score_alleles(
             model,

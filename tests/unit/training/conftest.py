@@ -4,7 +4,6 @@ import copy
 import json
 import multiprocessing
 import socket
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -216,8 +215,11 @@ class Job:
 
 
 @pytest.fixture(scope="session")
-def make_job(tmp_path_factory, corpus):
-    """Return a function that writes the settings of a job, `change(run, operation)` applied."""
+def make_job(tmp_path_factory, corpus, job_forks):
+    """Return a function that writes the settings of a job, `change(run, operation)` applied.
+
+    Its command starts forks of a process that has imported torch, ranks among them.
+    """
 
     def make(change=lambda run, operation: None, corpus: Corpus = corpus) -> Job:
         folder = tmp_path_factory.mktemp("job")
@@ -240,7 +242,7 @@ def make_job(tmp_path_factory, corpus):
             "log": folder / "log",
         }
         pairs = [text for name, path in options.items() for text in (f"--{name}", str(path))]
-        return Job(folder, [sys.executable, str(TRAINER), *pairs])
+        return Job(folder, [str(job_forks.interpreter), str(TRAINER), *pairs])
 
     return make
 

@@ -5,7 +5,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 
 import pytest
 
@@ -20,7 +19,7 @@ def check(job, tmp_path, *options):
     """Run the check of a job's model; return its exit code, errors and result."""
     result = tmp_path / "models" / "cluster_check.json"
     result.parent.mkdir(exist_ok=True)
-    command = [sys.executable, str(CHECKER), "--run", str(job.folder / "run.json")]
+    command = [job.command[0], str(CHECKER), "--run", str(job.folder / "run.json")]
     command += ["--operation", str(job.folder / "operation.json"), "--result", str(result)]
     command += ["--log", str(tmp_path / "check.log"), "--tokens", "64", *options]
     environment = {key: value for key, value in os.environ.items() if "SLURM" not in key}

@@ -70,6 +70,7 @@ def assert_killed_run_ends_like_another(make_job, reference, seed):
     with launch(job) as process:
         wait_for_rows(job, random.Random(seed).randint(10, 35), process)
         process.kill()
+        process.communicate()  # until it is gone
     assert process.returncode == -signal.SIGKILL
     assert not job.weights.exists()
     finish(job)

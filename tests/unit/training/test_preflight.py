@@ -162,8 +162,10 @@ with closing(group):
 
 
 @pytest.fixture
-def examine_two(tmp_path, config):
+def examine_two(tmp_path, config, job_forks):
     """Return a function that examines two processes, the second of them changed."""
+    program = tmp_path / "examine.py"
+    program.write_text(EXAMINE)
 
     def examine(change="", *, seconds=60, library=SCRIPTS, folder=tmp_path / "state"):
         with socket.create_server(("localhost", 0)) as server:
@@ -175,7 +177,7 @@ def examine_two(tmp_path, config):
             ("0", tmp_path / "state", SCRIPTS, ""),
             ("1", folder, library, change),
         ):
-            command = [sys.executable, "-c", EXAMINE, state, json.dumps(asdict(config))]
+            command = [job_forks.interpreter, program, state, json.dumps(asdict(config))]
             names = joining | {"RANK": rank, "LOCAL_RANK": rank, "PYTHONPATH": str(scripts)}
             environment = {k: v for k, v in os.environ.items() if "SLURM" not in k} | names
             pipes = {"stderr": subprocess.PIPE, "text": True, "env": environment}
@@ -252,8 +254,9 @@ def test_a_process_that_dies_ends_the_other_with_a_sentence(examine_two):
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_process_whose_others_never_start_ends_with_a_sentence(rank):
-    code = (
+def test_a_process_whose_others_never_start_ends_with_a_sentence(rank, job_forks, tmp_path):
+    program = tmp_path / "join.py"
+    program.write_text(
         "import os\nfrom dnalm.parallel.distributed import Group\n"
         "names = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')\n"
         "Group({name: os.environ[name] for name in names}, seconds=2)"
@@ -262,7 +265,7 @@ def test_a_process_whose_others_never_start_ends_with_a_sentence(rank):
         port = str(server.getsockname()[1])
     joining = {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [job_forks.interpreter, program],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | joining | {"PYTHONPATH": str(SCRIPTS), "CUDA_VISIBLE_DEVICES": ""},
@@ -341,7 +344,7 @@ def test_several_nodes_are_one_srun_of_a_task_per_process_that_all_meet_here(mak
     assert 1024 < int(port) < 65536
     step = {"--nodes=16", "--ntasks=128", "--ntasks-per-node=8", "--gpus-per-node=8"}
     assert step <= set(words)
-    assert words[words.index(sys.executable) :] == [*job.command, *options]
+    assert words[words.index(job.command[0]) :] == [*job.command, *options]
 
 
 def test_a_disk_without_room_is_told_and_no_empty_file_is_left(tmp_path):

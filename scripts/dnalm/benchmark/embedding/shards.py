@@ -5,7 +5,6 @@ Shapes: N rows of the task table, S rows of a shard, D width, L layers.
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -23,9 +22,10 @@ from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import is_out_of_memory
 from dnalm.errors import InputError
 from dnalm.files import read_json, sha256_of
+from dnalm.jobs.device_use import note_devices
 from dnalm.jobs.partial import Format, Partial, clear, hold
-from dnalm.jobs.processes import is_orphan
 from dnalm.jobs.progress import Progress, Tally
+from dnalm.jobs.workers import run_in_workers
 from dnalm.model.loading import load_model, read_run
 from dnalm.model.tensors import stream_arrays
 from dnalm.model.token_batches import Limits, TokenRows, crop_long, name_rows
@@ -185,13 +185,14 @@ def _make_missing(
     log.info("%d of %d shards to make, on %s", len(missing), len(shards), where)
     strands = 2 if embedding.config.strands == "both" else 1
     rows = strands * sum(len(shard.rows) for shard in missing)
+    shares = [missing[place :: len(devices)] for place in range(min(len(devices), len(missing)))]
+    note_devices(devices[: len(shares)])
     with Progress("embed", "rows", rows) as progress, progress.tally() as tally:
-        # loky starts fresh interpreters that never import the calling script again.
-        joblib.Parallel(n_jobs=len(devices), backend="loky")(
-            joblib.delayed(_make)(embedding, own, kept, device, os.getpid(), tally)
-            for place, device in enumerate(devices)
-            if (own := missing[place :: len(devices)])
+        calls = (
+            joblib.delayed(_make)(embedding, share, kept, device, tally)
+            for share, device in zip(shares, devices, strict=False)
         )
+        run_in_workers(calls, len(devices))
 
 
 def _is_array(found: np.ndarray | None, shape: tuple[int, ...], kind: str) -> bool:
@@ -230,18 +231,14 @@ def _make(
     shards: Sequence[Shard],
     kept: Partial,
     device: str,
-    job: int,
     tally: Tally,
 ) -> None:
-    """Make some shards as long as the process `job`, which started this one, runs."""
     torch.set_num_threads(embedding.threads)
     pool = embedding.open(device)
     table = read_task(embedding.table)
     sequences, names = table["sequence"].to_numpy(), np.array(name_rows(table), dtype=object)
     kind, layers = embedding.config.dtype, embedding.layers()
     for shard in shards:
-        if is_orphan(job):  # the next job makes the rest, and needs the device
-            return
         pooled = pool(sequences[shard.rows], names[shard.rows], tally.add)
         kept.write(shard.name, _narrow(pooled, kind, layers, embedding.weights))
 

@@ -6,9 +6,9 @@ import sys
 from collections import deque
 from contextlib import closing
 
-from dnalm.benchmark.finetuning.ranks import end_with_parent
 from dnalm.benchmark.finetuning.train import join
 from dnalm.jobs.job import job, leave
+from dnalm.jobs.workers import end_with
 from dnalm.parallel.distributed import Group, find_environment
 
 
@@ -17,7 +17,7 @@ def main() -> None:
 
     What it finds is kept by the first process; errors are said by all.
     """
-    end_with_parent(os.getppid())
+    end_with(os.getppid())
     task = json.load(sys.stdin)
     with job(os.devnull), closing(Group(find_environment(os.environ))) as group:
         deque(join(task, group), maxlen=0)

@@ -27,6 +27,7 @@ from dnalm.devices import best_device
 from dnalm.errors import InputError
 from dnalm.jobs.partial import Format, Partial, hold
 from dnalm.jobs.progress import Progress, Tally
+from dnalm.jobs.workers import run_in_workers
 from dnalm.methods import find_adapter, warn_of_rate
 
 if TYPE_CHECKING:  # which loads what few jobs need
@@ -160,11 +161,8 @@ class _Job:
             self._forecast(self._alone(), folds[:1], done, processes)
         self.running.regroup([[fold] for fold in folds])
         with self._progress(what, total, done) as tally:
-            # loky starts fresh interpreters that never import the calling script again.
-            parallel = joblib.Parallel(
-                n_jobs=processes, backend="loky", return_as="generator_unordered"
-            )
-            self._report(parallel(joblib.delayed(self._train_alone)(fold, tally) for fold in folds))
+            calls = (joblib.delayed(self._train_alone)(fold, tally) for fold in folds)
+            self._report(run_in_workers(calls, processes, as_they_end=True))
 
     def _is_sharded(self) -> bool:
         """Whether several GPUs share one encoder of ours: where all of it is trained."""

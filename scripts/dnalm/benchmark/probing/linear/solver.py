@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from dnalm.benchmark.probing.linear.fitted import LinearModel
 from dnalm.benchmark.probing.linear.scikit import fit_path, standardise
 from dnalm.jobs.progress import Progress, Tally
+from dnalm.jobs.workers import run_in_workers
 
 # Below so many multiplications, about a second of work, to load torch takes longer than
 # scikit-learn.
@@ -191,14 +192,12 @@ def _fit_all_scikit(
     """Return scikit-learn's fits of every split at its own penalties."""
     if not any(penalties):
         return [[] for _ in parts]
-    # loky starts fresh interpreters that never import the calling script again, and hands large
-    # arrays over as memory maps, so all processes share one copy of the features.
     with progress.tally() as tally:
-        jobs = (
+        calls = (
             joblib.delayed(_fit_scikit)(rows, part, own, config, tally, keep_models)
             for part, own in zip(parts, penalties, strict=True)
         )
-        return joblib.Parallel(n_jobs=threads, backend="loky")(jobs)
+        return list(run_in_workers(calls, threads))
 
 
 def _fit_scikit(
