@@ -24,7 +24,7 @@ from torch import Tensor
 from dnalm.interpretation.attention_counts import AttentionCounts, count_attention
 from dnalm.model.encoder import Encoder
 
-THRESHOLDS, ROUNDS = (0.3, 0.01), 5
+THRESHOLDS, ROUNDS = (0.3, 0.01), 3
 ROUNDING = 1e-3  # of a weight: the angles of 2,000 positions differ by 1e-4 between both codes
 UNDECIDED = 0.01  # of all pairs, at most, may lie so near to a threshold
 SHARPER = 2  # times the queries of random weights, whose attention is nearly uniform

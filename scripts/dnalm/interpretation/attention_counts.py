@@ -78,11 +78,12 @@ def count_attention(
         )
         if rotary is not None:
             query, key = rotate(query, rotary), rotate(key, rotary)
-        query = query * query.shape[-1] ** -0.5
+        # Copied once, or the product would copy the keys for every block of queries.
+        query, key = query * query.shape[-1] ** -0.5, key.transpose(-1, -2).contiguous()
         received, sent = counts.received[:, :, layer], counts.sent[:, :, layer]
         for start in range(0, columns, QUERY_BLOCK):
             block = slice(start, start + QUERY_BLOCK)
-            logits = query[:, :, block] @ key.transpose(-1, -2)  # [B, H, Q, T]
+            logits = query[:, :, block] @ key  # [B, H, Q, T]
             if bias is not None:
                 logits = logits + bias.to(logits.dtype)
             weights = logits.float().softmax(-1)
@@ -91,10 +92,12 @@ def count_attention(
                 weights[..., 0, :] = 0.0
             if bias is not None:  # as a key a pad has no weight
                 weights.masked_fill_(~real[:, None, block, None], 0.0)
+            # 0 and 1 in float32: torch compares and sums these several times faster than bools.
+            above = torch.empty_like(weights)
             for place, threshold in enumerate(thresholds):
-                above = weights > threshold
-                received[:, place] += above.sum(2, dtype=torch.int16)
-                sent[:, place, :, block] = above.sum(3, dtype=torch.int16)
+                torch.gt(weights, threshold, out=above)
+                received[:, place] += above.sum(2).to(torch.int16)
+                sent[:, place, :, block] = above.sum(3)
 
     with _observed(encoder, count):
         encoder.compute_states(tokens, [config.layers], padded=padded)

@@ -5,6 +5,7 @@ Shapes: N rows of the task table, D width.
 
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from dnalm.files import sha256_of
 from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_arrays, save_arrays
 
 ID_COLUMN = "id"
+NUMBER = re.compile(r"0|[1-9][0-9]{0,5}")  # of a layer: each has one spelling
 # What metadata say of how embeddings were made, which nobody has told us.
 UNKNOWN = {"pooling": "unknown", "centre_bases": "0", "strands": "unknown", "precision": "unknown"}
 
@@ -52,15 +54,17 @@ def import_embeddings(source: str | Path, table: str | Path, path: str | Path) -
     if not layers:
         raise InputError(f"{source} holds no lists of numbers: give a vector for each row.")
     for name, array in layers.items():
-        if array.ndim != 2 or len(array) != len(ids):
+        if array.ndim != 2 or len(array) != len(ids) or not array.shape[1]:
             raise InputError(f"{source}: {name} has the shape {array.shape}, not [{len(ids)}, D].")
-        if not np.isfinite(array).all():
-            raise InputError(f"{source}: {name} holds numbers that are not finite: correct it.")
+        with np.errstate(over="ignore"):
+            layers[name] = array.astype(np.float32)  # in which larger ones become infinite
+        if not np.isfinite(layers[name]).all():
+            raise InputError(
+                f"{source}: {name} holds numbers that are not finite in float32: correct it."
+            )
     wanted = row_ids(table)
     text = json.dumps(wanted, ensure_ascii=False).encode()
-    arrays = {
-        name: np.ascontiguousarray(array[order], np.float32) for name, array in layers.items()
-    }
+    arrays = {name: np.ascontiguousarray(array[order]) for name, array in layers.items()}
     metadata = {
         **UNKNOWN,
         "dtype": "float32",
@@ -94,7 +98,9 @@ def _read_parquet(source: str | Path) -> tuple[list[str], dict[str, np.ndarray]]
             widths = {-1 if row is None else len(row) for row in rows}
             if len(widths) > 1 or -1 in widths:
                 raise InputError(f"{source}: the lists of {name} are not all of one length.")
-            arrays[name] = np.array(rows, dtype=np.float32).reshape(len(rows), -1)
+            arrays[name] = np.array(rows, dtype=np.float64).reshape(
+                len(rows), max(widths, default=0)
+            )
     return [str(name) for name in table.column(ID_COLUMN).to_pylist()], arrays
 
 
@@ -105,12 +111,14 @@ def _read_safetensors(source: str | Path) -> tuple[list[str], dict[str, np.ndarr
             f"{source} has no array {IDS_KEY!r}: add the JSON list of the rows' ids as uint8."
         )
     ids = json.loads(arrays.pop(IDS_KEY).tobytes())
+    if not isinstance(ids, list):
+        raise InputError(f"{source}: {IDS_KEY} is no JSON list: write the rows' ids as one.")
     return [str(name) for name in ids], {name: arrays[name] for name in sorted(arrays)}
 
 
 def _name_layers(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     numbered = all(
-        name.startswith(LAYER_PREFIX) and name.removeprefix(LAYER_PREFIX).isdecimal()
+        name.startswith(LAYER_PREFIX) and NUMBER.fullmatch(name.removeprefix(LAYER_PREFIX))
         for name in found
     )
     names = found if numbered else [f"{LAYER_PREFIX}{i}" for i in range(1, len(found) + 1)]

@@ -111,3 +111,34 @@ def test_other_files_are_refused(task, tmp_path):
     short = write_safetensors(tmp_path / "short.safetensors", IDS, VECTORS[:3])
     with pytest.raises(InputError, match=r"layer\.1 has the shape \(3, 3\), not \[4, D\]"):
         import_embeddings(short, task, tmp_path / "out")
+
+
+@pytest.mark.parametrize("write", [write_parquet, write_safetensors])
+def test_numbers_that_float32_does_not_hold_are_refused(task, tmp_path, write):
+    vectors = VECTORS.astype(np.float64)
+    vectors[2, 1] = 1e300
+    with pytest.raises(InputError, match="not finite in float32"):
+        import_embeddings(write(tmp_path / "mine", vectors=vectors), task, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("write", [write_parquet, write_safetensors])
+def test_vectors_of_no_number_are_refused(task, tmp_path, write):
+    source = write(tmp_path / "mine", vectors=VECTORS[:, :0])
+    with pytest.raises(InputError, match=r"has the shape \(4, 0\)"):
+        import_embeddings(source, task, tmp_path / "out")
+
+
+@pytest.mark.parametrize("ids", ["5", '{"train.0": 1}', '"ab"', "null"])
+def test_ids_that_are_no_list_are_refused(task, tmp_path, ids):
+    text = np.frombuffer(ids.encode(), dtype=np.uint8).copy()
+    save_file({"ids": text, "last": VECTORS}, tmp_path / "mine")
+    with pytest.raises(InputError, match="ids is no JSON list"):
+        import_embeddings(tmp_path / "mine", task, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["layer.١", "layer.01", f"layer.{'9' * 5000}", "layer.-1"])
+def test_layers_with_odd_numbers_are_named_by_their_place(task, tmp_path, name):
+    source = write_parquet(tmp_path / "mine", name=name)
+    import_embeddings(source, task, tmp_path / "out.safetensors")
+    assert list(read_embeddings(tmp_path / "out.safetensors", task)[0]) == ["layer.1"]
