@@ -64,7 +64,7 @@ include: "rules/targets.smk"
 
 
 onerror:
-    explain_failure()
+    explain_failure(log)
 
 
 localrules:

@@ -6,6 +6,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from forks import count_jobs
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
@@ -153,6 +154,41 @@ def asked_of_slurm(job):
     command = get_submit_command(job, dict.fromkeys(settings, ""), settings=None)
     options = re.findall(r"--(?:nodes|ntasks|cpus)\S+|--mem \S+|-t \S+", command)
     return [*options, *set_gres_string(job).split()]
+
+
+def read_rules(workflow):
+    """Return {rule: its text} of all rules; that of another one follows where it is built on it."""
+    found = {}
+    for path in sorted((workflow.folder / "rules").glob("*.smk")):
+        head = r"^(?:use rule (\w+) as (\w+) with|rule (\w+)):\n"
+        parts = re.split(head, path.read_text(), flags=re.MULTILINE)[1:]
+        for base, built, plain, text in zip(*(parts[place::4] for place in range(4)), strict=True):
+            found[plain or built] = text + found.get(base, "")
+    return found
+
+
+def test_the_profile_of_slurm_sends_every_rule_that_asks_for_a_gpu_to_a_node_with_one(workflow):
+    rules = read_rules(workflow)
+    profile = yaml.safe_load((workflow.folder / "profiles/slurm/config.yaml").read_text())
+    assert {*profile["set-resources"], *profile["set-threads"]} <= rules.keys()
+    on_gpus = {name for name, text in rules.items() if re.search(r"^ {8}gpu=", text, re.MULTILINE)}
+    assert {"pretrain", "finetune_task", "embed_with_embedder", "score_snps"} <= on_gpus
+    for name in on_gpus:
+        asked = profile["set-resources"].get(name, {})
+        assert "DNALM_GPU_PARTITION" in asked.get("slurm_partition", ""), name
+        # One task that starts what it needs, and not one for each GPU.
+        assert asked["tasks_per_gpu"] == 0, name
+        assert asked["runtime"] > 0, name
+    elsewhere = {name for name in profile["set-resources"] if name not in on_gpus}
+    assert all("slurm_partition" not in profile["set-resources"][name] for name in elsewhere)
+
+
+def test_all_gpus_of_a_fine_tuning_are_asked_for_on_one_node(workflow, tmp_path):
+    overlay = tmp_path / "gpus.yaml"
+    overlay.write_text("run: {methods: [full]}\nfinetune: {operation: {gpus: 4}}\n")
+    job = read_job(workflow, "finetune_task", "finetunes", "--configfile", str(overlay))
+    asked = ["-t 480", f"--mem {64000 + 3 * 24000}", "--nodes=1", "--cpus-per-task=1", "--gpus=4"]
+    assert asked_of_slurm(job) == asked
 
 
 @pytest.mark.parametrize("rule", ["embed_task", "finetune_task", "probe_mlp", "train_network"])

@@ -2,6 +2,11 @@
 
 import hashlib
 
+from dnalm.jobs.slurm_messages import explain_messages
+
+# Where Snakemake's executor keeps those of failed jobs: <rule>/<wildcards>/<number of the job>.log.
+SLURM_LOGS = Path(".snakemake/slurm_logs")
+
 
 def list_expected_results(results):
     """Return each result that the run asks for: its names, its files and what it is made from.
@@ -61,13 +66,27 @@ def get_stopped_jobs(wildcards):
     """
     own = get_place("<logs>/make_partial_report.log")
     return [
-        {"rule": rule.name, "wildcards": names, "log": path}
+        {
+            "rule": rule.name,
+            "wildcards": names,
+            "log": path,
+            "slurm_log": find_slurm_log(rule.name, names, path),
+        }
         for rule in workflow.rules
         for log in rule.log
         for names in find_wildcards(str(log))
         if (path := str(log.apply_wildcards(names))) != own
         and not all(os.path.exists(file.apply_wildcards(names)) for file in rule.output)
     ]
+
+
+def find_slurm_log(rule, wildcards, log):
+    """Return what Slurm wrote of the attempt of a job that its log is of, None where it did not."""
+    folder = Path(SLURM_LOGS, f"rule_{rule}", "_".join(wildcards.values()).replace("/", "_"))
+    newest = max(folder.glob("*.log"), key=os.path.getmtime, default=None)
+    # Of a job that was repeated elsewhere only the older one is by Slurm.
+    is_of_this = newest and os.path.getmtime(newest) >= os.path.getmtime(log)
+    return str(newest) if is_of_this else None
 
 
 def find_wildcards(pattern):
@@ -83,13 +102,20 @@ def get_state(wildcards):
     results = get_place("<results>")
     listed = [path for paths in list_described(results).values() for path in paths]
     listed += [path for files in list_results(results) for path in files.values()]
-    listed += [job["log"] for job in get_stopped_jobs(wildcards)]
+    stopped = get_stopped_jobs(wildcards)
+    listed += [path for job in stopped for path in (job["log"], job["slurm_log"]) if path]
     there = [(path, os.stat(path).st_mtime_ns) for path in listed if os.path.exists(path)]
     return hashlib.sha256(repr(there).encode()).hexdigest()
 
 
-def explain_failure():
-    """Say after a failed run for the report how to see what of it there is."""
+def explain_failure(logs):
+    """Say after a failed run what Slurm has against its jobs, and how to see what there is.
+
+    `logs` are Snakemake's own, of this run.
+    """
+    for path in logs:
+        for sentence in explain_messages(Path(path).read_text(encoding="utf-8")):
+            logger.error(sentence)
     if any(job.rule.name == "make_report" for job in workflow.dag.jobs):
         logger.error(
             "There is no report without these jobs. What is finished can be seen: "

@@ -5,6 +5,7 @@ it is skipped.
 """
 
 import contextlib
+import html
 import json
 import os
 import re
@@ -22,10 +23,10 @@ HERE = Path(__file__).parent
 DAEMONS = ("slurmctld", "slurmd", "munged")
 PATH = os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin"))
 MISSING = [name for name in DAEMONS if not shutil.which(name, path=PATH)]
-RESULTS = "results/slurm"
+RESULTS = "results/on slurm"
 OVERLAYS = ("tests/config.yaml", "tests/tiny.yaml", "tests/slurm/config.yaml")
 STEPS = 400
-PATIENCE_SECONDS = 600
+PATIENCE_SECONDS = 1800  # on a machine that others use as well
 
 pytestmark = [
     pytest.mark.slurm,
@@ -51,14 +52,21 @@ def cluster(tmp_path_factory):
 class Cluster:
     """A copy of the workflow whose jobs run on a Slurm."""
 
-    def __init__(self, workflow):
+    def __init__(self, workflow, overlays=()):
         self.workflow = workflow
+        self.overlays = tuple(overlays)
 
     def command(self, *arguments):
         profiles = ("--workflow-profile", "tests/slurm/profile")
+        overlays = (*OVERLAYS, *self.overlays)
         return self.workflow.command(
-            *arguments, *profiles, "--configfile", *OVERLAYS, profile="profiles/slurm"
+            *arguments, *profiles, "--configfile", *overlays, profile="profiles/slurm"
         )
+
+    def add(self, name, text):
+        """Write one more overlay, for all runs from now on."""
+        (self.workflow.folder / name).write_text(text)
+        self.overlays = (*self.overlays, name)
 
     def start(self, *arguments):
         """Start snakemake in the background; its output goes to the file `head.log`."""
@@ -190,7 +198,8 @@ def test_a_cancelled_job_has_saved_and_the_next_attempt_goes_on(chain):
 
 
 def test_a_time_limit_ends_in_the_queue_again_without_using_up_a_retry(chain):
-    code, output = chain.run(chain.weights("limited"), "--retries", "0")
+    asked = ("pretrain:runtime=1", "pretrain:tasks_per_gpu=0")  # in place of all of the profile
+    code, output = chain.run(chain.weights("limited"), "--retries", "0", "--set-resources", *asked)
     assert code == 0, output
     (job,) = jobs_of("pretrain", "limited")
     facts = facts_of(job)
@@ -200,6 +209,12 @@ def test_a_time_limit_ends_in_the_queue_again_without_using_up_a_retry(chain):
     done = re.search(rf"(\d+) of {STEPS} steps are done", chain.log("limited")).group(1)
     assert int(done) > 0
     assert_trained_like_undisturbed(chain, "limited")
+    use = chain.workflow.folder / RESULTS / "logs/pretrain/limited.devices.json"
+    facts = json.loads(use.read_text())
+    assert (facts["ended"], facts["gpus"]) == (True, 0)
+    parts = [part["seconds"] for part in facts["earlier"]]
+    assert len(parts) >= int(restarts := facts_of(job)["Restarts"]), restarts
+    assert max(parts) > 10, "the part before the time limit is not counted"
 
 
 def test_after_a_kill_of_snakemake_a_new_start_gives_no_second_writer(chain):
@@ -210,6 +225,9 @@ def test_after_a_kill_of_snakemake_a_new_start_gives_no_second_writer(chain):
     head.wait()
     assert facts_of(holder["slurm_job_id"])["JobState"] == "RUNNING"
 
+    code, output = chain.run(target)
+    assert code != 0
+    assert "It can be removed with the --unlock argument" in output
     assert chain.run("--unlock")[0] == 0
     code, output = chain.run(target, "--retries", "0")
     assert code != 0
@@ -227,6 +245,7 @@ def test_after_a_kill_of_snakemake_a_new_start_gives_no_second_writer(chain):
     assert_trained_like_undisturbed(chain, "orphaned")
     code, output = chain.run(target)
     assert code == 0, output
+    assert jobs_of("pretrain", "orphaned") == [first, second], "a finished job was done again"
     assert_trained_like_undisturbed(chain, "orphaned")
 
 
@@ -283,3 +302,90 @@ def test_two_copies_of_the_library_on_the_nodes_end_with_a_sentence(cluster, cha
     sentence = r"Error: rank 1 on n2 has the library scripts/dnalm \w+, but rank 0 on n1 has \w+; "
     assert re.search(sentence, done.stderr), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_fine_tuning_in_shards_has_all_its_gpus_on_one_node(chain):
+    """Of a node with two; torch sees none of these, so that two processes share the processor."""
+    target = f"{RESULTS}/finetunes/full/steady/simulated.promoters/scores.tsv"
+    chain = Cluster(chain.workflow)
+    chain.add("shards.yaml", "run: {methods: [full]}\nfinetune: {operation: {gpus: 2}}\n")
+    code, output = chain.run(target)
+    assert code == 0, output
+    (job,) = jobs_of("finetune_task", "full_steady_simulated.promoters")
+    facts = facts_of(job)
+    assert (facts["NumNodes"], facts["TresPerJob"]) == ("1", "gres:gpu:2")
+    log = chain.workflow.folder / RESULTS / "logs/finetune_task/full/steady"
+    assert "2 processes share the encoder" in (log / "simulated.promoters.log").read_text()
+
+
+def test_more_gpus_than_a_node_has_are_refused_with_a_sentence(chain):
+    chain = Cluster(chain.workflow)
+    chain.add("many.yaml", "run: {methods: [full]}\nfinetune: {operation: {gpus: 4}}\n")
+    target = f"{RESULTS}/finetunes/full/steady/simulated.promoters/scores.tsv"
+    code, output = chain.run(target, "--forcerun", "finetune_task", "--retries", "0")
+    assert code != 0
+    sentence = "Requested node configuration is not available'; lower what this rule asks for in"
+    assert sentence in output
+
+
+def test_a_wrong_partition_is_told_with_the_variable_to_set(chain, monkeypatch):
+    monkeypatch.setenv("DNALM_CPU_PARTITION", "nowhere")
+    chain = Cluster(chain.workflow)
+    chain.add("other.yaml", "tasks: {simulated.promoters: {build: {upstream: 140}}}\n")
+    code, output = chain.run("tasks")
+    assert code != 0
+    assert output.count("'invalid partition specified: nowhere; Invalid partition name") == 1
+    assert "by DNALM_CPU_PARTITION and DNALM_GPU_PARTITION" in output
+
+
+FAILING = """
+run: {models: [steady], tasks: [mine.broken, mine.slow, mine.greedy], baselines: [majority]}
+tasks:
+  mine.broken: {path: {train: broken.csv, test: test.csv}, kind: binary, classes: 2}
+  mine.slow: {path: {train: train.csv, test: test.csv}, kind: binary, classes: 2}
+  mine.greedy: {path: {train: train.csv, test: test.csv}, kind: binary, classes: 2}
+"""
+PLANTED = """
+    if snakemake.params.name == "mine.slow":
+        __import__("time").sleep(600)
+    if snakemake.params.name == "mine.greedy":
+        held = bytearray(b"x") * 2_000_000_000
+        __import__("time").sleep(600)
+"""
+
+
+def test_of_jobs_that_failed_a_sentence_and_the_page_say_why(chain, make_workflow):
+    """One by itself, one that Slurm ends for time, one for memory."""
+    failing = Cluster(make_workflow())
+    folder = failing.workflow.folder
+    for part in ("genomes", "simulated", "corpora", "models"):
+        source = chain.workflow.folder / RESULTS / part
+        shutil.copytree(source, folder / RESULTS / part)
+    rows = "".join(
+        f"ACGTACGTAC{'ACGT'[row % 4]}{'ACGT'[row // 4]},{row % 2}\n" for row in range(16)
+    )
+    (folder / "train.csv").write_text(f"sequence,label\n{rows}")
+    (folder / "test.csv").write_text("sequence,label\nACGTTTTTAAAA,0\nACGTTTTTAAAC,1\n")
+    (folder / "broken.csv").write_text("sequence,label\nACGTACGT,0\nACGAACGT,yes\n")
+    script = folder / "scripts/make_task.py"
+    script.write_text(re.sub(r"(with job.*\n)", rf"\g<1>{PLANTED}", script.read_text()))
+    failing.add("failing.yaml", FAILING)
+    options = ("--retries", "0", "--keep-going", "--set-resources")
+    code, output = failing.run(*options, "make_task:runtime=1", "make_task:mem_mb=1000")
+    assert code != 0
+    told = [line for line in output.splitlines() if "was ended by Slurm" in line]
+    slow, greedy = sorted(told, key=lambda line: "greedy" in line)
+    assert "mine.slow.parquet) was ended by Slurm at its time limit: raise `runtime`" in slow
+    assert slow.endswith("now runtime=1.")
+    assert "mine.greedy.parquet) was ended by Slurm for taking more memory than it had" in greedy
+    assert greedy.endswith("raise `mem_mb` of its rule in the profile, now mem_mb=1000.")
+    assert "broken.csv" in output
+    assert "`snakemake report_partial`, with the options of this command" in output
+
+    code, output = failing.run("report_partial")
+    assert code == 0, output
+    written = (folder / RESULTS / "report_partial.html").read_text()
+    page = html.unescape(re.sub(r"<[^>]*>", " ", written))
+    assert re.search(r"make_task\s+mine\.broken\s+\S.*broken\.csv", page)
+    assert re.search(r"make_task\s+mine\.slow\s[^\n]*ended by Slurm at its time limit", page)
+    assert re.search(r"make_task\s+mine\.greedy\s[^\n]*ended by Slurm for taking more memory", page)

@@ -22,8 +22,8 @@ PYTHON
 )
 
 # A graphics card is a character device to Slurm; what it is good for is not looked at.
-ln -sf /dev/null "$directory/devices/gpu0"
-echo "Name=gpu File=$directory/devices/gpu0" > "$directory/gres.conf"
+for number in 0 1; do ln -sf /dev/null "$directory/devices/gpu$number"; done
+echo "Name=gpu File=$directory/devices/gpu[0-1]" > "$directory/gres.conf"
 
 cat > "$directory/slurm.conf" <<CONFIGURATION
 ClusterName=test
@@ -44,12 +44,15 @@ SlurmctldLogFile=$directory/slurmctld.log
 SlurmdLogFile=$directory/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+# Memory over what was asked for ends a job; without cgroups it is looked at so often.
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-# More cores and memory than there are: jobs of a test do little.
+# More cores and memory than there are, as many as profiles/slurm asks for: jobs of a test do little.
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=2,bf_interval=2
 ReturnToService=2
@@ -61,10 +64,10 @@ SlurmdTimeout=30
 KillWait=30
 InactiveLimit=0
 GresTypes=gpu
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$first CPUs=4 RealMemory=8000 Gres=gpu:1 State=UNKNOWN
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$second CPUs=4 RealMemory=8000 Gres=gpu:1 State=UNKNOWN
-PartitionName=cpu Nodes=n1,n2 Default=YES MaxTime=1:00:00 State=UP
-PartitionName=gpu Nodes=n1,n2 MaxTime=1:00:00 State=UP
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$first CPUs=32 RealMemory=512000 Gres=gpu:2 State=UNKNOWN
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$second CPUs=32 RealMemory=512000 Gres=gpu:2 State=UNKNOWN
+PartitionName=cpu Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=n1,n2 MaxTime=INFINITE State=UP
 CONFIGURATION
 
 # SLURM_CONF says where all that is, and Snakemake's executor takes it from its jobs: put it back.

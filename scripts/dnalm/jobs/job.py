@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from dnalm.errors import InputError
 from dnalm.jobs.credentials import hide_passwords
-from dnalm.jobs.device_use import forget_use, record_use
+from dnalm.jobs.device_use import recorded_use
 from dnalm.jobs.exhaustion import describe_exhaustion
 from dnalm.jobs.progress import heartbeat
 
@@ -32,8 +32,7 @@ def job(log_path: str | Path) -> Iterator[None]:
 
     An `InputError` is written to the log and to stderr without a traceback and ends the process
     with exit code 1, as does that on a full disk or memory. Any other exception is a bug: its
-    traceback goes to both. Of a job that ends well a file beside the log says on how many GPUs it
-    has computed.
+    traceback goes to both. A file beside the log says on how many GPUs the job has computed.
     """
     gc.freeze()  # modules live as long as the process: no collection has to look at them
     logging.basicConfig(
@@ -46,10 +45,8 @@ def job(log_path: str | Path) -> Iterator[None]:
         handler.setFormatter(_Formatter(LOG_FORMAT))
     logging.captureWarnings(True)
     try:
-        with heartbeat():
-            forget_use(log_path)
+        with heartbeat(), recorded_use(log_path):
             yield
-            record_use(log_path)
     except InputError as error:
         logging.error("%s", error)
         sys.exit(f"Error: {error}")

@@ -82,7 +82,7 @@ class Progress:
                 self._bar = self._make_bar()
                 self._ending.callback(self._bar.close)
                 self._ending.callback(self._draw)
-            self._ending.enter_context(_repeating(self._look))
+            self._ending.enter_context(repeating(self._look))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -213,7 +213,7 @@ def heartbeat() -> Iterator[None]:
         return LINE_SECONDS + GRACE_SECONDS - (time.monotonic() - ear.heard)
 
     try:
-        with _repeating(beat):
+        with repeating(beat):
             yield
     finally:
         logging.getLogger().removeHandler(ear)
@@ -231,7 +231,7 @@ class _Ear(logging.Handler):
 
 
 @contextmanager
-def _repeating(act: Callable[[], float]) -> Iterator[None]:
+def repeating(act: Callable[[], float]) -> Iterator[None]:
     """Call `act`, which returns after how many seconds again, in a thread beside this block."""
     ended = threading.Event()
 

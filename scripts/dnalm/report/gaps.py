@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dnalm.jobs.slurm_messages import describe_end, find_end
 from dnalm.report.finished import Expected, Missing
 from dnalm.report.method_names import label
 from dnalm.report.pages.grids import Grid, make_grid
@@ -19,11 +20,18 @@ MAX_LETTERS = 400  # of a log's last line
 
 @dataclass(frozen=True, kw_only=True)
 class StoppedJob:
-    """A job that has begun and has not left all its files: its rule, wildcards and log."""
+    """A job that has begun and has not left all its files: its rule, wildcards and logs."""
 
     rule: str
     wildcards: Mapping[str, str]
     log: str
+    slurm_log: str | None = None
+
+    @property
+    def end(self) -> str:
+        """The last line of its own log, and what Slurm says where it has ended the job."""
+        end = find_end(self.slurm_log) if self.slurm_log else None
+        return " ".join(filter(None, [self.last_line, end and f"({describe_end(end)})"]))
 
     @property
     def last_line(self) -> str:
@@ -86,7 +94,7 @@ class Gaps:
     def jobs_grid(self) -> Grid:
         """The jobs that left nothing, with the last lines of their logs."""
         rows = [
-            [job.rule, ", ".join(job.wildcards.values()), job.last_line or "(empty)", job.log]
+            [job.rule, ", ".join(job.wildcards.values()), job.end or "(empty)", job.log]
             for job in sorted(self.jobs, key=lambda job: (job.rule, job.log))
         ]
         return make_grid(["rule", "of", "last line of its log", "log"], rows, first=4)

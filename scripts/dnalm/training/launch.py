@@ -26,6 +26,7 @@ from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_json
 from dnalm.genome.haplotypes.contig import find_panel
 from dnalm.genome.kmers import Vocabulary
+from dnalm.jobs.device_use import save_use
 from dnalm.jobs.job import job
 from dnalm.jobs.lock import Lock
 from dnalm.model.config import EncoderConfig
@@ -155,6 +156,7 @@ def pretrain(
 def end_early(stop: Stop, allocation: Allocation, group: Group) -> NoReturn:
     """See to what follows a stop before the last step, say it in one sentence and exit with 1."""
     circumstances = {"job": find_job(os.environ), "scheduled": allocation.runtime_minutes > 0}
+    save_use()  # Slurm kills what it queues again
     next_to_come = group.from_first(lambda: requeue(stop, **circumstances))
     sentence = f"Pre-training was stopped by {stop.reason} and has saved its state; {next_to_come}."
     logger.warning(sentence)

@@ -16,6 +16,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from dnalm.devices import find_precision, is_out_of_memory, visible_devices
 from dnalm.errors import InputError
 from dnalm.files import read_facts
+from dnalm.jobs.device_use import note_devices
 from dnalm.jobs.partial import JSON, Format, Partial, clear, hold
 from dnalm.jobs.progress import Progress, Tally, duration
 from dnalm.jobs.workers import run_in_workers
@@ -126,6 +127,7 @@ def _make_missing(
     passes = found.passes * len(missing) // len(parts)
     shares = [missing[place :: len(devices)] for place in range(min(len(devices), len(missing)))]
     each = replace(scoring, threads=max(1, scoring.threads // len(shares)))
+    note_devices(devices[: len(shares)])
     _tell_time(each, records, missing, passes, devices[: len(shares)])
     with Progress("score", "windows", passes) as progress, progress.tally() as tally:
         calls = (

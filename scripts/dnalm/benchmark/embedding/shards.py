@@ -22,6 +22,7 @@ from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import is_out_of_memory
 from dnalm.errors import InputError
 from dnalm.files import read_json, sha256_of
+from dnalm.jobs.device_use import note_devices
 from dnalm.jobs.partial import Format, Partial, clear, hold
 from dnalm.jobs.progress import Progress, Tally
 from dnalm.jobs.workers import run_in_workers
@@ -184,12 +185,12 @@ def _make_missing(
     log.info("%d of %d shards to make, on %s", len(missing), len(shards), where)
     strands = 2 if embedding.config.strands == "both" else 1
     rows = strands * sum(len(shard.rows) for shard in missing)
+    shares = [missing[place :: len(devices)] for place in range(min(len(devices), len(missing)))]
+    note_devices(devices[: len(shares)])
     with Progress("embed", "rows", rows) as progress, progress.tally() as tally:
-        shares = (missing[place :: len(devices)] for place in range(len(devices)))
         calls = (
-            joblib.delayed(_make)(embedding, own, kept, device, tally)
-            for own, device in zip(shares, devices, strict=True)
-            if own
+            joblib.delayed(_make)(embedding, share, kept, device, tally)
+            for share, device in zip(shares, devices, strict=False)
         )
         run_in_workers(calls, len(devices))
 

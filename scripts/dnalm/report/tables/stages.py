@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dnalm.jobs.device_use import read_gpus
+from dnalm.jobs.device_use import read_earlier, read_gpus
 from dnalm.methods import BASELINE
 
 COLUMNS = ["stage", "jobs", "seconds", "largest_job_seconds", "processor_seconds"]
@@ -49,7 +49,9 @@ def stages_table(
     Jobs of genomes, corpora, models and tasks that are not in `tables` belong to another run and
     are left out. The sum over jobs is work, not waiting time: jobs run side by side. `gpu_seconds`
     is the time of jobs times the GPUs that each computed on, as files in the folder `logs` say;
-    unknown where a job of the stage has not said it.
+    unknown where a job of the stage has not said it. These files also have the time of attempts
+    that were stopped and that the last one has gone on from, which counts in all but
+    `processor_seconds`.
     """
     known = _known(tables)
     rows = []
@@ -60,14 +62,16 @@ def stages_table(
             name not in known[kind] for kind, name in zip(NAMES.get(stage, []), names, strict=False)
         ):
             continue
-        gpus = read_gpus(Path(logs) / job.parent / f"{job.name}.log")
+        log = Path(logs) / job.parent / f"{job.name}.log"
+        gpus, (before, gpu_before) = read_gpus(log), read_earlier(log)
         for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
             record = json.loads(line)
             memory, cores = (
                 pd.to_numeric(record.get(name), errors="coerce") for name in ("max_rss", "cpu_time")
             )
-            row = {"stage": stage, "s": float(record["s"]), "cores": cores, "memory": memory}
-            rows.append(row | {"gpus": row["s"] * gpus})
+            seconds = float(record["s"])
+            row = {"stage": stage, "s": seconds + before, "cores": cores, "memory": memory}
+            rows.append(row | {"gpus": seconds * gpus + gpu_before})
     table = pd.DataFrame(rows, columns=["stage", "s", "cores", "memory", "gpus"])
     stages = table.groupby("stage", sort=False).agg(
         jobs=("s", "size"),

@@ -295,6 +295,22 @@ def test_gpu_time_is_that_of_jobs_times_their_gpus_and_unknown_where_one_does_no
     assert {row[place] for row in on_cpu.rows} == {"0"}
 
 
+def test_what_a_job_took_before_it_was_stopped_counts(shared_tables, tmp_path):
+    """Twice put back into the queue after an hour of 16 GPUs, and one minute more on 8."""
+    write_benchmark(tmp_path / "benchmarks", "pretrain/small", 60)
+    use = tmp_path / "logs/pretrain/small.devices.json"
+    use.parent.mkdir(parents=True)
+    part = {"seconds": 3600.0, "gpus": 16}
+    use.write_text(
+        json.dumps({"ended": True, "seconds": 58.0, "gpus": 8, "names": [], "earlier": [part] * 2})
+    )
+    (row,) = stages_table(tmp_path / "benchmarks", shared_tables, tmp_path / "logs").to_dict(
+        "records"
+    )
+    assert row["seconds"] == row["largest_job_seconds"] == 7260
+    assert row["gpu_seconds"] == 2 * 3600 * 16 + 60 * 8
+
+
 def test_jobs_of_another_run_in_the_same_folder_take_no_time_of_this_one(shared_tables, tmp_path):
     own = ["embed_task/small.untrained/simulated.promoters", "make_task/simulated.enhancers"]
     own += ["finetune_task/ia3/small/simulated.promoters", "locate_task/toy/simulated.promoters"]
