@@ -22,13 +22,14 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 
-# What most jobs wait for, two seconds each time.
+# What most jobs wait for, two seconds each time. Nothing that reads the environment while it is
+# imported, as huggingface_hub does, and so transformers.
 PACKAGES = (
     *("numpy", "pandas", "pyarrow.parquet", "numba", "safetensors.numpy", "snakemake.script"),
     *("scipy.optimize", "scipy.special", "scipy.stats", "joblib", "threadpoolctl"),
     *("sklearn.linear_model", "sklearn.metrics", "sklearn.preprocessing"),
     *("torch", "torch.optim", "torch.utils.data", "torch._dynamo", "torch.distributed.run"),
-    *("transformers.modeling_utils", "altair"),
+    "altair",
     *(f"torch.distributed.{part}" for part in ("fsdp", "checkpoint", "tensor", "device_mesh")),
 )
 # Modules that are run by their name; any other, like the workers of joblib with files of their own,

@@ -185,7 +185,7 @@ def check_made(facts: Facts, asked: Mapping[str, Any], layers: int) -> None:
     for key, value in facts.made.items():
         if key == "centre_bases" and facts.made["pooling"] != "centre":
             continue  # which other poolings do not read
-        if key == "precision" and asked[key] == "auto":
+        if key == "precision" and (asked[key], value) in (("auto", value), ("tf32", "float32")):
             continue  # what the machine had that made the embeddings
         if key == "layer":
             wanted = choose_layers(asked["layers"], layers)

@@ -165,11 +165,11 @@ def test_relations_do_not_depend_on_the_order_of_rows():
     generator = np.random.default_rng(11)
     elements = [draw(generator, 200) for _ in range(30)]
     rows = []
-    for _ in range(1500):
+    for _ in range(700):
         flanks = [draw(generator, int(n)) for n in generator.integers(0, 60, size=2)]
         core = mutate(generator, elements[int(30 * generator.random() ** 3)], 0, 200, 8)
         rows.append(flanks[0] + core + flanks[1])
-    table = table_of(rows[:1000], rows[1000:])
+    table = table_of(rows[:450], rows[450:])
     config = AuditConfig(**{**CONFIG.__dict__, "most_places": 50})
     shuffled = table.sample(frac=1, random_state=1)
     one, two = (audit_task(t, "binary", config) for t in (table, shuffled))

@@ -277,6 +277,17 @@ def test_a_probe_of_other_settings_than_are_asked_for_is_refused(trained):
         check_made(facts, asked | {"layers": [other]}, 2)
 
 
+@pytest.mark.parametrize("precision", ["auto", "float32", "tf32", "bf16"])
+def test_a_probe_is_taken_with_the_setting_that_it_was_made_with(train, precision):
+    """Whatever this machine makes of it: tf32 is float32 on a CPU."""
+    facts = train(precision=precision).classifier.facts
+    asked = facts.made | {"layers": "all"}
+    check_made(facts, asked | {"precision": precision}, 2)
+    if precision == "bf16":
+        with pytest.raises(InputError, match=r"with precision 'bf16', but .* asks for 'tf32'"):
+            check_made(facts, asked | {"precision": "tf32"}, 2)
+
+
 def test_embeddings_in_bf16_move_the_scores_of_a_probe_by_less_than_the_splits_differ(
     train,
 ):
