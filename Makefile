@@ -26,6 +26,8 @@ TESTS := $(BIN)/pytest -q --durations=10 \
 	--numprocesses 2 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
 
 export PATH := $(BIN):$(PATH)
+# Images of containers often set it; then each of hundreds of jobs would compile the library anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo real env env-dev test test-slow test-slurm lint format docs pictures bench fuzz
 

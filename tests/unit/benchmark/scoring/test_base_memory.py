@@ -126,7 +126,7 @@ def make_task(folder, rows):
     return paths
 
 
-SIZES, MEASURES = (50, 400), ("network", "position_weights")
+SIZES, MEASURES = (100, 600), ("network", "position_weights")
 
 
 @pytest.fixture(scope="module")
