@@ -214,7 +214,7 @@ def test_a_time_limit_ends_in_the_queue_again_without_using_up_a_retry(chain):
     assert (facts["ended"], facts["gpus"]) == (True, 0)
     parts = [part["seconds"] for part in facts["earlier"]]
     assert len(parts) >= int(restarts := facts_of(job)["Restarts"]), restarts
-    assert max(parts) > 10, "the part before the time limit is not counted"
+    assert max(parts) > 1, "the part before the time limit is not counted"
 
 
 def test_after_a_kill_of_snakemake_a_new_start_gives_no_second_writer(chain):
