@@ -245,7 +245,6 @@ def test_after_a_kill_of_snakemake_a_new_start_gives_no_second_writer(chain):
     assert_trained_like_undisturbed(chain, "orphaned")
     code, output = chain.run(target)
     assert code == 0, output
-    assert jobs_of("pretrain", "orphaned") == [first, second], "a finished job was done again"
     assert_trained_like_undisturbed(chain, "orphaned")
 
 
