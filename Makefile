@@ -20,10 +20,10 @@ BIN := $(CURDIR)/.venv/bin
 # Without a GPU its jobs are ordinary ones, as many at a time as there are cores.
 GPU_JOBS := $(shell command -v nvidia-smi >/dev/null && echo 1 || env -u OMP_NUM_THREADS nproc)
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --resources gpu=$(GPU_JOBS) downloads=4
-# Two files of tests at a time: the tests of one file share what its fixtures make. In the order of
+# Three files of tests at a time, as some wait: the tests of one file share what its fixtures make. In the order of
 # names, so that the files that run the whole workflow come first and the short ones fill the end.
 TESTS := $(BIN)/pytest -q --durations=10 \
-	--numprocesses 2 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
+	--numprocesses 3 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
 
 export PATH := $(BIN):$(PATH)
 # Images of containers often set it; then each of hundreds of jobs would compile the library anew.

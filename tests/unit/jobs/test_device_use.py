@@ -138,6 +138,7 @@ def test_a_process_per_device_is_noted(module, monkeypatch):
 
     monkeypatch.setattr(module, "run_in_workers", run)
     monkeypatch.setattr(device_use, "_devices", set())
+    monkeypatch.setattr(device_use, "_processes", 1)  # which other tests have left
     kept = SimpleNamespace(find=lambda name: None)
     devices = ["cuda:0", "cuda:1", "cuda:2"]
     if module is shards:
