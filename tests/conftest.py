@@ -21,7 +21,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # The same examples in every run on every machine; `pytest --hypothesis-profile wide` draws others,
 # and many more.
 COMMON = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("same", derandomize=True, max_examples=60, **COMMON)
+settings.register_profile("same", derandomize=True, max_examples=40, **COMMON)
 settings.register_profile("wide", max_examples=1000, **COMMON)
 settings.load_profile("same")
 

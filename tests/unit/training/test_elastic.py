@@ -147,8 +147,8 @@ def test_gradients_of_a_step_are_those_of_one_process(saved, one, sharding):
     [
         ("full", 1, {}),
         ("full", 3, {"sharding": "full", "activation_checkpointing": True}),
-        ("full", 4, {"sharding": "none"}),
-        ("none", 1, {}),
+        pytest.param("full", 4, {"sharding": "none"}, marks=pytest.mark.slow),
+        pytest.param("none", 1, {}, marks=pytest.mark.slow),
         ("none", 3, {"sharding": "full"}),
         ("none", 4, {"sharding": "none", "activation_checkpointing": True}),
     ],
@@ -225,7 +225,7 @@ def test_a_run_goes_on_bit_for_bit_whether_gradients_are_reduced_in_the_backward
     assert job.weights.read_bytes() == saved["none"].weights.read_bytes()
 
 
-@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("again", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_four_processes_on_two_nodes_reduce_in_the_backward_pass(make, train_together, one, again):
     options = {"reduce_in_backward": True, "activation_checkpointing": again}
     job = train_together(make(sharding="none", micro_batch=1, **options), 4, on_node=2)

@@ -142,7 +142,7 @@ def test_a_trainer_out_of_time_saves_and_queues_its_job_again(slurm, make_job):
 
     def long_run(run, operation):
         run["pretrain"]["steps"] = 10**6
-        operation |= {"processes": 2, "runtime_minutes": 0.15, "validate_every": 10**6}
+        operation |= {"processes": 2, "runtime_minutes": 0.1, "validate_every": 10**6}
 
     job = make_job(long_run)
     outside = {key: value for key, value in os.environ.items() if "SLURM" not in key}
@@ -156,7 +156,7 @@ def test_a_trainer_out_of_time_saves_and_queues_its_job_again(slurm, make_job):
     )
     assert done.returncode == 1
     assert (
-        "its time limit of 0.15 minutes and has saved its state; Slurm job 4711 is q" in done.stderr
+        "its time limit of 0.1 minutes and has saved its state; Slurm job 4711 is q" in done.stderr
     )
     assert calls() == ["squeue --noheader --jobs 4711 --format %L", "scontrol requeue 4711"]
     assert not (job.state / "lock.json").exists(), "the next start would be refused"

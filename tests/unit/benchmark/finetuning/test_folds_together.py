@@ -266,7 +266,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("operation", [TOGETHER, APART], ids=["together", "apart"])
-def test_a_killed_job_goes_on_in_the_middle_of_its_folds_bit_for_bit(make, operation, tmp_path):
+def test_a_killed_job_goes_on_in_the_middle_of_its_folds_bit_for_bit(
+    make, operation, tmp_path, job_forks
+):
     # Every step is kept; folds end at different evaluations.
     finetuning = make("lora", steps=60, evaluate_every=5, patience=2)
     always = replace(operation, checkpoint_minutes=0)
@@ -279,7 +281,7 @@ def test_a_killed_job_goes_on_in_the_middle_of_its_folds_bit_for_bit(make, opera
     script.write_text(JOB)
     library = Path(sys.modules["dnalm"].__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": str(library), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, script, arguments], env=environment, check=False)
+    done = subprocess.run([job_forks.interpreter, script, arguments], env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
     steps = Running(partial, finetuning.facts()).steps(FOLDS)
     assert steps == dict.fromkeys(FOLDS if operation is TOGETHER else [0], 8)

@@ -271,7 +271,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_killed_job_resumes_from_its_finished_folds(finetuning, tmp_path):
+def test_a_killed_job_resumes_from_its_finished_folds(finetuning, tmp_path, job_forks):
     partial = tmp_path / "partial"
     arguments = tmp_path / "arguments.json"
     files = {name: getattr(finetuning, name) for name in ("run", "weights", "table")}
@@ -283,7 +283,7 @@ def test_a_killed_job_resumes_from_its_finished_folds(finetuning, tmp_path):
     script.write_text(KILLED)
     library = Path(sys.modules["dnalm"].__file__).parents[1]
     done = subprocess.run(
-        [sys.executable, script, arguments],
+        [job_forks.interpreter, script, arguments],
         env=os.environ | {"PYTHONPATH": str(library), "OMP_NUM_THREADS": "1"},
         check=False,
     )

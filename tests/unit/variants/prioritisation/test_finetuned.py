@@ -266,7 +266,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_killed_job_goes_on_from_its_finished_groups(make, tmp_path):
+def test_a_killed_job_goes_on_from_its_finished_groups(make, tmp_path, job_forks):
     texts, table = plant(to_gc)
     files = make(texts, table)
     settings = make_settings(steps=20, evaluate_every=10)
@@ -278,7 +278,7 @@ def test_a_killed_job_goes_on_from_its_finished_groups(make, tmp_path):
     (tmp_path / "job.py").write_text(KILLED)
     library = str(Path(sys.modules["dnalm"].__file__).parents[1])
     done = subprocess.run(
-        [sys.executable, tmp_path / "job.py", arguments],
+        [job_forks.interpreter, tmp_path / "job.py", arguments],
         env=os.environ | {"PYTHONPATH": library, "OMP_NUM_THREADS": "1"},
         check=False,
     )
