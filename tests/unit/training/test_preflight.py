@@ -238,7 +238,8 @@ def test_a_folder_that_one_cannot_write_stops_both(examine_two, tmp_path):
 
 
 def test_a_process_that_never_answers_ends_the_waiting_one_with_a_sentence(examine_two):
-    late = "Group.sum = lambda *_: __import__('time').sleep(60)"
+    # Its own patience is longer, or it might be the first to end.
+    late = "Group.sum = lambda *_: __import__('time').sleep(7); seconds = 60"
     (text, code), _ = examine_two(late, seconds=4)
     assert code == 1
     assert "Error: rank 0 on " in text
