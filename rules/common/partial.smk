@@ -82,7 +82,8 @@ def get_stopped_jobs(wildcards):
 
 def find_slurm_log(rule, wildcards, log):
     """Return what Slurm wrote of the attempt of a job that its log is of, None where it did not."""
-    folder = Path(SLURM_LOGS, f"rule_{rule}", "_".join(wildcards.values()).replace("/", "_"))
+    names = "_".join(wildcards.values()).replace(os.sep, "_")  # as the executor does
+    folder = Path(SLURM_LOGS, f"rule_{rule}", names)
     newest = max(folder.glob("*.log"), key=os.path.getmtime, default=None)
     # Of a job that was repeated elsewhere only the older one is by Slurm.
     is_of_this = newest and os.path.getmtime(newest) >= os.path.getmtime(log)
