@@ -21,9 +21,9 @@ def run_in_workers(
     """Return the results of calls by so many processes, in their order or as they end.
 
     One process is this one. Others are interpreters that never import the calling script again, to
-    which large arrays are handed over as memory maps. Where this process is killed they end at
-    the next look, each second; joblib by itself leaves them, with what they hold of a device, for five
-    minutes, and lets each finish its call.
+    which large arrays are handed over as memory maps. Where this process is killed they end: they
+    look each second. joblib by itself leaves them for five minutes, with what they hold of a
+    device, and lets each finish its call.
     """
     order = "generator_unordered" if as_they_end else "list"
     parallel = joblib.Parallel(n_jobs=processes, backend="loky", return_as=order)
