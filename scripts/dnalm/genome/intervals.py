@@ -21,6 +21,7 @@ HEADER_COLUMNS = ({"start", "end"}, {"chromstart", "chromend"}, {"chrom_start", 
 NAME_COLUMN, STRAND_COLUMN = 4, 6  # columns of a BED file, from 1
 # What a short BED line may lack.
 OPTIONAL_COLUMNS = (("name", NAME_COLUMN), ("strand", STRAND_COLUMN))
+GRANGES_COLUMN = "seqnames"  # the first of tables that R writes of GRanges
 NO_SUMMIT = -1
 
 Spans = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -47,11 +48,13 @@ def read_bed(
     """Return the intervals of a BED file in file order: contig, start, end, name, strand, summit.
 
     `name`, `strand` and `summit` say which column holds them, by its number from 1 or by its name
-    in the file's header, which may begin with #; None: none does. A BED file may end before its
-    name (then "") and its strand (then "."). `summit` is an offset from the start as in narrowPeak
+    in the file's header, which may begin with #; None: none does. Where a header calls a column
+    name or strand, it stands in the place of the usual number. A BED file may end before its name
+    (then "") and its strand (then "."). `summit` is an offset from the start as in narrowPeak
     files, -1 where there is none.
 
-    Raises InputError with file and line for anything else, and for a file without records.
+    Raises InputError with file and line for anything else, as a strand where none is read, and for
+    a file without records or a table of GRanges, which counts from 1.
     """
     starts, ends, summits = array("q"), array("q"), array("q")
     contigs: list[str] = []
@@ -102,6 +105,11 @@ def iterate_bed(
         if places is None:
             header = _header(fields)
             said = header or commented
+            if [field.lower() for field in said[:1]] == [GRANGES_COLUMN]:
+                raise InputError(
+                    f"{path}: its header is that of a table of GRanges, which counts from 1: write"
+                    " it as BED, for example with `rtracklayer::export.bed`."
+                )
             places = {key: _column_index(path, key, column, said) for key, column in wanted.items()}
             if header:
                 continue
@@ -109,9 +117,10 @@ def iterate_bed(
         found = {key: _cell(path, number, fields, key, place) for key, place in places.items()}
         if found["strand"] not in STRANDS:
             raise InputError(
-                f"{path}:{number}: the strand is {found['strand']!r}: write '+', '-' or '.', or "
-                "name another column."
+                f"{path}:{number}: the strand is {found['strand']!r}: write '+', '-' or '.', or, "
+                "of a task, name another `strand_column`."
             )
+        _refuse_misplaced(path, number, fields, places["strand"])
         found_any = True
         interval = Interval(
             contig=fields[0], start=start, end=end, name=found["name"], strand=found["strand"]
@@ -119,6 +128,17 @@ def iterate_bed(
         yield number, interval, _summit(path, number, found["summit"], end - start)
     if not found_any:
         raise InputError(f"{path} holds no interval: give a BED file with at least one line.")
+
+
+def _refuse_misplaced(path: str | Path, number: int, fields: list[str], strand: int | None) -> None:
+    """Raise InputError for a strand in a line that ends before the column of strands."""
+    misplaced = strand is not None and strand >= len(fields)
+    for place, field in enumerate(fields[3:], start=4) if misplaced else ():
+        if field in STRANDS[:2]:
+            raise InputError(
+                f"{path}:{number}: column {place} holds {field!r}, but the strand is read from "
+                f"column {STRAND_COLUMN}: write contig, start, end, name, score and strand."
+            )
 
 
 def _split(line: str) -> list[str]:
@@ -134,6 +154,12 @@ def _column_index(
     path: str | Path, key: str, column: int | str | None, header: list[str]
 ) -> int | None:
     """Return the 0-based index of a column that is named or counted from 1."""
+    if (key, column) in OPTIONAL_COLUMNS:
+        own = [field.lower() for field in header]
+        if own.count(key) == 1:
+            return own.index(key)
+        if key == "name" and "strand" in own[NAME_COLUMN - 1 : NAME_COLUMN]:
+            return None
     if column is None or isinstance(column, int):
         return None if column is None else column - 1
     if column not in header:

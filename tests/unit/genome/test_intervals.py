@@ -94,6 +94,9 @@ def test_columns_are_chosen_by_number_or_by_the_name_in_a_header(tmp_path):
         ("c\t1\t2\nc\tone\t9\n", r"x.bed:2: 'one' to '9' is not an interval"),
         ("c\t9\t9\n", r"x.bed:1: '9' to '9' is not an interval"),
         ("c\t1\t9\tn\t0\tplus\n", r"x.bed:1: the strand is 'plus'"),
+        ("c\t1\t9\t-\n", r"x.bed:1: column 4 holds '-', but the strand is read from column 6"),
+        ("c\t1\t9\tn\t+\n", r"x.bed:1: column 5 holds '\+', but the strand is read from column 6"),
+        ("seqnames\tstart\tend\twidth\tstrand\nc\t2\t9\t8\t-\n", "GRanges, which counts from 1"),
         ("#only\n", r"x.bed holds no interval"),
         ("<html>\n", r"x.bed:1: a BED line needs"),
     ],
@@ -103,6 +106,19 @@ def test_a_bad_bed_line_is_named(tmp_path, text, sentence):
     path.write_text(text)
     with pytest.raises(InputError, match=sentence):
         read_bed(path)
+
+
+def test_a_header_says_which_column_holds_strands_and_names(tmp_path):
+    path = tmp_path / "x.bed"
+    path.write_text("Chromosome\tStart\tEnd\tStrand\nc\t1\t9\t-\n")
+    assert rows_of(path) == [["c", 1, 9, "", "-", -1]]
+    path.write_text("#chrom\tstart\tend\tstrand\tgc\tname\nc\t1\t9\t+\t0.5\tx\n")
+    assert rows_of(path) == [["c", 1, 9, "x", "+", -1]]
+    path.write_text("chrom\tstart\tend\tgene\tscore\tstrand\nc\t1\t9\tx\t0\t-\n")
+    assert rows_of(path) == [["c", 1, 9, "x", "-", -1]]
+    assert rows_of(path, strand=None) == [["c", 1, 9, "x", ".", -1]]
+    path.write_text("c\t1\t9\t-\n")
+    assert rows_of(path, strand=4) == [["c", 1, 9, "-", "-", -1]]
 
 
 def test_a_summit_outside_of_its_peak_is_named(tmp_path):
