@@ -1,6 +1,7 @@
 """Folds of whole groups of rows: leave-one-group-out, group k-fold, a given validation set."""
 
 import csv
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ import pyarrow.parquet as pq
 
 from dnalm.benchmark.tasks.folds import CrossValidationConfig
 from dnalm.benchmark.tasks.kinds import BASES, CLASS, Kind
-from dnalm.benchmark.tasks.labels import NO_LABEL
-from dnalm.benchmark.tasks.row_files import SEPARATORS, find_format
+from dnalm.benchmark.tasks.labels import MISSING_TEXTS, MISSING_UNLESS_MAPPED, NO_LABEL
+from dnalm.benchmark.tasks.row_files import SEPARATORS, cell_text, find_format, refuse_nested
 from dnalm.benchmark.tasks.schemes import GIVEN, GROUPED, LEAVE_ONE_GROUP_OUT
 from dnalm.errors import InputError
 from dnalm.genome.annotation import open_text
 from dnalm.suggestions import listing, nearest_first
 
-VALIDATION = "validation"  # the group of rows of a task's validation files
+# The group of rows of validation files, and of no other: cells have lost blanks before a letter.
+HELD_OUT = " of validation files"
+DEFAULT_VALIDATION = "validation"  # what config.yaml names, whether a task has such a group or not
+WHOLE = re.compile(r"(-?[0-9]+)\.0+")  # as pandas writes whole numbers where one is missing
 MAX_NAMED = 100  # groups that a task's summary lists
 
 
@@ -37,7 +41,8 @@ class Dealt:
 def read_groups(path: str, form: str, column: str) -> list[str]:
     """Return a column of a file of labelled rows as texts, in their order; "" is missing.
 
-    Raises InputError where there is no such column, as in FASTA.
+    A whole number has one name, whether it is written 1 or 1.0. Raises InputError where there is no
+    such column, as in FASTA, or its cells are lists.
     """
     kind = find_format(path, form)
     if kind == "fasta":
@@ -46,17 +51,28 @@ def read_groups(path: str, form: str, column: str) -> list[str]:
             "cross_validation.scheme."
         )
     if kind == "parquet":
-        _check_column(path, column, pq.read_schema(path).names)
+        schema = pq.read_schema(path)
+        _check_column(path, column, schema.names)
+        refuse_nested(path, schema.field(column))
         stored = pq.read_table(path, columns=[column], use_pandas_metadata=False)
         values = stored.to_pandas(ignore_metadata=True, integer_object_nulls=True)[column]
-        return ["" if pd.isna(value) else str(value) for value in values]
+        return ["" if pd.isna(value) else _name(cell_text(value)) for value in values]
     csv.field_size_limit(sys.maxsize)
     with open_text(path) as file:
         lines = filter(None, csv.reader(file, delimiter=SEPARATORS[kind], strict=True))
         header = next(lines)
         _check_column(path, column, header)
         place = header.index(column)
-        return [cells[place].strip() for cells in lines]
+        return [_name(cells[place]) for cells in lines]
+
+
+def _name(cell: str) -> str:
+    """Return the group that a cell names, "" where it is missing."""
+    text = cell.strip()
+    if text.lower() in MISSING_TEXTS | MISSING_UNLESS_MAPPED:
+        return ""
+    whole = WHOLE.fullmatch(text)
+    return whole[1] if whole else text
 
 
 def _check_column(path: str, column: str, header: Sequence[str]) -> None:
@@ -75,13 +91,13 @@ def assign_groups(
 
     grouped: group k-fold, the largest group first to the split that holds fewest rows, as
     scikit-learn's GroupKFold. leave_one_group_out: a split for each group, by their names. given:
-    rows of the groups `config.validation` are validation in every split, which differ in their
-    seeds alone. `places` name the rows in errors.
+    rows of the groups `config.validation` and of `HELD_OUT` are validation in every split, which
+    differ in their seeds alone. `places` name the rows in errors.
 
-    Raises InputError for a row without a group, and where a split would have no row to train on or
-    to validate with.
+    Raises InputError for a row without a group, a group of `config.validation` that no row has, and
+    where a split would have no row to train on or to validate with.
     """
-    if config.scheme == GIVEN:
+    if config.scheme == GIVEN and config.group is None:  # there are validation files alone
         return _repeat(groups, config)
     missing = [place for group, place in zip(groups, places, strict=True) if not group]
     if missing:
@@ -89,6 +105,8 @@ def assign_groups(
             f"{missing[0]} has no value in the column {config.group!r}, by which "
             "cross_validation.group deals rows to splits: fill it in or leave the row out."
         )
+    if config.scheme == GIVEN:
+        return _repeat(groups, config)
     members: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         members.setdefault(group, []).append(row)
@@ -114,14 +132,24 @@ def assign_groups(
 
 
 def _repeat(groups: Sequence[str], config: CrossValidationConfig) -> Dealt:
-    held = [group in config.validation for group in groups]
+    present = set(groups)
+    wanted = {_name(name) for name in config.validation} | {HELD_OUT}
+    held = [group in wanted for group in groups]
+    found = listing(sorted(repr(group.strip()) for group in present))
     if not any(held) or all(held):
-        found = listing(sorted(map(repr, set(groups))))
         raise InputError(
             f"{'all' if any(held) else 'none'} of the {len(groups)} training rows are of the given "
             f"validation set (their groups: {found}): correct "
             f"cross_validation.validation, which is {listing(map(repr, config.validation))}, or "
             "name `validation` files of the task."
+        )
+    lacking = sorted(wanted - present - {HELD_OUT})
+    if HELD_OUT in present or config.group is None:
+        lacking = [name for name in lacking if name != DEFAULT_VALIDATION]
+    if lacking:
+        raise InputError(
+            f"no training row is of the group {lacking[0]!r} of cross_validation.validation (their "
+            f"groups: {found}): correct or remove it."
         )
     every = list(range(config.splits))
     return Dealt(folds=[every if own else [] for own in held], groups={})

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dnalm.benchmark.tasks.labels import MISSING_TEXTS, MISSING_UNLESS_MAPPED
 from dnalm.errors import InputError
 from dnalm.genome.annotation import open_text, readable
 from dnalm.suggestions import listing, nearest_first
@@ -179,6 +180,8 @@ def _read_parquet(
         names = file.schema_arrow.names
         sequence, places = _find_columns(path, names, columns, labelled)
         wanted = [names[place] for place in (sequence, *places) if place is not None]
+        if sequence is not None:
+            refuse_nested(path, file.schema_arrow.field(sequence))
         for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_pandas_metadata=False):
             stored = pa.Table.from_batches([batch]).replace_schema_metadata(None)
             yield from _parquet_rows(stored, columns, labelled)
@@ -192,7 +195,7 @@ def _parquet_rows(
     sequences = [""] * len(table)
     if columns.sequence_column is not None:
         stored = table[columns.sequence_column]
-        sequences = ["" if pd.isna(text) else _text(text) for text in stored]
+        sequences = ["" if pd.isna(text) else _sequence(cell_text(text)) for text in stored]
     labels: Iterable[Any] = [None] * len(table)
     if labelled and isinstance(columns.label_column, str):
         labels = map(_parquet_cell, table[columns.label_column])
@@ -204,10 +207,29 @@ def _parquet_rows(
 def _parquet_cell(value: Any) -> str | list[Any] | None:
     if isinstance(value, np.ndarray):
         return value.tolist()
-    return None if pd.isna(value) else _text(value)
+    return None if pd.isna(value) else cell_text(value)
 
 
-def _text(value: Any) -> str:
+def refuse_nested(path: str | Path, field: pa.Field) -> None:
+    """Raise InputError for a column of a Parquet file whose cells are lists or structures."""
+    if pa.types.is_nested(field.type):
+        raise InputError(
+            f"{path}: the column {field.name!r} holds a {field.type} in each row, where one text is"
+            " to be: name another column."
+        )
+
+
+def _sequence(cell: str) -> str:
+    """Return the sequence in a cell of a table, "" where it says that there is none.
+
+    The letters of NA and NaN would be read as DNA.
+    """
+    missing = cell.strip().lower() in MISSING_TEXTS | MISSING_UNLESS_MAPPED
+    return "" if missing else cell
+
+
+def cell_text(value: Any) -> str:
+    """Return a cell of a Parquet file that is not missing as text."""
     # Some writers store text as bytes, without the mark that they are of a text.
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
@@ -230,7 +252,7 @@ def _read_text(
                         f"{len(header)}: correct the line."
                     )
                 found = [cells[label] for label in labels]
-                own = "" if sequence is None else cells[sequence]
+                own = "" if sequence is None else _sequence(cells[sequence])
                 yield own, found[0] if single and found else found or None
         except csv.Error as error:
             raise InputError(
