@@ -178,3 +178,35 @@ def test_a_line_that_is_no_utf_8_is_named_and_utf_16_is_read(tmp_path):
         read_bed(path)
     path.write_bytes("c\t1\t9\tcafé\n".encode("utf-16"))
     assert read_bed(path)[["start", "name"]].to_numpy().tolist() == [[1, "café"]]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("seqnames\tstart\tend\twidth\tstrand", "c\t11\t20\t10\t+"),  # GRanges of R
+        ("# MACS\nchr\tstart\tend\tlength\tabs_summit", "c\t11\t20\t10\t15"),
+        ("#chrom\tchromStart\tchromEnd\tLength", "c\t11\t20\t10"),
+    ],
+)
+def test_a_table_that_counts_from_1_is_refused_by_its_lengths(tmp_path, header, row):
+    path = tmp_path / "x.txt"
+    path.write_text(f"{header}\n{row}\n")
+    with pytest.raises(InputError, match=r"x.txt:\d: 11 to 20 are 10 bases .* counts from 1"):
+        read_bed(path, strand=None)
+    path.write_text(f"{header}\n{row.replace('11', '10')}\n")
+    assert rows_of(path, strand=None)[0][:3] == ["c", 10, 20]
+
+
+def test_strands_in_another_column_than_the_one_that_is_read_are_not_passed_over(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("chrom\tstart\tend\tstrand\tname\nc\t10\t20\t-\tn\n")
+    with pytest.raises(InputError, match=r"strands in column 4 by its header, but column 6 is to"):
+        read_bed(path)
+    assert rows_of(path, strand="strand")[0][4] == "-"
+    assert rows_of(path, strand=4)[0][4] == "-"
+
+
+def test_blanks_around_names_and_strands_are_no_part_of_them(tmp_path):
+    path = tmp_path / "x.bed"
+    path.write_text(" c \t10\t20\tn m \t0\t- \n   \nc\t10\t20\tn m\t0\t-\n")
+    assert rows_of(path) == [["c", 10, 20, "n m", "-", -1]] * 2
