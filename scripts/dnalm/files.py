@@ -8,6 +8,7 @@ import secrets
 import shutil
 import stat
 import time
+import warnings
 import zlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -199,6 +200,7 @@ def read_tsv(
 
     It is read from `file` where that is open already, and `path` then only names it.
     Raises InputError, which ends with the `remedy`, for a file that cannot be read or is no table,
+    one whose rows have more cells than its header, which pandas would read under the wrong names,
     one that lacks one of `columns`, `numbers` or `whole`, and one where a column of `numbers` holds
     something else or a column of `whole` something else than whole numbers.
     """
@@ -206,7 +208,14 @@ def read_tsv(
     from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
     try:
-        table = pd.read_csv(file or path, sep="\t", **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(file or path, sep="\t", index_col=False, **options)
+    except pd.errors.ParserWarning:
+        raise InputError(
+            f"{path}: its rows have more cells than its header, as with names of rows in a column "
+            f"that has none; {remedy}."
+        ) from None
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: {reason}; {remedy}.") from None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -21,18 +22,14 @@ import pandas as pd
 from dnalm.download.compression import FOREIGN_BYTES, name_foreign, open_binary
 from dnalm.errors import InputError
 from dnalm.files import atomic_path
+from dnalm.genome.gene_attributes import gene_id, is_gff3, transcript_ids
 
 TRACK_LINE = re.compile(r"(track|browser)(\s|$)")  # display settings of a genome browser
 FASTA_DIRECTIVE = "##FASTA"  # the sequences follow it in a GFF3 file
 COORDINATE = re.compile(r"[0-9]{1,18}")  # digits of ASCII; more do not fit 64 bits
 FEATURES = ("exon", "CDS")
+FEATURE_NAMES = {name.lower(): name for name in FEATURES}  # some programs write Exon or cds
 LEFT_OUT = ("without a strand", "without a transcript")  # lines of these features
-# In GTF, with quotes or without; other keys end alike, as orig_transcript_id.
-TRANSCRIPT_ID = re.compile(r'(?:^|[;\s])transcript_id\s+(?:"([^"]*)"|([^\s";][^;"]*))')
-PARENT_IDS = re.compile(r"(?:^|;)\s*Parent=([^;]+)")
-# In GFF3, of a line without Parent: records of one gene in two places share it.
-TRANSCRIPT_KEY = re.compile(r"(?:^|;)\s*transcript_id=([^;]+)")
-GENE_ID = re.compile(r'gene_id(?:\s+"?|=)([^";]+)')
 EVIDENCE_LEVEL = re.compile(r'(?:^|;)\s*level(?: |=)"?(\d{1,9})')
 
 log = logging.getLogger(__name__)
@@ -113,7 +110,7 @@ def write_text(path: str | Path) -> Iterator[TextIO]:
 
 
 def lines(path: str | Path, comment: str | None = "#") -> Iterator[tuple[int, str]]:
-    """Yield (line number, line) of all but empty, comment and track lines.
+    """Yield (line number, line) of all but blank, comment and track lines.
 
     It ends at the sequences of a GFF3 file.
     """
@@ -123,7 +120,7 @@ def lines(path: str | Path, comment: str | None = "#") -> Iterator[tuple[int, st
             if line.rstrip() == FASTA_DIRECTIVE:
                 return
             skipped = comment is not None and line.startswith(comment)
-            if line and not skipped and not TRACK_LINE.match(line):
+            if line.strip() and not skipped and not TRACK_LINE.match(line):
                 yield number, line
 
 
@@ -145,38 +142,36 @@ def read_gtf(path: str | Path) -> list[Transcript]:
     """Return the transcripts of a GTF or GFF3 file, made of its exon and CDS lines, in file order.
 
     A line belongs to the transcript that its attribute transcript_id names, in GFF3 to its Parents.
-    Where a transcript has CDS lines alone, these are its exons. Lines without a strand or without a
-    transcript are left out and, as these transcripts, counted in a warning.
+    Lines that name no gene are of the one that others of their transcript name, and a line that is
+    there twice counts once. Where a transcript has CDS lines alone, these are its exons. Lines
+    without a strand or without a transcript are left out and, as these transcripts, counted in a
+    warning.
 
     Raises InputError with file and line for a line that is neither, and for a file without exons.
     """
     parts: dict[tuple[str, ...], dict[str, list[tuple[int, int]]]] = {}
     levels: dict[tuple[str, ...], str] = {}
     left_out: dict[str, list[int]] = {reason: [] for reason in LEFT_OUT}
-    for number, line in lines(path):
-        fields = line.split("\t")
-        if len(fields) != 9:
-            raise InputError(
-                f"{path}:{number}: a GTF or GFF3 line has 9 columns between tabs, this one has "
-                f"{len(fields)}: correct the line or give such a file."
-            )
-        if fields[2] not in FEATURES:
+    for number, fields in feature_lines(path):
+        feature = FEATURE_NAMES.get(fields[2].lower())
+        if feature is None:
             continue
         place = span(path, number, fields[3], fields[4], 1)
         names = transcript_ids(fields[8])
         if not names or fields[6] not in ("+", "-"):
             left_out[LEFT_OUT[0] if names else LEFT_OUT[1]].append(number)
             continue
-        gene, level = GENE_ID.search(fields[8]), EVIDENCE_LEVEL.search(fields[8])
+        gene, level = gene_id(fields[8]), EVIDENCE_LEVEL.search(fields[8])
         for name in names:
-            # A transcript id may stand on several contigs (chrX and chrY of the human genome).
-            key = (fields[0], fields[6], gene[1].strip() if gene else "", name)
-            parts.setdefault(key, {part: [] for part in FEATURES})[fields[2]].append(place)
+            # A transcript id may stand on several contigs (chrX and chrY of the human genome), and
+            # be that of several genes (unknown_transcript_1 of NCBI).
+            key = (fields[0], fields[6], gene, name)
+            parts.setdefault(key, {part: [] for part in FEATURES})[feature].append(place)
             if level:
                 levels[key] = level[1]
-    # Of whatever gene: some files name it on exon lines alone.
-    with_exons = {(key[0], key[1], key[3]) for key, spans in parts.items() if spans["exon"]}
-    coding_alone = [key for key in parts if (key[0], key[1], key[3]) not in with_exons]
+    _name_genes(parts, levels)
+    with_exons = {key for key, spans in parts.items() if spans["exon"]}
+    coding_alone = [key for key in parts if key not in with_exons]
     for key in coding_alone:
         parts[key]["exon"] = parts[key]["CDS"]
     _warn(path, left_out, coding_alone)
@@ -187,11 +182,10 @@ def read_gtf(path: str | Path) -> list[Transcript]:
             gene=key[2],
             name=key[3],
             level=int(levels[key]) if key in levels else None,
-            exons=tuple(sorted(spans["exon"])),
-            coding=tuple(sorted(spans["CDS"])),
+            exons=tuple(sorted(set(spans["exon"]))),
+            coding=tuple(sorted(set(spans["CDS"]))),
         )
         for key, spans in parts.items()
-        if spans["exon"]
     ]
     if not transcripts:
         wrong = [f"{len(left_out[reason])} are {reason}" for reason in LEFT_OUT if left_out[reason]]
@@ -226,15 +220,45 @@ def _warn(
         )
 
 
-def transcript_ids(attributes: str) -> list[str]:
-    """Return the transcript ids of a line's attributes, none that is empty."""
-    if found := TRANSCRIPT_ID.search(attributes):
-        names = [found[1] or found[2] or ""]
-    elif found := PARENT_IDS.search(attributes) or TRANSCRIPT_KEY.search(attributes):
-        names = found[1].split(",")
-    else:
-        names = []
-    return [name for name in (name.strip(' "') for name in names) if name]
+def feature_lines(path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, the nine fields) of a GTF or GFF3 file, the contig without escapes.
+
+    It ends at the sequences of a GFF3 file, also where no directive stands before them. Raises
+    InputError with file and line for another number of fields.
+    """
+    for number, line in lines(path):
+        if line.startswith(">"):
+            return
+        fields = line.split("\t")
+        if len(fields) != 9:
+            raise InputError(
+                f"{path}:{number}: a GTF or GFF3 line has 9 columns between tabs, this one has "
+                f"{len(fields)}: correct the line or give such a file."
+            )
+        if "%" in fields[0] and is_gff3(fields[8]):
+            fields[0] = unquote(fields[0])
+        yield number, fields
+
+
+def _name_genes(
+    parts: dict[tuple[str, ...], dict[str, list[tuple[int, int]]]],
+    levels: dict[tuple[str, ...], str],
+) -> None:
+    """Move the spans of lines that name no gene, in place, to the gene of their transcript.
+
+    Where lines of the transcript name several genes they stay as they are.
+    """
+    named: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for key in parts:
+        if key[2]:
+            named.setdefault((key[0], key[1], key[3]), []).append(key)
+    for key in [key for key in parts if not key[2]]:
+        genes = named.get((key[0], key[1], key[3]), [])
+        if len(genes) == 1:
+            for feature, spans in parts.pop(key).items():
+                parts[genes[0]][feature] += spans
+            if key in levels:
+                levels.setdefault(genes[0], levels.pop(key))
 
 
 def splice_sites(transcripts: Iterable[Transcript], min_intron: int) -> pd.DataFrame:

@@ -8,18 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dnalm.errors import InputError
-from dnalm.genome.annotation import (
-    FEATURES,
-    PARENT_IDS,
-    Transcript,
-    lines,
-    read_gtf,
-    transcript_ids,
-)
+from dnalm.genome.annotation import FEATURE_NAMES, Transcript, feature_lines, read_gtf
+from dnalm.genome.gene_attributes import gff3_value, is_gff3, parent_ids, transcript_ids
 from dnalm.suggestions import check_choice, listing
 
 LONGEST_CDS, TAG, FIRST = RULES = ("longest_cds", "tag", "first")
-OWN_ID = re.compile(r"(?:^|;)\s*ID=([^;]+)")
 TAGS = re.compile(r'(?:^|;)\s*tag(?:=|\s+)"?([^";]+)')
 
 log = logging.getLogger(__name__)
@@ -44,14 +37,12 @@ def read_transcripts(path: str | Path) -> list[TaggedTranscript]:
     """
     genes: dict[str, str] = {}
     tags: dict[str, set[str]] = {}
-    for _, line in lines(path):
-        fields = line.split("\t")
-        attributes = fields[8] if len(fields) == 9 else ""  # others `read_gtf` refuses
-        own, parent = OWN_ID.search(attributes), PARENT_IDS.search(attributes)
-        if own and fields[2] not in FEATURES:
-            name = own[1].strip()
-            genes.setdefault(name, parent[1].split(",")[0].strip() if parent else name)
-            names = [name]
+    for _, fields in feature_lines(path):
+        attributes = fields[8]
+        own = gff3_value(attributes, "ID") if is_gff3(attributes) else ""
+        if own and fields[2].lower() not in FEATURE_NAMES:
+            genes.setdefault(own, next(iter(parent_ids(attributes)), own))
+            names = [own]
         else:
             names = transcript_ids(attributes)
         for found in TAGS.findall(attributes):
@@ -130,6 +121,13 @@ def choose_canonical(
 
 
 def _size(one: TaggedTranscript) -> tuple[int, int]:
-    spans = one.transcript.coding, one.transcript.exons
-    coding, exonic = (sum(end - start for start, end in parts) for parts in spans)
-    return coding, exonic
+    return _count_bases(one.transcript.coding), _count_bases(one.transcript.exons)
+
+
+def _count_bases(spans: Iterable[tuple[int, int]]) -> int:
+    """Return how many bases sorted spans cover; one in several of them counts once."""
+    bases, reached = 0, 0
+    for start, end in spans:
+        bases += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return bases

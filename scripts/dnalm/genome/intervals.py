@@ -19,9 +19,10 @@ from dnalm.suggestions import listing, nearest_first
 STRANDS = ("+", "-", ".")
 HEADER_COLUMNS = ({"start", "end"}, {"chromstart", "chromend"}, {"chrom_start", "chrom_end"})
 NAME_COLUMN, STRAND_COLUMN = 4, 6  # columns of a BED file, from 1
+# Columns that hold end - start + 1 where a table counts from 1: of R's GRanges and of MACS.
+LENGTH_COLUMNS = ("width", "length")
 # What a short BED line may lack.
 OPTIONAL_COLUMNS = (("name", NAME_COLUMN), ("strand", STRAND_COLUMN))
-GRANGES_COLUMN = "seqnames"  # the first of tables that R writes of GRanges
 NO_SUMMIT = -1
 
 Spans = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -48,13 +49,13 @@ def read_bed(
     """Return the intervals of a BED file in file order: contig, start, end, name, strand, summit.
 
     `name`, `strand` and `summit` say which column holds them, by its number from 1 or by its name
-    in the file's header, which may begin with #; None: none does. Where a header calls a column
-    name or strand, it stands in the place of the usual number. A BED file may end before its name
-    (then "") and its strand (then "."). `summit` is an offset from the start as in narrowPeak
+    in the file's header, which may begin with #; None: none does. A BED file may end before its
+    name (then "") and its strand (then "."). `summit` is an offset from the start as in narrowPeak
     files, -1 where there is none.
 
-    Raises InputError with file and line for anything else, as a strand where none is read, and for
-    a file without records or a table of GRanges, which counts from 1.
+    Raises InputError with file and line for anything else, for a header with another column of
+    that name, a strand in a line that ends before the column of strands, a table that counts from
+    1 by its column of lengths, and a file without records.
     """
     starts, ends, summits = array("q"), array("q"), array("q")
     contigs: list[str] = []
@@ -91,6 +92,7 @@ def iterate_bed(
     wanted = {"name": name, "strand": strand, "summit": summit}
     places: dict[str, int | None] | None = None
     commented: list[str] = []  # a header that is a comment
+    length: int | None = None
     found_any = False
     for number, line in lines(path, comment=None):
         fields = _split(line)
@@ -105,15 +107,18 @@ def iterate_bed(
         if places is None:
             header = _header(fields)
             said = header or commented
-            if [field.lower() for field in said[:1]] == [GRANGES_COLUMN]:
-                raise InputError(
-                    f"{path}: its header is that of a table of GRanges, which counts from 1: write"
-                    " it as BED, for example with `rtracklayer::export.bed`."
-                )
             places = {key: _column_index(path, key, column, said) for key, column in wanted.items()}
+            length = _find_length(said)
             if header:
                 continue
         start, end = span(path, number, fields[1], fields[2], 0)
+        if length is not None and length < len(fields) and fields[length] == str(end - start + 1):
+            raise InputError(
+                f"{path}:{number}: {start} to {end} are {fields[length]} bases by the column "
+                f"{said[length]!r}, so that the table counts from 1, and BED from 0: take 1 from "
+                "each start, and leave that column out."
+            )
+        length = None  # the first record says it of all
         found = {key: _cell(path, number, fields, key, place) for key, place in places.items()}
         if found["strand"] not in STRANDS:
             raise InputError(
@@ -123,7 +128,11 @@ def iterate_bed(
         _refuse_misplaced(path, number, fields, places["strand"])
         found_any = True
         interval = Interval(
-            contig=fields[0], start=start, end=end, name=found["name"], strand=found["strand"]
+            contig=fields[0].strip(),
+            start=start,
+            end=end,
+            name=found["name"],
+            strand=found["strand"],
         )
         yield number, interval, _summit(path, number, found["summit"], end - start)
     if not found_any:
@@ -154,13 +163,8 @@ def _column_index(
     path: str | Path, key: str, column: int | str | None, header: list[str]
 ) -> int | None:
     """Return the 0-based index of a column that is named or counted from 1."""
-    if (key, column) in OPTIONAL_COLUMNS:
-        own = [field.lower() for field in header]
-        if own.count(key) == 1:
-            return own.index(key)
-        if key == "name" and "strand" in own[NAME_COLUMN - 1 : NAME_COLUMN]:
-            return None
     if column is None or isinstance(column, int):
+        _refuse_other_place(path, key, column, header)
         return None if column is None else column - 1
     if column not in header:
         said = f"its columns are {listing(nearest_first(column, header))}"
@@ -174,9 +178,25 @@ def _column_index(
     return header.index(column)
 
 
+def _refuse_other_place(path: str | Path, key: str, column: int | None, header: list[str]) -> None:
+    """Raise InputError where a header says that the strand stands in another column."""
+    named = [place for place, name in enumerate(header, start=1) if name.lower() == key]
+    if key == "strand" and column is not None and named and column not in named:
+        raise InputError(
+            f"{path} has its strands in column {named[0]} by its header, but column {column} is to "
+            "hold them: put the columns into the order of BED or, of a task, name that column "
+            "(build.strand_column)."
+        )
+
+
+def _find_length(header: list[str]) -> int | None:
+    found = [place for place, name in enumerate(header) if name.lower() in LENGTH_COLUMNS]
+    return found[0] if found else None
+
+
 def _cell(path: str | Path, number: int, fields: list[str], key: str, place: int | None) -> str:
     if place is not None and place < len(fields):
-        return fields[place]
+        return fields[place].strip()
     if place is None or (key, place + 1) in OPTIONAL_COLUMNS:
         return "." if key == "strand" else ""
     raise InputError(

@@ -37,6 +37,17 @@ def weigh(states: Tensor, weights: Tensor) -> Tensor:
         return torch.bmm(weights.unsqueeze(1), states.float()).squeeze(1)
 
 
+def weigh_in_float64(states: Tensor, weights: Tensor) -> Tensor:
+    """Return what `weigh` does, added up in float64: float64[B, D].
+
+    For vectors whose differences count: in float32 a sum over T tokens is rounded T times.
+    """
+    with torch.autocast(states.device.type, enabled=False):
+        # Row by row, as all rows in float64 would take twice the memory of the states.
+        rows = zip(weights, states, strict=True)
+        return torch.stack([weight.double() @ state.double() for weight, state in rows])
+
+
 def pooling_weights(
     tokens: Tensor, vocabulary: Vocabulary, pooling: Pooling, centre_bases: int | None = None
 ) -> Tensor:

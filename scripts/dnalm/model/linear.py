@@ -1,13 +1,15 @@
-"""Linear layer: by oneDNN in float32 on a CPU, elsewhere by torch's own choice.
+"""Linear layer: by oneDNN in float32 on a CPU with AVX-512, elsewhere by torch's own choice.
 
-For float32 on CPUs torch calls MKL, which leaves half of every vector unused on some processors.
-oneDNN, which torch brings along, uses the whole width. It is taken everywhere, not where it is
-faster: a choice by measuring would decide the last bits of a training that goes on. What it gains
-and costs, by processor: docs/explanation/performance.md.
+For float32 on CPUs torch calls MKL, which leaves half of every vector of AVX-512 unused on some
+processors. oneDNN, which torch brings along, uses the whole width. With AVX2 both do, and MKL is
+faster. The instructions decide, not a measurement, which could come out otherwise when a training
+goes on and would change its last bits. What it gains and costs, by processor:
+docs/explanation/performance.md.
 
 Shape letters: M rows, K columns in, N columns out.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -72,6 +74,7 @@ def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
     return (
         not torch.compiler.is_compiling()  # the compiler chooses by itself
         and x.device.type == "cpu"
+        and _has_avx512()
         and x.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and x.numel() * len(weight) >= MIN_PRODUCTS
@@ -82,6 +85,12 @@ def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
         # Not part of torch's public interface: another version may call it otherwise.
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
+
+
+@cache
+def _has_avx512() -> bool:
+    """Return whether torch finds AVX-512, and was not told to do without it."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:

@@ -23,7 +23,8 @@ from dnalm.model.embedders.logits import (
     tokenize_checked,
 )
 from dnalm.model.embedders.opening import name_embedder, open_embedder
-from dnalm.model.embedders.spans import pool_spans, weigh_spans
+from dnalm.model.embedders.spans import weigh_spans
+from dnalm.model.heads import weigh_in_float64
 from dnalm.variants.readings import Plan, Reading, Window, list_masked, list_unmasked
 from dnalm.variants.score_table import FLAT, TOKEN
 from dnalm.variants.sums import Sums, Unmasked
@@ -77,7 +78,8 @@ class EmbedderModel:
                 answers = embed_checked(self.embedder, self.name, texts, rows)
             for own, text, (states, spans) in zip(found, texts, answers, strict=True):
                 chosen = states[self.layer - 1 : self.layer]
-                own["pooled"] = pool_spans(chosen, spans, text, plan.pooling, 0)[0]
+                weights = torch.from_numpy(weigh_spans(spans, text, plan.pooling, 0))
+                own["pooled"] = weigh_in_float64(chosen, weights[None].to(chosen.device))[0]
                 if {TOKEN, FLAT} & plan.places:
                     own |= {"states": chosen[0].clone(), "spans": spans}
         if plan.losses:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dnalm.devices import send
-from dnalm.model.heads import pooling_weights, weigh
+from dnalm.model.heads import pooling_weights, weigh_in_float64
 from dnalm.model.token_batches import limit_tokens
 from dnalm.variants.alleles import Allele
 from dnalm.variants.embedded import EmbedderModel, read_embedded
@@ -79,7 +79,8 @@ def _read_unmasked(
         states, losses = model.read(tokens, states=plan.states, losses=plan.losses)
         pooled = None
         if states is not None:
-            pooled = weigh(states, pooling_weights(tokens, model.vocabulary, plan.pooling))
+            weights = pooling_weights(tokens, model.vocabulary, plan.pooling)
+            pooled = weigh_in_float64(states, weights)
         found = []
         means = [None] * len(batch) if losses is None else losses.double().cpu().tolist()
         for row, (_, reading) in enumerate(batch):

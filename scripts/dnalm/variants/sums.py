@@ -31,7 +31,7 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Unmasked:
-    """What a pass without masks gives of one window: states [T, D], pooled [D], its loss.
+    """What a pass without masks gives of one window: states [T, D], float64 pooled [D], its loss.
 
     `spans` int [T, 2] are the bases that the tokens cover, where these depend on the sequence.
     """

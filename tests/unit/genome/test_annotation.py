@@ -241,3 +241,81 @@ def test_introns_are_what_no_exon_of_a_transcript_covers():
         acceptors = sites[sites["kind"] == "acceptor"]["position"].tolist()
         assert donors == [s for s, _ in runs]
         assert acceptors == [e - 1 for _, e in runs]
+
+
+# -- What other programs write --------------------------------------------------------------------
+
+IDS = 'gene_id "g"; transcript_id "t1";'
+WHOLE = [*GOOD, feature("CDS", 15, 20, IDS), feature("CDS", 41, 50, IDS)]
+
+
+@pytest.mark.parametrize("names", [("Exon", "Cds"), ("EXON", "CDS"), ("exon", "cds")])
+def test_features_are_known_in_any_case(tmp_path, names):
+    written = dict(zip(("exon", "CDS"), names, strict=True))
+    rows = [(*row[:2], written[row[2]], *row[3:]) for row in WHOLE]
+    found = read_gtf(write_lines(tmp_path / "x.gtf", *rows))
+    assert found == read_gtf(write_lines(tmp_path / "good.gtf", *WHOLE))
+    assert found[0].coding == ((14, 20), (40, 50))
+
+
+@pytest.mark.parametrize("named", [[0], [0, 1], [2, 3], [1, 3], [3]])
+def test_lines_that_name_no_gene_are_of_that_of_their_transcript(tmp_path, named):
+    rows = [
+        row if number in named else (*row[:8], 'transcript_id "t1"; level 2;')
+        for number, row in enumerate(WHOLE)
+    ]
+    (found,) = read_gtf(write_lines(tmp_path / "x.gtf", *rows))
+    assert (found.gene, found.level) == ("g", 2)
+    assert (found.exons, found.coding) == (((10, 20), (40, 60)), ((14, 20), (40, 50)))
+
+
+def test_a_transcript_id_of_two_genes_is_two_transcripts(tmp_path):
+    # NCBI's GTF calls every transcript without a name unknown_transcript_1.
+    rows = [*WHOLE, *[(*row[:3], row[3] + 100, row[4] + 100, *row[5:]) for row in WHOLE]]
+    rows[4:] = [(*row[:8], row[8].replace('"g"', '"h"')) for row in rows[4:]]
+    found = read_gtf(write_lines(tmp_path / "x.gtf", *rows))
+    assert [(one.gene, len(one.exons)) for one in found] == [("g", 2), ("h", 2)]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        'ref_gene_id "r"; gene_id "g"; orig_transcript_id "o"; transcript_id "t1";',
+        'note "was gene_id z; transcript_id y"; gene_id "g"; transcript_id "t1";',
+        'note "transcript_id "; gene_id "g"; transcript_id "t1";',
+        "Parent=t1;gene_id=g;Note=transcript_id as gene_id z and Parent as before",
+        "Note=the transcript_id y was lost;Parent=t1;gene_id=g",
+        "ref_gene_id=r;ID=e;Parent = t1 ;gene_id=g",
+        'gene_id="g";transcript_id="t1"',
+    ],
+)
+def test_what_ends_as_a_key_or_stands_in_a_note_is_no_id(tmp_path, attributes):
+    rows = [feature("exon", s, e, attributes) for s, e in ((11, 20), (41, 60))]
+    assert read_gtf(write_lines(tmp_path / "x.gtf", *rows)) == read_gtf(
+        write_lines(tmp_path / "good.gtf", *GOOD)
+    )
+
+
+def test_a_line_that_is_there_twice_counts_once(tmp_path):
+    once = read_gtf(write_lines(tmp_path / "good.gtf", *WHOLE))
+    assert read_gtf(write_lines(tmp_path / "x.gtf", *WHOLE, *WHOLE[1:3])) == once
+
+
+@pytest.mark.parametrize("before", ["", "##fasta\n", "## FASTA\n"])
+def test_sequences_end_a_gff3_file_without_a_directive_too(tmp_path, before):
+    path = tmp_path / "x.gff3"
+    line = "c\tx\texon\t11\t20\t.\t-\t.\tParent=t1\n"
+    path.write_text(line)
+    alone = read_gtf(path)
+    path.write_text(f"{line}  \n{before}>c\nACGT\n")
+    assert read_gtf(path) == alone
+
+
+def test_escapes_of_gff3_are_decoded_and_those_of_gtf_are_letters(tmp_path):
+    row = ("gi%7C5", "x", "exon", 11, 20, ".", "+", ".")
+    path = write_lines(tmp_path / "x.gff3", (*row, "Parent=t%2C1,t%32;gene_id=g%3B1"))
+    found = [(one.contig, one.name, one.gene) for one in read_gtf(path)]
+    assert found == [("gi|5", "t,1", "g;1"), ("gi|5", "t2", "g;1")]
+    path = write_lines(tmp_path / "x.gtf", (*row, 'gene_id "g%3B1"; transcript_id "t%2C1";'))
+    (one,) = read_gtf(path)
+    assert (one.contig, one.name, one.gene) == ("gi%7C5", "t%2C1", "g%3B1")

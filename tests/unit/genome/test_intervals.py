@@ -96,7 +96,6 @@ def test_columns_are_chosen_by_number_or_by_the_name_in_a_header(tmp_path):
         ("c\t1\t9\tn\t0\tplus\n", r"x.bed:1: the strand is 'plus'"),
         ("c\t1\t9\t-\n", r"x.bed:1: column 4 holds '-', but the strand is read from column 6"),
         ("c\t1\t9\tn\t+\n", r"x.bed:1: column 5 holds '\+', but the strand is read from column 6"),
-        ("seqnames\tstart\tend\twidth\tstrand\nc\t2\t9\t8\t-\n", "GRanges, which counts from 1"),
         ("#only\n", r"x.bed holds no interval"),
         ("<html>\n", r"x.bed:1: a BED line needs"),
     ],
@@ -108,17 +107,11 @@ def test_a_bad_bed_line_is_named(tmp_path, text, sentence):
         read_bed(path)
 
 
-def test_a_header_says_which_column_holds_strands_and_names(tmp_path):
+def test_a_strand_in_a_column_that_is_named_is_no_fault(tmp_path):
     path = tmp_path / "x.bed"
-    path.write_text("Chromosome\tStart\tEnd\tStrand\nc\t1\t9\t-\n")
-    assert rows_of(path) == [["c", 1, 9, "", "-", -1]]
-    path.write_text("#chrom\tstart\tend\tstrand\tgc\tname\nc\t1\t9\t+\t0.5\tx\n")
-    assert rows_of(path) == [["c", 1, 9, "x", "+", -1]]
-    path.write_text("chrom\tstart\tend\tgene\tscore\tstrand\nc\t1\t9\tx\t0\t-\n")
-    assert rows_of(path) == [["c", 1, 9, "x", "-", -1]]
-    assert rows_of(path, strand=None) == [["c", 1, 9, "x", ".", -1]]
     path.write_text("c\t1\t9\t-\n")
     assert rows_of(path, strand=4) == [["c", 1, 9, "-", "-", -1]]
+    assert rows_of(path, strand=None) == [["c", 1, 9, "-", ".", -1]]
 
 
 def test_a_summit_outside_of_its_peak_is_named(tmp_path):
@@ -194,3 +187,34 @@ def test_a_line_that_is_no_utf_8_is_named_and_utf_16_is_read(tmp_path):
         read_bed(path)
     path.write_bytes("c\t1\t9\tcafé\n".encode("utf-16"))
     assert read_bed(path)[["start", "name"]].to_numpy().tolist() == [[1, "café"]]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("# MACS\nchr\tstart\tend\tlength\tabs_summit", "c\t11\t20\t10\t15"),
+        ("#chrom\tchromStart\tchromEnd\tLength", "c\t11\t20\t10"),
+    ],
+)
+def test_a_table_that_counts_from_1_is_refused_by_its_lengths(tmp_path, header, row):
+    path = tmp_path / "x.txt"
+    path.write_text(f"{header}\n{row}\n")
+    with pytest.raises(InputError, match=r"x.txt:\d: 11 to 20 are 10 bases .* counts from 1"):
+        read_bed(path, strand=None)
+    path.write_text(f"{header}\n{row.replace('11', '10')}\n")
+    assert rows_of(path, strand=None)[0][:3] == ["c", 10, 20]
+
+
+def test_strands_in_another_column_than_the_one_that_is_read_are_not_passed_over(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("chrom\tstart\tend\tstrand\tname\nc\t10\t20\t-\tn\n")
+    with pytest.raises(InputError, match=r"strands in column 4 by its header, but column 6 is to"):
+        read_bed(path)
+    assert rows_of(path, strand="strand")[0][4] == "-"
+    assert rows_of(path, strand=4)[0][4] == "-"
+
+
+def test_blanks_around_names_and_strands_are_no_part_of_them(tmp_path):
+    path = tmp_path / "x.bed"
+    path.write_text(" c \t10\t20\tn m \t0\t- \n   \nc\t10\t20\tn m\t0\t-\n")
+    assert rows_of(path) == [["c", 10, 20, "n m", "-", -1]] * 2

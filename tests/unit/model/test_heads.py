@@ -7,7 +7,14 @@ from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary, encode, to_codes
 from dnalm.model.adapters import add_adapter
 from dnalm.model.encoder import Encoder
-from dnalm.model.heads import BaseClassifier, PooledClassifier, pool, pooling_weights
+from dnalm.model.heads import (
+    BaseClassifier,
+    PooledClassifier,
+    pool,
+    pooling_weights,
+    weigh,
+    weigh_in_float64,
+)
 
 
 def tokens_of(sequences: list[str], vocabulary: Vocabulary) -> torch.Tensor:
@@ -102,6 +109,17 @@ def test_cls_is_the_first_token_alone(
 ) -> None:
     tokens = tokens_of(sequences, vocabulary)
     torch.testing.assert_close(pool(states, tokens, vocabulary, "cls"), states[:, 0])
+
+
+def test_a_sum_in_float64_is_not_rounded_and_autocast_does_not_change_it() -> None:
+    states = 100 + torch.randn(2, 2000, 4, generator=torch.Generator().manual_seed(7))
+    weights = torch.full((2, 2000), 1 / 2000)
+    exact = (states.double() * weights.double()[..., None]).sum(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = weigh_in_float64(states, weights)
+    assert ours.dtype == torch.float64
+    assert (ours - exact).abs().max() <= 1e-11
+    assert (weigh(states, weights) - exact).abs().max() <= 1e-3
 
 
 @pytest.mark.parametrize(("pooling", "centre_bases"), [("max", 3), ("centre", None), ("centre", 0)])

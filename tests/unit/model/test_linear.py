@@ -1,4 +1,7 @@
-"""Matrix products and their gradients against float64, at sizes at which oneDNN computes them."""
+"""Matrix products and their gradients against float64, at sizes at which oneDNN computes them.
+
+Every test runs as on a processor with AVX-512 and as on one without, whichever it runs on.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,12 +11,20 @@ import pytest
 import torch
 from torch import nn
 
+from dnalm.model import linear
 from dnalm.model.encoder import Encoder, EncoderConfig
 from dnalm.model.linear import MIN_PRODUCTS, Linear
 from dnalm.model.lora import LowRank
 
 LARGE = (4, 33, 128, 384)  # B, T, columns in, columns out
 SMALL = (1, 3, 16, 8)
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["AVX-512", "AVX2"])
+def wide(request, monkeypatch) -> bool:
+    """Return whether the processor is taken for one with AVX-512."""
+    monkeypatch.setattr("dnalm.model.linear._has_avx512", lambda: request.param)
+    return request.param
 
 
 def make(shape: tuple[int, ...], bias: bool, kind: torch.dtype = torch.float32):
@@ -99,6 +110,29 @@ def test_without_onednn_torch_computes_the_product(missing: str, monkeypatch) ->
             assert torch.equal(layer(x), plain(x))
     monkeypatch.undo()
     assert layer(x).shape == (*x.shape[:-1], len(layer.weight))
+
+
+def test_onednn_multiplies_where_vectors_are_wide_and_torch_elsewhere(
+    wide: bool, monkeypatch
+) -> None:
+    layer, x, *_ = make(LARGE, bias=True)
+    calls = []
+    multiply = linear._multiply
+    monkeypatch.setattr(linear, "_multiply", lambda *a: calls.append(a) or multiply(*a))
+    layer(x).sum().backward()
+    with torch.inference_mode():
+        layer.gelu(x)
+    # The product, two for its gradients, and one with GELU.
+    assert len(calls) == (4 if wide else 0)
+
+
+@pytest.mark.parametrize(("capability", "is_wide"), [("AVX512", True), ("AVX2", False)])
+def test_what_torch_says_of_the_processor_decides(
+    capability: str, is_wide: bool, monkeypatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert linear._has_avx512.__wrapped__() == is_wide
 
 
 def test_an_encoder_of_usual_width_equals_transformers_in_every_layer(

@@ -156,6 +156,26 @@ def test_any_model_of_tokens_gives_distances_which_are_named_by_their_place(stor
     assert found["cosine_token"] == pytest.approx(COSINES["pooled"], abs=1e-6)  # both tokens change
 
 
+def test_a_long_window_of_large_states_loses_nothing_of_a_small_difference(store, sequence):
+    contig = sequence(5, 4000)
+    config = WindowConfig(
+        bases=4000, k=2, frames=1, strands="forward", shared_bases=1, max_n=0, max_tokens=2001
+    )
+    model = Table({})
+    noise = torch.randn(model.vectors.shape, generator=torch.Generator().manual_seed(6))
+    model.vectors = 100 + noise
+    allele = snv(contig, 2000)
+    windows = Windows(GenomeBases.of(store("g", {"c": contig})), model.vocabulary, config)
+    plan = plan_of(*MEASURES)
+    scored = score_alleles(model, windows, {0: allele}, 1, plan, 4096)
+    other = contig[:2000] + allele.alternative + contig[2001:]
+    one, two = (
+        model.vectors.double()[tokenise(text, 2, "v1")[1:]].mean(0) for text in (contig, other)
+    )
+    expected = compute_distances(one[None], two[None])[0].tolist()
+    assert scored.scores[0].tolist() == pytest.approx(expected, rel=1e-7)
+
+
 def test_the_llr_is_the_log_odds_of_the_base_given_the_others_of_its_token(make, encoder, contig):
     alleles = [snv(contig, 200, step) for step in (1, 2, 3)]
     found = make(alleles, plan_of("llr"))["llr"]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dnalm.benchmark.tasks.row_files import refuse_folder
 from dnalm.errors import InputError
+from dnalm.files import refuse_stream
 from dnalm.jobs.progress import Progress
 
 CHANNELS = "AGCT"  # the order in which the files hold the letters; all zero is an N
@@ -61,6 +62,8 @@ def read_profiles(path: str | Path) -> ProfileRows:
     not mirror each other, and an order of channels that is not A, G, C, T.
     """
     refuse_folder(path)
+    with _explained(path):
+        refuse_stream(path)
     try:
         import h5py
     except ImportError:

@@ -1,23 +1,22 @@
 """Folds of whole groups of rows: leave-one-group-out, group k-fold, a given validation set."""
 
-import csv
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dnalm.benchmark.tasks.folds import CrossValidationConfig
 from dnalm.benchmark.tasks.kinds import BASES, CLASS, Kind
 from dnalm.benchmark.tasks.labels import MISSING_TEXTS, MISSING_UNLESS_MAPPED, NO_LABEL
-from dnalm.benchmark.tasks.row_files import SEPARATORS, cell_text, find_format, refuse_nested
+from dnalm.benchmark.tasks.row_files import SEPARATORS, find_format, to_text
 from dnalm.benchmark.tasks.schemes import GIVEN, GROUPED, LEAVE_ONE_GROUP_OUT
+from dnalm.benchmark.tasks.table_cells import read_cells
 from dnalm.errors import InputError
-from dnalm.genome.annotation import open_text
 from dnalm.suggestions import listing, nearest_first
 
 # The group of rows of validation files, and of no other: cells have lost blanks before a letter.
@@ -51,19 +50,20 @@ def read_groups(path: str, form: str, column: str) -> list[str]:
             "cross_validation.scheme."
         )
     if kind == "parquet":
-        schema = pq.read_schema(path)
-        _check_column(path, column, schema.names)
-        refuse_nested(path, schema.field(column))
+        _check_column(path, column, pq.read_schema(path).names)
         stored = pq.read_table(path, columns=[column], use_pandas_metadata=False)
+        if pa.types.is_nested(stored.schema.field(column).type):
+            raise InputError(
+                f"{path}: the column {column!r} holds lists or structures, and each row is of one "
+                "group: set cross_validation.group to another column."
+            )
         values = stored.to_pandas(ignore_metadata=True, integer_object_nulls=True)[column]
-        return ["" if pd.isna(value) else _name(cell_text(value)) for value in values]
-    csv.field_size_limit(sys.maxsize)
-    with open_text(path) as file:
-        lines = filter(None, csv.reader(file, delimiter=SEPARATORS[kind], strict=True))
-        header = next(lines)
-        _check_column(path, column, header)
-        place = header.index(column)
-        return [_name(cells[place]) for cells in lines]
+        return ["" if pd.isna(value) else _name(to_text(value)) for value in values]
+    rows = read_cells(path, SEPARATORS[kind])
+    _, header = next(rows)
+    _check_column(path, column, header)
+    place = header.index(column)
+    return [_name(cells[place]) for _, cells in rows]
 
 
 def _name(cell: str) -> str:

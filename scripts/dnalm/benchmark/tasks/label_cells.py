@@ -57,16 +57,16 @@ def read_label(row: LabelledRow, sequence: str, meaning: Meaning) -> int | np.nd
     if kind.shape == BASES:
         if len(texts) != len(sequence):
             raise InputError(
-                f"{row.place} has {len(texts)} labels for {len(sequence)} bases: give one for each "
-                "base, or correct `label_separator` of the task."
+                f"{row.label_place} has {len(texts)} labels for {len(sequence)} bases: give one "
+                "for each base, or correct `label_separator` of the task."
             )
         labels = np.array(_classes(row, texts, meaning), dtype=np.int64)
         labels[np.frombuffer(sequence.encode(), np.uint8) == ord("N")] = NO_LABEL
         return labels
     if len(texts) != meaning.classes:
         raise InputError(
-            f"{row.place} has {len(texts)} labels, but the task has {meaning.classes}: correct "
-            "the row, or `classes`, `label_column` or `label_separator` of the task."
+            f"{row.label_place} has {len(texts)} labels, but the task has {meaning.classes}: "
+            "correct the row, or `classes`, `label_column` or `label_separator` of the task."
         )
     if kind.value == NUMBER:
         return np.array([_number(row, text) for text in texts])
@@ -98,26 +98,26 @@ def _class(row: LabelledRow, raw: str, meaning: Meaning) -> int:
         raw = raw if raw in known else _without_fraction(raw)
         if raw not in known:
             raise InputError(
-                f"{row.place} has the label {raw[:MAX_SHOWN]!r}, which `labels` of the task does "
-                f"not list (it lists {listing(nearest_first(raw, known))}): add it there, in "
-                "quotes as it stands in the file."
+                f"{row.label_place} has the label {raw[:MAX_SHOWN]!r}, which `labels` of the task "
+                f"does not list (it lists {listing(nearest_first(raw, known))}): add it there, "
+                "in quotes as it stands in the file."
             )
         raw = str(known[raw])
     raw = _without_fraction(raw)
     if not INTEGER.fullmatch(raw):
         raise InputError(
-            f"{row.place} has the label {raw[:MAX_SHOWN]!r}, which is not an integer: "
+            f"{row.label_place} has the label {raw[:MAX_SHOWN]!r}, which is not an integer: "
             "map it to a class number with `labels` in the task's config."
         )
     kind = find_kind(meaning.kind)
     if kind.value == FLAG and int(raw) not in (0, 1):
         raise InputError(
-            f"{row.place} has the label {raw}, but a {kind.name} task has a 0 or a 1 for each of "
-            "its labels: correct the row or map it with `labels`."
+            f"{row.label_place} has the label {raw}, but a {kind.name} task has a 0 or a 1 for "
+            "each of its labels: correct the row or map it with `labels`."
         )
     if not 0 <= int(raw) < meaning.classes:
         raise InputError(
-            f"{row.place} has the label {raw}, but {meaning.classes} classes allow only "
+            f"{row.label_place} has the label {raw}, but {meaning.classes} classes allow only "
             f"0 to {meaning.classes - 1}: correct `classes` of the task or map it with `labels`."
         )
     return int(raw)
@@ -134,18 +134,18 @@ def _number(row: LabelledRow, text: str) -> float:
         number = float(text if NUMBER_TEXT.fullmatch(text.strip()) else "none")
     except ValueError:
         raise InputError(
-            f"{row.place} has the label {text.strip()!r}, which is no number: correct the row, or "
-            "`label_column` or `kind` of the task."
+            f"{row.label_place} has the label {text.strip()!r}, which is no number: correct the "
+            "row, or `label_column` or `kind` of the task."
         ) from None
     if not math.isfinite(number):
         raise InputError(
-            f"{row.place} has the label {text.strip()!r}, which is no finite number: correct or "
-            "remove the row."
+            f"{row.label_place} has the label {text.strip()!r}, which is no finite number: correct "
+            "or remove the row."
         )
     if abs(number) > LARGEST_NUMBER:
         raise InputError(
-            f"{row.place} has the label {text.strip()[:MAX_SHOWN]!r}, whose square no computer "
-            "holds: give the targets in other units, or their logarithms."
+            f"{row.label_place} has the label {text.strip()[:MAX_SHOWN]!r}, whose square no "
+            "computer holds: give the targets in other units, or their logarithms."
         )
     return number
 

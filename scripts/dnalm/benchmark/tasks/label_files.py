@@ -49,7 +49,7 @@ def join_labels(
         label_column=columns.label_column,
         label_pattern=None,
     )
-    found = [row.label for row in read_labelled(labels, split, of_labels)]
+    found = list(read_labelled(labels, split, of_labels))
     ends = [rows[0], rows[-1]] if rows else []
     names = [_show(row.label if fasta else row.sequence) for row in ends] or ["none", "none"]
     if len(rows) != len(found):
@@ -63,9 +63,13 @@ def join_labels(
     log.info(
         "%s: labels are joined by the order of %d rows, the first is %s with %s, the last %s with "
         "%s of %s",
-        *(sequences, len(rows), names[0], _show(found[0]), names[1], _show(found[-1]), labels),
+        *(sequences, len(rows), names[0], _show(found[0].label)),
+        *(names[1], _show(found[-1].label), labels),
     )
-    return [replace(row, label=label) for row, label in zip(rows, found, strict=True)]
+    return [
+        replace(row, label=own.label, label_origin=own.place)
+        for row, own in zip(rows, found, strict=True)
+    ]
 
 
 def _show(value: object) -> str:

@@ -53,7 +53,7 @@ def clean_rows(rows: Iterable[LabelledRow], rules: Rules, name: str) -> Cleaned:
     if missing and rules.missing_labels != DROP:
         first = next(row for row in rows if is_missing(row.label, rules))
         raise InputError(
-            f"{first.place} has no label (found {str(first.label)[:MAX_SHOWN]!r}), one of "
+            f"{first.label_place} has no label (found {str(first.label)[:MAX_SHOWN]!r}), one of "
             f"{missing:,} such rows among the {len(rows):,} of task {name}: fill them in, remove "
             "them, or set `missing_labels: drop` of the task to leave them out."
         )

@@ -2,7 +2,6 @@
 
 import csv
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dnalm.benchmark.tasks.labels import MISSING_TEXTS, MISSING_UNLESS_MAPPED
+from dnalm.benchmark.tasks.table_cells import read_cells
 from dnalm.errors import InputError
 from dnalm.genome.annotation import open_text, readable
 from dnalm.suggestions import listing, nearest_first
@@ -54,7 +54,7 @@ class LabelledRow:
     """One row as read: nothing cleaned, the label as text.
 
     Where there are several label columns or the column holds lists, `label` is their values; None
-    or NaN is missing.
+    or NaN is missing. `label_origin` says where it was read, if that was another file.
     `provenance` is the same on every machine: it names the file without its folder.
     """
 
@@ -64,11 +64,17 @@ class LabelledRow:
     provenance: str
     folder: str = ""
     group: str = ""  # that rows of one fold share, where folds are made of groups
+    label_origin: str = ""
 
     @property
     def place(self) -> str:
         """Where to find the row: its provenance with the folder."""
         return str(Path(self.folder) / self.provenance)
+
+    @property
+    def label_place(self) -> str:
+        """Where to find the label of the row."""
+        return self.label_origin or self.place
 
 
 def refuse_folder(path: str | Path) -> None:
@@ -179,9 +185,12 @@ def _read_parquet(
     with pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
         sequence, places = _find_columns(path, names, columns, labelled)
+        if sequence is not None and pa.types.is_nested(file.schema_arrow.types[sequence]):
+            raise InputError(
+                f"{path}: the column {names[sequence]!r} holds lists or structures, and sequences "
+                "are texts: join them, or set `sequence_column` of the task."
+            )
         wanted = [names[place] for place in (sequence, *places) if place is not None]
-        if sequence is not None:
-            refuse_nested(path, file.schema_arrow.field(sequence))
         for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_pandas_metadata=False):
             stored = pa.Table.from_batches([batch]).replace_schema_metadata(None)
             yield from _parquet_rows(stored, columns, labelled)
@@ -195,7 +204,7 @@ def _parquet_rows(
     sequences = [""] * len(table)
     if columns.sequence_column is not None:
         stored = table[columns.sequence_column]
-        sequences = ["" if pd.isna(text) else _sequence(cell_text(text)) for text in stored]
+        sequences = ["" if pd.isna(text) else _sequence(to_text(text)) for text in stored]
     labels: Iterable[Any] = [None] * len(table)
     if labelled and isinstance(columns.label_column, str):
         labels = map(_parquet_cell, table[columns.label_column])
@@ -205,18 +214,9 @@ def _parquet_rows(
 
 
 def _parquet_cell(value: Any) -> str | list[Any] | None:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return None if pd.isna(value) else cell_text(value)
-
-
-def refuse_nested(path: str | Path, field: pa.Field) -> None:
-    """Raise InputError for a column of a Parquet file whose cells are lists or structures."""
-    if pa.types.is_nested(field.type):
-        raise InputError(
-            f"{path}: the column {field.name!r} holds a {field.type} in each row, where one text is"
-            " to be: name another column."
-        )
+    if isinstance(value, np.ndarray | list):  # of a list and of a map
+        return value.tolist() if isinstance(value, np.ndarray) else value
+    return None if pd.isna(value) else to_text(value)
 
 
 def _sequence(cell: str) -> str:
@@ -228,8 +228,8 @@ def _sequence(cell: str) -> str:
     return "" if missing else cell
 
 
-def cell_text(value: Any) -> str:
-    """Return a cell of a Parquet file that is not missing as text."""
+def to_text(value: Any) -> str:
+    """Return a value of a Parquet file as text."""
     # Some writers store text as bytes, without the mark that they are of a text.
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
@@ -237,27 +237,15 @@ def cell_text(value: Any) -> str:
 def _read_text(
     path: str | Path, kind: str, columns: Columns, labelled: bool
 ) -> Iterator[tuple[str, str | Sequence[str] | None]]:
-    csv.field_size_limit(sys.maxsize)  # a cell may hold a long sequence, or many targets
     # Text, not numbers: the label "1.5" has to be named as it stands in the file.
-    with open_text(path) as file:
-        lines = csv.reader(file, delimiter=SEPARATORS[kind], strict=True)
-        try:
-            header = next(filter(None, lines), [""])
-            sequence, labels = _find_columns(path, header, columns, labelled, SEPARATORS[kind])
-            single = isinstance(columns.label_column, str)
-            for cells in filter(None, lines):
-                if len(cells) != len(header):
-                    raise InputError(
-                        f"{path}, line {lines.line_num}: {len(cells)} cells under a header of "
-                        f"{len(header)}: correct the line."
-                    )
-                found = [cells[label] for label in labels]
-                own = "" if sequence is None else _sequence(cells[sequence])
-                yield own, found[0] if single and found else found or None
-        except csv.Error as error:
-            raise InputError(
-                f"{path}, line {lines.line_num}: the line cannot be read ({error}): correct it."
-            ) from None
+    rows = read_cells(path, SEPARATORS[kind])
+    _, header = next(rows, (0, [""]))
+    sequence, labels = _find_columns(path, header, columns, labelled, SEPARATORS[kind])
+    single = isinstance(columns.label_column, str)
+    for _, cells in rows:
+        found = [cells[label] for label in labels]
+        own = "" if sequence is None else _sequence(cells[sequence])
+        yield own, found[0] if single and found else found or None
 
 
 def _find_columns(

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from dnalm.benchmark.tasks.label_cells import NUMBER_TEXT
+from dnalm.benchmark.tasks.table_cells import swallows_rows
 from dnalm.errors import InputError
 from dnalm.genome.annotation import COORDINATE, open_text, readable
 from dnalm.suggestions import nearest
@@ -95,6 +96,12 @@ def _read_rows(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]
             f"{path}, line {reader.line_num}: {error}; a quotation mark is not closed, or stands "
             "within a cell."
         ) from None
+    for number, row in found:
+        if swallows_rows(row, separator):
+            raise InputError(
+                f"{path}, line {number}: a quotation mark swallows the rows before it; remove it, "
+                "or close it on its own line."
+            )
     (_, header), *numbered = found
     header = [name.strip() for name in header]
     for number, row in numbered:

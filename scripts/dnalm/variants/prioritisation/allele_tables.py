@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from pandas.api.types import is_numeric_dtype
 
 from dnalm.errors import InputError
 from dnalm.files import read_tsv
@@ -196,18 +197,23 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _clean(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     numbers = pd.to_numeric(table["pos"], errors="coerce")
     wrong = ~((numbers >= 1) & (numbers <= MAX_POSITION) & (numbers == np.floor(numbers)))
-    missing = table[["chrom", "ref", "alt"]].isna().any(axis=1)
-    chroms = table["chrom"].astype(str)
-    merged = chroms.str.contains(r"[\t\r\n]")
+    text = {
+        name: table[name].fillna("").astype(str).str.strip() for name in ("chrom", "ref", "alt")
+    }
+    missing = pd.concat([own == "" for own in text.values()], axis=1).any(axis=1)
+    merged = text["chrom"].str.contains(r"[\t\r\n]")
+    for name in table:
+        if not is_numeric_dtype(table[name]):
+            cells = table[name].astype(str)
+            merged |= cells.str.contains("\t", regex=False) & cells.str.contains(r"[\r\n]")
     for mask, what in (
         (wrong, "no position"),
         (missing, "no chrom, ref or alt"),
-        (merged, "a quotation mark that swallows other cells"),
+        (merged, "a quotation mark that swallows other rows"),
     ):
         if mask.any():
             row = int(np.flatnonzero(mask)[0]) + 1
             raise InputError(f"{path}: row {row} has {what}; correct or remove it.")
-    text = {name: table[name].astype(str) for name in ("chrom", "ref", "alt")}
     return table.assign(
         chrom=text["chrom"],
         pos=numbers.astype(np.int64),

@@ -4,6 +4,7 @@ Files are written as the released ones are: train.mat as MATLAB 7.3, an HDF5 fil
 reversed, valid.mat and test.mat as MATLAB 5.
 """
 
+import os
 from pathlib import Path
 
 import h5py
@@ -258,3 +259,11 @@ def test_names_groups_and_published_scores_come_with_the_task(files, tmp_path):
 def test_another_number_of_labels_is_refused_with_both(files):
     with pytest.raises(InputError, match=r"has 3 labels, but task deepsea.chromatin has 919"):
         make_task(files[0], {**TASK, "classes": 919}, "deepsea.chromatin", GIVEN)
+
+
+def test_a_pipe_and_a_missing_file_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "train.mat")
+    with pytest.raises(InputError, match=r"train.mat is a pipe, a socket or a device"):
+        read_profiles(tmp_path / "train.mat")
+    with pytest.raises(InputError, match=r"valid.mat is no file of MATLAB 5 .*No such file"):
+        read_profiles(tmp_path / "valid.mat")

@@ -13,7 +13,7 @@ from dnalm.benchmark.probing.linear.probe import ProbeConfig, probe
 from dnalm.benchmark.probing.mlp.probe import mlp_probe
 from dnalm.benchmark.probing.mlp.search_space import MlpConfig
 from dnalm.benchmark.tasks.folds import CrossValidationConfig
-from dnalm.benchmark.tasks.grouped_folds import assign_groups
+from dnalm.benchmark.tasks.grouped_folds import assign_groups, read_groups
 from dnalm.benchmark.tasks.splits import Splits
 from dnalm.benchmark.tasks.table import make_task
 from dnalm.errors import InputError
@@ -142,11 +142,6 @@ def test_a_group_has_one_name_in_every_format(make):
         assert {name for (name,) in summary["cross_validation"]["groups"]} == {"1", "2", "3"}
 
 
-def test_lists_are_no_groups(make):
-    with pytest.raises(InputError, match=r"'chromosome' holds a list<.*> in each row, where one"):
-        make([["a", "b"], ["c", "d"]] * 8, section("grouped"), name="train.parquet")
-
-
 def test_a_given_group_that_no_row_has_is_named(make):
     with pytest.raises(InputError, match=r"no training row is of the group 'chr22' of .*'a', 'b'"):
         make(["a", "a", "b", "b"] * 4, section("given", validation=["b", "chr22"]))
@@ -247,3 +242,14 @@ def test_splits_of_given_rows_differ_where_a_probe_draws_its_first_weights(make)
             np.testing.assert_allclose(other[name], array, rtol=1e-5, err_msg=name)
     weights = [state["weight.0"] for state in network.fitted.values()]
     assert not np.array_equal(weights[0], weights[1])
+
+
+def test_groups_of_parquet_are_texts_also_as_bytes_and_lists_are_none(tmp_path):
+    path = str(tmp_path / "x.parquet")
+    pd.DataFrame({"group": [b"chr1", None]}).to_parquet(path)
+    assert read_groups(path, "auto", "group") == ["chr1", ""]
+    pd.DataFrame({"group": [["chr1", "chr2"]]}).to_parquet(path)
+    with pytest.raises(
+        InputError, match=r"x.parquet: the column 'group' holds lists or structures"
+    ):
+        read_groups(path, "auto", "group")

@@ -127,6 +127,18 @@ def test_a_missing_column_and_labels_in_fasta_are_refused(files):
         make_task({**files, "test_labels": files["test"]}, TASK, "deepstarr.activity", GIVEN)
 
 
+@pytest.mark.parametrize(
+    ("cell", "said"), [("high", "has the label 'high'"), ("", "has no label"), ("inf", "no finite")]
+)
+def test_a_wrong_label_is_named_with_the_file_that_holds_it(files, cell, said):
+    path = Path(files["train_labels"])
+    header, first, *rows = path.read_text().splitlines()
+    second = "\t".join([cell, *rows[0].split("\t")[1:]])
+    path.write_text("\n".join([header, first, second, *rows[1:]]) + "\n")
+    with pytest.raises(InputError, match=rf"Sequences_activity_train.txt, row 2 has .*{said[4:]}"):
+        make_task(files, TASK, "deepstarr.activity", GIVEN)
+
+
 def test_correlations_of_two_targets_are_those_of_the_worked_example():
     truth = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
     predicted = np.array([[0.0, 0.0], [2.0, 1.0], [1.0, 2.0], [3.0, 3.0]])

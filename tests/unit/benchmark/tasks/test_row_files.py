@@ -303,13 +303,6 @@ def test_a_record_of_the_letters_na_is_dna(tmp_path):
     assert [row.sequence for row in read(path)] == ["NA"]
 
 
-def test_sequences_in_lists_are_refused(tmp_path):
-    path = tmp_path / "x.parquet"
-    pd.DataFrame({"sequence": [["A", "C"], ["G", "T"]], "label": [0, 1]}).to_parquet(path)
-    with pytest.raises(InputError, match=r"'sequence' holds a list<.*> in each row, where one"):
-        read(path)
-
-
 def test_text_that_a_writer_of_parquet_stored_as_bytes_is_text(tmp_path):
     rows = {"sequence": [SEQUENCE.encode()], "label": [b"strong"]}
     pq.write_table(pa.table(rows), tmp_path / "x.parquet")
@@ -360,3 +353,33 @@ def test_a_target_whose_square_is_no_number_is_refused(tmp_path, label):
     task = {**SHIPPED, "kind": "regression", "classes": 1}
     with pytest.raises(InputError, match=r"row 1 has the label .*, whose square no computer holds"):
         make_task({"train": str(path), "test": str(path)}, task, "mine.x", FOLDS)
+
+
+NESTED = {
+    "tokens": pa.array([list(SEQUENCE)]),
+    "structure": pa.array([{"dna": SEQUENCE}]),
+    "map": pa.array([[("dna", SEQUENCE), ("rna", "")]], pa.map_(pa.string(), pa.string())),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_sequences_of_parquet_that_are_no_texts_are_refused(tmp_path, kind):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"sequence": NESTED[kind], "label": [1]}), path)
+    with pytest.raises(InputError, match=r"x.parquet: the column 'sequence' holds lists or struct"):
+        read(path)
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_labels_of_parquet_that_hold_several_values_are_named_as_they_stand(tmp_path, kind):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"sequence": [SEQUENCE], "label": NESTED[kind]}), path)
+    with pytest.raises(InputError, match=r"different labels are not the class numbers .*'?dna|'A'"):
+        infer_kind(read(path), SimpleNamespace(kind=None, classes=None, labels=None), "mine.x")
+
+
+def test_a_row_that_a_quotation_mark_in_an_unread_column_swallows_is_not_lost(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(f'note,sequence,label\n"x,{SEQUENCE},1\ny",{SEQUENCE},0\n')
+    with pytest.raises(InputError, match="line 2: a quotation mark swallows the rows up to line 3"):
+        read(path)

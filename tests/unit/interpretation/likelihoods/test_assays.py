@@ -265,3 +265,11 @@ def test_a_column_that_comes_twice_is_refused(tmp_path, windows):
     path = write(tmp_path / "a.csv", [("c", 120, "A", "C", 0.5, 0.7)], header)
     with pytest.raises(InputError, match="there are two columns effect"):
         read_assay(path, SETTINGS, windows)
+
+
+def test_a_row_that_a_mark_in_an_unread_column_swallows_is_not_lost(tmp_path, text, windows):
+    other = COMPLEMENT[text[119]]
+    rows = [("c", 120, text[119], other, 1, '"x'), ("c", 121, "A", "C", 0, 'y"')]
+    path = write(tmp_path / "a.csv", rows, header="contig,position,ref,alt,effect,note")
+    with pytest.raises(InputError, match="line 3: a quotation mark swallows the rows before it"):
+        read_assay(path, SETTINGS, windows)

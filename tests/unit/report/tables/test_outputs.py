@@ -85,3 +85,36 @@ def test_a_table_of_other_outputs_is_refused_with_both_numbers(tmp_path):
     path.write_text("name\tpublished_auc\na\thigh\nb\t0.9\n")
     with pytest.raises(InputError, match=r"published_auc"):
         describe_columns(str(path), 2, "mine.x")
+
+
+HEADER = "name\tgroup\tpublished_auc\n"
+
+
+def test_names_and_groups_are_read_as_they_stand(tmp_path):
+    path = tmp_path / "names.tsv"
+    path.write_text(f"# of whom\n{HEADER}H3#1\t#ff0000\t0.9\n# then\nNA\tNA\tNA\n")
+    found = describe_columns(str(path), 2, "mine.x")
+    assert found["names"] == ["H3#1", "NA"]
+    assert found["groups"] == ["#ff0000", ""]
+    assert found["published_outputs"] == {"auc": [0.9, None]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{HEADER}a\tTF\t0.9\t\nb\tTF\t0.8\t\n", "line 2: 4 cells under a header of 3"),
+        (f"{HEADER}a\tTF\nb\tTF\t0.8\n", "line 2: 2 cells under a header of 3"),
+        (f'{HEADER}a\t"T\t0.9\nx\tT"\t0.9\nb\tTF\t0.8\n', "line 2: a quotation mark swallows"),
+        (f"{HEADER}a\tTF\tinf\nb\tTF\t0.8\n", "row 1: the published_auc 'inf' is no number"),
+        (f"{HEADER}a\tTF\tTrue\nb\tTF\t0.8\n", "row 1: the published_auc 'True' is no number"),
+        (f"{HEADER} \tTF\t0.9\nb\tTF\t0.8\n", "row 1: the name '' is missing"),
+        (HEADER.replace("group", "name") + "a\tb\t1\nc\td\t1\n", "has two columns name"),
+        ("Name\tgroup\na\tb\nc\td\n", "has no column name, its columns are 'Name', 'group'"),
+        ("# nothing else\n", "has no column name, its columns are none"),
+    ],
+)
+def test_a_table_of_outputs_that_would_be_misread_is_refused(tmp_path, text, said):
+    path = tmp_path / "names.tsv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"names.tsv.*{said}"):
+        describe_columns(str(path), 2, "mine.x")

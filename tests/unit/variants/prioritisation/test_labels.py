@@ -290,6 +290,8 @@ def test_negatives_of_a_set_are_the_common_ones_of_a_file(tmp_path):
 
 
 TABLE = b"chrom\tpos\tref\talt\tlabel\n1\t10\tA\tC\t1\n1\t12\tC\tG\t0\n"
+# A note is opened in one row and closed in the next, so that the number of cells is right.
+NOTES = b'chrom\tpos\tref\talt\tnote\tlabel\n1\t10\tA\tC\t"x\t1\n1\t12\tA\tC\ty"\t0\n'
 
 
 @pytest.mark.parametrize(
@@ -301,8 +303,9 @@ TABLE = b"chrom\tpos\tref\talt\tlabel\n1\t10\tA\tC\t1\n1\t12\tC\tG\t0\n"
         TABLE.replace(b"\n", b"\r"),
         gzip.compress(TABLE),
         gzip.compress(TABLE) + b"\0" * 512,
+        TABLE.replace(b"1\n", b"1\t\n").replace(b"0\n", b"0\t\n"),
     ],
-    ids=["bom", "utf16", "crlf", "cr", "gzip", "gzip padded"],
+    ids=["bom", "utf16", "crlf", "cr", "gzip", "gzip padded", "tabs at the ends"],
 )
 @pytest.mark.parametrize("name", ["t.tsv", "t.tsv.gz"])
 def test_a_table_of_variants_is_read_by_what_it_holds_not_by_its_name(tmp_path, name, data):
@@ -321,8 +324,14 @@ def test_a_table_of_variants_is_read_by_what_it_holds_not_by_its_name(tmp_path, 
         (TABLE.replace(b"label", b"label\tlabel"), "the column label is there twice"),
         (TABLE.replace(b"\n1\t", b'\n"1\t').replace(b"\t12", b'"\t12'), "row 1 has a quotation"),
         (TABLE.replace(b"10", b"9" * 5000), "row 1 has no position"),
+        (NOTES, "row 1 has a quotation mark that swallows other rows"),
+        (TABLE.replace(b"\n1\t", b"\n7\t1\t"), "more cells than its header, as with names of rows"),
+        (TABLE.replace(b"\tA\t", b"\t \t"), "row 1 has no chrom, ref or alt"),
     ],
-    ids=["torn", "checksum", "latin1", "twice", "quote", "digits"],
+    ids=[
+        *("torn", "checksum", "latin1", "twice", "quote", "digits"),
+        *("quote in notes", "names of rows", "blank"),
+    ],
 )
 def test_a_damaged_table_of_variants_is_refused_in_a_sentence(tmp_path, data, said):
     (tmp_path / "t.tsv").write_bytes(data)

@@ -23,7 +23,7 @@ def label_by_motif(elements: pd.DataFrame, build: Mapping[str, Any], path: str, 
 
     Raises InputError for a table without the column, and if it names none of the elements.
     """
-    values = _read_motifs(path, build["motifs_column"])
+    values = read_motifs(path, build["motifs_column"])
     found = elements["name"].map(values)
     if not found.notna().any():
         raise InputError(
@@ -36,32 +36,48 @@ def label_by_motif(elements: pd.DataFrame, build: Mapping[str, Any], path: str, 
     elements["label"] = new.fillna(UNLABELLED).astype("int64")
 
 
-def _read_motifs(path: str, column: str) -> dict[str, str]:
-    """Return {name: value of a column} of a table whose first column is the name."""
-    place, values = None, {}
+def read_motifs(path: str, column: str) -> dict[str, str]:
+    """Return {name: value of a column} of a table whose first column is the name.
+
+    Its cells are apart by tabs or, where its header has none, by blanks.
+    """
+    header: list[str] = []
+    place, separator, values = 0, None, dict[str, str]()
     # The header of EPDnew's own table begins with '#', as comments do.
     for number, line in lines(path, comment=None):
-        fields = line.lstrip("#").split()
-        if place is None:
-            if column not in fields:
+        if not header:
+            separator = "\t" if "\t" in line else None
+            header = [cell.strip() for cell in line.lstrip("# ").split(separator)]
+            place = _find_motif(path, header, column)
+        elif not line.startswith("#"):
+            cells = [cell.strip() for cell in line.split(separator if "\t" in line else None)]
+            while len(cells) > len(header) and not cells[-1]:
+                cells.pop()
+            if len(cells) != len(header):
                 raise InputError(
-                    f"{path} has no column {column!r}, its columns are "
-                    f"{listing(nearest_first(column, fields))}: correct build.motifs_column."
+                    f"{path}:{number}: the line has {len(cells)} cells, its header has "
+                    f"{len(header)}: correct the line."
                 )
-            if fields.count(column) > 1:
+            if values.setdefault(cells[0], cells[place]) != cells[place]:
                 raise InputError(
-                    f"{path} has {fields.count(column)} columns {column!r}, and one is to be read: "
-                    "rename the others."
+                    f"{path}:{number}: {cells[0]} has {cells[place]!r} for {column!r}, and an "
+                    f"earlier line says {values[cells[0]]!r}: remove one of them."
                 )
-            place = fields.index(column)
-        elif len(fields) <= place:
-            raise InputError(
-                f"{path}:{number}: the line has {len(fields)} cells, fewer than its header: "
-                "correct the line."
-            )
-        else:
-            values[fields[0]] = fields[place]
     return values
+
+
+def _find_motif(path: str, header: list[str], column: str) -> int:
+    if column not in header:
+        raise InputError(
+            f"{path} has no column {column!r}, its columns are "
+            f"{listing(nearest_first(column, header))}: correct build.motifs_column."
+        )
+    if header.count(column) > 1:
+        raise InputError(
+            f"{path} has {header.count(column)} columns {column!r}, and one is to be read: "
+            "rename the others."
+        )
+    return header.index(column)
 
 
 def label_by_overlap(

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from pyfaidx import Fasta
 
+from dnalm.benchmark.tasks.recipes.element_labels import read_motifs
 from dnalm.benchmark.tasks.recipes.windows import cut_windows
 from dnalm.benchmark.tasks.table import make_task
 from dnalm.configuration.builds import resolve_build
@@ -245,6 +246,34 @@ def test_motifs_tell_promoters_apart_and_all_of_them_are_avoided(genome):
     other = genome.file("other.txt", ("#Name", "TATA-box"), ("X", 1))
     with pytest.raises(InputError, match=r"other.txt names none of the 34 elements, .* G40_1, "):
         genome.cut(PROMOTERS, **files | {"motifs": other})
+
+
+@pytest.mark.parametrize("separator", ["\t", " "])
+def test_motifs_are_those_of_their_column_whatever_stands_beside_it(tmp_path, separator):
+    rows = [("#Name", "TATA", "Inr"), ("A_1", "1", "0"), ("# by", "hand", ""), ("B_1", "0", "1")]
+    path = tmp_path / "m.txt"
+    path.write_text("".join(separator.join(row) + "\n" for row in rows))
+    assert read_motifs(str(path), "TATA") == {"A_1": "1", "B_1": "0"}
+    if separator == "\t":
+        path.write_text(
+            path.read_text().replace("A_1\t1", "A 1\t").replace("B_1\t0\t1", "B_1\t0\t1\t")
+        )
+        assert read_motifs(str(path), "TATA") == {"A 1": "", "B_1": "0"}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("C_1\t0\t1\t1", "m.txt:3: the line has 4 cells, its header has 3"),
+        ("C_1\t0", "m.txt:3: the line has 2 cells, its header has 3"),
+        ("A_1\t0\t0", "m.txt:3: A_1 has '0' for 'TATA', and an earlier line says '1'"),
+    ],
+)
+def test_a_line_of_motifs_that_fits_no_column_or_no_other_line_is_refused(tmp_path, row, said):
+    path = tmp_path / "m.txt"
+    path.write_text(f"#Name\tTATA\tInr\nA_1\t1\t0\n{row}\n")
+    with pytest.raises(InputError, match=said):
+        read_motifs(str(path), "TATA")
 
 
 def test_enhancers_that_share_a_base_with_an_invariant_region_are_of_another_class(genome):

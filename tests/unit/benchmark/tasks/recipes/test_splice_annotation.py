@@ -211,6 +211,23 @@ def test_of_equally_long_cds_the_most_exonic_bases_decide(tmp_path):
     assert chosen.name == "b"
 
 
+def test_bases_of_lines_that_are_there_twice_or_overlap_count_once(tmp_path):
+    # Without repeats a has 51 coding bases, b 60.
+    cds = {"a": [(110, 130), (171, 200)] * 2 + [(112, 130)], "b": [(171, 230)]}
+    read = read_transcripts(write_gtf(tmp_path / "x.gtf", cds=cds))
+    (chosen,), _ = choose_canonical(read, "longest_cds", [], coding=True, source="x")
+    assert chosen.name == "b"
+
+
+def test_escapes_and_cases_of_gff3_lead_from_a_cds_to_its_gene(tmp_path):
+    path = tmp_path / "x.gff3"
+    write_gff3(path)
+    plain = read_transcripts(path)
+    text = path.read_text().replace("Parent=transcript:", "Parent=transcript%3A")
+    path.write_text(text.replace("\tCDS\t", "\tcds\t").replace("chr2", "chr%32"))
+    assert read_transcripts(path) == plain
+
+
 def test_a_tag_that_comes_first_wins_and_genes_without_one_are_counted_or_refused(tmp_path):
     path = write_gtf(tmp_path / "x.gtf", {"a": ' tag "MANE_Select";', "b": GTF_TAGS["b"]})
     read = read_transcripts(path)
