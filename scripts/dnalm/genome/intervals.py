@@ -54,7 +54,8 @@ def read_bed(
     files, -1 where there is none.
 
     Raises InputError with file and line for anything else, for a header with another column of
-    that name, a table that counts from 1 by its column of lengths, and a file without records.
+    that name, a strand in a line that ends before the column of strands, a table that counts from
+    1 by its column of lengths, and a file without records.
     """
     starts, ends, summits = array("q"), array("q"), array("q")
     contigs: list[str] = []
@@ -121,9 +122,10 @@ def iterate_bed(
         found = {key: _cell(path, number, fields, key, place) for key, place in places.items()}
         if found["strand"] not in STRANDS:
             raise InputError(
-                f"{path}:{number}: the strand is {found['strand']!r}: write '+', '-' or '.', or "
-                "name another column."
+                f"{path}:{number}: the strand is {found['strand']!r}: write '+', '-' or '.', or, "
+                "of a task, name another `strand_column`."
             )
+        _refuse_misplaced(path, number, fields, places["strand"])
         found_any = True
         interval = Interval(
             contig=fields[0].strip(),
@@ -135,6 +137,17 @@ def iterate_bed(
         yield number, interval, _summit(path, number, found["summit"], end - start)
     if not found_any:
         raise InputError(f"{path} holds no interval: give a BED file with at least one line.")
+
+
+def _refuse_misplaced(path: str | Path, number: int, fields: list[str], strand: int | None) -> None:
+    """Raise InputError for a strand in a line that ends before the column of strands."""
+    misplaced = strand is not None and strand >= len(fields)
+    for place, field in enumerate(fields[3:], start=4) if misplaced else ():
+        if field in STRANDS[:2]:
+            raise InputError(
+                f"{path}:{number}: column {place} holds {field!r}, but the strand is read from "
+                f"column {STRAND_COLUMN}: write contig, start, end, name, score and strand."
+            )
 
 
 def _split(line: str) -> list[str]:

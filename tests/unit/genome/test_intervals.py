@@ -94,6 +94,8 @@ def test_columns_are_chosen_by_number_or_by_the_name_in_a_header(tmp_path):
         ("c\t1\t2\nc\tone\t9\n", r"x.bed:2: 'one' to '9' is not an interval"),
         ("c\t9\t9\n", r"x.bed:1: '9' to '9' is not an interval"),
         ("c\t1\t9\tn\t0\tplus\n", r"x.bed:1: the strand is 'plus'"),
+        ("c\t1\t9\t-\n", r"x.bed:1: column 4 holds '-', but the strand is read from column 6"),
+        ("c\t1\t9\tn\t+\n", r"x.bed:1: column 5 holds '\+', but the strand is read from column 6"),
         ("#only\n", r"x.bed holds no interval"),
         ("<html>\n", r"x.bed:1: a BED line needs"),
     ],
@@ -103,6 +105,13 @@ def test_a_bad_bed_line_is_named(tmp_path, text, sentence):
     path.write_text(text)
     with pytest.raises(InputError, match=sentence):
         read_bed(path)
+
+
+def test_a_strand_in_a_column_that_is_named_is_no_fault(tmp_path):
+    path = tmp_path / "x.bed"
+    path.write_text("c\t1\t9\t-\n")
+    assert rows_of(path, strand=4) == [["c", 1, 9, "-", "-", -1]]
+    assert rows_of(path, strand=None) == [["c", 1, 9, "-", ".", -1]]
 
 
 def test_a_summit_outside_of_its_peak_is_named(tmp_path):
@@ -183,7 +192,6 @@ def test_a_line_that_is_no_utf_8_is_named_and_utf_16_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("header", "row"),
     [
-        ("seqnames\tstart\tend\twidth\tstrand", "c\t11\t20\t10\t+"),  # GRanges of R
         ("# MACS\nchr\tstart\tend\tlength\tabs_summit", "c\t11\t20\t10\t15"),
         ("#chrom\tchromStart\tchromEnd\tLength", "c\t11\t20\t10"),
     ],

@@ -252,12 +252,16 @@ def check_letters(path: str | Path, sequences: list[str]) -> None:
 
 
 def profile_table(
-    files: Mapping[str, Sequence[str]], roles: Sequence[str], held: str, classes: int, name: str
+    files: Mapping[str, Sequence[str]],
+    roles: Sequence[str],
+    groups: Mapping[str, str],
+    classes: int,
+    name: str,
 ) -> pd.DataFrame:
     """Return sequence, label, split, provenance and group of all rows of several files.
 
-    `roles` are the keys of `files`, rows of that `held` are their own group. Labels are rows of one
-    int8 array a file. Raises InputError for another number of labels than `classes`.
+    `roles` are the keys of `files`, `groups` the group of their rows, "" of others. Labels are rows
+    of one int8 array a file. Raises InputError for another number of labels than `classes`.
     """
     parts = []
     for role in roles:
@@ -278,7 +282,7 @@ def profile_table(
                         "label": list(rows.profiles),
                         "split": split,
                         "provenance": [f"{file}, row {i + 1}" for i in range(len(rows.sequences))],
-                        "group": held if role == held else "",
+                        "group": groups.get(role, ""),
                     }
                 )
             )

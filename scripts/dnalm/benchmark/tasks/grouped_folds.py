@@ -1,5 +1,6 @@
 """Folds of whole groups of rows: leave-one-group-out, group k-fold, a given validation set."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,17 @@ import pyarrow.parquet as pq
 
 from dnalm.benchmark.tasks.folds import CrossValidationConfig
 from dnalm.benchmark.tasks.kinds import BASES, CLASS, Kind
-from dnalm.benchmark.tasks.labels import NO_LABEL
+from dnalm.benchmark.tasks.labels import MISSING_TEXTS, MISSING_UNLESS_MAPPED, NO_LABEL
 from dnalm.benchmark.tasks.row_files import SEPARATORS, find_format, to_text
 from dnalm.benchmark.tasks.schemes import GIVEN, GROUPED, LEAVE_ONE_GROUP_OUT
 from dnalm.benchmark.tasks.table_cells import read_cells
 from dnalm.errors import InputError
 from dnalm.suggestions import listing, nearest_first
 
-VALIDATION = "validation"  # the group of rows of a task's validation files
+# The group of rows of validation files, and of no other: cells have lost blanks before a letter.
+HELD_OUT = " of validation files"
+DEFAULT_VALIDATION = "validation"  # what config.yaml names, whether a task has such a group or not
+WHOLE = re.compile(r"(-?[0-9]+)\.0+")  # as pandas writes whole numbers where one is missing
 MAX_NAMED = 100  # groups that a task's summary lists
 
 
@@ -36,7 +40,8 @@ class Dealt:
 def read_groups(path: str, form: str, column: str) -> list[str]:
     """Return a column of a file of labelled rows as texts, in their order; "" is missing.
 
-    Raises InputError where there is no such column, as in FASTA.
+    A whole number has one name, whether it is written 1 or 1.0. Raises InputError where there is no
+    such column, as in FASTA, or its cells are lists.
     """
     kind = find_format(path, form)
     if kind == "fasta":
@@ -53,12 +58,21 @@ def read_groups(path: str, form: str, column: str) -> list[str]:
                 "group: set cross_validation.group to another column."
             )
         values = stored.to_pandas(ignore_metadata=True, integer_object_nulls=True)[column]
-        return ["" if pd.isna(value) else to_text(value) for value in values]
+        return ["" if pd.isna(value) else _name(to_text(value)) for value in values]
     rows = read_cells(path, SEPARATORS[kind])
     _, header = next(rows)
     _check_column(path, column, header)
     place = header.index(column)
-    return [cells[place].strip() for _, cells in rows]
+    return [_name(cells[place]) for _, cells in rows]
+
+
+def _name(cell: str) -> str:
+    """Return the group that a cell names, "" where it is missing."""
+    text = cell.strip()
+    if text.lower() in MISSING_TEXTS | MISSING_UNLESS_MAPPED:
+        return ""
+    whole = WHOLE.fullmatch(text)
+    return whole[1] if whole else text
 
 
 def _check_column(path: str, column: str, header: Sequence[str]) -> None:
@@ -77,13 +91,13 @@ def assign_groups(
 
     grouped: group k-fold, the largest group first to the split that holds fewest rows, as
     scikit-learn's GroupKFold. leave_one_group_out: a split for each group, by their names. given:
-    rows of the groups `config.validation` are validation in every split, which differ in their
-    seeds alone. `places` name the rows in errors.
+    rows of the groups `config.validation` and of `HELD_OUT` are validation in every split, which
+    differ in their seeds alone. `places` name the rows in errors.
 
-    Raises InputError for a row without a group, and where a split would have no row to train on or
-    to validate with.
+    Raises InputError for a row without a group, a group of `config.validation` that no row has, and
+    where a split would have no row to train on or to validate with.
     """
-    if config.scheme == GIVEN:
+    if config.scheme == GIVEN and config.group is None:  # there are validation files alone
         return _repeat(groups, config)
     missing = [place for group, place in zip(groups, places, strict=True) if not group]
     if missing:
@@ -91,6 +105,8 @@ def assign_groups(
             f"{missing[0]} has no value in the column {config.group!r}, by which "
             "cross_validation.group deals rows to splits: fill it in or leave the row out."
         )
+    if config.scheme == GIVEN:
+        return _repeat(groups, config)
     members: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         members.setdefault(group, []).append(row)
@@ -116,14 +132,24 @@ def assign_groups(
 
 
 def _repeat(groups: Sequence[str], config: CrossValidationConfig) -> Dealt:
-    held = [group in config.validation for group in groups]
+    present = set(groups)
+    wanted = {_name(name) for name in config.validation} | {HELD_OUT}
+    held = [group in wanted for group in groups]
+    found = listing(sorted(repr(group.strip()) for group in present))
     if not any(held) or all(held):
-        found = listing(sorted(map(repr, set(groups))))
         raise InputError(
             f"{'all' if any(held) else 'none'} of the {len(groups)} training rows are of the given "
             f"validation set (their groups: {found}): correct "
             f"cross_validation.validation, which is {listing(map(repr, config.validation))}, or "
             "name `validation` files of the task."
+        )
+    lacking = sorted(wanted - present - {HELD_OUT})
+    if HELD_OUT in present or config.group is None:
+        lacking = [name for name in lacking if name != DEFAULT_VALIDATION]
+    if lacking:
+        raise InputError(
+            f"no training row is of the group {lacking[0]!r} of cross_validation.validation (their "
+            f"groups: {found}): correct or remove it."
         )
     every = list(range(config.splits))
     return Dealt(folds=[every if own else [] for own in held], groups={})

@@ -10,6 +10,9 @@ import numpy as np
 NO_LABEL = -1  # of a base that is unknown (N) or lies behind the end of its sequence
 BINS = 10  # of the first target of a regression, in which its rows are dealt to folds
 MIN_PROBABILITY = 0.5  # above which a label is predicted
+# What R, pandas, SQL and spreadsheets write where a value is missing; others may be names, too.
+MISSING_TEXTS = {"", "#n/a", "<na>", "nan", "nat", "null"}
+MISSING_UNLESS_MAPPED = {"na", "n/a", "none"}
 
 
 def stack_classes(cells: Iterable) -> np.ndarray:

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dnalm.benchmark.tasks.kinds import find_kind
+from dnalm.benchmark.tasks.labels import MISSING_TEXTS, MISSING_UNLESS_MAPPED
 from dnalm.benchmark.tasks.row_files import LabelledRow
 from dnalm.errors import InputError
 from dnalm.genome.letters import IUPAC, clean_sequence
 
 DROP, MASK = "drop", "mask"
-# What R, pandas, SQL and spreadsheets write where a value is missing; others may be names, too.
-MISSING_TEXTS = {"", "#n/a", "<na>", "nan", "nat", "null"}
-MISSING_UNLESS_MAPPED = {"na", "n/a", "none"}
 MAX_SHOWN = 40  # characters of a label in a message
 
 log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dnalm.benchmark.tasks.labels import MISSING_TEXTS, MISSING_UNLESS_MAPPED
 from dnalm.benchmark.tasks.table_cells import read_cells
 from dnalm.errors import InputError
 from dnalm.genome.annotation import open_text, readable
@@ -203,7 +204,7 @@ def _parquet_rows(
     sequences = [""] * len(table)
     if columns.sequence_column is not None:
         stored = table[columns.sequence_column]
-        sequences = ["" if pd.isna(text) else to_text(text) for text in stored]
+        sequences = ["" if pd.isna(text) else _sequence(to_text(text)) for text in stored]
     labels: Iterable[Any] = [None] * len(table)
     if labelled and isinstance(columns.label_column, str):
         labels = map(_parquet_cell, table[columns.label_column])
@@ -216,6 +217,15 @@ def _parquet_cell(value: Any) -> str | list[Any] | None:
     if isinstance(value, np.ndarray | list):  # of a list and of a map
         return value.tolist() if isinstance(value, np.ndarray) else value
     return None if pd.isna(value) else to_text(value)
+
+
+def _sequence(cell: str) -> str:
+    """Return the sequence in a cell of a table, "" where it says that there is none.
+
+    The letters of NA and NaN would be read as DNA.
+    """
+    missing = cell.strip().lower() in MISSING_TEXTS | MISSING_UNLESS_MAPPED
+    return "" if missing else cell
 
 
 def to_text(value: Any) -> str:
@@ -234,7 +244,7 @@ def _read_text(
     single = isinstance(columns.label_column, str)
     for _, cells in rows:
         found = [cells[label] for label in labels]
-        own = "" if sequence is None else cells[sequence]
+        own = "" if sequence is None else _sequence(cells[sequence])
         yield own, found[0] if single and found else found or None
 
 

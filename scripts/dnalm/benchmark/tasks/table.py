@@ -16,7 +16,7 @@ from dnalm.benchmark.tasks.checks import check_sums, check_table, warn_of_parts
 from dnalm.benchmark.tasks.deepsea_files import profile_table
 from dnalm.benchmark.tasks.folds import CrossValidationConfig, assign_folds, hold_out
 from dnalm.benchmark.tasks.grouped_folds import (
-    VALIDATION,
+    HELD_OUT,
     Dealt,
     assign_groups,
     check_parts,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # compiled loops
     from dnalm.benchmark.tasks.row_cleaning import Cleaned
 
 ROLES = tuple(LABELS_OF)  # of files of rows
+VALIDATION = "validation"  # that of rows which are held out in every split
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +139,8 @@ def make_task(
         simulated = bool(read_json(files["genome"][0])["simulated"])
     elif config.format == DEEPSEA:
         check_sums(files, task.get("sha256") or {}, name, "sha256")
-        ready, rows = profile_table(files, ROLES, VALIDATION, config.classes, name), []
+        held = {VALIDATION: HELD_OUT}
+        ready, rows = profile_table(files, ROLES, held, config.classes, name), []
     else:
         check_sums(files, task.get("sha256") or {}, name, "sha256")
         warn_of_parts(files, name)
@@ -219,7 +221,7 @@ def _read_rows(
     else:
         rows = join_labels(path, labels, split, config)
     if role == VALIDATION:
-        return [replace(row, group=VALIDATION) for row in rows]
+        return [replace(row, group=HELD_OUT) for row in rows]
     if role == "test" or folds.group is None:
         return rows
     groups = read_groups(path, config.format, folds.group)

@@ -49,6 +49,13 @@ def find_linear(module: nn.Module, named: Mapping[str, str]) -> dict[str, list[s
     `named` are regular expressions of whole names; what is not among them follows the first of
     `STYLES` of which the module has a query. Raises InputError for a name that fits no layer.
     """
+    for key, text in named.items():
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise InputError(
+                f"embedder.linear.{key}: {text!r} is no regular expression ({error}): correct it."
+            ) from None
     layers = [path for path, layer in module.named_modules() if is_linear(layer)]
     own = {
         key: [path for path in layers if re.fullmatch(text, path)] for key, text in named.items()

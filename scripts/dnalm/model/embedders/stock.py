@@ -5,7 +5,8 @@ Shapes: B batch, T tokens, L layers, D width.
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,25 @@ import transformers
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
+from dnalm.devices import is_out_of_memory
 from dnalm.download.weight_files import (
     NO_PICKLE,
     PICKLES,
     SETTINGS,
+    SUFFIX,
     choose_weight_files,
     list_tokenizer_files,
 )
 from dnalm.errors import InputError
 from dnalm.model.embedders.contract import NO_BASE
 from dnalm.model.embedders.linear_layers import find_linear
+from dnalm.model.embedders.stock_checks import check_tokenizer, check_weights, read_types
 
 # Heads of sentences, which checkpoints of masked language models lack and no state goes through.
 UNUSED = ("pooler.", "pooler_")
 MASKED_HEAD = "ForMaskedLM"  # in names of classes with a masked-language head
 WORD_MARK = re.compile("^(##|Ġ|▁)")  # of tokens that go on in a word, or begin one
+RETURNS = {"return_dict": True}  # whatever config.json says
 UNBOUNDED = 10**9  # what tokenizers without a limit say is larger
 log = logging.getLogger(__name__)
 
@@ -60,34 +65,35 @@ class StockEmbedder:
         transformers.utils.logging.disable_progress_bar()
         self.folder, self.device = folder, torch.device(device)
         self.weights = _list_files(Path(folder))
-        try:
+        types = read_types(path for path in self.weights if path.endswith(SUFFIX))
+        with _opened(folder):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             if not ignore_code:
                 _refuse_code(config, folder)
             options = _choose_options(config, folder)
             self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model, self.head = _load(config, folder, options)
-        except (ValueError, OSError, ImportError, KeyError) as error:
-            if isinstance(error, InputError):
-                raise
-            reason = " ".join(str(error).split())[:300]
-            raise InputError(
-                f"{folder} is not opened by transformers {transformers.__version__} without code of"
-                f" its own ({reason}): name modules that register its classes as `imports`, or wire"
-                " it by `call`, docs/how-to/foreign-models.md."
-            ) from error
+            model, self.head, unexpected = _load(config, folder, options)
+            tokens = _count_tokens(model)
+            check_weights(model if self.head is None else self.head, types, unexpected, folder)
+            check_tokenizer(self.tokenizer, tokens, folder)
         if getattr(model, "pooler", None) is not None:
             model.pooler = None  # whose weights no state goes through
         self.module = self.model = model.eval().to(self.device)
         self.linear = find_linear(model, linear or {})
-        has_mask = self.head is not None and self.tokenizer.mask_token_id is not None
+        self._pad_id = _within(self.tokenizer.pad_token_id, tokens) or 0  # masked: any would do
+        has_mask = self.head is not None and (
+            _within(self.tokenizer.mask_token_id, tokens) is not None
+        )
         self.head = self.head.eval().to(self.device) if has_mask else None
         self.logits = self._compute_logits if has_mask else None
-        spellings = self._spell()
+        spellings = self._spell(tokens)
         self.spellings = spellings if has_mask else None
         self.longest_token = max(map(len, spellings), default=1)
         self.max_bases, self.max_tokens = None, self._find_limit()
-        states = self._compute([self._tokenize(["ACGT"])[0]])
+        with _opened(folder):
+            states = self._compute([self._tokenize(["ACGT"])[0]])
+        if not states:
+            raise InputError(f"{folder}: its {SETTINGS} says that it has no layers: correct it.")
         self.layers, self.width = len(states), states[0].shape[-1]
         widths = {state.shape[-1] for state in states}
         if len(widths) > 1:
@@ -123,12 +129,15 @@ class StockEmbedder:
         logits = self.head(**self._pad(rows)).logits
         return [logits[place, : len(ids)] for place, (ids, _) in enumerate(rows)]
 
-    def _spell(self) -> list[str]:
-        """Return what each id of the vocabulary stands for, nothing of special tokens."""
+    def _spell(self, tokens: int | None) -> list[str]:
+        """Return what each id of the vocabulary stands for, nothing of special tokens.
+
+        `tokens` is how many the model has, None: it does not say.
+        """
         vocabulary, special = self.tokenizer.get_vocab(), set(self.tokenizer.all_special_tokens)
-        texts = [""] * (max(vocabulary.values()) + 1)
+        texts = [""] * min(tokens or UNBOUNDED, max(vocabulary.values()) + 1)
         for token, number in vocabulary.items():
-            if token not in special:
+            if token not in special and number < len(texts):
                 texts[number] = WORD_MARK.sub("", token).upper()
         return texts
 
@@ -143,9 +152,8 @@ class StockEmbedder:
 
     def _pad(self, rows: Sequence[tuple[list[int], np.ndarray]]) -> dict[str, Tensor]:
         """Return what a model reads of ids: these, padded on the right, and which are no pads."""
-        pad = self.tokenizer.pad_token_id or 0  # masked, so any would do
         longest = max(len(ids) for ids, _ in rows)
-        tokens = torch.full((len(rows), longest), pad, dtype=torch.int64)
+        tokens = torch.full((len(rows), longest), self._pad_id, dtype=torch.int64)
         mask = torch.zeros_like(tokens)
         for place, (ids, _) in enumerate(rows):
             tokens[place, : len(ids)] = torch.tensor(ids)
@@ -156,9 +164,15 @@ class StockEmbedder:
         """Return ids and spans [T, 2] of each sequence, special tokens included."""
         if not self.tokenizer.is_fast:
             return [self._walk(sequence) for sequence in sequences]
-        found = self.tokenizer(
-            list(sequences), return_offsets_mapping=True, return_special_tokens_mask=True
-        )
+        try:
+            found = self.tokenizer(
+                list(sequences), return_offsets_mapping=True, return_special_tokens_mask=True
+            )
+        except Exception as error:  # which is what it raises
+            raise InputError(
+                f"{self.folder}: its tokenizer cannot read a sequence ({error}): it may know no N,"
+                " nor a token for what it does not know."
+            ) from error
         rows = []
         for ids, offsets, special in zip(
             found["input_ids"],
@@ -204,6 +218,39 @@ class StockEmbedder:
         return None if limit >= UNBOUNDED else int(limit)
 
 
+@contextmanager
+def _opened(folder: str) -> Iterator[None]:
+    """Turn what `transformers` raises for files that it does not open into one sentence.
+
+    What that is depends on where they are damaged, and on its version.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, InputError) or is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{folder} is not opened by transformers {transformers.__version__} without code of"
+            f" its own ({reason}): get its files again if they are damaged, name modules that"
+            " register its classes as `imports`, or wire it by `call`,"
+            " docs/how-to/foreign-models.md."
+        ) from error
+
+
+def _count_tokens(model: Any) -> int | None:
+    """Return how many tokens a model has a vector for, None where it does not say."""
+    try:
+        return model.get_input_embeddings().weight.shape[0]
+    except (NotImplementedError, AttributeError):
+        return None
+
+
+def _within(number: int | None, tokens: int | None) -> int | None:
+    """Return the id of a special token, None where the model has no such token."""
+    return None if number is None or (tokens is not None and number >= tokens) else number
+
+
 def _refuse_code(config: Any, folder: str) -> None:
     """Raise InputError where a stock class would stand in for one of another program.
 
@@ -211,7 +258,7 @@ def _refuse_code(config: Any, folder: str) -> None:
     """
     own = getattr(config, "auto_map", None)
     if own and type(config).__module__.startswith("transformers."):
-        first = str(next(iter(own.values())))
+        first = str(next(iter(own.values()))) if isinstance(own, Mapping) else str(own)
         raise InputError(
             f"{folder}: its {SETTINGS} names code of its own ({first[:80]}), which is never run,"
             f" and the stock {config.model_type} may compute other states with the same weights:"
@@ -231,8 +278,8 @@ def _choose_options(config: Any, folder: str) -> dict[str, Any]:
         # Sparse blocks depend on the length of the batch, and are given up for good after a short
         # one.
         log.info("%s: full attention in the place of block_sparse", folder)
-        return {"attention_type": "original_full"}
-    return {}
+        return {"attention_type": "original_full", **RETURNS}
+    return RETURNS
 
 
 def _list_files(folder: Path) -> list[str]:
@@ -251,27 +298,32 @@ def _list_files(folder: Path) -> list[str]:
     return [str(folder / name) for name in [*weights, SETTINGS, *list_tokenizer_files(names)]]
 
 
-def _load(config: Any, folder: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return the encoder and what holds it with its masked-language head, None without one."""
+def _load(config: Any, folder: str, options: Mapping[str, Any]) -> tuple[Any, Any, Collection[str]]:
+    """Return the encoder, what holds it with its masked-language head, and names of other tensors.
+
+    The second is None where there is no such head.
+    """
     common = {
         "trust_remote_code": False,
         "use_safetensors": True,
+        "ignore_mismatched_sizes": True,  # which the report names, and the message does not
         "dtype": torch.float32,
         "output_loading_info": True,
         **options,
     }
-    if any(MASKED_HEAD in name for name in config.architectures or ()):
+    if MASKED_HEAD in str(config.architectures):
         whole, report = AutoModelForMaskedLM.from_pretrained(folder, **common)
         if not report["missing_keys"] and not report["mismatched_keys"]:
-            return whole.base_model, whole
+            return whole.base_model, whole, report["unexpected_keys"]
     model, report = AutoModel.from_pretrained(folder, **common)
     _refuse_missing(report, folder)
-    return model, None
+    return model, None, report["unexpected_keys"]
 
 
 def _refuse_missing(report: Any, folder: str) -> None:
     missing = sorted(n for n in report["missing_keys"] if not n.startswith(UNUSED))
-    wrong = [*missing, *sorted(map(str, report["mismatched_keys"]))]
+    shapes = report["mismatched_keys"]  # names, or of some versions with both shapes
+    wrong = [*missing, *sorted(key if isinstance(key, str) else str(key[0]) for key in shapes)]
     if wrong:
         raise InputError(
             f"{folder}: {len(wrong)} tensors of the model are not in the weights or of another"

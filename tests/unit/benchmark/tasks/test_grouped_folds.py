@@ -119,6 +119,41 @@ def test_numbers_are_groups_as_well(make):
     assert as_numbers["folds"].tolist() == as_texts["folds"].tolist()
 
 
+@pytest.mark.parametrize("missing", ["NaN", "NA", "null", "<NA>", None])
+@pytest.mark.parametrize("name", ["train.csv", "train.parquet"])
+@pytest.mark.parametrize("scheme", ["grouped", "leave_one_group_out", "given"])
+def test_a_missing_group_is_none_whatever_writes_it(make, missing, name, scheme):
+    groups = ["a", "a", "b", "b", "validation", missing] * 4
+    with pytest.raises(InputError, match=r"train\.\w+, row 6 has no value in the column 'chromos"):
+        make(groups, section(scheme), name=name)
+
+
+def test_a_group_has_one_name_in_every_format(make):
+    """Floats, as pandas makes of whole numbers with a gap, bytes, and blanks around."""
+    expected, _ = make(["1", "2", "3"] * 8, section("grouped"))
+    for name, groups in {
+        "floats.parquet": [1.0, 2.0, 3.0] * 8,
+        "floats.csv": [1.0, 2.0, 3.0] * 8,
+        "bytes.parquet": [b"1", b"2", b"3"] * 8,
+        "blanks.parquet": ["1 ", " 2", "3", "1", "2", "3\t"] * 4,
+    }.items():
+        found, summary = make(groups, section("grouped"), name=name)
+        assert found["folds"].tolist() == expected["folds"].tolist(), name
+        assert {name for (name,) in summary["cross_validation"]["groups"]} == {"1", "2", "3"}
+
+
+def test_a_given_group_that_no_row_has_is_named(make):
+    with pytest.raises(InputError, match=r"no training row is of the group 'chr22' of .*'a', 'b'"):
+        make(["a", "a", "b", "b"] * 4, section("given", validation=["b", "chr22"]))
+
+
+def test_rows_of_validation_files_never_train_whatever_else_is_given(make):
+    cross_validation = section("given", validation=["b"])
+    table, _ = make(["a", "b", "b", "a"] * 4, cross_validation, validation=["c"] * 4)
+    held = {f"train.{i}" for i in range(20) if i % 4 in (1, 2) or i >= 16}
+    assert {frozenset(validation) for _, validation in parts(table)} == {frozenset(held)}
+
+
 def test_given_rows_validate_in_every_split_and_all_others_train(make):
     groups = ["train", "validation", "validation", "train"] * 6
     table, summary = make(groups, section("given", splits=4))

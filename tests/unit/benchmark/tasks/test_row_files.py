@@ -282,6 +282,27 @@ def test_any_other_fraction_is_no_class(tmp_path, label):
         make_task({"train": str(path), "test": str(path)}, task, "mine.x", FOLDS)
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+@pytest.mark.parametrize("missing", ["NA", "NaN", "nan", "null", None])
+@pytest.mark.parametrize("others", ["refuse", "mask"])
+def test_a_sequence_that_is_missing_is_not_read_as_dna(tmp_path, ending, missing, others):
+    table = pd.DataFrame({"sequence": [SEQUENCE, missing] * 4, "label": [0, 0, 1, 1] * 2})
+    path = tmp_path / f"x.{ending}"
+    if ending == "parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    task = SHIPPED | {"other_letters": others, "min_bases": None, "test_share": 0.5}
+    with pytest.raises(InputError, match="row 2 has an empty sequence"):
+        make_task({"train": [str(path)]}, task, "mine.x", FOLDS)
+
+
+def test_a_record_of_the_letters_na_is_dna(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_text(">a|0\nNA\n")
+    assert [row.sequence for row in read(path)] == ["NA"]
+
+
 def test_text_that_a_writer_of_parquet_stored_as_bytes_is_text(tmp_path):
     rows = {"sequence": [SEQUENCE.encode()], "label": [b"strong"]}
     pq.write_table(pa.table(rows), tmp_path / "x.parquet")

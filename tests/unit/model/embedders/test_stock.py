@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from safetensors.torch import load_file as load_tensors
+from safetensors.torch import save_file as save_tensors
 from transformers import AutoModel, AutoTokenizer, BigBirdModel
 
 from dnalm.errors import InputError
@@ -187,6 +189,116 @@ def test_weights_that_lack_a_tensor_are_not_filled_with_random_ones(save, tmp_pa
     del arrays["model.layers.1.mlp.Wi.weight"]
     save_file(arrays, folder / "model.safetensors", {"format": "pt"})
     refuse(folder, "1 tensors of the model are not in the weights .*layers.1.mlp.Wi.weight")
+
+
+def change_config(**changes):
+    def change(folder: Path) -> None:
+        path = folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+def change_weights(spoil):
+    """Return what changes one matrix of queries, or the tensors of a file, in place."""
+
+    def change(folder: Path) -> None:
+        path = folder / "model.safetensors"
+        tensors = load_tensors(path)
+        name = next(name for name in tensors if name.endswith("0.attention.self.query.weight"))
+        tensors[name] = spoil(tensors[name])
+        save_tensors(tensors, path, {"format": "pt"})
+
+    return change
+
+
+def cut(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (cut, "model.safetensors cannot be read as a safetensors file .*: get it again"),
+        (
+            change_weights(lambda w: w * torch.nan),
+            "query.weight hold numbers that are not finite",
+        ),
+        (change_weights(lambda w: (w * 100).to(torch.int8)), "1 tensors .* type I8 .*query.weight"),
+        (change_weights(lambda w: w[:-1].clone()), "of another shape, .*first: .*query.weight.:"),
+        (change_config(num_hidden_layers=1), "16 tensors .* belong to layers that its config"),
+        (change_config(num_hidden_layers=0), "says that it has no layers"),
+        (change_config(num_hidden_layers="2"), "is not opened by transformers .*expected int"),
+        (change_config(num_attention_heads=0), "is not opened by transformers .*by zero"),
+        (change_config(pad_token_id=99), "is not opened by transformers .*Padding_idx"),
+        (change_config(auto_map="theirs.C"), r"code of its own \(theirs.C\)"),
+        (change_config(model_type=["bert"]), "is not opened by transformers"),
+    ],
+)
+def test_weights_and_settings_that_do_not_go_together_are_refused(save, tmp_path, change, match):
+    folder = copy(save("bert"), tmp_path / "copy")
+    change(folder)
+    refuse(folder, match)
+
+
+def change_tokens(change):
+    def write(folder: Path) -> None:
+        path = folder / "tokenizer.json"
+        content = json.loads(path.read_text())
+        change(content["model"]["vocab"])
+        path.write_text(json.dumps(content))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda folder: [path.unlink() for path in folder.glob("tokenizer*")], "unknown tokens of"),
+        (change_tokens(lambda tokens: tokens.pop("T")), "unknown tokens of A, C, G and T"),
+        (change_tokens(lambda tokens: tokens.update(T=tokens["A"])), "'A' and 'T' the same id 5"),
+        (change_tokens(lambda tokens: tokens.update(T=4_000_000_000)), "'T' the id 4000000000, and"
+         " the model has 10 tokens: get the tokenizer of this model"),
+    ],
+)  # fmt: skip
+def test_a_tokenizer_of_another_model_is_refused(save, tmp_path, change, match):
+    """`transformers` would make one unknown token of every sequence, and say nothing."""
+    folder = copy(save("bert"), tmp_path / "copy")
+    change(folder)
+    refuse(folder, match)
+
+
+def test_results_are_read_by_name_whatever_the_settings_say(save, tmp_path):
+    folder = copy(save("bert"), tmp_path / "copy")
+    change_config(return_dict=False)(folder)
+    found, expected = (
+        open_embedder({"transformers": str(one)}, "cpu").embed(["ACGT"])[0][0]
+        for one in (folder, save("bert"))
+    )
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_special_token_that_the_model_has_not_is_not_used(save, tmp_path):
+    folder = copy(save("bert"), tmp_path / "copy")
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(settings | {"pad_token": "<p>", "mask_token": "<m>"}))
+    embedder = open_embedder({"transformers": str(folder)}, "cpu")
+    assert embedder.logits is None
+    expected = open_embedder({"transformers": save("bert")}, "cpu").embed(["ACGT", "GG"])
+    for (states, _), (own, _) in zip(embedder.embed(["ACGT", "GG"]), expected, strict=True):
+        torch.testing.assert_close(states, own)
+
+
+def test_a_letter_that_a_tokenizer_cannot_read_is_a_sentence(save, tmp_path):
+    folder = copy(save("bert"), tmp_path / "copy")
+    change_tokens(lambda tokens: tokens.pop("N"))(folder)
+    text = (folder / "tokenizer.json").read_text()
+    (folder / "tokenizer.json").write_text(text.replace('"unk_token": "[UNK]"', '"unk_token": "x"'))
+    embedder = open_embedder({"transformers": str(folder)}, "cpu")
+    with pytest.raises(InputError, match=r"tokenizer cannot read a sequence .*know no N"):
+        embedder.embed(["ACNT"])
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
