@@ -10,6 +10,7 @@ those that transcripts give, on either strand, each is a union over all transcri
 * intergenic: in no transcript.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ from dnalm.genome.intervals import Spans, merge_spans, read_bed
 from dnalm.suggestions import nearest
 
 OF_TRANSCRIPTS = ("exon", "CDS", "five_prime_UTR", "three_prime_UTR", "intron", "intergenic")
+
+log = logging.getLogger(__name__)
+
 Elements = dict[str, dict[str, Spans]]  # by name and contig: disjoint spans, sorted
 
 
@@ -34,13 +38,16 @@ def read_elements(
     """Return the elements of a GTF or GFF3 file and of one BED file for each further name.
 
     `contigs` are the first and the end base of each contig of the genome; what lies outside of them
-    is cut off. Raises InputError when a file names no contig of the genome, or a BED file is to be
-    called like an element of transcripts.
+    is cut off, with a warning where it reaches over the end of a contig. Raises InputError when a
+    file names no contig of the genome, or a BED file is to be called like an element of
+    transcripts.
     """
     elements: Elements = {}
     if transcripts is not None:
         read = read_gtf(transcripts)
         _check_contigs(transcripts, {transcript.contig for transcript in read}, contigs)
+        ends = ((one.contig, max(end for _, end in one.exons)) for one in read)
+        _warn_of_ends(transcripts, "transcripts", ends, contigs)
         elements |= elements_of_transcripts(read, contigs)
     for name, path in beds.items():
         if name in elements:
@@ -50,6 +57,7 @@ def read_elements(
             )
         table = read_bed(path)
         _check_contigs(path, set(table["contig"]), contigs)
+        _warn_of_ends(path, "intervals", zip(table["contig"], table["end"], strict=True), contigs)
         elements[name] = {
             contig: _clip(merge_spans(own["start"].to_numpy(), own["end"].to_numpy()), *ends)
             for contig, ends in contigs.items()
@@ -64,6 +72,27 @@ def _check_contigs(path: str | Path, named: Collection[str], contigs: Collection
         raise InputError(
             f"{path}: none of its contigs ({first}, …) is one of the genome's ({min(contigs)}, …)"
             f"{nearest(first, sorted(contigs))}; give a file of this genome and its contig names."
+        )
+
+
+def _warn_of_ends(
+    path: str | Path,
+    what: str,
+    ends: Iterable[tuple[str, int]],
+    contigs: Mapping[str, tuple[int, int]],
+) -> None:
+    """Warn where a file names places behind the ends of contigs, as one of another assembly does.
+
+    Of a contig that is stored from another base on, others are left out on purpose.
+    """
+    whole = {contig: end for contig, (start, end) in contigs.items() if start == 0}
+    beyond = [(contig, end) for contig, end in ends if end > whole.get(contig, end)]
+    if beyond:
+        contig, end = beyond[0]
+        log.warning(
+            "%s: %d %s reach over the end of their contig and are cut, the first to %s:%d, which "
+            "has %d bases; is the file of this assembly?",
+            *(path, len(beyond), what, contig, end, whole[contig]),
         )
 
 

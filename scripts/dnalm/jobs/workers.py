@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import joblib
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import BrokenProcessPool
 
 POLL_SECONDS = 1
+IDLE_SECONDS = 30  # that a process for single calls waits for the next one
 _watched: set[int] = set()
+_single: list[ProcessPoolExecutor] = []  # the one for single calls, once there was one
 
 # A function, its positional and its named arguments, as `joblib.delayed` returns them.
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -28,6 +32,21 @@ def run_in_workers(
     order = "generator_unordered" if as_they_end else "list"
     parallel = joblib.Parallel(n_jobs=processes, backend="loky", return_as=order)
     return parallel(joblib.delayed(_call)(os.getpid(), *call) for call in calls)
+
+
+def run_apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of one call in another process, which is kept for the next one.
+
+    For libraries that end their process at data that are damaged. Raises ChildProcessError where
+    this has happened.
+    """
+    if not _single:
+        _single.append(ProcessPoolExecutor(max_workers=1, timeout=IDLE_SECONDS))
+    try:
+        return _single[0].submit(_call, os.getpid(), function, arguments, {}).result()
+    except BrokenProcessPool:
+        _single.pop().shutdown(wait=False)
+        raise ChildProcessError("the process of the call has ended") from None
 
 
 def end_with(job: int) -> None:

@@ -150,3 +150,17 @@ def test_elements_of_files_are_cut_to_the_contigs_of_the_genome(tmp_path):
         read_elements(tmp_path / "a.gtf", {}, {"chr1": (0, 10)})
     with pytest.raises(InputError, match="choose another name"):
         read_elements(tmp_path / "a.gtf", {"exon": tmp_path / "b.bed"}, {"c": (0, LENGTH)})
+
+
+def test_what_reaches_over_the_end_of_a_whole_contig_is_cut_and_told(tmp_path, caplog):
+    bed = tmp_path / "x.bed"
+    bed.write_text("c\t10\t20\nc\t90\t120\nc\t900\t950\nd\t5\t9\n")
+    found = read_elements(None, {"x": bed}, {"c": (0, 100)})["x"]["c"]
+    assert [own.tolist() for own in found] == [[10, 90], [20, 100]]
+    assert (
+        "x.bed: 2 intervals reach over the end of their contig and are cut, the first to c:120"
+        in (caplog.text)
+    )
+    caplog.clear()
+    read_elements(None, {"x": bed}, {"c": (5, 100)})  # a stored piece
+    assert not caplog.text

@@ -1,6 +1,7 @@
 """Calls in other processes: their results, and that they end with the job that is killed."""
 
 import operator
+import os
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 import joblib
 import pytest
 
-from dnalm.jobs.workers import run_in_workers
+from dnalm.jobs.workers import run_apart, run_in_workers
 
 LIBRARY = Path(__file__).parents[3] / "scripts" / "dnalm"
 JOB = """
@@ -33,6 +34,17 @@ if __name__ == "__main__":
 def test_results_are_those_of_the_calls_in_their_order(processes):
     calls = (joblib.delayed(operator.truediv)(number, 2) for number in range(5))
     assert list(run_in_workers(calls, processes)) == [0, 0.5, 1, 1.5, 2]
+
+
+def test_a_call_apart_may_end_its_process_and_the_next_one_has_another():
+    first = run_apart(os.getpid)
+    assert first != os.getpid()
+    assert run_apart(os.getpid) == first
+    with pytest.raises(ChildProcessError):
+        run_apart(os.abort)
+    assert run_apart(operator.truediv, 1, 2) == 0.5
+    with pytest.raises(ZeroDivisionError):
+        run_apart(operator.truediv, 1, 0)
 
 
 def test_busy_and_idle_processes_end_with_a_job_that_is_killed(tmp_path):

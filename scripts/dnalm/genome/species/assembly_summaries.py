@@ -88,9 +88,9 @@ def read_summary(path: str | Path, *, group: str, include: Iterable[str]) -> Sum
     """Return the candidates of an assembly summary, RefSeq's or GenBank's.
 
     Rows are skipped, and counted, that are of another group by the column `group` (which older
-    files lack), not the latest version, without files on the server, or named without a genus. A
-    tab or a line break inside a cell is mended where that can be done in one way only; otherwise
-    its row is skipped, counted and warned of.
+    files lack), of no species by its number, not the latest version, without files on the server,
+    or named without a genus. A tab or a line break inside a cell is mended where that can be done
+    in one way only; otherwise its row is skipped, counted and warned of.
     `include` are accessions and names to `find` afterwards.
 
     Raises:
@@ -249,6 +249,8 @@ class _Reader:
         group = row.get("group", "").lower()
         if group in NCBI_GROUPS and group != self.group:
             return "of another group"
+        if not re.fullmatch("[0-9]+", row["species_taxid"]):
+            return "without a species"  # all of them would be one
         if row["version_status"] != "latest":
             return "not the latest version"
         if row["ftp_path"] == "na":

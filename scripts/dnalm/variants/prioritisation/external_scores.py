@@ -6,6 +6,7 @@ CADD, GERP, phyloP, phastCons, DeepSEA and the like: the user brings the files.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from dnalm.benchmark.tasks.label_cells import NUMBER_TEXT
 from dnalm.download.compression import open_binary
 from dnalm.errors import InputError
 from dnalm.genome.names import decode
-from dnalm.jobs.progress import progress
+from dnalm.jobs.progress import Progress, progress
+from dnalm.jobs.workers import run_apart
 from dnalm.suggestions import listing, nearest
 from dnalm.variants.prioritisation.allele_tables import (
     find_rows,
@@ -28,6 +30,8 @@ from dnalm.variants.prioritisation.allele_tables import (
 
 CHROM, POS, REF, ALT = range(4)  # columns of a table of alleles, as CADD has them
 INDEXES = (".tbi", ".csi")
+BIGWIG_ENDINGS = (".bw", ".bigWig", ".bigwig")
+BLOCK_VARIANTS = 20_000  # whose values are read at once
 MAX_SHOWN, MAX_REASON = 40, 200  # characters of a cell, and of another library's error
 
 
@@ -171,20 +175,53 @@ def _explained(path: str, own: type[Exception]) -> Iterator[None]:
 
 
 def _from_bigwig(name: str, variants: pd.DataFrame, path: str) -> np.ndarray:
-    try:
-        import pybigtools
-    except ImportError:
+    if find_spec("pybigtools") is None:
         raise InputError(
             f"compare.{name}: bigWig files are read with pybigtools, which is not installed; run "
             "`pip install pybigtools`."
+        )
+    rows = list(zip(variants["chrom"], variants["pos"], variants["ref"], strict=True))
+    found = np.full(len(variants), np.nan)
+    # Data that are damaged may ask for more memory than there is: Rust then ends the process.
+    try:
+        sizes = run_apart(_read_sizes, path)
+        _check_contigs(path, {plain_contig(contig): contig for contig in sizes}, variants)
+        with Progress(name, "variants", len(rows)) as said:
+            for start in range(0, len(rows), BLOCK_VARIANTS):
+                block = rows[start : start + BLOCK_VARIANTS]
+                found[start : start + len(block)] = run_apart(_read_means, path, block)
+                said.advance(len(block))
+    except ChildProcessError:
+        raise InputError(
+            f"{path}: this is no bigWig file that can be read (what reads it has given up); get it "
+            "again."
         ) from None
-    with _explained(path, pybigtools.BBIReadError), pybigtools.open(path) as file:
+    return found
+
+
+@contextmanager
+def _open_bigwig(path: str) -> Iterator[Any]:
+    import pybigtools
+
+    with _explained(path, pybigtools.BBIReadError), open(path, "rb") as raw:
+        # Of a path the library looks at the ending, too.
+        known = Path(path).suffix in BIGWIG_ENDINGS
+        with pybigtools.open(path if known else raw) as file:
+            yield file
+
+
+def _read_sizes(path: str) -> dict[str, int]:
+    with _open_bigwig(path) as file:
+        return file.chroms()
+
+
+def _read_means(path: str, rows: Sequence[tuple[str, int, str]]) -> np.ndarray:
+    """Return the mean over the bases of REF of each row of contig, position and REF."""
+    found = np.full(len(rows), np.nan)
+    with _open_bigwig(path) as file:
         sizes = file.chroms()
         names = {plain_contig(contig): contig for contig in sizes}
-        _check_contigs(path, names, variants)
-        found = np.full(len(variants), np.nan)
-        rows = zip(variants["chrom"], variants["pos"], variants["ref"], strict=True)
-        for number, (chrom, pos, ref) in enumerate(progress(rows, name, "variants", len(variants))):
+        for number, (chrom, pos, ref) in enumerate(rows):
             contig = names.get(plain_contig(chrom))
             if contig is None or pos > sizes[contig]:
                 continue

@@ -93,6 +93,8 @@ def test_rows_that_cannot_be_drawn_are_skipped_and_counted(tmp_path):
         row(5, "Gus hus", 5, group="plant"),
         row(6, "Ius jus", 6, group="viral"),
         row(7, "Kus lus", 7, group="Ascomycota"),
+        row(8, "Mus nus", ""),
+        row(9, "Ous pus", "na"),
     ]
     draw = draw_fungi(tmp_path, rows, 2)
     assert {entry["species"] for entry in draw.rows} == {"Aus bus", "Kus lus"}
@@ -102,6 +104,7 @@ def test_rows_that_cannot_be_drawn_are_skipped_and_counted(tmp_path):
         "without files": 1,
         "named without a genus": 1,
         "of another group": 2,
+        "without a species": 2,
     }
 
 

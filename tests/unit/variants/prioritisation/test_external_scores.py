@@ -1,5 +1,6 @@
 """Scores of others against pysam's own view of tables and pybigtools' of tracks."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +142,30 @@ def test_a_track_that_is_damaged_anywhere_is_read_or_refused_in_a_sentence(tmp_p
     assert read
     assert refused
     assert all("no bigWig file that can be read" in said for said in refused)
+
+
+def test_a_track_that_asks_for_more_memory_than_there_is_is_refused_and_the_next_one_read(tmp_path):
+    pybigtools = pytest.importorskip("pybigtools")
+    path = tmp_path / "t.bw"
+    pybigtools.open(str(path), "w").write({"chr1": 100}, iter([("chr1", 8, 13, 2.0)]))
+    whole = path.read_bytes()
+    # The first leaf of the index: 48 bytes of its head, 4 of the node, 24 before the block's size.
+    (at,) = struct.unpack_from("<Q", whole, 24)
+    (size,) = struct.unpack_from("<Q", whole, at + 76)
+    damaged = bytearray(whole)
+    struct.pack_into("<Q", damaged, at + 76, size | 1 << 46)
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"t.bw: this is no bigWig file .*has given up"):
+        read_external("t", VARIANTS, config(bigwig=str(path)))
+    path.write_bytes(whole)
+    found = read_external("t", VARIANTS, config(bigwig=str(path)))
+    np.testing.assert_allclose(found, [2, 2, 2, np.nan])
+
+
+@pytest.mark.parametrize("ending", [".bw", ".BigWig", ".bigwig", ".dat"])
+def test_a_track_is_read_by_what_it_holds_not_by_its_name(tmp_path, ending):
+    pybigtools = pytest.importorskip("pybigtools")
+    pybigtools.open(str(tmp_path / "t.bw"), "w").write({"1": 100}, iter([("1", 8, 13, 2.0)]))
+    path = (tmp_path / "t.bw").rename(tmp_path / f"t{ending}")
+    found = read_external("t", VARIANTS, config(bigwig=str(path)))
+    np.testing.assert_allclose(found, [2, 2, 2, np.nan])
