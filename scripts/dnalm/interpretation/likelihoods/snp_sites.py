@@ -103,7 +103,8 @@ def list_snps(contig: Contig, genome: GenomeBases, bases: int) -> pd.DataFrame:
     """Return the biallelic SNPs of a contig with room for windows of `bases`, and frequencies.
 
     A SNP is a base in place of which the panel has one other base and nothing else, neither a
-    deletion across it nor the base itself. Within `bases` of it the reference has no N and does not end.
+    deletion across it nor the base itself. Within `bases` of it the reference has no N and does not
+    end.
     """
     variants, letters = contig.store.arrays[:2]
     edits = variants[:-1].astype(np.int64)
