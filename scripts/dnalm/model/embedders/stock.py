@@ -34,6 +34,7 @@ from dnalm.model.embedders.stock_checks import check_tokenizer, check_weights, r
 UNUSED = ("pooler.", "pooler_")
 MASKED_HEAD = "ForMaskedLM"  # in names of classes with a masked-language head
 WORD_MARK = re.compile("^(##|Ġ|▁)")  # of tokens that go on in a word, or begin one
+ADAPTER = "adapter_config.json"  # of peft, of which transformers says nothing
 RETURNS = {"return_dict": True}  # whatever config.json says
 UNBOUNDED = 10**9  # what tokenizers without a limit say is larger
 log = logging.getLogger(__name__)
@@ -288,6 +289,11 @@ def _list_files(folder: Path) -> list[str]:
     if SETTINGS not in names:
         raise InputError(
             f"{folder} has no {SETTINGS}: give a folder in the layout of transformers."
+        )
+    if ADAPTER in names:
+        raise InputError(
+            f"{folder} holds an adapter ({ADAPTER}), which transformers would put into the model:"
+            " merge it where it was trained (`merge_and_unload`), or move its files elsewhere."
         )
     try:
         weights = choose_weight_files(names, lambda name: folder / name)

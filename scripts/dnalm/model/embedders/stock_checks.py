@@ -110,7 +110,7 @@ def check_tokenizer(tokenizer: Any, tokens: int | None, folder: str) -> None:
             f"{folder}: its tokenizer_config.json has model_max_length {limit!r}: write a whole"
             " number from 1 on."
         )
-    if tokenizer.unk_token_id in tokenizer(BASES)["input_ids"]:
+    if tokenizer.unk_token_id in tokenizer(BASES, add_special_tokens=False)["input_ids"]:
         raise InputError(
             f"{folder}: its tokenizer makes unknown tokens of A, C, G and T: get the files of its"
             " tokenizer (tokenizer.json, tokenizer_config.json, vocab.txt) where these weights are"

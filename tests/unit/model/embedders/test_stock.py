@@ -217,9 +217,14 @@ def cut(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
 
 
+def add_adapter(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2}')
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
+        (add_adapter, "holds an adapter .adapter_config.json., which transformers would put into"),
         (cut, "model.safetensors cannot be read as a safetensors file .*: get it again"),
         (
             change_weights(lambda w: w * torch.nan),
