@@ -55,7 +55,7 @@ def read_elements(
                 f"bed.{name}: {path} would be called as what the transcripts give; choose another "
                 "name."
             )
-        table = read_bed(path)
+        table = read_bed(path, name=None, strand=None)
         _check_contigs(path, set(table["contig"]), contigs)
         _warn_of_ends(path, "intervals", zip(table["contig"], table["end"], strict=True), contigs)
         elements[name] = {

@@ -164,3 +164,12 @@ def test_what_reaches_over_the_end_of_a_whole_contig_is_cut_and_told(tmp_path, c
     caplog.clear()
     read_elements(None, {"x": bed}, {"c": (5, 100)})  # a stored piece
     assert not caplog.text
+
+
+@pytest.mark.parametrize("line", ["c\t1\t9\t-", "c\t1\t9\tx\t0\t*", "c\t1\t9\tx\t0\tC"])
+def test_strands_of_elements_are_not_asked_for(tmp_path, line):
+    """As those of RepeatMasker, which writes C: an element is that of both strands."""
+    path = tmp_path / "x.bed"
+    path.write_text(line + "\n")
+    found = read_elements(None, {"repeat": path}, {"c": (0, 50)})
+    assert [spans.tolist() for spans in found["repeat"]["c"]] == [[1], [9]]

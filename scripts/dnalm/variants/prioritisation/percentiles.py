@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dnalm.benchmark.parquet import read_names, write_parquet
@@ -56,15 +57,22 @@ def read_distribution(
         if OPTIONS not in names:
             raise InputError(foreign.format(""))
         made = dict(json.loads(names[OPTIONS]))
-        table = pq.read_table(path, columns=COLUMNS, use_pandas_metadata=False).to_pandas()
+        stored = pq.read_table(path, columns=COLUMNS, use_pandas_metadata=False)
+        kinds = [stored.schema.field(name).type for name in COLUMNS]
+        texts = [pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in kinds]
+        numbers = pa.types.is_floating(kinds[-1]) or pa.types.is_null(kinds[-1])
+        if not all(texts[:-1]) or not numbers:
+            of = ", ".join(map(str, kinds))
+            raise InputError(foreign.format(f", its columns {', '.join(COLUMNS)} are of {of}"))
+        table = stored.to_pandas(ignore_metadata=True)
         values = table["value"].astype(np.float64)
     except InputError:
         raise
-    except (OSError, ValueError, TypeError, LookupError) as error:
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
         reason = " ".join(str(error).split())[:MAX_REASON]
         raise InputError(foreign.format(f" that can be read ({reason})")) from None
-    if values.isna().any():
-        raise InputError(foreign.format(", a value is missing"))
+    if table.isna().any(axis=None) or not np.isfinite(values).all():
+        raise InputError(foreign.format(", a value is missing or infinite"))
     for key in sorted({*made, *options}):
         if made.get(key) != options.get(key):
             raise InputError(
