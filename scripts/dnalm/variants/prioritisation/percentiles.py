@@ -60,7 +60,8 @@ def read_distribution(
         stored = pq.read_table(path, columns=COLUMNS, use_pandas_metadata=False)
         kinds = [stored.schema.field(name).type for name in COLUMNS]
         texts = [pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in kinds]
-        numbers = pa.types.is_floating(kinds[-1]) or pa.types.is_null(kinds[-1])
+        numeric = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null)
+        numbers = any(is_kind(kinds[-1]) for is_kind in numeric)
         if not all(texts[:-1]) or not numbers:
             of = ", ".join(map(str, kinds))
             raise InputError(foreign.format(f", its columns {', '.join(COLUMNS)} are of {of}"))
