@@ -1,5 +1,6 @@
 """Sequences to predict, row by row: FASTA, CSV, TSV or Parquet files, BED files and a genome."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from dnalm.genome.kmers import reverse_complement, to_sequence
 
 FIRST_WORD = r"^\s*(\S*)"  # of a FASTA header
 ID_COLUMN = "id"
+BREAK = re.compile(r"[\t\r\n]")
 # What a row of a BED file has beside its id; start and end are 0-based and half-open.
 INTERVAL_COLUMNS = ("contig", "start", "end", "name", "strand")
 REVERSE = "-"
@@ -76,6 +78,11 @@ class SequenceFile:
             name = str(number) if numbered else row.label
             if not isinstance(name, str) or not name.strip():
                 raise InputError(f"{row.place} has no id: give it one, or leave the row out.")
+            if BREAK.search(name.strip()):
+                raise InputError(
+                    f"{row.place} has the id {name.strip()!r:.60} with a tab or a line end, which"
+                    " parts cells and rows of the table of predictions: give it another."
+                )
             yield Row(id=name.strip(), sequence=row.sequence, place=row.place, columns={})
 
 

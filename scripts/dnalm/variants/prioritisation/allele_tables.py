@@ -83,6 +83,8 @@ def read_alleles(
             continue
         found = _split_info(info, fields)
         for index, alt in enumerate(alts):
+            if alt == MISSING:
+                continue
             row = (record, index, chrom, pos, ref, alt, name)
             for column, value in zip(COLUMNS, row, strict=True):
                 columns[column].append(value)
@@ -125,7 +127,7 @@ def _read_sites(path: Path) -> Iterator[tuple[str, int, str, str, list[str], str
             int(pos),
             name,
             ref.upper(),
-            [alt.upper() for alt in alts.split(",") if alt != MISSING],
+            [alt.upper() for alt in alts.split(",")],
             info,
         )
 

@@ -230,6 +230,13 @@ def test_how_long_it_takes_is_said_before_and_what_was_unusual(trained, tmp_path
         ("short.fa", ">s\nA\n", r"row s .*has 1 bases, fewer than the 2.*`too_short` of the pred"),
         ("long.fa", f">l\n{'ACGT' * 50}\n", r"has 200 bases, which make 101 tokens.*`too_long`"),
         ("blank.fa", ">e\n\n>f\nACGT\n", r"row e .*has 0 bases"),
+        (
+            "tab.csv",
+            'id,sequence\n"a\tb",ACGT\n',
+            r"row 1 has the id 'a.tb' with a tab or a line end",
+        ),
+        ("line.csv", 'id,sequence\n"a\nb",ACGT\n', r"row 1 has the id 'a.nb' with a tab or a line"),
+        ("missing.csv", "id,sequence\na,NA\n", r"row a .*has 0 bases"),
         ("rows.xyz", "ACGT", r"an ending that names no format: set `format` of the prediction"),
     ],
 )

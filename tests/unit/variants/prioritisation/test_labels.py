@@ -60,6 +60,15 @@ def make_set(**given):
     return SetConfig(**settings, label=LabelConfig(**{**LABEL, **label}) if label else None)
 
 
+def test_values_are_those_of_their_allele_whatever_stands_before_it(tmp_path):
+    """An alternative that is missing has none, but its place in the lists of values."""
+    path = write_records(tmp_path / "x.vcf", record(5, alt=".,T", info="AF=0.1,0.2"))
+    found = read_alleles(path, ["AF"])
+    assert found[["alt_index", "alt", "AF"]].to_numpy().tolist() == [[1, "T", "0.2"]]
+    write_records(tmp_path / "x.vcf", record(5, alt="."), record(6))
+    assert read_alleles(path)["pos"].tolist() == [6]
+
+
 def test_fields_of_one_value_per_allele_are_split_and_others_are_the_records(tmp_path):
     path = write_records(
         tmp_path / "a.vcf",
