@@ -35,6 +35,13 @@ def find_cross_validation_errors(config: Mapping[str, Any]) -> Iterator[str]:
                 f"{key}.group: the scheme {scheme} reads no groups; remove the key, or write"
                 " grouped or leave_one_group_out."
             )
+        ungrouped = scheme == GIVEN and group is None and validated
+        if "validation" in _own(config, name) and (scheme != GIVEN or ungrouped):
+            missing = "names no `group`, the column of" if scheme == GIVEN else "does not read"
+            yield (
+                f"{key}.validation: the scheme {scheme} {missing} these groups; remove the key, or"
+                " write scheme: given and the column as `group`."
+            )
         if validated and scheme != GIVEN:
             yield (
                 f"{key}.scheme: the task has validation files, which the scheme {scheme} does not"

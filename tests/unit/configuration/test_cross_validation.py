@@ -76,6 +76,8 @@ def test_splits_that_fit_are_not_complained_of(task):
         (FILES, {"scheme": "grouped"}, ["group: the scheme grouped needs the column", "contig"]),
         (FILES, {"scheme": "given"}, ["group: the scheme given", "validation files"]),
         (VALIDATED, {"scheme": "shuffle"}, ["scheme: the task has validation files", "given"]),
+        (FILES, {"validation": ["dev"]}, ["validation: the scheme kfold does not read", "given"]),
+        (VALIDATED, {"scheme": "given", "validation": ["b"]}, ["given names no `group`"]),
         (BUILT, {"scheme": "grouped", "group": "gene"}, ["no column 'gene'", "write contig"]),
     ],
 )
