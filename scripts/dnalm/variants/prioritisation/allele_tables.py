@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from dnalm.errors import InputError
 from dnalm.files import read_tsv
@@ -153,7 +154,7 @@ def read_variant_table(path: str | Path, columns: Collection[str] = ()) -> pd.Da
     path = Path(path)
     wanted = [*KEY, *(column for column in columns if column not in KEY)]
     if path.suffix == ".parquet":
-        table = _read_parquet(path)
+        table = _read_parquet(path, wanted)
     else:
         _check_header(path, wanted)
         with open_text(path) as file:
@@ -186,16 +187,38 @@ def _check_header(path: Path, wanted: Collection[str]) -> None:
         raise InputError(f"{path}: the column {twice[0]} is there twice; rename or remove one.")
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path, wanted: Collection[str]) -> pd.DataFrame:
     try:
-        return pq.read_table(path).to_pandas()
+        stored = pq.read_table(path)
+        for number, field in enumerate(stored.schema):
+            if field.name in wanted and pa.types.is_nested(field.type):
+                raise InputError(
+                    f"{path}: the column {field.name} holds lists or structures, and a row has one "
+                    "value there; correct it."
+                )
+            stored = stored.set_column(number, field.name, _decode_column(stored.column(number)))
+        # The notes of pandas would make an index of columns, and may be damaged.
+        return stored.to_pandas(ignore_metadata=True)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise InputError(f"{path}: this is no Parquet file that can be read ({reason}).") from None
 
 
+def _decode_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of values, not of their numbers in a dictionary, and bytes as text."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    is_bytes = pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
+    return column.cast(pa.large_string()) if is_bytes else column
+
+
 def _clean(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    numbers = pd.to_numeric(table["pos"], errors="coerce")
+    # pandas takes True for 1 and a date for its nanoseconds.
+    known = is_numeric_dtype(table["pos"]) and not is_bool_dtype(table["pos"])
+    given = table["pos"] if known else table["pos"].map(lambda one: str(one).strip())
+    numbers = pd.to_numeric(given, errors="coerce")
     wrong = ~((numbers >= 1) & (numbers <= MAX_POSITION) & (numbers == np.floor(numbers)))
     text = {
         name: table[name].fillna("").astype(str).str.strip() for name in ("chrom", "ref", "alt")
@@ -204,7 +227,7 @@ def _clean(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     merged = text["chrom"].str.contains(r"[\t\r\n]")
     for name in table:
         if not is_numeric_dtype(table[name]):
-            cells = table[name].astype(str)
+            cells = table[name].astype(str).fillna("")
             merged |= cells.str.contains("\t", regex=False) & cells.str.contains(r"[\r\n]")
     for mask, what in (
         (wrong, "no position"),
