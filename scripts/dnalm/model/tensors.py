@@ -9,7 +9,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from dnalm.files import atomic_path
+from dnalm.files import atomic_path, refuse_stream
 
 # Older readers of `transformers` insist on the key `format`, and on this value.
 FORMAT = {"format": "pt"}
@@ -32,6 +32,16 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """Return the metadata of a safetensors file, whose tensors are not read."""
     with safe_open(path, framework="numpy") as file:
         return file.metadata() or {}
+
+
+def read_types(path: str | Path) -> dict[str, str]:
+    """Return the types of the tensors of a safetensors file, such as F32, by their names.
+
+    Raises InputError for a pipe.
+    """
+    refuse_stream(path)
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
 
 
 def save_arrays(

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dnalm.errors import InputError
-from dnalm.files import atomic_path
+from dnalm.files import atomic_path, refuse_stream
 from dnalm.model.encoder import Encoder, EncoderConfig
 from dnalm.model.foreign_names import advise, tie_decoder, without_wrappers
 from dnalm.model.tensors import FORMAT, UNREADABLE, sort_metadata
@@ -96,7 +96,10 @@ def load_weights(config: EncoderConfig, path: str | Path) -> Encoder:
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file; `InputError` when it is none or cut off."""
     try:
+        refuse_stream(path)
         return load_file(path)
+    except InputError:  # which is a ValueError
+        raise
     except UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise InputError(

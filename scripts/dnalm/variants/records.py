@@ -104,9 +104,15 @@ def read_lines(path: str | Path, lines: VcfLines | BcfLines) -> Iterator[bytes]:
 def read_records(path: str | Path, lines: VcfLines | BcfLines, *, tbi: bool) -> Iterator[list[Row]]:
     """Yield the alleles of each record, one without an alternative where ALT is '.'.
 
-    Raises InputError for a malformed line, records that are not sorted, and, with `tbi`, positions
-    that an index of that kind cannot hold.
+    Raises InputError for a malformed line, one of other columns than the header's, records that are
+    not sorted, and, with `tbi`, positions that an index of that kind cannot hold.
     """
+    columns = lines.header[-1].count(b"\t") + 1
+    if columns == MAIN_COLUMNS + 1:
+        raise InputError(
+            f"{path}: its header has the column FORMAT and no samples behind it, which bcftools"
+            f" does not read; cut it off, for example with `cut -f 1-{MAIN_COLUMNS}`."
+        )
     seen: set[str] = set()
     contig, before = None, 0
     for record, line in enumerate(read_lines(path, lines)):
@@ -116,6 +122,11 @@ def read_records(path: str | Path, lines: VcfLines | BcfLines, *, tbi: bool) -> 
             raise InputError(
                 f"{path}: {place} has no CHROM, POS, ID, REF, ALT, QUAL, FILTER and INFO with tabs"
                 " between; mend the line."
+            )
+        if (found := line.count(b"\t") + 1) != columns:
+            raise InputError(
+                f"{path}: {decode(cells[0])}:{int(cells[1])} has {found} columns, and the header"
+                f" has {columns}; mend the line, or get the file again if it is cut."
             )
         name, position = decode(cells[0]), int(cells[1])
         if name != contig:

@@ -192,6 +192,7 @@ def test_a_line_that_is_no_utf_8_is_named_and_utf_16_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("header", "row"),
     [
+        ("seqnames\tstart\tend\twidth\tstrand", "c\t11\t20\t10\t+"),  # GRanges of R
         ("# MACS\nchr\tstart\tend\tlength\tabs_summit", "c\t11\t20\t10\t15"),
         ("#chrom\tchromStart\tchromEnd\tLength", "c\t11\t20\t10"),
     ],

@@ -235,6 +235,23 @@ def test_a_file_that_cannot_be_scored_is_refused_in_a_sentence(files, score, vcf
 
 
 @pytest.mark.parametrize(
+    ("columns", "record", "sentence"),
+    [
+        ("\tFORMAT\ts1\ts2", "\tGT\t0|1", "c:301 has 10 columns, and the header has 11"),
+        ("\tFORMAT\ts1", "\tGT\t0|1\t1|1", "c:301 has 11 columns, and the header has 10"),
+        ("", "\tGT\t1|1", "c:301 has 10 columns, and the header has 8"),
+        ("\tFORMAT", "\tGT", "header has the column FORMAT and no samples .*cut -f 1-8"),
+    ],
+)
+def test_what_bcftools_would_not_read_or_would_leave_out_is_refused(
+    files, score, vcf, columns, record, sentence
+):
+    head, line = vcf("c 301 A C").rstrip("\n").rsplit("\n", 1)
+    with pytest.raises(InputError, match=sentence):
+        score(files, f"{head}{columns}\n{line}{record}\n")
+
+
+@pytest.mark.parametrize(
     ("line", "assembly"),
     [
         ("##contig=<ID=20,length=63025520>", "GRCh37 (hg19)"),

@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 from dnalm.benchmark.embedding.stored import IDS_KEY, LAYER_PREFIX, row_ids
 from dnalm.benchmark.tasks.row_files import refuse_folder
 from dnalm.errors import InputError
-from dnalm.files import sha256_of
-from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_arrays, save_arrays
+from dnalm.files import refuse_stream, sha256_of
+from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_arrays, read_types, save_arrays
 
 ID_COLUMN = "id"
 NUMBER = re.compile(r"0|[1-9][0-9]{0,5}")  # of a layer: each has one spelling
+DIGITS = re.compile(r"[0-9]{1,18}")
+ARRAY_TYPES = ("F64", "F32", "F16")  # what numpy has; whole numbers may stand for others
 # What metadata say of how embeddings were made, which nobody has told us.
 UNKNOWN = {"pooling": "unknown", "centre_bases": "0", "strands": "unknown", "precision": "unknown"}
 
@@ -34,12 +36,14 @@ def import_embeddings(source: str | Path, table: str | Path, path: str | Path) -
 
     `source` is Parquet, with a column `id` and a column of lists of numbers for each layer, or
     safetensors, with `ids` (the JSON list of ids in UTF-8, uint8) and an array [N, D] for each.
-    Layers are named by their place, from 1 on, unless they are all called layer.<i>. Rows are
-    brought into the order of `table`, a task's, whose ids they have to bear, each once. Raises
-    InputError for anything else, and for numbers that are not finite.
+    Layers are named by their place, from 1 on, unless they are all called layer.<i>; arrays of
+    safetensors, which have no order, stand in that of their names, numbers in these by their value.
+    Rows are brought into the order of `table`, a task's, whose ids they have to bear, each once.
+    Raises InputError for anything else, and for numbers that are not finite or whole ones.
     """
     refuse_folder(source)
     try:
+        refuse_stream(source)
         ids, found = (_read_parquet if _is_parquet(source) else _read_safetensors)(source)
     except InputError:  # which is a ValueError
         raise
@@ -52,7 +56,10 @@ def import_embeddings(source: str | Path, table: str | Path, path: str | Path) -
     order = _match(source, ids, table)
     layers = _name_layers(found)
     if not layers:
-        raise InputError(f"{source} holds no lists of numbers: give a vector for each row.")
+        raise InputError(
+            f"{source} holds no lists of numbers of floating point: give a vector of them for each"
+            " row."
+        )
     for name, array in layers.items():
         if array.ndim != 2 or len(array) != len(ids) or not array.shape[1]:
             raise InputError(f"{source}: {name} has the shape {array.shape}, not [{len(ids)}, D].")
@@ -105,6 +112,13 @@ def _read_parquet(source: str | Path) -> tuple[list[str], dict[str, np.ndarray]]
 
 
 def _read_safetensors(source: str | Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    wrong = {key: kind for key, kind in read_types(source).items() if kind not in ARRAY_TYPES}
+    if wrong := {key: kind for key, kind in wrong.items() if key != IDS_KEY}:
+        key, kind = next(iter(wrong.items()))
+        raise InputError(
+            f"{source}: the array {key!r} is of the type {kind}, of {', '.join(ARRAY_TYPES)} it has"
+            " to be: leave it out, or save it as float32, with its scale if it has one."
+        )
     arrays, _ = read_arrays(source)
     if IDS_KEY not in arrays:
         raise InputError(
@@ -113,7 +127,16 @@ def _read_safetensors(source: str | Path) -> tuple[list[str], dict[str, np.ndarr
     ids = json.loads(arrays.pop(IDS_KEY).tobytes())
     if not isinstance(ids, list):
         raise InputError(f"{source}: {IDS_KEY} is no JSON list: write the rows' ids as one.")
-    return [str(name) for name in ids], {name: arrays[name] for name in sorted(arrays)}
+    return [str(name) for name in ids], {
+        name: arrays[name] for name in sorted(arrays, key=_by_number)
+    }
+
+
+def _by_number(name: str) -> list[tuple[str, int]]:
+    """Return a key that sorts names by the numbers in them: hidden.9 before hidden.10."""
+    parts = DIGITS.split(name)
+    numbers = [*map(int, DIGITS.findall(name)), -1]
+    return list(zip(parts, numbers, strict=True))
 
 
 def _name_layers(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

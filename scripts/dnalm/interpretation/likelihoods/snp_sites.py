@@ -103,7 +103,8 @@ def list_snps(contig: Contig, genome: GenomeBases, bases: int) -> pd.DataFrame:
     """Return the biallelic SNPs of a contig with room for windows of `bases`, and frequencies.
 
     A SNP is a base in place of which the panel has one other base and nothing else, neither a
-    deletion across it. Within `bases` of it the reference has no N and does not end.
+    deletion across it nor the base itself. Within `bases` of it the reference has no N and does not
+    end.
     """
     variants, letters = contig.store.arrays[:2]
     edits = variants[:-1].astype(np.int64)
@@ -119,7 +120,8 @@ def list_snps(contig: Contig, genome: GenomeBases, bases: int) -> pd.DataFrame:
     position = position[numbers]
     gaps = merge_spans(*find_gaps(genome, contig.name))
     alt, ref = letters[letter[numbers]], contig.codes[position - contig.first]
-    kept = (alt != N) & (ref != N) & ~touch(position - bases, position + bases, gaps)
+    known = (alt != N) & (ref != N) & (alt != ref)  # some files repeat REF as ALT
+    kept = known & ~touch(position - bases, position + bases, gaps)
     numbers, position, alt, ref = numbers[kept], position[kept], alt[kept], ref[kept]
     carriers = count_carriers(contig.store)[numbers]
     alphabet = np.array(list(ALPHABET))

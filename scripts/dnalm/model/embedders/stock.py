@@ -28,7 +28,7 @@ from dnalm.download.weight_files import (
 from dnalm.errors import InputError
 from dnalm.model.embedders.contract import NO_BASE
 from dnalm.model.embedders.linear_layers import find_linear
-from dnalm.model.embedders.stock_checks import check_tokenizer, check_weights, read_types
+from dnalm.model.embedders.stock_checks import check_tokenizer, check_weights, read_weight_types
 
 # Heads of sentences, which checkpoints of masked language models lack and no state goes through.
 UNUSED = ("pooler.", "pooler_")
@@ -65,7 +65,7 @@ class StockEmbedder:
         transformers.utils.logging.disable_progress_bar()
         self.folder, self.device = folder, torch.device(device)
         self.weights = _list_files(Path(folder))
-        types = read_types(path for path in self.weights if path.endswith(SUFFIX))
+        types = read_weight_types(path for path in self.weights if path.endswith(SUFFIX))
         with _opened(folder):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             if not ignore_code:

@@ -10,11 +10,10 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from torch import nn
 
 from dnalm.errors import InputError
-from dnalm.model.tensors import MAX_REASON, UNREADABLE
+from dnalm.model.tensors import MAX_REASON, UNREADABLE, read_types
 
 REAL_TYPES = ("F64", "F32", "F16", "BF16")
 NUMBER = re.compile(r"(?<=\.)[0-9]+(?=\.)")  # of a layer, in the name of a tensor
@@ -22,7 +21,7 @@ NUMBER = re.compile(r"(?<=\.)[0-9]+(?=\.)")  # of a layer, in the name of a tens
 BASES = "AACAAGAATACCACGACTAGCAGGAGTATCATGATTCCCGCCTCGGCGTCTGCTTGGGTGTTTACA"[:60]
 
 
-def read_types(paths: Iterable[str | Path]) -> dict[str, str]:
+def read_weight_types(paths: Iterable[str | Path]) -> dict[str, str]:
     """Return the types of the tensors of safetensors files, such as F32, by their names.
 
     Raises InputError for a file that is none, or is cut off.
@@ -30,8 +29,9 @@ def read_types(paths: Iterable[str | Path]) -> dict[str, str]:
     types = {}
     for path in paths:
         try:
-            with safe_open(path, framework="numpy") as file:
-                types |= {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+            types |= read_types(path)
+        except InputError:  # which is a ValueError
+            raise
         except UNREADABLE as error:
             reason = " ".join(str(error).split())[:MAX_REASON]
             raise InputError(

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from pandas.api.types import is_numeric_dtype
 
 from dnalm.errors import InputError
 from dnalm.files import read_tsv
@@ -30,6 +30,7 @@ POSITION = re.compile(r"[0-9]{1,10}")
 INFO_LINE = re.compile(rb"##INFO=<(?:[^\"]*,)?ID=([^,>]+),(?:[^\"]*,)?Number=([^,>]+)")
 PER_ALLELE, PER_ALLELE_AND_REFERENCE = "A", "R"
 MISSING = "."
+MISSING_TEXTS = ("na", "nan", "<na>", "null", "none")  # of contigs and alleles, which are none
 FILE_KEYS = "the file that the entry of `variants` names"
 READ_CHARACTERS = 1 << 20  # at a time
 REMEDY = "it needs the columns chrom, pos, ref and alt, tab-separated"
@@ -190,16 +191,17 @@ def _check_header(path: Path, wanted: Collection[str]) -> None:
 def _read_parquet(path: Path, wanted: Collection[str]) -> pd.DataFrame:
     try:
         stored = pq.read_table(path)
-        for number, field in enumerate(stored.schema):
-            if field.name in wanted and pa.types.is_nested(field.type):
-                raise InputError(
-                    f"{path}: the column {field.name} holds lists or structures, and a row has one "
-                    "value there; correct it."
-                )
-            stored = stored.set_column(number, field.name, _decode_column(stored.column(number)))
-        # The notes of pandas would make an index of columns, and may be damaged.
-        return stored.to_pandas(ignore_metadata=True)
-    except InputError:
+        nested = [field for field in stored.schema if pa.types.is_nested(field.type)]
+        if nested := [field.name for field in nested if field.name in wanted]:
+            raise InputError(
+                f"{path}: the column {nested[0]} holds lists or structures; give a row for each"
+                " variant, with one value in each cell."
+            )
+        for number, name in enumerate(stored.column_names):
+            stored = stored.set_column(number, name, _decode_column(stored.column(number)))
+        # As it is stored: pandas would make an index of what was one.
+        return stored.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    except InputError:  # which is a ValueError
         raise
     except (OSError, ValueError) as error:
         reason = str(error).split("\n")[0]
@@ -215,15 +217,13 @@ def _decode_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _clean(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    # pandas takes True for 1 and a date for its nanoseconds.
-    known = is_numeric_dtype(table["pos"]) and not is_bool_dtype(table["pos"])
-    given = table["pos"] if known else table["pos"].map(lambda one: str(one).strip())
-    numbers = pd.to_numeric(given, errors="coerce")
+    numbers = pd.to_numeric(table["pos"], errors="coerce")
+    if table["pos"].dtype.kind not in "iufO":  # True and times are numbers to pandas
+        numbers = pd.Series(np.nan, index=table.index)
     wrong = ~((numbers >= 1) & (numbers <= MAX_POSITION) & (numbers == np.floor(numbers)))
-    text = {
-        name: table[name].fillna("").astype(str).str.strip() for name in ("chrom", "ref", "alt")
-    }
+    text = {name: _to_texts(table[name]) for name in ("chrom", "ref", "alt")}
     missing = pd.concat([own == "" for own in text.values()], axis=1).any(axis=1)
+    several = text["alt"].str.contains(",", regex=False).astype(bool)
     merged = text["chrom"].str.contains(r"[\t\r\n]")
     for name in table:
         if not is_numeric_dtype(table[name]):
@@ -233,6 +233,7 @@ def _clean(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         (wrong, "no position"),
         (missing, "no chrom, ref or alt"),
         (merged, "a quotation mark that swallows other rows"),
+        (several, "several alternatives, of which each has to have a row"),
     ):
         if mask.any():
             row = int(np.flatnonzero(mask)[0]) + 1
@@ -243,6 +244,24 @@ def _clean(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         ref=text["ref"].str.upper(),
         alt=text["alt"].str.upper(),
     )
+
+
+def _to_texts(column: pd.Series) -> pd.Series:
+    codes, values = pd.factorize(column, use_na_sentinel=False)  # few differ of many
+    texts = np.array([*map(_to_text, values), ""], dtype=object)
+    return pd.Series(texts[codes], index=column.index, dtype=object)
+
+
+def _to_text(value: Any) -> str:
+    """Return the text of a cell, "" of a missing one; 1 of 1.0, as a gap makes it of contigs."""
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if isinstance(value, bytes):
+        return decode(value).strip()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = str(value).strip()
+    return "" if text.lower() in MISSING_TEXTS else text
 
 
 def key_of(table: pd.DataFrame) -> pd.MultiIndex:

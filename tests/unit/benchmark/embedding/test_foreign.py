@@ -1,11 +1,14 @@
 """Embeddings of other programs are brought into the task's order, or refused in one sentence."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
 
 from dnalm.benchmark.embedding.export import export_embeddings
 from dnalm.benchmark.embedding.foreign import import_embeddings
@@ -120,6 +123,38 @@ def test_numbers_that_float32_does_not_hold_are_refused(task, tmp_path, write):
     with pytest.raises(InputError, match="not finite in float32"):
         import_embeddings(write(tmp_path / "mine", vectors=vectors), task, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.int8, torch.int64, torch.bool])
+def test_arrays_that_numpy_has_not_or_that_stand_for_other_numbers_are_named(task, tmp_path, kind):
+    ids = torch.tensor(list(json.dumps(IDS).encode()), dtype=torch.uint8)
+    save_tensors({"ids": ids, "v": torch.ones(4, 3).to(kind)}, tmp_path / "mine.safetensors")
+    with pytest.raises(
+        InputError, match=r"the array 'v' is of the type (BF16|I8|I64|BOOL), of F64"
+    ):
+        import_embeddings(tmp_path / "mine.safetensors", task, tmp_path / "out")
+
+
+def test_whole_numbers_in_lists_are_no_vectors(task, tmp_path):
+    pd.DataFrame({"id": IDS, "v": [[1, 2]] * 4}).to_parquet(tmp_path / "mine.parquet")
+    with pytest.raises(InputError, match="no lists of numbers of floating point"):
+        import_embeddings(tmp_path / "mine.parquet", task, tmp_path / "out")
+
+
+def test_arrays_stand_in_the_order_of_the_numbers_in_their_names(task, tmp_path):
+    text = np.frombuffer(json.dumps(IDS).encode(), dtype=np.uint8)
+    arrays = {f"hidden.{i}": np.full((4, 2), i, dtype=np.float32) for i in (10, 9, 11, 2)}
+    save_file(arrays | {"ids": text}, tmp_path / "mine.safetensors")
+    import_embeddings(tmp_path / "mine.safetensors", task, tmp_path / "out")
+    layers, metadata = read_embeddings(tmp_path / "out", task)
+    assert [array[0, 0] for array in layers.values()] == [2, 9, 10, 11]
+    assert json.loads(metadata["layers"]) == [1, 2, 3, 4]
+
+
+def test_a_pipe_is_refused_at_once(task, tmp_path):
+    os.mkfifo(tmp_path / "mine.safetensors")
+    with pytest.raises(InputError, match="is a pipe"):
+        import_embeddings(tmp_path / "mine.safetensors", task, tmp_path / "out")
 
 
 @pytest.mark.parametrize("write", [write_parquet, write_safetensors])

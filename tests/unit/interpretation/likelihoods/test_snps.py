@@ -61,6 +61,7 @@ def test_only_biallelic_snps_with_room_around_them_are_found(make_panel, sequenc
         snp(text, 255, "0|0", "0|1"),  # a deletion of another person lies across it
         (300, text[299], text[299] + "GG", ".", "1|0", "0|0"),
         snp(text, 300, "0|1", "0|0"),  # an insertion before it does not touch it
+        (351, text[350], text[350], ".", "0|1", "0|0"),  # no change
         snp(text, 400, "0|1", "1|1"),
         snp(text, 790, "0|1", "1|1"),  # next to N
         snp(text, 880, "0|1", "1|1"),  # no room on its right

@@ -387,3 +387,47 @@ def test_encoded_columns_of_parquet_are_read_as_plain_ones(tmp_path):
         found.append(label_set(make_set(label=label, consequence=classes)))
     pd.testing.assert_frame_equal(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]
+
+
+def test_a_table_of_parquet_is_read_as_it_is_stored(tmp_path):
+    """Contigs that a gap made floats of, texts that are stored as bytes, columns as an index."""
+    table = {"chrom": ["1", "X"], "pos": [5, 6], "ref": ["A", "C"], "alt": ["C", "G"]}
+    numbers, path = [("1", 5, "A", "C"), ("2", 6, "C", "G")], tmp_path / "t.parquet"
+    for changes, expected in (
+        ({"chrom": [1.0, 2.0]}, numbers),
+        ({"chrom": [1, 2]}, numbers),
+        ({"chrom": [b"1", b"X"], "ref": [b"A", b"C"]}, [("1", 5, "A", "C"), ("X", 6, "C", "G")]),
+    ):
+        made = pd.DataFrame(table | changes)
+        for stored in (made, made.set_index(["chrom", "pos"])):
+            stored.to_parquet(path)
+            found = read_variant_table(path)[["chrom", "pos", "ref", "alt"]]
+            assert list(found.itertuples(index=False, name=None)) == expected
+
+
+@pytest.mark.parametrize("ending", ["tsv", "parquet"])
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"pos": [True, True]}, "row 1 has no position"),
+        ({"ref": ["A", "NA"]}, "row 2 has no chrom, ref or alt"),
+        ({"chrom": ["1", "nan"]}, "row 2 has no chrom, ref or alt"),
+        ({"alt": ["C", "G,T"]}, "row 2 has several alternatives, of which each has to have a row"),
+    ],
+)
+def test_cells_that_are_no_variant_are_named(tmp_path, ending, changes, sentence):
+    table = {"chrom": ["1", "X"], "pos": [5, 6], "ref": ["A", "C"], "alt": ["C", "G"]}
+    path, made = tmp_path / f"t.{ending}", pd.DataFrame(table | changes)
+    made.to_parquet(path) if ending == "parquet" else made.to_csv(path, sep="\t", index=False)
+    with pytest.raises(InputError, match=sentence):
+        read_variant_table(path)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"chrom": [["1"], ["X"]]}, {"pos": pd.to_datetime(["2020-01-01", "2020-01-02"])}]
+)
+def test_lists_and_times_are_no_variants(tmp_path, changes):
+    table = {"chrom": ["1", "X"], "pos": [5, 6], "ref": ["A", "C"], "alt": ["C", "G"]}
+    pd.DataFrame(table | changes).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"chrom holds lists|row 1 has no position"):
+        read_variant_table(tmp_path / "t.parquet")
