@@ -100,4 +100,4 @@ def _is_fasta(entry: Mapping[str, Any], name: str, task: Mapping[str, Any]) -> b
         sources = [s for split in ("train", "test") for s in list_sources(entry, name, split)]
     except (KeyError, IndexError, ValueError):  # a wrong placeholder, which is another error
         return False
-    return any(set(Path(source).suffixes[-2:]) & set(FASTA) for source in sources)
+    return any(set(Path(source.lower()).suffixes[-2:]) & set(FASTA) for source in sources)

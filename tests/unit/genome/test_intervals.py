@@ -219,3 +219,21 @@ def test_blanks_around_names_and_strands_are_no_part_of_them(tmp_path):
     path = tmp_path / "x.bed"
     path.write_text(" c \t10\t20\tn m \t0\t- \n   \nc\t10\t20\tn m\t0\t-\n")
     assert rows_of(path) == [["c", 10, 20, "n m", "-", -1]] * 2
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"\xeb\xf2\x89\x87", "a bigBed file; convert it with `bigBedToBed"),
+        (b"\x26\xfc\x8f\x88", "a bigWig file; convert it with `bigWigToBedGraph"),
+        (b"\xd0\xcf\x11\xe0", "a workbook of Excel; save its sheet as text"),
+        (b"PK\x03\x04", "a zip archive; unpack it with `unzip`, or save a workbook of Excel"),
+        (b"SQLite format 3\0", "a database of SQLite; give the text"),
+        (b"\x89HDF\r\n", "an HDF5 file; give the kind"),
+    ],
+)
+def test_files_of_other_kinds_are_named_with_what_makes_text_of_them(tmp_path, start, said):
+    path = tmp_path / "x.bed"
+    path.write_bytes(start + bytes(40))
+    with pytest.raises(InputError, match=f"x.bed: this is {said}"):
+        read_bed(path)

@@ -93,12 +93,16 @@ def read_profiles(path: str | Path) -> ProfileRows:
 
 def _read_matlab_5(path: str | Path) -> ProfileRows:
     from scipy.io import loadmat, whosmat
+    from scipy.sparse import issparse
 
     with _explained(path):
         shapes = {name: shape for name, shape, _ in whosmat(path)}
         bases_name, profiles_name = _find_variables(path, list(shapes))
         rows = _check_axes(path, shapes[bases_name], shapes[profiles_name], last=False)
-        profiles = loadmat(path, variable_names=[profiles_name])[profiles_name][:rows]
+        profiles = loadmat(path, variable_names=[profiles_name])[profiles_name]
+        if issparse(profiles):  # few labels are 1, and some save them so
+            profiles = profiles.tocsr()[:rows].toarray()
+        profiles = profiles[:rows]
         found = _flags(path, profiles, 0)
         del profiles
         bases = loadmat(path, variable_names=[bases_name])[bases_name]

@@ -148,7 +148,8 @@ def find_format(path: str | Path, form: str) -> str:
 
 
 def _format_of(path: Path) -> str:
-    suffix = path.with_suffix("").suffix if path.suffix in (".gz", ".bgz") else path.suffix
+    suffixes = [suffix.lower() for suffix in (path.suffix, path.with_suffix("").suffix)]
+    suffix = suffixes[suffixes[0] in (".gz", ".bgz")]
     if suffix not in FORMATS:
         raise InputError(
             f"{path} has an ending that names no format: set `format` of the task to one of "

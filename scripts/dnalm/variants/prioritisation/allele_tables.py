@@ -157,7 +157,7 @@ def read_variant_table(path: str | Path, columns: Collection[str] = ()) -> pd.Da
     path = Path(path)
     wanted = [*KEY, *(column for column in columns if column not in KEY)]
     if path.suffix == ".parquet":
-        table = _read_parquet(path)
+        table = _read_parquet(path, wanted)
     else:
         _check_header(path, wanted)
         with open_text(path) as file:
@@ -190,15 +190,17 @@ def _check_header(path: Path, wanted: Collection[str]) -> None:
         raise InputError(f"{path}: the column {twice[0]} is there twice; rename or remove one.")
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path, wanted: Collection[str]) -> pd.DataFrame:
     try:
         stored = pq.read_table(path)
         nested = [field for field in stored.schema if pa.types.is_nested(field.type)]
-        if nested := [field.name for field in nested if field.name in KEY]:
+        if nested := [field.name for field in nested if field.name in wanted]:
             raise InputError(
                 f"{path}: the column {nested[0]} holds lists or structures; give a row for each"
                 " variant, with one value in each cell."
             )
+        for number, name in enumerate(stored.column_names):
+            stored = stored.set_column(number, name, _decode_column(stored.column(number)))
         # As it is stored: pandas would make an index of what was one.
         return stored.to_pandas(ignore_metadata=True, integer_object_nulls=True)
     except InputError:  # which is a ValueError
@@ -206,6 +208,14 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise InputError(f"{path}: this is no Parquet file that can be read ({reason}).") from None
+
+
+def _decode_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of values, not of their numbers in a dictionary, and bytes as text."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    is_bytes = pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
+    return column.cast(pa.large_string()) if is_bytes else column
 
 
 def _clean(table: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -219,7 +229,7 @@ def _clean(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     merged = text["chrom"].str.contains(r"[\t\r\n]")
     for name in table:
         if not is_numeric_dtype(table[name]):
-            cells = table[name].astype(str)
+            cells = table[name].astype(str).fillna("")
             merged |= cells.str.contains("\t", regex=False) & cells.str.contains(r"[\r\n]")
     for mask, what in (
         (wrong, "no position"),

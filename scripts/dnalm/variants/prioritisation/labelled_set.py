@@ -157,7 +157,7 @@ def _read_labels(label: LabelConfig, fields: list[str]) -> tuple[pd.DataFrame, d
     parts = []
     for path, value in ((label.positives, True), (label.negatives, False)):
         if path:
-            is_table = path.endswith(TABLES)
+            is_table = path.lower().endswith(TABLES)
             part = read_variant_table(path) if is_table else read_alleles(path, fields)
             parts.append(part.assign(label=pd.array([value] * len(part), dtype="boolean")))
     return pd.concat(parts, ignore_index=True), {}

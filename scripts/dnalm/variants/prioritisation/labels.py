@@ -50,7 +50,7 @@ def read_label_field(texts: pd.Series, config: LabelConfig) -> tuple[pd.Series, 
     """
     labels = {text: _decide(text, config) for text in texts.unique()}
     found = texts.map(labels).astype("boolean")
-    other = texts[found.isna().to_numpy()].astype(str).value_counts()
+    other = pd.Series(list(map(str, texts[found.isna().to_numpy()])), dtype=str).value_counts()
     counted = {str(name): int(count) for name, count in other.head(MAX_OTHER_VALUES).items()}
     if len(other) > MAX_OTHER_VALUES:
         counted["others"] = int(other.iloc[MAX_OTHER_VALUES:].sum())
@@ -74,7 +74,7 @@ def check_column(table: pd.DataFrame, labels: pd.Series, config: LabelConfig) ->
     """Raise InputError for a cell of a label column that is neither of two labels, nor missing."""
     if config.positive or config.negative:
         return
-    text = table[config.column].astype(str).str.strip().str.lower()
+    text = table[config.column].map(lambda cell: str(cell).strip().lower())
     wrong = labels.isna().to_numpy() & ~text.isin(UNKNOWN).to_numpy()
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

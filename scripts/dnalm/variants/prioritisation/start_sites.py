@@ -3,6 +3,7 @@
 Positions are 0-based, intervals half-open, but for `pos` of a table of variants.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from dnalm.genome.intervals import read_bed
 from dnalm.suggestions import listing
 from dnalm.variants.prioritisation.allele_tables import plain_contig
 
-BED = (".bed", ".bed.gz")
+BED = re.compile(r"\.(bed|narrowpeak|broadpeak)(\.b?gz)?$", re.IGNORECASE)
 REVERSE = "-"
 NO_SITE = np.inf
 
@@ -28,7 +29,7 @@ def read_start_sites(path: str | Path) -> dict[str, np.ndarray]:
     that is neither, or has no transcript.
     """
     found: dict[str, set[int]] = {}
-    if str(path).endswith(BED):
+    if BED.search(str(path)):
         table = read_bed(path)
         reverse = (table["strand"] == REVERSE).to_numpy()
         first, last = table["start"].to_numpy(), table["end"].to_numpy() - 1

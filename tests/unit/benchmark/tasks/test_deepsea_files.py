@@ -10,7 +10,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
+from scipy.sparse import csc_matrix
 
 from dnalm.benchmark.tasks.deepsea_files import (
     BLOCK_BYTES,
@@ -84,6 +85,18 @@ def test_both_formats_decode_to_the_three_worked_sequences(tmp_path, write):
     assert rows.sequences == SEQUENCES
     assert rows.profiles.dtype == np.int8
     assert rows.profiles.tolist() == LABELS
+
+
+def test_sparse_labels_are_those_of_a_whole_array(tmp_path):
+    path = write_5(tmp_path / "x.mat", SEQUENCES, LABELS)
+    stored = loadmat(path)
+    labels = csc_matrix(stored["validdata"].astype(float))
+    savemat(path, {"validxdata": stored["validxdata"], "validdata": labels})
+    assert read_profiles(path).profiles.tolist() == LABELS
+    labels.data[0] = 2
+    savemat(path, {"validxdata": stored["validxdata"], "validdata": labels})
+    with pytest.raises(InputError, match=r"x.mat, row \d holds 2.0, and bases and labels are 0 or"):
+        read_profiles(path)
 
 
 def test_the_worked_channels_read_in_another_order_would_be_other_sequences():

@@ -383,3 +383,10 @@ def test_a_row_that_a_quotation_mark_in_an_unread_column_swallows_is_not_lost(tm
     path.write_text(f'note,sequence,label\n"x,{SEQUENCE},1\ny",{SEQUENCE},0\n')
     with pytest.raises(InputError, match="line 2: a quotation mark swallows the rows up to line 3"):
         read(path)
+
+
+@pytest.mark.parametrize("name", ["x.CSV", "x.Csv.GZ", "x.csv.gz"])
+def test_an_ending_is_known_in_any_case(tmp_path, name):
+    text = f"sequence,label\n{SEQUENCE},1\n".encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name[5:] else text)
+    assert [(row.sequence, row.label) for row in read(tmp_path / name)] == [(SEQUENCE, "1")]

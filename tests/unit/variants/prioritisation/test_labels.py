@@ -348,6 +348,56 @@ def test_a_damaged_table_of_variants_is_refused_in_a_sentence(tmp_path, data, sa
         read_variant_table(tmp_path / "t.tsv", ["label"])
 
 
+ROWS = {"chrom": ["1"] * 3, "pos": [10, 12, 14], "ref": ["A"] * 3, "alt": ["C"] * 3}
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[1, 0, None], [True, False, None], ["yes", "no", "NA"], [1.0, 0.0, np.nan], [b"1", b"0", b""]],
+    ids=["numbers", "booleans", "texts", "floats", "bytes"],
+)
+@pytest.mark.parametrize("name", ["t.tsv", "t.parquet"])
+def test_a_label_that_is_missing_is_none_and_no_error(tmp_path, name, labels):
+    path = tmp_path / name
+    if path.suffix == ".parquet":
+        pd.DataFrame({**ROWS, "label": labels}).set_index(["chrom", "pos"]).to_parquet(path)
+    else:
+        texts = [one.decode() if isinstance(one, bytes) else one for one in labels]
+        pd.DataFrame({**ROWS, "label": pd.array(texts, dtype=object)}).to_csv(
+            path, sep="\t", index=False
+        )
+    table, counts = label_set(make_set(label={"path": str(path)}))
+    assert table["label"].isna().tolist() == [False, False, True]
+    assert table["label"].tolist()[:2] == [True, False]
+    assert counts["without_label"] == 1
+
+
+@pytest.mark.parametrize("labels", [[[1], [0], [1]], [{"a": 1}] * 3])
+def test_labels_of_several_values_are_refused(tmp_path, labels):
+    pd.DataFrame({**ROWS, "label": labels}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="the column label holds lists or structures"):
+        label_set(make_set(label={"path": str(tmp_path / "t.parquet")}))
+
+
+@pytest.mark.parametrize("column", [[True] * 3, pd.to_datetime(["2020-01-01"] * 3)])
+def test_what_pandas_alone_takes_for_a_position_is_none(tmp_path, column):
+    pd.DataFrame({**ROWS, "pos": column}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="row 1 has no position"):
+        read_variant_table(tmp_path / "t.parquet")
+
+
+def test_encoded_columns_of_parquet_are_read_as_plain_ones(tmp_path):
+    table = pd.DataFrame({**ROWS, "label": ["1", "0", None], "class": ["missense", None, "x"]})
+    classes = ConsequenceConfig(**{**vars(CONSEQUENCE), "column": "class", "pattern": None})
+    found = []
+    for encoded in (table, table.astype(dict.fromkeys(table, "category"))):
+        encoded.astype({"pos": int}).to_parquet(tmp_path / "t.parquet")
+        label = {"path": str(tmp_path / "t.parquet")}
+        found.append(label_set(make_set(label=label, consequence=classes)))
+    pd.testing.assert_frame_equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+
+
 def test_a_table_of_parquet_is_read_as_it_is_stored(tmp_path):
     """Contigs that a gap made floats of, texts that are stored as bytes, columns as an index."""
     table = {"chrom": ["1", "X"], "pos": [5, 6], "ref": ["A", "C"], "alt": ["C", "G"]}

@@ -177,3 +177,11 @@ def test_a_set_is_matched_by_the_file_that_is_named_and_says_how_well(tmp_path):
     elsewhere = write_bed(tmp_path / "e.bed", [("7", 5, 6, "+")])
     with pytest.raises(InputError, match=r"e.bed: its start sites are on the contigs 7, the var"):
         label_set(make(tss=elsewhere))
+
+
+@pytest.mark.parametrize("name", ["x.bed", "x.BED", "x.bed.bgz", "x.narrowPeak", "x.narrowPeak.gz"])
+def test_a_file_is_one_of_intervals_by_its_ending_in_any_case(tmp_path, name):
+    (tmp_path / name).write_text("c\t10\t20\tn\t0\t-\n")
+    assert {key: own.tolist() for key, own in read_start_sites(tmp_path / name).items()} == {
+        "c": [19]
+    }

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,11 +96,15 @@ def _choose(
     source: str,
 ) -> tuple[list[Gene], dict[str, int]]:
     """Return the genes to use, and how many are left out for which reason."""
-    here = [gene for gene in genes if gene.contig in contigs]
+    # A file that is named twice, or a whole one beside a part of it.
+    once = list({replace(gene, place=""): gene for gene in reversed(genes)}.values())[::-1]
+    if repeated := len(genes) - len(once):
+        log.warning("%s: %d genes are there twice and are read once.", source, repeated)
+    here = [gene for gene in once if gene.contig in contigs]
     if not here:
-        found = sorted({gene.contig for gene in genes})
+        found = sorted({gene.contig for gene in once})
         raise InputError(
-            f"{source} names no gene on the contigs of genome {build['genome']}: its {len(genes):,}"
+            f"{source} names no gene on the contigs of genome {build['genome']}: its {len(once):,}"
             f" genes are on {listing(found)}, the contigs are "
             f"{listing(nearest_first(found[0], contigs))}: give both the same names (`contigs` of "
             "the genome renames its records)."
@@ -132,7 +137,8 @@ def _choose(
     paralogs = {"test_genes_with_paralog_dropped": len(stored) - len(kept)}
     return kept, {
         "genes": len(genes),
-        "genes_on_other_contigs": len(genes) - len(here),
+        **({"genes_repeated": repeated} if repeated else {}),
+        "genes_on_other_contigs": len(once) - len(here),
         "genes_outside": len(here) - len(stored),
         **(paralogs if "test_paralogs" in build else {}),
         "genes_kept": len(kept),

@@ -176,6 +176,21 @@ def test_paralogs_and_chromosomes_split_genes_and_what_is_dropped_is_counted(pla
     assert set(rows.loc[rows["split"] == "test", "group"]) == {"chr3"}
 
 
+def test_genes_that_are_there_twice_are_read_once_and_counted(planted, caplog):
+    files, _ = planted
+    once, facts = cut(files, **SMALL)
+    table = Path(files["table"][0])
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines, lines[0], lines[0].replace("plus", "other")]) + "\n")
+    rows, found = cut({**files, "table": [str(table), str(table)]}, **SMALL)
+    # A gene of another name at the same place is one of its own.
+    assert len(rows) == len(once) + 3
+    assert (found["genes"], found["genes_repeated"]) == (12, 7)
+    assert found["genes_on_other_contigs"] == facts["genes_on_other_contigs"] == 0
+    assert "7 genes are there twice and are read once" in caplog.text
+    assert "genes_repeated" not in facts
+
+
 def test_the_task_is_one_of_bases_with_every_window_and_its_facts(planted, tmp_path):
     files, _ = planted
     task = {
@@ -210,7 +225,7 @@ def test_coordinates_that_count_from_0_or_of_another_assembly_are_refused(plante
                 cell if i < 4 else ",".join(str(int(n) - 3) for n in cell.split(",") if n)
                 for i, cell in enumerate(line.split("\t"))
             )
-            for line in lines * 3
+            for line in (f"{number}{line}" for number in range(3) for line in lines)
         )
     )
     with pytest.raises(InputError, match=r"of its 24 splice sites .* are beside GT, GC or AG"):
