@@ -242,9 +242,10 @@ def _opened(folder: str) -> Iterator[None]:
 def _count_tokens(model: Any) -> int | None:
     """Return how many tokens a model has a vector for, None where it does not say."""
     try:
-        return model.get_input_embeddings().weight.shape[0]
+        table = model.get_input_embeddings()
     except (NotImplementedError, AttributeError):
         return None
+    return table.num_embeddings if isinstance(table, nn.Embedding) else None
 
 
 def _within(number: int | None, tokens: int | None) -> int | None:
