@@ -36,6 +36,7 @@ NUMBER_BEFORE = re.compile(
 )
 # A header from where the digits end, if the number goes on: 0, .5 or e-5.
 NUMBER_BEHIND = re.compile(r"\.?[0-9][0-9.]*(?:[eE][-+]?[0-9]+\b)?|\.?[eE][-+]?[0-9]+\b")
+NO_SEQUENCE = (MISSING_TEXTS | MISSING_UNLESS_MAPPED) - {"nat"}  # of times, and three bases
 BATCH_ROWS = 4096  # of a Parquet file, in memory at once
 SNIFFED_CHARACTERS = 512  # in which a web page shows
 
@@ -225,8 +226,7 @@ def _sequence(cell: str) -> str:
 
     The letters of NA and NaN would be read as DNA.
     """
-    missing = cell.strip().lower() in MISSING_TEXTS | MISSING_UNLESS_MAPPED
-    return "" if missing else cell
+    return "" if cell.strip().lower() in NO_SEQUENCE else cell
 
 
 def to_text(value: Any) -> str:

@@ -297,7 +297,10 @@ def test_a_sequence_that_is_missing_is_not_read_as_dna(tmp_path, ending, missing
         make_task({"train": [str(path)]}, task, "mine.x", FOLDS)
 
 
-def test_a_record_of_the_letters_na_is_dna(tmp_path):
+def test_a_record_of_the_letters_na_is_dna_and_so_are_those_of_nat(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("sequence,label\nNAT,0\nnat,1\n")
+    assert [row.sequence for row in read(path)] == ["NAT", "nat"]
     path = tmp_path / "x.fa"
     path.write_text(">a|0\nNA\n")
     assert [row.sequence for row in read(path)] == ["NA"]
