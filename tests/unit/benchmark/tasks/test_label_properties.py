@@ -19,8 +19,8 @@ from dnalm.benchmark.tasks.row_files import read_labelled
 from dnalm.errors import InputError
 
 SHIPPED = yaml.safe_load((Path(__file__).parents[4] / "config.yaml").read_text())["task"]
-# In a table NA and NAN are none.
-SEQUENCES = st.text("ACGTN", min_size=1, max_size=12).filter(lambda text: text not in ("NA", "NAN"))
+# The letters of NA and NaN are DNA in FASTA, and in a table say that there is none.
+SEQUENCES = st.text("ACGTN", min_size=1, max_size=12).filter(lambda text: text not in {"NA", "NAN"})
 CLASSES = 12
 # A class as people and programs write it.
 INTEGERS = st.integers(0, CLASSES - 1).flatmap(
