@@ -9,7 +9,7 @@ import pytest
 
 BENCHES = Path(__file__).parent / "bench"
 NAMES = ["tokens", "haplotypes", "loader", "train", "finetune", "probe", "embed", "variants"]
-NAMES += ["attention"]
+NAMES += ["attention", "products"]
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from comparison import Comparison, read_arguments, report, seconds_of, time_in_turns
-from esm_peer import can_compile, make_peer
+from esm_peer import can_compile, make_peer, multiplies_bf16, say_bf16_is_left_out
 from own_step import make_config, make_encoder
 from torch import Tensor
 
@@ -182,6 +182,9 @@ def main() -> int:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     cases = [case for case in CASES if not case.compiled or can_compile()]
+    if not arguments.tiny and not multiplies_bf16():
+        say_bf16_is_left_out()
+        cases = [case for case in cases if case.precision != "bf16"]
     best: dict[tuple, int] = {}
     rows = [compare(form, case, best) for form in MAXIMUM for case in cases]
     return report(rows, arguments.output)

@@ -21,6 +21,17 @@ from dnalm.training.settings import PretrainConfig
 IGNORED = -100  # the label at which cross-entropy takes no loss
 SMALLEST_SHARE = 1e-3  # a gradient below this share of all is rounding, as v1's of key biases
 RATE = 1e-4
+BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+
+
+def multiplies_bf16() -> bool:
+    """Return whether the processor has instructions for bf16; without them torch emulates it."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in BF16_INSTRUCTIONS)
+
+
+def say_bf16_is_left_out() -> None:
+    sys.stderr.write("This processor has no instructions for bf16: its cases are left out.\n")
 
 
 class GatedIntermediate(nn.Module):
