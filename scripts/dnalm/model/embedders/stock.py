@@ -28,7 +28,12 @@ from dnalm.download.weight_files import (
 from dnalm.errors import InputError
 from dnalm.model.embedders.contract import NO_BASE
 from dnalm.model.embedders.linear_layers import find_linear
-from dnalm.model.embedders.stock_checks import check_tokenizer, check_weights, read_weight_types
+from dnalm.model.embedders.stock_checks import (
+    check_depth,
+    check_tokenizer,
+    check_weights,
+    read_weight_types,
+)
 
 # Heads of sentences, which checkpoints of masked language models lack and no state goes through.
 UNUSED = ("pooler.", "pooler_")
@@ -72,6 +77,7 @@ class StockEmbedder:
             if not ignore_code:
                 _refuse_code(config, folder)
             options = _choose_options(config, folder)
+            check_depth(config, folder)
             self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             model, self.head, unexpected = _load(config, folder, options)
             tokens = _count_tokens(model)

@@ -20,6 +20,18 @@ NUMBER = re.compile(r"(?<=\.)[0-9]+(?=\.)")  # of a layer, in the name of a tens
 # Bases in every order of three, of a length that words of one to six bases divide.
 BASES = "AACAAGAATACCACGACTAGCAGGAGTATCATGATTCCCGCCTCGGCGTCTGCTTGGGTGTTTACA"[:60]
 
+MOST_LAYERS = 1000  # several times what the deepest model has
+
+
+def check_depth(config: Any, folder: str) -> None:
+    """Raise InputError for more layers than any model has, before memory is filled by them."""
+    layers = getattr(config, "num_hidden_layers", None)
+    if isinstance(layers, int) and layers > MOST_LAYERS:
+        raise InputError(
+            f"{folder}: its config.json says that it has {layers} layers, and the most that is read"
+            f" is {MOST_LAYERS}: correct num_hidden_layers."
+        )
+
 
 def read_weight_types(paths: Iterable[str | Path]) -> dict[str, str]:
     """Return the types of the tensors of safetensors files, such as F32, by their names.

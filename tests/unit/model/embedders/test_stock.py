@@ -233,6 +233,7 @@ def add_adapter(folder: Path) -> None:
         (change_weights(lambda w: (w * 100).to(torch.int8)), "1 tensors .* type I8 .*query.weight"),
         (change_weights(lambda w: w[:-1].clone()), "of another shape, .*first: .*query.weight.:"),
         (change_config(num_hidden_layers=1), "16 tensors .* belong to layers that its config"),
+        (change_config(num_hidden_layers=10**6), "has 1000000 layers, and the most"),
         (change_config(num_hidden_layers=0), "says that it has no layers"),
         (change_config(num_hidden_layers="2"), "is not opened by transformers .*expected int"),
         (change_config(num_attention_heads=0), "is not opened by transformers .*by zero"),
