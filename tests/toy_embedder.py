@@ -3,6 +3,7 @@
 import numpy as np
 
 ALPHABET = "ACGTN"
+LETTERS = np.frombuffer(ALPHABET.encode(), dtype=np.uint8)
 
 
 class OneHot:
@@ -17,8 +18,8 @@ class OneHot:
     def embed_one(self, sequence):
         starts = np.arange(0, len(sequence), self.token_bases)
         spans = np.stack([starts, np.minimum(starts + self.token_bases, len(sequence))], axis=1)
-        bases = np.array([[float(base == letter) for letter in ALPHABET] for base in sequence])
-        sums = np.stack([bases[start:end].mean(axis=0) for start, end in spans])
+        bases = np.frombuffer(sequence.encode(), dtype=np.uint8)[:, None] == LETTERS
+        sums = np.add.reduceat(bases.astype(float), starts) / np.diff(spans)
         return np.stack([sums, sums.cumsum(axis=0)]).astype(np.float32), spans
 
 
