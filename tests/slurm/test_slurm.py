@@ -271,6 +271,8 @@ def test_two_copies_of_the_library_on_the_nodes_end_with_a_sentence(cluster, cha
         f'[ "$SLURMD_NODENAME" = n1 ] || scripts={other}\n'
         f'exec {sys.executable} "$scripts/pretrain.py" "$@"\n'
     )
+    code, output = chain.run(f"{RESULTS}/models/steady/operation.json")
+    assert code == 0, output
     models = chain.workflow.folder / RESULTS / "models/steady"
     corpus = chain.workflow.folder / RESULTS / "corpora/simulated"
     options = {
