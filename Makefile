@@ -78,7 +78,7 @@ test: env-dev
 test-slow: env-dev
 	$(TESTS) -m slow $(if $(K),-k "$(K)")
 
-# A Slurm of two nodes on this machine: about ten minutes. Skipped where no Slurm is installed.
+# A Slurm of two nodes on this machine: ten minutes to half an hour, most of it waiting. Skipped where no Slurm is installed.
 test-slurm: env-dev
 	$(BIN)/pytest -q --durations=10 -m slurm tests/slurm
 
