@@ -75,15 +75,17 @@ def test_a_frozen_encoder_without_an_adapter_takes_no_state(encoder: Encoder) ->
 def test_a_merged_adapter_gives_the_same_outputs_from_plain_layers(
     name: str, encoder: Encoder, batch
 ) -> None:
+    # In float64: how far float32 rounds depends on the processor.
+    encoder.double()
     shared = {key: values.clone() for key, values in encoder.state_dict().items()}
     add_adapter(encoder, name, OPTIONS[name])
     if name in ("ia3", "lora"):
-        randomise(encoder)
+        randomise(encoder.double())
     kept = copy.deepcopy(encoder)
     adapted = encoder(batch.tokens).logits
     merge_adapter(encoder)
     merged = encoder(batch.tokens).logits
-    torch.testing.assert_close(merged[batch.real], adapted[batch.real], atol=1e-5, rtol=0)
+    torch.testing.assert_close(merged[batch.real], adapted[batch.real], atol=1e-12, rtol=0)
     layers = [layer for layer in encoder.modules() if isinstance(layer, Linear)]
     assert {type(layer) for layer in layers} == {Linear}
     assert encoder.state_dict().keys() == shared.keys()
