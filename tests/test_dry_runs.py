@@ -93,6 +93,23 @@ def test_the_target_downloads_asks_for_the_sources_alone(workflow):
     assert plan == {"download_file": 37, "downloads": 1, "total": 38}
 
 
+@pytest.mark.parametrize(
+    ("target", "lacks"),
+    [
+        ("check_cluster", "run.models and run.pretrain_only name no model with a `corpus`"),
+        ("probes", "run.models is empty, run.methods names no probe, or run.tasks no task"),
+        ("variants", "`variants:` and run.variants name none"),
+        ("interpretation", "`annotations:`, `snps:`, `assays:` and `tracks:` have no entry"),
+    ],
+)
+def test_a_target_that_makes_nothing_says_what_is_lacking(workflow, target, lacks):
+    config = ("--config", 'run={"models": [], "methods": ["ia3"]}')
+    done = workflow.run(target, "--dry-run", *config)
+    assert done.returncode == 0, done.stdout
+    assert f"The target {target} makes nothing: {lacks}" in done.stdout
+    assert "makes nothing" not in workflow.run("tasks", "--dry-run", *config).stdout
+
+
 def test_genomes_are_searched_once_for_all_tasks_and_not_at_all_without_minimap2(
     workflow, tmp_path, monkeypatch
 ):

@@ -166,9 +166,11 @@ def json_text(value: Any) -> str:
 
 
 def read_json(path: str | Path) -> Any:
-    """Return the value of a JSON file; raise InputError for one that is damaged, or no JSON."""
+    """Return the value of a JSON file; raise InputError for one that is missing, or no JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise InputError(f"There is no file {path}; get or make it, or correct the path.") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON file ({error}); get or make it again.") from None
 

@@ -1,6 +1,7 @@
 """Files under their final name only when complete, however many write them, wherever they run."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +154,13 @@ def test_a_damaged_json_file_is_named(tmp_path, text):
     path.write_bytes(text)
     with pytest.raises(InputError, match=r"run\.json is no JSON file"):
         read_json(path)
+
+
+@pytest.mark.parametrize("name", ["run.json", "file/run.json", "."])
+def test_a_json_file_that_is_not_there_is_named(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=re.escape(f"There is no file {tmp_path / name};")):
+        read_json(tmp_path / name)
 
 
 def test_the_keys_of_a_json_file_are_there(tmp_path):

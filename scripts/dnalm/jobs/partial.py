@@ -61,12 +61,10 @@ class Partial:
 
     def find(self, name: str) -> Any | None:
         """Return one value; None where there is none that can be read."""
-        if self.folder is None:
+        if self.folder is None or not self.path(name).exists():
             return None
         try:
             return self.load(name)
-        except FileNotFoundError:
-            return None
         except self.form.torn as error:
             log.warning("%s cannot be read (%s): it is made again", self.path(name), error)
             return None
