@@ -47,7 +47,7 @@ def test_what_is_given_is_kept_and_completed():
         (["0", "0"], r"all its rows have the label '0': give rows of another class"),
         (
             [str(i) for i in range(101)],
-            r"101 different labels .* \('0', '1', .*, \.\.\.\): .*`kind: regression` and `classes: 1`",
+            r"101 different labels .* \('0', .*, \.\.\.\): .*`kind: regression` and `classes: 1`",
         ),
         (
             [f"seq{i}" for i in range(6)],
