@@ -383,11 +383,23 @@ def test_a_wrong_prediction_stops_before_any_job(workflow, entry, sentence):
     assert sentence in done.stdout
 
 
-def test_a_file_that_is_gone_is_named_where_results_of_before_are_kept(finished):
-    change = overlay(finished, "predictions: {contigs: {path: nowhere.fa}}")
-    done = finished.run("--dry-run", "predictions", *change)
+@pytest.mark.parametrize(
+    ("target", "key", "entry"),
+    [
+        ("predictions", "predictions.contigs.path", "predictions: {contigs: {path: nowhere.fa}}"),
+        (
+            "corpora",
+            "genomes.simulated.path",
+            "genomes: {simulated: {simulate: null, path: nowhere.fa}}",
+        ),
+    ],
+)
+def test_a_file_that_is_gone_is_named_where_results_of_before_are_kept(
+    finished, target, key, entry
+):
+    done = finished.run("--dry-run", target, *overlay(finished, entry))
     assert done.returncode == 0, done.stdout
-    said = f"predictions.contigs.path: nowhere.fa is not there; what was made before, {RESULTS}"
+    said = f"{key}: nowhere.fa is not there; what was made before, {RESULTS}"
     assert done.stdout.count(said) == 1
     assert "is not there" not in finished.run("--dry-run", "predictions", *TINY).stdout
 

@@ -5,6 +5,7 @@ Shapes: B batch, T tokens with <cls>.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,15 @@ MAX_CPU_BATCH_TOKENS = 2048
 # What happens to a sequence that is longer than the context: an error, or its middle is read.
 REFUSE, CENTRE = "refuse", "centre"
 
-Place = Callable[[int, int], tuple[int, ...]]  # of all bases, and those of a piece
+Place = Callable[[int, int], Sequence[int]]  # of all bases, and those of a piece
+
+
+class Letters(Protocol):
+    """A sequence of A, C, G, T and N, in memory (a text) or read when a slice is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,19 +49,20 @@ class Limits:
         k = self.vocabulary.k
         return len(runs) + sum(len(run) // k + len(run) % k for run in runs)
 
-    def cut(self, text: str, most: int, place: Place) -> tuple[tuple[str, ...], tuple[int, ...]]:
-        """Return pieces of a sequence that fit, all of one length of at most `most` bases.
+    def cut(self, text: Letters, most: int, place: Place) -> tuple[int, Sequence[int]]:
+        """Return the length of pieces of a sequence that fit, and where they begin.
 
-        They are as long as fits; with them come the places where they begin, which `place` tells.
+        All have one length of at most `most` bases, as long as fits; `place` tells their places.
+        One is in memory at a time.
         """
         size = min(most, len(text))
         while True:
             starts = place(len(text), size)
-            texts = tuple(text[start : start + size] for start in starts)
+            tokens = (self.count_tokens(text[start : start + size]) for start in starts)
             # An N is a token of its own. To leave out a base takes away one token at most.
-            excess = max(map(self.count_tokens, texts)) - self.max_tokens
+            excess = max(tokens) - self.max_tokens
             if excess <= 0:
-                return texts, starts
+                return size, starts
             size -= excess
 
 
@@ -73,7 +83,8 @@ def crop_long(
     kept = list(sequences)
     for row, text in enumerate(sequences if too_long == CENTRE else ()):
         if limits.count_tokens(text) > limits.max_tokens:
-            (kept[row],), _ = limits.cut(text, limits.bases, middle)
+            size, (start,) = limits.cut(text, limits.bases, middle)
+            kept[row] = text[start : start + size]
             cropped[row] = True
     return kept, cropped
 

@@ -199,8 +199,14 @@ class ForeignLimits(Limits):
 
     @property
     def bases(self) -> int:
-        """The most bases of a sequence, where that is limited; else `LONGEST`."""
-        return self.vocabulary.embedder.max_bases or LONGEST
+        """The most bases of a sequence, where that is limited; else `LONGEST`.
+
+        Where its tokens are limited and their lengths known, no more than the longest of them hold.
+        """
+        embedder = self.vocabulary.embedder
+        token = getattr(embedder, "longest_token", None)
+        known = isinstance(token, int) and token > 0
+        return min(embedder.max_bases or LONGEST, self.max_tokens * token if known else LONGEST)
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a sequence, special ones included."""
