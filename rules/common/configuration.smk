@@ -41,14 +41,14 @@ from dnalm.benchmark.audit.minimap2 import explain_missing, find_minimap2
 from dnalm.configuration import finetuning, kinds, panels
 from dnalm.configuration import prioritisation, references
 from dnalm.configuration.interpretation import amounts, annotations, likelihoods
-from dnalm.configuration import repeated_keys, resolve, schema, surroundings, task_sheet
-from dnalm.configuration import weights, workload
+from dnalm.configuration import repeated_keys, resolve, schema, task_sheet, weights, workload
 from dnalm.download import listings
 from dnalm.download.addresses import address_of
 from dnalm.corpus.splits import assign_splits
 from dnalm.errors import InputError
 from dnalm.genome.species.sheet import NAME, read_sheet
 from dnalm.suggestions import Needed
+from dnalm.jobs import surroundings
 
 # What is imported lives as long as the process: no collection looks at it, which is a fifth of the
 # time of a small plan.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dnalm.configuration.surroundings import find_errors
+from dnalm.jobs.surroundings import find_errors
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 
