@@ -20,6 +20,7 @@ MAX_CPU_BATCH_TOKENS = 2048
 REFUSE, CENTRE = "refuse", "centre"
 
 Place = Callable[[int, int], tuple[int, ...]]  # of all bases, and those of a piece
+Cut = tuple[tuple[str, ...], tuple[int, ...]]  # pieces of a sequence, and where they begin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +41,63 @@ class Limits:
         k = self.vocabulary.k
         return len(runs) + sum(len(run) // k + len(run) % k for run in runs)
 
-    def cut(self, text: str, most: int, place: Place) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    def count_all(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the number of tokens of each of many sequences, int64 [N]."""
+        return np.array([self.count_tokens(text) for text in texts], dtype=np.int64)
+
+    def find_long(self, texts: Sequence[str]) -> np.ndarray:
+        """Return which sequences have more bases or tokens than the model reads, bool [N]."""
+        bases = np.array([len(text) for text in texts], dtype=np.int64)
+        return (bases > self.bases) | (self.count_all(texts) > self.max_tokens)
+
+    def cut(self, text: str, most: int, place: Place) -> Cut:
         """Return pieces of a sequence that fit, all of one length of at most `most` bases.
 
         They are as long as fits; with them come the places where they begin, which `place` tells.
         """
-        size = min(most, len(text))
-        while True:
-            starts = place(len(text), size)
-            texts = tuple(text[start : start + size] for start in starts)
-            # An N is a token of its own. To leave out a base takes away one token at most.
-            excess = max(map(self.count_tokens, texts)) - self.max_tokens
-            if excess <= 0:
-                return texts, starts
-            size -= excess
+        return self.cut_all([text], most, place)[0]
+
+    def cut_all(self, texts: Sequence[str], most: int, place: Place) -> list[Cut]:
+        """Return what `cut` does of each of many sequences, whose tokens are counted together."""
+        sizes = {row: min(most, len(text)) for row, text in enumerate(texts)}
+        above: dict[int, tuple[int, int]] = {}  # bases and tokens of the last that was too long
+        shares = [1.0] * len(texts)
+        found: dict[int, Cut] = {}
+        while sizes:
+            tried = {row: _take(texts[row], size, place) for row, size in sizes.items()}
+            counts = self.count_all([piece for pieces, _ in tried.values() for piece in pieces])
+            firsts = np.cumsum([0, *(len(pieces) for pieces, _ in tried.values())])[:-1]
+            longest = np.maximum.reduceat(counts, firsts).tolist()
+            for row, tokens in zip(tried, longest, strict=True):
+                size = sizes[row]
+                if tokens > self.max_tokens:
+                    above[row] = size, tokens
+                elif row not in above or size >= above[row][0] - above[row][1] + self.max_tokens:
+                    found[row] = tried[row]
+                    del sizes[row]
+                    continue
+                else:
+                    shares[row] /= 2  # that was too far
+                if above[row][0] == 1:
+                    raise InputError(
+                        f"A model that reads at most {self.max_tokens:,} tokens makes {tokens:,} of"
+                        " one base: choose one with a longer context."
+                    )
+                sizes[row] = max(1, above[row][0] - self.choose_step(*above[row], shares[row]))
+        return [found[row] for row in range(len(texts))]
+
+    def choose_step(self, bases: int, tokens: int, share: float) -> int:
+        """Return how many bases to leave out of a piece of so many bases and too many tokens.
+
+        An N is a token of its own, and to leave out a base takes away one token at most. More may
+        be left out at first; `share` is halved each time that the piece fits then.
+        """
+        return tokens - self.max_tokens
+
+
+def _take(text: str, size: int, place: Place) -> Cut:
+    starts = place(len(text), size)
+    return tuple(text[start : start + size] for start in starts), starts
 
 
 def middle(bases: int, size: int) -> tuple[int, ...]:
@@ -66,15 +110,17 @@ def crop_long(
 ) -> tuple[list[str], np.ndarray]:
     """Return sequences, of those that are too long the middle, and which these are, bool [N].
 
-    With `too_long` refuse all stay as they are: `TokenRows` names the first that does not fit.
+    With `too_long` refuse all stay as they are: what makes rows of tokens of them names the first
+    that does not fit.
     """
     check_choice("embed.too_long", too_long, (REFUSE, CENTRE))
-    cropped = np.zeros(len(sequences), dtype=bool)
-    kept = list(sequences)
-    for row, text in enumerate(sequences if too_long == CENTRE else ()):
-        if limits.count_tokens(text) > limits.max_tokens:
-            (kept[row],), _ = limits.cut(text, limits.bases, middle)
-            cropped[row] = True
+    kept, cropped = list(sequences), np.zeros(len(sequences), dtype=bool)
+    if too_long == CENTRE:
+        cropped = limits.find_long(sequences)
+    rows = np.flatnonzero(cropped).tolist()
+    pieces = limits.cut_all([kept[row] for row in rows], limits.bases, middle)
+    for row, ((text,), _) in zip(rows, pieces, strict=True):
+        kept[row] = text
     return kept, cropped
 
 
