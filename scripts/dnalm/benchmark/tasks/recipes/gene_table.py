@@ -99,8 +99,8 @@ def _gene(place: str, cells: list[str]) -> Gene:
     for last, first in zip(exon_ends, exon_starts, strict=True):
         if last >= first:
             raise InputError(
-                f"{place}: gene {name}: the intron behind base {last} ends before base {first}: ends"
-                " of exons are the seventh column, starts the eighth; correct the line."
+                f"{place}: gene {name}: the intron behind base {last} ends before base {first}:"
+                " ends of exons are the seventh column, starts the eighth; correct the line."
             )
     for first, last in zip(exon_starts, exon_ends[1:], strict=False):
         if first > last:
