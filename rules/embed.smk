@@ -27,6 +27,7 @@ rule embed_task:
         gpu=1,  # at least: one process per visible GPU shares the shards
     params:
         embed=get_embed,
+        batches=get_embed_batches,
         task=get_pooling,
     script:
         "../scripts/embed_task.py"
@@ -96,6 +97,7 @@ rule embed_with_embedder:
         embedder=get_embedder,
         rights=get_embedder_rights,
         embed=get_embed,
+        batches=get_embed_batches,
         task=get_pooling,
         downloads=get_place("<results>/downloads"),
     script:

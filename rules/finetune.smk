@@ -36,7 +36,8 @@ rule finetune_task:
         embedder=get_tuned_embedder,
         downloads=get_place("<results>/downloads"),
         finetune=get_method,
-        embed=get_embed,
+        embed=get_encoded,
+        batches=get_embed_batches,
         task=get_pooling,
     script:
         "../scripts/finetune_task.py"
@@ -66,7 +67,7 @@ rule train_network:
         gpu=1,
     params:
         settings=get_network,
-        embed=lookup("embed", within=config),
+        embed=get_network_embed,
     script:
         "../scripts/train_network.py"
 

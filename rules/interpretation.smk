@@ -114,7 +114,7 @@ rule make_interpretation:
     input:
         tables=get_interpretation_tables,
         genomes=get_annotated_manifests,
-        published=workflow.source_path("../resources/published_scores.tsv"),
+        published=PUBLISHED_SCORES,
     output:
         page=report(
             "<results>/interpretation.html",

@@ -68,6 +68,7 @@ rule score_assay:
         gpu=1,
     params:
         settings=get_assay_settings,
+        batches=get_assay_batches,
         downloads=get_place("<results>/downloads"),
     script:
         "../scripts/score_assay.py"

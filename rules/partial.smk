@@ -8,7 +8,7 @@ Outputs: <results>/report_partial.html
 rule make_partial_report:
     """Draw the page of the results that are there; its first lines say which are missing, and why."""
     input:
-        published=workflow.source_path("../resources/published_scores.tsv"),
+        published=PUBLISHED_SCORES,
     output:
         page="<results>/report_partial.html",
     log:

@@ -29,6 +29,7 @@ rule predict_sequences:
         gpu=1,
     params:
         prediction=get_prediction,
+        batches=get_prediction_batches,
         downloads=get_place("<results>/downloads"),
         asked=get_asked,
     script:
@@ -54,6 +55,7 @@ rule predict_bases:
         gpu=1,
     params:
         prediction=get_prediction,
+        batches=get_prediction_batches,
         downloads=get_place("<results>/downloads"),
         asked=get_asked,
     script:
@@ -80,6 +82,7 @@ rule predict_tracks:
         gpu=1,
     params:
         prediction=get_prediction,
+        batches=get_prediction_batches,
         downloads=get_place("<results>/downloads"),
         asked=get_asked,
     script:

@@ -47,7 +47,6 @@ rule describe_operation:
 rule check_training:
     """Check the nodes and GPUs of a model's training: pre-flight and the speed of an all-reduce."""
     input:
-        checker=SCRIPTS / "check_training.py",
         run="<results>/models/{model}/run.json",
     output:
         result="<results>/models/{model}/cluster_check.json",
@@ -73,10 +72,11 @@ rule check_training:
         tasks_per_node=get_tasks_per_node,
         cpus_per_task=get_cores_per_task,
     params:
+        checker=get_checker,
         operation=get_operation_text,
         tokens=get_window_tokens,
     shell:
-        "python {input.checker:q}"
+        "python {params.checker:q}"
         " --run {input.run:q}"
         " --operation {params.operation:q}"
         " --tokens {params.tokens}"
@@ -90,7 +90,6 @@ rule check_training:
 rule pretrain:
     """Train a model on masked tokens; checkpoints grow undeclared in state/ beside its weights."""
     input:
-        trainer=SCRIPTS / "pretrain.py",
         run="<results>/models/{model}/run.json",
         corpus=get_model_manifest,
         validation=get_validation,
@@ -127,12 +126,14 @@ rule pretrain:
         tasks_per_node=get_tasks_per_node,
         cpus_per_task=get_cores_per_task,
     params:
+        trainer=get_trainer,
+        trainer_sha256=get_trainer_sum,
         # How it is run does not decide the result: a new value must not train again.
         operation=get_operation_text,
         genomes=get_place("<results>/genomes"),
         panels=get_place("<results>/haplotypes"),
     shell:
-        "python {input.trainer:q}"
+        "python {params.trainer:q}"
         " --run {input.run:q}"
         " --operation {params.operation:q}"
         " --corpus {input.corpus:q}"

@@ -42,7 +42,7 @@ rule summarise_pretraining:
         runs=expand("<results>/models/{model}/run.json", model=PRETRAINED),
         histories=expand("<results>/models/{model}/history.jsonl", model=PRETRAINED),
         corpora=expand("<results>/corpora/{corpus}/manifest.json", corpus=CORPORA),
-        published=workflow.source_path("../resources/published_scores.tsv"),
+        published=PUBLISHED_SCORES,
     output:
         **get_table_outputs(PRETRAINING),
         page=report(
@@ -70,7 +70,7 @@ rule report_variants:
     input:
         evaluations=get_variant_evaluations,
         percentiles=get_percentiles,
-        published=workflow.source_path("../resources/published_scores.tsv"),
+        published=PUBLISHED_SCORES,
     output:
         **get_table_outputs(OF_VARIANTS),
         page=report(

@@ -10,7 +10,7 @@ rule make_tables:
     """Join every score with its data set, its baselines and the published value."""
     input:
         unpack(get_results),
-        published=workflow.source_path("../resources/published_scores.tsv"),
+        published=PUBLISHED_SCORES,
     output:
         **get_table_outputs(BENCHMARK),
     log:

@@ -82,6 +82,7 @@ rule finetune_variants:
         gpu=1,
     params:
         settings=get_finetuning,
+        batches=get_finetuning_batches,
     script:
         "../scripts/finetune_variants.py"
 

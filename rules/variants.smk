@@ -27,6 +27,7 @@ rule score_variants:
         gpu=1,  # at least: one process per visible GPU shares the parts
     params:
         settings=get_variant_settings,
+        batches=get_variant_batches,
         downloads=get_place("<results>/downloads"),
     script:
         "../scripts/score_variants.py"

@@ -13,7 +13,7 @@ with job(snakemake.log[0]):
         run=source.run,
         weights=source.weights,
         table=source.table,
-        config=EmbedConfig.for_task(params.embed, params.task),
+        config=EmbedConfig.for_task(params.embed | params.batches, params.task),
         threads=snakemake.threads,
     )
     partial = Path(output).parent / "partial" / snakemake.wildcards.task

@@ -16,7 +16,7 @@ with job(snakemake.log[0]):
         entry=locate_embedder(params.embedder, locate_inputs(source, params.downloads)),
         described=source.described,
         table=source.table,
-        config=EmbedConfig.for_task(params.embed, params.task),
+        config=EmbedConfig.for_task(params.embed | params.batches, params.task),
         threads=snakemake.threads,
         rights=params.rights,
     )

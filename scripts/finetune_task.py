@@ -19,7 +19,8 @@ with job(snakemake.log[0]):
     source = locate_inputs(snakemake.input, params.downloads)
     entry = params.embedder and locate_embedder(params.embedder, source)
     task = read_json(source["summary"])
-    finetuning = Finetuning.of(source, task, params.task, params.finetune, params.embed, entry)
+    embed = params.embed | params.batches
+    finetuning = Finetuning.of(source, task, params.task, params.finetune, embed, entry)
     partial = Path(snakemake.output.scores).parent / "partial"
     folds = finetune(finetuning, operation=operation, partial=partial, threads=snakemake.threads)
     identity = identify(

@@ -7,10 +7,10 @@ from dnalm.jobs.job import job
 from dnalm.variants.prioritisation.finetuned import finetune_variants
 
 with job(snakemake.log[0]):
-    output = Path(snakemake.output.scores)
+    output, params = Path(snakemake.output.scores), snakemake.params
     finetune_variants(
         dict(snakemake.input.items()),
-        snakemake.params.settings | {"model": snakemake.wildcards.model},
+        params.settings | params.batches | {"model": snakemake.wildcards.model},
         # No parameter of the rule: it decides nothing but the time.
         Operation.of(snakemake.config["finetune"]["operation"], None),
         output.parent / "partial" / output.stem,

@@ -7,7 +7,7 @@ from dnalm.model.embedders.opening import locate_embedder
 
 with job(snakemake.log[0]):
     files = locate_inputs(snakemake.input, snakemake.params.downloads)
-    settings = dict(snakemake.params.prediction)
+    settings = snakemake.params.prediction | snakemake.params.batches
     if "embedder" in settings:
         settings["embedder"] = locate_embedder(settings["embedder"], files)
     predict_entry(

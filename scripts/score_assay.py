@@ -7,7 +7,7 @@ from dnalm.model.embedders.opening import locate_embedder
 
 with job(snakemake.log[0]):
     files = locate_inputs(snakemake.input, snakemake.params.downloads)
-    settings = dict(snakemake.params.settings)
+    settings = snakemake.params.settings | snakemake.params.batches
     if "embedder" in settings:
         settings["embedder"] = locate_embedder(settings["embedder"], files)
     score_assay(files, settings, dict(snakemake.output.items()))

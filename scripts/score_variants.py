@@ -9,7 +9,7 @@ from dnalm.variants.run import score_entry
 
 with job(snakemake.log[0]):
     files = locate_inputs(snakemake.input, snakemake.params.downloads)
-    settings = dict(snakemake.params.settings)
+    settings = snakemake.params.settings | snakemake.params.batches
     if "embedder" in settings:
         settings["embedder"] = locate_embedder(settings["embedder"], files)
     score_entry(

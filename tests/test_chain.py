@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +16,7 @@ import pysam
 import pytest
 import random_transformers
 import toy_embedder
+from conftest import Workflow
 
 from dnalm.genome.bases import GenomeBases
 from dnalm.genome.kmers import to_sequence
@@ -142,6 +144,30 @@ def test_a_change_behind_the_model_never_trains_it_again(finished, change, rerun
     plan = finished.plan(*overlay(finished, change))
     assert reruns <= plan.keys()
     assert not {"pretrain", "build_corpus", "encode_genome"} & plan.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "spared"),
+    [
+        (
+            "embed: {layers: [1], strands: both, dtype: float16, export: [parquet]}",
+            {"finetune_task", "train_network"},
+        ),
+        # What is lowered where memory ran out decides no result.
+        ("embed: {batch_tokens: 99, shard_rows: 9}", None),
+        ("prediction: {batch_tokens: 99, block_rows: 9}", None),
+        ("predictions: {genes: {batch_tokens: 99}}", None),
+    ],
+)
+def test_what_does_not_read_a_setting_is_not_made_again_for_it(finished, change, spared):
+    plan = finished.plan(*overlay(finished, change)).keys()
+    assert not plan if spared is None else not spared & plan
+
+
+def test_a_project_that_was_moved_has_nothing_to_do(finished, tmp_path):
+    moved = Workflow(folder=tmp_path / "moved", forks=finished.forks)
+    shutil.copytree(finished.folder, moved.folder, symlinks=True)
+    assert not moved.plan(*TINY)
 
 
 def test_sequences_of_ones_own_are_predicted(finished):
@@ -357,11 +383,23 @@ def test_a_wrong_prediction_stops_before_any_job(workflow, entry, sentence):
     assert sentence in done.stdout
 
 
-def test_a_file_that_is_gone_is_named_where_results_of_before_are_kept(finished):
-    change = overlay(finished, "predictions: {contigs: {path: nowhere.fa}}")
-    done = finished.run("--dry-run", "predictions", *change)
+@pytest.mark.parametrize(
+    ("target", "key", "entry"),
+    [
+        ("predictions", "predictions.contigs.path", "predictions: {contigs: {path: nowhere.fa}}"),
+        (
+            "corpora",
+            "genomes.simulated.path",
+            "genomes: {simulated: {simulate: null, path: nowhere.fa}}",
+        ),
+    ],
+)
+def test_a_file_that_is_gone_is_named_where_results_of_before_are_kept(
+    finished, target, key, entry
+):
+    done = finished.run("--dry-run", target, *overlay(finished, entry))
     assert done.returncode == 0, done.stdout
-    said = f"predictions.contigs.path: nowhere.fa is not there; what was made before, {RESULTS}"
+    said = f"{key}: nowhere.fa is not there; what was made before, {RESULTS}"
     assert done.stdout.count(said) == 1
     assert "is not there" not in finished.run("--dry-run", "predictions", *TINY).stdout
 

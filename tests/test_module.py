@@ -154,6 +154,20 @@ def test_a_module_of_a_repository_runs_its_scripts_and_its_trainer(workflow, tmp
     ]
 
 
+def test_jobs_run_by_an_interpreter_with_the_flags_that_they_need(workflow, tmp_path):
+    """The trainer finds the library beside it, and altair the docstrings that it reads."""
+    outer = write_outer(tmp_path / "outer", f'"{workflow.folder / "Snakefile"}"')
+    (outer / "show.py").write_text("import sys\n\nprint(sys.flags.safe_path, sys.flags.optimize)\n")
+    (outer / "Snakefile").open("a").write(
+        '\n\nrule show:\n    output:\n        "shown"\n'
+        '    shell:\n        "python show.py > shown"\n'
+    )
+    environment = {"PYTHONSAFEPATH": "1", "PYTHONOPTIMIZE": "2"}
+    done = run_outer(workflow, outer, "show", environment=environment)
+    assert done.returncode == 0, done.stdout
+    assert (outer / "shown").read_text() == "False 0\n"
+
+
 def test_the_snakefile_of_deployment_tools_has_the_same_default(workflow):
     demo = ("--configfile", "tests/config.yaml")
     root = workflow.plan(*demo)

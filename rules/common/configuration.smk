@@ -34,6 +34,7 @@ def find_scripts():
 
 
 SCRIPTS = find_scripts()
+SEARCHED_BY_JOBS = sys.path[0 if sys.flags.safe_path else 1 :]  # but for the folder of this program
 sys.path.insert(0, str(SCRIPTS))
 from dnalm import methods
 from dnalm.benchmark.audit.minimap2 import explain_missing, find_minimap2
@@ -46,6 +47,8 @@ from dnalm.download.addresses import address_of
 from dnalm.corpus.splits import assign_splits
 from dnalm.errors import InputError
 from dnalm.genome.species.sheet import NAME, read_sheet
+from dnalm.suggestions import Needed
+from dnalm.jobs import surroundings
 
 # What is imported lives as long as the process: no collection looks at it, which is a fifth of the
 # time of a small plan.
@@ -53,6 +56,10 @@ gc.freeze()
 
 # The trainer is started as `python`: it has to be the one that runs this, activated or not.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]))
+# What jobs are not to inherit: with the first the trainer would not find the library beside it, with
+# the second altair not its own docstrings.
+for name in ("PYTHONSAFEPATH", "PYTHONOPTIMIZE"):
+    os.environ.pop(name, None)
 
 
 def complete_configuration():
@@ -111,6 +118,16 @@ def check_configuration():
         raise WorkflowError("The configuration is wrong:\n" + "\n".join(errors))
 
 
+def check_surroundings():
+    """Stop where jobs would run other code than this, or Snakemake misread where it lies."""
+    if workflow.exec_mode != ExecMode.DEFAULT:
+        return
+    errors = surroundings.find_errors(SCRIPTS, SEARCHED_BY_JOBS)
+    if errors:
+        raise WorkflowError("\n".join(errors))
+
+
+check_surroundings()
 config = complete_configuration()
 replace_labels()
 add_tasks()
@@ -131,3 +148,15 @@ PATHVARS, PREFIXES = workflow.pathvars, workflow.modifier.path_modifier
 def get_place(path):
     """Return where a path of our scheme lies, as Snakemake makes it of the paths of a rule."""
     return PATHVARS.apply(PREFIXES.replace_prefix(path))
+
+
+def find_resource(name):
+    """Return a file of `resources` as rules have it among their inputs.
+
+    Relative to the working directory where it lies below it. Snakemake compares paths: by an
+    absolute one all that was made of it would be made again in a project that was moved.
+    """
+    here = os.path.relpath(SCRIPTS.parent / "resources" / name)
+    if os.path.exists(here) and not here.startswith(os.pardir) and not PREFIXES.prefix:
+        return here
+    return workflow.source_path(f"../../resources/{name}")

@@ -7,7 +7,11 @@ EXPORTED = [SUFFIXES[form] for form in config["embed"]["export"]]
 
 def get_embed(wildcards):
     """Return how sequences are embedded."""
-    return {key: value for key, value in config["embed"].items() if key != "export"}
+    return leave_batches({key: value for key, value in config["embed"].items() if key != "export"})
+
+
+def get_embed_batches(wildcards, output):
+    return keep_batches(config["embed"])
 
 
 def get_embedder(wildcards):

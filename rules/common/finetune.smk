@@ -13,6 +13,16 @@ def get_method(wildcards):
     return finetuning.resolve_method(config, wildcards.method)
 
 
+def get_encoded(wildcards):
+    """Return the keys of the section `embed` that fine-tuning reads; others are of embeddings alone."""
+    return {key: config["embed"][key] for key in ("pooling", "centre_bases", "too_long")}
+
+
+def get_network_embed(wildcards, output):
+    """Return the section `embed`: networks read its batches alone, so it is not compared."""
+    return config["embed"]
+
+
 def get_tuned_embedder(wildcards):
     """Return how the embedder of a model is opened, None of a model of ours."""
     return get_embedder(wildcards) if wildcards.model in EMBEDDERS else None

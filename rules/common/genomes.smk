@@ -9,7 +9,10 @@ def get_source(genome):
     if "simulate" in row:
         return f"<results>/simulated/{genome}/genome.fa.gz"
     if "path" in row:
-        return row["path"]
+        if genome not in config["genomes"]:  # of a sheet, which may have hundreds
+            return row["path"]
+        made = f"<results>/genomes/{genome}/manifest.json"
+        return watch(row["path"], f"genomes.{genome}.path", made)
     url = row["url"] if isinstance(row["url"], str) else row["url"][0]
     return locate(url)
 

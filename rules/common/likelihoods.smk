@@ -66,7 +66,11 @@ def get_assay_files(wildcards):
 
 def get_assay_settings(wildcards):
     settings = likelihoods.resolve_assay(config, wildcards.assay) | {"model": wildcards.model}
-    return settings | get_own_embedder(wildcards)
+    return leave_batches(settings) | get_own_embedder(wildcards)
+
+
+def get_assay_batches(wildcards, output):
+    return keep_batches(likelihoods.resolve_assay(config, wildcards.assay))
 
 
 def get_tracked_genome(wildcards):

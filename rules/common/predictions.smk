@@ -48,7 +48,11 @@ def get_prediction(wildcards):
     """Return the settings of a prediction, with how the embedder of its model is opened, if any."""
     settings, model = resolve_prediction(config, wildcards.prediction), get_predicting(wildcards)
     own = {"embedder": get_embedder(model)} if model.model in EMBEDDERS else {}
-    return settings | own
+    return leave_batches(settings) | own
+
+
+def get_prediction_batches(wildcards, output):
+    return keep_batches(resolve_prediction(config, wildcards.prediction))
 
 
 def get_asked(wildcards):

@@ -4,6 +4,24 @@ import json
 
 from dnalm.configuration.cluster import resolve_operation, size_cluster
 from dnalm.corpus.windows import count_window_tokens
+from dnalm.files import sha256_of
+
+
+def get_trainer(wildcards, output):
+    """Return the trainer; as with `get_download`, another place of it trains no model again.
+
+    Among the inputs it would: of a project that was moved, in another checkout or cache.
+    """
+    return str(SCRIPTS / "pretrain.py")
+
+
+def get_trainer_sum(wildcards):
+    """Return what decides instead whether training is looked at again: the code of the trainer."""
+    return sha256_of(get_trainer(None, None))
+
+
+def get_checker(wildcards, output):
+    return str(SCRIPTS / "check_training.py")
 
 
 def get_initial_weights(wildcards):

@@ -2,6 +2,8 @@
 
 from dnalm.report.tables.catalogue import BENCHMARK, OF_VARIANTS, PRETRAINING
 
+PUBLISHED_SCORES = find_resource("published_scores.tsv")
+
 
 def get_table_outputs(tables):
     """Return the files of some tables of the catalogue, by name, each with its caption."""

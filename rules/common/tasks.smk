@@ -4,7 +4,7 @@ from dnalm.configuration.builds import list_build_files
 from dnalm.configuration.cross_validation import resolve_cross_validation
 
 # Of the table that `format: deepsea` reads the outputs' names and DeepSEA's own scores from.
-DEEPSEA_PROFILES = workflow.source_path("../../resources/deepsea_profiles.tsv")
+DEEPSEA_PROFILES = find_resource("deepsea_profiles.tsv")
 PROFILES = 919
 
 

@@ -28,7 +28,13 @@ def get_supervised(wildcards):
 
 
 def get_finetuning(wildcards):
-    return prioritisation.resolve_finetuning(config, wildcards.set, wildcards.method)
+    settings = prioritisation.resolve_finetuning(config, wildcards.set, wildcards.method)
+    return leave_batches(settings)
+
+
+def get_finetuning_batches(wildcards, output):
+    settings = prioritisation.resolve_finetuning(config, wildcards.set, wildcards.method)
+    return keep_batches(settings)
 
 
 def get_bases_of_set(wildcards):

@@ -22,7 +22,11 @@ def get_variant_files(wildcards):
 
 def get_variant_settings(wildcards):
     settings = resolve_variants(config, wildcards.set) | {"model": wildcards.model}
-    return settings | get_own_embedder(wildcards)
+    return leave_batches(settings) | get_own_embedder(wildcards)
+
+
+def get_variant_batches(wildcards, output):
+    return keep_batches(resolve_variants(config, wildcards.set))
 
 
 def get_scored_variants(wildcards):

@@ -1,7 +1,7 @@
 """What an error says of a name or value that is not known: which ones are, the nearest first."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dnalm.errors import InputError
@@ -21,6 +21,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(str(name), known, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; known are {listing(known)}."
+
+
+class Needed(dict[str, Any]):
+    """What a run needs, by name; InputError, with the names most like it, for any other name."""
+
+    def __init__(self, key: str, entries: Mapping[str, Any]) -> None:
+        """Take the entries of `key` of the configuration that a run needs."""
+        super().__init__(entries)
+        self.key = key
+
+    def __missing__(self, name: str) -> Any:
+        """Raise InputError: Snakemake asks for a file of any name below the results."""
+        raise InputError(f"{self.key}: this run needs no '{name}'{nearest(name, self)}")
 
 
 def listing(values: Iterable[Any]) -> str:

@@ -16,8 +16,9 @@ FILES = ("path", "bed", "genome")
 OF_TASK = ("other_letters", "min_bases")  # which a null leaves to the task
 WILDCARDS = set("*?[")
 OF_FILES = ("format", "sequence_column", "id_column")
-# Of the section `embed`, what the features of a probe, or the pooling of a head, depend on.
-ASKED = ("layers", "pooling", "centre_bases", "strands", "precision")
+# Of the section `embed`, what the pooling of a head, or the features of a probe, depend on.
+OF_HEAD = ("pooling", "centre_bases")
+OF_PROBE = (*OF_HEAD, "layers", "strands", "precision")
 
 
 def resolve_prediction(config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -34,8 +35,10 @@ def resolve_prediction(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def resolve_asked(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return how the classifier of a prediction is to have been made."""
-    task = resolve_task(config, config["predictions"][name]["task"])
-    asked = {key: config["embed"][key] for key in ASKED}
+    entry = config["predictions"][name]
+    task = resolve_task(config, entry["task"])
+    keys = OF_PROBE if entry["method"] in PROBE_NAMES else OF_HEAD
+    asked = {key: config["embed"][key] for key in keys}
     return asked | {"pooling": task["pooling"] or asked["pooling"]}
 
 

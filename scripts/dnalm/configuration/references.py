@@ -1,7 +1,9 @@
 """What the schema cannot see: names that point at nothing, and values that do not fit together."""
 
 import fnmatch
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from dnalm.configuration.cross_validation import find_cross_validation_errors
@@ -21,6 +23,7 @@ from dnalm.methods import BASELINE_NAMES, PROBE_NAMES, SEQUENCE_BASELINES
 from dnalm.suggestions import nearest, refusal
 
 FOLDERS = ("results", "logs", "benchmarks")
+SHELL_ONLY = re.compile(r"~[\w.-]*(?=/)|[$]\{?\w+\}?(?=/)")
 WITHOUT_BENCHMARK = (
     *("downloads", "species_sheet", "corpora", "token_shards", "estimates"),
     *("check_cluster", "check_embedder", "models", "exports", "pretrain_summary"),
@@ -48,6 +51,7 @@ def find_reference_errors(
     parts: tuple[Callable[[Mapping[str, Any]], Iterable[str]], ...] = (
         _run,
         _pathvars,
+        _unexpanded,
         _mlp,
         find_task_errors,
         find_cross_validation_errors,
@@ -66,7 +70,7 @@ def find_reference_errors(
         parts += (find_benchmark_errors, find_unscored)
     sentences = [sentence for part in parts for sentence in part(config)]
     sentences += _published(config, list(published))
-    return [shorten(hide_passwords(sentence)) for sentence in sentences]
+    return [shorten(hide_passwords(sentence)) for sentence in dict.fromkeys(sentences)]
 
 
 def _run(config: Mapping[str, Any]) -> Iterator[str]:
@@ -133,6 +137,31 @@ def _pathvars(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"pathvars.{name}: '{path}' names itself; give a path."
         if name not in FOLDERS and "did you mean" in nearest(name, FOLDERS):
             yield f"pathvars: the key '{name}' is unknown{nearest(name, FOLDERS)}"
+
+
+def _unexpanded(config: Mapping[str, Any]) -> Iterator[str]:
+    # A shell replaces these on a command line, and nobody does in a file.
+    for key, text in _texts(config):
+        start = SHELL_ONLY.match(text)
+        if start:
+            yield (
+                f"{key}: '{text}' begins with {start[0]}, which is a word of the shell and is not "
+                f"replaced here; write the whole path, such as {Path.home() / 'file'}."
+            )
+
+
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each text of a configuration behind its key."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name == "options" and "call" in value:  # of a function of the user's
+                continue
+            yield from _texts(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner, key)
 
 
 def _corpora(config: Mapping[str, Any]) -> Iterator[str]:

@@ -194,9 +194,16 @@ class GenomeBases:
 
         Raises InputError when no stored piece of the contig holds the interval.
         """
+        return self.read_at(self.locate(contig, start, end), end - start)
+
+    def locate(self, contig: str, start: int, end: int) -> int:
+        """Return the offset into the whole store of an interval in coordinates of its contig.
+
+        Nothing is read. Raises InputError when no stored piece of the contig holds the interval.
+        """
         for first, length, offset in self._pieces_of(contig):
             if first <= start <= end <= first + length:
-                return self.read_at(offset + start - first, end - start)
+                return offset + start - first
         raise InputError(
             f"{self.contigs_path}: {contig}:{start}-{end} is not stored there; "
             "give coordinates inside its contigs."

@@ -5,6 +5,7 @@ Shapes: B batch, T tokens with <cls>.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,46 @@ MAX_CPU_BATCH_TOKENS = 2048
 # What happens to a sequence that is longer than the context: an error, or its middle is read.
 REFUSE, CENTRE = "refuse", "centre"
 
-Place = Callable[[int, int], tuple[int, ...]]  # of all bases, and those of a piece
-Cut = tuple[tuple[str, ...], tuple[int, ...]]  # pieces of a sequence, and where they begin
+Place = Callable[[int, int], Sequence[int]]  # of all bases, and those of a piece
+
+
+class Letters(Protocol):
+    """A sequence of A, C, G, T and N, in memory (a text) or read when a slice is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> str: ...
+
+
+@dataclass(kw_only=True)
+class _Search:
+    """The longest piece that fits: the `size` to look at next, and what was found so far.
+
+    `above` are bases and tokens of the last piece that was too long.
+    """
+
+    limits: "Limits"
+    size: int
+    above: tuple[int, int] | None = None
+    share: float = 1.0
+
+    def ends(self, tokens: int) -> bool:
+        """Return whether a piece of so many tokens is the longest; if not, choose another size."""
+        most = self.limits.max_tokens
+        if tokens > most:
+            self.above = self.size, tokens
+        elif self.above is None or self.size >= self.above[0] - (self.above[1] - most):
+            return True
+        else:
+            self.share /= 2  # that was too far
+        bases, excessive = self.above
+        if bases == 1:
+            raise InputError(
+                f"A model that reads at most {most:,} tokens makes {excessive:,} of one base:"
+                " choose one with a longer context."
+            )
+        self.size = max(1, bases - self.limits.choose_step(bases, excessive, self.share))
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +74,11 @@ class Limits:
         """The most bases that fit where none of them is N."""
         return self.vocabulary.k * (self.max_tokens - 1)
 
+    @property
+    def max_bases(self) -> int:
+        """The most bases of a sequence, however few tokens they make."""
+        return self.bases
+
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a sequence of A, C, G, T and N, <cls> included."""
         runs = text.split("N")
@@ -48,42 +92,38 @@ class Limits:
     def find_long(self, texts: Sequence[str]) -> np.ndarray:
         """Return which sequences have more bases or tokens than the model reads, bool [N]."""
         bases = np.array([len(text) for text in texts], dtype=np.int64)
-        return (bases > self.bases) | (self.count_all(texts) > self.max_tokens)
+        return (bases > self.max_bases) | (self.count_all(texts) > self.max_tokens)
 
-    def cut(self, text: str, most: int, place: Place) -> Cut:
-        """Return pieces of a sequence that fit, all of one length of at most `most` bases.
+    def cut(self, text: Letters, most: int, place: Place) -> tuple[int, Sequence[int]]:
+        """Return the length of pieces of a sequence that fit, and where they begin.
 
-        They are as long as fits; with them come the places where they begin, which `place` tells.
+        All have one length of at most `most` bases, as long as fits; `place` tells their places.
+        One is in memory at a time.
         """
-        return self.cut_all([text], most, place)[0]
+        search = _Search(limits=self, size=min(most, len(text)))
+        while True:
+            size = search.size
+            starts = place(len(text), size)
+            tokens = (self.count_tokens(text[start : start + size]) for start in starts)
+            if search.ends(max(tokens)):
+                return size, starts
 
-    def cut_all(self, texts: Sequence[str], most: int, place: Place) -> list[Cut]:
-        """Return what `cut` does of each of many sequences, whose tokens are counted together."""
-        sizes = {row: min(most, len(text)) for row, text in enumerate(texts)}
-        above: dict[int, tuple[int, int]] = {}  # bases and tokens of the last that was too long
-        shares = [1.0] * len(texts)
-        found: dict[int, Cut] = {}
-        while sizes:
-            tried = {row: _take(texts[row], size, place) for row, size in sizes.items()}
-            counts = self.count_all([piece for pieces, _ in tried.values() for piece in pieces])
-            firsts = np.cumsum([0, *(len(pieces) for pieces, _ in tried.values())])[:-1]
-            longest = np.maximum.reduceat(counts, firsts).tolist()
-            for row, tokens in zip(tried, longest, strict=True):
-                size = sizes[row]
-                if tokens > self.max_tokens:
-                    above[row] = size, tokens
-                elif row not in above or size >= above[row][0] - above[row][1] + self.max_tokens:
+    def cut_middles(self, texts: Sequence[str]) -> list[str]:
+        """Return the longest middle of each of many sequences, whose tokens are counted together.
+
+        They are those of `cut`.
+        """
+        searches = {
+            row: _Search(limits=self, size=min(self.bases, len(text)))
+            for row, text in enumerate(texts)
+        }
+        found: dict[int, str] = {}
+        while searches:
+            tried = {row: _take_middle(texts[row], own.size) for row, own in searches.items()}
+            for row, tokens in zip(tried, self.count_all([*tried.values()]).tolist(), strict=True):
+                if searches[row].ends(tokens):
                     found[row] = tried[row]
-                    del sizes[row]
-                    continue
-                else:
-                    shares[row] /= 2  # that was too far
-                if above[row][0] == 1:
-                    raise InputError(
-                        f"A model that reads at most {self.max_tokens:,} tokens makes {tokens:,} of"
-                        " one base: choose one with a longer context."
-                    )
-                sizes[row] = max(1, above[row][0] - self.choose_step(*above[row], shares[row]))
+                    del searches[row]
         return [found[row] for row in range(len(texts))]
 
     def choose_step(self, bases: int, tokens: int, share: float) -> int:
@@ -95,9 +135,9 @@ class Limits:
         return tokens - self.max_tokens
 
 
-def _take(text: str, size: int, place: Place) -> Cut:
-    starts = place(len(text), size)
-    return tuple(text[start : start + size] for start in starts), starts
+def _take_middle(text: str, size: int) -> str:
+    (start,) = middle(len(text), size)
+    return text[start : start + size]
 
 
 def middle(bases: int, size: int) -> tuple[int, ...]:
@@ -118,8 +158,7 @@ def crop_long(
     if too_long == CENTRE:
         cropped = limits.find_long(sequences)
     rows = np.flatnonzero(cropped).tolist()
-    pieces = limits.cut_all([kept[row] for row in rows], limits.bases, middle)
-    for row, ((text,), _) in zip(rows, pieces, strict=True):
+    for row, text in zip(rows, limits.cut_middles([kept[row] for row in rows]), strict=True):
         kept[row] = text
     return kept, cropped
 

@@ -84,11 +84,13 @@ def become_launcher(command: Sequence[str], *, nodes: int, processes: int, gpus:
             sys.executable,
         ]
     elif processes > 1:
+        # torchrun's option --shutdown-timeout of the same meaning is unknown to torch 2.11, which
+        # leaves processes half a minute.
+        os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(MAX_STOP_SECONDS)
         launcher = [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
             f"--nproc-per-node={processes}",
             f"--signals-to-handle={FORWARDED_SIGNALS}",
-            f"--shutdown-timeout={MAX_STOP_SECONDS}",
             "--",  # or the launcher takes our --run for one of its own options
         ]
     else:

@@ -70,6 +70,15 @@ class StepBatch:
     thin: int  # windows that weigh 0 because they have fewer than `min_kmers` k-mers
 
 
+def split_step(sequences: int, processes: int, micro_batch: int) -> tuple[int, int]:
+    """Return how many passes each process makes of a step, and the rows of a pass.
+
+    Both rounded up: the fewest passes that `micro_batch` allows, then the fewest rows.
+    """
+    passes = -(-sequences // (processes * micro_batch))
+    return passes, -(-sequences // (processes * passes))
+
+
 class Batches:
     """The batches of one of `size` processes; step s is made of samples s·G … s·G + G − 1.
 
@@ -93,9 +102,7 @@ class Batches:
         self.config = config
         self.vocabulary = vocabulary
         self.slots = config.masking.count_slots(windows.tokens)
-        # Both rounded up: the fewest passes that `micro_batch` allows, then the fewest rows.
-        self.passes = -(-config.batch_sequences // (size * micro_batch))
-        self.rows = -(-config.batch_sequences // (size * self.passes))
+        self.passes, self.rows = split_step(config.batch_sequences, size, micro_batch)
         # Pass p of rank r begins at global row (p · size + r) · B: dealing in stretches keeps the
         # order of samples whatever the number of processes.
         firsts = (np.arange(self.passes) * size + rank) * self.rows

@@ -16,7 +16,7 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.parallel.distributed import Group, name_host, time_limit
 from dnalm.training.arguments import parse_check
-from dnalm.training.estimates import settle
+from dnalm.training.estimates import examine_passes, settle
 from dnalm.training.launch import join
 from dnalm.training.preflight import examine, exchange
 from dnalm.training.settings import Operation, Run
@@ -60,6 +60,7 @@ def main(command: Sequence[str]) -> None:
             keep_last=operation.keep_last,
         )
         run, operation = settle(run, operation, tokens, group)
+        passes = examine_passes(run, operation, tokens, group)
         seconds = time.monotonic() - began
         found = measure_all_reduce(group)
         hosts = sorted(set(exchange(group, name_host())))
@@ -72,6 +73,7 @@ def main(command: Sequence[str]) -> None:
                 "device": describe_device(group.device),
                 "precision": run.pretrain.precision,
                 "micro_batch": operation.micro_batch,
+                **passes,
                 "torch": torch.__version__,
                 "preflight_seconds": round(seconds, 3),
                 "all_reduce": asdict(found),

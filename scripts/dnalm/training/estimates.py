@@ -19,7 +19,7 @@ from dnalm.model.config import EncoderConfig
 from dnalm.model.encoder import Encoder
 from dnalm.parallel.distributed import Group
 from dnalm.parallel.sharding import Layout
-from dnalm.training.batches import Batches
+from dnalm.training.batches import Batches, split_step
 from dnalm.training.hardware import (
     count_flops,
     count_memory,
@@ -35,6 +35,7 @@ from dnalm.training.memory import (
     choose_micro_batch,
     count_sequences,
     estimate_memory,
+    examine_pass,
 )
 from dnalm.training.settings import Operation, Run
 
@@ -141,6 +142,38 @@ def settle(run: Run, operation: Operation, tokens: int, group: Group) -> tuple[R
     )
     logger.info("Computed in %s, at most %d sequences in a pass.", precision, micro_batch)
     return run, replace(operation, micro_batch=micro_batch)
+
+
+def examine_passes(run: Run, operation: Operation, tokens: int, group: Group) -> dict[str, Any]:
+    """Log whether the passes of settled settings fit, and return it for the result of a check.
+
+    Every process has to call it. Raises `InputError` where they do not.
+    """
+    batch, micro_batch = run.pretrain.batch_sequences, operation.micro_batch
+    load = Load(
+        sequences=split_step(batch, group.size, micro_batch)[1],
+        tokens=tokens,
+        selected=run.pretrain.masking.count_slots(tokens),
+        precision=run.pretrain.precision,
+    )
+    room = count_memory(group)
+    found = examine_pass(
+        EncoderConfig(**run.encoder),
+        operation,
+        load,
+        most=-(-batch // group.size),
+        **_resources(operation, group, room),
+    )
+    logger.info(
+        "A pass of %s takes %s of %.2f GB, with %s; at most %s sequences fit.",
+        *(load, found.memory, room / GB, found.layout, f"{found.most:,}"),
+    )
+    return {
+        "sequences_per_pass": found.sequences,
+        "most_sequences": found.most,
+        "pass_gb": round(found.memory.total / GB, 3),
+        "memory_gb": round(room / GB, 3),
+    }
 
 
 def _resources(operation: Operation, group: Group, device_bytes: int) -> dict[str, int]:

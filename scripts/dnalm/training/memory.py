@@ -36,6 +36,10 @@ class Load:
     selected: int  # of each sequence
     precision: str
 
+    def __str__(self) -> str:
+        plural = "s" if self.sequences != 1 else ""
+        return f"{self.sequences:,} sequence{plural} of {self.tokens:,} tokens"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
@@ -165,6 +169,49 @@ def choose_micro_batch(
             f"{USABLE_SHARE:.0%} can be used; {advice}."
         )
     return min(CPU_MICRO_BATCH, most) if on_cpu else fitting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """The sequences of one pass, the memory and layout that they take, and the most that fit."""
+
+    sequences: int
+    memory: Memory
+    layout: Layout
+    most: int
+
+
+def examine_pass(
+    config: EncoderConfig,
+    operation: Operation,
+    load: Load,
+    *,
+    most: int,
+    processes: int,
+    on_node: int,
+    device_bytes: int,
+) -> Pass:
+    """Return what a pass of the sequences of `load` takes; of more than `most` none is made.
+
+    Raises `InputError` where they do not fit, with the most that do: training tries a number that
+    is named, whatever the estimate.
+    """
+    layout = choose_layout(
+        config, operation, load, processes=processes, on_node=on_node, device_bytes=device_bytes
+    )
+    memory = estimate_memory(config, layout, load)
+    fitting = count_sequences(config, layout, load, most=most, device_bytes=device_bytes)
+    if memory.fits(device_bytes):
+        return Pass(sequences=load.sequences, memory=memory, layout=layout, most=fitting)
+    if fitting:
+        advice = f": set operation.micro_batch to {fitting}, the most that fit"
+    else:
+        one = replace(operation, micro_batch=1)
+        advice = f", and not even one fits; {_advise(one, layout, processes, passes=True)}"
+    raise InputError(
+        f"A pass of {load} takes {memory} with {layout}, but a process has"
+        f" {device_bytes / GB:.2f} GB, of which {USABLE_SHARE:.0%} can be used{advice}."
+    )
 
 
 @contextmanager

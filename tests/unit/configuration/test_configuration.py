@@ -393,6 +393,33 @@ def test_a_name_that_points_at_nothing_is_named_with_the_nearest_known(change, p
         assert part in errors[0]
 
 
+@pytest.mark.parametrize(
+    ("change", "key", "start"),
+    [
+        ({"tasks": {"mine.x": BUILT | {"path": "~/{split}.csv"}}}, "tasks.mine.x.path", "~"),
+        ({"genomes": {"g": {"path": "$HOME/g.fa"}}}, "genomes.g.path", "$HOME"),
+        ({"genomes": {"g": {"path": "~ada/g.fa"}}}, "genomes.g.path", "~ada"),
+        ({"mirror": "${SCRATCH}/mirror"}, "mirror", "${SCRATCH}"),
+    ],
+)
+def test_what_only_a_shell_replaces_is_no_path(change, key, start):
+    (error,) = references.find_reference_errors(overlay(change), PUBLISHED)
+    assert f"{key}: '{start}/" in error
+    assert f"begins with {start}, which" in error
+
+
+def test_options_of_a_readers_own_function_are_its_own():
+    embedder = {"call": "a:b", "options": {"weights": "~/w"}}
+    model = {"embedder": embedder, "licence": "mit"}
+    assert references.find_reference_errors(overlay({"models": {"m": model}}), PUBLISHED) == []
+
+
+def test_an_unknown_name_is_told_once():
+    entry = {"vcf": "a.vcf", "genome": "grch38", "models": ["m", "m.untrained"]}
+    errors = references.find_reference_errors(overlay({"variants": {"v": entry}}), PUBLISHED)
+    assert len(errors) == len(set(errors))
+
+
 REGRESSION = {"kind": "regression", "classes": 2, "path": "{split}.csv"}
 
 

@@ -94,7 +94,12 @@ def at(path):
         (("pathvars", "results"), "//", "'//' is not allowed; give a folder other than /"),
         (("pathvars", "results"), " ", "' ' is not allowed; give a folder other than /"),
         (("pathvars", "results"), "<results>/x", "names itself"),
-        (("mirror",), "m{x}", "a path without braces, or null"),
+        (("pathvars", "results"), "~/results", "without braces, line breaks, a ~ in front"),
+        (("pathvars", "results"), f"a/{'n' * 300}", "names of more than 250 letters"),
+        (("genomes", "g"), {"path": "~/g.fa"}, "line breaks and a ~ in front"),
+        (("scratch",), "~/s", "give a path without a ~ in front, or null"),
+        (("mirror",), "~/m", "a path without braces and a ~ in front, or null"),
+        (("mirror",), "m{x}", "a path without braces and a ~ in front, or null"),
         (
             ("genomes", "g"),
             {"path": "x{y}.fa"},

@@ -83,6 +83,34 @@ def test_a_device_that_holds_no_sequence_ends_the_check_with_the_numbers(make_jo
     assert facts is None
 
 
+def test_a_pass_of_named_sequences_is_held_against_the_memory(make_job, tmp_path):
+    def change(run, operation):
+        run["pretrain"]["batch_sequences"] = 100_000
+        operation["micro_batch"] = 90_000
+
+    code, errors, facts = check(make_job(change), tmp_path, "--tokens", "100000")
+    assert code == 1
+    # Two passes of the same size make a step of 100,000.
+    numbers = (
+        r"A pass of 50,000 sequences of 100,000 tokens takes ([\d,.]+) GB .* has ([\d,.]+) GB, of"
+        r" which 90% can be used: set operation\.micro_batch to ([\d,]+), the most that fit"
+    )
+    needed, there, most = re.search(numbers, errors).groups()
+    assert float(needed.replace(",", "")) > float(there.replace(",", ""))
+    assert facts is None
+
+    def follow(run, operation):
+        change(run, operation)
+        operation["micro_batch"] = int(most.replace(",", ""))
+
+    code, errors, facts = check(make_job(follow), tmp_path, "--tokens", "100000")
+    assert code == 0, errors
+    assert 0 < facts["pass_gb"] <= 0.9 * facts["memory_gb"]
+    assert facts["most_sequences"] >= facts["micro_batch"] == int(most.replace(",", ""))
+    log = (tmp_path / "check.log").read_text()
+    assert re.search(r"A pass of [\d,]+ sequences? of 100,000 tokens takes .* GB .*at most", log)
+
+
 def test_the_numbers_of_a_check_are_read_as_those_of_a_training():
     files = ["--run", "r", "--operation", "o", "--result", "c", "--log", "l", "--tokens", "9"]
     numbers = ["--nodes", "16", "--gpus-per-node", "8"]

@@ -1,10 +1,18 @@
+import os
 import signal
 import time
 
 import pytest
+from torch.distributed.run import config_from_args, parse_args
 
 from dnalm.errors import InputError
-from dnalm.parallel.distributed import Group, count_processes, find_environment
+from dnalm.parallel.distributed import (
+    MAX_STOP_SECONDS,
+    Group,
+    become_launcher,
+    count_processes,
+    find_environment,
+)
 from dnalm.training.interruption import Interruption
 
 
@@ -17,6 +25,19 @@ def test_torchrun_is_joined_as_it_says():
         "MASTER_PORT": "9",
     }
     assert find_environment(given | {"SLURM_STEP_NUM_TASKS": "16", "HOME": "/"}) == given
+
+
+def test_torchrun_takes_our_options_and_lets_processes_save(monkeypatch):
+    monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "1")
+    started = []
+    monkeypatch.setattr(os, "execvp", lambda program, command: started.extend(command))
+    become_launcher(["train.py", "--run", "a.json"], nodes=1, processes=3, gpus=0)
+    config, program, arguments = config_from_args(parse_args(started[3:]))
+    assert (config.nproc_per_node, config.max_nodes) == (3, 1)
+    assert "SIGUSR1" in config.signals_to_handle
+    assert (program, arguments[-3:]) == (started[0], ["train.py", "--run", "a.json"])
+    # torch 2.11 has no such setting.
+    assert getattr(config, "shutdown_timeout", MAX_STOP_SECONDS) == MAX_STOP_SECONDS
 
 
 @pytest.mark.parametrize(

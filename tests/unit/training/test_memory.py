@@ -1,6 +1,7 @@
 """Estimates of memory and speed, and what follows from them."""
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from dnalm.training.memory import (
     choose_layout,
     choose_micro_batch,
     estimate_memory,
+    examine_pass,
 )
 from dnalm.training.settings import Operation, Run, write_settings
 
@@ -174,6 +176,37 @@ def test_too_little_memory_for_one_sequence_is_a_sentence_with_the_numbers(
     wanted = rf"^One sequence of 100 tokens takes 0\.0\d GB .*, but a process has .*{advice}"
     with pytest.raises(InputError, match=wanted):
         choose_micro_batch(config, operation, load, most=9, on_cpu=False, **machine)
+
+
+@pytest.mark.parametrize("settings", [{}, {"sharding": "full"}, {"sharding": "none"}])
+def test_the_largest_pass_that_is_named_is_the_largest_that_fits(
+    wide, operation_settings, settings
+):
+    config = wide("v1")
+    operation = Operation.from_dict(operation_settings | settings | {"micro_batch": 500})
+    machine = {"processes": 8, "on_node": 4, "device_bytes": 20_000_000}
+    load = Load(sequences=500, tokens=100, selected=15, precision="float32")
+    with pytest.raises(InputError) as refused:
+        examine_pass(config, operation, load, most=1000, **machine)
+    largest = int(re.search(r"micro_batch to (\d+), the most", str(refused.value))[1])
+    assert largest > 1
+    fitting = examine_pass(
+        config, operation, replace(load, sequences=largest), most=1000, **machine
+    )
+    assert (fitting.sequences, fitting.memory.fits(20_000_000)) == (largest, True)
+    with pytest.raises(InputError, match=f"to {largest}, the most"):
+        examine_pass(config, operation, replace(load, sequences=largest + 1), most=1000, **machine)
+
+
+def test_a_pass_is_refused_in_other_words_where_not_one_sequence_fits(wide, operation_settings):
+    operation = Operation.from_dict(operation_settings | {"micro_batch": 8, "sharding": "none"})
+    load = Load(sequences=8, tokens=100, selected=15, precision="float32")
+    machine = {"processes": 1, "on_node": 1, "device_bytes": 1_000_000}
+    wanted = (
+        r"^A pass of 8 sequences of 100 tokens takes 0\.\d+ GB .*not even one fits; give it sev"
+    )
+    with pytest.raises(InputError, match=wanted):
+        examine_pass(wide("v1"), operation, load, most=9, **machine)
 
 
 def test_the_work_of_a_sequence_is_that_of_its_weights_and_pairs(wide):

@@ -36,6 +36,8 @@ ARRAY = Format(
     read=lambda path: np.load(path, mmap_mode="r"),
     torn=(OSError, EOFError, ValueError),
 )
+# Settings that may be changed where memory ran out: shards that are finished are used on.
+NOT_OF_NUMBERS = ("batch_tokens",)
 Pool = Callable[[Sequence[str], Sequence[str], Callable[[int], object]], np.ndarray]
 log = logging.getLogger(__name__)
 
@@ -162,7 +164,8 @@ def embed_task(
     embedding = replace(embedding, config=embedding.config.on(devices))
     with hold(partial) as lock:
         metadata = embedding.metadata()
-        facts = {**embedding.facts(), "config": asdict(embedding.config), **metadata}
+        config = {k: v for k, v in asdict(embedding.config).items() if k not in NOT_OF_NUMBERS}
+        facts = {**embedding.facts(), "config": config, **metadata}
         kept = Partial(partial, facts, ARRAY)
         shards = _cut(embedding)
         with _explain_shortage(embedding, devices):

@@ -4,15 +4,16 @@ Shapes: R rows of a block, P pieces, F folds, C classes (multilabel: labels, reg
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from dnalm.benchmark.prediction.classifiers import Classifier
+from dnalm.benchmark.prediction.folds import Facts
 from dnalm.benchmark.prediction.pieces import Pieces, Rules
 from dnalm.benchmark.prediction.scan import Scan, read_pieces, scan
 from dnalm.benchmark.prediction.sources import REVERSE, Source
@@ -21,6 +22,7 @@ from dnalm.benchmark.prediction.tracks import Tracks
 from dnalm.benchmark.tasks.kinds import BASES
 from dnalm.errors import InputError
 from dnalm.genome.kmers import other_strand
+from dnalm.jobs.pace import measure_pace
 from dnalm.jobs.progress import Progress, duration
 from dnalm.model.token_batches import Limits, limit_tokens
 from dnalm.suggestions import check_choice
@@ -29,6 +31,8 @@ FORWARD, BOTH = "forward", "both"
 ALL_FOLDS = "all"
 MAX_NUMBERS = 1 << 24  # of outputs of a block in memory, 128 MiB
 MAX_BLOCK_BASES = 1 << 22  # of a block's pieces, were all as long as the longest
+TIMED_SHARE = 1 / 8  # of all tokens, or a batch: the most that the time of all is foretold by
+MANY_BYTES = 4 << 30  # of the outputs of one row, which are in memory together
 
 Tick = Callable[[int], None]  # is told of so many more outputs
 
@@ -73,6 +77,7 @@ def predict_source(
     limits = classifier.limits(both)
     found = scan(source, config.rules, limits)
     _report(found, source, classifier)
+    _warn_of_many(found, source, classifier.facts, len(folds))
     schema = make_schema(facts, source.columns, names)
     work = _Work(classifier=classifier, folds=folds, both=both, config=config)
     with (
@@ -126,6 +131,17 @@ def _report(found: Scan, source: Source, classifier: Classifier) -> None:
         )
 
 
+def _warn_of_many(found: Scan, source: Source, facts: Facts, folds: int) -> None:
+    # Of each base the sums and the means of every fold, and mean and deviation of all folds.
+    size = found.longest * facts.classes * 8 * 2 * (folds + 1)
+    if facts.kind.shape == BASES and size > MANY_BYTES:
+        log.warning(
+            "%s: its longest row has %s bases, whose outputs take about %.0f GB of memory: cut it"
+            " into several, which the tracks of a genome join again",
+            *(source.path, f"{found.longest:,}", size / 1e9),
+        )
+
+
 def _blocks(work: "_Work", source: Source, limits: Limits) -> Iterator[list[Pieces]]:
     """Yield the rows in blocks that fit into memory, one row at least."""
     numbers = len(work.folds) * work.classifier.classes
@@ -133,7 +149,7 @@ def _blocks(work: "_Work", source: Source, limits: Limits) -> Iterator[list[Piec
     block: list[Pieces] = []
     longest = bases = 0
     for pieces in read_pieces(source, work.config.rules, limits):
-        longest = max(longest, *map(len, pieces.texts), 0)
+        longest = max(longest, pieces.size)
         bases += pieces.bases
         size = len(block) + 1
         full = (
@@ -143,26 +159,30 @@ def _blocks(work: "_Work", source: Source, limits: Limits) -> Iterator[list[Piec
         )
         if block and full:
             yield block
-            block, longest, bases = [], max(map(len, pieces.texts), default=0), pieces.bases
+            block, longest, bases = [], pieces.size, pieces.bases
         block.append(pieces)
     yield block
 
 
 def _tell_time(work: "_Work", block: Sequence[Pieces], found: Scan, limits: Limits) -> None:
-    """Log how long the prediction will take, from the time of one batch."""
-    texts = [text for pieces in block for text in pieces.texts]
-    most = limit_tokens(work.config.batch_tokens, work.classifier.device)
-    sample, tokens = [], 0
-    while len(sample) < len(texts) and tokens < most:
-        sample.append(texts[len(sample)])
-        tokens += limits.count_tokens(sample[-1])
-    if not sample:
-        return
-    work.warm_up(sample[:1])  # the first also loads libraries and kernels
-    started = time.monotonic()
-    work.warm_up(sample)
-    seconds = (time.monotonic() - started) * found.tokens / tokens
-    log.info("about %s for %d rows", duration(seconds), found.rows)
+    """Log how long the prediction will take, from the time of some batches."""
+    batch = limit_tokens(work.config.batch_tokens, work.classifier.device)
+    first, texts = 0, []
+    tokens = 0
+    for text in islice((text for pieces in block for text in pieces.texts), work.chunk_of(block)):
+        if tokens >= max(batch, TIMED_SHARE * found.tokens):
+            break
+        first += tokens < batch
+        texts.append(text)
+        tokens += limits.count_tokens(text)
+
+    def predict(count: int) -> int:
+        work.warm_up(texts[:count])
+        return sum(map(limits.count_tokens, texts[:count]))
+
+    if texts:
+        seconds = measure_pace(predict, first, len(texts)) * found.tokens
+        log.info("about %s for %d rows", duration(seconds), found.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,18 +239,22 @@ class _Work:
         self, block: Sequence[Pieces]
     ) -> Iterator[tuple[np.ndarray, np.ndarray, list[str]]]:
         """Yield row, start and letters of pieces, few enough: a long row has many tiles."""
-        flat = [
+        flat = (
             (row, start, text)
             for row, pieces in enumerate(block)
             for start, text in zip(pieces.starts, pieces.texts, strict=True)
-        ]
-        longest = max((len(text) for _, _, text in flat), default=1)
+        )
+        size = self.chunk_of(block)
+        while chunk := list(islice(flat, size)):
+            rows, starts, texts = zip(*chunk, strict=True)
+            yield np.array(rows), np.array(starts), list(texts)
+
+    def chunk_of(self, block: Sequence[Pieces]) -> int:
+        """Return how many pieces of a block are predicted together."""
+        longest = max(1, *(pieces.size for pieces in block))
         per_base = self.classifier.facts.kind.shape == BASES
         budget = MAX_NUMBERS // self.classifier.classes if per_base else MAX_BLOCK_BASES
-        size = max(1, min(self.config.block_rows, budget // longest))
-        for at in range(0, len(flat), size):
-            rows, starts, texts = zip(*flat[at : at + size], strict=True)
-            yield np.array(rows), np.array(starts), list(texts)
+        return max(1, min(self.config.block_rows, budget // longest))
 
     def _outputs(
         self, texts: Sequence[str], names: Sequence[str]

@@ -28,9 +28,33 @@ class Row:
     """
 
     id: str
-    sequence: str
+    sequence: "str | StoredSequence"
     place: str
     columns: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSequence:
+    """Bases of a genome from an `offset` into its store on, read when a slice is asked for.
+
+    An interval may be a whole chromosome: what is too long is never read as one. Those that are
+    `reverse` are the reverse complement.
+    """
+
+    genome: GenomeBases
+    offset: int
+    length: int
+    reverse: bool
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, part: slice) -> str:
+        start, end, _ = part.indices(self.length)
+        size = max(0, end - start)
+        first = self.length - end if self.reverse else start
+        codes = self.genome.read_at(self.offset + first, size)
+        return to_sequence(reverse_complement(codes) if self.reverse else codes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,19 +142,23 @@ class GenomeIntervals:
         for number, interval, _ in iterate_bed(self.path):
             start, end = self._place(interval)
             try:
-                codes = self.genome.read_absolute(interval.contig, max(start, 0), max(end, 0))
+                offset = self.genome.locate(interval.contig, max(start, 0), max(end, 0))
                 if start < 0:
                     raise InputError(f"the window begins {-start} bases before the contig.")
             except InputError as error:
                 raise InputError(
                     f"{self.path}:{number}: {interval.contig}:{start}-{end} cannot be read: {error}"
                 ) from error
-            if interval.strand == REVERSE:
-                codes = reverse_complement(codes)
+            sequence = StoredSequence(
+                genome=self.genome,
+                offset=offset,
+                length=end - start,
+                reverse=interval.strand == REVERSE,
+            )
             span = f"{interval.contig}:{interval.start}-{interval.end}"
             yield Row(
                 id=f"{span}({interval.strand})",
-                sequence=to_sequence(codes),
+                sequence=sequence,
                 place=f"{self.path}:{number}",
                 columns={
                     "contig": interval.contig,

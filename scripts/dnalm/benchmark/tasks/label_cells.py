@@ -25,6 +25,7 @@ DIGITS = re.compile(r"[0-9]{1,18}")
 # A whole number as programs write it that know no missing one, and make the column one of floats.
 WHOLE = re.compile(r"([+-]?[0-9]{1,18})[.]0+")
 NUMBER_TEXT = re.compile(r"[0-9a-zA-Z.+-]+")  # float() also reads 1_0, and digits of other scripts
+MEASUREMENT = re.compile(r"[+-]?[0-9]*[.]?[0-9]+(e[+-]?[0-9]+)?", re.IGNORECASE)
 LARGEST_NUMBER = 1e100  # squares are summed over rows
 MAX_INFERRED_CLASSES = 100  # more whole numbers are counts or scores, not classes
 MAX_LISTED = 5
@@ -200,14 +201,23 @@ def _count_classes(rows: Sequence[LabelledRow], hints: Hints, name: str) -> int:
     numbers = {int(text) for text in found} if whole else set()
     if 2 <= len(found) <= MAX_INFERRED_CLASSES and numbers == set(range(len(found))):
         return len(found)
-    few = 2 <= len(found) <= MAX_LISTED and max(map(len, found)) <= MAX_SHOWN
-    mapping = ", ".join(f'"{text}": {number}' for number, text in enumerate(found))
-    remedy = (
-        f"write `labels: {{{mapping}}}`, in the order that you want"
-        if few
-        else ("write `labels: {label: class}` into its entry")
-    )
-    raise InputError(
-        f"Task {name} does not say its `kind`, and its {len(found)} different labels are not the "
-        f"class numbers 0, 1, ... ({shown}): {remedy}, or its `kind` and `classes`."
-    )
+    unsaid = f"Task {name} does not say its `kind`, and"
+    if len(found) == 1:
+        raise InputError(
+            f"{unsaid} all its rows have the label {shown}: give rows of another class, too, or "
+            "write its `kind` and `classes`."
+        )
+    several = f"{unsaid} its {len(found)} different labels are not the class numbers 0, 1, ..."
+    if len(found) <= MAX_LISTED and max(map(len, found)) <= MAX_SHOWN:
+        mapping = ", ".join(f'"{text}": {number}' for number, text in enumerate(found))
+        remedy = f"write `labels: {{{mapping}}}`, in the order that you want"
+    elif all(map(MEASUREMENT.fullmatch, found)):
+        remedy = "write `kind: regression` and `classes: 1` where they are measurements"
+    elif len(found) == len(rows):
+        remedy = (
+            "where they are names of the rows, say where the label stands by `label_column`, or "
+            "in headers of FASTA by `label_pattern`; else write `labels: {label: class}`"
+        )
+    else:
+        remedy = "write `labels: {label: class}` into its entry"
+    raise InputError(f"{several} ({shown}): {remedy}, or its `kind` and `classes`.")

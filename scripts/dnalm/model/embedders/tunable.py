@@ -209,16 +209,23 @@ class ForeignLimits(Limits):
         return cls(vocabulary=tokens, max_tokens=most, both=both)
 
     @property
-    def bases(self) -> int:
+    def max_bases(self) -> int:
         """The most bases of a sequence, where that is limited; else `LONGEST`."""
         return self.vocabulary.embedder.max_bases or LONGEST
+
+    @property
+    def bases(self) -> int:
+        """The most bases of a piece: where lengths of tokens are known, what the longest hold."""
+        token = getattr(self.vocabulary.embedder, "longest_token", None)
+        known = isinstance(token, int) and token > 0
+        return min(self.max_bases, self.max_tokens * token if known else LONGEST)
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a sequence, special ones included."""
         return int(self.count_all([text])[0])
 
     def count_all(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the number of tokens of each of many sequences, int64 [N], by one call."""
+        """Return the number of tokens of each of many sequences, int64 [N]."""
         strands = [*texts, *(map(other_strand, texts) if self.both else ())]
         counts = count_tokens(self.vocabulary.embedder, strands)
         return counts.reshape(1 + self.both, len(texts)).max(axis=0)

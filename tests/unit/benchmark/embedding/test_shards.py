@@ -229,7 +229,14 @@ def test_a_process_that_takes_too_much_memory_is_an_error_of_one_sentence(
     assert not (tmp_path / "partial").exists()
 
 
-def test_shards_of_other_settings_are_not_taken(embedding, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    # What the sentence on memory that ran out says to lower keeps what is finished.
+    [({"pooling": "cls"}, False), ({"shard_rows": 9}, False), ({"batch_tokens": 99}, True)],
+)
+def test_shards_are_taken_where_no_setting_that_decides_them_has_changed(
+    embedding, tmp_path, monkeypatch, change, taken
+):
     partial, path = tmp_path / "partial", tmp_path / "out.safetensors"
     with monkeypatch.context() as patched:
         patched.setattr(embed_shards, "_assemble", Mock(side_effect=KeyboardInterrupt))
@@ -239,9 +246,9 @@ def test_shards_of_other_settings_are_not_taken(embedding, tmp_path, monkeypatch
     assert len(shards) == 7
     for shard in shards:
         np.save(shard, np.full_like(np.load(shard), MARK))
-    embed_task(changed(embedding, pooling="cls"), path, partial, ["cpu"])
+    embed_task(changed(embedding, **change), path, partial, ["cpu"])
     found = read_embeddings(path, embedding.table)[0]
-    assert all((array != MARK).all() for array in found.values())
+    assert all(((array == MARK) == taken).all() for array in found.values())
 
 
 def test_float16_halves_the_file_and_keeps_eleven_bits(embedding, tmp_path):

@@ -168,3 +168,14 @@ def test_a_full_disk_is_an_error_and_no_signal(store, sequence, tmp_path, monkey
     ):
         tracks.add("one", 0, np.ones((1, 1), dtype=np.float32))
     assert not list(folder.iterdir())
+
+
+def test_a_row_whose_outputs_fill_the_memory_is_told_before(tune, tmp_path, monkeypatch, caplog):
+    classifier, path = tune("per_base", 2), tmp_path / "rows.fa"
+    path.write_text(f">a\n{'ACGTTGCA' * 40}\n")
+    options = {"too_long": "tiles", "max_bases": 100}
+    predict_file(classifier, path, tmp_path / "out.parquet", **options)
+    assert "longest row" not in caplog.text
+    monkeypatch.setattr("dnalm.benchmark.prediction.predict.MANY_BYTES", 1000)
+    predict_file(classifier, path, tmp_path / "out.parquet", **options)
+    assert "rows.fa: its longest row has 320 bases, whose outputs take about" in caplog.text

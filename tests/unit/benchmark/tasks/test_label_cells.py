@@ -44,8 +44,15 @@ def test_what_is_given_is_kept_and_completed():
         (["1", "2"], r"\('1', '2'\): write `labels: \{\"1\": 0, \"2\": 1\}`, in the order"),
         (["0", "2"], r"\('0', '2'\): write `labels"),
         (["0.5", "1.5", "2.5"], r"its 3 different labels .*, or its `kind` and `classes`"),
-        (["0"], r"its 1 different labels .*write `labels: \{label: class\}`"),
-        ([str(i) for i in range(101)], r"101 different labels .* \('0', '1', .*, \.\.\.\)"),
+        (["0", "0"], r"all its rows have the label '0': give rows of another class"),
+        (
+            [str(i) for i in range(101)],
+            r"101 different labels .* \('0', .*, \.\.\.\): .*`kind: regression` and `classes: 1`",
+        ),
+        (
+            [f"seq{i}" for i in range(6)],
+            r"6 different labels .*: .* names of the rows, .* `label_column`, .* `label_pattern`",
+        ),
     ],
 )
 def test_labels_that_are_no_class_numbers_are_shown_with_the_remedy(labels, sentence):

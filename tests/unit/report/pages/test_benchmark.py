@@ -241,6 +241,9 @@ def test_the_panels_of_the_layers_share_one_legend(source, page):
     legend = re.findall(r'<ul class="legend".*?</ul>', section, re.DOTALL)
     assert len(legend) == 1
     assert legend[0].count("<li>") == 2
+    # The marks of the panels: a disc for a probe, hollow before training.
+    assert re.findall(r'<b style="color: (#\w+);[^>]*>(.)</b>', legend[0])[0][0] == "#ffffff"
+    assert legend[0].count(">●</b>") == 2
 
 
 def test_a_control_that_scores_is_called_out(run, tmp_path):
