@@ -21,7 +21,7 @@ from dnalm.benchmark.prediction.tables import Predictions, make_schema, make_tab
 from dnalm.benchmark.prediction.tracks import Tracks
 from dnalm.benchmark.tasks.kinds import BASES
 from dnalm.errors import InputError
-from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
+from dnalm.genome.kmers import other_strand
 from dnalm.jobs.pace import measure_pace
 from dnalm.jobs.progress import Progress, duration
 from dnalm.model.token_batches import Limits, limit_tokens
@@ -73,11 +73,11 @@ def predict_source(
     for what `scan` and `open_tables` refuse, and a fold that the classifier does not have.
     """
     facts, folds = classifier.facts, choose_folds(classifier, config.folds)
-    limits = classifier.limits()
+    both = config.strands == BOTH and not classifier.both_strands
+    limits = classifier.limits(both)
     found = scan(source, config.rules, limits)
     _report(found, source, classifier)
     _warn_of_many(found, source, classifier.facts, len(folds))
-    both = config.strands == BOTH and not classifier.both_strands
     schema = make_schema(facts, source.columns, names)
     work = _Work(classifier=classifier, folds=folds, both=both, config=config)
     with (
@@ -262,7 +262,7 @@ class _Work:
         """Yield (number of the fold, whether the strand is the other one, outputs)."""
         strands: list[tuple[bool, Iterable[str]]] = [(False, texts)]
         if self.both:
-            strands.append((True, map(_other_strand, texts)))
+            strands.append((True, map(other_strand, texts)))
         for reverse, own in strands:
             found = self.classifier.outputs(list(own), names, self.folds, self.config.batch_tokens)
             yield from ((fold, reverse, outputs) for fold, outputs in enumerate(found))
@@ -282,10 +282,6 @@ def _counted(progress: Progress, rows: int, outputs: int) -> Iterator[Tick]:
 
     yield tick
     progress.advance(rows - told)
-
-
-def _other_strand(text: str) -> str:
-    return to_sequence(reverse_complement(to_codes(text)))
 
 
 def _over_folds(sums: np.ndarray, counts: np.ndarray) -> Predictions:
