@@ -16,6 +16,7 @@ from dnalm.jobs.device_use import recorded_use
 from dnalm.jobs.exhaustion import describe_exhaustion
 from dnalm.jobs.progress import heartbeat
 
+INTERRUPTED = "interrupted (Ctrl-C, SIGINT); start the same command again to go on."
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -50,6 +51,9 @@ def job(log_path: str | Path) -> Iterator[None]:
     except InputError as error:
         logging.error("%s", error)
         sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        logging.error(INTERRUPTED)
+        sys.exit(f"Error: {INTERRUPTED}")
     except Exception as error:
         if sentence := describe_exhaustion(error):
             logging.error("%s", sentence)
@@ -76,6 +80,9 @@ def leave(function: Callable[..., Any], *arguments: Any) -> NoReturn:
         if not isinstance(code, int):
             print(code, file=sys.stderr)
             code = 1
+    except KeyboardInterrupt:
+        print(f"Error: {INTERRUPTED}", file=sys.stderr)
+        code = 1
     except BaseException:
         traceback.print_exc()
         code = 1

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dnalm.jobs.job import job
+
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 PROGRAM = """
 import atexit, sys
@@ -29,6 +31,7 @@ leave(work)
         ("sys.exit(7)", 7, ""),
         ("sys.exit('a sentence')", 1, "a sentence\n"),
         ("raise ValueError('a defect')", 1, "ValueError: a defect\n"),
+        ("raise KeyboardInterrupt", 1, "start the same command again to go on.\n"),
     ],
 )
 def test_the_exit_code_is_kept_and_the_interpreter_not_taken_down(last, code, words):
@@ -43,3 +46,9 @@ def test_the_exit_code_is_kept_and_the_interpreter_not_taken_down(last, code, wo
     assert done.stdout == "written\n"
     assert done.stderr.endswith(words)
     assert bool(done.stderr) == bool(words)
+
+
+def test_a_job_that_is_interrupted_ends_with_a_sentence(tmp_path):
+    with pytest.raises(SystemExit, match="start the same command again"), job(tmp_path / "log"):
+        raise KeyboardInterrupt
+    assert "ERROR root: interrupted" in (tmp_path / "log").read_text()
