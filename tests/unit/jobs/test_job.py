@@ -1,5 +1,6 @@
 """How a program ends: with the exit code and the words of an ordinary end."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -52,3 +53,16 @@ def test_a_job_that_is_interrupted_ends_with_a_sentence(tmp_path):
     with pytest.raises(SystemExit, match="start the same command again"), job(tmp_path / "log"):
         raise KeyboardInterrupt
     assert "ERROR root: interrupted" in (tmp_path / "log").read_text()
+
+
+def test_a_job_whose_log_finds_no_room_goes_on_and_says_so_once(tmp_path, capfd):
+    log = tmp_path / "log"
+    log.symlink_to("/dev/full")  # on which every write finds a full disk
+    with job(log):
+        logging.info("first")
+        logging.info("second")
+    with job(tmp_path / "another"):
+        pass
+    said = capfd.readouterr().err
+    assert said.count("ends here: No space left on device; the job goes on.") == 1
+    assert "Traceback" not in said
