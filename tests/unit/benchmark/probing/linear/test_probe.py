@@ -348,7 +348,8 @@ def test_both_solvers_choose_and_score_alike():
         for solver in ("batched", "newton-cholesky")
     )
     assert batched.selected == reference.selected
-    assert (batched.scores["mcc"] - reference.scores["mcc"]).abs().max() <= 0.01  # three rows of 500
+    # Of 500 rows three may be called otherwise.
+    assert (batched.scores["mcc"] - reference.scores["mcc"]).abs().max() <= 0.01
     for ours, theirs in zip(batched.grid, reference.grid, strict=True):
         assert max(ours["gaps"]) <= 1e-6
         assert theirs["gaps"] == [None] * 5
