@@ -10,13 +10,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    BertModel,
     BigBirdConfig,
     BigBirdForMaskedLM,
+    EsmConfig,
+    EsmForMaskedLM,
     LlamaConfig,
     LlamaModel,
     ModernBertConfig,
@@ -74,14 +78,59 @@ def make_model(name: str, vocabulary: int, sizes=SIZES, most: int = 600):
     if name == "big_bird":
         config = BigBirdConfig(num_hidden_layers=2, block_size=4, num_random_blocks=1, **common)
         return BigBirdForMaskedLM(config)
+    if name == "esm":
+        common |= {"mask_token_id": 4, "position_embedding_type": "absolute"}
+        return EsmForMaskedLM(EsmConfig(num_hidden_layers=2, **common))
     return LlamaModel(LlamaConfig(num_hidden_layers=2, **common))
 
 
 def save_model(name: str, folder: Path) -> None:
     """Save a random model of an architecture in a folder, with a tokenizer: of bert's of bases."""
     tokenizer = base_tokenizer() if name == "bert" else train_tokenizer(draw_texts())
-    make_model(name, len(tokenizer)).save_pretrained(folder)
+    save_short(name, folder, tokenizer, 600)
+
+
+def save_short(name: str, folder: Path, tokenizer: PreTrainedTokenizerFast, most: int) -> None:
+    """Save a random model with this tokenizer, and positions for so many tokens."""
+    make_model(name, len(tokenizer), most=most).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+class KmerBert:
+    """A random bert of all k-mers of a sequence, which overlap, as those of DNABERT do."""
+
+    layers, width, max_bases, weights = 2, SIZES["hidden_size"], None, ()
+
+    def __init__(self, k: int, max_tokens: int) -> None:
+        torch.manual_seed(0)
+        config = {"vocab_size": len(SPECIAL) + 4**k, "max_position_embeddings": max_tokens}
+        config = BertConfig(num_hidden_layers=self.layers, **config, **SIZES, **IDS)
+        self.model = BertModel(config).eval().requires_grad_(False)
+        self.k, self.max_tokens = k, max_tokens
+
+    def count_tokens(self, sequences: Sequence[str]) -> list[int]:
+        return [len(sequence) - self.k + 3 for sequence in sequences]
+
+    def make_ids(self, sequence: str) -> list[int]:
+        """Return [CLS], the numbers of the k-mers, [SEP]; k-mers with an N are unknown."""
+        words = [sequence[at : at + self.k] for at in range(len(sequence) - self.k + 1)]
+        digits = str.maketrans("ACGT", "0123")
+        known = [0 if "N" in word else int(word.translate(digits), 4) for word in words]
+        return [2, *(1 if "N" in w else 5 + n for w, n in zip(words, known, strict=True)), 3]
+
+    def embed(self, sequences: Sequence[str]) -> list[tuple[torch.Tensor, np.ndarray]]:
+        found = []
+        for sequence in sequences:
+            starts = np.arange(len(sequence) - self.k + 1)
+            spans = np.stack([starts, starts + self.k], axis=1)
+            ids = torch.tensor([self.make_ids(sequence)])
+            states = self.model(ids, output_hidden_states=True).hidden_states[1:]
+            found.append((torch.cat(states), np.pad(spans, ((1, 1), (0, 0)), constant_values=-1)))
+        return found
+
+
+def open_kmers(device: str, k: int = 6, max_tokens: int = 512) -> KmerBert:
+    return KmerBert(k, max_tokens)
 
 
 def save_larger(folder: Path, fasta: Path) -> None:

@@ -460,6 +460,41 @@ def test_models_that_are_not_ours_stand_beside_our_own_in_one_report(finished, m
     assert sum(finished.plan(*arguments).values()) == 0
 
 
+def test_long_rows_of_a_model_that_is_not_ours_are_cropped_and_counted(finished, monkeypatch):
+    """Probe and fine-tuning of 200 bases by a model that reads 120."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(toy_embedder.__file__).parent))
+    change = (
+        "run: {models: [short], tasks: [simulated.promoters], methods: [probe, ia3],\n"
+        "  baselines: [], predictions: []}\n"
+        "embed: {too_long: TOO_LONG}\n"
+        "finetune: {methods: {ia3: {steps: 20, evaluate_every: 10}}}\n"
+        "models:\n"
+        "  short:\n"
+        "    embedder: {call: 'toy_embedder:open_trainable', options: {max_bases: 120},\n"
+        "      finetune: true}\n"
+        "    licence: mit\n"
+    )
+    refused = finished.run("probes", *overlay(finished, change.replace("TOO_LONG", "refuse")))
+    assert refused.returncode != 0
+    assert "set embed.too_long to centre, which reads their middle" in refused.stdout
+    arguments = overlay(finished, change.replace("TOO_LONG", "centre"))
+    done = finished.run("report", *arguments)
+    assert done.returncode == 0, done.stdout
+    folder = finished.folder / RESULTS
+    rows = len(pd.read_parquet(folder / "tasks/simulated.promoters.parquet"))
+    tuned = "finetunes/ia3/short/simulated.promoters/summary"
+    for made in ("probes/short/simulated.promoters", tuned):
+        assert json.loads((folder / f"{made}.json").read_text())["cropped_rows"] == rows
+    summary = pd.read_csv(folder / "tables/summary.tsv", sep="\t").query("model == 'short'")
+    assert set(zip(summary["method"], summary["cropped_rows"], strict=True)) == {
+        ("probe", rows),
+        ("ia3", rows),
+    }
+    said = f"the middle was read: {rows:,} of simulated.promoters (short)."
+    assert said in (folder / "report.html").read_text()
+    assert sum(finished.plan("report", *arguments).values()) == 0
+
+
 def test_a_change_of_the_objective_trains_again(finished):
     assert "pretrain" in finished.plan(*overlay(finished, "pretrain: {seed: 7}"))
 

@@ -47,6 +47,21 @@ def test_a_missing_source_file_is_found_before_any_job(workflow):
     assert not (workflow.folder / "results/real").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("tasks/simulated.promotors.json", "is unknown; did you mean 'simulated.promoters'?"),
+        ("genomes/simulatd/bases.npy", "this run needs no 'simulatd'; did you mean 'simulated'?"),
+        ("corpora/human-reference/manifest.json", "needs no 'human-reference'; known are simul"),
+    ],
+)
+def test_a_file_of_what_the_run_does_not_need_is_told_by_its_name(workflow, file, sentence):
+    done = workflow.run("--dry-run", f"results/demo/{file}", *DEMO)
+    assert done.returncode != 0
+    assert f"InputError: {file.split('/')[0]}: " in done.stdout
+    assert sentence in done.stdout
+
+
 def test_the_workflow_plans_from_another_directory(workflow, tmp_path):
     plan = workflow.plan("--directory", str(tmp_path))
     assert plan["make_task"] == 18

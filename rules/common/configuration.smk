@@ -47,6 +47,7 @@ from dnalm.download.addresses import address_of
 from dnalm.corpus.splits import assign_splits
 from dnalm.errors import InputError
 from dnalm.genome.species.sheet import NAME, read_sheet
+from dnalm.suggestions import Needed
 from dnalm.jobs import surroundings
 
 # What is imported lives as long as the process: no collection looks at it, which is a fifth of the

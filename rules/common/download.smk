@@ -50,7 +50,8 @@ def get_download(wildcards, output):
     again because a sum or another address was added. The first address is in the file's path, and
     the sums of the files that are there are looked at by `get_downloads`.
     """
-    return {**SUMMARY_DOWNLOADS, **DOWNLOADS}[wildcards.address]
+    known = Needed("downloads", {**SUMMARY_DOWNLOADS, **DOWNLOADS})
+    return known[wildcards.address]
 
 
 def get_repository(wildcards):

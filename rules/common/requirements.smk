@@ -23,7 +23,7 @@ def collect_genomes(models, tasks, genomes):
             assign_splits(corpus, entry["split"], dict.fromkeys(corpora[corpus], [""]))
     builds = [config["tasks"][task].get("build", {}).get("genome") for task in tasks]
     needed = dict.fromkeys([*sum(corpora.values(), []), *filter(None, builds), *genomes])
-    return corpora, {name: rows[name] for name in needed}
+    return Needed("corpora", corpora), Needed("genomes", {name: rows[name] for name in needed})
 
 
 def list_located():

@@ -10,7 +10,7 @@ import stat
 import time
 import warnings
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -186,6 +186,20 @@ def read_facts(path: str | Path, keys: Iterable[str]) -> dict[str, Any]:
     if missing := [key for key in keys if key not in facts]:
         raise InputError(f"{path} has no key {missing[0]}; get or make it again.")
     return facts
+
+
+def check_separator(
+    path: str | Path, header: Sequence[str], right: str = "tabs or commas", wrong: str = ";"
+) -> None:
+    """Raise InputError where a header of one cell holds one of the marks `wrong`.
+
+    Excel writes semicolons into CSV where the comma is the decimal sign.
+    """
+    mark = next((mark for mark in wrong if mark in "".join(header)), None)
+    if len(header) == 1 and mark:
+        raise InputError(
+            f"{path}: its columns are separated by '{mark}'; separate them by {right}."
+        )
 
 
 def read_tsv(

@@ -1,13 +1,14 @@
 """What an error says of a name or value that is not known: which ones are, the nearest first."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dnalm.errors import InputError
 
 MAX_LISTED = 12  # names in one sentence
 MAX_LETTERS = 60  # of one of them
+SHORTEST_BEGINNING = 4  # letters that say which longer name is meant
 
 
 def closest(name: str, known: Iterable[str], count: int) -> list[str]:
@@ -17,10 +18,27 @@ def closest(name: str, known: Iterable[str], count: int) -> list[str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence on an unknown name: the nearest known one, or the known ones."""
-    known = list(known)
-    close = difflib.get_close_matches(str(name), known, n=1)
+    """Return the end of a sentence on an unknown name: the nearest known one, or the known ones.
+
+    Names that go on where the unknown one ends are nearest, however long they are.
+    """
+    name, known = str(name), list(known)
+    longer = [one for one in known if len(name) >= SHORTEST_BEGINNING and one.startswith(name)]
+    close = longer[:1] or difflib.get_close_matches(name, known, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; known are {listing(known)}."
+
+
+class Needed(dict[str, Any]):
+    """What a run needs, by name; InputError, with the names most like it, for any other name."""
+
+    def __init__(self, key: str, entries: Mapping[str, Any]) -> None:
+        """Take the entries of `key` of the configuration that a run needs."""
+        super().__init__(entries)
+        self.key = key
+
+    def __missing__(self, name: str) -> Any:
+        """Raise InputError: Snakemake asks for a file of any name below the results."""
+        raise InputError(f"{self.key}: this run needs no '{name}'{nearest(name, self)}")
 
 
 def listing(values: Iterable[Any]) -> str:

@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 
 from dnalm import files
+from dnalm.configuration.task_sheet import read_task_sheet
 from dnalm.errors import InputError
 from dnalm.files import atomic_path, read_facts, read_json, read_tsv
+from dnalm.genome.haplotypes.populations import read_populations
+from dnalm.genome.species.sheet import read_sheet
+from dnalm.interpretation.likelihoods.assay_table import read_assay
 from dnalm.jobs.processes import start_of
+from dnalm.variants.prioritisation.allele_tables import read_variant_table
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[1])}
 # Writes half of a file, says so, and waits for a line before it would go on.
@@ -210,3 +215,24 @@ def test_a_damaged_table_is_one_sentence_with_the_remedy(tmp_path, text, said):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"t\.tsv: No such file"):
         read_tsv(tmp_path / "t.tsv")
+
+
+ASSAY = {"assay": "a", "columns": {}, "interval": None}
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_task_sheet,
+        read_sheet,
+        read_variant_table,
+        lambda path: read_populations(path, ["one"]),
+        lambda path: read_assay(path, ASSAY, None),
+    ],
+    ids=["tasks", "genomes", "variants", "populations", "assays"],
+)
+def test_a_table_of_semicolons_is_told_by_them(tmp_path, read):
+    path = tmp_path / "t.csv"
+    path.write_text("name;task;sample;pos\none;mine.a;one;1\n")
+    with pytest.raises(InputError, match=r"t\.csv: its columns are separated by ';'; separate"):
+        read(path)

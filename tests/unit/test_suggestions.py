@@ -53,3 +53,10 @@ def test_a_wrong_choice_is_one_sentence_with_key_value_and_choices():
     check_choice("keep", "last", ("best", "last"))
     with pytest.raises(InputError, match=r"^keep: 'lst' is not allowed; choose one of last, best"):
         check_choice("keep", "lst", ("best", "last"))
+
+
+def test_a_name_that_goes_on_is_nearer_than_one_of_like_length():
+    known = ["published.500m-1000g", "published.v2-500m-multi", "published.v2-50m-multi"]
+    assert nearest("published.v2-50m", known) == "; did you mean 'published.v2-50m-multi'?"
+    assert nearest("published.v2-500", known) == "; did you mean 'published.v2-500m-multi'?"
+    assert nearest("pub", known).startswith("; known are ")

@@ -140,7 +140,7 @@ def _pathvars(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unexpanded(config: Mapping[str, Any]) -> Iterator[str]:
-    # A shell leaves these alone in a file, and in `--config mirror=~/mirror`.
+    # A shell replaces these on a command line, and nobody does in a file.
     for key, text in _texts(config):
         start = SHELL_ONLY.match(text)
         if start:

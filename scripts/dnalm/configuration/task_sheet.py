@@ -12,7 +12,7 @@ import yaml
 
 from dnalm.configuration.resolve import merge, replace_labels
 from dnalm.errors import InputError
-from dnalm.files import refuse_stream
+from dnalm.files import check_separator, refuse_stream
 from dnalm.suggestions import nearest
 
 TEXTS = (
@@ -85,6 +85,7 @@ def read_task_sheet(path: str | Path) -> dict[str, dict[str, Any]]:
         raise InputError(f"{path}: the task sheet is empty; give a header and one task a line.")
     separator = "\t" if "\t" in lines[0][1] else ","
     header = [cell.strip() for cell in _split(lines[0][1], separator)]
+    check_separator(path, header)
     for column in header:
         if column not in COLUMNS:
             raise InputError(

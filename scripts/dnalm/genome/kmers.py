@@ -140,6 +140,11 @@ def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return _COMPLEMENT[codes[::-1]]
 
 
+def other_strand(sequence: str) -> str:
+    """Return the reverse complement of a sequence of A, C, G, T and N."""
+    return to_sequence(reverse_complement(to_codes(sequence)))
+
+
 def kmer_indexes(codes: NDArray[np.uint8], k: int) -> NDArray[np.uint16]:
     """Return the k-mer index, 0 .. 4**k - 1, at every base (stride 1), uint16[n - k + 1].
 

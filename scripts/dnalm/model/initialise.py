@@ -14,6 +14,7 @@ NORMAL_SD = 0.02
 def initialise(encoder: Encoder, seed: int) -> None:
     """Initialise every weight in place; the same seed gives the same weights on every device.
 
+    Other versions of torch may draw others: the truncated normal of 2.11 is not that of 2.13.
     Source of `haiku`: the authors' code, in which attention weights and biases are uniform within
     ±√(6/fan_in), the other matrices normal of SD 1/√fan_in and the tables normal of SD 1, both
     truncated at ±2 SD, the other biases 0. `normal` is SD 0.02 and biases 0. LayerNorms start at 1

@@ -31,6 +31,37 @@ class Letters(Protocol):
     def __getitem__(self, part: slice, /) -> str: ...
 
 
+@dataclass(kw_only=True)
+class _Search:
+    """The longest piece that fits: the `size` to look at next, and what was found so far.
+
+    `above` are bases and tokens of the last piece that was too long.
+    """
+
+    limits: "Limits"
+    size: int
+    above: tuple[int, int] | None = None
+    share: float = 1.0
+
+    def ends(self, tokens: int) -> bool:
+        """Return whether a piece of so many tokens is the longest; if not, choose another size."""
+        most = self.limits.max_tokens
+        if tokens > most:
+            self.above = self.size, tokens
+        elif self.above is None or self.size >= self.above[0] - (self.above[1] - most):
+            return True
+        else:
+            self.share /= 2  # that was too far
+        bases, excessive = self.above
+        if bases == 1:
+            raise InputError(
+                f"A model that reads at most {most:,} tokens makes {excessive:,} of one base:"
+                " choose one with a longer context."
+            )
+        self.size = max(1, bases - self.limits.choose_step(bases, excessive, self.share))
+        return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a model reads: its words, and so many tokens with <cls>."""
@@ -43,11 +74,25 @@ class Limits:
         """The most bases that fit where none of them is N."""
         return self.vocabulary.k * (self.max_tokens - 1)
 
+    @property
+    def max_bases(self) -> int:
+        """The most bases of a sequence, however few tokens they make."""
+        return self.bases
+
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a sequence of A, C, G, T and N, <cls> included."""
         runs = text.split("N")
         k = self.vocabulary.k
         return len(runs) + sum(len(run) // k + len(run) % k for run in runs)
+
+    def count_all(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the number of tokens of each of many sequences, int64 [N]."""
+        return np.array([self.count_tokens(text) for text in texts], dtype=np.int64)
+
+    def find_long(self, texts: Sequence[str]) -> np.ndarray:
+        """Return which sequences have more bases or tokens than the model reads, bool [N]."""
+        bases = np.array([len(text) for text in texts], dtype=np.int64)
+        return (bases > self.max_bases) | (self.count_all(texts) > self.max_tokens)
 
     def cut(self, text: Letters, most: int, place: Place) -> tuple[int, Sequence[int]]:
         """Return the length of pieces of a sequence that fit, and where they begin.
@@ -55,15 +100,44 @@ class Limits:
         All have one length of at most `most` bases, as long as fits; `place` tells their places.
         One is in memory at a time.
         """
-        size = min(most, len(text))
+        search = _Search(limits=self, size=min(most, len(text)))
         while True:
+            size = search.size
             starts = place(len(text), size)
             tokens = (self.count_tokens(text[start : start + size]) for start in starts)
-            # An N is a token of its own. To leave out a base takes away one token at most.
-            excess = max(tokens) - self.max_tokens
-            if excess <= 0:
+            if search.ends(max(tokens)):
                 return size, starts
-            size -= excess
+
+    def cut_middles(self, texts: Sequence[str]) -> list[str]:
+        """Return the longest middle of each of many sequences, whose tokens are counted together.
+
+        They are those of `cut`.
+        """
+        searches = {
+            row: _Search(limits=self, size=min(self.bases, len(text)))
+            for row, text in enumerate(texts)
+        }
+        found: dict[int, str] = {}
+        while searches:
+            tried = {row: _take_middle(texts[row], own.size) for row, own in searches.items()}
+            for row, tokens in zip(tried, self.count_all([*tried.values()]).tolist(), strict=True):
+                if searches[row].ends(tokens):
+                    found[row] = tried[row]
+                    del searches[row]
+        return [found[row] for row in range(len(texts))]
+
+    def choose_step(self, bases: int, tokens: int, share: float) -> int:
+        """Return how many bases to leave out of a piece of so many bases and too many tokens.
+
+        An N is a token of its own, and to leave out a base takes away one token at most. More may
+        be left out at first; `share` is halved each time that the piece fits then.
+        """
+        return tokens - self.max_tokens
+
+
+def _take_middle(text: str, size: int) -> str:
+    (start,) = middle(len(text), size)
+    return text[start : start + size]
 
 
 def middle(bases: int, size: int) -> tuple[int, ...]:
@@ -76,16 +150,16 @@ def crop_long(
 ) -> tuple[list[str], np.ndarray]:
     """Return sequences, of those that are too long the middle, and which these are, bool [N].
 
-    With `too_long` refuse all stay as they are: `TokenRows` names the first that does not fit.
+    With `too_long` refuse all stay as they are: what makes rows of tokens of them names the first
+    that does not fit.
     """
     check_choice("embed.too_long", too_long, (REFUSE, CENTRE))
-    cropped = np.zeros(len(sequences), dtype=bool)
-    kept = list(sequences)
-    for row, text in enumerate(sequences if too_long == CENTRE else ()):
-        if limits.count_tokens(text) > limits.max_tokens:
-            size, (start,) = limits.cut(text, limits.bases, middle)
-            kept[row] = text[start : start + size]
-            cropped[row] = True
+    kept, cropped = list(sequences), np.zeros(len(sequences), dtype=bool)
+    if too_long == CENTRE:
+        cropped = limits.find_long(sequences)
+    rows = np.flatnonzero(cropped).tolist()
+    for row, text in zip(rows, limits.cut_middles([kept[row] for row in rows]), strict=True):
+        kept[row] = text
     return kept, cropped
 
 

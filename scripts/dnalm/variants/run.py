@@ -1,7 +1,6 @@
 """Scores of a file of variants, in parts, by a process per device; a killed job keeps its parts."""
 
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from dnalm.devices import find_precision, is_out_of_memory, visible_devices
 from dnalm.errors import InputError
 from dnalm.files import read_facts
 from dnalm.jobs.device_use import note_devices
+from dnalm.jobs.pace import measure_pace
 from dnalm.jobs.partial import JSON, Format, Partial, clear, hold
 from dnalm.jobs.progress import Progress, Tally, duration
 from dnalm.jobs.workers import run_in_workers
@@ -35,7 +35,8 @@ ARRAYS = Format(
     torn=UNREADABLE,
 )
 SCAN = "scan"
-TIMED_ALLELES = 8  # of the first part, by which the time of all is foretold
+# Of the first part, by which the time of all is foretold: so many at least, a share of all at most.
+TIMED_ALLELES, TIMED_SHARE = 8, 1 / 8
 
 log = logging.getLogger(__name__)
 
@@ -170,21 +171,23 @@ def _tell_time(
     for name in missing:
         if alleles := read_alleles(records.load(name)):
             break
-    some = dict(enumerate(list(alleles.values())[:TIMED_ALLELES]))
-    timed = count_passes(collect_windows(windows, some, scoring.plan), scoring.plan)
-    if not timed:
+    if not alleles:
         return
     torch.set_num_threads(scoring.threads)
     model = scoring.open_model(devices[0])
-    seconds = 0.0
-    for own in (dict(list(some.items())[:1]), some):  # the first also loads libraries and kernels
-        started = time.monotonic()
-        score_alleles(model, windows, own, len(some), scoring.plan, scoring.batch_tokens)
-        seconds = time.monotonic() - started
-    log.info(
-        "about %s for %d windows on %d devices",
-        *(duration(seconds / timed * passes / len(devices)), passes, len(devices)),
-    )
+
+    def read(count: int) -> int:
+        some = dict(enumerate(list(alleles.values())[:count]))
+        score_alleles(model, windows, some, len(some), scoring.plan, scoring.batch_tokens)
+        return count_passes(collect_windows(windows, some, scoring.plan), scoring.plan)
+
+    share = int(TIMED_SHARE * len(alleles) * len(missing))
+    most = min(len(alleles), max(TIMED_ALLELES, share))
+    if pace := measure_pace(read, TIMED_ALLELES, most):
+        log.info(
+            "about %s for %d windows on %d devices",
+            *(duration(pace * passes / len(devices)), passes, len(devices)),
+        )
 
 
 def _to_arrays(scored: Scored, rows: int, width: int) -> dict[str, np.ndarray]:

@@ -268,7 +268,8 @@ class Run:
         pd.DataFrame(rows, columns=columns).to_csv(path, sep="\t", index=False)
         self.panel_samples[name] = str(path)
         facts = {"records": 900, "variants": 800, "alleles": 2000, "store_bytes": 3000}
-        facts |= {"haploid_calls": 12, "ignored": {"breakend": 100} if ignored is None else ignored}
+        facts |= {"haploid_calls": 12, "missing_alleles": 34}
+        facts |= {"ignored": {"breakend": 100} if ignored is None else ignored}
         contig = facts | {"vcf_contig": "1", "seconds": 1.0}
         facts |= {"panel": name, "genome": "toygenome", "contigs": {"chr1": contig}}
         self.panels.append(facts | {"samples": len(samples), "haplotypes": len(rows)})

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dnalm.devices import Precision, compute_in, fetch, find_precision, send
 from dnalm.errors import InputError
-from dnalm.genome.kmers import Vocabulary, reverse_complement, to_codes, to_sequence
+from dnalm.genome.kmers import Vocabulary, other_strand
 from dnalm.model.encoder import Encoder
 from dnalm.model.heads import Pooling, choose_pooling, pooling_weights, weigh
 from dnalm.model.token_batches import Limits, TokenRows, crop_long, limit_tokens
@@ -167,8 +167,3 @@ def _pool_batch(
     # Each layer is pooled before the next one is computed: one layer's states in memory.
     walked = encoder.compute_states_in_turn(tokens, layers, padded=padded)
     return torch.stack([weigh(states, weights) for _, states in walked])
-
-
-def other_strand(sequence: str) -> str:
-    """Return the reverse complement."""
-    return to_sequence(reverse_complement(to_codes(sequence)))

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from dnalm.benchmark.embedding.embed import EmbedConfig, choose_layers, other_strand
+from dnalm.benchmark.embedding.embed import EmbedConfig, choose_layers
 from dnalm.benchmark.embedding.shards import Pool
 from dnalm.benchmark.tasks.table import read_task
 from dnalm.devices import compute_in, fetch
 from dnalm.errors import InputError
 from dnalm.files import read_facts, sha256_of, write_json
+from dnalm.genome.kmers import other_strand
 from dnalm.model.embedders.agreement import TOLERANCES, check_agreement, check_logits
 from dnalm.model.embedders.contract import (
     MAX_SPECIAL,
@@ -30,7 +31,8 @@ from dnalm.model.embedders.contract import (
 from dnalm.model.embedders.logits import has_logits
 from dnalm.model.embedders.opening import hash_weights, name_embedder, open_embedder
 from dnalm.model.embedders.spans import pool_spans
-from dnalm.model.token_batches import limit_tokens, name_rows
+from dnalm.model.embedders.tunable import ForeignLimits, ForeignTokens
+from dnalm.model.token_batches import CENTRE, REFUSE, crop_long, limit_tokens, name_rows
 
 # Of different lengths, so that a batch of them has pads; the N are where no model may stumble.
 CHECKED_BASES = (24, 61, 150, 300)
@@ -62,7 +64,10 @@ class EmbedderEmbedding:
         return name_embedder(self.entry)
 
     def metadata(self) -> dict[str, str]:
-        """Return the metadata of the safetensors file: what it was made from, and how."""
+        """Return the metadata of the safetensors file: what it was made from, and how.
+
+        `cropped` counts the rows of which the middle was embedded, where that is asked for.
+        """
         settings = asdict(self.config)
         told = ("pooling", "centre_bases", "strands", "precision", "dtype")
         return {
@@ -72,6 +77,8 @@ class EmbedderEmbedding:
             **{key: str(settings[key]) for key in told},
             "embedder": self.weights,
             **{key: self.rights[key] or "" for key in RIGHTS},
+            # Not where rows are refused: what was begun before is found by these texts.
+            **({"cropped": str(self._count_long())} if self.config.too_long == CENTRE else {}),
         }
 
     def facts(self) -> dict[str, Any]:
@@ -92,7 +99,7 @@ class EmbedderEmbedding:
         return self._facts["width"]
 
     def longest_first(self) -> np.ndarray:
-        """Return the positions of all rows by their tokens, longest first."""
+        """Return the positions of all rows by their tokens, also those not read, longest first."""
         return self._order(open_embedder(self.entry, "cpu"))
 
     def open(self, device: str) -> Pool:
@@ -103,9 +110,11 @@ class EmbedderEmbedding:
         chosen = self._order(embedder)
         chosen = chosen[np.linspace(0, len(chosen) - 1, min(CHECKED_ROWS, len(chosen))).astype(int)]
         names = name_rows(table)
-        rows = [table["sequence"].iloc[row] for row in chosen], [names[row] for row in chosen]
+        limits = _find_limits(embedder, self.weights, config)
+        texts, _ = crop_long(table["sequence"].iloc[chosen].tolist(), limits, config.too_long)
+        rows = [names[row] for row in chosen]
         with compute_in(config.precision, place):
-            check_agreement(embedder, self.weights, *rows, config.precision)
+            check_agreement(embedder, self.weights, texts, rows, config.precision)
 
         def pool(sequences: Sequence[str], names: Sequence[str], tick: Callable) -> np.ndarray:
             layers = [layer - 1 for layer in self.layers()]
@@ -119,8 +128,14 @@ class EmbedderEmbedding:
         table = read_task(self.table)
         sequences, names = table["sequence"].tolist(), name_rows(table)
         tokens = count_tokens(embedder, sequences)
-        check_lengths(embedder, self.weights, sequences, names, tokens)
+        if self.config.too_long == REFUSE:
+            check_lengths(embedder, self.weights, sequences, names, tokens, may_crop=True)
         return np.argsort(-tokens, kind="stable")
+
+    def _count_long(self) -> int:
+        """Return how many rows are longer than the embedder reads."""
+        limits = _find_limits(open_embedder(self.entry, "cpu"), self.weights, self.config)
+        return int(limits.find_long(read_task(self.table)["sequence"].tolist()).sum())
 
     @property
     def _facts(self) -> dict[str, Any]:
@@ -141,16 +156,17 @@ def pool_sequences(
     """Return the pooled states of sequences, float32 [L, S, D], as `dnalm...embed.embed` does.
 
     `layers` are positions among the embedder's. Raises InputError where an answer breaks the
-    contract, see `embed_checked`.
+    contract, see `embed_checked`, and for a sequence over its limits, unless `too_long` is centre.
     """
-    strands = [list(sequences)]
+    limits = _find_limits(embedder, name, config)
+    strands = [crop_long(sequences, limits, config.too_long)[0]]
     if config.strands == "both":
-        strands.append([other_strand(sequence) for sequence in sequences])
+        strands.append([other_strand(sequence) for sequence in strands[0]])
     pooled = np.zeros((len(layers), len(sequences), embedder.width), dtype=np.float32)
     most = limit_tokens(config.batch_tokens, device)
     for strand in strands:
         tokens = count_tokens(embedder, strand)
-        check_lengths(embedder, name, strand, names, tokens)
+        check_lengths(embedder, name, strand, names, tokens, may_crop=True)
 
         def batches(
             strand: list[str] = strand, tokens: np.ndarray = tokens
@@ -169,6 +185,12 @@ def pool_sequences(
             pooled[:, chosen] += vectors / len(strands)
             tick(len(chosen))
     return pooled
+
+
+def _find_limits(embedder: Embedder, name: str, config: EmbedConfig) -> ForeignLimits:
+    """Return what an embedder reads, on both strands where both are embedded."""
+    tokens = ForeignTokens(embedder=embedder, name=name)
+    return ForeignLimits.of(tokens, both=config.strands == "both")
 
 
 def _batch(tokens: np.ndarray, most: int) -> Iterator[np.ndarray]:

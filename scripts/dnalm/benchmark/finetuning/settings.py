@@ -13,6 +13,7 @@ from dnalm.devices import find_precision
 from dnalm.errors import InputError
 from dnalm.files import hash_facts, read_facts, read_json, sha256_of
 from dnalm.methods import ADAPTER_NAMES, FULL
+from dnalm.model.embedders.tunable import ForeignLimits, ForeignTokens
 from dnalm.model.heads import Pooling, choose_pooling
 from dnalm.model.loading import read_run
 from dnalm.model.token_batches import REFUSE, Limits, crop_long
@@ -200,12 +201,21 @@ class Finetuning:
         """Whether the heads of folds can be one: each is a linear layer on what is pooled."""
         return self.network is None and self.config.head == LINEAR
 
-    def crop(self, sequences: Sequence[str]) -> tuple[list[str], np.ndarray]:
-        """Return what is read of sequences, and of which it is a part, as `crop_long` does."""
-        if self.network or self.embedder:  # which reads any length, or refuses what it does not
+    def crop(
+        self, sequences: Sequence[str], tokens: ForeignTokens | None = None
+    ) -> tuple[list[str], np.ndarray]:
+        """Return what is read of sequences, and of which it is a part, as `crop_long` does.
+
+        `tokens` are those of its embedder where that is open already.
+        """
+        # A network reads any length; an embedder is opened for nothing where nothing is cropped.
+        if self.network or (self.embedder and self.too_long == REFUSE):
             return list(sequences), np.zeros(len(sequences), dtype=bool)
-        encoder, vocabulary = read_run(self.run)
-        limits = Limits(vocabulary=vocabulary, max_tokens=encoder.max_tokens)
+        if self.embedder:
+            limits: Limits = ForeignLimits.of(tokens or ForeignTokens.open(self.embedder["entry"]))
+        else:
+            encoder, vocabulary = read_run(self.run)
+            limits = Limits(vocabulary=vocabulary, max_tokens=encoder.max_tokens)
         return crop_long(sequences, limits, self.too_long)
 
     def on(self, device: str) -> "Finetuning":

@@ -51,15 +51,16 @@ class TaskData:
         self.finetuning = finetuning
         self.kind: Kind = find_kind(finetuning.kind)
         self.splits = Splits(table, finetuning.kind)
-        sequences, _ = finetuning.crop(table["sequence"].tolist())
+        foreign = vocabulary if isinstance(vocabulary, ForeignTokens) else None
+        sequences, _ = finetuning.crop(table["sequence"].tolist(), foreign)
         names = name_rows(table)
         self.rows: TokenRows
-        if isinstance(vocabulary, ForeignTokens):
+        if foreign:
             how = finetuning.pooling, finetuning.centre_bases
             self.rows = (
-                vocabulary.make_rows(sequences, names, *how)
+                foreign.make_rows(sequences, names, *how)
                 if self.kind.pooled
-                else vocabulary.make_base_rows(sequences, names)
+                else foreign.make_base_rows(sequences, names)
             )
         else:
             self.rows = TokenRows(sequences, names, vocabulary, max_tokens)

@@ -64,10 +64,10 @@ class Classifier:
         own = self.encoder
         return own.device if isinstance(own, FrozenEmbedder) else device_of(own)
 
-    def limits(self) -> Limits:
-        """Return what its model reads."""
+    def limits(self, both: bool = False) -> Limits:
+        """Return what its model reads; with `both` it is given both strands."""
         if isinstance(self.vocabulary, ForeignTokens):
-            return ForeignLimits.of(self.vocabulary)
+            return ForeignLimits.of(self.vocabulary, both or self.both_strands)
         return Limits(vocabulary=self.vocabulary, max_tokens=self.encoder.config.max_tokens)
 
     def outputs(

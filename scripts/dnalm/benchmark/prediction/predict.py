@@ -4,7 +4,6 @@ Shapes: R rows of a block, P pieces, F folds, C classes (multilabel: labels, reg
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from dnalm.benchmark.prediction.tables import Predictions, make_schema, make_tab
 from dnalm.benchmark.prediction.tracks import Tracks
 from dnalm.benchmark.tasks.kinds import BASES
 from dnalm.errors import InputError
-from dnalm.genome.kmers import reverse_complement, to_codes, to_sequence
+from dnalm.genome.kmers import other_strand
+from dnalm.jobs.pace import measure_pace
 from dnalm.jobs.progress import Progress, duration
 from dnalm.model.token_batches import Limits, limit_tokens
 from dnalm.suggestions import check_choice
@@ -31,6 +31,7 @@ FORWARD, BOTH = "forward", "both"
 ALL_FOLDS = "all"
 MAX_NUMBERS = 1 << 24  # of outputs of a block in memory, 128 MiB
 MAX_BLOCK_BASES = 1 << 22  # of a block's pieces, were all as long as the longest
+TIMED_SHARE = 1 / 8  # of all tokens, or a batch: the most that the time of all is foretold by
 MANY_BYTES = 4 << 30  # of the outputs of one row, which are in memory together
 
 Tick = Callable[[int], None]  # is told of so many more outputs
@@ -72,11 +73,11 @@ def predict_source(
     for what `scan` and `open_tables` refuse, and a fold that the classifier does not have.
     """
     facts, folds = classifier.facts, choose_folds(classifier, config.folds)
-    limits = classifier.limits()
+    both = config.strands == BOTH and not classifier.both_strands
+    limits = classifier.limits(both)
     found = scan(source, config.rules, limits)
     _report(found, source, classifier)
     _warn_of_many(found, source, classifier.facts, len(folds))
-    both = config.strands == BOTH and not classifier.both_strands
     schema = make_schema(facts, source.columns, names)
     work = _Work(classifier=classifier, folds=folds, both=both, config=config)
     with (
@@ -164,22 +165,24 @@ def _blocks(work: "_Work", source: Source, limits: Limits) -> Iterator[list[Piec
 
 
 def _tell_time(work: "_Work", block: Sequence[Pieces], found: Scan, limits: Limits) -> None:
-    """Log how long the prediction will take, from the time of one batch."""
-    most = limit_tokens(work.config.batch_tokens, work.classifier.device)
-    sample: list[str] = []
+    """Log how long the prediction will take, from the time of some batches."""
+    batch = limit_tokens(work.config.batch_tokens, work.classifier.device)
+    first, texts = 0, []
     tokens = 0
-    for text in (text for pieces in block for text in pieces.texts):
-        sample.append(text)
-        tokens += limits.count_tokens(text)
-        if tokens >= most:
+    for text in islice((text for pieces in block for text in pieces.texts), work.chunk_of(block)):
+        if tokens >= max(batch, TIMED_SHARE * found.tokens):
             break
-    if not sample:
-        return
-    work.warm_up(sample[:1])  # the first also loads libraries and kernels
-    started = time.monotonic()
-    work.warm_up(sample)
-    seconds = (time.monotonic() - started) * found.tokens / tokens
-    log.info("about %s for %d rows", duration(seconds), found.rows)
+        first += tokens < batch
+        texts.append(text)
+        tokens += limits.count_tokens(text)
+
+    def predict(count: int) -> int:
+        work.warm_up(texts[:count])
+        return sum(map(limits.count_tokens, texts[:count]))
+
+    if texts:
+        seconds = measure_pace(predict, first, len(texts)) * found.tokens
+        log.info("about %s for %d rows", duration(seconds), found.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,13 +244,17 @@ class _Work:
             for row, pieces in enumerate(block)
             for start, text in zip(pieces.starts, pieces.texts, strict=True)
         )
-        longest = max(1, *(pieces.size for pieces in block))
-        per_base = self.classifier.facts.kind.shape == BASES
-        budget = MAX_NUMBERS // self.classifier.classes if per_base else MAX_BLOCK_BASES
-        size = max(1, min(self.config.block_rows, budget // longest))
+        size = self.chunk_of(block)
         while chunk := list(islice(flat, size)):
             rows, starts, texts = zip(*chunk, strict=True)
             yield np.array(rows), np.array(starts), list(texts)
+
+    def chunk_of(self, block: Sequence[Pieces]) -> int:
+        """Return how many pieces of a block are predicted together."""
+        longest = max(1, *(pieces.size for pieces in block))
+        per_base = self.classifier.facts.kind.shape == BASES
+        budget = MAX_NUMBERS // self.classifier.classes if per_base else MAX_BLOCK_BASES
+        return max(1, min(self.config.block_rows, budget // longest))
 
     def _outputs(
         self, texts: Sequence[str], names: Sequence[str]
@@ -255,7 +262,7 @@ class _Work:
         """Yield (number of the fold, whether the strand is the other one, outputs)."""
         strands: list[tuple[bool, Iterable[str]]] = [(False, texts)]
         if self.both:
-            strands.append((True, map(_other_strand, texts)))
+            strands.append((True, map(other_strand, texts)))
         for reverse, own in strands:
             found = self.classifier.outputs(list(own), names, self.folds, self.config.batch_tokens)
             yield from ((fold, reverse, outputs) for fold, outputs in enumerate(found))
@@ -275,10 +282,6 @@ def _counted(progress: Progress, rows: int, outputs: int) -> Iterator[Tick]:
 
     yield tick
     progress.advance(rows - told)
-
-
-def _other_strand(text: str) -> str:
-    return to_sequence(reverse_complement(to_codes(text)))
 
 
 def _over_folds(sums: np.ndarray, counts: np.ndarray) -> Predictions:

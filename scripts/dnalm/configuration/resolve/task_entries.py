@@ -5,6 +5,8 @@ from typing import Any
 from urllib.parse import quote
 
 from dnalm.configuration.builds import resolve_build
+from dnalm.errors import InputError
+from dnalm.suggestions import nearest
 
 # What the entry of a task need not have, and no section gives.
 OPTIONAL = dict.fromkeys(
@@ -23,6 +25,8 @@ def resolve_task(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
     A data set of a hub becomes the `url` of its files.
     """
+    if name not in config["tasks"]:  # of a file that somebody asks Snakemake for
+        raise InputError(f"tasks: '{name}' is unknown{nearest(name, config['tasks'])}")
     entry = config["tasks"][name]
     resolved = {**OPTIONAL, **config["task"], **entry}
     if "build" in entry:

@@ -67,6 +67,12 @@ def build_haplotypes(
         write_json(temporary / MANIFEST, facts)
         logger.info("haplotypes of %s: %s", contig, facts)
         _warn_of_mixed(contig, facts["haploid"])
+        if facts["missing"]["alleles"]:
+            logger.warning(
+                "%s: %d missing alleles in %d of %d records are read as the reference, so ALT is "
+                "rarer there than among the genotypes that are known.",
+                *(contig, *facts["missing"].values(), facts["records"]),
+            )
 
 
 def _warn_of_mixed(contig: str, haploid: Mapping[str, Any]) -> None:

@@ -17,7 +17,10 @@ from dnalm.jobs.progress import progress
 
 COLUMNS = [*POPULATION_COLUMNS, "haplotype", *VARIANT_TYPES]
 SUMMED_FACTS = ("records", "variants", "alleles", "store_bytes")
-CONTIG_FACTS = ("vcf_contig", *SUMMED_FACTS, "seconds", "ignored", "unphased", "haploid")
+CONTIG_FACTS = (
+    *("vcf_contig", *SUMMED_FACTS, "seconds"),
+    *("ignored", "unphased", "haploid", "missing"),
+)
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +62,7 @@ def describe_panel(
             "haplotypes": len(table),
             **{key: sum(contig[key] for contig in facts.values()) for key in SUMMED_FACTS},
             **{key: _sum(facts.values(), key) for key in ("ignored", "unphased")},
-            # Stores made before haploid calls were counted do not say.
-            **_haploid_calls(facts.values()),
+            **_count_calls(facts.values()),
             "contigs": {
                 contig: {key: contig_facts[key] for key in CONTIG_FACTS if key in contig_facts}
                 for contig, contig_facts in facts.items()
@@ -71,10 +73,16 @@ def describe_panel(
     log.info("panel %s: %d samples on %d contigs", name, samples_known, contigs)
 
 
-def _haploid_calls(facts: Collection[Mapping[str, Any]]) -> dict[str, int]:
-    if not all("haploid" in contig for contig in facts):
-        return {}
-    return {"haploid_calls": sum(contig["haploid"]["calls"] for contig in facts)}
+def _count_calls(facts: Collection[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the counts of odd calls; stores made before one was counted do not say."""
+    return {
+        name: sum(contig[key][unit] for contig in facts)
+        for name, key, unit in (
+            ("haploid_calls", "haploid", "calls"),
+            ("missing_alleles", "missing", "alleles"),
+        )
+        if all(key in contig for contig in facts)
+    }
 
 
 def _sum(facts: Any, key: str) -> dict[str, int]:

@@ -82,6 +82,9 @@ class RecordPlacer:
         """Apply the alleles of a record to the haplotypes that carry them."""
         self._seen["records"] += 1
         self.ploidy.add(record)
+        missing = sum(text.count(".") * len(own) for text, own in record.genotypes.items())
+        self._seen["missing"] += missing
+        self._seen["missing_records"] += missing > 0
         if not record.genotypes:  # nobody carries it: no edit, no overlap
             return
         end = record.position + len(record.reference)
@@ -219,6 +222,10 @@ class RecordPlacer:
             "alleles": self._writer.alleles,
             "ignored": {str(reason): count for reason, count in self._ignored.items() if count},
             "unphased": {str(kind): count for kind, count in self._unphased.items()},
+            "missing": {
+                "alleles": self._seen["missing"],
+                "records": self._seen["missing_records"],
+            },
             "haploid": self.ploidy.facts(self._reader.samples),
             "mismatches": self._mismatches,
         }

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dnalm.download.compression import FOREIGN_BYTES, name_foreign, open_binary
 from dnalm.errors import InputError
+from dnalm.files import check_separator
 from dnalm.genome.vcf_lines import decode
 
 COLUMNS = ["sample", "population", "superpopulation"]
@@ -109,6 +110,7 @@ def _read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
     first = lines[0][1]
     separator = "\t" if "\t" in first else "," if "," in first else None
     header = _split(first, separator)
+    check_separator(path, header)
     rows = []
     for number, line in lines[1:]:
         cells = _split(line, separator)

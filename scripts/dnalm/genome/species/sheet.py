@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from dnalm.errors import InputError
-from dnalm.files import refuse_stream
+from dnalm.files import check_separator, refuse_stream
 from dnalm.suggestions import listing, nearest_first
 
 NAME = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
@@ -120,6 +120,7 @@ def _is_address(source: str) -> bool:
 
 def _by_column(path: Path, lines: list[tuple[int, list[str]]]) -> list[tuple[int, dict[str, str]]]:
     header: list[str] = []
+    check_separator(path, lines[0][1] if lines else [])
     for cell in lines[0][1] if lines else []:
         place = f"{path}:{lines[0][0]}"
         column = {"urls": "url"}.get(cell.strip().lower(), cell.strip().lower())

@@ -19,6 +19,7 @@ import pandas as pd
 from dnalm.benchmark.tasks.label_cells import NUMBER_TEXT
 from dnalm.benchmark.tasks.table_cells import swallows_rows
 from dnalm.errors import InputError
+from dnalm.files import check_separator
 from dnalm.genome.annotation import COORDINATE, open_text, readable
 from dnalm.suggestions import nearest
 from dnalm.variants.alleles import Allele
@@ -104,6 +105,7 @@ def _read_rows(path: str | Path) -> tuple[list[str], list[tuple[int, list[str]]]
             )
     (_, header), *numbered = found
     header = [name.strip() for name in header]
+    check_separator(path, header)
     for number, row in numbered:
         if len(row) != len(header):
             raise InputError(

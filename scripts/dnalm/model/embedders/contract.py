@@ -3,7 +3,7 @@
 Shapes: L layers, T tokens, D width.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from dnalm.errors import InputError
 
 NO_BASE = -1  # both ends of the span of a token that covers no base
 SIZES = ("layers", "width")
+MAX_COUNTED = 1 << 20  # bases of a call of count_tokens: tokenizers hold 250 bytes of each token
 MAX_SPECIAL = 4  # tokens beside those of single bases, which many a tokenizer adds
 
 
@@ -74,9 +75,29 @@ def count_tokens(embedder: Any, sequences: Sequence[str]) -> np.ndarray:
     Raises InputError for other than a number for each.
     """
     counted = getattr(embedder, "count_tokens", None)
-    lengths = counted(sequences) if counted else [len(sequence) for sequence in sequences]
-    counts = np.asarray(lengths)
-    if counts.shape != (len(sequences),) or (len(counts) and counts.dtype.kind not in "iu"):
+    if not counted:
+        return np.array([len(sequence) for sequence in sequences], dtype=np.int64)
+    parts = [_count_tokens(counted, part) for part in _portions(sequences)]
+    return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+
+
+def _portions(sequences: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield all sequences in portions of at most `MAX_COUNTED` bases, one sequence at least."""
+    start = bases = 0
+    for place, sequence in enumerate(sequences):
+        if place > start and bases + len(sequence) > MAX_COUNTED:
+            yield sequences[start:place]
+            start, bases = place, 0
+        bases += len(sequence)
+    if start < len(sequences):
+        yield sequences[start:]
+
+
+def _count_tokens(
+    counted: Callable[[Sequence[str]], Sequence[int]], sequences: Sequence[str]
+) -> np.ndarray:
+    counts = np.asarray(counted(sequences))
+    if counts.shape != (len(sequences),) or counts.dtype.kind not in "iu":
         raise InputError(
             f"count_tokens of an embedder gives numbers of the shape {list(counts.shape)} and type"
             f" {counts.dtype} for {len(sequences)} sequences: give a whole number for each."
@@ -85,9 +106,18 @@ def count_tokens(embedder: Any, sequences: Sequence[str]) -> np.ndarray:
 
 
 def check_lengths(
-    embedder: Any, name: str, sequences: Sequence[str], rows: Sequence[str], tokens: np.ndarray
+    embedder: Any,
+    name: str,
+    sequences: Sequence[str],
+    rows: Sequence[str],
+    tokens: np.ndarray,
+    *,
+    may_crop: bool = False,
 ) -> None:
-    """Raise InputError, naming the row, for the longest sequence if it is over a limit."""
+    """Raise InputError, naming the row, for the longest sequence if it is over a limit.
+
+    With `may_crop` the sentence names `embed.too_long`, too.
+    """
     bases = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
     for counts, key, unit in (
         (bases, "max_bases", "bases"),
@@ -96,10 +126,15 @@ def check_lengths(
         limit = getattr(embedder, key, None)
         longest = int(counts.argmax()) if len(counts) else 0
         if limit is not None and len(counts) and counts[longest] > limit:
+            advice = "cut the task's sequences or choose a model with a longer context"
+            if may_crop:
+                advice = (
+                    "cut the task's sequences, choose a model with a longer context, or set"
+                    " embed.too_long to centre, which reads their middle"
+                )
             raise InputError(
                 f"row {rows[longest]} has {bases[longest]:,} bases, {counts[longest]:,} {unit} of"
-                f" {name}, which reads at most {limit:,} {unit}: cut the task's sequences or choose"
-                " a model with a longer context."
+                f" {name}, which reads at most {limit:,} {unit}: {advice}."
             )
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dnalm.errors import InputError
+from dnalm.genome.kmers import other_strand
 from dnalm.methods import LORA_TARGETS
 from dnalm.model.embedders.contract import NO_BASE, check_lengths, count_tokens
 from dnalm.model.embedders.linear_layers import is_linear
@@ -27,6 +28,7 @@ from dnalm.suggestions import listing
 
 PAD, ABOVE = -1, 1 << 32
 MAX_PLACES = 64  # of bases in a token that a head tells apart; those behind share the last one
+NEAR, LEAP = 8, 0.9  # tokens over the limit; part of the bases of those further away
 NEEDED = ("module", "tokenize", "compute_states")
 
 
@@ -136,12 +138,17 @@ class ForeignTokens:
     embedder: Any
     name: str
 
+    @classmethod
+    def open(cls, entry: Mapping[str, Any]) -> "ForeignTokens":
+        """Open the embedder of an entry on the CPU."""
+        return cls(embedder=open_embedder(entry, "cpu"), name=name_embedder(entry))
+
     def make_rows(
         self, sequences: Sequence[str], names: Sequence[str], pooling: Pooling, centre_bases: int
     ) -> "ForeignRows":
         """Return the rows of sequences, pooled as said; InputError for one over the limits."""
-        coded = []
-        for sequence, (ids, spans) in zip(sequences, self._tokenize(sequences, names), strict=True):
+        found, coded = self._tokenize(sequences, names, may_crop=True), []
+        for sequence, (ids, spans) in zip(sequences, found, strict=True):
             weights = weigh_spans(spans, sequence, pooling, centre_bases)
             coded.append(np.where(weights > 0, ids, ids + ABOVE))
         return ForeignRows(coded, [len(sequence) for sequence in sequences])
@@ -151,8 +158,8 @@ class ForeignTokens:
 
         Raises InputError for one over the limits, and for tokens that overlap or go back.
         """
-        coded = []
-        for name, (ids, spans) in zip(names, self._tokenize(sequences, names), strict=True):
+        found, coded = self._tokenize(sequences, names, may_crop=False), []
+        for name, (ids, spans) in zip(names, found, strict=True):
             own = spans[spans[:, 0] != NO_BASE]
             if (own[1:, 0] != own[:-1, 1]).any():
                 raise InputError(
@@ -175,11 +182,13 @@ class ForeignTokens:
             )
         return found
 
-    def _tokenize(self, sequences: Sequence[str], names: Sequence[str]) -> list[Tokens]:
+    def _tokenize(
+        self, sequences: Sequence[str], names: Sequence[str], *, may_crop: bool
+    ) -> list[Tokens]:
         """Return ids and spans of sequences; raise InputError for one over the limits."""
         found = tokenize_checked(self.embedder, self.name, sequences)
         counts = np.array([len(ids) for ids, _ in found], dtype=np.int64)
-        check_lengths(self.embedder, self.name, sequences, names, counts)
+        check_lengths(self.embedder, self.name, sequences, names, counts, may_crop=may_crop)
         return found
 
 
@@ -187,30 +196,48 @@ class ForeignTokens:
 class ForeignLimits(Limits):
     """What a model that is not ours reads, by its own tokens; a limit that it has not is `LONGEST`.
 
-    `vocabulary` is its `ForeignTokens`.
+    `vocabulary` is its `ForeignTokens`. With `both` a sequence has as many tokens as the strand
+    that makes more of them: byte pairs of the reverse complement are others.
     """
 
+    both: bool = False
+
     @classmethod
-    def of(cls, tokens: ForeignTokens) -> "ForeignLimits":
+    def of(cls, tokens: ForeignTokens, both: bool = False) -> "ForeignLimits":
         """Return the limits of an embedder."""
-        return cls(
-            vocabulary=tokens, max_tokens=getattr(tokens.embedder, "max_tokens", None) or LONGEST
-        )
+        most = getattr(tokens.embedder, "max_tokens", None) or LONGEST
+        return cls(vocabulary=tokens, max_tokens=most, both=both)
+
+    @property
+    def max_bases(self) -> int:
+        """The most bases of a sequence, where that is limited; else `LONGEST`."""
+        return self.vocabulary.embedder.max_bases or LONGEST
 
     @property
     def bases(self) -> int:
-        """The most bases of a sequence, where that is limited; else `LONGEST`.
-
-        Where its tokens are limited and their lengths known, no more than the longest of them hold.
-        """
-        embedder = self.vocabulary.embedder
-        token = getattr(embedder, "longest_token", None)
+        """The most bases of a piece: where lengths of tokens are known, what the longest hold."""
+        token = getattr(self.vocabulary.embedder, "longest_token", None)
         known = isinstance(token, int) and token > 0
-        return min(embedder.max_bases or LONGEST, self.max_tokens * token if known else LONGEST)
+        return min(self.max_bases, self.max_tokens * token if known else LONGEST)
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a sequence, special ones included."""
-        return int(count_tokens(self.vocabulary.embedder, [text])[0])
+        return int(self.count_all([text])[0])
+
+    def count_all(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the number of tokens of each of many sequences, int64 [N]."""
+        strands = [*texts, *(map(other_strand, texts) if self.both else ())]
+        counts = count_tokens(self.vocabulary.embedder, strands)
+        return counts.reshape(1 + self.both, len(texts)).max(axis=0)
+
+    def choose_step(self, bases: int, tokens: int, share: float) -> int:
+        """Return how many bases to leave out of a piece of so many bases and too many tokens.
+
+        A tokenizer is slow and its tokens may be long: far from the limit as many as they have on
+        average, near it as of tokens of single bases.
+        """
+        excess = tokens - self.max_tokens
+        return max(excess, int(share * LEAP * (excess - NEAR) * bases / tokens))
 
 
 class ForeignRows(TokenRows):
@@ -224,5 +251,5 @@ class ForeignRows(TokenRows):
 
 def open_tunable(entry: Mapping[str, Any]) -> tuple[ForeignEncoder, ForeignTokens]:
     """Return the encoder of an embedder, on the CPU, and what cuts sequences for it."""
-    embedder, name = open_embedder(entry, "cpu"), name_embedder(entry)
-    return ForeignEncoder(embedder, name).eval(), ForeignTokens(embedder=embedder, name=name)
+    tokens = ForeignTokens.open(entry)
+    return ForeignEncoder(tokens.embedder, tokens.name).eval(), tokens

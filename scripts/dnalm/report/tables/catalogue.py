@@ -128,7 +128,7 @@ BENCHMARK = (
     _table(
         "panels",
         "panel genome contigs samples haplotypes records variants alleles store_bytes",
-        "haploid_calls ignored: <reason>",
+        "haploid_calls missing_alleles ignored: <reason>",
     ),
     _table(
         "haplotypes",

@@ -12,6 +12,7 @@ KINDS = {"snvs": "SNVs", "insertions": "insertions", "deletions": "deletions", "
 SAMPLE_COLUMNS = ["sample", "population", "superpopulation", "haplotype", *KINDS]
 TEXT = ["sample", "population", "superpopulation"]
 IGNORED = "ignored: "
+CALLS = ["haploid_calls", "missing_alleles"]
 COUNTS = ["samples", "haplotypes", "records", "variants", "alleles", "store_bytes"]
 
 
@@ -29,13 +30,13 @@ def panels_table(panels: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
             "genome": facts["genome"],
             "contigs": len(facts["contigs"]),
             **{key: facts[key] for key in COUNTS},
-            "haploid_calls": facts.get("haploid_calls"),  # of older stores it is not known
+            **{key: facts.get(key) for key in CALLS},  # of older stores they are not known
             **{f"{IGNORED}{reason}": facts["ignored"].get(reason, 0) for reason in reasons},
         }
         for panel, facts in panels.items()
     ]
     table = pd.DataFrame(rows, columns=list_columns("panels", reason=reasons))
-    return table.astype({"haploid_calls": "Int64"})
+    return table.astype(dict.fromkeys(CALLS, "Int64"))
 
 
 def haplotypes_table(panel_samples: Mapping[str, str]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pandas.api.types import is_numeric_dtype
 
 from dnalm.errors import InputError
-from dnalm.files import read_tsv
+from dnalm.files import check_separator, read_tsv
 from dnalm.genome.annotation import open_text, readable
 from dnalm.genome.names import decode
 from dnalm.genome.vcf_lines import open_lines
@@ -169,6 +169,7 @@ def read_variant_table(path: str | Path, columns: Collection[str] = ()) -> pd.Da
                 keep_default_na=False,
                 na_values=[""],
             )
+    check_separator(path, list(map(str, table.columns)), "tabs", ";,")
     for column in wanted:
         if column not in table:
             raise InputError(

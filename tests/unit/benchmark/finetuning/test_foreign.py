@@ -10,6 +10,7 @@ import random_transformers
 import torch
 from safetensors.torch import load_file
 from sklearn.metrics import matthews_corrcoef
+from transformers import AutoTokenizer
 
 from dnalm.benchmark.embedding.embedders import describe_embedder
 from dnalm.benchmark.finetuning import learner
@@ -222,3 +223,69 @@ def test_another_model_or_pooling_is_another_fine_tuning(make):
     one, other = make("bert", "ia3"), make("big_bird", "ia3")
     assert one.identity() != other.identity()
     assert one.identity() != replace(one, pooling="cls").identity()
+
+
+@pytest.fixture
+def short(tmp_path):
+    """A model of byte pairs that reads 16 tokens, and the method that trains its head on a task."""
+    tokenizer = random_transformers.train_tokenizer(random_transformers.draw_texts())
+    random_transformers.save_short("bert", tmp_path / "weights", tokenizer, 16)
+    entry = {"transformers": str(tmp_path / "weights")}
+    rights = {"model": "short", "source": None, "licence": "mit", "citation": None}
+    describe_embedder(entry, rights, "cpu", tmp_path / "embedder.json")
+    method = resolve_method(CONFIG, "lora") | SHORT | {"learning_rate": RATES["lora"]}
+
+    def settings(path, kind="binary", too_long="centre"):
+        files = {"described": tmp_path / "embedder.json", "table": path}
+        summary = {"kind": kind, "classes": 2}
+        return Finetuning.of(files, summary, {}, method, EMBED | {"too_long": too_long}, entry)
+
+    return settings
+
+
+def test_the_middle_of_long_rows_is_trained_on_and_predicted_again(short, tmp_path, monkeypatch):
+    """To the same bits as of rows that were cut by hand."""
+    write_task(tmp_path / "binary.parquet")
+    finetuning = short(tmp_path / "binary.parquet")
+    table = pd.read_parquet(finetuning.table)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "weights")
+    middles = [
+        next(
+            text[start : start + size]
+            for size in range(len(text), 0, -1)
+            for start in [(len(text) - size) // 2]
+            if len(tokenizer(text[start : start + size])["input_ids"]) <= 16
+        )
+        for text in table["sequence"]
+    ]
+    table.assign(sequence=middles).to_parquet(tmp_path / "cut.parquet")
+    cropped = sum(own != text for own, text in zip(middles, table["sequence"], strict=True))
+    assert cropped > 20
+    by_hand = train_fold(short(tmp_path / "cut.parquet", too_long="refuse"), 0)
+    with pytest.raises(InputError, match=r"row row\.\d+ .* or set embed.too_long to centre, which"):
+        train_fold(short(tmp_path / "binary.parquet", too_long="refuse"), 0)
+    folds = finetune(finetuning, operation=OPERATION, partial=tmp_path / "partial", threads=1)
+    assert all(torch.equal(folds[0].tensors[key], own) for key, own in by_hand.tensors.items())
+    identity = identify(
+        method="lora",
+        task={"name": "mine.x", "kind": "binary", "classes": 2, "rows": {"train": 1, "test": 1}},
+        table_path=finetuning.table,
+        model="short",
+        weights_sha256=finetuning.weights_sha256(),
+    )
+    files = {key: tmp_path / key for key in ("scores", "summary", "predictions", "history")}
+    write_finetuning(
+        folds, finetuning, identity, OUTPUTS, trained=tmp_path / "adapters.safetensors",
+        partial=tmp_path / "partial", **files,
+    )  # fmt: skip
+    assert json.loads((tmp_path / "summary").read_text())["cropped_rows"] == cropped
+    monkeypatch.setitem(EMBED, "too_long", "centre")
+    check_predictions(finetuning, folds, table[table["split"] == "test"], tmp_path)
+
+
+def test_long_rows_of_single_bases_are_refused_whatever_is_set(short, tmp_path):
+    write_task(tmp_path / "bases.parquet", "per_base")
+    finetuning = short(tmp_path / "bases.parquet", "per_base")
+    assert finetuning.too_long == "refuse"
+    with pytest.raises(InputError, match=r"or choose a model with a longer context\.$"):
+        train_fold(finetuning, 0)

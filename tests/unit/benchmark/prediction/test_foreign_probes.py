@@ -154,7 +154,7 @@ def test_a_called_embedder_predicts_the_rows_of_its_task_again_and_others_it_ref
     test = make_table().query("split == 'test'")
     found = predict(entry, "probe", tmp_path, embed, test["sequence"], strands="both")
     expected = result.predictions.groupby("id", sort=False)["probability.1"].mean()
-    np.testing.assert_allclose(found["probability.1"], expected[test["id"]], atol=1e-6)
+    np.testing.assert_allclose(found["probability.1"], expected[test["id"]], atol=1e-5)
     with pytest.raises(InputError, match=r"row s0 .* has 61 bases, which make 61 tokens"):
         predict(entry, "probe", tmp_path, embed, ["A" * 61])
     tiles = predict(entry, "probe", tmp_path, embed, ["AC" * 90], too_long="tiles")
@@ -163,3 +163,41 @@ def test_a_called_embedder_predicts_the_rows_of_its_task_again_and_others_it_ref
     write_json(tmp_path / "embedder.json", facts | {"weights_sha256": "0" * 64})
     with pytest.raises(InputError, match="was made from other weights than toy_embedder"):
         predict(entry, "probe", tmp_path, embed, ["ACGTACG"])
+
+
+@pytest.mark.parametrize("embedded", ["forward", "both"])
+def test_of_long_rows_the_middle_that_fits_on_both_strands_is_predicted(tmp_path, embedded):
+    """A run of A is few byte pairs, of T on the other strand many: alone it would fit."""
+    tokenizer = random_transformers.train_tokenizer(random_transformers.draw_texts())
+    random_transformers.save_short("bert", tmp_path / "weights", tokenizer, 32)
+    entry = {"transformers": str(tmp_path / "weights")}
+    made = {"pooling": "mean", "layers": [1], "strands": embedded, "too_long": "centre"}
+    embed, _ = train(entry, "probe", tmp_path, **made)
+    rows = ["ACGT" + "A" * 80 + "GCCA", "A" * 40, "CG" * 60]
+    reverse = [row[::-1].translate(str.maketrans("ACGT", "TGCA")) for row in rows]
+    counts = [[len(ids) for ids in tokenizer(own)["input_ids"]] for own in (rows, reverse)]
+    assert counts[0][0] <= 32 < counts[1][0]
+    middles = []
+    for row in rows:
+        for size in range(len(row), 0, -1):
+            own = row[(len(row) - size) // 2 :][:size]
+            other = own[::-1].translate(str.maketrans("ACGT", "TGCA"))
+            if max(len(ids) for ids in tokenizer([own, other])["input_ids"]) <= 32:
+                middles.append((own, other))
+                break
+    states = np.array(
+        [[pool_plainly(tmp_path / "weights", own, 1, False) for own in pair] for pair in middles],
+        dtype=np.float32,
+    )
+    # Vectors of a row are averaged, or what is predicted by either.
+    read = [states.mean(1)] if embedded == "both" else [states[:, 0], states[:, 1]]
+    expected = [read_by_hand(tmp_path / "probe.safetensors", own)[0] for own in read]
+    found = predict(entry, "probe", tmp_path, embed, rows, strands="both")
+    np.testing.assert_allclose(found["probability.1"], np.mean(expected, 0), atol=1e-4)
+    notes = [
+        f"the middle {len(own)} of {len(row)} bases" if own != row else ""
+        for row, (own, _) in zip(rows, middles, strict=True)
+    ]
+    assert found["note"].fillna("").tolist() == notes
+    assert notes[0]
+    assert notes[2]

@@ -146,6 +146,7 @@ def test_a_panel_sums_its_contigs_and_knows_the_populations(corpus, tmp_path):
     facts, single = read_json(tmp_path / "p.json"), read_json(stores / "c/manifest.json")
     assert (facts["samples"], facts["haplotypes"]) == (SAMPLES, 2 * SAMPLES)
     assert facts["alleles"] == single["alleles"]
+    assert facts["missing_alleles"] == single["missing"]["alleles"]
     rows = [line.split("\t") for line in (tmp_path / "p.tsv").read_text().splitlines()]
     assert rows[0][:4] == ["sample", "population", "superpopulation", "haplotype"]
     assert [row[:4] for row in rows[1:5]] == [

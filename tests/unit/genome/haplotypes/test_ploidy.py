@@ -158,3 +158,20 @@ def test_a_contig_reads_and_names_the_haplotype_of_where_a_window_begins(make_pa
             panel.reference[0], 0, np.array([haplotype - 1]), np.array([start]), 22 - start
         )
         assert codes.tolist() == expected.tolist()
+
+
+def test_missing_alleles_are_counted_and_told(make_panel, caplog):
+    first, second = ["0|1", "./.", "0|0", ".|."], [".", "1|.", "0|0", "./1"]
+    records = [
+        (*record[:-1], other)
+        for record, other in zip(bases([2, 6, 10, 14], first), second, strict=True)
+    ]
+    with caplog.at_level(logging.WARNING):
+        panel = make_panel(SEQUENCE, records)
+    assert panel.haplotypes.manifest["missing"] == {"alleles": 7, "records": 3}
+    assert "c: 7 missing alleles in 3 of 4 records are read as the reference" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        panel = make_panel(SEQUENCE, bases([2, 6], ["0|1", "1|0"]))
+    assert panel.haplotypes.manifest["missing"] == {"alleles": 0, "records": 0}
+    assert not caplog.records

@@ -98,8 +98,9 @@ def test_columns_of_one_placeholder_alternate_where_they_stand():
     columns = list_columns("summary", metric=["mcc", "f1"])
     at = columns.index("score_sd") + 1
     assert columns[at : at + 5] == ["mcc_mean", "mcc_sd", "f1_mean", "f1_sd", "low"]
-    assert list_columns("panels", reason=["no call", "other"])[-3:] == [
+    assert list_columns("panels", reason=["no call", "other"])[-4:] == [
         "haploid_calls",
+        "missing_alleles",
         "ignored: no call",
         "ignored: other",
     ]

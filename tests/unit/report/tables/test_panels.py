@@ -40,9 +40,10 @@ def test_a_panel_is_a_row_with_a_column_for_each_reason(run):
 def test_haploid_calls_of_an_older_panel_are_not_known(run):
     run.add_panel("people", SAMPLES)
     run.add_panel("older", SAMPLES)
-    del run.panels[1]["haploid_calls"]
+    del run.panels[1]["haploid_calls"], run.panels[1]["missing_alleles"]
     panels, _ = tables(run)
     assert panels.to_csv(columns=["haploid_calls"], index=False) == 'haploid_calls\n12\n""\n'
+    assert panels.to_csv(columns=["missing_alleles"], index=False) == 'missing_alleles\n34\n""\n'
 
 
 def test_populations_hold_means_over_the_haplotypes_of_their_samples(run):

@@ -133,6 +133,8 @@ def _choose(
         return tested and gene.paralog and build["test_paralogs"] == DROP
 
     kept = [gene for gene in stored if not is_dropped(gene)]
+    if joined := sum(gene.joined for gene in kept):
+        log.warning("%s: %d introns have no bases: their exons are read as one.", source, joined)
     # Which genes have one is known of a table alone.
     paralogs = {"test_genes_with_paralog_dropped": len(stored) - len(kept)}
     return kept, {
@@ -142,6 +144,7 @@ def _choose(
         "genes_outside": len(here) - len(stored),
         **(paralogs if "test_paralogs" in build else {}),
         "genes_kept": len(kept),
+        **({"introns_of_no_bases": joined} if joined else {}),
     }
 
 

@@ -17,7 +17,10 @@ COLUMNS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Gene:
-    """One gene; coordinates as in the table, `place` is its file and line."""
+    """One gene; coordinates as in the table, `place` is its file and line.
+
+    `joined` counts introns of no bases, at which two exons of the table are one.
+    """
 
     name: str
     paralog: bool
@@ -28,6 +31,7 @@ class Gene:
     exon_ends: tuple[int, ...]
     exon_starts: tuple[int, ...]
     place: str
+    joined: int = 0
 
     @property
     def bases(self) -> int:
@@ -58,7 +62,7 @@ class Gene:
 
 
 def read_genes(path: str | Path) -> list[Gene]:
-    """Return the genes of a table, plain or gzip.
+    """Return the genes of a table, plain or gzip; exons without a base between them are one.
 
     Raises InputError, with file and line, for a line that is none of such a table.
     """
@@ -88,15 +92,26 @@ def _gene(place: str, cells: list[str]) -> Gene:
         )
     if len(exon_ends) != len(exon_starts):
         raise InputError(
-            f"{place}: {len(exon_ends)} ends and {len(exon_starts)} starts of exons, and each "
-            "intron has one of both: correct the line."
+            f"{place}: gene {name}: {len(exon_ends)} ends and {len(exon_starts)} starts of exons "
+            f"(columns {COLUMNS - 1} and {COLUMNS}), and each intron has one of both: correct the "
+            "line."
         )
     for last, first in zip(exon_ends, exon_starts, strict=True):
         if last >= first:
             raise InputError(
-                f"{place}: the intron behind base {last} ends before base {first}: ends of exons "
-                "are the seventh column, starts the eighth; correct the line."
+                f"{place}: gene {name}: the intron behind base {last} ends before base {first}:"
+                " ends of exons are the seventh column, starts the eighth; correct the line."
             )
+    for first, last in zip(exon_starts, exon_ends[1:], strict=False):
+        if first > last:
+            raise InputError(
+                f"{place}: gene {name}: the exon that begins at base {first} (column {COLUMNS}) and"
+                f" ends at {last} (column {COLUMNS - 1}) has no bases, so that exons overlap or are"
+                " out of order: sort them by position, or correct the line."
+            )
+    introns = list(zip(exon_ends, exon_starts, strict=True))
+    # Where an exon begins right behind another nothing is spliced.
+    kept = [(last, first) for last, first in introns if first > last + 1]
     return Gene(
         name=name,
         paralog=paralog == "1",
@@ -104,9 +119,10 @@ def _gene(place: str, cells: list[str]) -> Gene:
         strand=strand,
         start=start[0],
         end=end[0],
-        exon_ends=exon_ends,
-        exon_starts=exon_starts,
+        exon_ends=tuple(last for last, _ in kept),
+        exon_starts=tuple(first for _, first in kept),
         place=place,
+        joined=len(introns) - len(kept),
     )
 
 

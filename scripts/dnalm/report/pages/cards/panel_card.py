@@ -60,6 +60,7 @@ def _numbers(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("variants kept", count(facts["variants"])),
         ("alternative alleles carried", large(alleles)),
         ("haploid calls", count(facts["haploid_calls"])),
+        ("missing alleles, read as the reference", count(facts["missing_alleles"])),
         ("size on disk", f"{large(size)}B"),
         ("bytes per allele carried", f"{size / alleles:.2f}" if alleles else MISSING),
     ]

@@ -77,6 +77,10 @@ DATA = {
     "alleles": ("alleles", "alternative alleles that haplotypes carry"),
     "store_bytes": ("bytes", "size on disk"),
     "haploid_calls": ("calls", "genotypes of one allele; empty: not counted"),
+    "missing_alleles": (
+        "alleles",
+        "missing alleles of genotypes, read as the reference; empty: not counted",
+    ),
     "ignored: <reason>": ("alleles", "alleles that were carried but left out, for this reason"),
     "sample": (TEXT, "name of the sample"),
     "population": (TEXT, "population of the sample, empty where not given"),

@@ -255,6 +255,11 @@ def test_genes_that_reach_over_what_is_stored_are_refused_or_counted(planted, tm
         ("a\t0\tchr2\t+\t1\t9\t3,4,\t5,", "2 ends and 1 starts of exons"),
         ("a\t0\tchr2\t+\t1\t9\t5,\t3,", "ends of exons are the seventh column"),
         ("a\t0\tchr2\t+\t1\t9\tx,\t3,", "'x' is no position"),
+        # Of two introns the second before the first, inside it, and with the exon between them
+        # from behind its own end.
+        ("a\t0\tchr2\t+\t1\t99\t60,10,\t80,30,", r"gene a.*column 8\) and ends at 10 \(column 7"),
+        ("a\t0\tchr2\t+\t1\t99\t10,20,\t50,30,", "gene a: the exon that begins at base 50"),
+        ("a\t0\tchr2\t-\t1\t99\t10,40,\t42,60,", "exons overlap or are out of order"),
         (f"a\t0\tchr2\t+\t1\t9\t3,\t{'9' * 5000},", "'9{40}' is no position"),
     ],
 )
@@ -263,6 +268,28 @@ def test_a_line_that_is_none_of_such_a_table_is_refused_with_its_number(tmp_path
     path.write_text("b\t0\tchr2\t+\t1\t9\t3,\t5,\n" + line + "\n")
     with pytest.raises(InputError, match=rf"genes.txt:2: .*{sentence}"):
         read_genes(path)
+
+
+def test_exons_without_a_base_between_them_are_one_exon_and_counted(planted, tmp_path, caplog):
+    files, _ = planted
+    rows, facts = cut(files, **SMALL)
+    lines = Path(files["table"][0]).read_text().splitlines()
+    # Exons of 101 to 120 and 121 to 130 make the first exon of both genes on the strand +.
+    split = [line.replace("\t130,\t171,", "\t120,130,\t121,171,") for line in lines]
+    table = tmp_path / "split.txt"
+    table.write_text("\n".join(split) + "\n")
+    found, told = cut({**files, "table": [str(table)]}, **SMALL)
+    assert [a.tolist() for a in found["label"]] == [b.tolist() for b in rows["label"]]
+    assert told == facts | {"introns_of_no_bases": 2}
+    assert "2 introns have no bases" in caplog.text
+    # One base that is an exon of its own stays one, and is an acceptor.
+    (gene,) = read_line(tmp_path, "one\t0\tchr2\t+\t1\t99\t10,30,\t30,50,")
+    assert (gene.exon_ends, gene.exon_starts) == ((10, 30), (30, 50))
+
+
+def read_line(folder: Path, line: str) -> list:
+    (folder / "line.txt").write_text(line + "\n")
+    return read_genes(folder / "line.txt")
 
 
 def test_a_length_that_leaves_unequal_sides_and_other_contigs_are_refused(planted, tmp_path):
