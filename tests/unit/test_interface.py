@@ -143,7 +143,7 @@ def test_the_documented_example_runs_on_what_the_workflow_leaves(
     model.mkdir(parents=True)
     for name in ("run.json", "weights.safetensors"):
         shutil.copy(folder / name, model)
-    task = tmp_path / f"results/finetunes/{method}/my-model/mine.csv"
+    task = tmp_path / f"results/finetunes/{method}/my-model/mine.promoters"
     task.parent.mkdir(parents=True)
     tuned(task, sha256_of(folder / "weights.safetensors"))
     monkeypatch.chdir(tmp_path)

@@ -4,7 +4,7 @@ All coordinates are 0-based and half-open.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,13 +49,14 @@ def read_bed(
     """Return the intervals of a BED file in file order: contig, start, end, name, strand, summit.
 
     `name`, `strand` and `summit` say which column holds them, by its number from 1 or by its name
-    in the file's header, which may begin with #; None: none does. A BED file may end before its
-    name (then "") and its strand (then "."). `summit` is an offset from the start as in narrowPeak
-    files, -1 where there is none.
+    in the file's header, which may begin with #; None: none does. The lines of a BED file may all
+    end before their name (then "") or their strand (then "."). `summit` is an offset from the start
+    as in narrowPeak files, -1 where there is none.
 
     Raises InputError with file and line for anything else, for a header with another column of
-    that name, a strand in a line that ends before the column of strands, a table that counts from
-    1 by its column of lengths, and a file without records.
+    that name, a strand in a line that ends before the column of strands, lines of which only some
+    have a column that is read, a table that counts from 1 by its column of lengths, and a file
+    without records.
     """
     starts, ends, summits = array("q"), array("q"), array("q")
     contigs: list[str] = []
@@ -93,7 +94,7 @@ def iterate_bed(
     places: dict[str, int | None] | None = None
     commented: list[str] = []  # a header that is a comment
     length: int | None = None
-    found_any = False
+    first: tuple[int, list[str]] | None = None  # the first record: its line, and cells
     for number, line in lines(path, comment=None):
         fields = _split(line)
         if line.startswith("#"):
@@ -126,7 +127,8 @@ def iterate_bed(
                 "of a task, name another `strand_column`."
             )
         _refuse_misplaced(path, number, fields, places["strand"])
-        found_any = True
+        first = first or (number, fields)
+        _refuse_ragged(path, (number, fields), first, places)
         interval = Interval(
             contig=fields[0].strip(),
             start=start,
@@ -135,7 +137,7 @@ def iterate_bed(
             strand=found["strand"],
         )
         yield number, interval, _summit(path, number, found["summit"], end - start)
-    if not found_any:
+    if first is None:
         raise InputError(f"{path} holds no interval: give a BED file with at least one line.")
 
 
@@ -147,6 +149,26 @@ def _refuse_misplaced(path: str | Path, number: int, fields: list[str], strand: 
             raise InputError(
                 f"{path}:{number}: column {place} holds {field!r}, but the strand is read from "
                 f"column {STRAND_COLUMN}: write contig, start, end, name, score and strand."
+            )
+
+
+def _refuse_ragged(
+    path: str | Path,
+    line: tuple[int, list[str]],
+    first: tuple[int, list[str]],
+    places: Mapping[str, int | None],
+) -> None:
+    """Raise InputError for a line that has a column which the first has not, or the reverse.
+
+    One without a strand would be read forward, whatever it is.
+    """
+    (number, fields), (first_number, others) = line, first
+    for key, place in places.items():
+        if place is not None and (place < len(fields)) != (place < len(others)):
+            raise InputError(
+                f"{path}:{number}: the line has {len(fields)} columns, and line {first_number} has"
+                f" {len(others)}, so that there is a {key} in one and not in the other: give every"
+                " line the same columns, '.' where it has no strand."
             )
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +16,7 @@ from dnalm.jobs.device_use import recorded_use
 from dnalm.jobs.exhaustion import describe_exhaustion
 from dnalm.jobs.progress import heartbeat
 
+INTERRUPTED = "interrupted (Ctrl-C, SIGINT); start the same command again to go on."
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -24,6 +25,25 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return hide_passwords(super().format(record))
+
+
+class _LogFile(logging.FileHandler):
+    """A log whose disk may fill up or go away: no work is lost for it, and it is said once."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._told:
+            self._told = True
+            path = os.path.relpath(self.baseFilename)
+            print(f"{path} ends here: {error.strerror}; the job goes on.", file=sys.stderr)
+
+    def close(self) -> None:
+        with suppress(OSError):  # of what could not be written
+            super().close()
 
 
 @contextmanager
@@ -35,14 +55,9 @@ def job(log_path: str | Path) -> Iterator[None]:
     traceback goes to both. A file beside the log says on how many GPUs the job has computed.
     """
     gc.freeze()  # modules live as long as the process: no collection has to look at them
-    logging.basicConfig(
-        filename=str(log_path),
-        filemode="w",
-        level=logging.INFO,
-        force=True,
-    )
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(_Formatter(LOG_FORMAT))
+    handler = _LogFile(log_path, mode="w")
+    handler.setFormatter(_Formatter(LOG_FORMAT))
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.captureWarnings(True)
     try:
         with heartbeat(), recorded_use(log_path):
@@ -50,6 +65,9 @@ def job(log_path: str | Path) -> Iterator[None]:
     except InputError as error:
         logging.error("%s", error)
         sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        logging.error(INTERRUPTED)
+        sys.exit(f"Error: {INTERRUPTED}")
     except Exception as error:
         if sentence := describe_exhaustion(error):
             logging.error("%s", sentence)
@@ -76,6 +94,9 @@ def leave(function: Callable[..., Any], *arguments: Any) -> NoReturn:
         if not isinstance(code, int):
             print(code, file=sys.stderr)
             code = 1
+    except KeyboardInterrupt:
+        print(f"Error: {INTERRUPTED}", file=sys.stderr)
+        code = 1
     except BaseException:
         traceback.print_exc()
         code = 1

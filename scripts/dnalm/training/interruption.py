@@ -1,11 +1,14 @@
-"""Requests to stop training early: SIGTERM, SIGUSR1 and the time limit."""
+"""Requests to stop training early: signals and the time limit."""
 
 import signal
 import time
 from types import FrameType
 from typing import Self
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+# Ctrl-C and the end of a session reach the trainer as they reach Snakemake, which it is a child of.
+# Whoever started us may have said that these two are to be ignored, as `nohup` does.
+OF_TERMINAL = (signal.SIGINT, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, *OF_TERMINAL)
 # Before the time is over, this share of it or this many seconds are kept for saving, whichever is
 # less, and three times what the slowest checkpoint took, and what the slowest evaluation took.
 MAX_RESERVE_SHARE = 0.05
@@ -52,7 +55,12 @@ class Interruption:
         self._signal = signal.Signals(number).name
 
     def __enter__(self) -> Self:
-        self._previous = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+        heard = [
+            number
+            for number in STOP_SIGNALS
+            if number not in OF_TERMINAL or signal.getsignal(number) != signal.SIG_IGN
+        ]
+        self._previous = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -15,6 +15,7 @@ MAX_ANSWER_SECONDS = 120  # slurmctld may be busy; afterwards we do without
 TIME_LEFT_PATTERN = re.compile(
     r"(?:(?:(?P<days>\d+)-)?(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d+)"
 )
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 RUN_AGAIN = "run the same command again to continue"
 
 
@@ -32,8 +33,8 @@ class Stop:
 
     @property
     def is_final(self) -> bool:
-        """Whether the job was told to end: by `scancel`, Ctrl-C of Snakemake, a preemption."""
-        return signal.SIGTERM.name in self.requests
+        """Whether the job was told to end: by `scancel`, Ctrl-C, a closed session, a preemption."""
+        return any(number.name in self.requests for number in ENDS)
 
 
 def find_job(environ: Mapping[str, str]) -> str | None:

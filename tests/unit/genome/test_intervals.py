@@ -16,15 +16,17 @@ def rows_of(path, **columns):
 
 def test_bed_is_read_as_it_stands_with_three_to_six_columns(tmp_path):
     path = tmp_path / "x.bed"
-    path.write_text(
-        "#c\ntrack name=x\nc\t0\t10\nc\t5\t6\tone\nd 7 9 two 0 -\n\nc\t1\t2\tz\t.\t+\tmore\n"
-    )
-    assert rows_of(path) == [
-        ["c", 0, 10, "", ".", -1],
-        ["c", 5, 6, "one", ".", -1],
-        ["d", 7, 9, "two", "-", -1],
-        ["c", 1, 2, "z", "+", -1],
-    ]
+    for lines, expected in (
+        ("#c\ntrack name=x\nc\t0\t10\n", [["c", 0, 10, "", ".", -1]]),
+        ("c\t5\t6\tone\nc\t7\t8\ttwo\t3\n", [["c", 5, 6, "one"], ["c", 7, 8, "two"]]),
+        (
+            "d 7 9 two 0 -\n\nc\t1\t2\tz\t.\t+\tmore\n",
+            [["d", 7, 9, "two", "-"], ["c", 1, 2, "z", "+"]],
+        ),
+    ):
+        path.write_text(lines)
+        rest = ["", ".", -1]
+        assert rows_of(path) == [[*row, *rest[len(row) - 3 :]] for row in expected]
     packed = tmp_path / "x.bed.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
     assert rows_of(packed) == rows_of(path)
@@ -96,6 +98,10 @@ def test_columns_are_chosen_by_number_or_by_the_name_in_a_header(tmp_path):
         ("c\t1\t9\tn\t0\tplus\n", r"x.bed:1: the strand is 'plus'"),
         ("c\t1\t9\t-\n", r"x.bed:1: column 4 holds '-', but the strand is read from column 6"),
         ("c\t1\t9\tn\t+\n", r"x.bed:1: column 5 holds '\+', but the strand is read from column 6"),
+        ("c\t1\t9\tn\t0\t-\nc\t1\t9\n", r"x.bed:2: the line has 3 columns, and line 1 has 6"),
+        ("c\t1\t9\tn\t0\t-\nc\t1\t9\tn\n", r"line 1 has 6, so that .* strand in one and not"),
+        ("#\nc\t1\t9\nc\t1\t9\tn\t0\t-\n", r"x.bed:3: the line has 6 columns, and line 2 has 3"),
+        ("c\t1\t9\tn\nc\t1\t9\n", r"x.bed:2: the line has 3 columns, .* name in one and not"),
         ("#only\n", r"x.bed holds no interval"),
         ("<html>\n", r"x.bed:1: a BED line needs"),
     ],
@@ -112,6 +118,14 @@ def test_a_strand_in_a_column_that_is_named_is_no_fault(tmp_path):
     path.write_text("c\t1\t9\t-\n")
     assert rows_of(path, strand=4) == [["c", 1, 9, "-", "-", -1]]
     assert rows_of(path, strand=None) == [["c", 1, 9, "-", ".", -1]]
+
+
+def test_lines_may_differ_in_columns_that_are_not_read(tmp_path):
+    path = tmp_path / "x.bed"
+    path.write_text("c\t1\t9\tn\t0\t-\nc\t1\t9\nc\t1\t9\tn\n")
+    assert rows_of(path, name=None, strand=None) == [["c", 1, 9, "", ".", -1]] * 3
+    path.write_text("c\t1\t9\tn\t0\t-\nc\t1\t9\tm\n")
+    assert [row[3] for row in rows_of(path, strand=None)] == ["n", "m"]
 
 
 def test_a_summit_outside_of_its_peak_is_named(tmp_path):

@@ -224,7 +224,7 @@ def test_an_impossible_config_is_refused(config: EncoderConfig, change: dict, wo
 
 
 def assert_close(ours: Tensor, theirs: Tensor) -> None:
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours, theirs, atol=3e-5, rtol=0)
 
 
 def test_selected_positions_alone_have_the_logits_and_gradients_that_all_give(encoder, batch):

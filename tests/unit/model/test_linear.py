@@ -153,8 +153,8 @@ def test_an_encoder_of_usual_width_equals_transformers_in_every_layer(
             tokens, attention_mask=real.long(), output_hidden_states=True
         )
     for state, hidden in zip(ours.states, theirs.hidden_states, strict=True):
-        torch.testing.assert_close(state[real], hidden[real], atol=1e-5, rtol=0)
-    torch.testing.assert_close(ours.logits[real], theirs.logits[real], atol=1e-5, rtol=0)
+        torch.testing.assert_close(state[real], hidden[real], atol=3e-5, rtol=0)
+    torch.testing.assert_close(ours.logits[real], theirs.logits[real], atol=3e-5, rtol=0)
 
 
 def test_a_frozen_layer_keeps_none_of_its_input_for_the_gradient() -> None:

@@ -67,13 +67,13 @@ def test_outputs_gradients_and_counts_equal_peft(
     logits = encoder(batch.tokens).logits
     expected = reference(batch.tokens, attention_mask=batch.real.long()).logits
     assert (logits - plain).abs().max() > 0.1
-    torch.testing.assert_close(logits[batch.real], expected[batch.real], atol=2e-5, rtol=0)
+    torch.testing.assert_close(logits[batch.real], expected[batch.real], atol=1e-4, rtol=0)
     logits[batch.real].square().mean().backward()
     expected[batch.real].square().mean().backward()
     parameters = dict(encoder.named_parameters())
     for name in own:
         assert parameters[name].grad.abs().max() > 1e-5
-        torch.testing.assert_close(parameters[name].grad, theirs[name].grad, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(parameters[name].grad, theirs[name].grad, atol=1e-4, rtol=1e-3)
 
 
 def test_merged_weights_equal_those_that_peft_merges(

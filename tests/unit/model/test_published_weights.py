@@ -81,9 +81,9 @@ def test_a_repository_that_transformers_saved_has_its_logits_and_hidden_states(
             batch.tokens, attention_mask=batch.real.long(), output_hidden_states=True
         )
     for state, hidden in zip(ours.states, theirs.hidden_states, strict=True):
-        torch.testing.assert_close(state[batch.real], hidden[batch.real], atol=1e-5, rtol=0)
+        torch.testing.assert_close(state[batch.real], hidden[batch.real], atol=3e-5, rtol=0)
     logits = theirs.logits[batch.real]
-    torch.testing.assert_close(ours.logits[batch.real], logits, atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours.logits[batch.real], logits, atol=3e-5, rtol=0)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_transformers_opens_an_exported_folder(encoder: Encoder, batch, tmp_path
     with torch.no_grad():
         theirs = model.eval()(batch.tokens, attention_mask=batch.real.long()).logits
         ours = encoder(batch.tokens).logits
-    torch.testing.assert_close(ours[batch.real], theirs[batch.real], atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours[batch.real], theirs[batch.real], atol=3e-5, rtol=0)
 
 
 @pytest.mark.parametrize("generation", ["v1"], indirect=True)

@@ -97,10 +97,23 @@ def test_training_stops_before_its_time_is_over():
         assert endless.reason is None
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP], ids=lambda n: n.name
+)
 def test_signals_are_noted_and_handlers_given_back(number):
     before = signal.getsignal(number)
     with Interruption(None, started=0.0) as interruption:
         signal.raise_signal(number)
         assert interruption.reason == number.name
     assert signal.getsignal(number) == before
+
+
+def test_a_session_that_ends_stops_nothing_that_was_started_to_outlive_it():
+    """As `nohup` and `setsid` in the background do: they ignore the signal, and so do we."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption(None, started=0.0) as interruption:
+            signal.raise_signal(signal.SIGHUP)
+            assert interruption.reason is None
+    finally:
+        signal.signal(signal.SIGHUP, before)

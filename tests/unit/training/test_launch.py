@@ -116,14 +116,15 @@ def test_several_processes_give_the_curve_of_one(make_job):
             assert [row.get(key) for row in many.history()] == [row.get(key) for row in rows]
 
 
-def test_a_signal_saves_and_ends_with_a_sentence(make_job):
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT], ids=lambda n: n.name)
+def test_a_signal_saves_and_ends_with_a_sentence(make_job, number):
     job = make_job(long_run)
     with launch(job) as process:
         wait_for_rows(job, 10, process)
-        process.send_signal(signal.SIGUSR1)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
-    assert "stopped by SIGUSR1 and has saved" in errors
+    assert f"stopped by {number.name} and has saved" in errors
     assert "Traceback" not in errors
     stopped = max(int(path.name[5:]) for path in (job.state / "checkpoints").iterdir())
     last = json.loads((job.state / "history.jsonl").read_text().splitlines()[-1])

@@ -46,7 +46,10 @@ def test_a_job_that_ran_out_of_time_is_queued_again(slurm, requests):
     assert calls() == ["scontrol requeue 4711"]
 
 
-@pytest.mark.parametrize("requests", [("SIGTERM", None), ("its time limit", None, "SIGTERM")])
+@pytest.mark.parametrize(
+    "requests",
+    [("SIGTERM", None), ("its time limit", None, "SIGTERM"), ("SIGINT",), (None, "SIGHUP")],
+)
 def test_a_job_that_somebody_ended_is_not_queued_again(slurm, requests):
     calls = slurm("scontrol", "")
     assert requeue(stop(*requests), job="4711", scheduled=True) == RUN_AGAIN

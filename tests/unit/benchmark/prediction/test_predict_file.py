@@ -157,7 +157,7 @@ def test_intervals_are_cut_as_pysam_cuts_them_on_both_strands(
     fasta.write_text("".join(f">{name}\n{text}\n" for name, text in records.items()))
     folder = store("genome", fasta)
     bed = tmp_path / "sites.bed"
-    bed.write_text("one\t10\t60\tx\t0\t+\ntwo\t5\t55\tx\t0\t-\none\t10\t60\n")
+    bed.write_text("one\t10\t60\tx\t0\t+\ntwo\t5\t55\tx\t0\t-\none\t10\t60\tx\t0\t.\n")
     genome = read_genome(folder)
     predict_file(trained.classifier, bed, tmp_path / "out.tsv", genome=genome)
     with pysam.FastaFile(str(fasta)) as reference:

@@ -92,7 +92,7 @@ def test_tracks_hold_the_masked_probabilities_of_transformers_and_nothing_in_gap
         # Of `c` each stretch is less than a k-mer, and a contig without a value is not named.
         assert pybigtools.open(str(path)).chroms() == {"a": 100, "b": 140}
         for contig in ("a", "b"):
-            np.testing.assert_allclose(values_of(path, contig), contigs[contig], atol=2e-6)
+            np.testing.assert_allclose(values_of(path, contig), contigs[contig], atol=1e-5)
     assert np.nanmax(expected["kmer"]["a"]) - np.nanmin(expected["kmer"]["a"]) > 0
 
 

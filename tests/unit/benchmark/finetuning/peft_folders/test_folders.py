@@ -128,7 +128,7 @@ def test_peft_predicts_what_we_predict_with_every_fold(tuned) -> None:
         # As the card of the folder says.
         with torch.no_grad():
             merged = encoder.merge_and_unload()(**tokens).last_hidden_state
-        torch.testing.assert_close(merged, states, atol=1e-5, rtol=0)
+        torch.testing.assert_close(merged, states, atol=3e-5, rtol=0)
         real = ~torch.isin(tokens["input_ids"], torch.tensor(facts["not_pooled"]))
         weights = real / real.sum(1, keepdim=True)
         theirs = torch.einsum("bt,btd->bd", weights, states) @ head["weight"].T + head["bias"]
@@ -139,12 +139,12 @@ def test_peft_predicts_what_we_predict_with_every_fold(tuned) -> None:
             ids = torch.from_numpy(encode(to_codes(sequence), words).astype(np.int64))
             with torch.no_grad():
                 ours = classifier(ids[None])[0]
-            torch.testing.assert_close(ours, row, atol=1e-5, rtol=0)
+            torch.testing.assert_close(ours, row, atol=3e-5, rtol=0)
         merge_adapter(classifier.encoder)
         for sequence, row in zip(SEQUENCES, theirs, strict=True):
             ids = torch.from_numpy(encode(to_codes(sequence), words).astype(np.int64))
             with torch.no_grad():
-                torch.testing.assert_close(classifier(ids[None])[0], row, atol=1e-5, rtol=0)
+                torch.testing.assert_close(classifier(ids[None])[0], row, atol=3e-5, rtol=0)
         outputs.append(theirs)
     assert (outputs[0] - outputs[1]).abs().max() > 0.1
     assert outputs[0].shape == (len(SEQUENCES), 3)

@@ -217,7 +217,11 @@ def test_dinucleotide_decoys_carry_gt_or_ag_where_the_sites_of_the_task_have_it(
 
 def test_what_is_only_avoided_needs_no_strand(genome, tmp_path):
     _, files = genome
-    lines = [("a", 100, 101, "e", 0, "+"), ("b", 100, 101, "e", 0, "-"), ("a", 300, 301, "other")]
+    lines = [
+        ("a", 100, 101, "e", 0, "+"),
+        ("b", 100, 101, "e", 0, "-"),
+        ("a", 300, 301, "other", 0, "."),
+    ]
     build = {**PROMOTERS, "labels_by_name": {"^e$": 1}, "test_contigs": ["b"]}
     rows, _ = cut(build, "t", {**files, "intervals": bed(tmp_path, *lines)})
     assert len(places(rows, 1)) == 2
@@ -306,7 +310,10 @@ def test_bad_recipes_are_one_sentence(genome, tmp_path):
     fails(
         r"x\.bed: 1 of 2 intervals have no strand, the first is b:100-110, .* write '\+' or '-'",
         {**PROMOTERS},
-        {**files, "intervals": bed(tmp_path, ("a", 1, 2, "e", 0, "+"), ("b", 100, 110, "e"))},
+        {
+            **files,
+            "intervals": bed(tmp_path, ("a", 1, 2, "e", 0, "+"), ("b", 100, 110, "e", 0, ".")),
+        },
     )
     other = bed(tmp_path, ("chr1", 100, 110, "e"))
     fails(
