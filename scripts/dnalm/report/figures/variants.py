@@ -14,6 +14,7 @@ GAP_PIXELS = 12  # between two scores
 CHANCE_DASHES = [4, 4]
 # One palette of eight: a model gives twelve scores at most, of which people ask for a few.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c8c8c", "#000000"]
+DASHES = [[1, 0], [6, 2], [2, 2]]  # each in all colours, one after the other
 
 
 def intervals_figure(
@@ -54,8 +55,11 @@ def curves_figure(
     """Draw a curve of every score of one model; `chance` is the line of no knowledge."""
     data = points[["score", "x", "y"]].reset_index(names="order")
     scores = list(data["score"].unique())
-    colours = [PALETTE[min(i, len(PALETTE) - 1)] for i in range(len(scores))]
-    legend = alt.Legend(title=None, symbolType="stroke", symbolStrokeWidth=3, labelColor=INK)
+    colours = [PALETTE[at % len(PALETTE)] for at in range(len(scores))]
+    dashes = [DASHES[at // len(PALETTE) % len(DASHES)] for at in range(len(scores))]
+    legend = alt.Legend(
+        title=None, symbolType="stroke", symbolStrokeWidth=3, symbolSize=400, labelColor=INK
+    )
     limits = alt.Scale(domain=[0, 1])
     lines = (
         alt.Chart(data)
@@ -65,6 +69,7 @@ def curves_figure(
             y=alt.Y("y:Q", title=axes[1], scale=limits),
             order="order:Q",
             color=alt.Color("score:N", legend=legend).scale(domain=scores, range=colours),
+            strokeDash=alt.StrokeDash("score:N", legend=legend).scale(domain=scores, range=dashes),
             tooltip=["score:N", *[alt.Tooltip(f"{name}:Q", format=".3f") for name in "xy"]],
         )
     )

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from dnalm.benchmark.parquet import write_parquet
+from dnalm.report.figures.variants import curves_figure
 from dnalm.report.pages.variants.page import make_page
 from dnalm.report.tables.catalogue import OF_VARIANTS, list_columns
 from dnalm.report.tables.variants import make_tables, read_published
@@ -104,6 +105,13 @@ def test_a_page_without_labels_says_so(tables):
     assert "No variant of the set has a label." in page
     assert "No set of variants has labels of both classes." in page
     assert pd.isna(empty["variant_sets"]["matched_negatives"].iloc[0])
+
+
+def test_no_two_of_many_scores_are_drawn_alike():
+    points = pd.DataFrame({"score": [f"s{at}" for at in range(20)], "x": 0.5, "y": 0.5})
+    drawn = curves_figure(points, "T", ("x", "y"), [(0, 0), (1, 1)])["layer"][1]["encoding"]
+    colours, dashes = (drawn[of]["scale"]["range"] for of in ("color", "strokeDash"))
+    assert len(set(zip(colours, map(tuple, dashes), strict=True))) == 20
 
 
 def test_axe_finds_nothing_on_the_page(tables, inspect):
