@@ -50,7 +50,8 @@ def map_elements(
     rows, left_out = np.arange(len(names)), dict.fromkeys(sorted(set(names)), 0)
     if settings["match_gc"]:
         rows, left_out = match_gc(annotated.windows, gc, settings["seed"])
-    check_rows(names[rows].tolist(), settings["perplexity"])  # before the model is run
+    dropped = sum(left_out.values())
+    check_rows(names[rows].tolist(), settings["perplexity"], dropped)  # before the model is run
     if is_foreign:
         total = read_facts(files["described"], ("layers",))["layers"]
         layers = choose_layers(settings["layers"], total, least=1)

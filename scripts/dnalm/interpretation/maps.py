@@ -93,16 +93,20 @@ def draw_map(
     )
 
 
-def check_rows(elements: Sequence[str], perplexity: float) -> None:
-    """Raise InputError for fewer than two elements, or too few rows for a perplexity."""
+def check_rows(elements: Sequence[str], perplexity: float, left_out: int = 0) -> None:
+    """Raise InputError for fewer than two elements, or too few rows for a perplexity.
+
+    `left_out` is how many rows have been left out so that elements are alike in GC content.
+    """
     if len(set(elements)) < 2:
         raise InputError("A map needs windows of at least two elements; name more of them.")
     if len(elements) <= 3 * perplexity:
         counts = ", ".join(f"{own:,} of {name}" for name, own in sorted(Counter(elements).items()))
+        left = f", {left_out:,} left out to match GC content," if left_out else ""
         raise InputError(
-            f"{len(elements)} windows ({counts}) are too few for a perplexity of {perplexity:g}; "
-            "take more windows, leave the rarest element out of `elements`, or lower "
-            "maps.perplexity."
+            f"{len(elements)} windows ({counts}){left} are too few for a perplexity of "
+            f"{perplexity:g}; take more windows, leave the rarest element out of `elements`, or "
+            f"lower maps.perplexity{', or set maps.match_gc: false' if left_out else ''}."
         )
 
 

@@ -7,6 +7,7 @@ import pytest
 from dnalm.errors import InputError
 from dnalm.interpretation.maps import (
     MapConfig,
+    check_rows,
     draw_map,
     match_gc,
     neighbour_accuracy,
@@ -112,3 +113,5 @@ def test_too_little_is_told():
         draw_map(embeddings, ["exon"] * ROWS, contigs, gc, CONFIG)
     with pytest.raises(InputError, match="too few for a perplexity"):
         draw_map(embeddings[:30], labels[:30], contigs[:30], gc[:30], CONFIG)
+    with pytest.raises(InputError, match=r"900 left out to match GC content, .*match_gc: false"):
+        check_rows(list(labels[:30]), CONFIG.perplexity, 900)

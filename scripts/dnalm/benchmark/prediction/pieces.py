@@ -108,17 +108,20 @@ def _cut(
             " for: remove the row, or set `too_short` of the prediction to drop, or `min_bases`.",
         )
         return _left_out(row, bases, f"{bases} bases are too few")
-    most = min(limits.bases, rules.max_bases or limits.bases)
+    asked = rules.max_bases or limits.max_bases
+    most = min(limits.bases, asked)  # of a piece
+    # A text may have more where its tokens are few, as of a run of N that is one token.
+    allowed = min(limits.max_bases, asked) if isinstance(letters, str) else most
     found = partial(Pieces, row=row, bases=bases, uracil=uracil)
     made = ""
     # What lies in a genome is read only if it may fit: its coordinates say how long it is.
-    if bases <= most or isinstance(letters, str):
+    if bases <= allowed or isinstance(letters, str):
         text = letters[:bases]
         tokens = limits.count_tokens(text)
-        if bases <= most and tokens <= limits.max_tokens:
+        if bases <= allowed and tokens <= limits.max_tokens:
             return found(texts=(text,), starts=(0,), size=bases, note="; ".join(notes))
         made = f" which make {tokens:,} tokens with <cls>,"
-    limit = f"{most:,} bases" if bases > most else f"{limits.max_tokens:,} tokens"
+    limit = f"{allowed:,} bases" if bases > allowed else f"{limits.max_tokens:,} tokens"
     _refuse(
         rules.too_long == REFUSE,
         f"{named} has {bases:,} bases,{made} more than the {limit} that are read: cut it, or set"

@@ -7,9 +7,10 @@ import altair as alt
 import pandas as pd
 
 from dnalm.report.figures.chart import finish
-from dnalm.report.figures.pretraining import colours_of
+from dnalm.report.method_names import MODEL_COLOURS
 
 LIMIT = 3.0  # log2 of an enrichment beyond which colours no longer change
+MARKS = ["circle", "triangle-up", "square", "diamond"]  # each in all colours, one after the other
 LESS, EVEN, MORE = "#542788", "#f7f7f7", "#b35806"  # purple to orange; as the page says in words
 
 
@@ -22,11 +23,15 @@ def heads_figure(heads: pd.DataFrame, title: str, axis: str, note: str) -> dict[
     data = heads[["layer", "attention_head", "log2_enrichment", "share", "natural_share"]].assign(
         significant=heads["significant_shift"].astype(bool), p_shift=heads["p_shift"]
     )
-    # A head without a hit has no logarithm.
+    # A head without a hit has no logarithm, and keeps its place.
     data["log2_enrichment"] = data["log2_enrichment"].clip(-LIMIT, LIMIT)
     base = alt.Chart(data).encode(
-        x=alt.X("attention_head:O", title=axis).axis(labelAngle=0, labelOverlap=True),
-        y=alt.Y("layer:O", title="layer", sort="descending"),
+        x=alt.X("attention_head:O", title=axis)
+        .scale(domain=sorted(map(int, data["attention_head"].unique())))
+        .axis(labelAngle=0, labelOverlap=True),
+        y=alt.Y("layer:O", title="layer").scale(
+            domain=sorted(map(int, data["layer"].unique()), reverse=True)
+        ),
         tooltip=[
             alt.Tooltip("layer:O"),
             alt.Tooltip("attention_head:O", title="head"),
@@ -53,17 +58,21 @@ def heads_figure(heads: pd.DataFrame, title: str, axis: str, note: str) -> dict[
 def map_figure(
     coordinates: pd.DataFrame, names: Sequence[str], title: str, note: str
 ) -> dict[str, Any]:
-    """Draw the map of one layer, a dot for each window, coloured by element."""
-    colours = colours_of(names)
+    """Draw the map of one layer, a mark for each window: its element is its colour and shape."""
+    colours = [MODEL_COLOURS[at % len(MODEL_COLOURS)] for at in range(len(names))]
+    shapes = [MARKS[at // len(MODEL_COLOURS) % len(MARKS)] for at in range(len(names))]
     data = coordinates[["x", "y", "element", "gc", "contig", "start"]]
     points = (
         alt.Chart(data)
-        .mark_circle(size=28, opacity=0.7)
+        .mark_point(filled=True, size=28, opacity=0.7)
         .encode(
             x=alt.X("x:Q", title=None).axis(labels=False, grid=False),
             y=alt.Y("y:Q", title=None).axis(labels=False, grid=False),
             color=alt.Color("element:N", legend=alt.Legend(title=None)).scale(
-                domain=list(colours), range=list(colours.values())
+                domain=list(names), range=colours
+            ),
+            shape=alt.Shape("element:N", legend=alt.Legend(title=None)).scale(
+                domain=list(names), range=shapes
             ),
             tooltip=[
                 "element:N",
@@ -73,4 +82,4 @@ def map_figure(
             ],
         )
     )
-    return finish(alt.layer(points), title, note, 260, "One dot per window.", 3)
+    return finish(alt.layer(points), title, note, 260, "One mark per window.", 3)

@@ -32,9 +32,11 @@ def snps_figure(table: pd.DataFrame, title: str, note: str) -> dict[str, Any]:
         ],
     )
     alleles = list(DASHES)
-    dashes = alt.StrokeDash("allele:N", legend=None)
+    # One legend of both: with none of the dashes Vega-Lite draws none of the shapes either.
+    key = alt.Legend(title=None, labelExpr="upper(datum.label)", symbolSize=60)
+    dashes = alt.StrokeDash("allele:N", legend=key)
     dashes = dashes.scale(domain=alleles, range=list(DASHES.values()))
-    shapes = alt.Shape("allele:N", legend=alt.Legend(title=None))
+    shapes = alt.Shape("allele:N", legend=key)
     shapes = shapes.scale(domain=alleles, range=["circle", "triangle-up"])
     lines = base.mark_line(strokeWidth=2).encode(strokeDash=dashes)
     points = base.mark_point(filled=True, size=60, opacity=1).encode(shape=shapes)

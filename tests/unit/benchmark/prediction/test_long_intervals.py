@@ -1,5 +1,6 @@
 """Intervals as long as a chromosome: refused unread, cropped and tiled piece by piece."""
 
+import re
 import tracemalloc
 
 import numpy as np
@@ -11,6 +12,7 @@ from dnalm.benchmark.prediction.scan import read_pieces, scan
 from dnalm.benchmark.prediction.sources import GenomeIntervals, Row
 from dnalm.errors import InputError
 from dnalm.genome.kmers import Vocabulary
+from dnalm.model.embedders.tunable import ForeignLimits, ForeignTokens
 from dnalm.model.token_batches import Limits
 
 LIMITS = Limits(vocabulary=Vocabulary(2, "v2"), max_tokens=1000)
@@ -98,3 +100,23 @@ def test_a_tiled_interval_has_the_mean_over_its_tiles(trained, store, sequence, 
     wanted = predict(trained.classifier, tiles).mean(axis=0)
     np.testing.assert_allclose(float(fields["probability.1"]), wanted[1], rtol=1e-4)
     assert fields["bases"] == "4800"
+
+
+class FusedGaps:
+    """An embedder that reads bases, and of a run of N one token."""
+
+    max_bases, max_tokens, longest_token = None, 10, 1
+
+    def count_tokens(self, sequences):
+        return [len(re.sub("N+", "N", sequence)) for sequence in sequences]
+
+
+def test_a_text_whose_tokens_are_few_fits_whatever_its_tokens_usually_hold():
+    limits = ForeignLimits.of(ForeignTokens(embedder=FusedGaps(), name="fused"))
+    text = "ACGT" + "N" * 100
+    row = Row(id="x", sequence=text, place="here", columns={})
+    assert cut_pieces(row, rules("refuse"), limits).texts == (text,)
+    with pytest.raises(InputError, match=r"which make 5 tokens .* more than the 50 bases"):
+        cut_pieces(row, rules("refuse", max_bases=50), limits)
+    pieces = cut_pieces(row, rules("centre", max_bases=50), limits)
+    assert [len(own) for own in pieces.texts] == [10]

@@ -9,7 +9,8 @@ import pytest
 
 from dnalm.errors import InputError
 from dnalm.interpretation.attention import HEAD_COLUMNS
-from dnalm.report.figures.interpretation import heads_figure
+from dnalm.report.figures.interpretation import heads_figure, map_figure
+from dnalm.report.figures.likelihoods import snps_figure
 from dnalm.report.pages.interpretation import (
     heads_grid,
     make_interpretation_page,
@@ -178,6 +179,31 @@ def test_a_heads_colour_is_the_one_that_the_page_names(paths):
     tinted = [rgb for rgb in fills if max(rgb) - min(rgb) > 20 and max(rgb) > 150]
     assert tinted
     assert all(red > green > blue for red, green, blue in tinted)
+
+
+def test_heads_without_a_pair_keep_their_places():
+    few = heads(0)
+    few.loc[few["attention_head"] != 1, "log2_enrichment"] = np.nan
+    place = heads_figure(few, "genes: intron", "head", "")["layer"][0]["encoding"]
+    assert place["x"]["scale"]["domain"] == [0, 1, 2]
+    assert place["y"]["scale"]["domain"] == [2, 1]
+
+
+def test_no_two_elements_of_a_map_look_alike():
+    names = [f"e{at}" for at in range(20)]
+    dots = pd.DataFrame({"element": names, "contig": "c", **dict.fromkeys("xy", 0.0)})
+    dots = dots.assign(gc=0.5, start=0)
+    marks = map_figure(dots, names, "T", "")["layer"][0]["encoding"]
+    looks = zip(*(marks[of]["scale"]["range"] for of in ("color", "shape")), strict=True)
+    assert len(set(looks)) == len(names)
+
+
+def test_the_lines_of_both_alleles_are_named():
+    vl_convert = pytest.importorskip("vl_convert")
+    table = {"bin": [0.01, 0.1] * 2, "allele": ["ref", "ref", "alt", "alt"], "perplexity": 4.0}
+    table |= {"group": "all", "haplotypes": 5, "accuracy": 0.1}
+    svg = vl_convert.vegalite_to_svg(snps_figure(pd.DataFrame(table), "T", ""))
+    assert {"all", "REF", "ALT"} <= set(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
 
 
 def test_tables_of_an_older_version_have_a_dash_for_what_they_lack(paths):
