@@ -135,6 +135,17 @@ def _choose(
     kept = [gene for gene in stored if not is_dropped(gene)]
     if joined := sum(gene.joined for gene in kept):
         log.warning("%s: %d introns have no bases: their exons are read as one.", source, joined)
+    # Published tables are not refused for one gene: each intron says by itself where it is spliced.
+    if overlapping := sum(gene.overlapping for gene in kept):
+        first = next(gene for gene in kept if gene.overlapping)
+        log.warning(
+            "%s: %d introns begin before the one before them ends, the first of gene %s (%s): are "
+            "its exons sorted by position? Their sites are labelled as they stand.",
+            source,
+            overlapping,
+            first.name,
+            first.place,
+        )
     # Which genes have one is known of a table alone.
     paralogs = {"test_genes_with_paralog_dropped": len(stored) - len(kept)}
     return kept, {
@@ -145,6 +156,7 @@ def _choose(
         **(paralogs if "test_paralogs" in build else {}),
         "genes_kept": len(kept),
         **({"introns_of_no_bases": joined} if joined else {}),
+        **({"introns_that_overlap": overlapping} if overlapping else {}),
     }
 
 

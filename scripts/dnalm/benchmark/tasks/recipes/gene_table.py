@@ -5,6 +5,7 @@ start and end of the transcript, last bases of exons before an intron, first bas
 one; the last two are lists with commas. Coordinates are 1-based, both ends included.
 """
 
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ COLUMNS = 8
 class Gene:
     """One gene; coordinates as in the table, `place` is its file and line.
 
-    `joined` counts introns of no bases, at which two exons of the table are one.
+    `joined` counts introns of no bases, at which two exons of the table are one, `overlapping`
+    introns that begin before the one before them ends, whose sites are labelled like others.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Gene:
     exon_starts: tuple[int, ...]
     place: str
     joined: int = 0
+    overlapping: int = 0
 
     @property
     def bases(self) -> int:
@@ -102,13 +105,6 @@ def _gene(place: str, cells: list[str]) -> Gene:
                 f"{place}: gene {name}: the intron behind base {last} ends before base {first}:"
                 " ends of exons are the seventh column, starts the eighth; correct the line."
             )
-    for first, last in zip(exon_starts, exon_ends[1:], strict=False):
-        if first > last:
-            raise InputError(
-                f"{place}: gene {name}: the exon that begins at base {first} (column {COLUMNS}) and"
-                f" ends at {last} (column {COLUMNS - 1}) has no bases, so that exons overlap or are"
-                " out of order: sort them by position, or correct the line."
-            )
     introns = list(zip(exon_ends, exon_starts, strict=True))
     # Where an exon begins right behind another nothing is spliced.
     kept = [(last, first) for last, first in introns if first > last + 1]
@@ -123,6 +119,7 @@ def _gene(place: str, cells: list[str]) -> Gene:
         exon_starts=tuple(first for _, first in kept),
         place=place,
         joined=len(introns) - len(kept),
+        overlapping=sum(map(operator.gt, exon_starts, exon_ends[1:])),
     )
 
 
