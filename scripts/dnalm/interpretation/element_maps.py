@@ -73,6 +73,7 @@ def map_elements(
             vectors[layer][rows],
             kept["element"].tolist(),
             kept["contig"].tolist(),
+            kept["start"].tolist(),
             gc[rows],
             config,
         )

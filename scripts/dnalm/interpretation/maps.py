@@ -18,6 +18,7 @@ from dnalm.errors import InputError
 from dnalm.jobs.progress import progress
 
 GC_BINS = 10
+STRETCHES = 5  # of a single contig
 FOLDS, INNER_FOLDS = 5, 3  # of whole contigs: that score the probe, that choose its penalty
 MAX_ITERATIONS = 2000
 
@@ -61,12 +62,13 @@ def draw_map(
     embeddings: NDArray[np.floating],
     elements: Sequence[str],
     contigs: Sequence[str],
+    starts: Sequence[int],
     gc: NDArray[np.floating],
     config: MapConfig,
 ) -> ElementMap:
-    """Return the map of embeddings [R, D] whose rows are of `elements` on `contigs`.
+    """Return the map of embeddings [R, D] of `elements`, which begin at `starts` of `contigs`.
 
-    Of one contig its rows are parted into five by their order, as no contig can be held out. Raises
+    A single contig is parted into five stretches of as many rows each, held out in turn. Raises
     InputError for fewer than two elements, or so few rows that t-SNE has no neighbours to keep.
     """
     from sklearn.decomposition import PCA
@@ -79,7 +81,7 @@ def draw_map(
     pca = PCA(components, random_state=config.seed)
     reduced = pca.fit_transform(np.asarray(embeddings, dtype=np.float64))
     tsne = TSNE(perplexity=config.perplexity, init="pca", random_state=config.seed)
-    groups = _groups(contigs)
+    groups = _groups(contigs, starts)
     return ElementMap(
         coordinates=tsne.fit_transform(reduced).astype(np.float64),
         neighbour_accuracy=neighbour_accuracy(reduced, labels, groups, config.neighbours),
@@ -110,11 +112,13 @@ def check_rows(elements: Sequence[str], perplexity: float, left_out: int = 0) ->
         )
 
 
-def _groups(contigs: Sequence[str]) -> NDArray:
+def _groups(contigs: Sequence[str], starts: Sequence[int]) -> NDArray:
     names = np.asarray(contigs)
     if len(set(contigs)) > 1:
         return names
-    return np.arange(len(names)) * 5 // max(len(names), 1)
+    # By place on the contig: rows come element by element, so parts of their order would be that.
+    ranks = np.argsort(np.argsort(np.asarray(starts), kind="stable"))
+    return ranks * STRETCHES // max(len(names), 1)
 
 
 def neighbour_accuracy(
@@ -122,7 +126,8 @@ def neighbour_accuracy(
 ) -> float:
     """Return the balanced accuracy of a vote of the nearest rows of other groups.
 
-    A row's own group, its contig, is held out, so that neighbours on the genome do not help.
+    A row's own group, its contig or stretch of one, is held out, so that neighbours on the genome
+    do not help.
     """
     from sklearn.metrics import balanced_accuracy_score
     from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
