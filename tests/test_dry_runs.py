@@ -50,16 +50,27 @@ def test_a_missing_source_file_is_found_before_any_job(workflow):
 @pytest.mark.parametrize(
     ("file", "sentence"),
     [
-        ("tasks/simulated.promotors.json", "is unknown; did you mean 'simulated.promoters'?"),
-        ("genomes/simulatd/bases.npy", "this run needs no 'simulatd'; did you mean 'simulated'?"),
-        ("corpora/human-reference/manifest.json", "needs no 'human-reference'; known are simul"),
+        (
+            "tasks/simulated.promotors.json",
+            "tasks: 'simulated.promotors' is unknown; did you mean",
+        ),
+        (
+            "genomes/simulatd/bases.npy",
+            "genomes: this run needs no 'simulatd'; did you mean",
+        ),
+        (
+            "corpora/human-reference/manifest.json",
+            "corpora: this run needs no 'human-reference'; known are simul",
+        ),
+        ("interpretation/attention/gens/demo.tsv", "annotations: this run needs no 'gens'"),
+        ("interpretation/assays/mine/demo.tsv", "assays: this run needs no 'mine'"),
+        ("interpretation/snps/mine/demo.tsv", "snps: this run needs no 'mine'"),
     ],
 )
 def test_a_file_of_what_the_run_does_not_need_is_told_by_its_name(workflow, file, sentence):
     done = workflow.run("--dry-run", f"results/demo/{file}", *DEMO)
     assert done.returncode != 0
-    assert f"InputError: {file.split('/')[0]}: " in done.stdout
-    assert sentence in done.stdout
+    assert f"InputError: {sentence}" in done.stdout
 
 
 def test_the_workflow_plans_from_another_directory(workflow, tmp_path):

@@ -54,7 +54,7 @@ def get_masking_settings(wildcards):
 
 def get_assay_files(wildcards):
     """Return the table of an assay, its genome and a model."""
-    entry = config["assays"][wildcards.assay]
+    entry = likelihoods.resolve_entry(config, "assays", wildcards.assay)
     genome = f"<results>/genomes/{entry['genome']}"
     return get_model_files(wildcards) | {
         "table": entry["table"],

@@ -7,6 +7,7 @@ from typing import Any
 from dnalm.configuration.interpretation.reading import find_too_long
 from dnalm.configuration.models import find_unknown
 from dnalm.configuration.weights import UNTRAINED, has_embedder, is_foreign
+from dnalm.suggestions import Needed
 
 MAPS = "maps"
 OF_OURS = ("attention",)  # analyses that a model by an embedder has not
@@ -22,8 +23,8 @@ def select_annotations(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def resolve_annotation(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return an entry of `annotations:`, defaults filled in."""
-    return {**config["annotation"], **config["annotations"][name]}
+    """Return an entry of `annotations:`, defaults filled in; InputError where there is none."""
+    return {**config["annotation"], **Needed("annotations", config["annotations"])[name]}
 
 
 def find_annotation_errors(config: Mapping[str, Any]) -> Iterator[str]:

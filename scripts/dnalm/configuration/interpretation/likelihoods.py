@@ -8,7 +8,7 @@ from dnalm.configuration.interpretation.reading import find_too_long
 from dnalm.configuration.models import find_unknown
 from dnalm.configuration.resolve import resolve_k
 from dnalm.configuration.weights import UNTRAINED, has_embedder, is_foreign
-from dnalm.suggestions import nearest
+from dnalm.suggestions import Needed, nearest
 
 # The sections of entries, and that of what these may leave out.
 DEFAULTS = {"snps": "snp", "assays": "assay", "tracks": "track"}
@@ -29,8 +29,11 @@ def select_entries(config: Mapping[str, Any], section: str) -> dict[str, dict[st
 
 
 def resolve_entry(config: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
-    """Return an entry of a section, defaults filled in, also within `columns` and `bootstrap`."""
-    defaults, own = config[DEFAULTS[section]], config[section][name]
+    """Return an entry of a section, defaults filled in, also within `columns` and `bootstrap`.
+
+    Raises InputError where there is none of that name.
+    """
+    defaults, own = config[DEFAULTS[section]], Needed(section, config[section])[name]
     merged = {
         key: {**value, **own[key]}
         for key, value in defaults.items()
