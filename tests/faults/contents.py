@@ -20,6 +20,8 @@ VOLATILE |= {"gigabytes_per_second", "classifier_sha256"}  # of a file that says
 TIMES = re.compile(rb"\nTime \(.*?\n\n", re.DOTALL)  # a section of the summary for people
 IGNORED = {".snakemake_timestamp", "filler"}
 IGNORED |= {"stages.tsv", "hours.txt", "rates.json"}  # estimates: rates that are measured
+# What a training that was killed before its first checkpoint had come to is kept on purpose.
+IGNORED |= {"lost.history.jsonl"}
 
 
 def files_of(folder: Path, path: Path) -> dict[str, Path]:

@@ -256,7 +256,8 @@ class Watcher:
                 getattr(self, fault)(rule, pid)
             elif state in "Z-":
                 del self.pending[rule, fault]
-                self.wrong(rule, f"a job that was to meet '{fault}' ended before")
+                said = self.newest_log(rule)[-2000:]
+                self.wrong(rule, f"a job that was to meet '{fault}' ended before", said)
             elif fault == "moment" and time.monotonic() > moment:
                 send(pid, signal.SIGSTOP)
 
